@@ -1,0 +1,30 @@
+//! Fan out: which webhooks an event goes to, as they stand in the recording transaction.
+
+use crate::delivery::DeliveryState;
+use crate::event::SkipReason;
+use crate::webhook::{Webhook, WebhookStatus};
+
+/// What an event means for one webhook of its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// A delivery, due or held, with the reason if held.
+    Delivery {
+        /// `Pending` or `Held`.
+        state: DeliveryState,
+        /// Why it is held.
+        reason: Option<String>,
+    },
+    /// None.
+    Skip(SkipReason),
+}
+
+/// Decides for one webhook of the event's tenant and type that is not deleted.
+pub fn decide(webhook: &Webhook) -> Match {
+    match webhook.status {
+        WebhookStatus::Active => Match::Delivery { state: DeliveryState::Pending, reason: None },
+        WebhookStatus::Disabled => Match::Skip(SkipReason::Disabled),
+        status => {
+            Match::Delivery { state: DeliveryState::Held, reason: Some(format!("webhook is {}", status.as_str())) }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The append-only feed of changes that subscribers read. `seq` follows commit order and is the cursor.
+
+use crate::delivery::DeliveryState;
+use crate::event::EventTypeKey;
+use crate::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use crate::time::Timestamp;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// Its place in commit order: an entry once readable never gets one before it.
+    pub seq: i64,
+    /// Whose.
+    pub tenant_id: TenantId,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: FeedChange,
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedChange {
+    /// An event was recorded (tests are not).
+    EventRecorded {
+        /// Which event.
+        event_id: EventId,
+        /// Its type.
+        event_type: EventTypeKey,
+    },
+    /// A delivery was made or changed its state.
+    DeliveryUpdated {
+        /// Which delivery.
+        delivery_id: DeliveryId,
+        /// To which webhook.
+        webhook_id: WebhookId,
+        /// Of which event.
+        event_id: EventId,
+        /// The state it now has.
+        state: DeliveryState,
+        /// Its attempts so far.
+        attempt_count: u32,
+    },
+}
+
+/// Which entries a subscriber wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedFilter {
+    /// Deliveries or events; both where none is set.
+    pub only: Option<FeedKind>,
+    /// Deliveries to this webhook.
+    pub webhook_id: Option<WebhookId>,
+    /// Deliveries that came into one of these states; empty means any.
+    pub states: Vec<DeliveryState>,
+    /// Events of this concern.
+    pub concern: Option<String>,
+    /// Events of this name.
+    pub event: Option<String>,
+}
+
+/// The two kinds of entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedKind {
+    /// `EventRecorded`.
+    Events,
+    /// `DeliveryUpdated`.
+    Deliveries,
+}
+
+/// Entries in the order of `seq`, and how far the reader now is, matches or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPage {
+    /// The matching entries.
+    pub entries: Vec<FeedEntry>,
+    /// The last `seq` looked at: where to read on.
+    pub read_to_seq: i64,
+    /// Whether there may be more at once.
+    pub more: bool,
+}

@@ -1,0 +1,30 @@
+//! The nouns, rules, pure decisions and ports of hookgraph: no I/O, no clock, no randomness.
+//!
+//! A delivery's road is record (with its fan out), claim, render, sign, send, settle, watch. What each step *decides* is
+//! a function in this crate; what each step *needs* from outside is a trait in [`ports`].
+
+pub mod address;
+pub mod attempt;
+pub mod canonical_json;
+pub mod catalogue;
+pub mod change;
+pub mod delivery;
+pub mod event;
+pub mod fan_out;
+pub mod feed;
+pub mod ids;
+pub mod limits;
+pub mod page;
+pub mod payload;
+pub mod ports;
+pub mod problem;
+pub mod record;
+pub mod refusal;
+pub mod request;
+pub mod retry;
+pub mod settle;
+pub mod signing;
+pub mod tenant;
+pub mod time;
+pub mod token;
+pub mod webhook;

@@ -1,0 +1,141 @@
+//! Ports of the road after the recording: the queue of due work, its history, and the feed.
+
+use super::StoreError;
+use crate::attempt::Attempt;
+use crate::delivery::{ClaimedDelivery, Delivery};
+use crate::event::{Event, EventSkip};
+use crate::feed::{FeedFilter, FeedPage};
+use crate::ids::{AttemptId, DeliveryId, EventId, TenantId};
+use crate::page::{DeliveryQuery, EventQuery};
+use crate::payload::FrozenPayload;
+use crate::settle::Settlement;
+use crate::time::Timestamp;
+use async_trait::async_trait;
+
+/// What a worker asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Deliveries due at this time or before, and leases that ended before it.
+    pub now: Timestamp,
+    /// Until when the lease shall hold.
+    pub leased_until: Timestamp,
+    /// At most so many.
+    pub limit: u32,
+    /// At most so many in flight for one webhook, those leased before counted: one receiver's slots.
+    pub in_flight_per_webhook_max: u32,
+}
+
+/// A payload to freeze under a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// Whose payload.
+    pub delivery_id: DeliveryId,
+    /// The claim's token.
+    pub fencing_token: i64,
+    /// The payload.
+    pub payload: FrozenPayload,
+}
+
+/// Whether a write under a claim took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fenced {
+    /// It did.
+    Done,
+    /// The token is not the row's any more: nothing was changed.
+    LeaseLost,
+}
+
+/// The narrow queue of due work. Every write under a claim names the claim's fencing token.
+#[async_trait]
+pub trait DeliveryQueue: Send + Sync {
+    /// Leases due deliveries in one short transaction, fairly over webhooks; each gets a higher fencing token. What is due
+    /// since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] is claimed too: `settle` expires it.
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError>;
+
+    /// Freezes payloads, in one transaction; the answers are in the order of the asks. A payload that is frozen already
+    /// is never replaced: that is `LeaseLost` too.
+    async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError>;
+
+    /// Writes attempts and next states, in one transaction; the answers are in the order of the asks.
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError>;
+
+    /// Gives leases back unspent: due at once.
+    async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError>;
+
+    /// When the next delivery falls due or the next lease ends; none when nothing is due at all.
+    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// The log: events, deliveries, attempts.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// The tenant's events of those ids.
+    async fn events(&self, tenant_id: TenantId, ids: &[EventId]) -> Result<Vec<Event>, StoreError>;
+
+    /// One page of events.
+    async fn event_page(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// The webhooks that an event's fan out passed over, and why.
+    async fn event_skips(&self, event_ids: &[EventId]) -> Result<Vec<EventSkip>, StoreError>;
+
+    /// The tenant's deliveries of those ids.
+    async fn deliveries(&self, tenant_id: TenantId, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError>;
+
+    /// One page of deliveries.
+    async fn delivery_page(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;
+
+    /// The attempts of those deliveries, by delivery and number.
+    async fn attempts(&self, delivery_ids: &[DeliveryId]) -> Result<Vec<Attempt>, StoreError>;
+
+    /// The newest attempts to a webhook, newest first, older than `before` where one is named; tests included.
+    async fn webhook_attempts(
+        &self,
+        webhook_id: crate::ids::WebhookId,
+        before: Option<AttemptId>,
+        limit: u32,
+    ) -> Result<Vec<Attempt>, StoreError>;
+
+    /// The frozen payload of each of those deliveries that has one.
+    async fn payloads(&self, delivery_ids: &[DeliveryId]) -> Result<Vec<(DeliveryId, FrozenPayload)>, StoreError>;
+}
+
+/// The feed of changes.
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// The tenant's entries after a `seq`, in order.
+    async fn feed_page(
+        &self,
+        tenant_id: TenantId,
+        after_seq: i64,
+        filter: &FeedFilter,
+        limit: u32,
+    ) -> Result<FeedPage, StoreError>;
+
+    /// The last `seq` of all; 0 when there is none.
+    async fn latest_seq(&self) -> Result<i64, StoreError>;
+}
+
+/// Everything that a store does.
+pub trait Store:
+    super::UnitOfWork
+    + super::RecordReader
+    + super::TenantReader
+    + super::TokenReader
+    + super::WebhookReader
+    + DeliveryQueue
+    + History
+    + Feed
+{
+}
+
+impl<T> Store for T where
+    T: super::UnitOfWork
+        + super::RecordReader
+        + super::TenantReader
+        + super::TokenReader
+        + super::WebhookReader
+        + DeliveryQueue
+        + History
+        + Feed
+{
+}

@@ -1,0 +1,106 @@
+//! Ports to what tenants keep: records, tenants, webhooks, tokens; and the one way to change them.
+
+use super::StoreError;
+use crate::change::{Change, CommitError, Committed};
+use crate::ids::{CopyTaskId, EventId, TenantId, TokenId, WebhookId};
+use crate::page::{RecordQuery, WebhookQuery};
+use crate::record::{Record, RecordKind};
+use crate::tenant::{CopyTask, Tenant};
+use crate::token::AccessToken;
+use crate::webhook::Webhook;
+use async_trait::async_trait;
+
+/// The one way to write: a change and its events commit together, with their fan out, or nothing does.
+#[async_trait]
+pub trait UnitOfWork: Send + Sync {
+    /// Applies a change in one transaction, fans its events out in the same one, and appends to the feed.
+    ///
+    /// # Errors
+    /// [`CommitError`]; then nothing was written.
+    async fn commit(&self, change: Change) -> Result<Committed, CommitError>;
+}
+
+/// Reads records, always of one tenant, always in batches.
+#[async_trait]
+pub trait RecordReader: Send + Sync {
+    /// The records of those keys that exist, in no particular order.
+    async fn records(&self, tenant_id: TenantId, kind: RecordKind, keys: &[String]) -> Result<Vec<Record>, StoreError>;
+
+    /// For each name of the scope that is borne: the name's value and its record.
+    async fn records_by_name(
+        &self,
+        tenant_id: TenantId,
+        scope: &str,
+        values: &[String],
+    ) -> Result<Vec<(String, Record)>, StoreError>;
+
+    /// The keys of the records that have a link of that relation to one of the targets, as (target, key), by target and
+    /// rank; at most `limit_per_target` each.
+    async fn linked_keys(
+        &self,
+        tenant_id: TenantId,
+        kind: RecordKind,
+        relation: &str,
+        targets: &[String],
+        limit_per_target: u32,
+    ) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// One page of records.
+    async fn record_page(&self, query: &RecordQuery) -> Result<Vec<Record>, StoreError>;
+
+    /// How many records the query matches over all its pages.
+    async fn record_count(&self, query: &RecordQuery) -> Result<u64, StoreError>;
+
+    /// The record that a `delete` event was about, as it was.
+    async fn tombstone(&self, event_id: EventId) -> Result<Option<Record>, StoreError>;
+}
+
+/// Reads tenants and their copy tasks.
+#[async_trait]
+pub trait TenantReader: Send + Sync {
+    /// The tenant of that id.
+    async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, StoreError>;
+
+    /// The tenant of that identifier.
+    async fn tenant_by_identifier(&self, identifier: &str) -> Result<Option<Tenant>, StoreError>;
+
+    /// How many tenants there are.
+    async fn tenant_count(&self) -> Result<u64, StoreError>;
+
+    /// The copy task of that id.
+    async fn copy_task(&self, id: CopyTaskId) -> Result<Option<CopyTask>, StoreError>;
+
+    /// Copy tasks that have not ended, oldest first.
+    async fn running_copy_tasks(&self, limit: u32) -> Result<Vec<CopyTask>, StoreError>;
+}
+
+/// Reads access tokens.
+#[async_trait]
+pub trait TokenReader: Send + Sync {
+    /// The token with that hash, unless it is revoked.
+    async fn token_by_sha256(&self, secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError>;
+
+    /// The tenant's tokens, oldest first; revoked ones too. All tenants' where none is named.
+    async fn tokens(&self, tenant_id: Option<TenantId>) -> Result<Vec<AccessToken>, StoreError>;
+
+    /// The token of that id.
+    async fn token(&self, id: TokenId) -> Result<Option<AccessToken>, StoreError>;
+}
+
+/// Reads webhooks.
+#[async_trait]
+pub trait WebhookReader: Send + Sync {
+    /// The tenant's webhooks of those ids; deleted ones too.
+    async fn webhooks(&self, tenant_id: TenantId, ids: &[WebhookId]) -> Result<Vec<Webhook>, StoreError>;
+
+    /// One page of webhooks.
+    async fn webhook_page(&self, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError>;
+
+    /// Webhooks of any tenant whose payload query was checked against another schema than this one, by id, after `after`.
+    async fn webhooks_checked_otherwise(
+        &self,
+        schema_sha256: &str,
+        after: Option<WebhookId>,
+        limit: u32,
+    ) -> Result<Vec<Webhook>, StoreError>;
+}

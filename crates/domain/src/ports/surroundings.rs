@@ -1,0 +1,97 @@
+//! Ports to time, randomness, secrets, wake-ups and planned failures.
+
+use crate::time::Timestamp;
+use uuid::Uuid;
+
+/// The only source of time.
+pub trait Clock: Send + Sync {
+    /// The time now, with at most microseconds.
+    fn now(&self) -> Timestamp;
+}
+
+/// The only source of randomness.
+pub trait Entropy: Send + Sync {
+    /// A new UUID v7 of that time; later ones of one process sort after earlier ones.
+    fn uuid(&self, now: Timestamp) -> Uuid;
+
+    /// A number from 0 up to but not including 1.
+    fn fraction(&self) -> f64;
+
+    /// Fills a buffer for a key, secret or nonce.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// Seals secrets for storage. The label (tenant and row) is authenticated: a sealed secret moved to another row does not open.
+pub trait SecretVault: Send + Sync {
+    /// Seals a secret under that label.
+    fn seal(&self, label: &str, secret: &[u8]) -> Vec<u8>;
+
+    /// Opens what was sealed under that label.
+    ///
+    /// # Errors
+    /// [`VaultError`] when it was sealed with another key or label, or was changed.
+    fn open(&self, label: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError>;
+}
+
+/// A sealed secret that does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a stored secret does not open: it was sealed with another key, for another row, or was changed")]
+pub struct VaultError;
+
+/// Wakes those who wait for work or for news. A wake-up carries no data and may be lost without harm.
+pub trait WakeUps: Send + Sync {
+    /// Something may be due.
+    fn due(&self);
+
+    /// The feed may have grown.
+    fn fed(&self);
+}
+
+/// The places where the crash tests may end the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failpoint {
+    /// The change is committed; nobody was told.
+    AfterRecord,
+    /// The lease is committed.
+    AfterClaim,
+    /// The payload is rendered, not yet frozen.
+    AfterRender,
+    /// The payload is frozen, nothing was sent.
+    AfterFreeze,
+    /// The answer was read, nothing is settled.
+    AfterSend,
+    /// Inside the settling transaction, before its commit.
+    InSettle,
+}
+
+impl Failpoint {
+    /// Every failpoint.
+    pub const ALL: [Failpoint; 6] =
+        [Self::AfterRecord, Self::AfterClaim, Self::AfterRender, Self::AfterFreeze, Self::AfterSend, Self::InSettle];
+
+    /// The name by which a test arms it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Failpoint::AfterRecord => "after_record",
+            Failpoint::AfterClaim => "after_claim",
+            Failpoint::AfterRender => "after_render",
+            Failpoint::AfterFreeze => "after_freeze",
+            Failpoint::AfterSend => "after_send",
+            Failpoint::InSettle => "in_settle",
+        }
+    }
+}
+
+/// Planned failures; [`NoFailpoints`] but in crash tests.
+pub trait Failpoints: Send + Sync {
+    /// Called at the place; may not return.
+    fn hit(&self, place: Failpoint);
+}
+
+/// Nothing is planned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoFailpoints;
+
+impl Failpoints for NoFailpoints {
+    fn hit(&self, _place: Failpoint) {}
+}

@@ -1,0 +1,115 @@
+//! Refusals: what a caller of the API is told when nothing was done. One documented set of codes for all of it.
+
+use crate::change::CommitError;
+use crate::ports::StoreError;
+use crate::problem::Problem;
+
+/// The value of `extensions.code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalCode {
+    /// The input is wrong; `extensions.problems` says what and where.
+    BadUserInput,
+    /// No such thing, or not yours.
+    NotFound,
+    /// It collides with something that is there, or changed meanwhile.
+    Conflict,
+    /// No valid token was shown.
+    Unauthenticated,
+    /// The token does not allow it.
+    Forbidden,
+    /// A limit is reached.
+    LimitExceeded,
+    /// Ours, for the moment: the same call may go through later.
+    Unavailable,
+    /// Ours.
+    Internal,
+}
+
+impl RefusalCode {
+    /// Every code.
+    pub const ALL: [RefusalCode; 8] = [
+        Self::BadUserInput,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::LimitExceeded,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The text in `extensions.code`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RefusalCode::BadUserInput => "BAD_USER_INPUT",
+            RefusalCode::NotFound => "NOT_FOUND",
+            RefusalCode::Conflict => "CONFLICT",
+            RefusalCode::Unauthenticated => "UNAUTHENTICATED",
+            RefusalCode::Forbidden => "FORBIDDEN",
+            RefusalCode::LimitExceeded => "LIMIT_EXCEEDED",
+            RefusalCode::Unavailable => "UNAVAILABLE",
+            RefusalCode::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// A call that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The kind.
+    pub code: RefusalCode,
+    /// What, where, and what would be right.
+    pub message: String,
+    /// For wrong input: each thing wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl Refusal {
+    /// A refusal without problems.
+    pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), problems: Vec::new() }
+    }
+
+    /// The answer for what is not there and for what belongs to someone else alike.
+    pub fn not_found(what: &str, key: &str) -> Self {
+        Self::new(RefusalCode::NotFound, format!("no {what} {key:?}"))
+    }
+
+    /// Wrong input; the message sums the problems up.
+    pub fn invalid(problems: Vec<Problem>) -> Self {
+        let message = match problems.as_slice() {
+            [one] => format!("{}: {}", one.path, one.message),
+            many => format!("the input has {} problems, see extensions.problems", many.len()),
+        };
+        Self { code: RefusalCode::BadUserInput, message, problems }
+    }
+
+    /// Wrong input in one place.
+    pub fn invalid_at(path: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid(vec![Problem::new(path, code, message)])
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        if error.is_retryable() {
+            Self::new(RefusalCode::Unavailable, "the server cannot reach its database right now: try again")
+        } else {
+            Self::new(RefusalCode::Internal, "the server failed: its log says why")
+        }
+    }
+}
+
+impl From<CommitError> for Refusal {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Store(error) => error.into(),
+            CommitError::Missing(_) => Self::new(RefusalCode::NotFound, error.to_string()),
+            CommitError::Conflict(_)
+            | CommitError::NameTaken(_)
+            | CommitError::AlreadyExists(_)
+            | CommitError::Refused(_) => Self::new(RefusalCode::Conflict, error.to_string()),
+        }
+    }
+}

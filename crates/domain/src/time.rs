@@ -1,0 +1,17 @@
+//! Times are UTC with microseconds, which is what every store keeps; a finer reading is cut before it is used.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+/// A moment in UTC, with at most microseconds.
+pub type Timestamp = DateTime<Utc>;
+
+/// Cuts a moment to the microseconds that every store can hold, so that what is read back equals what was written.
+pub fn truncated(at: DateTime<Utc>) -> Timestamp {
+    at.trunc_subsecs(6)
+}
+
+/// `at` plus so many milliseconds; stays at the last representable moment instead of overflowing.
+pub fn plus_ms(at: Timestamp, duration_ms: u64) -> Timestamp {
+    let delta = i64::try_from(duration_ms).ok().and_then(TimeDelta::try_milliseconds);
+    delta.and_then(|delta| at.checked_add_signed(delta)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}

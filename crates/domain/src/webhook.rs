@@ -1,0 +1,172 @@
+//! Webhooks: what to call, how, with which payload query, on which event type.
+
+use crate::event::EventTypeKey;
+use crate::ids::{TenantId, WebhookId};
+use crate::time::Timestamp;
+
+/// The methods by which a webhook may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HttpMethod {
+    /// The payload travels as query parameters.
+    Get,
+    /// JSON body.
+    Post,
+    /// JSON body.
+    Put,
+    /// JSON body.
+    Patch,
+    /// JSON body.
+    Delete,
+}
+
+impl HttpMethod {
+    /// Every method.
+    pub const ALL: [HttpMethod; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
+
+    /// The method in upper case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HttpMethod::Get => "GET",
+            HttpMethod::Post => "POST",
+            HttpMethod::Put => "PUT",
+            HttpMethod::Patch => "PATCH",
+            HttpMethod::Delete => "DELETE",
+        }
+    }
+
+    /// The method of that upper-case name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+}
+
+/// A header that a webhook's requests bear beside ours.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Header {
+    /// Lower case.
+    pub name: String,
+    /// As configured.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: …", self.name)
+    }
+}
+
+/// Whether a webhook gets deliveries, and whether they are sent.
+///
+/// | status | set by | new events | due deliveries |
+/// |---|---|---|---|
+/// | `ACTIVE` | – | fan out | sent |
+/// | `DISABLED` | the user | no delivery | cancelled |
+/// | `PAUSED` | the user | fan out | held |
+/// | `SUSPENDED` | the breaker | fan out | held, probed |
+/// | `AUTO_DISABLED` | 410, or days of nothing but failure | fan out | held until someone resumes |
+/// | `INVALID` | schema drift | fan out | held |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WebhookStatus {
+    /// Gets deliveries, which are sent.
+    Active,
+    /// Switched off by the user.
+    Disabled,
+    /// Held by the user.
+    Paused,
+    /// Held by the breaker.
+    Suspended,
+    /// Held after a 410 or after days of nothing but failure.
+    AutoDisabled,
+    /// Held: its payload query does not fit the schema any more.
+    Invalid,
+}
+
+impl WebhookStatus {
+    /// Every status.
+    pub const ALL: [WebhookStatus; 6] =
+        [Self::Active, Self::Disabled, Self::Paused, Self::Suspended, Self::AutoDisabled, Self::Invalid];
+
+    /// The name in the API and in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            WebhookStatus::Active => "ACTIVE",
+            WebhookStatus::Disabled => "DISABLED",
+            WebhookStatus::Paused => "PAUSED",
+            WebhookStatus::Suspended => "SUSPENDED",
+            WebhookStatus::AutoDisabled => "AUTO_DISABLED",
+            WebhookStatus::Invalid => "INVALID",
+        }
+    }
+
+    /// The status of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// Whether what is due is kept without being sent.
+    pub const fn holds(self) -> bool {
+        matches!(self, Self::Paused | Self::Suspended | Self::AutoDisabled | Self::Invalid)
+    }
+}
+
+/// What was found out about a payload query when it was saved.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CheckedDocument {
+    /// SHA-256 of the document's text, lower-case hex.
+    pub document_sha256: String,
+    /// SHA-256 of the SDL that it was checked against: another one means checking again.
+    pub schema_sha256: String,
+    /// The event's variables that it declares.
+    pub used_variables: Vec<String>,
+    /// Its complexity.
+    pub complexity: u32,
+    /// What it may read: the permissions that its author held.
+    pub permissions: Vec<String>,
+}
+
+/// A webhook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Webhook {
+    /// Its id.
+    pub id: WebhookId,
+    /// Whose webhook.
+    pub tenant_id: TenantId,
+    /// What its owner calls it.
+    pub name: String,
+    /// On which events it calls.
+    pub event_type: EventTypeKey,
+    /// By which method.
+    pub method: HttpMethod,
+    /// Which URL, normalised as WHATWG says.
+    pub url: String,
+    /// With which headers of its own.
+    pub headers: Vec<Header>,
+    /// Its payload query; none means the default payload.
+    pub graphql_query: Option<String>,
+    /// Whether the default payload is merged beneath the query's.
+    pub preserve_default_payload: bool,
+    /// What was found out about the payload query.
+    pub document: Option<CheckedDocument>,
+    /// Whether it gets deliveries and sends them.
+    pub status: WebhookStatus,
+    /// Why the status is what it is, where it is not plain.
+    pub status_reason: Option<String>,
+    /// Since when.
+    pub status_since: Timestamp,
+    /// The deadline of one attempt, over DNS, connect, TLS, headers and body.
+    pub timeout_ms: u32,
+    /// The waits before the second and every later attempt, in seconds; empty means one attempt.
+    pub retry_delays_s: Vec<u32>,
+    /// Since when it calls on this event type.
+    pub subscribed_at: Timestamp,
+    /// Since when no attempt has succeeded, while all fail.
+    pub failing_since: Option<Timestamp>,
+    /// 1 when created, one more with every write.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was deleted; its history stays until its retention ends.
+    pub deleted_at: Option<Timestamp>,
+}
