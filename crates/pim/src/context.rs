@@ -1,9 +1,14 @@
-//! What resolvers find in the request: who asks, and the ports.
+//! What resolvers find in the request: who asks, the ports, and the loaders.
 
+use crate::loaders::Loaders;
+use async_graphql::Context;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Clock, Entropy, Store, WakeUps};
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::time::Timestamp;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Who asks. Every read and write is of this tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,19 +19,66 @@ pub struct Caller {
     pub user_id: Option<String>,
 }
 
-/// What resolvers work with: one per request, or for payloads one per claimed batch of one tenant and one set of
-/// permissions, so that loaders never mix tenants and never outlive what they were made for.
-pub struct PimContext {
-    /// Who asks.
-    pub caller: Caller,
+/// The ports that resolvers use: the same for every request.
+#[derive(Clone)]
+pub struct PimServices {
     /// Where records are.
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Ids.
+    /// Ids and secrets.
     pub entropy: Arc<dyn Entropy>,
     /// Told after each commit.
     pub wake_ups: Arc<dyn WakeUps>,
-    /// The `delete` event that is being rendered, whose record reads as it was.
-    pub tombstone_of: Option<Arc<Event>>,
+}
+
+/// What resolvers work with: one per request, or for payloads one per claimed batch of one tenant and one set of
+/// permissions, so that loaders never mix tenants and never outlive what they were made for.
+pub struct PimContext {
+    pub(crate) caller: Caller,
+    pub(crate) services: PimServices,
+    pub(crate) loaders: Loaders,
+}
+
+impl PimContext {
+    /// The context of one request or batch. With `tombstone_of`, the record that this `delete` event was about reads as
+    /// it was.
+    pub fn new(caller: Caller, services: PimServices, tombstone_of: Option<Arc<Event>>) -> Self {
+        let loaders = Loaders::new(caller.tenant_id, services.store.clone(), tombstone_of);
+        Self { caller, services, loaders }
+    }
+
+    /// The context that the request carries.
+    ///
+    /// # Errors
+    /// When the request was built without one: a fault of ours.
+    pub fn of<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a PimContext> {
+        Ok(ctx.data::<Arc<PimContext>>()?.as_ref())
+    }
+
+    /// The caller.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.services.clock.now()
+    }
+
+    pub(crate) fn new_id(&self) -> Uuid {
+        self.services.entropy.uuid(self.now())
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.services.store.as_ref()
+    }
+
+    /// The tenant that an argument names, where one is named: it must be the caller's own.
+    pub(crate) fn tenant(&self, argument: Option<&str>) -> Result<TenantId, Refusal> {
+        let own = self.caller.tenant_id;
+        match argument {
+            Some(id) if id.parse() != Ok(own) => Err(Refusal::not_found("tenant", id)),
+            _ => Ok(own),
+        }
+    }
 }

@@ -1,7 +1,27 @@
 //! The resolver tree: PIM types, their loaders, and the mutations that change records and raise events.
 //!
 //! Payload queries and the management API read the same tree: [`PimQuery`] is the whole of what a payload may ask.
+//!
+//! A noun is one module (`customer`, `order` …) with up to four files: its body as stored, its GraphQL type, its queries,
+//! its mutations. A mutation reads, decides on a [`draft::Draft`], and the draft commits as one change with its events.
 
+mod address;
+mod common;
 mod context;
+pub mod customer;
+mod draft;
+mod error;
+pub mod limits;
+mod loaders;
+mod paging;
+mod root;
+mod scalars;
+mod stored;
 
-pub use context::{Caller, PimContext};
+pub use address::{Address, AddressInput, AddressType};
+pub use common::{KeyValuePair, KeyValuePairInput, SortDirection};
+pub use context::{Caller, PimContext, PimServices};
+pub use error::{IntoGraphql, graphql_error};
+pub use paging::PageInfo;
+pub use root::{PimMutation, PimQuery};
+pub use scalars::{Date, EmailAddress, JsonValue, NonNegativeInt, PositiveInt};

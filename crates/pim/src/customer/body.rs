@@ -1,0 +1,67 @@
+//! What is stored of a customer, and how one is found.
+
+use crate::address::Address;
+use crate::common::KeyValuePair;
+use crate::scalars::Date;
+use crate::stored::{RecordBody, link, name};
+use async_graphql::SimpleObject;
+use hookgraph_domain::record::{Link, Name, RecordKind};
+use serde::{Deserialize, Serialize};
+
+/// The stored body, which is also the plain part of the GraphQL type.
+#[derive(Clone, Debug, PartialEq, SimpleObject, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomerBody {
+    /// Postal addresses.
+    pub addresses: Option<Vec<Address>>,
+    /// Day of birth.
+    pub birth_date: Option<Date>,
+    /// Company.
+    pub company_name: Option<String>,
+    /// Email address.
+    pub email: Option<String>,
+    /// Ids in other systems.
+    pub external_references: Option<Vec<KeyValuePair>>,
+    /// First name.
+    pub first_name: Option<String>,
+    /// What identifies the customer within its tenant.
+    pub identifier: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// Further properties.
+    pub meta: Option<Vec<KeyValuePair>>,
+    /// Middle name.
+    pub middle_name: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Tax number.
+    pub tax_number: Option<String>,
+}
+
+/// The scope of a customer's external references, which no two customers share.
+pub(super) const EXTERNAL_REFERENCE: &str = "customer external reference";
+/// The relation of a customer's meta properties, for `getMany(meta:)`.
+pub(super) const META: &str = "meta";
+
+/// The relation to a customer's own identifier, for `getMany(identifier:)`.
+pub(super) const IDENTIFIER: &str = "identifier";
+
+/// A key and value as one text.
+pub(super) fn pair_text(key: &str, value: Option<&str>) -> String {
+    format!("{key}={}", value.unwrap_or_default())
+}
+
+impl RecordBody for CustomerBody {
+    const KIND: RecordKind = RecordKind::Customer;
+
+    fn links(&self) -> Vec<Link> {
+        let meta = self.meta.iter().flatten();
+        let meta = meta.map(|pair| link(META, pair_text(&pair.key, pair.value.as_deref())));
+        meta.chain(self.identifier.iter().map(|identifier| link(IDENTIFIER, identifier.as_str()))).collect()
+    }
+
+    fn names(&self) -> Vec<Name> {
+        let references = self.external_references.iter().flatten();
+        references.map(|pair| name(EXTERNAL_REFERENCE, pair_text(&pair.key, pair.value.as_deref()))).collect()
+    }
+}

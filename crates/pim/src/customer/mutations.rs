@@ -1,0 +1,205 @@
+//! `customer { create update delete … }`.
+
+use super::inputs::{
+    CreateCustomerAddressInput, CreateCustomerInput, UpdateCustomerAddressInput, UpdateCustomerInput, new_address,
+    new_body, updated_address, updated_body,
+};
+use super::{Customer, CustomerBody};
+use crate::common::KeyValuePair;
+use crate::context::PimContext;
+use crate::draft::{Draft, Raised, mutate};
+use crate::error::IntoGraphql;
+use crate::limits::IDENTIFIER_CHARS_MAX;
+use crate::stored::Stored;
+use async_graphql::{Context, ID, Object};
+use hookgraph_domain::record::{Record, RecordKind, RecordRef};
+use hookgraph_domain::refusal::Refusal;
+use serde_json::json;
+
+/// Mutations of customers.
+pub struct CustomerMutations;
+
+#[Object(serial)]
+impl CustomerMutations {
+    /// Creates a customer. Raises `customers/create`.
+    async fn create(&self, ctx: &Context<'_>, input: CreateCustomerInput) -> async_graphql::Result<Customer> {
+        let pim = PimContext::of(ctx)?;
+        pim.tenant(Some(&input.tenant_id)).graphql()?;
+        let created = mutate(pim, async |draft| {
+            let identifier = input.identifier.clone().unwrap_or_else(|| pim.new_id().to_string());
+            check_identifier(&identifier)?;
+            let body = new_body(input.clone(), identifier.clone(), || pim.new_id());
+            let stored = draft.create(identifier, body)?;
+            raise(draft, "create", &stored, Vec::new(), None)?;
+            Ok(stored)
+        });
+        Ok(created.await.graphql()?.into())
+    }
+
+    /// Changes a customer. Raises `customers/update` if anything changed.
+    async fn update(
+        &self,
+        ctx: &Context<'_>,
+        identifier: String,
+        input: UpdateCustomerInput,
+        tenant_id: ID,
+    ) -> async_graphql::Result<Customer> {
+        let pim = PimContext::of(ctx)?;
+        change(pim, &tenant_id, &identifier, |old| Ok(updated_body(old, input.clone(), || pim.new_id()))).await
+    }
+
+    /// Deletes a customer, and its subscription contracts if asked to. Raises `customers/delete`.
+    async fn delete(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default_with = "Some(false)")] delete_subscription_contracts: Option<bool>,
+        identifier: String,
+        tenant_id: ID,
+    ) -> async_graphql::Result<i32> {
+        let pim = PimContext::of(ctx)?;
+        pim.tenant(Some(&tenant_id)).graphql()?;
+        let _ = delete_subscription_contracts;
+        let deleted = mutate(pim, async |draft| {
+            let Some(stored) = pim.loaders.one::<CustomerBody>(&identifier).await? else { return Ok(0) };
+            let tombstone = draft.delete(&stored)?;
+            raise(draft, "delete", &stored, Vec::new(), Some(tombstone))?;
+            Ok(1)
+        });
+        deleted.await.graphql()
+    }
+
+    /// Adds an address. Raises `customers/update`.
+    async fn create_address(
+        &self,
+        ctx: &Context<'_>,
+        identifier: String,
+        input: CreateCustomerAddressInput,
+        tenant_id: ID,
+    ) -> async_graphql::Result<Customer> {
+        let pim = PimContext::of(ctx)?;
+        let add = |old: &CustomerBody| {
+            let mut body = old.clone();
+            body.addresses.get_or_insert_default().push(new_address(input.clone(), pim.new_id()));
+            Ok(body)
+        };
+        change(pim, &tenant_id, &identifier, add).await
+    }
+
+    /// Changes an address. Raises `customers/update` if anything changed.
+    async fn update_address(
+        &self,
+        ctx: &Context<'_>,
+        address_id: String,
+        identifier: String,
+        input: UpdateCustomerAddressInput,
+        tenant_id: ID,
+    ) -> async_graphql::Result<Customer> {
+        let pim = PimContext::of(ctx)?;
+        let replace = |old: &CustomerBody| {
+            let mut body = old.clone();
+            let mut addresses = body.addresses.iter_mut().flatten();
+            let address = addresses.find(|address| address.id.as_deref() == Some(address_id.as_str()));
+            let address = address.ok_or_else(|| Refusal::not_found("address", &address_id))?;
+            *address = updated_address(address, input.clone());
+            Ok(body)
+        };
+        change(pim, &tenant_id, &identifier, replace).await
+    }
+
+    /// Removes an address, and answers how many that were. Raises `customers/update` if there was one.
+    async fn delete_address(
+        &self,
+        ctx: &Context<'_>,
+        address_id: String,
+        identifier: String,
+        tenant_id: ID,
+    ) -> async_graphql::Result<i32> {
+        let pim = PimContext::of(ctx)?;
+        pim.tenant(Some(&tenant_id)).graphql()?;
+        let deleted = mutate(pim, async |draft| {
+            let old = existing(pim, &identifier).await?;
+            let mut body = old.body.clone();
+            let addresses = body.addresses.get_or_insert_default();
+            let count_before = addresses.len();
+            addresses.retain(|address| address.id.as_deref() != Some(address_id.as_str()));
+            let deleted = count_before - addresses.len();
+            if deleted > 0 {
+                let (stored, changed) = draft.update(&old, body)?;
+                raise(draft, "update", &stored, changed, None)?;
+            }
+            Ok(i32::from(deleted > 0))
+        });
+        deleted.await.graphql()
+    }
+
+    /// Sets one further property. Raises `customers/update` if it changed.
+    async fn set_metadata(
+        &self,
+        ctx: &Context<'_>,
+        identifier: String,
+        key: String,
+        tenant_id: ID,
+        value: String,
+    ) -> async_graphql::Result<Customer> {
+        let set = |old: &CustomerBody| {
+            let mut body = old.clone();
+            let meta = body.meta.get_or_insert_default();
+            match meta.iter_mut().find(|pair| pair.key == key) {
+                Some(pair) => pair.value = Some(value.clone()),
+                None => meta.push(KeyValuePair { key: key.clone(), value: Some(value.clone()) }),
+            }
+            Ok(body)
+        };
+        change(PimContext::of(ctx)?, &tenant_id, &identifier, set).await
+    }
+}
+
+/// Replaces a customer's body; raises `customers/update` if that changed anything.
+async fn change(
+    pim: &PimContext,
+    tenant_id: &ID,
+    identifier: &str,
+    new_body: impl Fn(&CustomerBody) -> Result<CustomerBody, Refusal>,
+) -> async_graphql::Result<Customer> {
+    pim.tenant(Some(tenant_id)).graphql()?;
+    let updated = mutate(pim, async |draft| {
+        let old = existing(pim, identifier).await?;
+        let (stored, changed) = draft.update(&old, new_body(&old.body)?)?;
+        if !changed.is_empty() {
+            raise(draft, "update", &stored, changed, None)?;
+        }
+        Ok(stored)
+    });
+    Ok(updated.await.graphql()?.into())
+}
+
+async fn existing(pim: &PimContext, identifier: &str) -> Result<Stored<CustomerBody>, Refusal> {
+    let found = pim.loaders.one::<CustomerBody>(identifier).await?;
+    found.ok_or_else(|| Refusal::not_found("customer", identifier))
+}
+
+fn raise(
+    draft: &mut Draft<'_>,
+    event: &'static str,
+    stored: &Stored<CustomerBody>,
+    changed_fields: Vec<String>,
+    tombstone: Option<Record>,
+) -> Result<(), Refusal> {
+    draft.raise(Raised {
+        concern: "customers",
+        event,
+        variables: vec![("identifier", json!(stored.key))],
+        changed_fields,
+        tombstone,
+        record: RecordRef::new(RecordKind::Customer, stored.key.as_str()),
+    })
+}
+
+fn check_identifier(identifier: &str) -> Result<(), Refusal> {
+    let chars = identifier.chars().count();
+    if (1..=IDENTIFIER_CHARS_MAX).contains(&chars) && !identifier.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = format!("an identifier has 1 to {IDENTIFIER_CHARS_MAX} characters and no control characters");
+    Err(Refusal::invalid_at("input.identifier", "IDENTIFIER", message))
+}

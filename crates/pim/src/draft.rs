@@ -1,0 +1,216 @@
+//! Drafts: what a mutation decides, gathered until it commits as one change with its events.
+
+use crate::context::PimContext;
+use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::stored::{RecordBody, Stored};
+use hookgraph_domain::catalogue;
+use hookgraph_domain::change::{Change, CommitError, Expected, Write};
+use hookgraph_domain::event::{EventTypeKey, NewEvent};
+use hookgraph_domain::ids::{EventId, TenantId};
+use hookgraph_domain::limits::CHANGE_ROWS_MAX;
+use hookgraph_domain::record::{Record, RecordRef};
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_domain::time::Timestamp;
+use serde_json::{Map, Value};
+
+/// The change that a mutation is deciding on.
+pub(crate) struct Draft<'a> {
+    pim: &'a PimContext,
+    change: Change,
+}
+
+/// Which top-level fields an update changed.
+pub(crate) type ChangedFields = Vec<String>;
+
+/// Runs a mutation: decides, commits, and decides again on what is there now when something changed meanwhile.
+///
+/// The decision reads through `pim` (never remembered from an earlier try) and writes on the draft alone.
+pub(crate) async fn mutate<'a, T, F>(pim: &'a PimContext, decide: F) -> Result<T, Refusal>
+where
+    F: AsyncFn(&mut Draft<'a>) -> Result<T, Refusal>,
+{
+    let mut tries = 0;
+    loop {
+        pim.loaders.forget();
+        let mut draft = Draft { pim, change: Change::at(pim.now()) };
+        let answer = decide(&mut draft).await?;
+        let change = draft.change;
+        if change.writes.is_empty() && change.events.is_empty() {
+            return Ok(answer);
+        }
+        let rows = change.writes.len() + change.events.len();
+        if rows > CHANGE_ROWS_MAX {
+            let message =
+                format!("this would write {rows} rows at once, {CHANGE_ROWS_MAX} are allowed: do it in parts");
+            return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+        }
+        match pim.store().commit(change).await {
+            Ok(_) => {
+                pim.loaders.forget();
+                pim.services.wake_ups.due();
+                pim.services.wake_ups.fed();
+                return Ok(answer);
+            }
+            Err(CommitError::Conflict(what)) if tries < CONFLICT_RETRIES_MAX => {
+                tracing::debug!(what, tries, "changed meanwhile: deciding again");
+                tries += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// The time of the change.
+    pub fn at(&self) -> Timestamp {
+        self.change.at
+    }
+
+    /// What is read from.
+    pub fn pim(&self) -> &'a PimContext {
+        self.pim
+    }
+
+    fn tenant_id(&self) -> TenantId {
+        self.pim.caller.tenant_id
+    }
+
+    /// Adds a write as it is.
+    pub fn write(&mut self, write: Write) {
+        self.change.writes.push(write);
+    }
+
+    /// Creates a record.
+    pub fn create<B: RecordBody>(&mut self, key: impl Into<String>, body: B) -> Result<Stored<B>, Refusal> {
+        let at = self.at();
+        self.create_dated(key, body, at)
+    }
+
+    /// Creates a record that is older than it is here.
+    pub fn create_dated<B: RecordBody>(
+        &mut self,
+        key: impl Into<String>,
+        body: B,
+        created_at: Timestamp,
+    ) -> Result<Stored<B>, Refusal> {
+        let stored = Stored {
+            tenant_id: self.tenant_id(),
+            key: key.into(),
+            version: 1,
+            body,
+            created_at,
+            updated_at: self.at(),
+        };
+        self.put(&stored, Expected::Absent)?;
+        Ok(stored)
+    }
+
+    /// Replaces a record's body. Answers the record as it then stands and which top-level fields changed: none when the
+    /// new body equals the old one, and then nothing is written.
+    pub fn update<B: RecordBody>(&mut self, old: &Stored<B>, body: B) -> Result<(Stored<B>, ChangedFields), Refusal> {
+        let changed = changed_fields(&to_object(&old.body)?, &to_object(&body)?);
+        if changed.is_empty() {
+            return Ok((old.clone(), changed));
+        }
+        let stored = Stored { version: old.version + 1, body, updated_at: self.at(), ..old.clone() };
+        self.put(&stored, Expected::Version(old.version))?;
+        Ok((stored, changed))
+    }
+
+    fn put<B: RecordBody>(&mut self, stored: &Stored<B>, expected: Expected) -> Result<(), Refusal> {
+        self.write(Write::PutRecord {
+            record: to_record(stored)?,
+            expected,
+            links: stored.body.links(),
+            names: stored.body.names(),
+        });
+        Ok(())
+    }
+
+    /// Deletes a record, and answers what its `delete` event keeps of it.
+    pub fn delete<B: RecordBody>(&mut self, stored: &Stored<B>) -> Result<Record, Refusal> {
+        let tombstone = to_record(stored)?;
+        self.write(Write::DeleteRecord {
+            tenant_id: stored.tenant_id,
+            reference: tombstone.reference.clone(),
+            expected_version: stored.version,
+        });
+        Ok(tombstone)
+    }
+
+    /// Refuses the change should that record be gone by then.
+    pub fn require<B: RecordBody>(&mut self, key: impl Into<String>) {
+        let (tenant_id, reference) = (self.tenant_id(), RecordRef::new(B::KIND, key));
+        self.write(Write::RequireRecord { tenant_id, reference });
+    }
+
+    /// Raises an event of the catalogue. `tenantId` and `userId` are filled in; the others are given by name.
+    pub fn raise(&mut self, raised: Raised) -> Result<(), Refusal> {
+        let Raised { concern, event, variables: given, changed_fields, tombstone, record } = raised;
+        let event_type = catalogue::find(concern, event)
+            .ok_or_else(|| fault(format!("{concern}/{event} is not in the catalogue")))?;
+        let mut variables = Map::new();
+        for variable in event_type.variables.iter().filter(|variable| variable.name != "webhookId") {
+            let value = match variable.name {
+                "tenantId" => Value::String(self.tenant_id().to_string()),
+                "userId" => self.pim.caller.user_id.clone().map_or(Value::Null, Value::String),
+                other => given.iter().find(|(name, _)| *name == other).map_or(Value::Null, |(_, value)| value.clone()),
+            };
+            if value.is_null() && variable.is_required {
+                return Err(fault(format!("{concern}/{event} was raised without its {}", variable.name)));
+            }
+            variables.insert(variable.name.to_owned(), value);
+        }
+        self.change.events.push(NewEvent {
+            id: EventId(self.pim.new_id()),
+            tenant_id: self.tenant_id(),
+            event_type: EventTypeKey::new(concern, event),
+            variables,
+            changed_fields,
+            tombstone,
+            record_label: format!("{}:{}", record.kind.as_str(), record.key),
+        });
+        Ok(())
+    }
+}
+
+/// An event to raise.
+pub(crate) struct Raised {
+    pub concern: &'static str,
+    pub event: &'static str,
+    pub variables: Vec<(&'static str, Value)>,
+    pub changed_fields: ChangedFields,
+    pub tombstone: Option<Record>,
+    pub record: RecordRef,
+}
+
+fn to_record<B: RecordBody>(stored: &Stored<B>) -> Result<Record, Refusal> {
+    Ok(Record {
+        tenant_id: stored.tenant_id,
+        reference: RecordRef::new(B::KIND, stored.key.as_str()),
+        version: stored.version,
+        body: serde_json::to_string(&stored.body).map_err(|error| fault(error.to_string()))?,
+        created_at: stored.created_at,
+        updated_at: stored.updated_at,
+    })
+}
+
+fn to_object<B: RecordBody>(body: &B) -> Result<Map<String, Value>, Refusal> {
+    match serde_json::to_value(body) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(fault(format!("the body of a {} is no object", B::KIND.as_str()))),
+        Err(error) => Err(fault(error.to_string())),
+    }
+}
+
+/// The keys whose values differ, in the order of the new body.
+pub(crate) fn changed_fields(old: &Map<String, Value>, new: &Map<String, Value>) -> ChangedFields {
+    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, _)| key.clone());
+    let removed = old.keys().filter(|key| !new.contains_key(*key)).cloned();
+    changed.chain(removed).collect()
+}
+
+fn fault(detail: String) -> Refusal {
+    tracing::error!(detail, "a mutation could not be written down");
+    Refusal::new(RefusalCode::Internal, "the server failed: its log says why")
+}

@@ -1,0 +1,40 @@
+//! Refusals as GraphQL errors: `extensions.code` and, for input, `extensions.problems`.
+
+use async_graphql::{ErrorExtensions, Value};
+use hookgraph_domain::refusal::Refusal;
+
+/// The GraphQL error of a refusal.
+pub fn graphql_error(refusal: &Refusal) -> async_graphql::Error {
+    async_graphql::Error::new(refusal.message.clone()).extend_with(|_, extensions| {
+        extensions.set("code", refusal.code.as_str());
+        if !refusal.problems.is_empty() {
+            let problems = refusal.problems.iter().map(|problem| {
+                let json = serde_json::to_value(problem).unwrap_or_default();
+                Value::from_json(json).unwrap_or_default()
+            });
+            extensions.set("problems", Value::List(problems.collect()));
+        }
+    })
+}
+
+/// Turns what the domain and the ports answer into what a resolver answers. Faults of ours are logged here, once.
+pub trait IntoGraphql<T> {
+    /// The value, or the GraphQL error.
+    ///
+    /// # Errors
+    /// The refusal, or for a fault of ours one that tells no details.
+    fn graphql(self) -> async_graphql::Result<T>;
+}
+
+impl<T, E: Into<Refusal> + std::fmt::Display> IntoGraphql<T> for Result<T, E> {
+    fn graphql(self) -> async_graphql::Result<T> {
+        self.map_err(|error| {
+            let detail = error.to_string();
+            let refusal = error.into();
+            if detail != refusal.message {
+                tracing::warn!(code = refusal.code.as_str(), %detail, "call refused by a fault of ours or a race");
+            }
+            graphql_error(&refusal)
+        })
+    }
+}

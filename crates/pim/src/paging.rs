@@ -1,0 +1,161 @@
+//! Pages of records as Relay connections, by keyset.
+
+use crate::common::SortDirection;
+use crate::context::PimContext;
+use crate::stored::{RecordBody, Stored};
+use async_graphql::SimpleObject;
+use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use hookgraph_domain::page::{Direction, RecordPosition, RecordQuery, RecordSort};
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::time::Timestamp;
+
+/// Where a page stands in its list.
+#[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
+pub struct PageInfo {
+    /// The cursor of the last edge; empty when there is none.
+    pub end_cursor: String,
+    /// Whether there are more after this page.
+    pub has_next_page: bool,
+    /// Whether there are more before this page.
+    pub has_previous_page: bool,
+    /// The cursor of the first edge; empty when there is none.
+    pub start_cursor: String,
+    /// How many nodes the whole list has.
+    pub total_nodes: i32,
+}
+
+/// The paging arguments that every connection takes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PageArguments {
+    pub after: Option<String>,
+    pub before: Option<String>,
+    pub first: Option<i32>,
+    pub last: Option<i32>,
+}
+
+/// Which list is paged.
+#[derive(Clone, Debug)]
+pub(crate) struct ListOf {
+    pub linked: Vec<(String, String)>,
+    pub sort: RecordSort,
+    pub direction: SortDirection,
+}
+
+/// One page: each record with its cursor.
+pub(crate) struct Page<B> {
+    pub nodes: Vec<(String, Stored<B>)>,
+    pub info: PageInfo,
+}
+
+/// Reads one page of `B`'s records.
+pub(crate) async fn page<B: RecordBody>(
+    pim: &PimContext,
+    list: ListOf,
+    arguments: PageArguments,
+) -> Result<Page<B>, Refusal> {
+    let backward = arguments.last.is_some() || arguments.before.is_some();
+    if backward && arguments.after.is_some() {
+        return Err(Refusal::invalid_at(
+            "before",
+            "PAGING_MIXED",
+            "page forward (first, after) or backward (last, before)",
+        ));
+    }
+    let limit = page_size(if backward { ("last", arguments.last) } else { ("first", arguments.first) })?;
+    let position = if backward { ("before", &arguments.before) } else { ("after", &arguments.after) };
+    let forward_direction = match list.direction {
+        SortDirection::Asc => Direction::Ascending,
+        SortDirection::Desc => Direction::Descending,
+    };
+    let query = RecordQuery {
+        tenant_id: pim.caller.tenant_id,
+        kind: B::KIND,
+        linked: list.linked,
+        sort: list.sort,
+        direction: if backward { opposite(forward_direction) } else { forward_direction },
+        after: position.1.as_deref().map(|cursor| read_cursor(position.0, cursor)).transpose()?,
+        limit: limit + 1,
+    };
+    let mut records = pim.store().record_page(&query).await?;
+    let total = pim.store().record_count(&RecordQuery { after: None, ..query.clone() }).await?;
+    let more = records.len() > limit as usize;
+    records.truncate(limit as usize);
+    if backward {
+        records.reverse();
+    }
+    let nodes = records.iter().map(|record| {
+        let at = if list.sort == RecordSort::CreatedAt { record.created_at } else { record.updated_at };
+        Ok((write_cursor(at, &record.reference.key), Stored::read(record)?))
+    });
+    let nodes = nodes.collect::<Result<Vec<_>, Refusal>>()?;
+    let started_inside = query.after.is_some();
+    let info = PageInfo {
+        start_cursor: nodes.first().map(|(cursor, _)| cursor.clone()).unwrap_or_default(),
+        end_cursor: nodes.last().map(|(cursor, _)| cursor.clone()).unwrap_or_default(),
+        has_next_page: if backward { started_inside } else { more },
+        has_previous_page: if backward { more } else { started_inside },
+        total_nodes: i32::try_from(total).unwrap_or(i32::MAX),
+    };
+    Ok(Page { nodes, info })
+}
+
+/// The size of a page: the default where none is asked for, refused beyond the limit.
+pub(crate) fn page_size((argument, asked): (&str, Option<i32>)) -> Result<u32, Refusal> {
+    match asked {
+        None => Ok(PAGE_SIZE_DEFAULT),
+        Some(n) => u32::try_from(n)
+            .ok()
+            .filter(|n| (1..=PAGE_SIZE_MAX).contains(n))
+            .ok_or_else(|| Refusal::invalid_at(argument, "PAGE_SIZE", format!("{n} is not from 1 to {PAGE_SIZE_MAX}"))),
+    }
+}
+
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Ascending => Direction::Descending,
+        Direction::Descending => Direction::Ascending,
+    }
+}
+
+fn write_cursor(at: Timestamp, key: &str) -> String {
+    format!("{}:{key}", at.timestamp_micros())
+}
+
+fn read_cursor(argument: &str, cursor: &str) -> Result<RecordPosition, Refusal> {
+    let position = cursor.split_once(':').and_then(|(micros, key)| {
+        let at = Timestamp::from_timestamp_micros(micros.parse().ok()?)?;
+        Some(RecordPosition { at, key: key.to_owned() })
+    });
+    position.ok_or_else(|| Refusal::invalid_at(argument, "CURSOR", format!("{cursor:?} is no cursor of this list")))
+}
+
+/// Declares the connection of a noun and makes it from a page.
+macro_rules! connection {
+    ($connection:ident, $edge:ident, $node:ident, $body:ty) => {
+        /// One page of a list.
+        #[derive(Clone, async_graphql::SimpleObject)]
+        pub struct $connection {
+            /// The nodes with their cursors.
+            pub edges: Option<Vec<$edge>>,
+            /// Where the page stands in its list.
+            pub page_info: $crate::paging::PageInfo,
+        }
+
+        /// A node with its cursor.
+        #[derive(Clone, async_graphql::SimpleObject)]
+        pub struct $edge {
+            /// Where the node stands in the list.
+            pub cursor: String,
+            /// The node.
+            pub node: $node,
+        }
+
+        impl From<$crate::paging::Page<$body>> for $connection {
+            fn from(page: $crate::paging::Page<$body>) -> Self {
+                let edges = page.nodes.into_iter().map(|(cursor, stored)| $edge { cursor, node: $node::from(stored) });
+                Self { edges: Some(edges.collect()), page_info: page.info }
+            }
+        }
+    };
+}
+pub(crate) use connection;

@@ -1,0 +1,65 @@
+//! Bodies as stored: what a noun must say of itself so that it can be loaded, found and written.
+
+use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::record::{Link, Name, Record, RecordKind};
+use hookgraph_domain::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The JSON body of one kind of record.
+pub(crate) trait RecordBody: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// The kind.
+    const KIND: RecordKind;
+
+    /// By what other records and lists find it.
+    fn links(&self) -> Vec<Link>;
+
+    /// The texts that no other record of the tenant may bear.
+    fn names(&self) -> Vec<Name> {
+        Vec::new()
+    }
+}
+
+/// A record with its body read.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored<B> {
+    pub tenant_id: TenantId,
+    pub key: String,
+    pub version: i64,
+    pub body: B,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl<B: RecordBody> Stored<B> {
+    pub fn read(record: &Record) -> Result<Self, StoreError> {
+        let body = serde_json::from_str(&record.body).map_err(|error| {
+            let kind = record.reference.kind.as_str();
+            StoreError::Corrupt(format!("{kind} {}: {error}", record.reference.key))
+        })?;
+        Ok(Self {
+            tenant_id: record.tenant_id,
+            key: record.reference.key.clone(),
+            version: record.version,
+            body,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        })
+    }
+}
+
+/// A link of the first rank.
+pub(crate) fn link(relation: &str, target: impl Into<String>) -> Link {
+    ranked_link(relation, target, 0)
+}
+
+/// A link with its place among those of the same target.
+pub(crate) fn ranked_link(relation: &str, target: impl Into<String>, rank: i64) -> Link {
+    Link { relation: relation.to_owned(), target: target.into(), rank }
+}
+
+/// A name.
+pub(crate) fn name(scope: &str, value: impl Into<String>) -> Name {
+    Name { scope: scope.to_owned(), value: value.into() }
+}
