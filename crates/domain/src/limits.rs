@@ -48,3 +48,5 @@ pub const PAGE_SIZE_DEFAULT: u32 = 20;
 pub const PAGE_SIZE_MAX: u32 = 100;
 /// Top-level writes of one change, in rows: a cascade over more is refused.
 pub const CHANGE_ROWS_MAX: usize = 10_000;
+/// Arrays and objects within each other in a JSON text: what a parser can do on a worker's stack.
+pub const JSON_DEPTH_MAX: usize = 128;

@@ -3,6 +3,10 @@
 use crate::delivery::Signer;
 use crate::ids::DeliveryId;
 use crate::time::Timestamp;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+const PREFIX: &str = "whsec_";
 
 /// A tenant's signature secret: the text `whsec_<base64 of 32 bytes>`.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,8 +15,7 @@ pub struct SigningSecret(String);
 impl SigningSecret {
     /// The secret of those bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let _ = bytes;
-        todo!()
+        Self(format!("{PREFIX}{}", STANDARD.encode(bytes)))
     }
 
     /// Reads a secret's text.
@@ -20,8 +23,11 @@ impl SigningSecret {
     /// # Errors
     /// What is wrong with it, without repeating it.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let _ = text;
-        todo!()
+        let encoded = text.strip_prefix(PREFIX).ok_or(SecretError)?;
+        match STANDARD.decode(encoded) {
+            Ok(bytes) if bytes.len() == 32 => Ok(Self(text.to_owned())),
+            _ => Err(SecretError),
+        }
     }
 
     /// The text, to be shown once, sealed or used as a key.
