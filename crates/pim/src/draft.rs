@@ -24,17 +24,17 @@ pub(crate) type ChangedFields = Vec<String>;
 
 /// Runs a mutation: decides, commits, and decides again on what is there now when something changed meanwhile.
 ///
-/// The decision reads through `pim` (never remembered from an earlier try) and writes on the draft alone.
-pub(crate) async fn mutate<'a, T, F>(pim: &'a PimContext, decide: F) -> Result<T, Refusal>
+/// The decision gets an empty draft and answers with it. It reads through `pim` (which forgets what an earlier try read).
+pub(crate) async fn mutate<'a, T, F, D>(pim: &'a PimContext, decide: F) -> Result<T, Refusal>
 where
-    F: AsyncFn(&mut Draft<'a>) -> Result<T, Refusal>,
+    F: Fn(Draft<'a>) -> D,
+    D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
 {
     let mut tries = 0;
     loop {
         pim.loaders.forget();
-        let mut draft = Draft { pim, change: Change::at(pim.now()) };
-        let answer = decide(&mut draft).await?;
-        let change = draft.change;
+        let draft = Draft { pim, change: Change::at(pim.now()) };
+        let (Draft { change, .. }, answer) = decide(draft).await?;
         if change.writes.is_empty() && change.events.is_empty() {
             return Ok(answer);
         }

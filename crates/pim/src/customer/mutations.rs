@@ -25,13 +25,13 @@ impl CustomerMutations {
     async fn create(&self, ctx: &Context<'_>, input: CreateCustomerInput) -> async_graphql::Result<Customer> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
-        let created = mutate(pim, async |draft| {
+        let created = mutate(pim, async |mut draft| {
             let identifier = input.identifier.clone().unwrap_or_else(|| pim.new_id().to_string());
             check_identifier(&identifier)?;
             let body = new_body(input.clone(), identifier.clone(), || pim.new_id());
             let stored = draft.create(identifier, body)?;
-            raise(draft, "create", &stored, Vec::new(), None)?;
-            Ok(stored)
+            raise(&mut draft, "create", &stored, Vec::new(), None)?;
+            Ok((draft, stored))
         });
         Ok(created.await.graphql()?.into())
     }
@@ -59,11 +59,11 @@ impl CustomerMutations {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
         let _ = delete_subscription_contracts;
-        let deleted = mutate(pim, async |draft| {
-            let Some(stored) = pim.loaders.one::<CustomerBody>(&identifier).await? else { return Ok(0) };
+        let deleted = mutate(pim, async |mut draft| {
+            let Some(stored) = pim.loaders.one::<CustomerBody>(&identifier).await? else { return Ok((draft, 0)) };
             let tombstone = draft.delete(&stored)?;
-            raise(draft, "delete", &stored, Vec::new(), Some(tombstone))?;
-            Ok(1)
+            raise(&mut draft, "delete", &stored, Vec::new(), Some(tombstone))?;
+            Ok((draft, 1))
         });
         deleted.await.graphql()
     }
@@ -116,7 +116,7 @@ impl CustomerMutations {
     ) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
-        let deleted = mutate(pim, async |draft| {
+        let deleted = mutate(pim, async |mut draft| {
             let old = existing(pim, &identifier).await?;
             let mut body = old.body.clone();
             let addresses = body.addresses.get_or_insert_default();
@@ -125,9 +125,9 @@ impl CustomerMutations {
             let deleted = count_before - addresses.len();
             if deleted > 0 {
                 let (stored, changed) = draft.update(&old, body)?;
-                raise(draft, "update", &stored, changed, None)?;
+                raise(&mut draft, "update", &stored, changed, None)?;
             }
-            Ok(i32::from(deleted > 0))
+            Ok((draft, i32::from(deleted > 0)))
         });
         deleted.await.graphql()
     }
@@ -159,16 +159,16 @@ async fn change(
     pim: &PimContext,
     tenant_id: &ID,
     identifier: &str,
-    new_body: impl Fn(&CustomerBody) -> Result<CustomerBody, Refusal>,
+    new_body: impl Fn(&CustomerBody) -> Result<CustomerBody, Refusal> + Sync,
 ) -> async_graphql::Result<Customer> {
     pim.tenant(Some(tenant_id)).graphql()?;
-    let updated = mutate(pim, async |draft| {
+    let updated = mutate(pim, async |mut draft| {
         let old = existing(pim, identifier).await?;
         let (stored, changed) = draft.update(&old, new_body(&old.body)?)?;
         if !changed.is_empty() {
-            raise(draft, "update", &stored, changed, None)?;
+            raise(&mut draft, "update", &stored, changed, None)?;
         }
-        Ok(stored)
+        Ok((draft, stored))
     });
     Ok(updated.await.graphql()?.into())
 }
