@@ -1,1 +1,7 @@
-//! stub
+//! The road from a due delivery to its settlement: claim, render, freeze, sign, send, settle; and the HTTP transport.
+//!
+//! [`worker`] drives the stages, [`transport`] sends. What a stage *decides* is `domain`'s.
+
+pub mod limits;
+pub mod transport;
+pub mod worker;

@@ -1,0 +1,44 @@
+//! Every bound of the dispatcher, by name, with its unit as the last word and its reason.
+
+use hookgraph_domain::limits::{RENDER_MS_MAX, TIMEOUT_MS_MAX};
+
+/// Deliveries between claim and settlement in this process: what a crash may send twice, and what memory holds.
+pub const IN_FLIGHT_MAX: u32 = 256;
+/// Deliveries in flight to one webhook, over all processes: what one slow receiver can occupy.
+pub const IN_FLIGHT_PER_WEBHOOK_MAX: u32 = 16;
+/// Deliveries of one claim: large enough to share a transaction and loaders, small enough to spread over processes.
+pub const CLAIM_BATCH_MAX: u32 = 64;
+/// Settlements of one transaction.
+pub const SETTLE_BATCH_MAX: usize = 256;
+/// How long the loop waits for a wake-up before it looks by itself, in milliseconds: a wake-up may be lost.
+pub const POLL_MS: u64 = 1_000;
+/// The time that the renders of one tenant's share of a claim may take together, in milliseconds.
+pub const RENDER_BATCH_MS_MAX: u64 = 4 * RENDER_MS_MAX;
+/// What a lease holds beyond rendering and sending, in milliseconds: freezing and settling through a short outage.
+pub const LEASE_MARGIN_MS: u64 = 30_000;
+/// How long a claim's lease holds, in milliseconds: longer than its renders and the longest request together, so that no
+/// live request loses it.
+pub const LEASE_MS: u64 = RENDER_BATCH_MS_MAX + TIMEOUT_MS_MAX as u64 + LEASE_MARGIN_MS;
+/// What must be left of a lease beyond the webhook's timeout when a request starts, in milliseconds.
+pub const SEND_MARGIN_MS: u64 = 5_000;
+/// How long requests in flight may go on after a shutdown began, in milliseconds: what process managers commonly grant
+/// is 30 s. What has not ended by then is released.
+pub const DRAIN_MS: u64 = 20_000;
+/// How long the last settlements and releases may take after that, in milliseconds.
+pub const FLUSH_MS: u64 = 5_000;
+/// The first wait after a failure of the store, in milliseconds; it doubles up to [`STORE_BACKOFF_MS_MAX`].
+pub const STORE_BACKOFF_MS_MIN: u64 = 50;
+/// The longest wait between two calls of a failing store, in milliseconds.
+pub const STORE_BACKOFF_MS_MAX: u64 = 5_000;
+
+/// How long an idle connection is kept, in milliseconds: below the 5 s after which common servers (Node) close theirs, so
+/// that a request rarely meets a connection that is being closed.
+pub const POOL_IDLE_MS: u64 = 4_000;
+/// Idle connections kept for one receiver.
+pub const POOL_IDLE_PER_HOST_MAX: usize = 16;
+/// Headers of an answer that are kept.
+pub const RESPONSE_HEADERS_MAX: usize = 100;
+/// The header block of an answer over HTTP/2 that is read, in bytes; beyond it the stream is refused.
+pub const HTTP2_HEADERS_BYTES_MAX: u32 = 64 * 1024;
+/// The text that says why an exchange failed, in bytes.
+pub const DETAIL_BYTES_MAX: usize = 500;

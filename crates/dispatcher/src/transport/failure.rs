@@ -1,0 +1,144 @@
+//! Failures of an exchange: from the client's nested errors to a stable code and plain words.
+//!
+//! Words are ours for every case: the errors' own texts may hold URLs, and change with every update of a library.
+
+use super::names::NameError;
+use crate::limits::DETAIL_BYTES_MAX;
+use hookgraph_domain::address::RefusedAddress;
+use hookgraph_domain::attempt::OutcomeCode;
+use rustls::CertificateError;
+use std::error::Error as StdError;
+use std::io;
+
+/// Why there is no whole answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: OutcomeCode,
+    pub(super) detail: String,
+}
+
+impl Failure {
+    pub(super) fn new(code: OutcomeCode, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
+        Self { code, detail }
+    }
+
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(OutcomeCode::InvalidRequest, detail)
+    }
+
+    pub(super) fn refused(refused: &RefusedAddress) -> Self {
+        Self::new(OutcomeCode::AddressRefused, refused.to_string())
+    }
+
+    pub(super) fn timeout(what: &str, timeout_ms: u32) -> Self {
+        Self::new(OutcomeCode::Timeout, format!("{what} within {timeout_ms} ms"))
+    }
+
+    /// The failure that a client's error stands for.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::invalid("the URL cannot be sent");
+        }
+        let causes = causes(error);
+        if let Some(name) = causes.iter().find_map(|cause| cause.downcast_ref::<NameError>()) {
+            return Self::of_name(name);
+        }
+        if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+            return Self::new(OutcomeCode::TlsFailed, tls_words(tls));
+        }
+        let io = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).next_back();
+        if error.is_connect() {
+            return Self::of_connect(io);
+        }
+        let http = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>());
+        Self::of_answer(http, io)
+    }
+
+    fn of_name(error: &NameError) -> Self {
+        match error {
+            NameError::Refused(refused) => Self::refused(refused),
+            NameError::Empty => Self::new(OutcomeCode::DnsFailed, "the name has no address"),
+            NameError::Failed(error) => {
+                Self::new(OutcomeCode::DnsFailed, format!("the name does not resolve: {error}"))
+            }
+        }
+    }
+
+    fn of_connect(io: Option<&io::Error>) -> Self {
+        let words = match io.map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => "the connection was refused",
+            Some(io::ErrorKind::ConnectionReset) => "the connection was reset while it was being made",
+            Some(io::ErrorKind::HostUnreachable) => "the host is unreachable",
+            Some(io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
+            Some(io::ErrorKind::AddrNotAvailable) => "the address is not available",
+            Some(io::ErrorKind::TimedOut) => "the connection was not answered",
+            // A TCP connect never ends so: this is a TLS handshake that was cut.
+            Some(io::ErrorKind::UnexpectedEof) => {
+                return Self::new(OutcomeCode::TlsFailed, "the connection was closed during the TLS handshake");
+            }
+            _ => "no connection could be made",
+        };
+        Self::new(OutcomeCode::ConnectFailed, words)
+    }
+
+    fn of_answer(http: Option<&hyper::Error>, io: Option<&io::Error>) -> Self {
+        let closed = http.is_some_and(|http| http.is_incomplete_message() || http.is_closed() || http.is_canceled())
+            || io.is_some_and(|io| cuts_connection(io.kind()));
+        if closed {
+            return Self::new(OutcomeCode::ConnectionClosed, "the connection was closed before the answer ended");
+        }
+        Self::new(OutcomeCode::ProtocolError, "the answer is not valid HTTP, or its head is longer than what is read")
+    }
+}
+
+fn cuts_connection(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+    )
+}
+
+/// The error and all beneath it. What an I/O error carries is not its source, so it is looked into as well.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    let mut causes = Vec::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        causes.push(cause);
+        let carried = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match carried {
+            Some(carried) => Some(carried),
+            None => cause.source(),
+        };
+    }
+    causes
+}
+
+fn tls_words(error: &rustls::Error) -> String {
+    let words = match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::UnknownIssuer => "the certificate's issuer is not trusted",
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "the certificate has expired",
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the certificate is not valid yet"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the certificate is for another name"
+            }
+            CertificateError::Revoked => "the certificate is revoked",
+            _ => "the certificate is not valid",
+        },
+        rustls::Error::InvalidMessage(_) => "the receiver does not speak TLS on this port",
+        rustls::Error::AlertReceived(_) => "the receiver ended the TLS handshake",
+        rustls::Error::PeerIncompatible(_) => "the receiver speaks no version of TLS that is safe",
+        rustls::Error::NoApplicationProtocol => "the receiver offers neither HTTP/1.1 nor HTTP/2",
+        _ => "the TLS handshake failed",
+    };
+    words.to_owned()
+}

@@ -1,0 +1,85 @@
+//! Names to addresses, and the filter between them: a name whose answers are not all allowed is not dialled at all.
+//!
+//! The HTTP client asks this resolver at the dial and dials exactly what it answers, so a name that is bound anew between a
+//! check and a dial gains nothing. It does not ask for hosts that are addresses already: those are checked on the URL.
+
+use async_trait::async_trait;
+use hookgraph_domain::address::{AddressRules, RefusedAddress};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use url::{Host, Url};
+
+/// Looks names up.
+#[async_trait]
+pub trait NameResolver: Send + Sync {
+    /// All addresses of the name.
+    ///
+    /// # Errors
+    /// What the look-up failed of.
+    async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The system's resolver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemNames;
+
+#[async_trait]
+impl NameResolver for SystemNames {
+    async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+    }
+}
+
+/// Why a name is not dialled.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NameError {
+    #[error("the name cannot be looked up")]
+    Failed(#[source] io::Error),
+    #[error("the name has no address")]
+    Empty,
+    #[error(transparent)]
+    Refused(#[from] RefusedAddress),
+}
+
+/// The client's resolver hook.
+pub(super) struct CheckedNames {
+    names: Arc<dyn NameResolver>,
+    rules: Arc<AddressRules>,
+}
+
+impl CheckedNames {
+    pub(super) fn new(names: Arc<dyn NameResolver>, rules: Arc<AddressRules>) -> Self {
+        Self { names, rules }
+    }
+}
+
+impl Resolve for CheckedNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        let names = Arc::clone(&self.names);
+        let rules = Arc::clone(&self.rules);
+        Box::pin(async move { Ok(checked(&*names, &rules, name.as_str()).await?) })
+    }
+}
+
+async fn checked(names: &dyn NameResolver, rules: &AddressRules, name: &str) -> Result<Addrs, NameError> {
+    let addresses = names.addresses(name).await.map_err(NameError::Failed)?;
+    if addresses.is_empty() {
+        return Err(NameError::Empty);
+    }
+    for address in &addresses {
+        rules.check(*address)?;
+    }
+    // Port 0 stands for the URL's.
+    Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))))
+}
+
+/// The address that the URL's host is, in any of its spellings: WHATWG parsing has made `127.1` and `0x7f.1` one already.
+pub(super) fn literal_address(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Domain(_) => None,
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+    }
+}
