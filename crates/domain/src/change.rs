@@ -109,7 +109,8 @@ pub enum Write {
     },
     /// Owes an event to a webhook outside the fan out: a test.
     InsertDelivery(NewDelivery),
-    /// Makes a delivery that has ended due at the time of the change, with its attempts counted anew.
+    /// Makes a delivery that has ended due at the time of the change, with its attempts and its age (`due_since`) counted
+    /// anew.
     /// Refused as [`CommitError::Refused`] when it has not ended.
     RetryDelivery(DeliveryId),
     /// Ends a due delivery as `CANCELLED`; one in flight is cancelled as it settles, unless it was delivered.

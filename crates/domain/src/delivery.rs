@@ -110,8 +110,11 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Why, where the state alone does not say.
     pub state_reason: Option<String>,
-    /// When it is to be sent next; none once it has ended.
+    /// When it is to be sent next; none while it is held and once it has ended.
     pub due_at: Option<Timestamp>,
+    /// Since when it has been owed: `created_at`, or when a person last retried it. [`crate::settle::is_expired`] counts
+    /// from here.
+    pub due_since: Timestamp,
     /// Attempts spent since it was created or last retried by a person.
     pub attempts_spent: u32,
     /// All its attempts: the number of the last one.

@@ -32,7 +32,7 @@ pub struct NextState {
     pub state: DeliveryState,
     /// Why, where the state alone does not say.
     pub reason: Option<String>,
-    /// When it is due again; none once it has ended.
+    /// When it is due again; none while it is held and once it has ended.
     pub due_at: Option<Timestamp>,
     /// Attempts spent, this one counted.
     pub attempts_spent: u32,
@@ -58,6 +58,11 @@ pub struct Outcome {
     pub status: Option<u16>,
     /// What the answer asked for.
     pub retry_after_ms: Option<u64>,
+}
+
+/// Whether a delivery is too old to be sent: owed since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`].
+pub fn is_expired(delivery: &Delivery, now: Timestamp) -> bool {
+    crate::time::plus_ms(delivery.due_since, crate::limits::DELIVERY_DUE_MS_MAX) <= now
 }
 
 /// Decides what comes after an outcome. `jitter` is a fraction from 0 to 1.
