@@ -23,8 +23,11 @@ pub fn decide(webhook: &Webhook) -> Match {
     match webhook.status {
         WebhookStatus::Active => Match::Delivery { state: DeliveryState::Pending, reason: None },
         WebhookStatus::Disabled => Match::Skip(SkipReason::Disabled),
-        status => {
-            Match::Delivery { state: DeliveryState::Held, reason: Some(format!("webhook is {}", status.as_str())) }
-        }
+        status => Match::Delivery { state: DeliveryState::Held, reason: Some(held_reason(status)) },
     }
+}
+
+/// Why a delivery is held, in words, wherever it comes to be held.
+pub fn held_reason(status: WebhookStatus) -> String {
+    format!("the webhook is {}", status.as_str())
 }

@@ -22,6 +22,8 @@ pub mod record;
 pub mod refusal;
 pub mod request;
 pub mod retry;
+#[cfg(test)]
+mod sample;
 pub mod settle;
 pub mod signing;
 pub mod tenant;

@@ -26,7 +26,9 @@ pub const TIMEOUT_MS_MIN: u32 = 500;
 pub const TIMEOUT_MS_MAX: u32 = 30_000;
 /// Waits in a retry schedule.
 pub const RETRY_DELAYS_MAX: usize = 20;
-/// One wait of a retry schedule, in seconds: three days.
+/// The shortest wait of a retry schedule, in seconds: without one a failing receiver would be called in a tight loop.
+pub const RETRY_DELAY_S_MIN: u32 = 1;
+/// The longest wait of a retry schedule, in seconds: three days.
 pub const RETRY_DELAY_S_MAX: u32 = 3 * 24 * 3600;
 /// The longest `Retry-After` that is honoured, in milliseconds: a day.
 pub const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;

@@ -170,3 +170,12 @@ pub struct Webhook {
     /// When it was deleted; its history stays until its retention ends.
     pub deleted_at: Option<Timestamp>,
 }
+
+impl Webhook {
+    /// The webhook in that status since `now`; the caller sets the version. Made active it starts with a clean record, so
+    /// that the first failure after a resume does not disable it again.
+    pub fn with_status(self, status: WebhookStatus, status_reason: Option<String>, now: Timestamp) -> Self {
+        let failing_since = self.failing_since.filter(|_| status != WebhookStatus::Active);
+        Self { status, status_reason, status_since: now, failing_since, updated_at: now, ..self }
+    }
+}
