@@ -49,7 +49,7 @@ impl Answer {
             (None, None) => (OutcomeCode::ProtocolError, Some("no answer".to_owned())),
         };
         let (body, binary) = text_of(self.body, self.truncated);
-        let binary_note = binary.then(|| "the answer's body is not text: what could not be read is shown as U+FFFD");
+        let binary_note = binary.then_some("the answer's body is not text: what could not be read is shown as U+FFFD");
         Exchange {
             code,
             detail: failed.or(binary_note.map(str::to_owned)),

@@ -1,0 +1,266 @@
+//! The loop: claims whenever slots are free, gives each tenant's share of a claim and then each delivery a task of its own,
+//! and ends without losing any.
+
+use super::outage::{Outage, guarded};
+use super::settler::{self, Ending};
+use super::signal::DueSignal;
+use super::stages::{self, Ready, Stages};
+use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::ids::{DeliveryId, TenantId};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A place among those in flight, free again when dropped, however its task ended.
+pub(super) struct Slot {
+    permit: Option<OwnedSemaphorePermit>,
+    freed: Arc<Notify>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        self.freed.notify_one();
+    }
+}
+
+/// What every task of the loop shares.
+struct Road {
+    stages: Arc<Stages>,
+    tasks: TaskTracker,
+    endings: mpsc::Sender<Ending>,
+    slots: Arc<Semaphore>,
+    freed: Arc<Notify>,
+    /// A shutdown began: nothing new is sent.
+    stopping: CancellationToken,
+    /// The shutdown takes too long: what is in flight is let go.
+    cut: CancellationToken,
+}
+
+/// What the loop waits for before it claims again.
+enum Wait {
+    /// Nothing: more is due.
+    Not,
+    /// For a slot.
+    ForSlot,
+    /// For a wake-up, a slot, or the time.
+    ForDue(Duration),
+    /// For the time alone: the store fails.
+    ForStore(Duration),
+}
+
+/// The loop: see [`super::Dispatcher::run`].
+pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: CancellationToken) {
+    let limits = stages.limits;
+    // Never full: every ending holds one of so many slots.
+    let (endings, received) = mpsc::channel(limits.in_flight_max.max(1) as usize);
+    let settler = tokio::spawn(settler::run(Arc::clone(&stages), received));
+    let road = Arc::new(Road {
+        stages,
+        tasks: TaskTracker::new(),
+        endings,
+        slots: Arc::new(Semaphore::new(limits.in_flight_max as usize)),
+        freed: Arc::new(Notify::new()),
+        stopping: shutdown.clone(),
+        cut: CancellationToken::new(),
+    });
+    let mut outage = Outage::of("claim");
+    while !shutdown.is_cancelled() {
+        let wait = claim_round(&road, &mut outage).await;
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {}
+            () = waited(&road, &wake, wait) => {}
+        }
+    }
+    shut_down(road, settler).await;
+}
+
+async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
+    match wait {
+        Wait::Not => {}
+        Wait::ForSlot => road.freed.notified().await,
+        Wait::ForStore(wait) => tokio::time::sleep(wait).await,
+        Wait::ForDue(wait) => tokio::select! {
+            () = wake.raised() => {}
+            () = road.freed.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        },
+    }
+}
+
+/// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
+/// wait for its lease's end.
+async fn claim_round(road: &Arc<Road>, outage: &mut Outage) -> Wait {
+    let limits = road.stages.limits;
+    let free = u32::try_from(road.slots.available_permits()).unwrap_or(u32::MAX);
+    let wanted = free.min(limits.claim_batch_max);
+    if wanted == 0 {
+        return Wait::ForSlot;
+    }
+    let Ok(permits) = Arc::clone(&road.slots).try_acquire_many_owned(wanted) else { return Wait::ForSlot };
+    match guarded(road.stages.claim(wanted)).await {
+        Err(error) => Wait::ForStore(outage.failed(&error)),
+        Ok(claims) => {
+            outage.over();
+            let count = claims.len();
+            start(road, claims, permits).await;
+            if count >= wanted as usize { Wait::Not } else { Wait::ForDue(until_due(road, count).await) }
+        }
+    }
+}
+
+/// How long nothing more will be due by itself. What is due now and was not claimed is another's, or waits for a slot of
+/// its webhook: no reason to ask again at once.
+async fn until_due(road: &Road, claimed: usize) -> Duration {
+    let poll_ms = road.stages.limits.poll_ms;
+    if claimed > 0 {
+        return Duration::from_millis(poll_ms);
+    }
+    // A failure here is told by the next claim.
+    let due_at = guarded(road.stages.services.queue.next_due_at()).await.ok().flatten();
+    let left_ms = due_at.map_or(0, |at| (at - road.stages.now()).num_milliseconds());
+    match u64::try_from(left_ms) {
+        // One more, because what is left of a millisecond was cut.
+        Ok(left_ms) if left_ms > 0 => Duration::from_millis((left_ms + 1).min(poll_ms)),
+        _ => Duration::from_millis(poll_ms),
+    }
+}
+
+async fn start(road: &Arc<Road>, claims: Vec<ClaimedDelivery>, mut permits: OwnedSemaphorePermit) {
+    let mut slots: HashMap<DeliveryId, Slot> = claims
+        .iter()
+        .map(|claim| (claim.delivery.id, Slot { permit: permits.split(1), freed: Arc::clone(&road.freed) }))
+        .collect();
+    let (live, settlements) = road.stages.screen(claims);
+    for settlement in settlements {
+        if let Some(slot) = slots.remove(&settlement.delivery_id) {
+            road.end(Ending::Settled(Box::new(settlement), slot)).await;
+        }
+    }
+    let mut by_tenant: BTreeMap<TenantId, Vec<(ClaimedDelivery, Slot)>> = BTreeMap::new();
+    for claim in live {
+        if let Some(slot) = slots.remove(&claim.delivery.id) {
+            by_tenant.entry(claim.delivery.tenant_id).or_default().push((claim, slot));
+        }
+    }
+    for share in by_tenant.into_values() {
+        road.tasks.spawn(prepare(Arc::clone(road), share));
+    }
+}
+
+/// Renders and freezes one tenant's share of a claim, then sends each delivery in a task of its own. What is frozen
+/// already waits for nobody's render.
+async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
+    let (claims, slots): (Vec<_>, Vec<_>) = share.into_iter().unzip();
+    let mut slots: HashMap<_, _> = claims.iter().map(|claim| claim.delivery.id).zip(slots).collect();
+    let keys: Vec<_> = claims.iter().map(stages::key).collect();
+    let (frozen, unrendered) = claims.into_iter().partition(|claim: &ClaimedDelivery| claim.payload.is_some());
+    let rendered = road.stages.render(frozen).await;
+    road.send_all(rendered.frozen, &mut slots).await;
+    let rendered = tokio::select! {
+        biased;
+        () = road.stopping.cancelled() => return road.release_all(&keys, &mut slots).await,
+        rendered = road.stages.render(unrendered) => rendered,
+    };
+    for settlement in rendered.settlements {
+        if let Some(slot) = slots.remove(&settlement.delivery_id) {
+            road.end(Ending::Settled(Box::new(settlement), slot)).await;
+        }
+    }
+    if let Some(fenced) = road.freeze(&rendered.fresh).await {
+        road.send_all(stages::kept(rendered.fresh, &fenced).collect(), &mut slots).await;
+    }
+    // What was not frozen: by another worker, by a call of ours whose answer was lost, or not at all. A release under a
+    // lost lease changes nothing.
+    road.release_all(&keys, &mut slots).await;
+}
+
+impl Road {
+    async fn end(&self, ending: Ending) {
+        // The receiver is dropped only after a shutdown that could not be written down: the leases end by themselves.
+        if self.endings.send(ending).await.is_err() {
+            tracing::warn!("a claim's end could not be written: it waits for its lease's end");
+        }
+    }
+
+    async fn release_all(&self, keys: &[(DeliveryId, i64)], slots: &mut HashMap<DeliveryId, Slot>) {
+        for key in keys {
+            if let Some(slot) = slots.remove(&key.0) {
+                self.end(Ending::Released(*key, slot)).await;
+            }
+        }
+    }
+
+    /// Freezes, through failures of the store, for as long as a request would still fit under one of the leases and no
+    /// shutdown began.
+    async fn freeze(&self, fresh: &[Ready]) -> Option<Vec<hookgraph_domain::ports::Fenced>> {
+        let mut outage = Outage::of("freeze");
+        loop {
+            let wait = match guarded(self.stages.freeze(fresh)).await {
+                Ok(fenced) => {
+                    outage.over();
+                    return Some(fenced);
+                }
+                Err(error) => outage.failed(&error),
+            };
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return None,
+                () = tokio::time::sleep(wait) => {}
+            }
+            if !fresh.iter().any(|ready| self.stages.has_time(&ready.claim)) {
+                return None;
+            }
+        }
+    }
+
+    async fn send_all(self: &Arc<Self>, ready: Vec<Ready>, slots: &mut HashMap<DeliveryId, Slot>) {
+        for ready in ready {
+            let Some(slot) = slots.remove(&ready.claim.delivery.id) else { continue };
+            if self.stopping.is_cancelled() || !self.stages.has_time(&ready.claim) {
+                self.end(Ending::Released(ready.key(), slot)).await;
+            } else {
+                self.tasks.spawn(Arc::clone(self).deliver(ready, slot));
+            }
+        }
+    }
+
+    /// One delivery. A panic drops the slot; the lease then ends by itself.
+    async fn deliver(self: Arc<Self>, ready: Ready, slot: Slot) {
+        let ending = tokio::select! {
+            biased;
+            settlement = self.stages.send(&ready) => Ending::Settled(Box::new(settlement), slot),
+            () = self.cut.cancelled() => Ending::Released(ready.key(), slot),
+        };
+        self.end(ending).await;
+    }
+}
+
+async fn shut_down(road: Arc<Road>, settler: tokio::task::JoinHandle<()>) {
+    let limits = road.stages.limits;
+    road.tasks.close();
+    tracing::info!(tasks = road.tasks.len(), "claiming no more: requests in flight end first");
+    if timeout(Duration::from_millis(limits.drain_ms), road.tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = road.tasks.len(), "requests in flight take too long: released, to be sent again");
+        road.cut.cancel();
+    }
+    let stop = settler.abort_handle();
+    let flush = async {
+        road.tasks.wait().await;
+        drop(road);
+        settler.await
+    };
+    match timeout(Duration::from_millis(limits.flush_ms), flush).await {
+        Ok(Ok(())) => tracing::info!("all claims are settled or released"),
+        Ok(Err(error)) => tracing::error!(%error, "the settler ended early: some claims wait for their leases' end"),
+        Err(_) => {
+            stop.abort();
+            tracing::error!("the store did not take the last settlements: those claims wait for their leases' end");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A store that fails: how long to wait, and one line in the log per outage instead of one per call.
+
+use crate::limits::{STORE_BACKOFF_MS_MAX, STORE_BACKOFF_MS_MIN};
+use futures::FutureExt;
+use hookgraph_domain::ports::StoreError;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+/// The failures of one kind of call, one after the other.
+#[derive(Debug)]
+pub(super) struct Outage {
+    call: &'static str,
+    failures: u32,
+}
+
+impl Outage {
+    /// No outage of that call yet.
+    pub(super) fn of(call: &'static str) -> Self {
+        Self { call, failures: 0 }
+    }
+
+    /// Takes a failure down, and says how long to wait before the next call.
+    pub(super) fn failed(&mut self, error: &StoreError) -> Duration {
+        let wait = backoff(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 {
+            tracing::warn!(call = self.call, %error, "the store fails: trying again until it answers");
+        } else {
+            tracing::debug!(call = self.call, %error, failures = self.failures, "the store still fails");
+        }
+        wait
+    }
+
+    /// Takes a success down.
+    pub(super) fn over(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(call = self.call, failures = self.failures, "the store answers again");
+            self.failures = 0;
+        }
+    }
+}
+
+/// The wait after so many failures before this one.
+fn backoff(failures_before: u32) -> Duration {
+    let doubled = STORE_BACKOFF_MS_MIN.saturating_mul(1_u64.checked_shl(failures_before).unwrap_or(u64::MAX));
+    Duration::from_millis(doubled.min(STORE_BACKOFF_MS_MAX))
+}
+
+/// A store's answer, where a panic inside it is a failure like another: it must not end a loop.
+pub(super) async fn guarded<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let caught = AssertUnwindSafe(call).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(StoreError::Failed("the store's code panicked".to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_from_the_shortest_and_stays_at_the_longest() {
+        assert_eq!(backoff(0).as_millis(), 50);
+        assert_eq!(backoff(1).as_millis(), 100);
+        assert_eq!(backoff(6).as_millis(), 3_200);
+        assert_eq!(backoff(7).as_millis(), 5_000);
+        assert_eq!(backoff(200).as_millis(), 5_000);
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_the_store_is_a_failure() {
+        let answer: Result<(), StoreError> = guarded(async { panic!("planned") }).await;
+        assert!(matches!(answer, Err(StoreError::Failed(_))));
+    }
+}

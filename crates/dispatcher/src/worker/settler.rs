@@ -1,0 +1,120 @@
+//! Group commit: one transaction settles all that ended while the one before it ran.
+
+use super::claims::Slot;
+use super::outage::{Outage, guarded};
+use super::stages::Stages;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::settle::Settlement;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// How a claim ends. Its slot is free once the store has taken it.
+pub(super) enum Ending {
+    /// With a settlement.
+    Settled(Box<Settlement>, Slot),
+    /// Unspent.
+    Released((DeliveryId, i64), Slot),
+}
+
+/// Commits endings until all senders are gone and everything is written. A store that fails is asked again until it
+/// answers, even past the leases' end: the requests did happen, and a fencing token that is no longer the row's changes
+/// nothing.
+pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>) {
+    let mut settled = Unsettled::default();
+    let mut settling = Outage::of("settle");
+    let mut releasing = Outage::of("release");
+    let mut batch = Vec::new();
+    loop {
+        let room = stages.limits.settle_batch_max.saturating_sub(settled.settlements.len()).max(1);
+        if settled.is_empty() && endings.recv_many(&mut batch, room).await == 0 {
+            return;
+        }
+        while batch.len() < room
+            && let Ok(ending) = endings.try_recv()
+        {
+            batch.push(ending);
+        }
+        batch.drain(..).for_each(|ending| settled.take(ending));
+        let mut wait = None;
+        if let Err(error) = settled.settle(&stages).await {
+            wait = Some(settling.failed(&error));
+        } else {
+            settling.over();
+        }
+        if let Err(error) = settled.release(&stages).await {
+            wait = wait.max(Some(releasing.failed(&error)));
+        } else {
+            releasing.over();
+        }
+        if let Some(wait) = wait {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// What the store has not taken yet; slots stay busy for as long.
+#[derive(Default)]
+struct Unsettled {
+    settlements: Vec<Settlement>,
+    settled_slots: Vec<Slot>,
+    claims: Vec<(DeliveryId, i64)>,
+    claim_slots: Vec<Slot>,
+}
+
+impl Unsettled {
+    fn is_empty(&self) -> bool {
+        self.settlements.is_empty() && self.claims.is_empty()
+    }
+
+    fn take(&mut self, ending: Ending) {
+        match ending {
+            Ending::Settled(settlement, slot) => {
+                self.settlements.push(*settlement);
+                self.settled_slots.push(slot);
+            }
+            Ending::Released(claim, slot) => {
+                self.claims.push(claim);
+                self.claim_slots.push(slot);
+            }
+        }
+    }
+
+    async fn settle(&mut self, stages: &Stages) -> Result<(), StoreError> {
+        match guarded(stages.settle(&self.settlements)).await {
+            Ok(_) => {}
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(_) => settle_one_by_one(stages, &self.settlements).await?,
+        }
+        self.settlements.clear();
+        self.settled_slots.clear();
+        Ok(())
+    }
+
+    async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {
+        match guarded(stages.release(&self.claims)).await {
+            Ok(()) => {}
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => tracing::error!(%error, "claims cannot be released: they wait for their leases' end"),
+        }
+        self.claims.clear();
+        self.claim_slots.clear();
+        Ok(())
+    }
+}
+
+/// Keeps one row that cannot be read from holding up the others of its batch. What was settled before a retryable failure
+/// is offered again with the rest, and answered as a lost lease then.
+async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Result<(), StoreError> {
+    for settlement in settlements {
+        match guarded(stages.settle(std::slice::from_ref(settlement))).await {
+            Ok(_) => {}
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => {
+                let delivery_id = settlement.delivery_id;
+                tracing::error!(%delivery_id, %error, "cannot be settled: it waits for its lease's end");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! The stages of the road, one function each, over values: tests drive them one at a time.
+
+use super::verdicts::{health_of, log_settled, unsent_state};
+use super::{DispatchLimits, Services};
+use crate::limits::SEND_MARGIN_MS;
+use futures::FutureExt;
+use hookgraph_domain::attempt::{Attempt, Exchange, OutcomeCode, OutgoingRequest};
+use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::ports::{ClaimRequest, Failpoint, Fenced, Freeze, RenderError, RenderRequest, StoreError};
+use hookgraph_domain::request::{self, BuildError};
+use hookgraph_domain::settle::{self, HealthSignal, NextState, Outcome, Settlement};
+use hookgraph_domain::time::{Timestamp, plus_ms};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The services under the bounds.
+pub(super) struct Stages {
+    pub(super) services: Services,
+    pub(super) limits: DispatchLimits,
+}
+
+/// A delivery with its payload: all that a request needs.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) claim: ClaimedDelivery,
+    pub(super) payload: FrozenPayload,
+}
+
+impl Ready {
+    /// What a write under its claim names.
+    pub(super) fn key(&self) -> (DeliveryId, i64) {
+        key(&self.claim)
+    }
+}
+
+/// What a write under a claim names.
+pub(super) fn key(claim: &ClaimedDelivery) -> (DeliveryId, i64) {
+    (claim.delivery.id, claim.delivery.fencing_token)
+}
+
+/// What rendering made of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Rendered {
+    /// Rendered now: to be frozen before they are sent.
+    pub(super) fresh: Vec<Ready>,
+    /// Frozen by an earlier claim.
+    pub(super) frozen: Vec<Ready>,
+    /// Those without a payload.
+    pub(super) settlements: Vec<Settlement>,
+}
+
+/// Those whose write under the claim took effect.
+pub(super) fn kept(ready: Vec<Ready>, fenced: &[Fenced]) -> impl Iterator<Item = Ready> {
+    ready.into_iter().zip(fenced).filter_map(|(ready, fenced)| match fenced {
+        Fenced::Done => Some(ready),
+        Fenced::LeaseLost => {
+            tracing::info!(delivery_id = %ready.claim.delivery.id, "not frozen under this lease: not sent by this worker");
+            None
+        }
+    })
+}
+
+impl Stages {
+    pub(super) fn now(&self) -> Timestamp {
+        self.services.clock.now()
+    }
+
+    /// Claims at most so many due deliveries.
+    pub(super) async fn claim(&self, limit: u32) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let now = self.now();
+        let request = ClaimRequest {
+            now,
+            leased_until: plus_ms(now, self.limits.lease_ms),
+            limit,
+            in_flight_per_webhook_max: self.limits.in_flight_per_webhook_max,
+        };
+        let claims = self.services.queue.claim(&request).await?;
+        if !claims.is_empty() {
+            tracing::debug!(count = claims.len(), "claimed");
+            self.services.failpoints.hit(Failpoint::AfterClaim);
+            self.services.wake_ups.fed();
+        }
+        Ok(claims)
+    }
+
+    /// Parts those that shall be sent from those that end or wait without a request: too old, cancelled, or of a webhook
+    /// that stopped sending meanwhile.
+    pub(super) fn screen(&self, claims: Vec<ClaimedDelivery>) -> (Vec<ClaimedDelivery>, Vec<Settlement>) {
+        let now = self.now();
+        let mut live = Vec::with_capacity(claims.len());
+        let mut settlements = Vec::new();
+        for claim in claims {
+            match unsent_state(&claim, now) {
+                Some(next) => settlements.push(settlement(&claim, None, next, None, now)),
+                None => live.push(claim),
+            }
+        }
+        (live, settlements)
+    }
+
+    /// Renders those without a frozen payload, in one call.
+    pub(super) async fn render(&self, claims: Vec<ClaimedDelivery>) -> Rendered {
+        let mut rendered = Rendered::default();
+        let mut unrendered = Vec::new();
+        for claim in claims {
+            match claim.payload.clone() {
+                Some(payload) => rendered.frozen.push(Ready { claim, payload }),
+                None => unrendered.push(claim),
+            }
+        }
+        if unrendered.is_empty() {
+            return rendered;
+        }
+        let mut answers = self.render_answers(&unrendered).await.into_iter();
+        for claim in unrendered {
+            let answer = answers.next();
+            match answer.unwrap_or_else(|| Err(RenderError::Unavailable("the renderer gave no answer".to_owned()))) {
+                Ok(payload) => rendered.fresh.push(Ready { claim, payload }),
+                Err(error) => rendered.settlements.push(self.unrendered(&claim, error)),
+            }
+        }
+        if !rendered.fresh.is_empty() {
+            self.services.failpoints.hit(Failpoint::AfterRender);
+        }
+        rendered
+    }
+
+    /// The renderer's answers; where it panics or does not end, that is a fault of ours for each of them.
+    async fn render_answers(&self, claims: &[ClaimedDelivery]) -> Vec<Result<FrozenPayload, RenderError>> {
+        let requests: Vec<_> = claims
+            .iter()
+            .map(|claim| RenderRequest { event: Arc::clone(&claim.event), webhook: Arc::clone(&claim.webhook) })
+            .collect();
+        let budget = Duration::from_millis(self.limits.render_batch_ms_max);
+        let render = AssertUnwindSafe(self.services.renderer.render(&requests)).catch_unwind();
+        let fault = match tokio::time::timeout(budget, render).await {
+            Ok(Ok(answers)) => return answers,
+            Ok(Err(_)) => "the renderer panicked".to_owned(),
+            Err(_) => format!("the renders did not end within {} ms", budget.as_millis()),
+        };
+        tracing::error!(count = requests.len(), fault, "no payloads were rendered");
+        requests.iter().map(|_| Err(RenderError::Unavailable(fault.clone()))).collect()
+    }
+
+    fn unrendered(&self, claim: &ClaimedDelivery, error: RenderError) -> Settlement {
+        match error {
+            RenderError::Refused(detail) => self.without_request(claim, OutcomeCode::RenderFailed, detail),
+            RenderError::BudgetExceeded(detail) => {
+                self.without_request(claim, OutcomeCode::RenderBudgetExceeded, detail)
+            }
+            RenderError::Unavailable(detail) => {
+                let now = self.now();
+                let mut next = self.decide(
+                    claim,
+                    Outcome { code: OutcomeCode::ServerFault, status: None, retry_after_ms: None },
+                    now,
+                );
+                tracing::warn!(delivery_id = %claim.delivery.id, detail, "a fault of ours: to be rendered again");
+                next.reason = Some(detail);
+                settlement(claim, None, next, None, now)
+            }
+        }
+    }
+
+    /// Freezes payloads, in one call; the answers are in the order of the asks.
+    pub(super) async fn freeze(&self, fresh: &[Ready]) -> Result<Vec<Fenced>, StoreError> {
+        if fresh.is_empty() {
+            return Ok(Vec::new());
+        }
+        let freezes: Vec<_> = fresh
+            .iter()
+            .map(|ready| Freeze {
+                delivery_id: ready.claim.delivery.id,
+                fencing_token: ready.claim.delivery.fencing_token,
+                payload: ready.payload.clone(),
+            })
+            .collect();
+        let fenced = self.services.queue.freeze(&freezes).await?;
+        self.services.failpoints.hit(Failpoint::AfterFreeze);
+        Ok(fenced)
+    }
+
+    /// Whether enough is left of the lease for a whole request.
+    pub(super) fn has_time(&self, claim: &ClaimedDelivery) -> bool {
+        plus_ms(self.now(), u64::from(claim.webhook.timeout_ms) + SEND_MARGIN_MS) <= claim.leased_until
+    }
+
+    /// Builds, signs and sends one request, and decides what comes after it.
+    pub(super) async fn send(&self, ready: &Ready) -> Settlement {
+        let Ready { claim, payload } = ready;
+        let started_at = self.now();
+        let built = request::build(&claim.webhook, &claim.event, &claim.delivery, payload, &claim.signer, started_at);
+        let request = match built {
+            Ok(request) => request,
+            Err(error @ BuildError::UrlTooLong { .. }) => {
+                return self.without_request(claim, OutcomeCode::RenderFailed, error.to_string());
+            }
+            Err(error @ BuildError::Invalid(_)) => {
+                return self.without_request(claim, OutcomeCode::InvalidRequest, error.to_string());
+            }
+        };
+        let exchange = self.services.transport.send(&request, claim.webhook.timeout_ms).await;
+        self.services.failpoints.hit(Failpoint::AfterSend);
+        self.after_exchange(claim, &request, exchange, started_at)
+    }
+
+    fn after_exchange(
+        &self,
+        claim: &ClaimedDelivery,
+        request: &OutgoingRequest,
+        exchange: Exchange,
+        started_at: Timestamp,
+    ) -> Settlement {
+        let now = self.now();
+        let status = exchange.response.as_ref().map(|head| head.status);
+        let outcome = Outcome { code: exchange.code, status, retry_after_ms: exchange.retry_after_ms };
+        let next = self.decide(claim, outcome, now);
+        let attempt = Attempt {
+            id: self.services.entropy.uuid(now).into(),
+            delivery_id: claim.delivery.id,
+            number: claim.delivery.attempt_count + 1,
+            code: exchange.code,
+            detail: exchange.detail,
+            request: Some(request::redacted(request)),
+            response: exchange.response,
+            response_body: exchange.response_body,
+            response_truncated: exchange.response_truncated,
+            remote_address: exchange.remote_address,
+            started_at,
+            // From the exchange's own measure: the clock may have been set meanwhile.
+            ended_at: plus_ms(started_at, exchange.duration_ms),
+        };
+        settlement(claim, Some(attempt), next, health_of(&claim.delivery, exchange.code), now)
+    }
+
+    /// Settles an attempt that came to no request: the log says why.
+    fn without_request(&self, claim: &ClaimedDelivery, code: OutcomeCode, detail: String) -> Settlement {
+        let now = self.now();
+        let next = self.decide(claim, Outcome { code, status: None, retry_after_ms: None }, now);
+        let attempt = Attempt {
+            id: self.services.entropy.uuid(now).into(),
+            delivery_id: claim.delivery.id,
+            number: claim.delivery.attempt_count + 1,
+            code,
+            detail: Some(detail),
+            request: None,
+            response: None,
+            response_body: None,
+            response_truncated: false,
+            remote_address: None,
+            started_at: now,
+            ended_at: now,
+        };
+        settlement(claim, Some(attempt), next, health_of(&claim.delivery, code), now)
+    }
+
+    fn decide(&self, claim: &ClaimedDelivery, outcome: Outcome, now: Timestamp) -> NextState {
+        settle::decide(&claim.delivery, &claim.webhook, outcome, now, self.services.entropy.fraction())
+    }
+
+    /// Commits settlements, in one call; the answers are in the order of the asks.
+    pub(super) async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
+        if settlements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self.services.queue.settle(settlements).await?;
+        self.services.wake_ups.fed();
+        for (settlement, answer) in settlements.iter().zip(&answers) {
+            log_settled(settlement, *answer);
+        }
+        Ok(answers)
+    }
+
+    /// Gives claims back unspent.
+    pub(super) async fn release(&self, claims: &[(DeliveryId, i64)]) -> Result<(), StoreError> {
+        if claims.is_empty() {
+            return Ok(());
+        }
+        self.services.queue.release(claims, self.now()).await?;
+        self.services.wake_ups.fed();
+        tracing::info!(count = claims.len(), "released unsent");
+        Ok(())
+    }
+}
+
+fn settlement(
+    claim: &ClaimedDelivery,
+    attempt: Option<Attempt>,
+    next: NextState,
+    health: Option<HealthSignal>,
+    now: Timestamp,
+) -> Settlement {
+    let (delivery_id, fencing_token) = key(claim);
+    Settlement { delivery_id, webhook_id: claim.delivery.webhook_id, fencing_token, attempt, next, health, now }
+}
