@@ -1,1 +1,17 @@
-//! stub
+//! The server as a library: configuration, routes, authentication, wiring and commands. `main` is one line over
+//! [`commands::run`]; tests start a [`Server`] in their own process.
+
+pub mod auth;
+pub mod bootstrap;
+pub mod commands;
+pub mod config;
+pub mod endpoint;
+pub mod http;
+pub mod limits;
+mod server;
+pub mod surroundings;
+mod telemetry;
+mod websocket;
+mod wiring;
+
+pub use server::{RunningServer, Server};

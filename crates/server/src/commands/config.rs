@@ -1,0 +1,20 @@
+//! `hookgraph config`.
+
+use crate::config::{Layers, printed, printed_json};
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub struct ConfigCommandArgs {
+    /// As JSON, one object a key
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &ConfigCommandArgs, layers: &Layers) -> anyhow::Result<ExitCode> {
+    if args.json {
+        println!("{:#}", printed_json(layers));
+    } else {
+        print!("{}", printed(layers));
+    }
+    Ok(ExitCode::SUCCESS)
+}

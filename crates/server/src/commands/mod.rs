@@ -1,0 +1,153 @@
+//! The commands of the binary. What they print for people and scripts goes to standard output; logs and errors to
+//! standard error.
+#![expect(clippy::print_stdout, reason = "printing is what commands are for")]
+
+mod config;
+mod database;
+mod events;
+mod schema;
+mod serve;
+mod token;
+mod verify;
+
+use crate::config::{Config, Layers};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The file that is read when none is named.
+const CONFIG_FILE: &str = "hookgraph.toml";
+
+/// Webhooks on PIM events, whose payload is a GraphQL query.
+#[derive(Debug, Parser)]
+#[command(name = "hookgraph", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    configuration: ConfigArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration comes from: defaults, then the file, then `HOOKGRAPH_*`, then these flags.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Configuration")]
+struct ConfigArgs {
+    /// The configuration file [default: hookgraph.toml, where there is one]
+    #[arg(long, global = true, env = "HOOKGRAPH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// sqlite://PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/NAME
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// Sets any key that `hookgraph config` shows; may be given again
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the API and delivers webhooks
+    Serve(serve::ServeArgs),
+    /// Brings the database's schema up to date
+    Migrate,
+    /// Prints the GraphQL schema
+    Schema(schema::SchemaArgs),
+    /// Prints the catalogue of events with their variables
+    Events(events::EventsArgs),
+    /// Makes, lists and revokes access tokens
+    Token(token::TokenArgs),
+    /// Prints the effective configuration: each key's meaning, unit, default and source
+    Config(config::ConfigCommandArgs),
+    /// Checks the signatures of a saved request and says what does not match
+    Verify(verify::VerifyArgs),
+}
+
+/// Runs the command of that command line.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("hookgraph: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { configuration, command } = cli;
+    match command {
+        Command::Schema(args) => schema::run(&args),
+        Command::Events(args) => events::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Config(args) => config::run(&args, &configuration.layers()?),
+        Command::Serve(args) => {
+            let mut layers = configuration.layers()?;
+            args.lay_flags(&mut layers)?;
+            in_runtime(serve::run(Config::from_layers(&layers)))
+        }
+        Command::Migrate => in_runtime(database::migrate(configuration.config()?)),
+        Command::Token(args) => in_runtime(token::run(args, configuration.config()?)),
+    }
+}
+
+fn in_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the runtime cannot start")?.block_on(command)
+}
+
+impl ConfigArgs {
+    fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::from_layers(&self.layers()?))
+    }
+
+    fn layers(&self) -> anyhow::Result<Layers> {
+        let mut layers = Layers::defaults()?;
+        let file = self.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+        if let Some(text) = read_file(&file, self.config.is_some())? {
+            layers.lay_file(&file.display().to_string(), &text)?;
+        }
+        // Names and values that are not UTF-8 cannot be ours, and are made so that they can be named in an error.
+        let variables = std::env::vars_os();
+        layers.lay_environment(
+            variables.map(|(name, value)| (name.to_string_lossy().into(), value.to_string_lossy().into())),
+        )?;
+        if let Some(database) = &self.database {
+            layers.lay_flag("--database", "database", database)?;
+        }
+        for set in &self.set {
+            let (name, text) = set.split_once('=').with_context(|| format!("--set {set}: wants KEY=VALUE"))?;
+            layers.lay_flag("--set", name.trim(), text)?;
+        }
+        Ok(layers)
+    }
+}
+
+fn read_file(path: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+/// Rows as text, each column as wide as its widest cell.
+fn aligned<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = rows.collect();
+    let widths: [usize; N] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,92 @@
+//! `hookgraph serve`.
+
+use crate::bootstrap::Bootstrapped;
+use crate::config::{Config, ConfigError, Layers};
+use crate::{RunningServer, Server, telemetry};
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes a free port and prints it
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+}
+
+impl ServeArgs {
+    pub fn lay_flags(&self, layers: &mut Layers) -> Result<(), ConfigError> {
+        self.listen.as_deref().map_or(Ok(()), |listen| layers.lay_flag("--listen", "listen", listen))
+    }
+}
+
+pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    telemetry::start(&config)?;
+    let mut terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
+    let public_url = config.public_url.clone();
+    let allowed = config.allowed_addresses.clone();
+    let server = Server::start(config).await?;
+    let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
+    print!("{}", welcome(&server, &address, &allowed));
+    tokio::select! {
+        _ = terminated.recv() => tracing::info!("terminated: stopping"),
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.context("signals cannot be taken")?;
+            tracing::info!("interrupted: stopping");
+        }
+    }
+    server.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet]) -> String {
+    let mut text = format!("hookgraph listens on {address}\n  GraphiQL and the API: {address}/graphql\n");
+    if !allowed.is_empty() {
+        let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "  Webhooks may call addresses of this machine's networks: {}", allowed.join(", "));
+    }
+    if let Some(made) = &server.bootstrapped {
+        text.push_str(&first_steps(made, address));
+    }
+    text
+}
+
+/// What a stranger needs to go on, with the secrets, this once.
+fn first_steps(made: &Bootstrapped, address: &str) -> String {
+    let mut text = format!("\nTenant {} (id {}) is new.\n", made.tenant_identifier, made.tenant_id);
+    if let Some(secret) = &made.signature_secret {
+        let _ = writeln!(text, "  Signature secret, shown this once: {}", secret.expose_secret());
+    }
+    let Some(token) = &made.token else { return text };
+    let _ = writeln!(text, "  Access token, shown this once:     {}", token.expose_secret());
+    let _ = write!(
+        text,
+        "\nOpen {address}/graphql, paste the token at the top, and define a first webhook:\n\n{}\n",
+        first_mutation(&made.tenant_id.to_string())
+    );
+    text
+}
+
+fn first_mutation(tenant_id: &str) -> String {
+    format!(
+        r#"mutation {{
+  webhook {{
+    create(input: {{
+      tenantId: "{tenant_id}"
+      name: "Orders"
+      concern: "orders"
+      event: "create"
+      method: POST
+      url: "http://127.0.0.1:9000/"
+      graphqlQuery: "query ($id: ID!) {{ order {{ get(id: $id) {{ id createdAt total {{ gross currency }} }} }} }}"
+    }}) {{
+      id
+      name
+    }}
+  }}
+}}
+"#
+    )
+}

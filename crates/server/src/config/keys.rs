@@ -1,0 +1,115 @@
+//! The configuration's keys, as data: parsing, `hookgraph config` and the documentation come from this one table.
+
+/// How a key's text is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// An IP address with a port.
+    Address,
+    /// Any text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number from the first to the second.
+    Number(u64, u64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// IP networks as CIDR, divided by commas (in the file, an array).
+    Networks,
+    /// Web origins (`https://host:port`), divided by commas (in the file, an array).
+    Origins,
+}
+
+impl KeyKind {
+    /// The kind in words, for `hookgraph config` and the documentation.
+    pub fn describe(self) -> String {
+        match self {
+            KeyKind::Address => "address:port".into(),
+            KeyKind::Text => "text".into(),
+            KeyKind::Flag => "true or false".into(),
+            KeyKind::Number(min, max) => format!("number from {min} to {max}"),
+            KeyKind::Choice(words) => words.join(" or "),
+            KeyKind::Networks => "list of CIDR networks".into(),
+            KeyKind::Origins => "list of origins".into(),
+        }
+    }
+}
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The name in `hookgraph.toml` and `--set`; in upper case after `HOOKGRAPH_` in the environment.
+    pub name: &'static str,
+    /// How its text is read.
+    pub kind: KeyKind,
+    /// The unit of a number.
+    pub unit: Option<&'static str>,
+    /// The text that holds where nothing is configured.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Whether its value is never printed.
+    pub is_secret: bool,
+}
+
+const fn key(name: &'static str, kind: KeyKind, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, kind, unit: None, default, meaning, is_secret: false }
+}
+
+const fn number(
+    name: &'static str,
+    range: (u64, u64),
+    unit: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { name, kind: KeyKind::Number(range.0, range.1), unit: Some(unit), default, meaning, is_secret: false }
+}
+
+const fn secret(name: &'static str, meaning: &'static str) -> Key {
+    Key { name, kind: KeyKind::Text, unit: None, default: "", meaning, is_secret: true }
+}
+
+/// Every key, in the order in which they are printed.
+pub const KEYS: &[Key] = &[
+    key("listen", KeyKind::Address, "127.0.0.1:8080", "Where HTTP is served. Port 0 takes a free port and prints it."),
+    key("public_url", KeyKind::Text, "", "How others reach this server, for the addresses it prints. Empty: the address listened on."),
+    key("database", KeyKind::Text, "sqlite://data/hookgraph.db", "sqlite://PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/NAME."),
+    number("database_connections_max", (1, 1000), "connections", "8", "Connections to the database that are open at a time."),
+    key("key_file", KeyKind::Text, "data/hookgraph.key", "The key that secrets are encrypted with. Made with mode 0600 when missing; without it the stored secrets are lost."),
+    key("allowed_addresses", KeyKind::Networks, "", "Networks that webhooks may call although they are not globally routable, e.g. 127.0.0.0/8,::1/128."),
+    key("log", KeyKind::Text, "info", "What is logged: a level, or directives such as info,hookgraph_dispatcher=debug."),
+    key("log_format", KeyKind::Choice(&["text", "json"]), "text", "How log lines are written, to standard error."),
+    key("graphiql", KeyKind::Flag, "true", "Whether browsers that open /graphql get GraphiQL."),
+    key("introspection", KeyKind::Flag, "true", "Whether the schema can be asked for by introspection and as SDL."),
+    key("allowed_origins", KeyKind::Origins, "", "Origins of web pages that may open WebSocket connections, beside this server's own."),
+    number("http_body_bytes_max", (1024, 64 * 1024 * 1024), "bytes", "2097152", "The largest body of a GraphQL request."),
+    number("http_request_ms_max", (100, 600_000), "milliseconds", "30000", "How long one GraphQL request may take."),
+    number("http_requests_max", (1, 100_000), "requests", "1024", "GraphQL requests that are executed at a time; more are refused with 503."),
+    number("websocket_connections_max", (1, 100_000), "connections", "1000", "WebSocket connections at a time."),
+    number("websocket_subscriptions_max", (1, 10_000), "subscriptions", "100", "Operations at a time on one WebSocket connection."),
+    number("websocket_message_bytes_max", (1024, 64 * 1024 * 1024), "bytes", "262144", "The largest message that a WebSocket client may send."),
+    number("websocket_init_ms_max", (10, 60_000), "milliseconds", "3000", "How long a WebSocket client may wait with connection_init."),
+    number("websocket_ping_ms", (100, 3_600_000), "milliseconds", "15000", "How often a quiet WebSocket client is pinged."),
+    number("deliveries_in_flight_max", (1, 100_000), "deliveries", "256", "Requests to receivers that are under way at a time."),
+    number("deliveries_in_flight_per_webhook_max", (1, 10_000), "deliveries", "16", "Of those, requests to one webhook."),
+    number("claim_batch_max", (1, 1000), "deliveries", "64", "Deliveries that one claim takes."),
+    number("poll_ms", (10, 600_000), "milliseconds", "1000", "How often the queue is looked at when nothing wakes it."),
+    number("shutdown_ms_max", (0, 600_000), "milliseconds", "10000", "How long requests under way may take to end when the server stops."),
+    key("bootstrap_tenant", KeyKind::Text, "", "The identifier of a tenant that is made at the start, unless it is there."),
+    secret("bootstrap_token", "The text of an access token for that tenant, made at the start unless it is there."),
+    secret("bootstrap_signature_secret", "The signature secret (whsec_ and the base64 of 32 bytes) of that tenant, taken when it is made."),
+];
+
+/// The key of that name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The known key nearest to an unknown one, where one is near.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let similarity = |key: &Key| strsim::jaro_winkler(key.name, name);
+    KEYS.iter()
+        .max_by(|left, right| similarity(left).total_cmp(&similarity(right)))
+        .filter(|key| similarity(key) >= crate::limits::NEAREST_KEY_SIMILARITY_MIN)
+        .map(|key| key.name)
+}

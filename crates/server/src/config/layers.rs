@@ -1,0 +1,205 @@
+//! The layers of the configuration: defaults, then the file, then the environment, then flags.
+
+use super::keys::{self, KEYS, Key, KeyKind};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The table's default.
+    Default,
+    /// A line of that file.
+    File(String),
+    /// That environment variable.
+    Environment(String),
+    /// A flag of the command line.
+    Flag(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Default => f.write_str("default"),
+            Source::File(path) => write!(f, "file {path}"),
+            Source::Environment(name) => write!(f, "environment {name}"),
+            Source::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// A configuration that cannot be used. It names the key and where it was set, never a secret's value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A key that does not exist.
+    #[error("{origin}: there is no key {key:?}{}", meant(.nearest.as_deref()))]
+    Unknown {
+        /// The key as written.
+        key: String,
+        /// Where.
+        origin: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// A value that the key does not take.
+    #[error("{origin}: {key} wants {wanted}, not {found}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Where it was set.
+        origin: String,
+        /// What it takes.
+        wanted: String,
+        /// What was there.
+        found: String,
+    },
+    /// A file that cannot be read.
+    #[error("{path}: {message}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!(", did you mean {name:?}?")).unwrap_or_default()
+}
+
+/// A key's value, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// [`KeyKind::Address`].
+    Address(SocketAddr),
+    /// [`KeyKind::Text`] and [`KeyKind::Choice`].
+    Text(String),
+    /// [`KeyKind::Flag`].
+    Flag(bool),
+    /// [`KeyKind::Number`].
+    Number(u64),
+    /// [`KeyKind::Networks`].
+    Networks(Vec<IpNet>),
+    /// [`KeyKind::Origins`].
+    Origins(Vec<String>),
+}
+
+/// The value of every key, with its source.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    values: BTreeMap<&'static str, (String, Value, Source)>,
+}
+
+impl Layers {
+    /// The defaults of the table.
+    ///
+    /// # Errors
+    /// A default that its own kind refuses; a test holds that there is none.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        let mut layers = Self { values: BTreeMap::new() };
+        for key in KEYS {
+            layers.set(key.name, key.default, Source::Default)?;
+        }
+        Ok(layers)
+    }
+
+    /// Lays the text of a TOML file over what is there.
+    ///
+    /// # Errors
+    /// [`ConfigError`], for the first line that is wrong.
+    pub fn lay_file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::File {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        for (name, value) in table {
+            self.set(&name, &plain_text(&value), Source::File(path.to_owned()))?;
+        }
+        Ok(())
+    }
+
+    /// Lays the environment over what is there: every variable that starts with `HOOKGRAPH_`.
+    ///
+    /// `HOOKGRAPH_CONFIG` (the file), `HOOKGRAPH_FAILPOINT` and `HOOKGRAPH_TEST_…` are no keys and are passed over.
+    ///
+    /// # Errors
+    /// [`ConfigError`], for the first variable that is wrong.
+    pub fn lay_environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        for (variable, text) in variables {
+            let Some(name) = variable.strip_prefix("HOOKGRAPH_") else { continue };
+            if name == "CONFIG" || name == "FAILPOINT" || name.starts_with("TEST_") {
+                continue;
+            }
+            self.set(&name.to_ascii_lowercase(), &text, Source::Environment(variable))?;
+        }
+        Ok(())
+    }
+
+    /// Lays one flag over what is there.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the key is unknown or does not take the value.
+    pub fn lay_flag(&mut self, flag: &str, name: &str, text: &str) -> Result<(), ConfigError> {
+        self.set(name, text, Source::Flag(flag.to_owned()))
+    }
+
+    /// The text, value and source of a key of the table.
+    pub fn get(&self, name: &str) -> Option<(&str, &Value, &Source)> {
+        self.values.get(name).map(|(text, value, source)| (text.as_str(), value, source))
+    }
+
+    fn set(&mut self, name: &str, text: &str, source: Source) -> Result<(), ConfigError> {
+        let Some(key) = keys::find(name) else {
+            return Err(ConfigError::Unknown {
+                key: name.to_owned(),
+                origin: source.to_string(),
+                nearest: keys::nearest(name).map(str::to_owned),
+            });
+        };
+        let value = parse(key, text.trim()).ok_or_else(|| ConfigError::Value {
+            key: key.name,
+            origin: source.to_string(),
+            wanted: key.kind.describe(),
+            found: if key.is_secret { "what is there".into() } else { format!("{text:?}") },
+        })?;
+        self.values.insert(key.name, (text.trim().to_owned(), value, source));
+        Ok(())
+    }
+}
+
+fn plain_text(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) => items.iter().map(plain_text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn parse(key: &Key, text: &str) -> Option<Value> {
+    let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    match key.kind {
+        KeyKind::Address => text.parse().ok().map(Value::Address),
+        KeyKind::Text => Some(Value::Text(text.to_owned())),
+        KeyKind::Flag => text.parse().ok().map(Value::Flag),
+        KeyKind::Number(min, max) => {
+            text.parse().ok().filter(|number| (min..=max).contains(number)).map(Value::Number)
+        }
+        KeyKind::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+        KeyKind::Networks => items().map(network).collect::<Option<_>>().map(Value::Networks),
+        KeyKind::Origins => items().map(origin).collect::<Option<_>>().map(Value::Origins),
+    }
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
+}
+
+fn origin(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    (matches!(url.scheme(), "http" | "https") && is_bare).then(|| url.origin().ascii_serialization())
+}

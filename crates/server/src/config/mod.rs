@@ -1,0 +1,212 @@
+//! The effective configuration: defaults, then `hookgraph.toml`, then `HOOKGRAPH_*`, then flags.
+
+pub mod keys;
+mod layers;
+mod print;
+
+pub use layers::{ConfigError, Layers, Source, Value};
+pub use print::{printed, printed_json};
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The effective configuration; [`keys::KEYS`] says what each field means.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `listen`.
+    pub listen: SocketAddr,
+    /// `public_url`, where one is set; without a slash at its end.
+    pub public_url: Option<String>,
+    /// `database`: may hold a password, so it is never logged.
+    pub database: String,
+    /// `database_connections_max`.
+    pub database_connections_max: u32,
+    /// `key_file`.
+    pub key_file: PathBuf,
+    /// `allowed_addresses`.
+    pub allowed_addresses: Vec<IpNet>,
+    /// `log`.
+    pub log: String,
+    /// `log_format`.
+    pub log_format: LogFormat,
+    /// `graphiql`.
+    pub graphiql: bool,
+    /// `introspection`.
+    pub introspection: bool,
+    /// Bounds of HTTP and WebSocket.
+    pub web: WebLimits,
+    /// Bounds of the dispatcher.
+    pub delivery: DeliveryLimits,
+    /// `shutdown_ms_max`.
+    pub shutdown_max: Duration,
+    /// The tenant and token that are made at the start.
+    pub bootstrap: BootstrapConfig,
+}
+
+/// Bounds of HTTP and WebSocket; the keys of the same names.
+#[derive(Clone, Debug)]
+pub struct WebLimits {
+    /// `allowed_origins`.
+    pub allowed_origins: Vec<String>,
+    /// `http_body_bytes_max`.
+    pub http_body_bytes_max: usize,
+    /// `http_request_ms_max`.
+    pub http_request_max: Duration,
+    /// `http_requests_max`.
+    pub http_requests_max: usize,
+    /// `websocket_connections_max`.
+    pub websocket_connections_max: usize,
+    /// `websocket_subscriptions_max`.
+    pub websocket_subscriptions_max: usize,
+    /// `websocket_message_bytes_max`.
+    pub websocket_message_bytes_max: usize,
+    /// `websocket_init_ms_max`.
+    pub websocket_init_max: Duration,
+    /// `websocket_ping_ms`.
+    pub websocket_ping: Duration,
+}
+
+/// Bounds of the dispatcher; the keys of the same names.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryLimits {
+    /// `deliveries_in_flight_max`.
+    pub in_flight_max: u32,
+    /// `deliveries_in_flight_per_webhook_max`.
+    pub in_flight_per_webhook_max: u32,
+    /// `claim_batch_max`.
+    pub claim_batch_max: u32,
+    /// `poll_ms`.
+    pub poll: Duration,
+}
+
+/// What provisioning asks for.
+#[derive(Clone, Debug, Default)]
+pub struct BootstrapConfig {
+    /// `bootstrap_tenant`.
+    pub tenant: Option<String>,
+    /// `bootstrap_token`.
+    pub token: Option<SecretString>,
+    /// `bootstrap_signature_secret`.
+    pub signature_secret: Option<SecretString>,
+}
+
+impl Config {
+    /// The configuration of those layers.
+    pub fn from_layers(layers: &Layers) -> Self {
+        let read = Reader(layers);
+        Self {
+            listen: read.address("listen"),
+            public_url: read.set_text("public_url").map(|url| url.trim_end_matches('/').to_owned()),
+            database: read.text("database"),
+            database_connections_max: read.number_u32("database_connections_max"),
+            key_file: read.text("key_file").into(),
+            allowed_addresses: read.networks("allowed_addresses"),
+            log: read.text("log"),
+            log_format: if read.text("log_format") == "json" { LogFormat::Json } else { LogFormat::Text },
+            graphiql: read.flag("graphiql"),
+            introspection: read.flag("introspection"),
+            web: WebLimits {
+                allowed_origins: read.origins("allowed_origins"),
+                http_body_bytes_max: read.count("http_body_bytes_max"),
+                http_request_max: read.duration("http_request_ms_max"),
+                http_requests_max: read.count("http_requests_max"),
+                websocket_connections_max: read.count("websocket_connections_max"),
+                websocket_subscriptions_max: read.count("websocket_subscriptions_max"),
+                websocket_message_bytes_max: read.count("websocket_message_bytes_max"),
+                websocket_init_max: read.duration("websocket_init_ms_max"),
+                websocket_ping: read.duration("websocket_ping_ms"),
+            },
+            delivery: DeliveryLimits {
+                in_flight_max: read.number_u32("deliveries_in_flight_max"),
+                in_flight_per_webhook_max: read.number_u32("deliveries_in_flight_per_webhook_max"),
+                claim_batch_max: read.number_u32("claim_batch_max"),
+                poll: read.duration("poll_ms"),
+            },
+            shutdown_max: read.duration("shutdown_ms_max"),
+            bootstrap: BootstrapConfig {
+                tenant: read.set_text("bootstrap_tenant"),
+                token: read.set_text("bootstrap_token").map(SecretString::from),
+                signature_secret: read.set_text("bootstrap_signature_secret").map(SecretString::from),
+            },
+        }
+    }
+}
+
+/// Reads keys of the table; [`Layers`] has a value of the right kind for each, which the tests go through.
+struct Reader<'a>(&'a Layers);
+
+impl Reader<'_> {
+    fn value(&self, name: &str) -> &Value {
+        self.0.get(name).map_or_else(|| unreachable!("no key {name:?} in the table"), |(_, value, _)| value)
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        match self.value(name) {
+            Value::Address(address) => *address,
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn text(&self, name: &str) -> String {
+        match self.value(name) {
+            Value::Text(text) => text.clone(),
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn set_text(&self, name: &str) -> Option<String> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        match self.value(name) {
+            Value::Flag(flag) => *flag,
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        match self.value(name) {
+            Value::Number(number) => *number,
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn number_u32(&self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
+    }
+
+    fn count(&self, name: &str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(usize::MAX)
+    }
+
+    fn duration(&self, name: &str) -> Duration {
+        Duration::from_millis(self.number(name))
+    }
+
+    fn networks(&self, name: &str) -> Vec<IpNet> {
+        match self.value(name) {
+            Value::Networks(networks) => networks.clone(),
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn origins(&self, name: &str) -> Vec<String> {
+        match self.value(name) {
+            Value::Origins(origins) => origins.clone(),
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+}

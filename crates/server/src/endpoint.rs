@@ -1,0 +1,25 @@
+//! What the routes need of a GraphQL schema.
+
+use async_graphql::{Request, Response};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use hookgraph_pim::Caller;
+
+/// A schema that can be asked in a caller's name.
+#[async_trait]
+pub trait Endpoint: Send + Sync {
+    /// Runs a query or mutation.
+    async fn execute(&self, caller: Caller, request: Request) -> Response;
+
+    /// Runs any operation: one answer for a query or mutation, one an event for a subscription. It is read no further
+    /// than its answers are taken.
+    fn stream(&self, caller: Caller, request: Request) -> BoxStream<'static, Response>;
+}
+
+/// Whether a response is a request error of the GraphQL specification: nothing was executed, so it has no `data`.
+/// An execution that failed as a whole has `data: null` and errors with paths.
+pub fn is_request_error(response: &Response) -> bool {
+    matches!(response.data, async_graphql::Value::Null)
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty())
+}

@@ -1,0 +1,113 @@
+//! Answers: GraphQL responses and refusals, in the negotiated type and with the status that goes with them.
+
+use crate::auth::AuthError;
+use crate::endpoint::is_request_error;
+use crate::limits;
+use async_graphql_axum::GraphQLResponse;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use serde_json::json;
+
+/// The two types of a GraphQL answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaType {
+    /// `application/json`: the status says little, 200 for whatever is a GraphQL response.
+    Json,
+    /// `application/graphql-response+json`: request errors are 400.
+    GraphqlResponse,
+}
+
+impl MediaType {
+    /// The value of `content-type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MediaType::Json => "application/json; charset=utf-8",
+            MediaType::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+        }
+    }
+}
+
+/// A refusal as the GraphQL error that shows it.
+pub fn error_json(refusal: &Refusal) -> serde_json::Value {
+    let mut extensions = json!({ "code": refusal.code.as_str() });
+    if !refusal.problems.is_empty() {
+        extensions["problems"] = json!(refusal.problems);
+    }
+    json!({ "message": refusal.message, "extensions": extensions })
+}
+
+/// The errors of a response, at most [`limits::ERRORS_MAX`] of them.
+pub fn bounded(mut response: async_graphql::Response) -> async_graphql::Response {
+    response.errors.truncate(limits::ERRORS_MAX);
+    response
+}
+
+/// A response of the schema.
+pub fn graphql(response: async_graphql::Response, media_type: MediaType) -> Response {
+    let response = bounded(response);
+    if is_request_error(&response) {
+        let status = match media_type {
+            MediaType::Json => StatusCode::OK,
+            MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
+        };
+        return json_body(status, &json!({ "errors": response.errors }), media_type);
+    }
+    let mut answer = GraphQLResponse::from(response).into_response();
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.as_str()));
+    answer
+}
+
+/// A refusal before the schema was asked, with a status of its own whatever the type.
+pub fn refusal(status: StatusCode, refusal: &Refusal, media_type: MediaType) -> Response {
+    json_body(status, &json!({ "errors": [error_json(refusal)] }), media_type)
+}
+
+/// A wrong request.
+pub fn bad_request(status: StatusCode, message: impl Into<String>, media_type: MediaType) -> Response {
+    refusal(status, &Refusal::new(RefusalCode::BadUserInput, message), media_type)
+}
+
+/// Nobody is let in: 401, or 503 when the token could not be looked up.
+pub fn unauthenticated(error: &AuthError, media_type: MediaType) -> Response {
+    let refused = auth_refusal(error);
+    let status = match error {
+        AuthError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        AuthError::Missing | AuthError::Malformed | AuthError::Invalid => StatusCode::UNAUTHORIZED,
+    };
+    let mut answer = refusal(status, &refused, media_type);
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = match error {
+            AuthError::Missing => r#"Bearer realm="hookgraph""#,
+            _ => r#"Bearer realm="hookgraph", error="invalid_token""#,
+        };
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    answer
+}
+
+/// The refusal that an authentication error is.
+pub fn auth_refusal(error: &AuthError) -> Refusal {
+    match error {
+        AuthError::Store(error) => error.clone().into(),
+        AuthError::Missing | AuthError::Malformed | AuthError::Invalid => {
+            Refusal::new(RefusalCode::Unauthenticated, error.to_string())
+        }
+    }
+}
+
+/// A handler panicked: the connection lives on, the caller learns nothing but that it is ours.
+pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let reason = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    tracing::error!(reason, "a request panicked");
+    let refused = Refusal::new(RefusalCode::Internal, "the server failed: its log says why");
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, &refused, MediaType::Json)
+}
+
+fn json_body(status: StatusCode, body: &serde_json::Value, media_type: MediaType) -> Response {
+    let mut answer = Response::new(Body::from(body.to_string()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.as_str()));
+    answer
+}

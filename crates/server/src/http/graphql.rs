@@ -1,0 +1,107 @@
+//! GraphQL over HTTP: <https://graphql.github.io/graphql-over-http/draft/>, all of its audits.
+
+use super::answer::{self, MediaType};
+use super::{WebState, negotiate, parse};
+use crate::auth::{AuthError, ShownToken};
+use crate::endpoint::Endpoint;
+use async_graphql::Request;
+use async_graphql::parser::types::{DocumentOperations, OperationType};
+use axum::body::Bytes;
+use axum::extract::FromRequest;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_pim::Caller;
+use std::sync::Arc;
+
+/// Answers one request with that schema.
+pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum::extract::Request) -> Response {
+    let Some(media_type) = negotiate::answer_type(request.headers()) else {
+        let message = "answers are application/graphql-response+json or application/json: accept one of them";
+        return answer::bad_request(StatusCode::NOT_ACCEPTABLE, message, MediaType::Json);
+    };
+    let caller = match authenticate(state, request.headers()).await {
+        Ok(caller) => caller,
+        Err(error) => return answer::unauthenticated(&error, media_type),
+    };
+    let Ok(_permit) = state.requests.try_acquire() else {
+        let message = "the server executes as many requests as it may (http_requests_max): try again";
+        let mut refused =
+            answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &Refusal::new(RefusalCode::Unavailable, message), media_type);
+        refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return refused;
+    };
+    let mut asked = match read(request, media_type).await {
+        Ok(asked) => asked,
+        Err(refused) => return *refused,
+    };
+    if !state.introspection {
+        asked = asked.disable_introspection();
+    }
+    let execution = endpoint.execute(caller, asked);
+    match tokio::time::timeout(state.limits.http_request_max, execution).await {
+        Ok(response) => answer::graphql(response, media_type),
+        Err(_) => {
+            let message = "the request took longer than the server allows (http_request_ms_max)";
+            let refused = Refusal::new(RefusalCode::LimitExceeded, message);
+            answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type)
+        }
+    }
+}
+
+/// Whom the request's `authorization` header stands for.
+///
+/// # Errors
+/// [`AuthError`].
+pub async fn authenticate(state: &WebState, headers: &HeaderMap) -> Result<Caller, AuthError> {
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().map_err(|_| AuthError::Malformed));
+    ShownToken::read(authorization.transpose()?)?.caller(state.tokens.as_ref()).await
+}
+
+async fn read(request: axum::extract::Request, media_type: MediaType) -> Result<Request, Box<Response>> {
+    let refused = |status, message: &str| Box::new(answer::bad_request(status, message, media_type));
+    match *request.method() {
+        Method::GET => {
+            let mut asked = parse::query_string(request.uri().query().unwrap_or_default())
+                .map_err(|message| refused(StatusCode::BAD_REQUEST, &message))?;
+            if is_more_than_a_query(&mut asked) {
+                let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "GET is for queries: send this with POST");
+                answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+                return Err(answer);
+            }
+            Ok(asked)
+        }
+        Method::POST => {
+            if !negotiate::is_json_body(request.headers()) {
+                let message = "send the request as JSON in UTF-8, with `content-type: application/json`";
+                return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+            }
+            let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
+                let status = rejection.into_response().status();
+                let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
+                    "the body is larger than the server takes (http_body_bytes_max)"
+                } else {
+                    "the body could not be read to its end"
+                };
+                refused(status, message)
+            })?;
+            parse::body(&bytes).map_err(|message| refused(StatusCode::BAD_REQUEST, &message))
+        }
+        _ => {
+            let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "send GraphQL requests with POST, or queries with GET");
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+            Err(answer)
+        }
+    }
+}
+
+/// Whether the operation that would run is a mutation or subscription. What does not parse is left to the schema to refuse.
+fn is_more_than_a_query(asked: &mut Request) -> bool {
+    let name = asked.operation_name.clone();
+    let Ok(document) = asked.parsed_query() else { return false };
+    let operation = match &document.operations {
+        DocumentOperations::Single(operation) => Some(operation),
+        DocumentOperations::Multiple(operations) => name.and_then(|name| operations.get(name.as_str())),
+    };
+    operation.is_some_and(|operation| operation.node.ty != OperationType::Query)
+}

@@ -1,0 +1,124 @@
+//! The routes, and what every answer has.
+
+pub mod answer;
+mod graphiql;
+mod graphql;
+mod negotiate;
+pub mod parse;
+mod request_id;
+
+use crate::config::WebLimits;
+use crate::endpoint::Endpoint;
+use crate::websocket;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use hookgraph_domain::ports::{Feed, TokenReader};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// What the routes share.
+pub struct WebState {
+    /// Where tokens are looked up.
+    pub tokens: Arc<dyn TokenReader>,
+    /// What `/readyz` asks.
+    pub feed: Arc<dyn Feed>,
+    /// The management schema and its payload sibling.
+    pub endpoints: Endpoints,
+    /// The bounds that the operator sets.
+    pub limits: WebLimits,
+    /// Whether browsers get GraphiQL.
+    pub graphiql: bool,
+    /// Whether the schema may be asked for.
+    pub introspection: bool,
+    /// Permits for requests that are executed at a time.
+    pub requests: Arc<Semaphore>,
+    /// Permits for WebSocket connections.
+    pub connections: Arc<Semaphore>,
+    /// Cancelled when the server stops: WebSocket connections end.
+    pub stopping: CancellationToken,
+    /// New request ids.
+    pub request_ids: request_id::RequestIds,
+}
+
+/// The two schemas and their SDL.
+pub struct Endpoints {
+    /// `/graphql`.
+    pub management: Arc<dyn Endpoint>,
+    /// `/payload/graphql`.
+    pub payload: Arc<dyn Endpoint>,
+    /// `/schema.graphql`.
+    pub management_sdl: Arc<str>,
+    /// `/payload/schema.graphql`.
+    pub payload_sdl: Arc<str>,
+}
+
+pub use request_id::RequestIds;
+
+/// The whole of what is served.
+pub fn router(state: Arc<WebState>) -> Router {
+    let body_limit = DefaultBodyLimit::max(state.limits.http_body_bytes_max);
+    Router::new()
+        .route("/", get(|| async { axum::response::Redirect::temporary("/graphql") }))
+        .route("/graphql", any(management))
+        .route("/payload/graphql", any(payload))
+        .route("/schema.graphql", get(management_sdl))
+        .route("/payload/schema.graphql", get(payload_sdl))
+        .route("/graphiql/{file}", get(graphiql::asset))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .layer(body_limit)
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::identify))
+        .with_state(state)
+}
+
+async fn management(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {
+    if websocket::is_upgrade(&request) {
+        return websocket::upgrade(state, request).await;
+    }
+    if negotiate::is_browser(&request) {
+        return if state.graphiql { graphiql::page("/graphql") } else { StatusCode::NOT_FOUND.into_response() };
+    }
+    let endpoint = state.endpoints.management.clone();
+    graphql::serve(&state, endpoint, request).await
+}
+
+async fn payload(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {
+    if negotiate::is_browser(&request) {
+        return if state.graphiql { graphiql::page("/payload/graphql") } else { StatusCode::NOT_FOUND.into_response() };
+    }
+    let endpoint = state.endpoints.payload.clone();
+    graphql::serve(&state, endpoint, request).await
+}
+
+async fn management_sdl(State(state): State<Arc<WebState>>, headers: HeaderMap) -> Response {
+    sdl(&state, &headers, state.endpoints.management_sdl.clone()).await
+}
+
+async fn payload_sdl(State(state): State<Arc<WebState>>, headers: HeaderMap) -> Response {
+    sdl(&state, &headers, state.endpoints.payload_sdl.clone()).await
+}
+
+async fn sdl(state: &WebState, headers: &HeaderMap, text: Arc<str>) -> Response {
+    if !state.introspection {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if let Err(error) = graphql::authenticate(state, headers).await {
+        return answer::unauthenticated(&error, answer::MediaType::Json);
+    }
+    ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], text.to_string()).into_response()
+}
+
+async fn readyz(State(state): State<Arc<WebState>>) -> Response {
+    match state.feed.latest_seq().await {
+        Ok(_) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+        }
+    }
+}

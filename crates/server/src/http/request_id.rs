@@ -1,0 +1,48 @@
+//! Request ids: one for every request, in its answer and in every log line it causes.
+
+use super::WebState;
+use crate::limits;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use hookgraph_domain::ports::{Clock, Entropy};
+use std::sync::Arc;
+use tracing::Instrument;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Makes request ids.
+pub struct RequestIds {
+    /// Their time.
+    pub clock: Arc<dyn Clock>,
+    /// Their randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Gives the request an id: the caller's own, where it sent a plain one.
+pub async fn identify(State(state): State<Arc<WebState>>, request: Request, next: Next) -> Response {
+    let sent = request.headers().get(&X_REQUEST_ID).filter(|id| {
+        !id.is_empty() && id.len() <= limits::REQUEST_ID_BYTES_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    });
+    let id = sent.cloned().unwrap_or_else(|| {
+        let ids = &state.request_ids;
+        HeaderValue::from_str(&ids.entropy.uuid(ids.clock.now()).to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("-"))
+    });
+    let span = tracing::info_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        method = %request.method(),
+        path = request.uri().path(),
+    );
+    let mut answer = async {
+        let answer = next.run(request).await;
+        tracing::debug!(status = answer.status().as_u16(), "answered");
+        answer
+    }
+    .instrument(span)
+    .await;
+    answer.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    answer
+}

@@ -1,0 +1,120 @@
+//! The real time, randomness, wake-ups and failpoints.
+
+use hookgraph_domain::ports::{Clock, Entropy, WakeUps};
+#[cfg(feature = "failpoints")]
+use hookgraph_domain::ports::{Failpoint, Failpoints};
+use hookgraph_domain::time::{Timestamp, truncated};
+use parking_lot::Mutex;
+use rand::Rng;
+use tokio::sync::watch;
+use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the port that everything else takes the time from")]
+    fn now(&self) -> Timestamp {
+        truncated(chrono::Utc::now())
+    }
+}
+
+/// The operating system's randomness. Its UUIDs sort in the order in which this process made them.
+#[derive(Debug, Default)]
+pub struct OsEntropy {
+    counter: Mutex<ContextV7>,
+}
+
+impl Entropy for OsEntropy {
+    fn uuid(&self, now: Timestamp) -> Uuid {
+        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+        Uuid::new_v7(UuidTimestamp::from_unix(&*self.counter.lock(), seconds, now.timestamp_subsec_nanos()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the port that everything else takes randomness from")]
+    fn fraction(&self) -> f64 {
+        rand::RngExt::random::<f64>(&mut rand::rng())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the port that everything else takes randomness from")]
+    fn fill(&self, buffer: &mut [u8]) {
+        rand::rng().fill_bytes(buffer);
+    }
+}
+
+/// Wakes the loops and subscribers of this process.
+#[derive(Debug)]
+pub struct ProcessWakeUps {
+    due: watch::Sender<()>,
+    fed: watch::Sender<()>,
+}
+
+impl Default for ProcessWakeUps {
+    fn default() -> Self {
+        Self { due: watch::Sender::new(()), fed: watch::Sender::new(()) }
+    }
+}
+
+impl ProcessWakeUps {
+    /// Changes when something may be due.
+    pub fn due_receiver(&self) -> watch::Receiver<()> {
+        self.due.subscribe()
+    }
+
+    /// Changes when the feed may have grown.
+    pub fn fed_receiver(&self) -> watch::Receiver<()> {
+        self.fed.subscribe()
+    }
+}
+
+impl WakeUps for ProcessWakeUps {
+    fn due(&self) {
+        self.due.send_replace(());
+    }
+
+    fn fed(&self) {
+        self.fed.send_replace(());
+    }
+}
+
+/// Ends this process with SIGKILL at the place that `HOOKGRAPH_FAILPOINT` names: `after_claim`, or `after_claim:2` for
+/// the second time it is come by.
+#[cfg(feature = "failpoints")]
+#[derive(Debug)]
+pub struct KillAt {
+    place: Failpoint,
+    hits_left: Mutex<u32>,
+}
+
+#[cfg(feature = "failpoints")]
+impl KillAt {
+    /// Reads the text of `HOOKGRAPH_FAILPOINT`.
+    ///
+    /// # Errors
+    /// The text, where it names no failpoint or its count is no number above zero.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, hits) = text.split_once(':').unwrap_or((text, "1"));
+        let place = Failpoint::ALL.into_iter().find(|place| place.as_str() == name);
+        match (place, hits.parse::<u32>()) {
+            (Some(place), Ok(hits)) if hits > 0 => Ok(Self { place, hits_left: Mutex::new(hits) }),
+            _ => Err(format!("HOOKGRAPH_FAILPOINT: {text:?} is no failpoint")),
+        }
+    }
+}
+
+#[cfg(feature = "failpoints")]
+impl Failpoints for KillAt {
+    fn hit(&self, place: Failpoint) {
+        if place != self.place {
+            return;
+        }
+        let mut hits_left = self.hits_left.lock();
+        *hits_left = hits_left.saturating_sub(1);
+        if *hits_left == 0 {
+            // Not `abort`: the crash tests mean an end that nothing in the process can see coming.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            std::process::abort();
+        }
+    }
+}

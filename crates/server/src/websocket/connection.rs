@@ -1,0 +1,196 @@
+//! One connection, from `connection_init` to its close.
+
+use super::protocol::{self, Closing, Incoming};
+use super::subscriptions::Subscriptions;
+use crate::auth::{AuthError, ShownToken};
+use crate::http::{WebState, parse};
+use crate::limits;
+use axum::extract::ws::{Message, WebSocket};
+use futures::stream::SplitSink;
+use futures::{SinkExt, StreamExt};
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_pim::Caller;
+use serde_json::{Map, Value};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+/// Serves one connection to its end.
+pub async fn serve(state: &WebState, socket: WebSocket, from_header: Option<ShownToken>) {
+    let speaks_ours = socket.protocol().is_some_and(|protocol| protocol == protocol::SUBPROTOCOL);
+    let (sink, mut frames) = socket.split();
+    let (outgoing, queue) = mpsc::channel(limits::OUTGOING_MESSAGES_MAX);
+    let writer = tokio::spawn(write(sink, queue));
+    let closing = if speaks_ours {
+        let mut connection = Connection {
+            state,
+            subscriptions: Subscriptions::new(outgoing.clone()),
+            outgoing: outgoing.clone(),
+            from_header,
+            session: None,
+            unanswered_pings: 0,
+        };
+        connection.run(&mut frames).await
+    } else {
+        Closing::SubprotocolNotAcceptable
+    };
+    tracing::debug!(?closing, "websocket connection ends");
+    let _ = outgoing.try_send(Message::Close(Some(closing.frame())));
+    drop(outgoing);
+    let _ = writer.await;
+}
+
+/// Writes what is queued. Ends at a close, or when the client takes a message for too long.
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
+    let write_max = Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX);
+    while let Some(message) = queue.recv().await {
+        let is_close = matches!(message, Message::Close(_));
+        let written = timeout(write_max, sink.send(message)).await;
+        if is_close || !matches!(written, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+struct Session {
+    token: ShownToken,
+    caller: Caller,
+}
+
+struct Connection<'a> {
+    state: &'a WebState,
+    subscriptions: Subscriptions,
+    outgoing: mpsc::Sender<Message>,
+    from_header: Option<ShownToken>,
+    session: Option<Session>,
+    unanswered_pings: u32,
+}
+
+impl Connection<'_> {
+    async fn run(&mut self, frames: &mut futures::stream::SplitStream<WebSocket>) -> Closing {
+        let init_until = Instant::now() + self.state.limits.websocket_init_max;
+        let mut pings = ticks(self.state.limits.websocket_ping);
+        let mut rechecks = ticks(Duration::from_millis(limits::TOKEN_RECHECK_MS));
+        let stopping = self.state.stopping.clone();
+        let outgoing = self.outgoing.clone();
+        loop {
+            let step = tokio::select! {
+                frame = frames.next() => self.take(frame).await,
+                () = sleep_until(init_until), if self.session.is_none() => Err(Closing::InitTimeout),
+                _ = pings.tick() => self.ping(),
+                _ = rechecks.tick() => self.recheck().await,
+                () = stopping.cancelled() => Err(Closing::GoingAway),
+                () = outgoing.closed() => Err(Closing::Normal),
+            };
+            if let Err(closing) = step {
+                return closing;
+            }
+        }
+    }
+
+    async fn take(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Closing> {
+        self.unanswered_pings = 0;
+        match frame {
+            Some(Ok(Message::Text(text))) => {
+                let message = Incoming::read(text.as_str())?;
+                self.answer(message).await
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            Some(Ok(Message::Binary(_))) => Err(Closing::BadMessage("messages are text frames".into())),
+            Some(Ok(Message::Close(_))) | None => Err(Closing::Normal),
+            Some(Err(error)) => Err(Closing::BadMessage(error.to_string())),
+        }
+    }
+
+    async fn answer(&mut self, message: Incoming) -> Result<(), Closing> {
+        match message {
+            Incoming::Init(_) if self.session.is_some() => Err(Closing::TooManyInits),
+            Incoming::Init(payload) => {
+                let token = shown(&payload, self.from_header).map_err(forbidden)?;
+                let caller = token.caller(self.state.tokens.as_ref()).await.map_err(forbidden)?;
+                self.session = Some(Session { token, caller });
+                self.send(protocol::ack()).await
+            }
+            Incoming::Ping => self.send(protocol::pong()).await,
+            Incoming::Pong => Ok(()),
+            Incoming::Subscribe { id, parameters } => self.subscribe(id, parameters).await,
+            Incoming::Complete { id } => {
+                self.subscriptions.end(&id);
+                Ok(())
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, id: String, parameters: Map<String, Value>) -> Result<(), Closing> {
+        let Some(session) = &self.session else { return Err(Closing::Unauthorized) };
+        if self.subscriptions.contains(&id) {
+            return Err(Closing::DuplicateId(id));
+        }
+        if self.subscriptions.count() >= self.state.limits.websocket_subscriptions_max {
+            let message = "this connection runs as many operations as it may (websocket_subscriptions_max)";
+            return self.send(protocol::refused(&id, &Refusal::new(RefusalCode::LimitExceeded, message))).await;
+        }
+        let request = match parse::from_parameters(parameters) {
+            Ok(request) if self.state.introspection => request,
+            Ok(request) => request.disable_introspection(),
+            Err(message) => {
+                return self.send(protocol::refused(&id, &Refusal::new(RefusalCode::BadUserInput, message))).await;
+            }
+        };
+        self.subscriptions.start(id, &self.state.endpoints.management, session.caller.clone(), request);
+        Ok(())
+    }
+
+    fn ping(&mut self) -> Result<(), Closing> {
+        if self.session.is_none() {
+            return Ok(());
+        }
+        self.unanswered_pings += 1;
+        if self.unanswered_pings > limits::UNANSWERED_PINGS_MAX {
+            return Err(Closing::Normal);
+        }
+        // A full queue means that the client is being written to: it is not quiet.
+        let _ = self.outgoing.try_send(protocol::ping());
+        Ok(())
+    }
+
+    async fn recheck(&mut self) -> Result<(), Closing> {
+        let Some(session) = &self.session else { return Ok(()) };
+        match session.token.caller(self.state.tokens.as_ref()).await {
+            Ok(_) => Ok(()),
+            Err(AuthError::Store(error)) => {
+                tracing::warn!(%error, "a token could not be looked up again");
+                Ok(())
+            }
+            Err(error) => Err(forbidden(error)),
+        }
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Closing> {
+        self.outgoing.send(message).await.map_err(|_| Closing::Normal)
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The token of the init payload, or else the one of the upgrade's header.
+fn shown(payload: &Map<String, Value>, from_header: Option<ShownToken>) -> Result<ShownToken, AuthError> {
+    let named = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    match named.map(|(_, value)| value) {
+        Some(Value::String(text)) => ShownToken::read(Some(text)),
+        Some(Value::Null) | None => from_header.ok_or(AuthError::Missing),
+        Some(_) => Err(AuthError::Malformed),
+    }
+}
+
+fn forbidden(error: AuthError) -> Closing {
+    match error {
+        AuthError::Store(_) => Closing::Internal("the token could not be looked up: try again".into()),
+        AuthError::Missing => Closing::Forbidden("put the authorization into the connection_init payload".into()),
+        AuthError::Malformed | AuthError::Invalid => Closing::Forbidden(error.to_string()),
+    }
+}

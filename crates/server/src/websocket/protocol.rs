@@ -1,0 +1,154 @@
+//! The protocol's messages and close codes.
+
+use crate::endpoint::is_request_error;
+use crate::http::answer;
+use crate::limits;
+use axum::extract::ws::{CloseFrame, Message};
+use hookgraph_domain::refusal::Refusal;
+use serde_json::{Map, Value, json};
+
+/// The only subprotocol that is spoken.
+pub const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// Why a connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// 1000: the client goes.
+    Normal,
+    /// 1001: the server stops.
+    GoingAway,
+    /// 4400: a message that the protocol does not know.
+    BadMessage(String),
+    /// 4401: an operation before the connection was acknowledged.
+    Unauthorized,
+    /// 4403: no valid token.
+    Forbidden(String),
+    /// 4406: another subprotocol.
+    SubprotocolNotAcceptable,
+    /// 4408: no `connection_init` in time.
+    InitTimeout,
+    /// 4409: an operation of that id is running.
+    DuplicateId(String),
+    /// 4429: a second `connection_init`.
+    TooManyInits,
+    /// 4500: ours.
+    Internal(String),
+}
+
+impl Closing {
+    /// The frame that tells the client.
+    pub fn frame(&self) -> CloseFrame {
+        let (code, reason) = match self {
+            Closing::Normal => (1000, String::new()),
+            Closing::GoingAway => (1001, "the server stops".into()),
+            Closing::BadMessage(reason) => (4400, reason.clone()),
+            Closing::Unauthorized => (4401, "Unauthorized".into()),
+            Closing::Forbidden(reason) => (4403, format!("Forbidden: {reason}")),
+            Closing::SubprotocolNotAcceptable => (4406, "Subprotocol not acceptable".into()),
+            Closing::InitTimeout => (4408, "Connection initialisation timeout".into()),
+            Closing::DuplicateId(id) => (4409, format!("Subscriber for {id} already exists")),
+            Closing::TooManyInits => (4429, "Too many initialisation requests".into()),
+            Closing::Internal(reason) => (4500, reason.clone()),
+        };
+        CloseFrame { code, reason: cut(reason).into() }
+    }
+}
+
+fn cut(mut reason: String) -> String {
+    let end = (0..=limits::CLOSE_REASON_BYTES_MAX.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at));
+    reason.truncate(end.unwrap_or(0));
+    reason
+}
+
+/// A message of the client.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Incoming {
+    /// `connection_init`, with its payload.
+    Init(Map<String, Value>),
+    /// `ping`.
+    Ping,
+    /// `pong`.
+    Pong,
+    /// `subscribe`.
+    Subscribe {
+        /// The operation's id.
+        id: String,
+        /// The request's parameters.
+        parameters: Map<String, Value>,
+    },
+    /// `complete`: the client wants no more of it.
+    Complete {
+        /// The operation's id.
+        id: String,
+    },
+}
+
+impl Incoming {
+    /// Reads a text frame.
+    ///
+    /// # Errors
+    /// [`Closing::BadMessage`], which names what is wrong.
+    pub fn read(text: &str) -> Result<Self, Closing> {
+        let bad = |reason: &str| Closing::BadMessage(reason.to_owned());
+        let message: Value = serde_json::from_str(text).map_err(|_| bad("the message is not well-formed JSON"))?;
+        let Value::Object(mut message) = message else { return Err(bad("the message is not a JSON object")) };
+        let payload = |message: &mut Map<String, Value>| match message.remove("payload") {
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(Value::Object(payload)) => Ok(payload),
+            Some(_) => Err(bad("the message's payload is not an object")),
+        };
+        let id = |message: &mut Map<String, Value>| match message.remove("id") {
+            Some(Value::String(id)) if !id.is_empty() && id.len() <= limits::OPERATION_ID_BYTES_MAX => Ok(id),
+            _ => Err(bad("the message's id is not a text of 1 to 256 bytes")),
+        };
+        match message.remove("type").as_ref().and_then(Value::as_str) {
+            Some("connection_init") => payload(&mut message).map(Incoming::Init),
+            Some("ping") => payload(&mut message).map(|_| Incoming::Ping),
+            Some("pong") => payload(&mut message).map(|_| Incoming::Pong),
+            Some("subscribe") => {
+                Ok(Incoming::Subscribe { id: id(&mut message)?, parameters: payload(&mut message)? })
+            }
+            Some("complete") => id(&mut message).map(|id| Incoming::Complete { id }),
+            Some(_) => Err(bad("the message's type is not one of a client's")),
+            None => Err(bad("the message has no type")),
+        }
+    }
+}
+
+/// `connection_ack`.
+pub fn ack() -> Message {
+    text(&json!({ "type": "connection_ack" }))
+}
+
+/// `ping`.
+pub fn ping() -> Message {
+    text(&json!({ "type": "ping" }))
+}
+
+/// `pong`.
+pub fn pong() -> Message {
+    text(&json!({ "type": "pong" }))
+}
+
+/// `complete`.
+pub fn complete(id: &str) -> Message {
+    text(&json!({ "id": id, "type": "complete" }))
+}
+
+/// `error`, of a refusal.
+pub fn refused(id: &str, refusal: &Refusal) -> Message {
+    text(&json!({ "id": id, "type": "error", "payload": [answer::error_json(refusal)] }))
+}
+
+/// `next`, or for a request error `error`, which ends the operation; then the second is true.
+pub fn response(id: &str, response: async_graphql::Response) -> (Message, bool) {
+    let response = answer::bounded(response);
+    if is_request_error(&response) {
+        return (text(&json!({ "id": id, "type": "error", "payload": response.errors })), true);
+    }
+    (text(&json!({ "id": id, "type": "next", "payload": response })), false)
+}
+
+fn text(message: &Value) -> Message {
+    Message::Text(message.to_string().into())
+}

@@ -1,0 +1,100 @@
+//! The operations of one connection. Each is read no further than its answers are written, so a slow client costs a
+//! bounded queue and the place it has got to in the feed.
+
+use super::protocol;
+use crate::endpoint::Endpoint;
+use async_graphql::Request;
+use axum::extract::ws::Message;
+use futures::StreamExt;
+use hookgraph_pim::Caller;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Running operations by id. The number tells an operation from an earlier one of the same id.
+type Running = Arc<Mutex<HashMap<String, (u64, Option<AbortHandle>)>>>;
+
+/// The operations of one connection; dropping it ends them all.
+pub struct Subscriptions {
+    running: Running,
+    started_count: u64,
+    outgoing: mpsc::Sender<Message>,
+}
+
+impl Subscriptions {
+    /// None yet; their messages go there.
+    pub fn new(outgoing: mpsc::Sender<Message>) -> Self {
+        Self { running: Running::default(), started_count: 0, outgoing }
+    }
+
+    /// How many are running.
+    pub fn count(&self) -> usize {
+        self.running.lock().len()
+    }
+
+    /// Whether one of that id is running.
+    pub fn contains(&self, id: &str) -> bool {
+        self.running.lock().contains_key(id)
+    }
+
+    /// Starts one under an id that is free.
+    pub fn start(&mut self, id: String, endpoint: &Arc<dyn Endpoint>, caller: Caller, request: Request) {
+        self.started_count += 1;
+        let number = self.started_count;
+        self.running.lock().insert(id.clone(), (number, None));
+        let responses = endpoint.stream(caller, request);
+        let task = Task { id: id.clone(), number, running: self.running.clone(), outgoing: self.outgoing.clone() };
+        let handle = tokio::spawn(tracing::Instrument::in_current_span(task.run(responses))).abort_handle();
+        if let Some(entry) = self.running.lock().get_mut(&id).filter(|entry| entry.0 == number) {
+            entry.1 = Some(handle);
+        }
+    }
+
+    /// Ends one; unknown ids are those that ended meanwhile.
+    pub fn end(&self, id: &str) {
+        if let Some((_, Some(handle))) = self.running.lock().remove(id) {
+            handle.abort();
+        }
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        for (_, handle) in self.running.lock().drain().map(|(_, entry)| entry) {
+            handle.inspect(AbortHandle::abort);
+        }
+    }
+}
+
+struct Task {
+    id: String,
+    number: u64,
+    running: Running,
+    outgoing: mpsc::Sender<Message>,
+}
+
+impl Task {
+    async fn run(self, mut responses: futures::stream::BoxStream<'static, async_graphql::Response>) {
+        while let Some(response) = responses.next().await {
+            let (message, is_end) = protocol::response(&self.id, response);
+            if is_end {
+                self.free();
+            }
+            if self.outgoing.send(message).await.is_err() || is_end {
+                return;
+            }
+        }
+        self.free();
+        let _ = self.outgoing.send(protocol::complete(&self.id)).await;
+    }
+
+    /// Frees the id before the client learns of the end, so that it may use it again at once.
+    fn free(&self) {
+        let mut running = self.running.lock();
+        if running.get(&self.id).is_some_and(|(number, _)| *number == self.number) {
+            running.remove(&self.id);
+        }
+    }
+}
