@@ -44,8 +44,11 @@ fn type_text(variable: &catalogue::Variable) -> String {
 fn table(event_types: &[EventType]) -> String {
     let header = ["CATEGORY", "CONCERN", "EVENT", "VARIABLES"].map(str::to_owned);
     let rows = event_types.iter().map(|event_type| {
-        let variables: Vec<_> =
-            event_type.variables.iter().map(|variable| format!("${}: {}", variable.name, type_text(variable))).collect();
+        let variables: Vec<_> = event_type
+            .variables
+            .iter()
+            .map(|variable| format!("${}: {}", variable.name, type_text(variable)))
+            .collect();
         let EventType { category, concern, event, .. } = event_type;
         [category.to_string(), (*concern).to_owned(), (*event).to_owned(), variables.join(", ")]
     });

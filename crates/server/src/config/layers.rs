@@ -185,9 +185,7 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
         KeyKind::Address => text.parse().ok().map(Value::Address),
         KeyKind::Text => Some(Value::Text(text.to_owned())),
         KeyKind::Flag => text.parse().ok().map(Value::Flag),
-        KeyKind::Number(min, max) => {
-            text.parse().ok().filter(|number| (min..=max).contains(number)).map(Value::Number)
-        }
+        KeyKind::Number(min, max) => text.parse().ok().filter(|number| (min..=max).contains(number)).map(Value::Number),
         KeyKind::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
         KeyKind::Networks => items().map(network).collect::<Option<_>>().map(Value::Networks),
         KeyKind::Origins => items().map(origin).collect::<Option<_>>().map(Value::Origins),

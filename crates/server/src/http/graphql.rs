@@ -26,8 +26,11 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
     };
     let Ok(_permit) = state.requests.try_acquire() else {
         let message = "the server executes as many requests as it may (http_requests_max): try again";
-        let mut refused =
-            answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &Refusal::new(RefusalCode::Unavailable, message), media_type);
+        let mut refused = answer::refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &Refusal::new(RefusalCode::Unavailable, message),
+            media_type,
+        );
         refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return refused;
     };
@@ -54,7 +57,8 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
 /// # Errors
 /// [`AuthError`].
 pub async fn authenticate(state: &WebState, headers: &HeaderMap) -> Result<Caller, AuthError> {
-    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().map_err(|_| AuthError::Malformed));
+    let authorization =
+        headers.get(header::AUTHORIZATION).map(|value| value.to_str().map_err(|_| AuthError::Malformed));
     ShownToken::read(authorization.transpose()?)?.caller(state.tokens.as_ref()).await
 }
 
@@ -88,7 +92,8 @@ async fn read(request: axum::extract::Request, media_type: MediaType) -> Result<
             parse::body(&bytes).map_err(|message| refused(StatusCode::BAD_REQUEST, &message))
         }
         _ => {
-            let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "send GraphQL requests with POST, or queries with GET");
+            let mut answer =
+                refused(StatusCode::METHOD_NOT_ALLOWED, "send GraphQL requests with POST, or queries with GET");
             answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
             Err(answer)
         }

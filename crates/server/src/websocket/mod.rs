@@ -41,14 +41,12 @@ pub async fn upgrade(state: Arc<WebState>, request: Request) -> Response {
         Err(rejection) => return rejection.into_response(),
     };
     let bytes_max = state.limits.websocket_message_bytes_max;
-    upgrade
-        .protocols([protocol::SUBPROTOCOL])
-        .max_message_size(bytes_max)
-        .max_frame_size(bytes_max)
-        .on_upgrade(move |socket| async move {
+    upgrade.protocols([protocol::SUBPROTOCOL]).max_message_size(bytes_max).max_frame_size(bytes_max).on_upgrade(
+        move |socket| async move {
             connection::serve(&state, socket, from_header).await;
             drop(permit);
-        })
+        },
+    )
 }
 
 /// Whether the page that opens the connection is this server's own or an allowed one. Clients that are no browsers name

@@ -105,9 +105,7 @@ impl Incoming {
             Some("connection_init") => payload(&mut message).map(Incoming::Init),
             Some("ping") => payload(&mut message).map(|_| Incoming::Ping),
             Some("pong") => payload(&mut message).map(|_| Incoming::Pong),
-            Some("subscribe") => {
-                Ok(Incoming::Subscribe { id: id(&mut message)?, parameters: payload(&mut message)? })
-            }
+            Some("subscribe") => Ok(Incoming::Subscribe { id: id(&mut message)?, parameters: payload(&mut message)? }),
             Some("complete") => id(&mut message).map(|id| Incoming::Complete { id }),
             Some(_) => Err(bad("the message's type is not one of a client's")),
             None => Err(bad("the message has no type")),

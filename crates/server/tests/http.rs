@@ -1,0 +1,184 @@
+//! GraphQL over HTTP, from outside.
+
+mod rig;
+
+use reqwest::{Client, RequestBuilder, StatusCode};
+use rig::{Rig, TOKEN, start};
+use serde_json::{Value, json};
+
+fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().build().unwrap()
+}
+
+fn post(rig: &Rig, body: &Value) -> RequestBuilder {
+    client().post(rig.url("/graphql")).bearer_auth(TOKEN).json(body)
+}
+
+async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+const RESPONSE_JSON: &str = "application/graphql-response+json";
+
+#[tokio::test]
+async fn a_query_is_answered_with_its_data_and_a_request_id() {
+    let rig = start(&[]).await;
+    let query = json!({ "query": "query Greet($n: String) { hello(name: $n) } query Other { hello }",
+        "operationName": "Greet", "variables": { "n": "Ada" }, "extensions": {}, "unknown": 1 });
+    let answer = post(&rig, &query).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/json; charset=utf-8");
+    assert_eq!(answer.headers()["x-request-id"].len(), 36);
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "data": { "hello": "hello Ada" } }));
+}
+
+#[tokio::test]
+async fn a_callers_request_id_is_kept() {
+    let rig = start(&[]).await;
+    let answer = client().get(rig.url("/healthz")).header("x-request-id", "mine-1").send().await.unwrap();
+    assert_eq!(answer.headers()["x-request-id"], "mine-1");
+}
+
+#[tokio::test]
+async fn without_a_valid_token_the_answer_is_401_in_the_shape_of_graphql() {
+    let rig = start(&[]).await;
+    for authorization in [None, Some("Bearer wrong"), Some("Basic abc"), Some("Bearer"), Some("Bearer a b")] {
+        let mut request =
+            client().post(rig.url("/graphql")).json(&json!({ "query": "{ __schema { types { name } } }" }));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{authorization:?}");
+        assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+        assert!(body.get("data").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_request_error_has_no_data_and_its_status_goes_with_the_type() {
+    let rig = start(&[]).await;
+    for query in ["{ nope }", "{ hello", "query A { hello } query B { hello }"] {
+        let body = json!({ "query": query });
+        let (status, new) = answer(post(&rig, &body).header("accept", RESPONSE_JSON)).await;
+        assert_eq!((status.as_u16(), new.get("data")), (400, None), "{query}");
+        let (status, old) = answer(post(&rig, &body).header("accept", "application/json")).await;
+        assert_eq!((status.as_u16(), old.get("data")), (200, None), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_execution_that_failed_has_data_and_is_200() {
+    let rig = start(&[]).await;
+    let (status, body) = answer(post(&rig, &json!({ "query": "{ fails }" })).header("accept", RESPONSE_JSON)).await;
+    assert_eq!((status.as_u16(), &body["data"], &body["errors"][0]["path"]), (200, &Value::Null, &json!(["fails"])));
+}
+
+#[tokio::test]
+async fn malformed_requests_are_refused_with_what_is_wrong() {
+    let rig = start(&[]).await;
+    let cases = [
+        ("{", "not well-formed JSON"),
+        ("", "the body is empty"),
+        ("[]", "batch"),
+        ("3", "not a JSON object"),
+        ("{}", "\"query\" is missing"),
+        (r#"{"query":1}"#, "\"query\" is not a string"),
+        (r#"{"query":"{hello}","variables":[]}"#, "\"variables\" is not an object"),
+        (r#"{"query":"{hello}","operationName":{}}"#, "\"operationName\" is not a string"),
+        (r#"{"query":"{hello}","extensions":"x"}"#, "\"extensions\" is not an object"),
+    ];
+    for (text, wanted) in cases {
+        let request = client().post(rig.url("/graphql")).bearer_auth(TOKEN).header("content-type", "application/json");
+        let (status, body) = answer(request.body(text)).await;
+        assert_eq!(status, 400, "{text}");
+        assert_eq!(body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        assert!(body["errors"][0]["message"].as_str().unwrap().contains(wanted), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn other_types_methods_and_sizes_are_refused_by_status() {
+    let rig = start(&[("http_body_bytes_max", "1024")]).await;
+    let url = rig.url("/graphql");
+    let query = json!({ "query": "{ hello }" });
+    let plain = client().post(&url).bearer_auth(TOKEN).header("content-type", "text/plain").body(query.to_string());
+    assert_eq!(answer(plain).await.0, 415);
+    let form = client().post(&url).bearer_auth(TOKEN).header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(answer(form.body("query={hello}")).await.0, 415);
+    let latin = client().post(&url).bearer_auth(TOKEN).header("content-type", "application/json; charset=latin1");
+    assert_eq!(answer(latin.body(query.to_string())).await.0, 415);
+    assert_eq!(answer(client().put(&url).bearer_auth(TOKEN).json(&query)).await.0, 405);
+    assert_eq!(answer(post(&rig, &query).header("accept", "text/csv")).await.0, 406);
+    assert_eq!(answer(post(&rig, &query).header("accept", "application/json;q=0, text/csv")).await.0, 406);
+    assert_eq!(answer(post(&rig, &json!({ "query": "x".repeat(2048) }))).await.0, 413);
+}
+
+#[tokio::test]
+async fn get_is_for_queries_only() {
+    let rig = start(&[]).await;
+    let get = |query: &str| {
+        let parameters = [("query", query), ("variables", r#"{"n":"Bo"}"#)];
+        let url = url::Url::parse_with_params(&rig.url("/graphql"), parameters).unwrap();
+        client().get(url).bearer_auth(TOKEN)
+    };
+    let (status, body) = answer(get("query($n: String) { hello(name: $n) }")).await;
+    assert_eq!((status.as_u16(), &body["data"]["hello"]), (200, &json!("hello Bo")));
+    for query in ["mutation { x }", "subscription { quiet }"] {
+        let refused = get(query).send().await.unwrap();
+        assert_eq!((refused.status().as_u16(), refused.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    }
+}
+
+#[tokio::test]
+async fn browsers_get_graphiql_from_this_host_alone() {
+    let rig = start(&[]).await;
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for path in ["/graphql", "/payload/graphql"] {
+        let page = client().get(rig.url(path)).header("accept", browser).send().await.unwrap();
+        assert_eq!(page.status(), 200);
+        let text = page.text().await.unwrap();
+        assert!(text.contains(&format!("data-endpoint=\"{path}\"")));
+        assert!(!text.contains("://"), "the page names another host");
+        for file in text.split('"').filter(|part| part.starts_with("/graphiql/")) {
+            let asset = client().get(rig.url(file)).send().await.unwrap();
+            assert_eq!(asset.status(), 200, "{file}");
+        }
+    }
+    assert_eq!(client().get(rig.url("/graphiql/..%2fpage.html")).send().await.unwrap().status(), 404);
+    let off = start(&[("graphiql", "false")]).await;
+    assert_eq!(client().get(off.url("/graphql")).header("accept", browser).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_the_server_lives_on() {
+    let rig = start(&[]).await;
+    let (status, body) = answer(post(&rig, &json!({ "query": "{ panics }" }))).await;
+    assert_eq!((status.as_u16(), &body["errors"][0]["extensions"]["code"]), (500, &json!("INTERNAL")));
+    assert_eq!(answer(post(&rig, &json!({ "query": "{ hello }" }))).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_request_over_its_time_is_refused() {
+    let rig = start(&[("http_request_ms_max", "100")]).await;
+    let (status, body) = answer(post(&rig, &json!({ "query": "{ never }" }))).await;
+    assert_eq!((status.as_u16(), &body["errors"][0]["extensions"]["code"]), (503, &json!("LIMIT_EXCEEDED")));
+}
+
+#[tokio::test]
+async fn introspection_and_sdl_can_be_switched_off() {
+    let (on, off) = (start(&[]).await, start(&[("introspection", "false")]).await);
+    let query = json!({ "query": "{ __schema { queryType { name } } }" });
+    assert_eq!(answer(post(&on, &query)).await.1["data"]["__schema"]["queryType"]["name"], "Query");
+    assert!(answer(post(&off, &query)).await.1["data"]["__schema"].is_null());
+    let sdl = |rig: &Rig| client().get(rig.url("/schema.graphql")).bearer_auth(TOKEN);
+    assert_eq!(answer(sdl(&on)).await, (StatusCode::OK, json!("type Query")));
+    assert_eq!(answer(sdl(&off)).await.0, 404);
+    assert_eq!(answer(client().get(on.url("/payload/schema.graphql"))).await.0, 401);
+}

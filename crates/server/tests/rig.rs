@@ -1,0 +1,177 @@
+//! A web server over a scripted schema and one valid token, for the tests of the routes.
+
+#![allow(dead_code, missing_docs, reason = "each test binary uses its part")]
+
+use async_graphql::{Context, EmptyMutation, Object, Request, Response, Schema, Subscription};
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use hookgraph_domain::feed::{FeedFilter, FeedPage};
+use hookgraph_domain::ids::{TenantId, TokenId};
+use hookgraph_domain::ports::{Feed, StoreError, TokenReader};
+use hookgraph_domain::token::AccessToken;
+use hookgraph_pim::Caller;
+use hookgraph_server::config::{Config, Layers};
+use hookgraph_server::endpoint::Endpoint;
+use hookgraph_server::http::{Endpoints, RequestIds, WebState, router};
+use hookgraph_server::surroundings::{OsEntropy, SystemClock};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub const TOKEN: &str = "hgt_a-token-that-the-rig-knows";
+
+/// Knows [`TOKEN`], until it is revoked.
+#[derive(Default)]
+pub struct OneToken {
+    pub is_revoked: AtomicBool,
+}
+
+#[async_trait]
+impl TokenReader for OneToken {
+    async fn token_by_sha256(&self, secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError> {
+        let is_known =
+            secret_sha256 == hookgraph_server::auth::sha256(TOKEN) && !self.is_revoked.load(Ordering::SeqCst);
+        Ok(is_known.then(|| AccessToken {
+            id: TokenId(uuid::Uuid::nil()),
+            tenant_id: TenantId(uuid::Uuid::nil()),
+            name: "rig".into(),
+            secret_sha256,
+            created_at: chrono::DateTime::UNIX_EPOCH,
+            revoked_at: None,
+        }))
+    }
+
+    async fn tokens(&self, _: Option<TenantId>) -> Result<Vec<AccessToken>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn token(&self, _: TokenId) -> Result<Option<AccessToken>, StoreError> {
+        Ok(None)
+    }
+}
+
+struct NoFeed;
+
+#[async_trait]
+impl Feed for NoFeed {
+    async fn feed_page(&self, _: TenantId, _: i64, _: &FeedFilter, _: u32) -> Result<FeedPage, StoreError> {
+        Err(StoreError::Failed("no feed here".into()))
+    }
+
+    async fn latest_seq(&self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+}
+
+pub struct Query;
+
+#[Object]
+impl Query {
+    async fn hello(&self, name: Option<String>) -> String {
+        format!("hello {}", name.as_deref().unwrap_or("you"))
+    }
+
+    async fn fails(&self) -> async_graphql::Result<i32> {
+        Err("it fails".into())
+    }
+
+    async fn panics(&self) -> i32 {
+        std::hint::black_box(None).expect("as planned")
+    }
+
+    async fn never(&self) -> i32 {
+        std::future::pending().await
+    }
+}
+
+pub struct Ticks;
+
+#[Subscription]
+impl Ticks {
+    /// Counts up to `to`, or for ever; how far it was read is in [`Scripted::produced`].
+    async fn count(&self, ctx: &Context<'_>, to: Option<i32>) -> impl futures::Stream<Item = i32> + use<> {
+        let produced = ctx.data_unchecked::<Arc<AtomicU64>>().clone();
+        futures::stream::iter(1..=to.unwrap_or(i32::MAX)).inspect(move |_| {
+            produced.fetch_add(1, Ordering::SeqCst);
+        })
+    }
+
+    async fn quiet(&self) -> impl futures::Stream<Item = i32> + use<> {
+        futures::stream::pending()
+    }
+
+    /// Big answers, so that a client that does not read is soon felt.
+    async fn big(&self, ctx: &Context<'_>) -> impl futures::Stream<Item = String> + use<> {
+        let produced = ctx.data_unchecked::<Arc<AtomicU64>>().clone();
+        futures::stream::repeat_with(move || {
+            produced.fetch_add(1, Ordering::SeqCst);
+            "x".repeat(1 << 20)
+        })
+    }
+}
+
+pub struct Scripted {
+    pub schema: Schema<Query, EmptyMutation, Ticks>,
+    pub produced: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Endpoint for Scripted {
+    async fn execute(&self, _caller: Caller, request: Request) -> Response {
+        self.schema.execute(request).await
+    }
+
+    fn stream(&self, _caller: Caller, request: Request) -> BoxStream<'static, Response> {
+        self.schema.execute_stream(request).boxed()
+    }
+}
+
+pub struct Rig {
+    pub address: SocketAddr,
+    pub tokens: Arc<OneToken>,
+    pub produced: Arc<AtomicU64>,
+    pub stopping: CancellationToken,
+}
+
+/// A server on a free port with those keys set.
+pub async fn start(keys: &[(&str, &str)]) -> Rig {
+    let mut layers = Layers::defaults().unwrap();
+    for (name, text) in keys {
+        layers.lay_flag("test", name, text).unwrap();
+    }
+    let config = Config::from_layers(&layers);
+    let produced = Arc::new(AtomicU64::new(0));
+    let schema = Schema::build(Query, EmptyMutation, Ticks).data(produced.clone()).finish();
+    let scripted = Arc::new(Scripted { schema, produced: produced.clone() });
+    let (tokens, stopping) = (Arc::new(OneToken::default()), CancellationToken::new());
+    let state = WebState {
+        tokens: tokens.clone(),
+        feed: Arc::new(NoFeed),
+        endpoints: Endpoints {
+            management: scripted.clone(),
+            payload: scripted,
+            management_sdl: "type Query".into(),
+            payload_sdl: "type Query".into(),
+        },
+        graphiql: config.graphiql,
+        introspection: config.introspection,
+        requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
+        connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
+        limits: config.web,
+        stopping: stopping.clone(),
+        request_ids: RequestIds { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy::default()) },
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router(Arc::new(state))).await });
+    Rig { address, tokens, produced, stopping }
+}
+
+impl Rig {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}

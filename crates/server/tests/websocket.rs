@@ -1,0 +1,179 @@
+//! graphql-transport-ws, from outside.
+
+mod rig;
+
+use futures::{SinkExt, StreamExt};
+use rig::{Rig, TOKEN, start};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn open(rig: &Rig, headers: &[(&'static str, &str)]) -> Result<Socket, Error> {
+    let mut request = format!("ws://{}/graphql", rig.address).into_client_request()?;
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
+    }
+    connect_async(request).await.map(|(socket, _)| socket)
+}
+
+const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
+
+async fn say(socket: &mut Socket, message: Value) {
+    socket.send(Message::text(message.to_string())).await.unwrap();
+}
+
+async fn hear(socket: &mut Socket) -> Value {
+    match socket.next().await.unwrap().unwrap() {
+        Message::Text(text) => serde_json::from_str(&text).unwrap(),
+        Message::Close(Some(frame)) => json!({ "close": u16::from(frame.code), "reason": frame.reason.as_str() }),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn initialised(rig: &Rig) -> Socket {
+    let mut socket = open(rig, &[PROTOCOL]).await.unwrap();
+    say(&mut socket, json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {TOKEN}") } }))
+        .await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "connection_ack" }));
+    socket
+}
+
+fn subscribe(id: &str, query: &str) -> Value {
+    json!({ "id": id, "type": "subscribe", "payload": { "query": query } })
+}
+
+#[tokio::test]
+async fn a_subscription_yields_its_events_and_completes() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", "subscription { count(to: 2) }")).await;
+    for count in 1..=2 {
+        let next = json!({ "id": "a", "type": "next", "payload": { "data": { "count": count } } });
+        assert_eq!(hear(&mut socket).await, next);
+    }
+    assert_eq!(hear(&mut socket).await, json!({ "id": "a", "type": "complete" }));
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["hello"], "hello you");
+}
+
+#[tokio::test]
+async fn a_request_error_ends_the_operation_and_frees_its_id() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    for _ in 0..2 {
+        say(&mut socket, subscribe("a", "subscription { nope }")).await;
+        let error = hear(&mut socket).await;
+        assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("a")));
+        assert!(error["payload"][0]["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn each_break_of_the_protocol_has_its_close_code() {
+    let rig = start(&[("websocket_init_ms_max", "50")]).await;
+    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {TOKEN}") } });
+    let wrong = json!({ "type": "connection_init", "payload": { "authorization": "Bearer wrong" } });
+    let quiet = subscribe("a", "subscription { quiet }");
+    let cases = [
+        (vec![], 4408),
+        (vec![quiet.clone()], 4401),
+        (vec![wrong], 4403),
+        (vec![json!({ "type": "connection_init" })], 4403),
+        (vec![init.clone(), init.clone()], 4429),
+        (vec![init.clone(), quiet.clone(), quiet.clone()], 4409),
+        (vec![json!({ "type": "connection_terminate" })], 4400),
+        (vec![json!({ "type": "start", "id": "a" })], 4400),
+        (vec![json!(7)], 4400),
+        (vec![init, json!({ "type": "subscribe", "payload": { "query": "{ hello }" } })], 4400),
+    ];
+    for (messages, code) in cases {
+        let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+        for message in &messages {
+            say(&mut socket, message.clone()).await;
+        }
+        let mut heard = hear(&mut socket).await;
+        while heard.get("close").is_none() {
+            heard = hear(&mut socket).await;
+        }
+        assert_eq!(heard["close"], code, "{messages:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_subprotocol_is_closed_with_4406() {
+    let rig = start(&[]).await;
+    let mut socket = open(&rig, &[]).await.unwrap();
+    assert_eq!(hear(&mut socket).await["close"], 4406);
+}
+
+#[tokio::test]
+async fn a_token_in_the_header_serves_where_the_payload_has_none() {
+    let rig = start(&[]).await;
+    let mut socket = open(&rig, &[PROTOCOL, ("authorization", &format!("Bearer {TOKEN}"))]).await.unwrap();
+    say(&mut socket, json!({ "type": "connection_init" })).await;
+    assert_eq!(hear(&mut socket).await["type"], "connection_ack");
+}
+
+#[tokio::test]
+async fn pages_of_strangers_are_refused_and_allowed_ones_are_not() {
+    let rig = start(&[("allowed_origins", "https://console.example")]).await;
+    let own = format!("http://{}", rig.address);
+    assert!(open(&rig, &[PROTOCOL, ("origin", &own)]).await.is_ok());
+    assert!(open(&rig, &[PROTOCOL, ("origin", "https://console.example")]).await.is_ok());
+    let Err(Error::Http(refused)) = open(&rig, &[PROTOCOL, ("origin", "https://evil.example")]).await else {
+        panic!("a stranger's page got in")
+    };
+    assert_eq!(refused.status(), 403);
+}
+
+#[tokio::test]
+async fn operations_and_connections_are_bounded() {
+    let rig = start(&[("websocket_subscriptions_max", "1"), ("websocket_connections_max", "1")]).await;
+    let mut socket = initialised(&rig).await;
+    assert!(matches!(open(&rig, &[PROTOCOL]).await, Err(Error::Http(refused)) if refused.status() == 503));
+    say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+    say(&mut socket, subscribe("b", "subscription { quiet }")).await;
+    let refused = hear(&mut socket).await;
+    assert_eq!((&refused["id"], &refused["type"]), (&json!("b"), &json!("error")));
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "LIMIT_EXCEEDED");
+    say(&mut socket, json!({ "id": "a", "type": "complete" })).await;
+    say(&mut socket, subscribe("b", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["type"], "next");
+}
+
+#[tokio::test]
+async fn pings_are_answered_and_sent() {
+    let rig = start(&[("websocket_ping_ms", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+    assert_eq!(hear(&mut socket).await, json!({ "type": "ping" }));
+}
+
+#[tokio::test]
+async fn a_stop_closes_connections_with_1001() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    rig.stopping.cancel();
+    assert_eq!(hear(&mut socket).await["close"], 1001);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_read_no_further_than_its_queue() {
+    let rig = start(&[]).await;
+    let mut slow = initialised(&rig).await;
+    say(&mut slow, subscribe("a", "subscription { big }")).await;
+    // Another client gets its 200 answers over a connection of its own meanwhile.
+    let mut quick = initialised(&rig).await;
+    say(&mut quick, subscribe("a", "subscription { count(to: 200) }")).await;
+    while hear(&mut quick).await["type"] == "next" {}
+    // 16 queued, one being written, one in hand, and what the sockets' buffers take.
+    let produced = rig.produced.load(Ordering::SeqCst) - 200;
+    assert!(produced < 60, "{produced} answers of a mebibyte were made for a client that reads none");
+}
