@@ -30,3 +30,4 @@ pub mod tenant;
 pub mod time;
 pub mod token;
 pub mod webhook;
+pub mod webhook_rules;

@@ -12,6 +12,8 @@ pub const HEADERS_MAX: usize = 50;
 pub const HEADER_NAME_BYTES_MAX: usize = 128;
 /// A header's value, in bytes.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// Names and values of a webhook's headers together, in bytes: what receivers commonly accept.
+pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
 /// A payload query's text, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 32 * 1024;
 /// A rendered payload, in bytes.

@@ -1,0 +1,138 @@
+//! Webhook rules: what a user may save as a webhook, judged before anything is written.
+//!
+//! Every refusal is a [`Problem`] with the path of the input field, a stable code and what would be right. The payload
+//! query itself is judged by the renderer's side; here it is only measured.
+
+mod headers;
+mod url;
+
+pub use headers::{RESERVED_HEADERS, is_reserved_header};
+
+use crate::address::AddressRules;
+use crate::catalogue;
+use crate::event::EventTypeKey;
+use crate::limits::{DOCUMENT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, WEBHOOK_NAME_CHARS_MAX};
+use crate::problem::Problem;
+use crate::retry::{self, RETRY_DELAYS_S_DEFAULT};
+use crate::webhook::{Header, HttpMethod};
+
+/// A webhook as a user writes it, whole: an update is the saved webhook with the given fields replaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookDraft {
+    /// `name`.
+    pub name: String,
+    /// `concern`.
+    pub concern: String,
+    /// `event`.
+    pub event: String,
+    /// `method`.
+    pub method: HttpMethod,
+    /// `url`.
+    pub url: String,
+    /// `headers`, names in any case.
+    pub headers: Vec<Header>,
+    /// `graphqlQuery`; empty means none.
+    pub graphql_query: Option<String>,
+    /// `timeoutMs`; none means [`TIMEOUT_MS_DEFAULT`].
+    pub timeout_ms: Option<i64>,
+    /// `retryDelaysS`; none means [`RETRY_DELAYS_S_DEFAULT`].
+    pub retry_delays_s: Option<Vec<i64>>,
+}
+
+/// What of a draft may be saved, in the form in which it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedWebhook {
+    /// Without space around it.
+    pub name: String,
+    /// Of the catalogue.
+    pub event_type: EventTypeKey,
+    /// As drafted.
+    pub method: HttpMethod,
+    /// Normalised as WHATWG says.
+    pub url: String,
+    /// Names in lower case, each once, none of them reserved; values without space around them.
+    pub headers: Vec<Header>,
+    /// None where it was blank.
+    pub graphql_query: Option<String>,
+    /// From [`TIMEOUT_MS_MIN`] to [`TIMEOUT_MS_MAX`].
+    pub timeout_ms: u32,
+    /// Within the bounds of [`retry::problems`].
+    pub retry_delays_s: Vec<u32>,
+}
+
+/// Judges a draft. `path` is where it stands in the input, e.g. `input`.
+///
+/// # Errors
+/// Every problem that the draft has, in the order of its fields.
+pub fn check(draft: &WebhookDraft, address_rules: &AddressRules, path: &str) -> Result<CheckedWebhook, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let checked = CheckedWebhook {
+        name: name(&draft.name, path, &mut problems),
+        event_type: event_type(draft, path, &mut problems),
+        method: draft.method,
+        url: url::check(&draft.url, address_rules, &format!("{path}.url"), &mut problems),
+        headers: headers::check(&draft.headers, &format!("{path}.headers"), &mut problems),
+        graphql_query: graphql_query(draft.graphql_query.as_deref(), path, &mut problems),
+        timeout_ms: timeout_ms(draft.timeout_ms, path, &mut problems),
+        retry_delays_s: retry_delays_s(draft.retry_delays_s.as_deref(), path, &mut problems),
+    };
+    if problems.is_empty() { Ok(checked) } else { Err(problems) }
+}
+
+fn name(name: &str, path: &str, problems: &mut Vec<Problem>) -> String {
+    let name = name.trim();
+    let mut refuse = |code: &str, message: String| problems.push(Problem::new(format!("{path}.name"), code, message));
+    if name.is_empty() {
+        refuse("NAME_EMPTY", "a webhook needs a name".to_owned());
+    }
+    let chars = name.chars().count();
+    if chars > WEBHOOK_NAME_CHARS_MAX {
+        refuse("NAME_TOO_LONG", format!("the name has {chars} characters, {WEBHOOK_NAME_CHARS_MAX} are allowed"));
+    }
+    if name.contains(char::is_control) {
+        refuse("NAME_INVALID", "the name holds a control character: use plain text on one line".to_owned());
+    }
+    name.to_owned()
+}
+
+fn event_type(draft: &WebhookDraft, path: &str, problems: &mut Vec<Problem>) -> EventTypeKey {
+    let (concern, event) = (&draft.concern, &draft.event);
+    if catalogue::find(concern, event).is_none() {
+        let concern_is_known = catalogue::all().iter().any(|known| known.concern == concern);
+        let field = if concern_is_known { "event" } else { "concern" };
+        let nearest = catalogue::nearest(concern, event).join(", ");
+        let message = format!("there is no event type {concern:?} / {event:?}: did you mean {nearest}?");
+        problems.push(Problem::new(format!("{path}.{field}"), "EVENT_TYPE_UNKNOWN", message));
+    }
+    EventTypeKey::new(concern, event)
+}
+
+fn graphql_query(document: Option<&str>, path: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    let document = document.filter(|document| !document.trim().is_empty())?;
+    if document.len() > DOCUMENT_BYTES_MAX {
+        let message = format!("the payload query has {} bytes, {DOCUMENT_BYTES_MAX} are allowed", document.len());
+        problems.push(Problem::new(format!("{path}.graphqlQuery"), "DOCUMENT_TOO_LONG", message));
+    }
+    Some(document.to_owned())
+}
+
+fn timeout_ms(timeout_ms: Option<i64>, path: &str, problems: &mut Vec<Problem>) -> u32 {
+    let asked = timeout_ms.unwrap_or_else(|| TIMEOUT_MS_DEFAULT.into());
+    match u32::try_from(asked) {
+        Ok(allowed) if (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(&allowed) => allowed,
+        _ => {
+            let message = format!("{asked} ms: {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX} are allowed");
+            problems.push(Problem::new(format!("{path}.timeoutMs"), "TIMEOUT_OUT_OF_RANGE", message));
+            TIMEOUT_MS_DEFAULT
+        }
+    }
+}
+
+fn retry_delays_s(delays_s: Option<&[i64]>, path: &str, problems: &mut Vec<Problem>) -> Vec<u32> {
+    let Some(delays_s) = delays_s else { return RETRY_DELAYS_S_DEFAULT.to_vec() };
+    problems.extend(retry::problems(&format!("{path}.retryDelaysS"), delays_s));
+    delays_s.iter().filter_map(|delay_s| u32::try_from(*delay_s).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests;
