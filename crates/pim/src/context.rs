@@ -1,6 +1,7 @@
 //! What resolvers find in the request: who asks, the ports, and the loaders.
 
 use crate::loaders::Loaders;
+use crate::tenant::StoredTenant;
 use async_graphql::Context;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::TenantId;
@@ -71,6 +72,13 @@ impl PimContext {
 
     pub(crate) fn store(&self) -> &dyn Store {
         self.services.store.as_ref()
+    }
+
+    /// The caller's tenant.
+    pub(crate) async fn own_tenant(&self) -> Result<StoredTenant, Refusal> {
+        let row = self.loaders.own_tenant().await?;
+        let row = row.ok_or_else(|| Refusal::not_found("tenant", &self.caller.tenant_id.to_string()))?;
+        Ok(StoredTenant::read(&row)?)
     }
 
     /// The tenant that an argument names, where one is named: it must be the caller's own.

@@ -9,6 +9,8 @@ use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Store, StoreError};
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::tenant::Tenant;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,10 @@ pub(crate) struct ByLink {
     pub relation: &'static str,
     pub target: String,
 }
+
+/// The tenant that all is read of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct OwnTenant;
 
 pub(crate) struct Loaders {
     inner: DataLoader<StoreLoader, HashMapCache>,
@@ -61,6 +67,16 @@ impl Loaders {
     pub async fn one<B: RecordBody>(&self, key: &str) -> Result<Option<Stored<B>>, StoreError> {
         let record = self.inner.load_one(RecordRef::new(B::KIND, key)).await?;
         record.as_deref().map(Stored::read).transpose()
+    }
+
+    /// The record of that key, which must be there.
+    pub async fn existing<B: RecordBody>(&self, key: &str) -> Result<Stored<B>, Refusal> {
+        self.one::<B>(key).await?.ok_or_else(|| Refusal::not_found(B::KIND.as_str(), key))
+    }
+
+    /// The tenant that all is read of.
+    pub async fn own_tenant(&self) -> Result<Option<Arc<Tenant>>, StoreError> {
+        self.inner.load_one(OwnTenant).await
     }
 
     /// The records of those keys that exist, in the order of the keys.
@@ -105,6 +121,7 @@ impl Loaders {
         self.inner.clear::<RecordRef>();
         self.inner.clear::<ByName>();
         self.inner.clear::<ByLink>();
+        self.inner.clear::<OwnTenant>();
     }
 }
 
@@ -169,5 +186,15 @@ impl Loader<ByLink> for StoreLoader {
             }
         }
         Ok(found)
+    }
+}
+
+impl Loader<OwnTenant> for StoreLoader {
+    type Value = Arc<Tenant>;
+    type Error = StoreError;
+
+    async fn load(&self, _keys: &[OwnTenant]) -> Result<HashMap<OwnTenant, Arc<Tenant>>, StoreError> {
+        let tenant = self.store.tenant(self.tenant_id).await?;
+        Ok(tenant.map(|tenant| (OwnTenant, Arc::new(tenant))).into_iter().collect())
     }
 }

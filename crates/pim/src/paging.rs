@@ -2,11 +2,12 @@
 
 use crate::common::SortDirection;
 use crate::context::PimContext;
+use crate::limits::READ_BATCH_ROWS;
 use crate::stored::{RecordBody, Stored};
 use async_graphql::SimpleObject;
-use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use hookgraph_domain::limits::{CHANGE_ROWS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::page::{Direction, RecordPosition, RecordQuery, RecordSort};
-use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
 
 /// Where a page stands in its list.
@@ -97,6 +98,40 @@ pub(crate) async fn page<B: RecordBody>(
         total_nodes: i32::try_from(total).unwrap_or(i32::MAX),
     };
     Ok(Page { nodes, info })
+}
+
+/// All of `B`'s records with that link, in the order of their keys.
+///
+/// # Errors
+/// [`RefusalCode::LimitExceeded`] when they are more than one change may write.
+pub(crate) async fn all_linked<B: RecordBody>(
+    pim: &PimContext,
+    relation: &str,
+    target: &str,
+) -> Result<Vec<Stored<B>>, Refusal> {
+    let mut query = RecordQuery {
+        tenant_id: pim.caller.tenant_id,
+        kind: B::KIND,
+        linked: vec![(relation.to_owned(), target.to_owned())],
+        sort: RecordSort::Key,
+        direction: Direction::Ascending,
+        after: None,
+        limit: READ_BATCH_ROWS,
+    };
+    let mut all = Vec::new();
+    loop {
+        let records = pim.store().record_page(&query).await?;
+        for record in &records {
+            all.push(Stored::read(record)?);
+        }
+        if all.len() > CHANGE_ROWS_MAX {
+            let message = format!("more than {CHANGE_ROWS_MAX} records are concerned: do it in parts");
+            return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+        }
+        let last = records.last().filter(|_| records.len() == READ_BATCH_ROWS as usize);
+        let Some(last) = last else { return Ok(all) };
+        query.after = Some(RecordPosition { at: last.created_at, key: last.reference.key.clone() });
+    }
 }
 
 /// The size of a page: the default where none is asked for, refused beyond the limit.

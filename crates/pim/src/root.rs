@@ -1,6 +1,9 @@
 //! The roots: one namespace per noun.
 
 use crate::customer::{CustomerMutations, CustomerQueries};
+use crate::order::{OrderMutations, OrderQueries};
+use crate::pipeline::{PipelineMutations, PipelineQueries};
+use crate::tenant::{TenantMutations, TenantQueries};
 use async_graphql::Object;
 
 /// What can be asked of records: the root of payload queries, and a part of the management API's.
@@ -14,6 +17,21 @@ impl PimQuery {
     async fn customer(&self) -> CustomerQueries {
         CustomerQueries
     }
+
+    /// Orders.
+    async fn order(&self) -> OrderQueries {
+        OrderQueries
+    }
+
+    /// Pipelines that orders go through.
+    async fn pipeline(&self) -> PipelineQueries {
+        PipelineQueries
+    }
+
+    /// The caller's tenant.
+    async fn tenant(&self) -> TenantQueries {
+        TenantQueries
+    }
 }
 
 /// What can be done to records.
@@ -26,5 +44,20 @@ impl PimMutation {
     /// Customers.
     async fn customer(&self) -> Option<CustomerMutations> {
         Some(CustomerMutations)
+    }
+
+    /// Orders.
+    async fn order(&self) -> Option<OrderMutations> {
+        Some(OrderMutations)
+    }
+
+    /// Pipelines that orders go through.
+    async fn pipeline(&self) -> Option<PipelineMutations> {
+        Some(PipelineMutations)
+    }
+
+    /// Tenants.
+    async fn tenant(&self) -> Option<TenantMutations> {
+        Some(TenantMutations)
     }
 }

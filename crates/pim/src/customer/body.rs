@@ -9,7 +9,7 @@ use hookgraph_domain::record::{Link, Name, RecordKind};
 use serde::{Deserialize, Serialize};
 
 /// The stored body, which is also the plain part of the GraphQL type.
-#[derive(Clone, Debug, PartialEq, SimpleObject, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, SimpleObject, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomerBody {
     /// Postal addresses.
@@ -49,6 +49,26 @@ pub(super) const IDENTIFIER: &str = "identifier";
 /// A key and value as one text.
 pub(super) fn pair_text(key: &str, value: Option<&str>) -> String {
     format!("{key}={}", value.unwrap_or_default())
+}
+
+impl CustomerBody {
+    /// This one, with what it leaves out taken from the other.
+    pub fn completed_with(self, other: Self) -> Self {
+        Self {
+            addresses: self.addresses.or(other.addresses),
+            birth_date: self.birth_date.or(other.birth_date),
+            company_name: self.company_name.or(other.company_name),
+            email: self.email.or(other.email),
+            external_references: self.external_references.or(other.external_references),
+            first_name: self.first_name.or(other.first_name),
+            identifier: self.identifier.or(other.identifier),
+            last_name: self.last_name.or(other.last_name),
+            meta: self.meta.or(other.meta),
+            middle_name: self.middle_name.or(other.middle_name),
+            phone: self.phone.or(other.phone),
+            tax_number: self.tax_number.or(other.tax_number),
+        }
+    }
 }
 
 impl RecordBody for CustomerBody {

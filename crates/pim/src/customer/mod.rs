@@ -13,6 +13,7 @@ use crate::common::property;
 use crate::paging::connection;
 use crate::stored::Stored;
 use async_graphql::{ComplexObject, ID, SimpleObject};
+use hookgraph_domain::ids::TenantId;
 
 /// A customer.
 #[derive(Clone, SimpleObject)]
@@ -27,6 +28,13 @@ pub struct Customer {
 impl From<Stored<CustomerBody>> for Customer {
     fn from(stored: Stored<CustomerBody>) -> Self {
         Self { stored_tenant_id: stored.tenant_id.to_string(), body: stored.body }
+    }
+}
+
+impl Customer {
+    /// A customer as another record keeps it.
+    pub(crate) fn within(tenant_id: TenantId, body: CustomerBody) -> Self {
+        Self { stored_tenant_id: tenant_id.to_string(), body }
     }
 }
 

@@ -1,0 +1,107 @@
+//! What is stored of a tenant beside the domain's own fields.
+
+use crate::common::KeyValuePair;
+use crate::limits::TENANT_IDENTIFIER_CHARS_MAX;
+use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::ports::{Entropy, StoreError};
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::signing::SigningSecret;
+use hookgraph_domain::tenant::Tenant as TenantRow;
+use hookgraph_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The language of a tenant that names none.
+pub(super) const LANGUAGE_DEFAULT: &str = "en";
+
+/// The rest of a tenant. Absent keys read as their defaults, so that an empty object is a tenant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct TenantBody {
+    pub currency: Option<String>,
+    pub is_active: bool,
+    pub is_trial: bool,
+    pub meta: Option<Vec<KeyValuePair>>,
+    pub name: Option<String>,
+    pub vat_types: Vec<VatTypeBody>,
+}
+
+impl Default for TenantBody {
+    fn default() -> Self {
+        Self { currency: None, is_active: true, is_trial: false, meta: None, name: None, vat_types: Vec::new() }
+    }
+}
+
+/// A rate of value-added tax.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VatTypeBody {
+    pub created_at: Timestamp,
+    pub id: String,
+    pub name: String,
+    pub percent: f64,
+}
+
+/// A tenant with its body read.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredTenant {
+    pub row: TenantRow,
+    pub body: TenantBody,
+}
+
+impl StoredTenant {
+    pub fn read(row: &TenantRow) -> Result<Self, StoreError> {
+        let body = serde_json::from_str(&row.body)
+            .map_err(|error| StoreError::Corrupt(format!("tenant {}: {error}", row.id)))?;
+        Ok(Self { row: row.clone(), body })
+    }
+}
+
+/// A tenant with a fresh signing secret, to be written with [`hookgraph_domain::change::Write::InsertTenant`].
+///
+/// # Errors
+/// When the identifier is not lower-case letters, digits and dashes, or too long.
+pub fn new_tenant(identifier: &str, name: &str, now: Timestamp, entropy: &dyn Entropy) -> Result<TenantRow, Refusal> {
+    let body = TenantBody { name: Some(name.to_owned()), ..TenantBody::default() };
+    new_row(identifier, LANGUAGE_DEFAULT, &body, now, entropy)
+}
+
+pub(super) fn new_row(
+    identifier: &str,
+    default_language: &str,
+    body: &TenantBody,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<TenantRow, Refusal> {
+    check_identifier("input.identifier", identifier)?;
+    Ok(TenantRow {
+        id: TenantId(entropy.uuid(now)),
+        identifier: identifier.to_owned(),
+        default_language: default_language.to_owned(),
+        body: body_text(body)?,
+        signing_secret: fresh_secret(entropy),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+pub(super) fn body_text(body: &TenantBody) -> Result<String, Refusal> {
+    serde_json::to_string(body).map_err(|error| StoreError::Corrupt(error.to_string()).into())
+}
+
+pub(super) fn fresh_secret(entropy: &dyn Entropy) -> SigningSecret {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    SigningSecret::from_bytes(&bytes)
+}
+
+/// Refuses what is no identifier of a tenant.
+pub(crate) fn check_identifier(path: &str, identifier: &str) -> Result<(), Refusal> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=TENANT_IDENTIFIER_CHARS_MAX).contains(&identifier.len()) && identifier.chars().all(is_plain) {
+        return Ok(());
+    }
+    let message =
+        format!("a tenant's identifier has 1 to {TENANT_IDENTIFIER_CHARS_MAX} lower-case letters, digits and dashes");
+    Err(Refusal::invalid_at(path, "IDENTIFIER", message))
+}

@@ -1,0 +1,157 @@
+//! Tenants: the owners of everything else. Nobody sees any but their own.
+
+mod body;
+mod mutations;
+mod queries;
+
+pub(crate) use body::StoredTenant;
+pub use body::new_tenant;
+pub use mutations::TenantMutations;
+pub use queries::TenantQueries;
+
+use crate::common::{KeyValuePair, property};
+use async_graphql::{ID, Object, SimpleObject};
+use body::VatTypeBody;
+use hookgraph_domain::time::Timestamp;
+
+/// A tenant.
+#[derive(Clone)]
+pub struct Tenant {
+    stored: StoredTenant,
+    shows_secret: bool,
+}
+
+impl From<StoredTenant> for Tenant {
+    fn from(stored: StoredTenant) -> Self {
+        Self { stored, shows_secret: false }
+    }
+}
+
+impl Tenant {
+    /// A tenant whose secret was just made: the one answer that shows it.
+    fn with_secret(stored: StoredTenant) -> Self {
+        Self { stored, shows_secret: true }
+    }
+}
+
+/// The owner of everything below it.
+#[Object]
+impl Tenant {
+    /// The languages of its items.
+    async fn available_languages(&self) -> Option<Vec<Language>> {
+        let code = self.stored.row.default_language.clone();
+        Some(vec![Language { name: code.clone(), code, system: true }])
+    }
+
+    /// When it was created.
+    async fn created_at(&self) -> Timestamp {
+        self.stored.row.created_at
+    }
+
+    /// What it uses where a mutation names none.
+    async fn defaults(&self) -> TenantDefaults {
+        let (currency, language) = (self.stored.body.currency.clone(), self.stored.row.default_language.clone());
+        TenantDefaults { currency, language }
+    }
+
+    /// Its id.
+    async fn id(&self) -> ID {
+        ID(self.stored.row.id.to_string())
+    }
+
+    /// What identifies it on this server.
+    async fn identifier(&self) -> &str {
+        &self.stored.row.identifier
+    }
+
+    /// Whether it is in use.
+    async fn is_active(&self) -> bool {
+        self.stored.body.is_active
+    }
+
+    /// Whether it is on trial.
+    async fn is_trial(&self) -> bool {
+        self.stored.body.is_trial
+    }
+
+    /// Further properties.
+    async fn meta(&self) -> Option<&[KeyValuePair]> {
+        self.stored.body.meta.as_deref()
+    }
+
+    /// The value of one further property.
+    async fn meta_property(&self, key: String) -> Option<&str> {
+        property(self.stored.body.meta.as_deref(), &key)
+    }
+
+    /// What it is called.
+    async fn name(&self) -> &str {
+        self.stored.body.name.as_deref().unwrap_or(&self.stored.row.identifier)
+    }
+
+    /// The id of the root of its items: what items without a folder have as their parent.
+    async fn root_item_id(&self) -> ID {
+        ID(self.stored.row.id.to_string())
+    }
+
+    /// What requests are signed with. Shown once, in the answer that made it; empty everywhere else.
+    async fn signature_secret(&self) -> &str {
+        if self.shows_secret { self.stored.row.signing_secret.expose() } else { "" }
+    }
+
+    /// When it was last changed.
+    async fn updated_at(&self) -> Option<Timestamp> {
+        Some(self.stored.row.updated_at)
+    }
+
+    /// Its rates of value-added tax.
+    async fn vat_types(&self) -> Option<Vec<VatType>> {
+        let tenant_id = ID(self.stored.row.id.to_string());
+        let of_body = |body: &VatTypeBody| VatType {
+            created_at: body.created_at,
+            id: ID(body.id.clone()),
+            name: body.name.clone(),
+            percent: body.percent,
+            tenant_id: tenant_id.clone(),
+            updated_at: Some(body.created_at),
+        };
+        Some(self.stored.body.vat_types.iter().map(of_body).collect())
+    }
+}
+
+/// What a tenant uses where a mutation names none.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct TenantDefaults {
+    /// The currency's code.
+    pub currency: Option<String>,
+    /// The language's code: events whose mutation names no language bear it.
+    pub language: String,
+}
+
+/// A language.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Language {
+    /// Its code, e.g. `en`.
+    pub code: String,
+    /// What it is called.
+    pub name: String,
+    /// Whether it is the tenant's default.
+    pub system: bool,
+}
+
+/// A rate of value-added tax.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct VatType {
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub id: ID,
+    /// What it is called.
+    pub name: String,
+    /// How much of a hundred.
+    pub percent: f64,
+    /// The owner's id.
+    pub tenant_id: ID,
+    /// When it was last changed.
+    pub updated_at: Option<Timestamp>,
+}

@@ -1,0 +1,36 @@
+//! `tenant { get getMany }`: of the caller's own tenant.
+
+use super::Tenant;
+use crate::context::PimContext;
+use crate::error::IntoGraphql;
+use async_graphql::{Context, ID, Object};
+
+/// Queries on tenants.
+pub struct TenantQueries;
+
+#[Object]
+impl TenantQueries {
+    /// The caller's own tenant; null when the arguments name another one.
+    async fn get(
+        &self,
+        ctx: &Context<'_>,
+        id: Option<ID>,
+        identifier: Option<String>,
+    ) -> async_graphql::Result<Option<Tenant>> {
+        let own = PimContext::of(ctx)?.own_tenant().await.graphql()?;
+        let is_meant = id.is_none_or(|id| id.parse() == Ok(own.row.id))
+            && identifier.is_none_or(|identifier| identifier == own.row.identifier);
+        Ok(is_meant.then(|| own.into()))
+    }
+
+    /// The tenants that the caller may see: its own.
+    async fn get_many(
+        &self,
+        ctx: &Context<'_>,
+        identifier: Option<String>,
+    ) -> async_graphql::Result<Option<Vec<Tenant>>> {
+        let own = PimContext::of(ctx)?.own_tenant().await.graphql()?;
+        let is_meant = identifier.is_none_or(|identifier| identifier == own.row.identifier);
+        Ok(Some(if is_meant { vec![own.into()] } else { Vec::new() }))
+    }
+}
