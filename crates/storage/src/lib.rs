@@ -1,1 +1,21 @@
-//! stub
+//! SQLite and PostgreSQL behind the domain's ports: one set of queries, one conformance suite.
+//!
+//! What a caller gets is [`SqlStore`], which is every port of [`hookgraph_domain::ports::Store`], and [`vault`], which seals
+//! the secrets that it keeps. Writes are in `commit` and `queue`, reads in `read`; a transaction never waits for anything
+//! but the database.
+
+mod commit;
+mod entities;
+mod error;
+pub mod limits;
+mod micros;
+mod migrate;
+mod queue;
+mod read;
+mod rows;
+mod statements;
+mod store;
+pub mod vault;
+
+pub use migrate::MigrateError;
+pub use store::{SqlStore, StoreOptions};

@@ -1,0 +1,78 @@
+//! Commit: the writes of a change, its events, their fan out and the feed, in one transaction.
+
+pub mod deliveries;
+mod events;
+pub mod feed;
+mod records;
+mod tenants;
+mod webhooks;
+
+use crate::error::store_error;
+use crate::store::SqlStore;
+use async_trait::async_trait;
+use feed::FeedLog;
+use hookgraph_domain::change::{Change, CommitError, Committed, Write};
+use hookgraph_domain::limits::CHANGE_ROWS_MAX;
+use hookgraph_domain::ports::{Failpoint, UnitOfWork};
+use hookgraph_domain::time::Timestamp;
+use sea_orm::DatabaseTransaction;
+
+/// A change under way.
+struct Work<'a> {
+    store: &'a SqlStore,
+    transaction: &'a DatabaseTransaction,
+    at: Timestamp,
+    feed: FeedLog,
+}
+
+#[async_trait]
+impl UnitOfWork for SqlStore {
+    async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
+        let row_count = change.writes.len() + change.events.len();
+        if row_count > CHANGE_ROWS_MAX {
+            return Err(CommitError::Refused(format!(
+                "the change touches {row_count} rows, {CHANGE_ROWS_MAX} are allowed: do it in parts"
+            )));
+        }
+        let transaction = self.begin().await?;
+        let mut work = Work { store: self, transaction: &transaction, at: change.at, feed: FeedLog::at(change.at) };
+        for write in change.writes {
+            work.apply(write).await?;
+        }
+        let committed = work.record(change.events).await?;
+        let Work { feed, .. } = work;
+        feed.append(&transaction).await?;
+        transaction.commit().await.map_err(store_error)?;
+        if !committed.event_ids.is_empty() {
+            self.hit(Failpoint::AfterRecord);
+        }
+        Ok(committed)
+    }
+}
+
+impl Work<'_> {
+    async fn apply(&mut self, write: Write) -> Result<(), CommitError> {
+        match write {
+            Write::PutRecord { record, expected, links, names } => {
+                self.put_record(&record, expected, links, names).await
+            }
+            Write::DeleteRecord { tenant_id, reference, expected_version } => {
+                self.delete_record(tenant_id, &reference, expected_version).await
+            }
+            Write::RequireRecord { tenant_id, reference } => self.require_record(tenant_id, reference).await,
+            Write::InsertTenant(tenant) => self.insert_tenant(&tenant).await,
+            Write::UpdateTenant(tenant) => self.update_tenant(&tenant).await,
+            Write::DeleteTenant(id) => self.delete_tenant(id).await,
+            Write::InsertToken(token) => self.insert_token(&token).await,
+            Write::RevokeToken(id) => self.revoke_token(id).await,
+            Write::PutCopyTask { task, expected } => self.put_copy_task(&task, expected).await,
+            Write::PutWebhook { webhook, expected } => self.put_webhook(&webhook, expected).await,
+            Write::CancelDue { webhook_id, reason } => self.cancel_due(webhook_id, &reason).await,
+            Write::HoldDue { webhook_id, reason } => self.hold_due(webhook_id, &reason).await,
+            Write::ReleaseHeld { webhook_id } => self.release_held(webhook_id).await,
+            Write::InsertDelivery(delivery) => self.insert_delivery(delivery).await,
+            Write::RetryDelivery(id) => self.retry_delivery(id).await,
+            Write::CancelDelivery { delivery_id, reason } => self.cancel_delivery(delivery_id, &reason).await,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Writes of tenants, their access tokens and copy tasks.
+
+use super::Work;
+use crate::entities::{access_token, copy_task, feed, tenant};
+use crate::error::store_error;
+use crate::micros::from_time;
+use crate::rows;
+use crate::statements::{insert_new, whole};
+use hookgraph_domain::change::{CommitError, Expected, copy_task_label};
+use hookgraph_domain::ids::{TenantId, TokenId};
+use hookgraph_domain::tenant::{CopyTask, Tenant};
+use hookgraph_domain::token::AccessToken;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, SqlErr};
+
+impl Work<'_> {
+    pub(super) async fn insert_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
+        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault));
+        if insert_new(self.transaction, row).await? { Ok(()) } else { Err(identifier_taken(tenant)) }
+    }
+
+    pub(super) async fn update_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
+        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault));
+        let updated = tenant::Entity::update_many()
+            .set(row)
+            .filter(tenant::Column::Id.eq(tenant.id.0))
+            .filter(tenant::Column::Version.eq(tenant.version - 1))
+            .exec(self.transaction)
+            .await
+            .map_err(|error| match error.sql_err() {
+                Some(SqlErr::UniqueConstraintViolation(_)) => identifier_taken(tenant),
+                _ => store_error(error).into(),
+            })?;
+        if updated.rows_affected == 0 { Err(CommitError::Conflict(label(tenant.id))) } else { Ok(()) }
+    }
+
+    /// The rest of what it owns goes with it by the foreign keys.
+    pub(super) async fn delete_tenant(&self, id: TenantId) -> Result<(), CommitError> {
+        let deleted = tenant::Entity::delete_by_id(id.0).exec(self.transaction).await.map_err(store_error)?;
+        if deleted.rows_affected == 0 {
+            return Err(CommitError::Conflict(label(id)));
+        }
+        feed::Entity::delete_many()
+            .filter(feed::Column::TenantId.eq(id.0))
+            .exec(self.transaction)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    pub(super) async fn insert_token(&self, token: &AccessToken) -> Result<(), CommitError> {
+        let row: access_token::ActiveModel = whole(rows::tenant::token_to_row(token));
+        if insert_new(self.transaction, row).await? {
+            Ok(())
+        } else {
+            Err(CommitError::AlreadyExists("the access token".to_owned()))
+        }
+    }
+
+    pub(super) async fn revoke_token(&self, id: TokenId) -> Result<(), CommitError> {
+        access_token::Entity::update_many()
+            .col_expr(access_token::Column::RevokedAtUs, Expr::value(from_time(self.at)))
+            .filter(access_token::Column::Id.eq(id.0))
+            .filter(access_token::Column::RevokedAtUs.is_null())
+            .exec(self.transaction)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    pub(super) async fn put_copy_task(&self, task: &CopyTask, expected: Expected) -> Result<(), CommitError> {
+        let row: copy_task::ActiveModel = whole(rows::tenant::task_to_row(task));
+        match expected {
+            Expected::Absent => {
+                if !insert_new(self.transaction, row).await? {
+                    return Err(CommitError::AlreadyExists(copy_task_label(task.id)));
+                }
+            }
+            Expected::Version(version) => {
+                let updated = copy_task::Entity::update_many()
+                    .set(row)
+                    .filter(copy_task::Column::Id.eq(task.id.0))
+                    .filter(copy_task::Column::Version.eq(version))
+                    .exec(self.transaction)
+                    .await
+                    .map_err(store_error)?;
+                if updated.rows_affected == 0 {
+                    return Err(CommitError::Conflict(copy_task_label(task.id)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn label(id: TenantId) -> String {
+    format!("tenant {id}")
+}
+
+fn identifier_taken(tenant: &Tenant) -> CommitError {
+    CommitError::AlreadyExists(format!("tenant {:?}", tenant.identifier))
+}

@@ -1,0 +1,110 @@
+//! Writes of webhooks, and of all that is due for one.
+
+use super::Work;
+use super::deliveries::DueChange;
+use crate::entities::{tenant, webhook};
+use crate::error::store_error;
+use crate::rows;
+use crate::statements::{insert_new, whole};
+use hookgraph_domain::change::{CommitError, Expected};
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::webhook::Webhook;
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+
+fn label(id: WebhookId) -> String {
+    format!("webhook {id}")
+}
+
+impl Work<'_> {
+    pub(super) async fn put_webhook(&self, webhook: &Webhook, expected: Expected) -> Result<(), CommitError> {
+        if webhook.deleted_at.is_none() {
+            self.check_room(webhook).await?;
+        }
+        let row: webhook::ActiveModel = whole(rows::webhook::to_row(webhook, &*self.store.vault)?);
+        match expected {
+            Expected::Absent => {
+                if !insert_new(self.transaction, row).await? {
+                    return Err(CommitError::AlreadyExists(label(webhook.id)));
+                }
+            }
+            Expected::Version(version) => {
+                let updated = webhook::Entity::update_many()
+                    .set(row)
+                    .filter(webhook::Column::Id.eq(webhook.id.0))
+                    .filter(webhook::Column::Version.eq(version))
+                    .exec(self.transaction)
+                    .await
+                    .map_err(store_error)?;
+                if updated.rows_affected == 0 {
+                    return Err(CommitError::Conflict(label(webhook.id)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts under a lock on the tenant, so that two inserts at once cannot both take the last place.
+    async fn check_room(&self, webhook: &Webhook) -> Result<(), CommitError> {
+        let owner: Option<String> = tenant::Entity::find_by_id(webhook.tenant_id.0)
+            .select_only()
+            .column(tenant::Column::Identifier)
+            .lock(LockType::NoKeyUpdate)
+            .into_tuple()
+            .one(self.transaction)
+            .await
+            .map_err(store_error)?;
+        if owner.is_none() {
+            return Err(CommitError::Refused(format!("there is no tenant {}", webhook.tenant_id)));
+        }
+        let others = webhook::Entity::find()
+            .filter(webhook::Column::TenantId.eq(webhook.tenant_id.0))
+            .filter(webhook::Column::Concern.eq(webhook.event_type.concern.as_str()))
+            .filter(webhook::Column::Event.eq(webhook.event_type.event.as_str()))
+            .filter(webhook::Column::DeletedAtUs.is_null())
+            .filter(webhook::Column::Id.ne(webhook.id.0))
+            .count(self.transaction)
+            .await
+            .map_err(store_error)?;
+        if others >= u64::from(WEBHOOKS_PER_EVENT_TYPE_MAX) {
+            return Err(CommitError::Refused(format!(
+                "{} has {others} webhooks, {WEBHOOKS_PER_EVENT_TYPE_MAX} are allowed per event type",
+                webhook.event_type
+            )));
+        }
+        Ok(())
+    }
+
+    /// Keeps settles and fan outs of the webhook out until this change is committed: none of its deliveries comes or goes
+    /// between the statements of a change to all of them.
+    async fn lock_webhook(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+        let _: Option<i64> = webhook::Entity::find_by_id(webhook_id.0)
+            .select_only()
+            .column(webhook::Column::Version)
+            .lock(LockType::NoKeyUpdate)
+            .into_tuple()
+            .one(self.transaction)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn change_due(&mut self, webhook_id: WebhookId, change: DueChange<'_>) -> Result<(), CommitError> {
+        self.lock_webhook(webhook_id).await?;
+        Ok(change.apply(self.transaction, webhook_id, self.at, &mut self.feed).await?)
+    }
+
+    pub(super) async fn cancel_due(&mut self, webhook_id: WebhookId, reason: &str) -> Result<(), CommitError> {
+        self.change_due(webhook_id, DueChange::Cancel { reason }).await
+    }
+
+    pub(super) async fn hold_due(&mut self, webhook_id: WebhookId, reason: &str) -> Result<(), CommitError> {
+        self.change_due(webhook_id, DueChange::Hold { reason }).await
+    }
+
+    pub(super) async fn release_held(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
+        self.change_due(webhook_id, DueChange::Release).await
+    }
+}

@@ -1,0 +1,24 @@
+//! Every bound of this adapter, by name, with its unit as the last word and its reason.
+
+/// Connections that read SQLite side by side with the one that writes.
+pub const SQLITE_READERS_MAX: u32 = 8;
+/// How long SQLite waits for another process's lock, in milliseconds.
+pub const SQLITE_BUSY_MS_MAX: u64 = 5_000;
+/// Connections to PostgreSQL of one process, where the options name no other number.
+pub const POSTGRES_CONNECTIONS_DEFAULT: u32 = 16;
+/// How long a caller waits for a connection, in milliseconds.
+pub const ACQUIRE_MS_MAX: u64 = 10_000;
+/// How long a statement waits for a lock of PostgreSQL, in milliseconds.
+pub const POSTGRES_LOCK_MS_MAX: u64 = 5_000;
+/// How long a statement of PostgreSQL may run, in milliseconds.
+pub const POSTGRES_STATEMENT_MS_MAX: u64 = 30_000;
+/// How long a transaction of a process that stopped may hold its locks, in milliseconds.
+pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 10_000;
+/// Rows of one `INSERT`: times the widest table's columns it stays below SQLite's 32,766 parameters.
+pub const INSERT_ROWS_MAX: usize = 500;
+/// Keys of one `IN` list, for the same reason.
+pub const IN_LIST_MAX: usize = 5_000;
+/// How far one feed page looks, in entries of all tenants: what an unlucky filter can cost.
+pub const FEED_SCAN_ENTRIES_MAX: i64 = 10_000;
+/// Rows of one page or claim, whatever the caller asks for.
+pub const PAGE_ROWS_MAX: u32 = 1_000;

@@ -1,0 +1,16 @@
+//! Reads: always in batches, always of one tenant where there is one.
+
+mod deliveries;
+mod events;
+mod feed;
+mod record_pages;
+mod records;
+mod tenants;
+mod webhooks;
+
+use crate::limits::PAGE_ROWS_MAX;
+
+/// A page's size as the database gets it.
+fn rows(limit: u32) -> u64 {
+    u64::from(limit.min(PAGE_ROWS_MAX))
+}

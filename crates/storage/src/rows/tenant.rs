@@ -1,0 +1,104 @@
+//! Tenants, copy tasks and access tokens.
+
+use super::open;
+use crate::entities::{access_token, copy_task, tenant};
+use crate::error::corrupt;
+use crate::micros::{from_time, to_optional_time, to_time};
+use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
+use hookgraph_domain::ports::{SecretVault, StoreError};
+use hookgraph_domain::signing::SigningSecret;
+use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
+use hookgraph_domain::token::AccessToken;
+use uuid::Uuid;
+
+fn secret_label(id: Uuid) -> String {
+    format!("tenant/{id}/signing_secret")
+}
+
+pub fn to_row(tenant: &Tenant, vault: &dyn SecretVault) -> tenant::Model {
+    tenant::Model {
+        id: tenant.id.0,
+        identifier: tenant.identifier.clone(),
+        default_language: tenant.default_language.clone(),
+        body: tenant.body.clone(),
+        signing_secret_sealed: vault.seal(&secret_label(tenant.id.0), tenant.signing_secret.expose().as_bytes()),
+        version: tenant.version,
+        created_at_us: from_time(tenant.created_at),
+        updated_at_us: from_time(tenant.updated_at),
+    }
+}
+
+pub fn from_row(row: tenant::Model, vault: &dyn SecretVault) -> Result<Tenant, StoreError> {
+    Ok(Tenant {
+        id: TenantId(row.id),
+        signing_secret: secret(row.id, &row.signing_secret_sealed, vault)?,
+        identifier: row.identifier,
+        default_language: row.default_language,
+        body: row.body,
+        version: row.version,
+        created_at: to_time(row.created_at_us)?,
+        updated_at: to_time(row.updated_at_us)?,
+    })
+}
+
+fn secret(id: Uuid, sealed: &[u8], vault: &dyn SecretVault) -> Result<SigningSecret, StoreError> {
+    let label = secret_label(id);
+    let opened = open(vault, &label, sealed)?;
+    let text = String::from_utf8(opened).map_err(|_| corrupt(&label, "not a text"))?;
+    SigningSecret::parse(&text).map_err(|error| corrupt(&label, error))
+}
+
+pub fn task_to_row(task: &CopyTask) -> copy_task::Model {
+    copy_task::Model {
+        id: task.id.0,
+        source_tenant_id: task.source_tenant_id.0,
+        target_identifier: task.target_identifier.clone(),
+        target_tenant_id: task.target_tenant_id.map(|id| id.0),
+        state: task.state.as_str().to_owned(),
+        body: task.body.clone(),
+        error: task.error.clone(),
+        user_id: task.user_id.clone(),
+        version: task.version,
+        created_at_us: from_time(task.created_at),
+        updated_at_us: from_time(task.updated_at),
+    }
+}
+
+pub fn task_from_row(row: copy_task::Model) -> Result<CopyTask, StoreError> {
+    Ok(CopyTask {
+        id: CopyTaskId(row.id),
+        source_tenant_id: TenantId(row.source_tenant_id),
+        target_identifier: row.target_identifier,
+        target_tenant_id: row.target_tenant_id.map(TenantId),
+        state: CopyState::from_name(&row.state).ok_or_else(|| corrupt("copy state", &row.state))?,
+        body: row.body,
+        error: row.error,
+        user_id: row.user_id,
+        version: row.version,
+        created_at: to_time(row.created_at_us)?,
+        updated_at: to_time(row.updated_at_us)?,
+    })
+}
+
+pub fn token_to_row(token: &AccessToken) -> access_token::Model {
+    access_token::Model {
+        id: token.id.0,
+        tenant_id: token.tenant_id.0,
+        name: token.name.clone(),
+        secret_sha256: token.secret_sha256.to_vec(),
+        created_at_us: from_time(token.created_at),
+        revoked_at_us: token.revoked_at.map(from_time),
+    }
+}
+
+pub fn token_from_row(row: access_token::Model) -> Result<AccessToken, StoreError> {
+    let length = row.secret_sha256.len();
+    Ok(AccessToken {
+        id: TokenId(row.id),
+        tenant_id: TenantId(row.tenant_id),
+        name: row.name,
+        secret_sha256: row.secret_sha256.try_into().map_err(|_| corrupt("token hash length", length))?,
+        created_at: to_time(row.created_at_us)?,
+        revoked_at: to_optional_time(row.revoked_at_us)?,
+    })
+}

@@ -1,0 +1,76 @@
+//! Webhooks.
+
+use super::{from_json, number, open, to_json};
+use crate::entities::webhook::Model;
+use crate::error::corrupt;
+use crate::micros::{from_time, to_optional_time, to_time};
+use hookgraph_domain::event::EventTypeKey;
+use hookgraph_domain::ids::{TenantId, WebhookId};
+use hookgraph_domain::ports::{SecretVault, StoreError};
+use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, Webhook, WebhookStatus};
+use uuid::Uuid;
+
+fn headers_label(id: Uuid) -> String {
+    format!("webhook/{id}/headers")
+}
+
+pub fn to_row(webhook: &Webhook, vault: &dyn SecretVault) -> Result<Model, StoreError> {
+    let headers = to_json("webhook headers", &webhook.headers)?;
+    let document = webhook.document.as_ref();
+    Ok(Model {
+        id: webhook.id.0,
+        tenant_id: webhook.tenant_id.0,
+        name: webhook.name.clone(),
+        concern: webhook.event_type.concern.clone(),
+        event: webhook.event_type.event.clone(),
+        method: webhook.method.as_str().to_owned(),
+        url: webhook.url.clone(),
+        headers_sealed: vault.seal(&headers_label(webhook.id.0), headers.as_bytes()),
+        graphql_query: webhook.graphql_query.clone(),
+        preserve_default_payload: webhook.preserve_default_payload,
+        document: document.map(|document| to_json("webhook document", document)).transpose()?,
+        document_schema_sha256: document.map(|document| document.schema_sha256.clone()),
+        status: webhook.status.as_str().to_owned(),
+        status_reason: webhook.status_reason.clone(),
+        status_since_us: from_time(webhook.status_since),
+        timeout_ms: i64::from(webhook.timeout_ms),
+        retry_delays_s: to_json("retry delays", &webhook.retry_delays_s)?,
+        subscribed_at_us: from_time(webhook.subscribed_at),
+        failing_since_us: webhook.failing_since.map(from_time),
+        version: webhook.version,
+        created_at_us: from_time(webhook.created_at),
+        updated_at_us: from_time(webhook.updated_at),
+        deleted_at_us: webhook.deleted_at.map(from_time),
+    })
+}
+
+pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreError> {
+    let label = headers_label(row.id);
+    let opened = open(vault, &label, &row.headers_sealed)?;
+    let headers: Vec<Header> = serde_json::from_slice(&opened).map_err(|_| corrupt(&label, "not a list of headers"))?;
+    let document: Option<CheckedDocument> =
+        row.document.map(|text| from_json("webhook document", &text)).transpose()?;
+    Ok(Webhook {
+        id: WebhookId(row.id),
+        tenant_id: TenantId(row.tenant_id),
+        name: row.name,
+        event_type: EventTypeKey::new(row.concern, row.event),
+        method: HttpMethod::from_name(&row.method).ok_or_else(|| corrupt("method", &row.method))?,
+        url: row.url,
+        headers,
+        graphql_query: row.graphql_query,
+        preserve_default_payload: row.preserve_default_payload,
+        document,
+        status: WebhookStatus::from_name(&row.status).ok_or_else(|| corrupt("webhook status", &row.status))?,
+        status_reason: row.status_reason,
+        status_since: to_time(row.status_since_us)?,
+        timeout_ms: number("timeout", row.timeout_ms)?,
+        retry_delays_s: from_json("retry delays", &row.retry_delays_s)?,
+        subscribed_at: to_time(row.subscribed_at_us)?,
+        failing_since: to_optional_time(row.failing_since_us)?,
+        version: row.version,
+        created_at: to_time(row.created_at_us)?,
+        updated_at: to_time(row.updated_at_us)?,
+        deleted_at: to_optional_time(row.deleted_at_us)?,
+    })
+}

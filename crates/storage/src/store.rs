@@ -1,0 +1,191 @@
+//! The store: one database behind the domain's ports.
+
+use crate::error::store_error;
+use crate::limits;
+use crate::migrate::{self, MigrateError};
+use hookgraph_domain::ports::{Entropy, Failpoint, Failpoints, NoFailpoints, SecretVault, StoreError};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Advisory locks of PostgreSQL that this crate takes, always to the end of a transaction.
+pub const MIGRATE_LOCK: i64 = 0x686f_6f6b_0001;
+/// Held while a claim is decided: see `queue::claim`.
+pub const CLAIM_LOCK: i64 = 0x686f_6f6b_0002;
+/// Held from the feed's insert to the commit: see `commit::feed`.
+pub const FEED_LOCK: i64 = 0x686f_6f6b_0003;
+
+/// What a store needs.
+pub struct StoreOptions {
+    /// `sqlite://path?mode=rwc`, `sqlite::memory:` or `postgres://…`.
+    pub url: String,
+    /// Seals and opens signing secrets and header values.
+    pub vault: Arc<dyn SecretVault>,
+    /// Makes the ids of the deliveries of a fan out.
+    pub entropy: Arc<dyn Entropy>,
+    /// Planned failures.
+    pub failpoints: Arc<dyn Failpoints>,
+    /// Connections to PostgreSQL; SQLite has its own numbers.
+    pub postgres_connections_max: u32,
+}
+
+impl StoreOptions {
+    /// Options without planned failures, with the default number of connections.
+    pub fn new(url: impl Into<String>, vault: Arc<dyn SecretVault>, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            url: url.into(),
+            vault,
+            entropy,
+            failpoints: Arc::new(NoFailpoints),
+            postgres_connections_max: limits::POSTGRES_CONNECTIONS_DEFAULT,
+        }
+    }
+}
+
+/// A database behind every port of [`hookgraph_domain::ports::Store`]. Cheap to clone.
+///
+/// SQLite has one connection that writes, so that writers queue up in this process instead of failing on each other's
+/// locks, and a pool that reads. PostgreSQL has one pool, and transactions at `READ COMMITTED`: what must not change
+/// between a read and its write is locked, always in the order webhooks, deliveries, feed.
+#[derive(Clone)]
+pub struct SqlStore {
+    pub(crate) writer: DatabaseConnection,
+    pub(crate) reader: DatabaseConnection,
+    pub(crate) vault: Arc<dyn SecretVault>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    failpoints: Arc<dyn Failpoints>,
+}
+
+impl std::fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SqlStore({:?})", self.backend())
+    }
+}
+
+impl SqlStore {
+    /// Connects. The schema is left as it is: see [`SqlStore::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the URL is not understood or the database cannot be reached.
+    pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        let url = &options.url;
+        let (writer, reader) = if url.starts_with("sqlite::memory:") {
+            let only = connect(sqlite(url, 1)).await?;
+            (only.clone(), only)
+        } else if url.starts_with("sqlite:") {
+            let writer = connect(sqlite(url, 1)).await?;
+            let mut reading = sqlite(url, limits::SQLITE_READERS_MAX);
+            reading.map_sqlx_sqlite_opts(|options| durable(options).pragma("query_only", "ON"));
+            (writer, connect(reading).await?)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let only = connect(postgres(url, options.postgres_connections_max)).await?;
+            (only.clone(), only)
+        } else {
+            return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
+        };
+        let StoreOptions { vault, entropy, failpoints, .. } = options;
+        Ok(Self { writer, reader, vault, entropy, failpoints })
+    }
+
+    /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.
+    ///
+    /// # Errors
+    /// [`MigrateError`], as [`SqlStore::migrate`].
+    pub async fn in_memory(vault: Arc<dyn SecretVault>, entropy: Arc<dyn Entropy>) -> Result<Self, MigrateError> {
+        let store = Self::open(StoreOptions::new("sqlite::memory:", vault, entropy)).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Brings the schema up to date in one transaction, and names what it applied.
+    ///
+    /// # Errors
+    /// [`MigrateError`]; then nothing was changed.
+    pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        let transaction = self.begin().await?;
+        let applied = migrate::apply(&transaction).await?;
+        transaction.commit().await.map_err(store_error)?;
+        Ok(applied)
+    }
+
+    /// The names of the migrations that are not applied yet, oldest first.
+    ///
+    /// # Errors
+    /// [`MigrateError`] also when the history is not ours.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, MigrateError> {
+        migrate::pending(&self.reader).await
+    }
+
+    /// Closes every connection; calls that are under way end first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails while closing.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.reader.close_by_ref().await.map_err(store_error)?;
+        self.writer.close_by_ref().await.map_err(store_error)
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.writer.get_database_backend()
+    }
+
+    /// A transaction that writes; dropping it undoes it. On SQLite it has the database to itself from the first moment.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        self.writer.begin_with_options(options).await.map_err(store_error)
+    }
+
+    pub(crate) fn hit(&self, place: Failpoint) {
+        self.failpoints.hit(place);
+    }
+}
+
+async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
+    Database::connect(options).await.map_err(store_error)
+}
+
+fn common(url: &str, connections_max: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections_max)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_millis(limits::ACQUIRE_MS_MAX))
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite(url: &str, connections_max: u32) -> ConnectOptions {
+    let mut options = common(url, connections_max);
+    // A database in memory lives as long as its connection.
+    options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
+    options.map_sqlx_sqlite_opts(durable);
+    options
+}
+
+fn durable(options: sea_orm::sqlx::sqlite::SqliteConnectOptions) -> sea_orm::sqlx::sqlite::SqliteConnectOptions {
+    options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_millis(limits::SQLITE_BUSY_MS_MAX))
+}
+
+fn postgres(url: &str, connections_max: u32) -> ConnectOptions {
+    let mut options = common(url, connections_max);
+    options.set_application_name("hookgraph");
+    options.map_sqlx_postgres_opts(|options| {
+        options.options([
+            ("lock_timeout", limits::POSTGRES_LOCK_MS_MAX.to_string()),
+            ("statement_timeout", limits::POSTGRES_STATEMENT_MS_MAX.to_string()),
+            ("idle_in_transaction_session_timeout", limits::POSTGRES_IDLE_IN_TRANSACTION_MS_MAX.to_string()),
+        ])
+    });
+    options
+}

@@ -1,0 +1,72 @@
+//! Values that tests start from.
+
+use chrono::DateTime;
+use hookgraph_domain::event::{EventTypeKey, NewEvent};
+use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::retry::RETRY_DELAYS_S_DEFAULT;
+use hookgraph_domain::signing::SigningSecret;
+use hookgraph_domain::tenant::Tenant;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
+use serde_json::{Map, Value};
+
+/// The moment at which tests begin: with microseconds, so that cutting them shows.
+pub fn now() -> Timestamp {
+    DateTime::from_timestamp(1_700_000_000, 250_123_000).unwrap_or_default()
+}
+
+/// A tenant of that id and identifier.
+pub fn tenant(id: TenantId, identifier: &str) -> Tenant {
+    Tenant {
+        id,
+        identifier: identifier.to_owned(),
+        default_language: "en".to_owned(),
+        body: r#"{"name":"Sample"}"#.to_owned(),
+        signing_secret: SigningSecret::from_bytes(&[7; 32]),
+        version: 1,
+        created_at: now(),
+        updated_at: now(),
+    }
+}
+
+/// An active webhook on `orders`/`create`, without headers or payload query.
+pub fn webhook(id: WebhookId, tenant_id: TenantId) -> Webhook {
+    Webhook {
+        id,
+        tenant_id,
+        name: "Orders".to_owned(),
+        event_type: EventTypeKey::new("orders", "create"),
+        method: HttpMethod::Post,
+        url: "https://receiver.example/hook".to_owned(),
+        headers: Vec::new(),
+        graphql_query: None,
+        preserve_default_payload: false,
+        document: None,
+        status: WebhookStatus::Active,
+        status_reason: None,
+        status_since: now(),
+        timeout_ms: 15_000,
+        retry_delays_s: RETRY_DELAYS_S_DEFAULT.to_vec(),
+        subscribed_at: now(),
+        failing_since: None,
+        version: 1,
+        created_at: now(),
+        updated_at: now(),
+        deleted_at: None,
+    }
+}
+
+/// An `orders`/`create` event of an order.
+pub fn event(id: EventId, tenant_id: TenantId, order_id: &str) -> NewEvent {
+    let variables =
+        [("id", Value::from(order_id)), ("userId", Value::Null), ("tenantId", Value::from(tenant_id.to_string()))];
+    NewEvent {
+        id,
+        tenant_id,
+        event_type: EventTypeKey::new("orders", "create"),
+        variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>(),
+        changed_fields: Vec::new(),
+        tombstone: None,
+        record_label: format!("order:{order_id}"),
+    }
+}

@@ -1,0 +1,241 @@
+-- Times are INTEGER microseconds since 1970-01-01 UTC (…_at_us); ids are 16-byte BLOBs; JSON is TEXT, byte for byte as written,
+-- because some of it is hashed and signed.
+
+CREATE TABLE tenant (
+    id BLOB NOT NULL PRIMARY KEY,
+    identifier TEXT NOT NULL,             -- lower-case letters, digits and dashes
+    default_language TEXT NOT NULL,       -- of events whose mutation names no language
+    body TEXT NOT NULL,                   -- JSON: name, languages and the like
+    signing_secret_sealed BLOB NOT NULL,  -- sealed under the label tenant/<id>/signing_secret
+    version INTEGER NOT NULL,             -- one more with every write
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    CONSTRAINT tenant_identifier_is_unique UNIQUE (identifier),
+    CONSTRAINT tenant_id_is_a_uuid CHECK (length(id) = 16)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE access_token (
+    id BLOB NOT NULL PRIMARY KEY,
+    tenant_id BLOB NOT NULL,
+    name TEXT NOT NULL,                   -- what it is for, in its owner's words
+    secret_sha256 BLOB NOT NULL,          -- of the whole token text; the text itself is kept nowhere
+    created_at_us INTEGER NOT NULL,
+    revoked_at_us INTEGER,                -- null while it is valid
+    CONSTRAINT access_token_secret_is_unique UNIQUE (secret_sha256),
+    CONSTRAINT access_token_secret_is_a_sha256 CHECK (length(secret_sha256) = 32),
+    CONSTRAINT access_token_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX access_token_by_tenant ON access_token (tenant_id, id);
+
+CREATE TABLE record (
+    tenant_id BLOB NOT NULL,
+    kind TEXT NOT NULL,                   -- e.g. order
+    key TEXT NOT NULL,                    -- id or identifier, as text
+    version INTEGER NOT NULL,             -- one more with every write
+    body TEXT NOT NULL,                   -- JSON of the pim crate
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    CONSTRAINT record_is_unique_per_tenant_kind_and_key PRIMARY KEY (tenant_id, kind, key),
+    CONSTRAINT record_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX record_by_creation ON record (tenant_id, kind, created_at_us, key);
+CREATE INDEX record_by_last_change ON record (tenant_id, kind, updated_at_us, key);
+
+CREATE TABLE record_link (
+    tenant_id BLOB NOT NULL,
+    kind TEXT NOT NULL,                   -- of the record that bears the link
+    relation TEXT NOT NULL,               -- e.g. customer
+    target TEXT NOT NULL,                 -- e.g. the customer's identifier
+    rank INTEGER NOT NULL,                -- order among the records with the same target
+    key TEXT NOT NULL,                    -- of the record that bears the link
+    CONSTRAINT record_link_is_unique PRIMARY KEY (tenant_id, kind, relation, target, rank, key),
+    CONSTRAINT record_link_belongs_to_a_record FOREIGN KEY (tenant_id, kind, key)
+        REFERENCES record (tenant_id, kind, key) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX record_link_by_record ON record_link (tenant_id, kind, key);
+
+CREATE TABLE record_name (
+    tenant_id BLOB NOT NULL,
+    scope TEXT NOT NULL,                  -- e.g. sku
+    value TEXT NOT NULL,
+    kind TEXT NOT NULL,                   -- of the record that bears the name
+    key TEXT NOT NULL,
+    CONSTRAINT record_name_is_unique_per_tenant_and_scope PRIMARY KEY (tenant_id, scope, value),
+    CONSTRAINT record_name_belongs_to_a_record FOREIGN KEY (tenant_id, kind, key)
+        REFERENCES record (tenant_id, kind, key) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX record_name_by_record ON record_name (tenant_id, kind, key);
+
+CREATE TABLE copy_task (
+    id BLOB NOT NULL PRIMARY KEY,
+    source_tenant_id BLOB NOT NULL,
+    target_identifier TEXT NOT NULL,
+    target_tenant_id BLOB,                -- null until the copy exists
+    state TEXT NOT NULL,
+    body TEXT NOT NULL,                   -- JSON: what was asked for and how far it got
+    error TEXT,                           -- why it failed
+    user_id TEXT,                         -- who asked
+    version INTEGER NOT NULL,             -- one more with every write
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    CONSTRAINT copy_task_state_is_known CHECK (state IN ('RUNNING', 'FINISHED', 'FAILED')),
+    CONSTRAINT copy_task_belongs_to_its_source FOREIGN KEY (source_tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX copy_task_running ON copy_task (id) WHERE state = 'RUNNING';
+CREATE INDEX copy_task_by_source ON copy_task (source_tenant_id);
+
+CREATE TABLE webhook (
+    id BLOB NOT NULL PRIMARY KEY,
+    tenant_id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    concern TEXT NOT NULL,
+    event TEXT NOT NULL,
+    method TEXT NOT NULL,
+    url TEXT NOT NULL,                    -- normalised as WHATWG says
+    headers_sealed BLOB NOT NULL,         -- JSON list of name and value, sealed under the label webhook/<id>/headers
+    graphql_query TEXT,                   -- the payload query; null means the default payload
+    preserve_default_payload INTEGER NOT NULL,
+    document TEXT,                        -- JSON: what was found out about the payload query
+    document_schema_sha256 TEXT,          -- the schema that the payload query was checked against
+    status TEXT NOT NULL,
+    status_reason TEXT,
+    status_since_us INTEGER NOT NULL,
+    timeout_ms INTEGER NOT NULL,
+    retry_delays_s TEXT NOT NULL,         -- JSON list of seconds
+    subscribed_at_us INTEGER NOT NULL,    -- since when it calls on this event type
+    failing_since_us INTEGER,             -- null unless all attempts fail
+    version INTEGER NOT NULL,             -- one more with every write
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    deleted_at_us INTEGER,                -- set: it stays for its history alone
+    CONSTRAINT webhook_method_is_known CHECK (method IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
+    CONSTRAINT webhook_status_is_known
+        CHECK (status IN ('ACTIVE', 'DISABLED', 'PAUSED', 'SUSPENDED', 'AUTO_DISABLED', 'INVALID')),
+    CONSTRAINT webhook_document_names_its_schema CHECK ((document IS NULL) = (document_schema_sha256 IS NULL)),
+    CONSTRAINT webhook_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX webhook_by_tenant ON webhook (tenant_id, id) WHERE deleted_at_us IS NULL;
+CREATE INDEX webhook_by_event_type ON webhook (tenant_id, concern, event, id) WHERE deleted_at_us IS NULL;
+CREATE INDEX webhook_of_a_tenant ON webhook (tenant_id);
+
+CREATE TABLE event (
+    id BLOB NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
+    tenant_id BLOB NOT NULL,
+    concern TEXT NOT NULL,
+    event TEXT NOT NULL,
+    variables TEXT NOT NULL,              -- JSON object, in the catalogue's order
+    changed_fields TEXT NOT NULL,         -- JSON list
+    record_label TEXT NOT NULL,           -- e.g. order:0198…
+    is_test INTEGER NOT NULL,             -- made up for a test: in no event feed, fans out to nobody
+    recorded_at_us INTEGER NOT NULL,
+    CONSTRAINT event_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX event_by_tenant ON event (tenant_id, id);
+CREATE INDEX event_by_type ON event (tenant_id, concern, event, id);
+
+CREATE TABLE event_skip (
+    event_id BLOB NOT NULL,
+    webhook_id BLOB NOT NULL,             -- that got no delivery
+    reason TEXT NOT NULL,
+    CONSTRAINT event_skip_is_unique_per_event_and_webhook PRIMARY KEY (event_id, webhook_id),
+    CONSTRAINT event_skip_reason_is_known CHECK (reason IN ('DISABLED', 'CREATED_LATER', 'SUBSCRIBED_LATER')),
+    CONSTRAINT event_skip_belongs_to_an_event FOREIGN KEY (event_id) REFERENCES event (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tombstone (
+    event_id BLOB NOT NULL PRIMARY KEY,   -- the delete event whose render reads this
+    tenant_id BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL,                   -- the record as it was
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    CONSTRAINT tombstone_belongs_to_an_event FOREIGN KEY (event_id) REFERENCES event (id) ON DELETE CASCADE
+) STRICT;
+
+CREATE TABLE delivery (
+    id BLOB NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
+    tenant_id BLOB NOT NULL,
+    webhook_id BLOB NOT NULL,
+    event_id BLOB NOT NULL,
+    is_test INTEGER NOT NULL,
+    is_fan_out INTEGER NOT NULL,          -- made by the fan out of its event
+    state TEXT NOT NULL,
+    state_reason TEXT,
+    due_at_us INTEGER,                    -- null while it is held and once it has ended
+    due_since_us INTEGER NOT NULL,        -- since when it has been owed: made, or last retried by a person
+    leased_until_us INTEGER,              -- null unless it is in flight
+    attempts_spent INTEGER NOT NULL,      -- since it was made or last retried by a person
+    attempt_count INTEGER NOT NULL,       -- of all attempts
+    fencing_token INTEGER NOT NULL,       -- one more with every claim
+    cancel_requested INTEGER NOT NULL,    -- someone asked for its end while it was in flight
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    CONSTRAINT delivery_state_is_known CHECK (state IN ('PENDING', 'IN_FLIGHT', 'DELIVERED', 'RETRYING', 'HELD', 'FAILED',
+        'RENDER_FAILED', 'CANCELLED', 'EXPIRED')),
+    CONSTRAINT delivery_is_leased_while_in_flight CHECK ((state = 'IN_FLIGHT') = (leased_until_us IS NOT NULL)),
+    CONSTRAINT delivery_is_due_unless_it_is_held_or_has_ended
+        CHECK ((state IN ('PENDING', 'IN_FLIGHT', 'RETRYING')) = (due_at_us IS NOT NULL)),
+    CONSTRAINT delivery_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE,
+    CONSTRAINT delivery_goes_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE,
+    CONSTRAINT delivery_carries_an_event FOREIGN KEY (event_id) REFERENCES event (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX delivery_is_unique_per_event_and_webhook ON delivery (event_id, webhook_id) WHERE is_fan_out;
+CREATE INDEX delivery_due_by_webhook ON delivery (webhook_id, due_at_us, id) WHERE state IN ('PENDING', 'RETRYING');
+CREATE INDEX delivery_due ON delivery (due_at_us) WHERE state IN ('PENDING', 'RETRYING');
+CREATE INDEX delivery_in_flight ON delivery (leased_until_us, webhook_id) WHERE state = 'IN_FLIGHT';
+CREATE INDEX delivery_held ON delivery (webhook_id) WHERE state = 'HELD';
+CREATE INDEX delivery_by_tenant ON delivery (tenant_id, id);
+CREATE INDEX delivery_by_webhook ON delivery (webhook_id, id);
+CREATE INDEX delivery_by_event ON delivery (event_id, id);
+
+CREATE TABLE payload (
+    delivery_id BLOB NOT NULL PRIMARY KEY,
+    json TEXT NOT NULL,                   -- the frozen bytes: never replaced
+    rendered_at_us INTEGER NOT NULL,
+    CONSTRAINT payload_belongs_to_a_delivery FOREIGN KEY (delivery_id) REFERENCES delivery (id) ON DELETE CASCADE
+) STRICT;
+
+CREATE TABLE attempt (
+    id BLOB NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
+    delivery_id BLOB NOT NULL,
+    webhook_id BLOB NOT NULL,             -- of the delivery: the log of a webhook is read by it
+    number INTEGER NOT NULL,              -- 1 for the first of its delivery
+    code TEXT NOT NULL,                   -- how it ended
+    detail TEXT,                          -- in plain words
+    request_method TEXT,                  -- null where no request was built
+    request_url TEXT,
+    request_headers TEXT,                 -- JSON list of name and value, secrets redacted
+    request_body TEXT,                    -- null for GET
+    response_status INTEGER,              -- null where no answer came
+    response_headers TEXT,                -- JSON list of name and value
+    response_body TEXT,                   -- its first bytes
+    response_truncated INTEGER NOT NULL,
+    remote_address TEXT,
+    started_at_us INTEGER NOT NULL,
+    ended_at_us INTEGER NOT NULL,
+    CONSTRAINT attempt_number_is_unique_per_delivery UNIQUE (delivery_id, number),
+    CONSTRAINT attempt_belongs_to_a_delivery FOREIGN KEY (delivery_id) REFERENCES delivery (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX attempt_by_webhook ON attempt (webhook_id, id);
+
+CREATE TABLE feed (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,  -- follows commit order: the cursor of subscribers
+    tenant_id BLOB NOT NULL,
+    at_us INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    event_id BLOB NOT NULL,
+    concern TEXT,                         -- of an event
+    event TEXT,                           -- of an event
+    delivery_id BLOB,                     -- of a delivery
+    webhook_id BLOB,                      -- of a delivery
+    state TEXT,                           -- of a delivery: the one it came into
+    attempt_count INTEGER,                -- of a delivery
+    CONSTRAINT feed_kind_is_known CHECK (kind IN ('EVENT', 'DELIVERY')),
+    CONSTRAINT feed_entry_is_whole CHECK (
+        (kind = 'EVENT' AND concern IS NOT NULL AND event IS NOT NULL)
+        OR (kind = 'DELIVERY' AND delivery_id IS NOT NULL AND webhook_id IS NOT NULL AND state IS NOT NULL
+            AND attempt_count IS NOT NULL))
+) STRICT;
+CREATE INDEX feed_by_tenant ON feed (tenant_id, seq);
