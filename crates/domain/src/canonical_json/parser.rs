@@ -1,6 +1,6 @@
 //! Parsing: what `JSON.parse` accepts, and nothing else.
 
-use super::text::{push_escaped, push_unicode_escape};
+use super::text::{push_escaped, push_unicode_escape, unquoted};
 use crate::limits::JSON_DEPTH_MAX;
 use indexmap::IndexMap;
 
@@ -19,6 +19,16 @@ pub enum Json {
     Array(Vec<Json>),
     /// An object. Keys are kept as strings are; the last of equal keys has its value in the place of the first.
     Object(IndexMap<String, Json>),
+}
+
+impl Json {
+    /// An object's entries in the order of the text, each key as its own text; none for anything else.
+    pub fn entries(&self) -> Option<impl Iterator<Item = (String, &Json)>> {
+        match self {
+            Json::Object(entries) => Some(entries.iter().map(|(quoted, value)| (unquoted(quoted), value))),
+            _ => None,
+        }
+    }
 }
 
 /// A text that is no JSON.

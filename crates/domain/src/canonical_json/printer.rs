@@ -2,7 +2,7 @@
 
 use super::number::push_number;
 use super::parser::Json;
-use super::text::push_quoted;
+use super::text::{push_quoted, unquoted};
 use serde_json::Value;
 
 impl Json {
@@ -11,6 +11,15 @@ impl Json {
         let mut out = String::new();
         self.print(&mut out);
         out
+    }
+
+    /// The value as form fields and URLs have it: a string's own text, the canonical JSON of anything else. A lone surrogate
+    /// becomes U+FFFD.
+    pub fn to_plain_text(&self) -> String {
+        match self {
+            Json::String(quoted) => unquoted(quoted),
+            other => other.to_text(),
+        }
     }
 
     fn print(&self, out: &mut String) {

@@ -31,3 +31,30 @@ pub(super) fn push_unicode_escape(code_unit: u32, out: &mut String) {
     // Writing to a String cannot fail.
     let _ = write!(out, "\\u{code_unit:04x}");
 }
+
+/// The string that a canonical text with its quotes stands for; a lone surrogate becomes U+FFFD, as it does in a URL.
+pub(super) fn unquoted(quoted: &str) -> String {
+    let mut chars = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(quoted).chars();
+    let mut out = String::with_capacity(quoted.len());
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('t') => out.push('\t'),
+            Some('u') => {
+                let digits = chars.by_ref().take(4).filter_map(|digit| digit.to_digit(16));
+                let unit = digits.fold(0, |unit, digit| unit * 16 + digit);
+                out.push(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            Some(escaped) => out.push(escaped),
+            None => {}
+        }
+    }
+    out
+}
