@@ -29,5 +29,6 @@ pub mod signing;
 pub mod tenant;
 pub mod time;
 pub mod token;
+pub mod verification;
 pub mod webhook;
 pub mod webhook_rules;

@@ -31,7 +31,7 @@ impl Json {
             Json::Array(items) => print_array(items, out, Json::print),
             Json::Object(entries) => {
                 let entries = in_property_order(entries.iter().collect(), |quoted| &quoted[1..quoted.len() - 1]);
-                print_object(entries, out, |key, out| out.push_str(key), Json::print);
+                print_object(entries, out, push_raw, Json::print);
             }
         }
     }
@@ -47,9 +47,14 @@ pub(super) fn print_value(value: &Value, out: &mut String) {
         Value::Array(items) => print_array(items, out, print_value),
         Value::Object(entries) => {
             let entries = in_property_order(entries.iter().collect(), String::as_str);
-            print_object(entries, out, |key, out| push_quoted(key, out), print_value);
+            print_object(entries, out, push_quoted, print_value);
         }
     }
+}
+
+/// Appends what is canonical already.
+fn push_raw(quoted: &str, out: &mut String) {
+    out.push_str(quoted);
 }
 
 fn print_array<T>(items: &[T], out: &mut String, print: impl Fn(&T, &mut String)) {
