@@ -132,7 +132,7 @@ fn tls_words(error: &rustls::Error) -> String {
                 "the certificate is for another name"
             }
             CertificateError::Revoked => "the certificate is revoked",
-            _ => "the certificate is not valid",
+            _ => "the certificate is not valid, or signed by itself",
         },
         rustls::Error::InvalidMessage(_) => "the receiver does not speak TLS on this port",
         rustls::Error::AlertReceived(_) => "the receiver ended the TLS handshake",

@@ -1,0 +1,262 @@
+//! The worker's neighbours, as simple as the worker's tests allow.
+
+use super::{noon, payload};
+use async_trait::async_trait;
+use hookgraph_domain::attempt::{Exchange, OutcomeCode, OutgoingRequest, ResponseHead};
+use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::ports::*;
+use hookgraph_domain::settle::Settlement;
+use hookgraph_domain::time::Timestamp;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{Notify, Semaphore, watch};
+use uuid::Uuid;
+
+/// A queue that hands each of its deliveries out once, and once more when it is released.
+pub(super) struct FakeQueue {
+    pub(super) state: Mutex<QueueState>,
+    /// A settle needs one of these permits; there are plenty unless a test takes them away.
+    pub(super) settle_gate: Semaphore,
+    ended: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+pub(super) struct QueueState {
+    pub(super) due: Vec<ClaimedDelivery>,
+    pub(super) leased: Vec<ClaimedDelivery>,
+    pub(super) frozen: Vec<Freeze>,
+    pub(super) settled: Vec<Settlement>,
+    /// How many settlements each commit took.
+    pub(super) commits: Vec<usize>,
+    pub(super) released: Vec<DeliveryId>,
+    pub(super) claims: Vec<ClaimRequest>,
+    /// How often the calls of that name shall still fail.
+    pub(super) failures: HashMap<&'static str, u32>,
+    /// Deliveries whose lease is another's when they are frozen.
+    pub(super) lost: Vec<DeliveryId>,
+}
+
+impl QueueState {
+    fn fail(&mut self, call: &'static str) -> Result<(), StoreError> {
+        match self.failures.get_mut(call) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                Err(StoreError::Busy("planned".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FakeQueue {
+    pub(super) fn with(due: impl IntoIterator<Item = ClaimedDelivery>) -> Self {
+        let state = QueueState { due: due.into_iter().collect(), ..QueueState::default() };
+        Self { state: Mutex::new(state), settle_gate: Semaphore::new(1_000), ended: watch::channel(0).0 }
+    }
+
+    pub(super) fn failing(self: &std::sync::Arc<Self>, call: &'static str, times: u32) {
+        self.state.lock().failures.insert(call, times);
+    }
+
+    /// Waits until so many deliveries are settled or released.
+    pub(super) async fn ended(&self, count: usize) {
+        self.ended.subscribe().wait_for(|ended| *ended >= count).await.expect("a queue");
+    }
+
+    pub(super) fn add(&self, claim: ClaimedDelivery) {
+        self.state.lock().due.push(claim);
+    }
+}
+
+#[async_trait]
+impl DeliveryQueue for FakeQueue {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let mut state = self.state.lock();
+        state.claims.push(*request);
+        state.fail("claim")?;
+        let mut claimed = Vec::new();
+        for mut claim in std::mem::take(&mut state.due) {
+            let webhook_id = claim.delivery.webhook_id;
+            let in_flight = state.leased.iter().filter(|leased| leased.delivery.webhook_id == webhook_id).count();
+            if claimed.len() == request.limit as usize || in_flight >= request.in_flight_per_webhook_max as usize {
+                state.due.push(claim);
+                continue;
+            }
+            claim.leased_until = request.leased_until;
+            state.leased.push(claim.clone());
+            claimed.push(claim);
+        }
+        Ok(claimed)
+    }
+
+    async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
+        let mut state = self.state.lock();
+        state.fail("freeze")?;
+        state.frozen.extend_from_slice(freezes);
+        let lost = |freeze: &Freeze| state.lost.contains(&freeze.delivery_id);
+        Ok(freezes.iter().map(|freeze| if lost(freeze) { Fenced::LeaseLost } else { Fenced::Done }).collect())
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
+        self.settle_gate.acquire().await.expect("a gate").forget();
+        let mut state = self.state.lock();
+        state.fail("settle")?;
+        state.commits.push(settlements.len());
+        state.settled.extend_from_slice(settlements);
+        state.leased.retain(|claim| settlements.iter().all(|settled| settled.delivery_id != claim.delivery.id));
+        self.ended.send_modify(|ended| *ended += settlements.len());
+        Ok(vec![Fenced::Done; settlements.len()])
+    }
+
+    async fn release(&self, claims: &[(DeliveryId, i64)], _now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        state.fail("release")?;
+        state.released.extend(claims.iter().map(|claim| claim.0));
+        self.ended.send_modify(|ended| *ended += claims.len());
+        Ok(())
+    }
+
+    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// Renders `{"n":1}`, `{"n":2}`, … but for webhooks whose URL ends with a planned failure.
+#[derive(Default)]
+pub(super) struct FakeRenderer {
+    count: AtomicU64,
+    /// How many payloads each call was asked for.
+    pub(super) calls: Mutex<Vec<usize>>,
+    called: Notify,
+}
+
+impl FakeRenderer {
+    /// Waits until a render has begun.
+    pub(super) async fn called(&self) {
+        self.called.notified().await;
+    }
+}
+
+#[async_trait]
+impl PayloadRenderer for FakeRenderer {
+    async fn render(&self, requests: &[RenderRequest]) -> Vec<Result<FrozenPayload, RenderError>> {
+        self.calls.lock().push(requests.len());
+        self.called.notify_one();
+        let mut answers = Vec::new();
+        for request in requests {
+            let path = request.webhook.url.rsplit('/').next().unwrap_or_default();
+            let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+            answers.push(match path {
+                "refused" => Err(RenderError::Refused("order.get: no such field".to_owned())),
+                "over-budget" => Err(RenderError::BudgetExceeded("over 5000 ms".to_owned())),
+                "unavailable" => Err(RenderError::Unavailable("the database is busy".to_owned())),
+                "render-panics" => panic!("planned"),
+                "render-hangs" => std::future::pending().await,
+                "long" => Ok(payload(&format!("{{\"n\":\"{}\"}}", "x".repeat(9_000)))),
+                _ => Ok(payload(&format!("{{\"n\":{number}}}"))),
+            });
+        }
+        answers
+    }
+}
+
+/// Answers by the last part of the URL's path: a status; `never`; `panic`; or `gate`, which waits for a permit.
+pub(super) struct FakeTransport {
+    pub(super) sent: Mutex<Vec<OutgoingRequest>>,
+    pub(super) gate: Semaphore,
+    seen: watch::Sender<usize>,
+}
+
+impl Default for FakeTransport {
+    fn default() -> Self {
+        Self { sent: Mutex::default(), gate: Semaphore::new(0), seen: watch::channel(0).0 }
+    }
+}
+
+impl FakeTransport {
+    /// Waits until so many requests have begun.
+    pub(super) async fn begun(&self, count: usize) {
+        self.seen.subscribe().wait_for(|seen| *seen >= count).await.expect("a transport");
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.sent.lock().len()
+    }
+}
+
+#[async_trait]
+impl Transport for FakeTransport {
+    async fn send(&self, request: &OutgoingRequest, _timeout_ms: u32) -> Exchange {
+        self.sent.lock().push(request.clone());
+        self.seen.send_modify(|seen| *seen += 1);
+        let status = match request.url.rsplit('/').next().unwrap_or_default() {
+            "never" => std::future::pending().await,
+            "panic" => panic!("planned"),
+            "gate" => {
+                self.gate.acquire().await.expect("a gate").forget();
+                200
+            }
+            path => path.parse().unwrap_or(200),
+        };
+        let code = match status {
+            200..300 => OutcomeCode::Delivered,
+            410 => OutcomeCode::Gone,
+            _ => OutcomeCode::HttpStatus,
+        };
+        Exchange {
+            code,
+            detail: None,
+            response: Some(ResponseHead { status, headers: vec![] }),
+            response_body: Some("the answer".to_owned()),
+            response_truncated: false,
+            retry_after_ms: None,
+            remote_address: None,
+            duration_ms: 42,
+        }
+    }
+}
+
+/// A clock that stands still, entropy that counts, and notes of what was hit and told.
+#[derive(Default)]
+pub(super) struct Noted {
+    ids: AtomicU64,
+    pub(super) fed: AtomicU64,
+    pub(super) hit: Mutex<Vec<Failpoint>>,
+}
+
+impl Clock for Noted {
+    fn now(&self) -> Timestamp {
+        noon()
+    }
+}
+
+impl Entropy for Noted {
+    fn uuid(&self, _now: Timestamp) -> Uuid {
+        Uuid::from_u128(self.ids.fetch_add(1, Ordering::Relaxed).into())
+    }
+
+    fn fraction(&self) -> f64 {
+        0.0
+    }
+
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0);
+    }
+}
+
+impl WakeUps for Noted {
+    fn due(&self) {}
+
+    fn fed(&self) {
+        self.fed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Failpoints for Noted {
+    fn hit(&self, place: Failpoint) {
+        self.hit.lock().push(place);
+    }
+}

@@ -1,0 +1,195 @@
+//! The loop: slots, outages, panics, wake-ups and shutdowns. Tests wait for what the fakes have seen, never for a time.
+
+use super::*;
+use std::collections::BTreeSet;
+use tokio::task::JoinHandle;
+
+/// A loop under way.
+struct Running {
+    wake: DueSignal,
+    shutdown: CancellationToken,
+    loop_ended: JoinHandle<()>,
+}
+
+impl Running {
+    fn of(bench: &Bench) -> Self {
+        let (wake, shutdown) = (DueSignal::default(), CancellationToken::new());
+        let loop_ended = tokio::spawn(bench.dispatcher().run(wake.clone(), shutdown.clone()));
+        Self { wake, shutdown, loop_ended }
+    }
+
+    async fn shut_down(self) {
+        self.shutdown.cancel();
+        self.loop_ended.await.expect("a loop that ends by itself");
+    }
+}
+
+fn settled_ids(bench: &Bench) -> BTreeSet<u128> {
+    bench.queue.state.lock().settled.iter().map(|settled| settled.delivery_id.0.as_u128()).collect()
+}
+
+#[tokio::test]
+async fn all_that_is_due_is_delivered_batch_after_batch() {
+    let mut bench = Bench::with((1..=40).map(|number| due(number, number, "200")));
+    bench.limits.claim_batch_max = 7;
+    let running = Running::of(&bench);
+    bench.queue.ended(40).await;
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench).len(), 40);
+    assert_eq!(bench.transport.count(), 40);
+}
+
+#[tokio::test]
+async fn a_slow_receiver_delays_nobody_beyond_its_own_slots() {
+    let slow = (1..=30).map(|number| due(number, 1, "never"));
+    let quick = (31..=60).map(|number| due(number, 2, "200"));
+    let mut bench = Bench::with(slow.chain(quick));
+    bench.limits.in_flight_per_webhook_max = 2;
+    bench.limits.in_flight_max = 4;
+    let running = Running::of(&bench);
+    bench.queue.ended(30).await;
+    assert_eq!(settled_ids(&bench), (31..=60).collect());
+    running.shut_down().await;
+    assert_eq!(bench.queue.state.lock().released.len(), 2);
+}
+
+#[tokio::test]
+async fn no_more_are_in_flight_than_allowed() {
+    let mut bench = Bench::with((1..=10).map(|number| due(number, number, "gate")));
+    bench.limits.in_flight_max = 3;
+    let running = Running::of(&bench);
+    bench.transport.begun(3).await;
+    for ended in 1..=7 {
+        assert_eq!(bench.queue.state.lock().leased.len(), 3);
+        bench.transport.gate.add_permits(1);
+        bench.queue.ended(ended).await;
+        bench.transport.begun(3 + ended).await;
+    }
+    bench.transport.gate.add_permits(3);
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench).len(), 10);
+}
+
+#[tokio::test]
+async fn what_ends_during_a_commit_is_committed_together_after_it() {
+    let bench = Bench::with((1..=9).map(|number| due(number, number, "gate")));
+    bench.queue.settle_gate.forget_permits(1_000);
+    let running = Running::of(&bench);
+    bench.transport.begun(9).await;
+    bench.transport.gate.add_permits(9);
+    bench.queue.settle_gate.add_permits(2);
+    bench.queue.ended(9).await;
+    running.shut_down().await;
+    let commits = bench.queue.state.lock().commits.clone();
+    assert!(commits.len() <= 2, "{commits:?}");
+    assert_eq!(commits.iter().sum::<usize>(), 9);
+}
+
+#[tokio::test]
+async fn a_settlement_is_offered_again_until_the_store_takes_it() {
+    let bench = Bench::with([due(1, 1, "200")]);
+    bench.queue.failing("settle", 3);
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    running.shut_down().await;
+    assert_eq!(bench.transport.count(), 1);
+    assert_eq!(bench.queue.state.lock().settled[0].next.state, DeliveryState::Delivered);
+}
+
+#[tokio::test]
+async fn a_freeze_is_tried_again_before_anything_is_sent() {
+    let bench = Bench::with([due(1, 1, "200")]);
+    bench.queue.failing("freeze", 2);
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    running.shut_down().await;
+    assert_eq!(bench.transport.count(), 1);
+    assert_eq!(*bench.renderer.calls.lock(), [1]);
+}
+
+#[tokio::test]
+async fn claims_go_on_after_an_outage() {
+    let bench = Bench::with([due(1, 1, "200")]);
+    bench.queue.failing("claim", 2);
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench).len(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_costs_neither_its_slot_nor_the_loop() {
+    let mut bench = Bench::with([due(1, 1, "panic"), due(2, 2, "panic"), due(3, 3, "200")]);
+    bench.limits.in_flight_max = 1;
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench), BTreeSet::from([3]));
+}
+
+#[tokio::test]
+async fn a_wake_up_is_enough_to_look_again() {
+    let mut bench = Bench::with([due(1, 1, "200")]);
+    bench.limits.poll_ms = 3_600_000;
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    bench.queue.add(due(2, 2, "200"));
+    running.wake.raise();
+    bench.queue.ended(2).await;
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_lost_wake_up_does_no_harm() {
+    let bench = Bench::with([due(1, 1, "200")]);
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    bench.queue.add(due(2, 2, "200"));
+    bench.queue.ended(2).await;
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_requests_in_flight_end() {
+    let mut bench = Bench::with([due(1, 1, "gate")]);
+    bench.limits.drain_ms = 60_000;
+    let running = Running::of(&bench);
+    bench.transport.begun(1).await;
+    running.shutdown.cancel();
+    bench.queue.add(due(2, 2, "200"));
+    bench.transport.gate.add_permits(1);
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench), BTreeSet::from([1]));
+    assert!(bench.queue.state.lock().released.is_empty());
+}
+
+#[tokio::test]
+async fn a_shutdown_releases_what_takes_too_long() {
+    let bench = Bench::with([due(1, 1, "never")]);
+    let running = Running::of(&bench);
+    bench.transport.begun(1).await;
+    running.shut_down().await;
+    assert_eq!(bench.queue.state.lock().released, [Uuid::from_u128(1).into()]);
+    assert!(bench.queue.state.lock().settled.is_empty());
+}
+
+#[tokio::test]
+async fn a_shutdown_releases_what_is_not_sent_yet() {
+    let bench = Bench::with([due(1, 1, "200"), due(2, 1, "render-hangs")]);
+    let running = Running::of(&bench);
+    bench.renderer.called().await;
+    running.shut_down().await;
+    assert_eq!(bench.queue.state.lock().released.len(), 2);
+    assert_eq!(bench.transport.count(), 0);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_even_when_the_store_takes_nothing() {
+    let mut bench = Bench::with([due(1, 1, "200")]);
+    bench.limits.flush_ms = 20;
+    bench.queue.failing("settle", u32::MAX);
+    let running = Running::of(&bench);
+    bench.transport.begun(1).await;
+    running.shut_down().await;
+    assert!(bench.queue.state.lock().settled.is_empty());
+}
