@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use std::collections::HashSet;
 use url::Url;
 
+/// Receivers collect parameters in a JavaScript object, which never holds this key: the signature could not be verified.
+const UNVERIFIABLE_KEY: &str = "__proto__";
+
 /// The URL with the payload's entries appended, form-url-encoded as WHATWG says, and what of them is signed: one flat
 /// object of strings, none when nothing was appended.
 ///
@@ -26,10 +29,15 @@ fn parameters(configured: &Url, payload_json: &str) -> Result<Map<String, Value>
         parse(payload_json).map_err(|error| BuildError::Invalid(format!("the payload cannot be read: {error}")))?;
     let entries = payload.entries().ok_or_else(|| BuildError::Invalid("the payload is no JSON object".to_owned()))?;
     let configured_keys: HashSet<_> = configured.query_pairs().map(|(key, _)| key.into_owned()).collect();
-    Ok(entries
+    let parameters: Map<String, Value> = entries
         .filter(|(key, value)| **value != Json::Null && !configured_keys.contains(key))
         .map(|(key, value)| (key, Value::from(value.to_plain_text())))
-        .collect())
+        .collect();
+    if parameters.contains_key(UNVERIFIABLE_KEY) {
+        let message = format!("a GET request cannot carry a value named {UNVERIFIABLE_KEY}: alias it, or use POST");
+        return Err(BuildError::Invalid(message));
+    }
+    Ok(parameters)
 }
 
 fn within_limit(url: Url) -> Result<Url, BuildError> {

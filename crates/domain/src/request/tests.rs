@@ -108,7 +108,12 @@ fn a_get_url_over_its_limit_is_a_render_failure() {
 
 #[test]
 fn what_cannot_be_read_is_an_invalid_request() {
-    for (url, json) in [("no url", "{}"), ("https://r.example/", "[1]"), ("https://r.example/", "{")] {
+    for (url, json) in [
+        ("no url", "{}"),
+        ("https://r.example/", "[1]"),
+        ("https://r.example/", "{"),
+        ("https://r.example/", r#"{"__proto__":1}"#),
+    ] {
         assert_eq!(built(HttpMethod::Get, url, json).map_err(|error| error.code()), Err(OutcomeCode::InvalidRequest));
     }
 }
