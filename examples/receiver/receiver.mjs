@@ -1,0 +1,42 @@
+// A webhook receiver: verifies both signatures of every request with their official libraries, and prints what came.
+import { createServer } from 'node:http';
+import { createSignatureVerifier } from '@crystallize/js-api-client';
+import { Webhook } from 'standardwebhooks';
+
+const secret = process.env.SIGNATURE_SECRET; // the tenant's: whsec_…
+const port = Number(process.env.PORT ?? 9000);
+if (!secret) throw new Error('set SIGNATURE_SECRET to the tenant\'s signature secret (whsec_…)');
+const verifyJwt = createSignatureVerifier({ secret });
+const standardWebhook = new Webhook(secret);
+const seen = new Set(); // a real receiver keeps these in its database
+
+const server = createServer(async (request, response) => {
+    try {
+        const chunks = [];
+        for await (const chunk of request) chunks.push(chunk);
+        const body = Buffer.concat(chunks).toString('utf8');
+        // The URL as the webhook has it. Behind a proxy the received one differs: configure it, do not rebuild it.
+        const webhookUrl = process.env.WEBHOOK_URL ?? `http://127.0.0.1:${server.address().port}/`;
+        const { method, headers } = request;
+        const url = new URL(request.url, webhookUrl).href;
+        await verifyJwt(String(headers['x-crystallize-signature']), { url, method, body, webhookUrl });
+        const signed = method === 'GET' ? appendedParameters(url, webhookUrl) : body;
+        standardWebhook.verify(signed, headers);
+        const id = headers['webhook-id'];
+        console.log(seen.has(id) ? `${id} came again` : `${id} ${method} ${signed}`);
+        seen.add(id);
+        response.writeHead(204).end();
+    } catch (error) {
+        console.error(`refused: ${error.message}`);
+        response.writeHead(401).end();
+    }
+});
+
+// A GET has no body: what is signed is the appended parameters as a flat JSON object, or null where there are none.
+function appendedParameters(url, webhookUrl) {
+    const configured = new URL(webhookUrl).searchParams;
+    const appended = [...new URL(url).searchParams].filter(([name]) => !configured.has(name));
+    return JSON.stringify(appended.length > 0 ? Object.fromEntries(appended) : null);
+}
+
+server.listen(port, '127.0.0.1', () => console.log(`receiving on http://127.0.0.1:${server.address().port}/`));
