@@ -1,6 +1,8 @@
 //! Small types that many nouns share.
 
+use crate::limits::IDENTIFIER_CHARS_MAX;
 use async_graphql::{Enum, InputObject, SimpleObject};
+use hookgraph_domain::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// A key with a value.
@@ -45,4 +47,14 @@ pub enum SortDirection {
     Asc,
     /// From high to low.
     Desc,
+}
+
+/// Refuses what is no identifier of a customer, price list or market.
+pub(crate) fn check_identifier(identifier: &str) -> Result<(), Refusal> {
+    let chars = identifier.chars().count();
+    if (1..=IDENTIFIER_CHARS_MAX).contains(&chars) && !identifier.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = format!("an identifier has 1 to {IDENTIFIER_CHARS_MAX} characters and no control characters");
+    Err(Refusal::invalid_at("input.identifier", "IDENTIFIER", message))
 }

@@ -184,6 +184,20 @@ pub(crate) struct Raised {
     pub record: RecordRef,
 }
 
+impl Raised {
+    /// An event about that record, with no variable given yet.
+    pub fn of<B: RecordBody>(concern: &'static str, event: &'static str, stored: &Stored<B>) -> Self {
+        Self {
+            concern,
+            event,
+            variables: Vec::new(),
+            changed_fields: Vec::new(),
+            tombstone: None,
+            record: RecordRef::new(B::KIND, stored.key.as_str()),
+        }
+    }
+}
+
 fn to_record<B: RecordBody>(stored: &Stored<B>) -> Result<Record, Refusal> {
     Ok(Record {
         tenant_id: stored.tenant_id,

@@ -13,14 +13,17 @@ mod draft;
 mod error;
 pub mod limits;
 mod loaders;
+pub mod market;
 pub mod order;
 mod paging;
 mod payment;
 pub mod pipeline;
 mod price;
+pub mod price_list;
 mod root;
 mod scalars;
 mod stored;
+pub mod subscription_contract;
 pub mod tenant;
 
 pub use address::{Address, AddressInput, AddressType};

@@ -1,8 +1,11 @@
 //! The roots: one namespace per noun.
 
 use crate::customer::{CustomerMutations, CustomerQueries};
+use crate::market::{MarketMutations, MarketQueries};
 use crate::order::{OrderMutations, OrderQueries};
 use crate::pipeline::{PipelineMutations, PipelineQueries};
+use crate::price_list::{PriceListMutations, PriceListQueries};
+use crate::subscription_contract::{SubscriptionContractMutations, SubscriptionContractQueries};
 use crate::tenant::{TenantMutations, TenantQueries};
 use async_graphql::Object;
 
@@ -18,6 +21,11 @@ impl PimQuery {
         CustomerQueries
     }
 
+    /// Markets.
+    async fn market(&self) -> MarketQueries {
+        MarketQueries
+    }
+
     /// Orders.
     async fn order(&self) -> OrderQueries {
         OrderQueries
@@ -26,6 +34,16 @@ impl PimQuery {
     /// Pipelines that orders go through.
     async fn pipeline(&self) -> PipelineQueries {
         PipelineQueries
+    }
+
+    /// Price lists.
+    async fn price_list(&self) -> PriceListQueries {
+        PriceListQueries
+    }
+
+    /// Subscription contracts.
+    async fn subscription_contract(&self) -> SubscriptionContractQueries {
+        SubscriptionContractQueries
     }
 
     /// The caller's tenant.
@@ -46,6 +64,11 @@ impl PimMutation {
         Some(CustomerMutations)
     }
 
+    /// Markets.
+    async fn market(&self) -> MarketMutations {
+        MarketMutations
+    }
+
     /// Orders.
     async fn order(&self) -> Option<OrderMutations> {
         Some(OrderMutations)
@@ -54,6 +77,16 @@ impl PimMutation {
     /// Pipelines that orders go through.
     async fn pipeline(&self) -> Option<PipelineMutations> {
         Some(PipelineMutations)
+    }
+
+    /// Price lists.
+    async fn price_list(&self) -> PriceListMutations {
+        PriceListMutations
+    }
+
+    /// Subscription contracts.
+    async fn subscription_contract(&self) -> SubscriptionContractMutations {
+        SubscriptionContractMutations
     }
 
     /// Tenants.

@@ -5,14 +5,14 @@ use super::inputs::{
     new_body, updated_address, updated_body,
 };
 use super::{Customer, CustomerBody};
-use crate::common::KeyValuePair;
+use crate::common::{KeyValuePair, check_identifier};
 use crate::context::PimContext;
 use crate::draft::{Draft, Raised, mutate};
 use crate::error::IntoGraphql;
-use crate::limits::IDENTIFIER_CHARS_MAX;
 use crate::stored::Stored;
+use crate::subscription_contract::delete_of_customer;
 use async_graphql::{Context, ID, Object};
-use hookgraph_domain::record::{Record, RecordKind, RecordRef};
+use hookgraph_domain::record::Record;
 use hookgraph_domain::refusal::Refusal;
 use serde_json::json;
 
@@ -48,7 +48,8 @@ impl CustomerMutations {
         change(pim, &tenant_id, &identifier, |old| Ok(updated_body(old, input.clone(), || pim.new_id()))).await
     }
 
-    /// Deletes a customer, and its subscription contracts if asked to. Raises `customers/delete`.
+    /// Deletes a customer, and answers how many that were. Raises `customers/delete`; if its subscription contracts are to
+    /// go too, `subscriptionContracts/delete` for each.
     async fn delete(
         &self,
         ctx: &Context<'_>,
@@ -58,11 +59,13 @@ impl CustomerMutations {
     ) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
-        let _ = delete_subscription_contracts;
         let deleted = mutate(pim, async |mut draft| {
             let Some(stored) = pim.loaders.one::<CustomerBody>(&identifier).await? else { return Ok((draft, 0)) };
             let tombstone = draft.delete(&stored)?;
             raise(&mut draft, "delete", &stored, Vec::new(), Some(tombstone))?;
+            if delete_subscription_contracts == Some(true) {
+                delete_of_customer(&mut draft, &identifier).await?;
+            }
             Ok((draft, 1))
         });
         deleted.await.graphql()
@@ -185,21 +188,6 @@ fn raise(
     changed_fields: Vec<String>,
     tombstone: Option<Record>,
 ) -> Result<(), Refusal> {
-    draft.raise(Raised {
-        concern: "customers",
-        event,
-        variables: vec![("identifier", json!(stored.key))],
-        changed_fields,
-        tombstone,
-        record: RecordRef::new(RecordKind::Customer, stored.key.as_str()),
-    })
-}
-
-fn check_identifier(identifier: &str) -> Result<(), Refusal> {
-    let chars = identifier.chars().count();
-    if (1..=IDENTIFIER_CHARS_MAX).contains(&chars) && !identifier.chars().any(char::is_control) {
-        return Ok(());
-    }
-    let message = format!("an identifier has 1 to {IDENTIFIER_CHARS_MAX} characters and no control characters");
-    Err(Refusal::invalid_at("input.identifier", "IDENTIFIER", message))
+    let variables = vec![("identifier", json!(stored.key))];
+    draft.raise(Raised { variables, changed_fields, tombstone, ..Raised::of("customers", event, stored) })
 }

@@ -5,7 +5,6 @@ use super::inputs::OrderPipelineInput;
 use crate::draft::{ChangedFields, Draft, Raised};
 use crate::pipeline::{PLACES_NEW_ORDERS, PipelineBody, YES};
 use crate::stored::Stored;
-use hookgraph_domain::record::{RecordKind, RecordRef};
 use hookgraph_domain::refusal::Refusal;
 use serde_json::{Value, json};
 
@@ -100,6 +99,5 @@ fn raise(
         ("stageId", json!(placement.stage_id)),
     ];
     variables.extend(more);
-    let record = RecordRef::new(RecordKind::Order, order.key.as_str());
-    draft.raise(Raised { concern: "orders", event, variables, changed_fields, tombstone: None, record })
+    draft.raise(Raised { variables, changed_fields, ..Raised::of("orders", event, order) })
 }
