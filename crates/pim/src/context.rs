@@ -81,6 +81,11 @@ impl PimContext {
         Ok(StoredTenant::read(&row)?)
     }
 
+    /// The language of events whose mutation names none.
+    pub(crate) async fn default_language(&self) -> Result<String, Refusal> {
+        Ok(self.own_tenant().await?.row.default_language)
+    }
+
     /// The tenant that an argument names, where one is named: it must be the caller's own.
     pub(crate) fn tenant(&self, argument: Option<&str>) -> Result<TenantId, Refusal> {
         let own = self.caller.tenant_id;

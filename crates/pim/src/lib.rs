@@ -7,10 +7,14 @@
 
 mod address;
 mod common;
+pub mod component;
 mod context;
 pub mod customer;
 mod draft;
 mod error;
+pub mod flow;
+mod image;
+pub mod item;
 pub mod limits;
 mod loaders;
 pub mod market;
@@ -20,11 +24,15 @@ mod payment;
 pub mod pipeline;
 mod price;
 pub mod price_list;
+mod rich_text;
 mod root;
 mod scalars;
+mod slug;
 mod stored;
 pub mod subscription_contract;
 pub mod tenant;
+pub mod topic;
+mod version;
 
 pub use address::{Address, AddressInput, AddressType};
 pub use common::{KeyValuePair, KeyValuePairInput, SortDirection};
@@ -34,3 +42,4 @@ pub use paging::PageInfo;
 pub use payment::PaymentType;
 pub use root::{PimMutation, PimQuery};
 pub use scalars::{Date, EmailAddress, JsonValue, NonNegativeInt, PositiveInt};
+pub use version::{VersionLabel, VersionedRecordInfo};

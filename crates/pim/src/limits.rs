@@ -14,3 +14,21 @@ pub const STAGES_MAX: usize = 100;
 pub const TENANT_IDENTIFIER_CHARS_MAX: usize = 63;
 /// Records read at once where all of a list are needed.
 pub const READ_BATCH_ROWS: u32 = 500;
+/// A language code, in characters: what BCP 47 recommends to allow.
+pub const LANGUAGE_CHARS_MAX: usize = 35;
+/// A part of a path that is made from a name, in characters.
+pub const SLUG_CHARS_MAX: usize = 99;
+/// How many numbered forms of a slug are tried before an id is appended.
+pub const SLUG_TRIES_MAX: usize = 64;
+/// Items or topics above each other: what a path can cost.
+pub const TREE_DEPTH_MAX: usize = 32;
+/// Components of one item or variant.
+pub const COMPONENTS_MAX: usize = 200;
+/// Variants of one product.
+pub const VARIANTS_MAX: usize = 500;
+/// Elements of any other list of an input (topics, prices, images …).
+pub const INPUT_LIST_MAX: usize = 1_000;
+/// One rich text, in bytes of its JSON or HTML.
+pub const RICH_TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Elements within each other in a rich text.
+pub const RICH_TEXT_DEPTH_MAX: usize = 64;

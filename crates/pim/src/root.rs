@@ -1,6 +1,9 @@
 //! The roots: one namespace per noun.
 
 use crate::customer::{CustomerMutations, CustomerQueries};
+use crate::item::{
+    DocumentMutations, DocumentQueries, FolderMutations, FolderQueries, ItemQueries, ProductMutations, ProductQueries,
+};
 use crate::market::{MarketMutations, MarketQueries};
 use crate::order::{OrderMutations, OrderQueries};
 use crate::pipeline::{PipelineMutations, PipelineQueries};
@@ -24,6 +27,26 @@ impl PimQuery {
     /// Markets.
     async fn market(&self) -> MarketQueries {
         MarketQueries
+    }
+
+    /// Documents.
+    async fn document(&self) -> DocumentQueries {
+        DocumentQueries
+    }
+
+    /// Folders.
+    async fn folder(&self) -> FolderQueries {
+        FolderQueries
+    }
+
+    /// Products, documents and folders.
+    async fn item(&self) -> ItemQueries {
+        ItemQueries
+    }
+
+    /// Products.
+    async fn product(&self) -> ProductQueries {
+        ProductQueries
     }
 
     /// Orders.
@@ -67,6 +90,21 @@ impl PimMutation {
     /// Markets.
     async fn market(&self) -> MarketMutations {
         MarketMutations
+    }
+
+    /// Documents.
+    async fn document(&self) -> Option<DocumentMutations> {
+        Some(DocumentMutations)
+    }
+
+    /// Folders.
+    async fn folder(&self) -> Option<FolderMutations> {
+        Some(FolderMutations)
+    }
+
+    /// Products.
+    async fn product(&self) -> Option<ProductMutations> {
+        Some(ProductMutations)
     }
 
     /// Orders.

@@ -1,0 +1,45 @@
+//! Items: products, documents and folders, one kind of record. Each language has a draft and a published version.
+
+mod body;
+mod cascade;
+mod edit;
+mod inputs;
+mod mutations;
+mod place;
+mod publish;
+mod queries;
+mod tree;
+mod types;
+mod variant;
+mod variant_edit;
+mod variant_inputs;
+mod variant_mutations;
+mod view;
+
+pub(crate) use body::ItemBody;
+pub use body::ItemType;
+pub use inputs::{
+    CreateDocumentInput, CreateFolderInput, CreateProductInput, TreeNodeInput, UpdateDocumentInput, UpdateFolderInput,
+    UpdateProductInput,
+};
+pub use mutations::{DocumentMutations, FolderMutations, ProductMutations};
+pub use publish::PublishInfo;
+pub use queries::{DocumentQueries, FolderQueries, ItemQueries, ProductQueries};
+pub use tree::{TreeNode, TreeNodeIdentifier};
+pub use types::{Document, Folder, Item, Product};
+pub use variant::{ProductPriceVariant, ProductStockLocation, ProductVariant, ProductVariantAttribute};
+pub use variant_inputs::{
+    CreateProductVariantInput, PriceVariantReferenceInput, ProductVariantAttributeInput, StockLocationReferenceInput,
+    UpdateProductVariantInput, UpdateSingleProductVariantInput,
+};
+pub(crate) use view::{items_by_ids, variants_by_skus};
+
+use crate::context::PimContext;
+use crate::version::Reading;
+use hookgraph_domain::ports::StoreError;
+
+/// The items of a topic.
+pub(crate) async fn topic_items(pim: &PimContext, topic_id: &str, reading: &Reading) -> Result<Vec<Item>, StoreError> {
+    let keys = pim.loaders.linked_keys::<ItemBody>(body::TOPIC, topic_id).await?;
+    items_by_ids(pim, &keys, reading).await
+}

@@ -1,0 +1,113 @@
+//! Items in one language and version: what the API's item types show.
+
+use super::body::{Content, EXTERNAL_REFERENCE, ItemBody, ItemType, RELATED_ITEM, RELATED_SKU, SKU};
+use super::{Document, Folder, Item, Product, ProductVariant};
+use crate::context::PimContext;
+use crate::stored::Stored;
+use crate::version::{Reading, VersionLabel};
+use futures::future::try_join_all;
+use hookgraph_domain::ports::StoreError;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// An item in one language and version.
+#[derive(Clone)]
+pub(crate) struct ItemView {
+    pub stored: Arc<Stored<ItemBody>>,
+    pub content: Arc<Content>,
+    pub reading: Reading,
+}
+
+impl ItemView {
+    /// The item as read; none where it has no such version.
+    pub fn of(stored: Stored<ItemBody>, reading: &Reading) -> Option<Self> {
+        let content = stored.body.content(&reading.language, reading.label)?;
+        Some(Self { stored: Arc::new(stored), content: Arc::new(content), reading: reading.clone() })
+    }
+
+    pub fn item_type(&self) -> ItemType {
+        self.stored.body.item_type
+    }
+
+    pub fn has_version(&self, label: VersionLabel) -> bool {
+        self.stored.body.languages.get(&self.reading.language).is_some_and(|versions| versions.has(label))
+    }
+
+    /// The items that relate to this one, or to one of its variants, in the version that is read.
+    pub async fn relating_items(&self, pim: &PimContext) -> Result<Vec<Item>, StoreError> {
+        let own_skus: BTreeSet<_> = self.content.shared.variants.iter().map(|variant| variant.sku.clone()).collect();
+        let by_id = pim.loaders.linked_keys::<ItemBody>(RELATED_ITEM, &self.stored.key);
+        let by_sku = try_join_all(own_skus.iter().map(|sku| pim.loaders.linked_keys::<ItemBody>(RELATED_SKU, sku)));
+        let (by_id, by_sku) = futures::try_join!(by_id, by_sku)?;
+        let mut seen = BTreeSet::new();
+        let keys = by_id.into_iter().chain(by_sku.into_iter().flatten());
+        let keys: Vec<_> = keys.filter(|key| seen.insert(key.clone())).collect();
+        let views = views_by_ids(pim, &keys, &self.reading).await?;
+        let relates = |view: &ItemView| {
+            let relations = view.content.texts.relations();
+            relations.item_ids.contains(&self.stored.key) || !relations.skus.is_disjoint(&own_skus)
+        };
+        Ok(views.into_iter().filter(relates).map(Item::from).collect())
+    }
+}
+
+impl From<ItemView> for Item {
+    fn from(view: ItemView) -> Self {
+        match view.item_type() {
+            ItemType::Document => Item::Document(Document(view)),
+            ItemType::Folder => Item::Folder(Folder(view)),
+            ItemType::Product => Item::Product(Product(view)),
+        }
+    }
+}
+
+/// The item of that id, if it exists in the version that is read.
+pub(crate) async fn view_by_id(pim: &PimContext, id: &str, reading: &Reading) -> Result<Option<ItemView>, StoreError> {
+    let stored = pim.loaders.one::<ItemBody>(id).await?;
+    Ok(stored.and_then(|stored| ItemView::of(stored, reading)))
+}
+
+/// The items of those ids that exist in the version that is read, in the order of the ids.
+pub(crate) async fn views_by_ids(
+    pim: &PimContext,
+    ids: &[String],
+    reading: &Reading,
+) -> Result<Vec<ItemView>, StoreError> {
+    let stored = pim.loaders.many::<ItemBody>(ids).await?;
+    Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, reading)).collect())
+}
+
+/// As [`views_by_ids`], for the API.
+pub(crate) async fn items_by_ids(pim: &PimContext, ids: &[String], reading: &Reading) -> Result<Vec<Item>, StoreError> {
+    Ok(views_by_ids(pim, ids, reading).await?.into_iter().map(Item::from).collect())
+}
+
+/// The items with those ids in another system.
+pub(crate) async fn items_by_external_references(
+    pim: &PimContext,
+    references: &[String],
+    reading: &Reading,
+) -> Result<Vec<Item>, StoreError> {
+    let keys = references.iter().map(|reference| pim.loaders.linked_keys::<ItemBody>(EXTERNAL_REFERENCE, reference));
+    let keys: Vec<_> = try_join_all(keys).await?.into_iter().flatten().collect();
+    let views = views_by_ids(pim, &keys, reading).await?;
+    let bears = |view: &ItemView| {
+        let reference = view.content.shared.external_reference.as_ref();
+        reference.is_some_and(|reference| references.contains(reference))
+    };
+    Ok(views.into_iter().filter(bears).map(Item::from).collect())
+}
+
+/// The variants with those stock keeping units that exist in the version that is read, in that order.
+pub(crate) async fn variants_by_skus(
+    pim: &PimContext,
+    skus: &[String],
+    reading: &Reading,
+) -> Result<Vec<ProductVariant>, StoreError> {
+    let products = try_join_all(skus.iter().map(|sku| pim.loaders.named::<ItemBody>(SKU, sku))).await?;
+    let variants = skus.iter().zip(products).filter_map(|(sku, stored)| {
+        let view = ItemView::of(stored?, reading)?;
+        ProductVariant::find(&view, |variant| variant.sku == *sku)
+    });
+    Ok(variants.collect())
+}
