@@ -62,9 +62,18 @@ impl HttpTransport {
         clock: Arc<dyn Clock>,
         names: Arc<dyn NameResolver>,
     ) -> Result<Self, TransportError> {
+        Self::with_tls(rules, clock, names, tls::client_config()?)
+    }
+
+    fn with_tls(
+        rules: AddressRules,
+        clock: Arc<dyn Clock>,
+        names: Arc<dyn NameResolver>,
+        tls: rustls::ClientConfig,
+    ) -> Result<Self, TransportError> {
         let rules = Arc::new(rules);
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config()?)
+            .tls_backend_preconfigured(tls)
             .dns_resolver(CheckedNames::new(names, Arc::clone(&rules)))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())

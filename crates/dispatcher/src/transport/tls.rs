@@ -9,15 +9,20 @@ use std::sync::Arc;
 pub(super) fn client_config() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let mut config = match Verifier::new(provider) {
+    let config = match Verifier::new(provider) {
         Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth(),
         Err(error) => {
             tracing::warn!(%error, "the system's root certificates cannot be read: trusting the built-in ones");
             builder.with_root_certificates(built_in_roots()).with_no_client_auth()
         }
     };
+    Ok(offering_http_2(config))
+}
+
+/// HTTP/2 first, then HTTP/1.1.
+pub(super) fn offering_http_2(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    config
 }
 
 fn built_in_roots() -> rustls::RootCertStore {

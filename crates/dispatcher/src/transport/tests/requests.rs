@@ -1,9 +1,10 @@
 //! What goes out, to the byte.
 
-use super::servers::{answering, silent};
+use super::servers::{answering, read_request, serving, silent};
 use super::{TIMEOUT_MS, post, transport};
 use hookgraph_domain::attempt::{OutcomeCode, OutgoingRequest};
 use hookgraph_domain::ports::Transport;
+use tokio::io::AsyncWriteExt;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -78,4 +79,20 @@ async fn a_header_that_would_inject_another_is_not_sent_and_its_value_not_told()
     let exchange = transport().send(&request, TIMEOUT_MS).await;
     assert_eq!(exchange.code, OutcomeCode::InvalidRequest);
     assert_eq!(exchange.detail.as_deref(), Some("the value of header x-a cannot be sent"));
+}
+
+#[tokio::test]
+async fn a_second_request_goes_over_the_same_connection() {
+    // It accepts one connection alone.
+    let server = serving(async |mut stream| {
+        let _ = stream.write_all(OK.as_bytes()).await;
+        read_request(&mut stream).await;
+        let _ = stream.write_all(OK.as_bytes()).await;
+    })
+    .await;
+    let transport = transport();
+    for _ in 0..2 {
+        let exchange = transport.send(&post(server.url()), TIMEOUT_MS).await;
+        assert_eq!(exchange.code, OutcomeCode::Delivered);
+    }
 }

@@ -2,25 +2,98 @@
 //! nobody trusts.
 
 use super::servers::{answering, silent};
-use super::{TIMEOUT_MS, post, transport};
+use super::{Noon, TIMEOUT_MS, loopback_allowed, post, transport};
+use crate::transport::{HttpTransport, SystemNames, tls};
 use hookgraph_domain::attempt::{Exchange, OutcomeCode};
 use hookgraph_domain::ports::Transport;
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio::task::JoinHandle;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
+
+fn certificate() -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(include_bytes!("untrusted.cert.pem")).expect("a certificate")
+}
 
 fn server_config() -> rustls::ServerConfig {
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("untrusted.cert.pem")).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("untrusted.key.pem")).expect("a key");
-    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("protocol versions")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect("a server's settings")
+        .with_single_cert(vec![certificate()], key)
+        .expect("a server's settings");
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config
+}
+
+/// A transport that trusts the test's certificate after all.
+fn trusting_transport() -> HttpTransport {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate()).expect("a root");
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    HttpTransport::with_tls(loopback_allowed(), Arc::new(Noon), Arc::new(SystemNames), tls::offering_http_2(tls))
+        .expect("a transport")
+}
+
+/// A server that speaks HTTP/2 over TLS and answers its first request with that status, or resets it.
+async fn http_2(status: Option<u16>) -> (String, JoinHandle<http::Request<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://{}/a?b=c", listener.local_addr().expect("an address"));
+    let seen = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let stream = TlsAcceptor::from(Arc::new(server_config())).accept(stream).await.expect("a handshake");
+        let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+        let (request, mut respond) = connection.accept().await.expect("a request").expect("a good one");
+        match status {
+            Some(status) => {
+                let head = http::Response::builder().status(status).body(()).expect("a head");
+                let mut body = respond.send_response(head, false).expect("an answer");
+                body.send_data("over HTTP/2".into(), true).expect("a body");
+            }
+            None => respond.send_reset(h2::Reason::INTERNAL_ERROR),
+        }
+        tokio::spawn(async move { while connection.accept().await.is_some() {} });
+        request.map(|_| ())
+    });
+    (url, seen)
+}
+
+#[tokio::test]
+async fn a_receiver_that_takes_http_2_gets_it() {
+    let (url, seen) = http_2(Some(201)).await;
+    let exchange = trusting_transport().send(&post(url.clone()), TIMEOUT_MS).await;
+    assert_eq!(exchange.code, OutcomeCode::Delivered, "{:?}", exchange.detail);
+    assert_eq!(exchange.response.map(|head| head.status), Some(201));
+    assert_eq!(exchange.response_body.as_deref(), Some("over HTTP/2"));
+    assert!(exchange.remote_address.is_some());
+    let request = seen.await.expect("a request");
+    assert_eq!(request.version(), http::Version::HTTP_2);
+    assert_eq!(request.uri().to_string(), url);
+    assert_eq!(request.headers()["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_is_a_protocol_error() {
+    let (url, _) = http_2(None).await;
+    let exchange = trusting_transport().send(&post(url), TIMEOUT_MS).await;
+    assert_eq!(exchange.code, OutcomeCode::ProtocolError);
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (url, _) = http_2(Some(200)).await;
+    let exchange = trusting_transport().send(&post(url.replace("127.0.0.1", "localhost")), TIMEOUT_MS).await;
+    assert_eq!(exchange.code, OutcomeCode::TlsFailed);
+    assert_eq!(exchange.detail.as_deref(), Some("the certificate is for another name"));
 }
 
 #[tokio::test]
