@@ -10,6 +10,7 @@ mod common;
 pub mod component;
 mod context;
 pub mod customer;
+mod descendants;
 mod draft;
 mod error;
 pub mod flow;

@@ -10,6 +10,7 @@ use crate::pipeline::{PipelineMutations, PipelineQueries};
 use crate::price_list::{PriceListMutations, PriceListQueries};
 use crate::subscription_contract::{SubscriptionContractMutations, SubscriptionContractQueries};
 use crate::tenant::{TenantMutations, TenantQueries};
+use crate::topic::{TopicMutations, TopicQueries};
 use async_graphql::Object;
 
 /// What can be asked of records: the root of payload queries, and a part of the management API's.
@@ -73,6 +74,11 @@ impl PimQuery {
     async fn tenant(&self) -> TenantQueries {
         TenantQueries
     }
+
+    /// Topics.
+    async fn topic(&self) -> TopicQueries {
+        TopicQueries
+    }
 }
 
 /// What can be done to records.
@@ -130,5 +136,10 @@ impl PimMutation {
     /// Tenants.
     async fn tenant(&self) -> Option<TenantMutations> {
         Some(TenantMutations)
+    }
+
+    /// Topics.
+    async fn topic(&self) -> Option<TopicMutations> {
+        Some(TopicMutations)
     }
 }

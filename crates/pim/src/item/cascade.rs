@@ -3,30 +3,14 @@
 use super::body::{ItemBody, ItemType, PARENT};
 use super::edit::{existing, raise};
 use crate::context::PimContext;
+use crate::descendants;
 use crate::draft::mutate;
 use crate::stored::Stored;
-use hookgraph_domain::limits::CHANGE_ROWS_MAX;
-use hookgraph_domain::record::RecordKind;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
-use std::collections::BTreeSet;
 
-/// All that is below an item, level by level. More than one change can write is refused.
+/// All that is below an item.
 pub(super) async fn descendants(pim: &PimContext, id: &str) -> Result<Vec<Stored<ItemBody>>, Refusal> {
-    let limit = u32::try_from(CHANGE_ROWS_MAX).unwrap_or(u32::MAX).saturating_add(1);
-    let tenant_id = pim.caller.tenant_id;
-    let mut seen = BTreeSet::from([id.to_owned()]);
-    let mut all = Vec::new();
-    let mut level = vec![id.to_owned()];
-    while !level.is_empty() {
-        let below = pim.store().linked_keys(tenant_id, RecordKind::Item, PARENT, &level, limit).await?;
-        level = below.into_iter().map(|(_, key)| key).filter(|key| seen.insert(key.clone())).collect();
-        if all.len() + level.len() > CHANGE_ROWS_MAX {
-            let message = format!("more than {CHANGE_ROWS_MAX} items are below {id:?}: do it in parts");
-            return Err(Refusal::new(RefusalCode::LimitExceeded, message));
-        }
-        all.extend(pim.loaders.many::<ItemBody>(&level).await?);
-    }
-    Ok(all)
+    descendants::descendants(pim, PARENT, id).await
 }
 
 /// Deletes an item with all that is below it, and answers how many items that were. Raises `items/delete` for each, and

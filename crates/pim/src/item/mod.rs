@@ -16,15 +16,18 @@ mod variant_inputs;
 mod variant_mutations;
 mod view;
 
-pub(crate) use body::ItemBody;
 pub use body::ItemType;
+pub(crate) use body::{ItemBody, TOPIC};
+pub(crate) use edit::{check_text, save};
 pub use inputs::{
     CreateDocumentInput, CreateFolderInput, CreateProductInput, TreeNodeInput, UpdateDocumentInput, UpdateFolderInput,
     UpdateProductInput,
 };
 pub use mutations::{DocumentMutations, FolderMutations, ProductMutations};
+pub(crate) use place::appended_rank;
 pub use publish::PublishInfo;
 pub use queries::{DocumentQueries, FolderQueries, ItemQueries, ProductQueries};
+pub(crate) use tree::child_nodes;
 pub use tree::{TreeNode, TreeNodeIdentifier};
 pub use types::{Document, Folder, Item, Product};
 pub use variant::{ProductPriceVariant, ProductStockLocation, ProductVariant, ProductVariantAttribute};
@@ -40,6 +43,6 @@ use hookgraph_domain::ports::StoreError;
 
 /// The items of a topic.
 pub(crate) async fn topic_items(pim: &PimContext, topic_id: &str, reading: &Reading) -> Result<Vec<Item>, StoreError> {
-    let keys = pim.loaders.linked_keys::<ItemBody>(body::TOPIC, topic_id).await?;
+    let keys = pim.loaders.linked_keys::<ItemBody>(TOPIC, topic_id).await?;
     items_by_ids(pim, &keys, reading).await
 }

@@ -7,6 +7,7 @@ use super::view::ItemView;
 use crate::component::{Component, components};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
+use crate::tenant::VatType;
 use crate::topic::{Topic, topics_by_ids};
 use crate::version::{VersionLabel, VersionedRecordInfo};
 use async_graphql::{Context, ID, Interface, Object};
@@ -169,6 +170,13 @@ item_type!(
         /// The variants.
         async fn variants(&self) -> Vec<ProductVariant> {
             ProductVariant::all(&self.0)
+        }
+
+        /// Its VAT type.
+        async fn vat_type(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<VatType>> {
+            let Some(id) = &self.0.content.shared.vat_type_id else { return Ok(None) };
+            let tenant = PimContext::of(ctx)?.own_tenant().await.graphql()?;
+            Ok(VatType::of(&tenant).into_iter().find(|vat_type| *vat_type.id == *id))
         }
 
         /// Which of the tenant's VAT types it has.

@@ -10,7 +10,12 @@ pub use mutations::TenantMutations;
 pub use queries::TenantQueries;
 
 use crate::common::{KeyValuePair, property};
-use async_graphql::{ID, Object, SimpleObject};
+use crate::context::PimContext;
+use crate::error::IntoGraphql;
+use crate::item::{TreeNode, child_nodes};
+use crate::topic::{Topic, topics_below};
+use crate::version::{Reading, VersionLabel};
+use async_graphql::{Context, ID, Object, SimpleObject};
 use body::VatTypeBody;
 use hookgraph_domain::time::Timestamp;
 
@@ -99,6 +104,22 @@ impl Tenant {
         if self.shows_secret { self.stored.row.signing_secret.expose() } else { "" }
     }
 
+    /// The roots of its topic maps.
+    async fn topics(&self, ctx: &Context<'_>, language: String) -> async_graphql::Result<Option<Vec<Topic>>> {
+        topics_below(PimContext::of(ctx)?, None, &language).await.graphql().map(Some)
+    }
+
+    /// The items at the top of its tree, in its default language.
+    async fn tree(
+        &self,
+        ctx: &Context<'_>,
+        version_label: Option<VersionLabel>,
+    ) -> async_graphql::Result<Option<Vec<TreeNode>>> {
+        let language = self.stored.row.default_language.clone();
+        let reading = Reading { language, label: version_label.unwrap_or_default() };
+        child_nodes(PimContext::of(ctx)?, None, &reading).await.graphql().map(Some)
+    }
+
     /// When it was last changed.
     async fn updated_at(&self) -> Option<Timestamp> {
         Some(self.stored.row.updated_at)
@@ -106,8 +127,15 @@ impl Tenant {
 
     /// Its rates of value-added tax.
     async fn vat_types(&self) -> Option<Vec<VatType>> {
-        let tenant_id = ID(self.stored.row.id.to_string());
-        let of_body = |body: &VatTypeBody| VatType {
+        Some(VatType::of(&self.stored))
+    }
+}
+
+impl VatType {
+    /// A tenant's.
+    pub(crate) fn of(tenant: &StoredTenant) -> Vec<Self> {
+        let tenant_id = ID(tenant.row.id.to_string());
+        let of_body = |body: &VatTypeBody| Self {
             created_at: body.created_at,
             id: ID(body.id.clone()),
             name: body.name.clone(),
@@ -115,7 +143,7 @@ impl Tenant {
             tenant_id: tenant_id.clone(),
             updated_at: Some(body.created_at),
         };
-        Some(self.stored.body.vat_types.iter().map(of_body).collect())
+        tenant.body.vat_types.iter().map(of_body).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Tenant;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
+use crate::topic::{Topic, topics_below};
 use async_graphql::{Context, ID, Object};
 
 /// Queries on tenants.
@@ -32,5 +33,18 @@ impl TenantQueries {
         let own = PimContext::of(ctx)?.own_tenant().await.graphql()?;
         let is_meant = identifier.is_none_or(|identifier| identifier == own.row.identifier);
         Ok(Some(if is_meant { vec![own.into()] } else { Vec::new() }))
+    }
+
+    /// The roots of the caller's topic maps.
+    async fn get_root_topics(
+        &self,
+        ctx: &Context<'_>,
+        language: String,
+        tenant_id: ID,
+    ) -> async_graphql::Result<Option<Vec<Option<Topic>>>> {
+        let pim = PimContext::of(ctx)?;
+        pim.tenant(Some(&tenant_id)).graphql()?;
+        let roots = topics_below(pim, None, &language).await.graphql()?;
+        Ok(Some(roots.into_iter().map(Some).collect()))
     }
 }

@@ -1,14 +1,24 @@
 //! Topics: nodes of topic maps, to which items belong.
 
 mod body;
+mod edit;
+mod inputs;
+mod mutations;
+mod queries;
 
 pub(crate) use body::TopicBody;
+pub use inputs::{
+    BulkCreateTopicInput, CreateChildTopicInput, CreateTopicInput, GetTopicByPathArguments, UpdateTopicInput,
+};
+pub use mutations::{TopicItemsModified, TopicMutations};
+pub use queries::TopicQueries;
 
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{Item, topic_items};
 use crate::limits::{LIST_MAX, TREE_DEPTH_MAX};
 use crate::stored::Stored;
+use crate::tenant::Tenant;
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
 use futures::future::try_join_all;
@@ -137,6 +147,11 @@ impl Topic {
         let bodies = ancestors.iter().rev().map(|stored| &stored.body).chain([&self.stored.body]);
         let parts = bodies.map(|body| body.path_identifier(&self.language).unwrap_or_default());
         Ok(parts.map(|part| format!("/{part}")).collect())
+    }
+
+    /// The owner.
+    async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Tenant> {
+        PimContext::of(ctx)?.own_tenant().await.graphql().map(Tenant::from)
     }
 
     /// The owner.
