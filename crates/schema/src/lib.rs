@@ -1,1 +1,29 @@
-//! stub
+//! The GraphQL schemas: the management API (webhooks, events, deliveries, subscriptions, with `pim` merged in), the payload
+//! schema beside it, the proof of payload documents, and the renderer that runs them.
+//!
+//! The payload schema is a schema of its own, with no mutation root and no subscription root: what a payload may not do
+//! cannot be expressed.
+
+mod api;
+mod call;
+mod connection;
+mod context;
+mod delivery;
+pub mod document;
+mod event;
+mod event_type;
+mod guard;
+mod ids;
+pub mod limits;
+mod loaders;
+mod recheck;
+mod render;
+mod roots;
+mod sdl;
+mod subscription;
+mod webhook;
+
+pub use api::Api;
+pub use context::Services;
+pub use recheck::Rechecked;
+pub use render::Renderer;

@@ -1,0 +1,158 @@
+//! The whole of this crate to the process: the two schemas, their SDL, and the renderer.
+
+use crate::call::{bounded, refused};
+use crate::context::{Asked, Core, Services};
+use crate::document::{DocumentChecker, Validator};
+use crate::guard::{Admitted, Guard};
+use crate::recheck::{self, Rechecked};
+use crate::render::Renderer;
+use crate::roots::{self, ManagementSchema, PayloadSchema};
+use crate::sdl;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request, Response};
+use futures::stream::{self, BoxStream, StreamExt};
+use hookgraph_domain::ports::{PayloadRenderer, StoreError};
+use hookgraph_pim::{Caller, PimContext};
+use std::sync::Arc;
+
+/// The schemas at work.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    management: ManagementSchema,
+    proving: ManagementSchema,
+    mutating: ManagementSchema,
+    payload: PayloadSchema,
+    management_guard: Guard,
+    payload_guard: Guard,
+}
+
+/// The schemas do not hold together: a fault of the build, found at the start.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema is not valid: {0}")]
+pub struct SchemaFault(String);
+
+impl Api {
+    /// Builds both schemas on those services.
+    ///
+    /// # Errors
+    /// [`SchemaFault`] when a schema is not valid GraphQL, which a test of this crate rules out.
+    pub fn new(services: Services) -> Result<Self, SchemaFault> {
+        let payload = roots::payload(services.suggests);
+        let validator = |sdl: &str| Validator::of_sdl(sdl).map_err(SchemaFault);
+        let guard = |sdl: &str| validator(sdl).map(|validator| Guard::new(validator.suggesting_if(services.suggests)));
+        let payload_sdl = sdl::of(&payload);
+        let documents = Arc::new(DocumentChecker::new(validator(&payload_sdl)?, roots::proving_payload()));
+        let renderer = Renderer::new(roots::rendering_payload(), documents.clone(), services.ports.clone());
+        let management = roots::management(services.suggests);
+        let inner = Inner {
+            management_guard: guard(&sdl::of(&management))?,
+            payload_guard: guard(&payload_sdl)?,
+            proving: roots::proving_management(services.suggests),
+            mutating: roots::mutating_management(),
+            core: Arc::new(Core { services, documents, renderer: Arc::new(renderer) }),
+            management,
+            payload,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The SDL of the management API: `schema.graphql`.
+    pub fn sdl() -> String {
+        sdl::of(&roots::management(true))
+    }
+
+    /// The SDL that payload queries are written against.
+    pub fn payload_sdl() -> String {
+        sdl::of(&roots::payload(true))
+    }
+
+    /// What renders payloads.
+    pub fn renderer(&self) -> Arc<dyn PayloadRenderer> {
+        self.inner.core.renderer.clone()
+    }
+
+    /// What proves payload documents.
+    pub fn documents(&self) -> &DocumentChecker {
+        &self.inner.core.documents
+    }
+
+    /// Runs a query or mutation of the management API. A subscription is refused: [`Self::subscribe`] runs those.
+    pub async fn execute(&self, caller: Caller, request: Request) -> Response {
+        let inner = &self.inner;
+        let original = inner.management_guard.document(&request);
+        let Admitted { request, is_mutation } = match inner.management_guard.admit(request) {
+            Ok(admitted) => admitted,
+            Err(errors) => return refused(errors),
+        };
+        if is_mutation && let Some(document) = original {
+            let mut judged = Request::new("").variables(request.variables.clone());
+            judged.operation_name.clone_from(&request.operation_name);
+            judged.set_parsed_query(document);
+            let verdict = inner.proving.execute(judged).await;
+            if !verdict.errors.is_empty() {
+                return refused(verdict.errors);
+            }
+        }
+        let request = self.with_context(caller, request);
+        let schema = if is_mutation { &inner.mutating } else { &inner.management };
+        bounded(schema.execute(request)).await
+    }
+
+    /// Runs a query of the payload schema: for editors, and to try a payload query out.
+    pub async fn execute_payload(&self, caller: Caller, request: Request) -> Response {
+        match self.inner.payload_guard.admit(request) {
+            Ok(admitted) => {
+                let context = self.pim_context(caller);
+                bounded(self.inner.payload.execute(admitted.request.data(context))).await
+            }
+            Err(errors) => refused(errors),
+        }
+    }
+
+    /// Runs any operation of the management API: one answer for a query or mutation, one a change for a subscription,
+    /// which reads no further than its answers are taken.
+    pub fn subscribe(&self, caller: Caller, request: Request) -> BoxStream<'static, Response> {
+        if self.operation_type(&request) != Some(OperationType::Subscription) {
+            let api = self.clone();
+            return stream::once(async move { api.execute(caller, request).await }).boxed();
+        }
+        match self.inner.management_guard.admit(request) {
+            Ok(admitted) => self.inner.management.execute_stream(self.with_context(caller, admitted.request)).boxed(),
+            Err(errors) => stream::once(async move { refused(errors) }).boxed(),
+        }
+    }
+
+    /// The type of the operation that a request of the management API asks for; none where it is refused. Reads no more
+    /// of the document than is bounded.
+    pub fn operation_type(&self, request: &Request) -> Option<OperationType> {
+        self.inner.management_guard.operation_type(request)
+    }
+
+    /// The same for the payload schema.
+    pub fn payload_operation_type(&self, request: &Request) -> Option<OperationType> {
+        self.inner.payload_guard.operation_type(request)
+    }
+
+    /// Checks every stored payload query again that was checked against another schema: one that no longer fits marks its
+    /// webhook `INVALID` and holds its deliveries, one that fits again sets it free.
+    ///
+    /// # Errors
+    /// The store's; what was done until then stands.
+    pub async fn recheck_documents(&self) -> Result<Rechecked, StoreError> {
+        recheck::recheck_documents(&self.inner.core).await
+    }
+
+    fn with_context(&self, caller: Caller, request: Request) -> Request {
+        let pim = self.pim_context(caller.clone());
+        request.data(pim).data(Arc::new(Asked::new(caller, self.inner.core.clone())))
+    }
+
+    fn pim_context(&self, caller: Caller) -> Arc<PimContext> {
+        Arc::new(PimContext::new(caller, self.inner.core.services.ports.clone(), None))
+    }
+}

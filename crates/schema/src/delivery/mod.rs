@@ -1,0 +1,104 @@
+//! Deliveries in the API.
+
+mod attempt;
+mod mutations;
+mod object;
+
+pub(crate) use attempt::{OutcomeCodeName, RequestObject};
+pub(crate) use mutations::DeliveryMutationRoot;
+pub(crate) use object::{DeliveryObject, DeliveryStateName};
+
+use crate::connection::{PageAsked, history_connection};
+use crate::context::Asked;
+use crate::ids::parsed;
+use async_graphql::{Context, ID, Object};
+use hookgraph_domain::page::DeliveryQuery;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_pim::IntoGraphql;
+use std::sync::Arc;
+
+history_connection!(DeliveryConnection, DeliveryEdge, DeliveryObject);
+
+#[derive(Default)]
+pub(crate) struct DeliveryQueryRoot;
+
+#[Object]
+impl DeliveryQueryRoot {
+    /// What is owed to webhooks, and how it went.
+    async fn delivery(&self) -> DeliveryQueries {
+        DeliveryQueries
+    }
+}
+
+pub(crate) struct DeliveryQueries;
+
+/// Deliveries.
+#[Object]
+impl DeliveryQueries {
+    /// The delivery of that id.
+    async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<DeliveryObject>> {
+        let asked = Asked::of(ctx)?;
+        let Some(id) = parsed(&id) else { return Ok(None) };
+        Ok(asked.loaders.delivery(id).await.graphql()?.map(DeliveryObject))
+    }
+
+    /// Deliveries, newest first; tests too.
+    #[allow(clippy::too_many_arguments, reason = "each is an argument of the API")]
+    async fn get_many(
+        &self,
+        ctx: &Context<'_>,
+        webhook_id: Option<ID>,
+        event_id: Option<ID>,
+        #[graphql(desc = "In one of these states; any where none is named.")] states: Option<Vec<DeliveryStateName>>,
+        #[graphql(desc = "Created at or after.")] created_from: Option<Timestamp>,
+        #[graphql(desc = "Created before.")] created_before: Option<Timestamp>,
+        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> async_graphql::Result<DeliveryConnection> {
+        let asked = Asked::of(ctx)?;
+        let webhook_id = webhook_id.as_ref().map(crate::ids::parsed);
+        let event_id = event_id.as_ref().map(crate::ids::parsed);
+        if webhook_id == Some(None) || event_id == Some(None) {
+            return Ok(nothing()); // what is no id has no deliveries
+        }
+        let query = DeliveryQuery {
+            tenant_id: asked.tenant_id(),
+            webhook_id: webhook_id.flatten(),
+            event_id: event_id.flatten(),
+            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            created_from,
+            created_before,
+            before: None,
+            limit: 0,
+        };
+        delivery_page(asked, query, first, after.as_deref()).await.graphql()
+    }
+}
+
+/// One page of the query's deliveries.
+pub(crate) async fn delivery_page(
+    asked: &Asked,
+    mut query: DeliveryQuery,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<DeliveryConnection, Refusal> {
+    let page = PageAsked::read(first, after)?;
+    query.before = page.before;
+    query.limit = page.limit();
+    let mut deliveries = asked.store().delivery_page(&query).await?;
+    let page_info = page.cut(&mut deliveries, |delivery| delivery.id.0);
+    let nodes: Vec<_> = deliveries.into_iter().map(|delivery| DeliveryObject(Arc::new(delivery))).collect();
+    let edges = nodes.iter().map(|node| DeliveryEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();
+    Ok(DeliveryConnection { edges, nodes, page_info })
+}
+
+fn nothing() -> DeliveryConnection {
+    let page_info = crate::connection::HistoryPageInfo {
+        start_cursor: None,
+        end_cursor: None,
+        has_next_page: false,
+        has_previous_page: false,
+    };
+    DeliveryConnection { edges: Vec::new(), nodes: Vec::new(), page_info }
+}

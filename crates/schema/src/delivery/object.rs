@@ -1,0 +1,121 @@
+//! A delivery as the API shows it.
+
+use super::attempt::AttemptObject;
+use crate::context::Asked;
+use crate::event::EventObject;
+use crate::webhook::WebhookObject;
+use async_graphql::{Context, Enum, ID, Object};
+use hookgraph_domain::delivery::{Delivery, DeliveryState};
+use hookgraph_domain::time::Timestamp;
+use hookgraph_pim::{IntoGraphql, JsonValue};
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub(crate) struct DeliveryObject(pub Arc<Delivery>);
+
+/// One event owed to one webhook.
+#[Object(name = "Delivery")]
+impl DeliveryObject {
+    /// Its id: the `webhook-id` header of its requests, the same over retries.
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    async fn webhook_id(&self) -> ID {
+        self.0.webhook_id.to_string().into()
+    }
+
+    /// The webhook; a deleted one too, until its history goes.
+    async fn webhook(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookObject>> {
+        Ok(Asked::of(ctx)?.loaders.webhook(self.0.webhook_id).await.graphql()?.map(WebhookObject))
+    }
+
+    async fn event_id(&self) -> ID {
+        self.0.event_id.to_string().into()
+    }
+
+    /// The event.
+    async fn event(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<EventObject>> {
+        Ok(Asked::of(ctx)?.loaders.event(self.0.event_id).await.graphql()?.map(EventObject))
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> DeliveryStateName {
+        self.0.state.into()
+    }
+
+    /// Why, where the state alone does not say.
+    async fn reason(&self) -> Option<&str> {
+        self.0.state_reason.as_deref()
+    }
+
+    /// Whether it is a test: it counts in no health and no event feed.
+    async fn is_test(&self) -> bool {
+        self.0.is_test
+    }
+
+    /// When it is to be sent next; none while it is held and once it has ended.
+    async fn due_at(&self) -> Option<Timestamp> {
+        self.0.due_at
+    }
+
+    /// How many attempts were made.
+    async fn attempt_count(&self) -> u32 {
+        self.0.attempt_count
+    }
+
+    /// Its attempts, the first one first.
+    async fn attempts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<AttemptObject>> {
+        let attempts = Asked::of(ctx)?.loaders.attempts(self.0.id).await.graphql()?;
+        Ok(attempts.into_iter().map(AttemptObject).collect())
+    }
+
+    /// What is sent, as frozen before the first attempt; none until it is rendered.
+    async fn payload(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
+        let payload = Asked::of(ctx)?.loaders.payload(self.0.id).await.graphql()?;
+        let json = payload.map(|payload| serde_json::from_str(&payload.json));
+        json.transpose().map(|json| json.map(JsonValue)).map_err(|error| {
+            tracing::error!(delivery_id = %self.0.id, %error, "a frozen payload is no JSON");
+            async_graphql::Error::new("the server failed: its log says why")
+        })
+    }
+
+    /// As of when the payload was read; none until it is rendered.
+    async fn rendered_at(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Timestamp>> {
+        let payload = Asked::of(ctx)?.loaders.payload(self.0.id).await.graphql()?;
+        Ok(payload.map(|payload| payload.rendered_at))
+    }
+
+    async fn created_at(&self) -> Timestamp {
+        self.0.created_at
+    }
+
+    async fn updated_at(&self) -> Timestamp {
+        self.0.updated_at
+    }
+}
+
+/// Where a delivery stands. `DELIVERED`, `FAILED`, `RENDER_FAILED`, `CANCELLED` and `EXPIRED` are final; `retry` makes a
+/// final one due again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "DeliveryState", remote = "DeliveryState")]
+pub(crate) enum DeliveryStateName {
+    /// Due, never tried.
+    Pending,
+    /// Being rendered or sent.
+    InFlight,
+    /// A 2xx came back.
+    Delivered,
+    /// Due again, at a later time.
+    Retrying,
+    /// Kept without being sent, because its webhook is.
+    Held,
+    /// Every attempt is spent.
+    Failed,
+    /// The payload query cannot be rendered.
+    RenderFailed,
+    /// Ended by a person, or with its webhook.
+    Cancelled,
+    /// Too old to be sent.
+    Expired,
+}

@@ -1,0 +1,116 @@
+//! What a document costs, counted once per fragment: a bomb of fragments that spread each other is measured in the time
+//! it takes to read it.
+
+use super::problems::{problem, problem_at};
+use crate::limits::DocumentLimits;
+use apollo_compiler::Name;
+use apollo_compiler::Node;
+use apollo_compiler::ast::{Definition, Document, Field, FragmentDefinition, Selection, Value};
+use hookgraph_domain::limits::PAGE_SIZE_MAX;
+use hookgraph_domain::problem::Problem;
+use std::collections::HashMap;
+
+/// What a selection costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Fields, those beneath a page counted once for each of its places.
+    pub complexity: u32,
+    /// Fields within each other.
+    pub depth: u32,
+    /// Aliases.
+    pub aliases: u32,
+}
+
+impl Cost {
+    fn beside(self, other: Self) -> Self {
+        Self {
+            complexity: self.complexity.saturating_add(other.complexity),
+            depth: self.depth.max(other.depth),
+            aliases: self.aliases.saturating_add(other.aliases),
+        }
+    }
+
+    fn beneath(self, field: &Field) -> Self {
+        Self {
+            complexity: self.complexity.saturating_mul(places(field)).saturating_add(1),
+            depth: self.depth.saturating_add(1),
+            aliases: self.aliases.saturating_add(u32::from(field.alias.is_some())),
+        }
+    }
+}
+
+/// The cost of a document: the sum of its operations, or its first problem with the limits.
+pub(crate) fn measure(document: &Document, limits: &DocumentLimits) -> Result<Cost, Problem> {
+    let fragments = document.definitions.iter().filter_map(|definition| match definition {
+        Definition::FragmentDefinition(fragment) => Some((&fragment.name, fragment)),
+        _ => None,
+    });
+    let mut meter = Meter { document, fragments: fragments.collect(), known: HashMap::new() };
+    let mut cost = Cost::default();
+    for operation in document.definitions.iter().filter_map(Definition::as_operation_definition) {
+        cost = cost.beside(meter.selections(&operation.selection_set)?);
+    }
+    // A fragment that nothing spreads must not hide a circle from the parsers that come after.
+    for name in meter.fragments.keys().copied().collect::<Vec<_>>() {
+        meter.fragment(name)?;
+    }
+    for (code, what, found, max) in [
+        ("DOCUMENT_TOO_DEEP", "depth", cost.depth, limits.depth_max),
+        ("DOCUMENT_TOO_COMPLEX", "complexity", cost.complexity, limits.complexity_max),
+        ("DOCUMENT_TOO_MANY_ALIASES", "number of aliases", cost.aliases, limits.aliases_max),
+    ] {
+        if found > max {
+            return Err(problem(code, format!("the document's {what} is {found}, {max} are allowed")));
+        }
+    }
+    Ok(cost)
+}
+
+struct Meter<'a> {
+    document: &'a Document,
+    fragments: HashMap<&'a Name, &'a Node<FragmentDefinition>>,
+    /// None while a fragment is being measured: to meet it then is a circle.
+    known: HashMap<&'a Name, Option<Cost>>,
+}
+
+impl<'a> Meter<'a> {
+    fn selections(&mut self, selections: &'a [Selection]) -> Result<Cost, Problem> {
+        let mut cost = Cost::default();
+        for selection in selections {
+            cost = cost.beside(match selection {
+                Selection::Field(field) => self.selections(&field.selection_set)?.beneath(field),
+                Selection::InlineFragment(fragment) => self.selections(&fragment.selection_set)?,
+                Selection::FragmentSpread(spread) => self.fragment(&spread.fragment_name)?,
+            });
+        }
+        Ok(cost)
+    }
+
+    fn fragment(&mut self, name: &'a Name) -> Result<Cost, Problem> {
+        let Some(&fragment) = self.fragments.get(name) else {
+            return Ok(Cost::default()); // unknown: the validation says so
+        };
+        match self.known.get(name) {
+            Some(Some(cost)) => return Ok(*cost),
+            Some(None) => {
+                let message = format!("the fragment {name} spreads itself");
+                return Err(problem_at("FRAGMENT_CYCLE", message, &self.document.sources, fragment.location()));
+            }
+            None => {}
+        }
+        self.known.insert(name, None);
+        let cost = self.selections(&fragment.selection_set)?;
+        self.known.insert(name, Some(cost));
+        Ok(cost)
+    }
+}
+
+/// How many nodes a page may hold; 1 for a field that is no page.
+fn places(field: &Field) -> u32 {
+    let size = field.arguments.iter().find(|argument| matches!(argument.name.as_str(), "first" | "last" | "limit"));
+    match size.map(|argument| argument.value.as_ref()) {
+        None | Some(Value::Null) => 1,
+        Some(Value::Int(number)) => number.try_to_i32().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+        Some(_) => PAGE_SIZE_MAX,
+    }
+}

@@ -1,0 +1,97 @@
+//! Payload documents: what is checked when one is saved, so that one that is stored can be rendered.
+//!
+//! In order: a linear scan (bytes, tokens, nesting) before any parser sees it; parsing; its shape (one operation, a query,
+//! no introspection, no fragment in a circle); a memoised cost; its variables against the event type's; the
+//! specification's validation; and async-graphql's own verdict, which reaches no resolver. What is independent of each
+//! other is reported together.
+
+mod cost;
+mod input_rules;
+mod problems;
+mod scan;
+mod shape;
+mod validator;
+mod variables;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cost::measure;
+pub(crate) use scan::scan;
+pub use validator::Validator;
+pub(crate) use validator::parse;
+pub(crate) use verdict::NeverExecute;
+
+use crate::limits::{DocumentLimits, ERRORS_MAX, PAYLOAD_DOCUMENT};
+use crate::roots::PayloadSchema;
+use hookgraph_domain::catalogue::EventType;
+use hookgraph_domain::problem::Problem;
+use hookgraph_domain::webhook::CheckedDocument;
+use sha2::{Digest, Sha256};
+
+/// Where a payload query stands in an input; the problems' paths begin with it.
+pub const QUERY_PATH: &str = "input.graphqlQuery";
+
+/// Checks payload documents against the payload schema.
+pub struct DocumentChecker {
+    pub(crate) validator: Validator,
+    pub(crate) limits: DocumentLimits,
+    proving_schema: PayloadSchema,
+}
+
+impl DocumentChecker {
+    /// A checker for the schema of that SDL; `proving_schema` never executes.
+    pub(crate) fn new(validator: Validator, proving_schema: PayloadSchema) -> Self {
+        Self { validator, limits: PAYLOAD_DOCUMENT, proving_schema }
+    }
+
+    /// SHA-256 of the SDL that documents are checked against, lower-case hex.
+    pub fn schema_sha256(&self) -> &str {
+        self.validator.sdl_sha256()
+    }
+
+    /// Checks a document for an event type. No resolver is reached.
+    ///
+    /// # Errors
+    /// Every problem found, at most [`ERRORS_MAX`], by place.
+    pub fn check(&self, text: &str, event_type: &EventType) -> Result<CheckedDocument, Vec<Problem>> {
+        let checked = self.check_all(text, event_type);
+        checked.map_err(|mut problems| {
+            problems.sort_by_key(|problem| (problem.line, problem.column));
+            problems.dedup();
+            problems.truncate(ERRORS_MAX);
+            problems
+        })
+    }
+
+    fn check_all(&self, text: &str, event_type: &EventType) -> Result<CheckedDocument, Vec<Problem>> {
+        scan(text, &self.limits).map_err(|problem| vec![problem])?;
+        let document = parse(text, &self.limits)?;
+        let operation = shape::only_query(&document)?;
+        let cost = measure(&document, &self.limits).map_err(|problem| vec![problem])?;
+        let mut problems = shape::introspection(&document);
+        problems.extend(variables::check(&document, operation, event_type));
+        problems.extend(self.validator.problems(&document));
+        if problems.is_empty() {
+            problems.extend(verdict::problems(&self.proving_schema, text));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let declared = operation.variables.iter().map(|variable| variable.name.as_str());
+        let used = declared.filter(|name| event_type.variables.iter().any(|known| known.name == *name));
+        Ok(CheckedDocument {
+            document_sha256: sha256_hex(text),
+            schema_sha256: self.schema_sha256().to_owned(),
+            used_variables: used.map(str::to_owned).collect(),
+            complexity: cost.complexity,
+            permissions: Vec::new(),
+        })
+    }
+}
+
+/// SHA-256 of a text, lower-case hex.
+pub(crate) fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

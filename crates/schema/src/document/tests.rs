@@ -1,0 +1,148 @@
+//! Verdicts on payload documents.
+
+use super::{DocumentChecker, Validator};
+use crate::{roots, sdl};
+use hookgraph_domain::catalogue::find;
+use hookgraph_domain::problem::Problem;
+use std::fmt::Write;
+
+fn checker() -> DocumentChecker {
+    let sdl = sdl::of(&roots::payload(true));
+    DocumentChecker::new(Validator::of_sdl(&sdl).unwrap(), roots::proving_payload())
+}
+
+fn problems(text: &str) -> Vec<Problem> {
+    checker().check(text, find("customers", "update").unwrap()).err().unwrap_or_default()
+}
+
+fn codes(text: &str) -> Vec<String> {
+    problems(text).into_iter().map(|problem| problem.code).collect()
+}
+
+const CUSTOMER: &str = "query ($identifier: String!, $tenantId: ID!) { \
+    customer { get(identifier: $identifier, tenantId: $tenantId) { identifier firstName } } }";
+
+#[test]
+fn a_fitting_document_is_accepted_with_what_was_found_out() {
+    let document = checker().check(CUSTOMER, find("customers", "update").unwrap()).unwrap();
+    assert_eq!(document.used_variables, ["identifier", "tenantId"]);
+    assert_eq!(document.complexity, 4);
+    assert_eq!(document.document_sha256.len(), 64);
+    assert_eq!(document.schema_sha256, checker().schema_sha256());
+}
+
+#[test]
+fn other_shapes_than_one_query_are_refused() {
+    for (text, expected) in [
+        ("", "SYNTAX"),
+        ("{ customer { ", "SYNTAX"),
+        ("# nothing", "SYNTAX"),
+        ("fragment F on Customer { identifier }", "OPERATION_MISSING"),
+        ("query A { customer { __typename } } query B { customer { __typename } }", "OPERATION_AMBIGUOUS"),
+        ("mutation ($identifier: String!) { customer { delete(identifier: $identifier) } }", "OPERATION_NOT_QUERY"),
+        ("subscription { x }", "OPERATION_NOT_QUERY"),
+        ("{ customer { __typename } } type A { a: Int }", "NOT_EXECUTABLE"),
+        ("{ __schema { types { name } } }", "INTROSPECTION_NOT_ALLOWED"),
+        ("{ t: __type(name: \"Customer\") { name } }", "INTROSPECTION_NOT_ALLOWED"),
+    ] {
+        assert!(codes(text).iter().any(|code| code == expected), "{text}: {:?}", problems(text));
+    }
+    assert!(codes("{ __typename customer { __typename } }").is_empty());
+}
+
+#[test]
+fn a_mutation_is_told_what_to_write_instead() {
+    let found = problems("mutation { customer { delete(identifier: \"a\") } }");
+    assert!(found[0].message.contains("write a query"), "{found:?}");
+}
+
+#[test]
+fn unknown_fields_are_told_the_nearest_with_their_place() {
+    let found = problems("query ($identifier: String!) {\n  customers { get(identifier: $identifier) { email } }\n}");
+    let unknown = found.iter().find(|problem| problem.code == "UNDEFINED_FIELD").unwrap();
+    assert!(unknown.message.contains("Did you mean \"customer\""), "{unknown:?}");
+    assert_eq!((unknown.line, unknown.column), (Some(2), Some(3)));
+    assert_eq!(unknown.path, "input.graphqlQuery");
+}
+
+#[test]
+fn variables_are_those_of_the_event_type() {
+    let with = |declaration: &str, usage: &str| {
+        codes(&format!("query ({declaration}) {{ customer {{ get(identifier: {usage}, tenantId: \"t\") {{ identifier }} }} }}"))
+    };
+    assert_eq!(with("$identifier: String!", "$identifier"), [""; 0]);
+    assert_eq!(with("$identifier: ID!", "$identifier"), ["DISALLOWED_VARIABLE_USAGE"]);
+    assert_eq!(with("$identifer: String!", "$identifer"), ["VARIABLE_NOT_SUPPLIED"]);
+    assert_eq!(with("$mine: String = \"a\", $identifier: String!", "$identifier"), ["UNUSED_VARIABLE"]);
+    assert_eq!(with("$mine: String! = \"a\"", "$mine"), [""; 0]);
+    assert_eq!(with("$identifier: Int!", "$identifier")[0], "VARIABLE_TYPE_MISMATCH");
+    assert_eq!(with("$identifier: [String!]!", "$identifier")[0], "VARIABLE_TYPE_MISMATCH");
+    assert_eq!(with("$userId: String!", "$userId"), ["VARIABLE_MAY_BE_NULL"]);
+    assert_eq!(with("$userId: String! = \"none\"", "$userId"), [""; 0]);
+    let found = problems("query ($identifer: String!) { customer { get(identifier: $identifer) { identifier } } }");
+    assert!(found[0].message.contains("did you mean $identifier"), "{found:?}");
+}
+
+#[test]
+fn independent_problems_are_told_together() {
+    let found = codes("query ($nonsense: ID!) { customer { get(identifier: 1) { nothing } } }");
+    for expected in ["VARIABLE_NOT_SUPPLIED", "UNDEFINED_FIELD", "UNUSED_VARIABLE", "UNSUPPORTED_VALUE_TYPE"] {
+        assert!(found.iter().any(|code| code == expected), "{expected}: {found:?}");
+    }
+}
+
+#[test]
+fn what_costs_too_much_is_refused_before_it_costs() {
+    let long = format!("{{ customer {{ __typename }} }} #{}", "x".repeat(40_000));
+    assert_eq!(codes(&long), ["DOCUMENT_TOO_LONG"]);
+    assert_eq!(codes(&format!("{{{} }}", " a".repeat(5_000))), ["DOCUMENT_TOO_MANY_TOKENS"]);
+    assert_eq!(codes(&"{a".repeat(70)), ["DOCUMENT_TOO_NESTED"]);
+    assert_eq!(codes(&format!("{{ a(b: {}1{}) }}", "[".repeat(80), "]".repeat(80))), ["DOCUMENT_TOO_NESTED"]);
+    let deep = format!("{}{}", "{a".repeat(30), "}".repeat(30));
+    assert_eq!(codes(&deep), ["DOCUMENT_TOO_DEEP"]);
+    let aliases: String = (0..150).map(|n| format!(" a{n}: __typename")).collect();
+    assert_eq!(codes(&format!("{{{aliases} }}")), ["DOCUMENT_TOO_MANY_ALIASES"]);
+}
+
+#[test]
+fn a_bomb_of_fragments_is_measured_in_the_time_it_takes_to_read_it() {
+    let mut bomb = "{ ...F0 }".to_owned();
+    for n in 0..40 {
+        write!(bomb, " fragment F{n} on Query {{ ...F{next} ...F{next} }}", next = n + 1).unwrap();
+    }
+    bomb.push_str(" fragment F40 on Query { customer { __typename } }");
+    assert_eq!(codes(&bomb), ["DOCUMENT_TOO_COMPLEX"]);
+}
+
+#[test]
+fn fragments_in_a_circle_are_refused() {
+    assert_eq!(codes("{ ...F } fragment F on Query { ...G } fragment G on Query { ...F }"), ["FRAGMENT_CYCLE"]);
+    assert_eq!(codes("{ customer { __typename } } fragment F on Query { ...F }"), ["FRAGMENT_CYCLE"]);
+}
+
+#[test]
+fn the_two_rules_that_the_validator_lacks_are_there() {
+    let sdl = "type Query { f(a: In): Int } input In { a: Int! b: Int = 1 c: [Int!] }";
+    let validator = Validator::of_sdl(sdl).unwrap();
+    let codes = |text: &str| -> Vec<String> {
+        let document = super::parse(text, &crate::limits::PAYLOAD_DOCUMENT).unwrap();
+        validator.problems(&document).into_iter().map(|problem| problem.code).collect()
+    };
+    assert_eq!(codes("{ f(a: { a: 1, a: 2 }) }"), ["UNIQUE_INPUT_FIELD"]);
+    assert_eq!(codes("query ($v: Int) { f(a: { a: $v }) }"), ["DISALLOWED_VARIABLE_USAGE"]);
+    assert_eq!(
+        codes("query ($v: Int) { ...F } fragment F on Query { f(a: { a: $v }) }"),
+        ["DISALLOWED_VARIABLE_USAGE"]
+    );
+    assert_eq!(codes("query ($v: Int) { f(a: { a: 1, c: [$v] }) }"), ["DISALLOWED_VARIABLE_USAGE"]);
+    for fine in [
+        "query ($v: Int!) { f(a: { a: $v }) }",
+        "query ($v: Int = 1) { f(a: { a: $v }) }",
+        "query ($v: Int) { f(a: { a: 1, b: $v }) }",
+        "query ($v: Int!) { f(a: { a: 1, c: [$v] }) }",
+        "query ($v: [Int!]) { f(a: { a: 1, c: $v }) }",
+        "query ($v: In) { f(a: $v) }",
+    ] {
+        assert_eq!(codes(fine), [""; 0], "{fine}");
+    }
+}

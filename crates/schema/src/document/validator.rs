@@ -1,0 +1,127 @@
+//! The specification's validation, by apollo-compiler on our own SDL, with the two rules that it lacks.
+
+use super::input_rules;
+use super::problems::{nearest_name, placed, problem, problem_at};
+use super::sha256_hex;
+use crate::limits::DocumentLimits;
+use apollo_compiler::ast::Document;
+use apollo_compiler::parser::Parser;
+use apollo_compiler::validation::{DiagnosticList, Valid};
+use apollo_compiler::{ExecutableDocument, Schema};
+use hookgraph_domain::problem::Problem;
+
+/// Validates documents against one SDL.
+pub struct Validator {
+    pub(crate) schema: Valid<Schema>,
+    sdl_sha256: String,
+    suggests: bool,
+}
+
+impl Validator {
+    /// A validator of documents of that schema.
+    ///
+    /// # Errors
+    /// Why the SDL is none.
+    pub fn of_sdl(sdl: &str) -> Result<Self, String> {
+        let schema = Schema::parse_and_validate(sdl, "schema.graphql").map_err(|error| error.to_string())?;
+        Ok(Self { schema, sdl_sha256: sha256_hex(sdl), suggests: true })
+    }
+
+    /// The validator, which names what is like an unknown field only if it is told so.
+    #[must_use]
+    pub(crate) fn suggesting_if(self, suggests: bool) -> Self {
+        Self { suggests, ..self }
+    }
+
+    /// SHA-256 of the SDL, lower-case hex.
+    pub fn sdl_sha256(&self) -> &str {
+        &self.sdl_sha256
+    }
+
+    /// The document with its types.
+    ///
+    /// # Errors
+    /// Every problem of it.
+    pub(crate) fn proven(&self, document: &Document) -> Result<Valid<ExecutableDocument>, Vec<Problem>> {
+        let duplicates = input_rules::duplicate_fields(document);
+        match document.to_executable_validate(&self.schema) {
+            Ok(executable) => {
+                let mut problems = duplicates;
+                problems.extend(input_rules::nullable_variables(&self.schema, &executable));
+                if problems.is_empty() { Ok(executable) } else { Err(problems) }
+            }
+            Err(error) => {
+                let mut problems = duplicates;
+                problems.extend(self.translated(&error.errors));
+                Err(problems)
+            }
+        }
+    }
+
+    /// Every problem of the document.
+    pub(crate) fn problems(&self, document: &Document) -> Vec<Problem> {
+        self.proven(document).err().unwrap_or_default()
+    }
+
+    fn translated(&self, diagnostics: &DiagnosticList) -> Vec<Problem> {
+        let translate = |diagnostic: apollo_compiler::diagnostic::Diagnostic<'_, _>| {
+            let data: &apollo_compiler::validation::DiagnosticData = diagnostic.error;
+            let code = data.unstable_error_name().map_or_else(|| "INVALID_DOCUMENT".to_owned(), screaming);
+            let mut message = data.unstable_compat_message().unwrap_or_else(|| data.to_string());
+            if let Some(hint) = self.field_hint(&code, &message) {
+                message.push_str(&hint);
+            }
+            match diagnostic.line_column_range() {
+                Some(range) => placed(problem(&code, message), range.start.line, range.start.column),
+                None => problem(&code, message),
+            }
+        };
+        diagnostics.iter().map(translate).collect()
+    }
+
+    /// For an unknown field, the one of its type that is most like it.
+    fn field_hint(&self, code: &str, message: &str) -> Option<String> {
+        if code != "UNDEFINED_FIELD" || !self.suggests {
+            return None;
+        }
+        let mut quoted = message.split('"').skip(1).step_by(2);
+        let (field, type_name) = (quoted.next()?, quoted.next()?);
+        let fields = match self.schema.types.get(type_name)? {
+            apollo_compiler::schema::ExtendedType::Object(object) => &object.fields,
+            apollo_compiler::schema::ExtendedType::Interface(interface) => &interface.fields,
+            _ => return None,
+        };
+        let nearest = nearest_name(field, fields.keys().map(|name| name.as_str()))?;
+        Some(format!(" Did you mean \"{nearest}\"?"))
+    }
+}
+
+/// Parses a document that the scan has let through.
+pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec<Problem>> {
+    // One bracket may be several rules of the grammar; the scan has bounded the brackets.
+    let mut parser = Parser::new().recursion_limit(limits.nesting_max * 10).token_limit(limits.bytes_max);
+    parser.parse_ast(text, "document.graphql").map_err(|error| {
+        let sources = error.partial.sources.clone();
+        let syntax_problem = |diagnostic: apollo_compiler::diagnostic::Diagnostic<'_, _>| {
+            let data: &apollo_compiler::validation::DiagnosticData = diagnostic.error;
+            let message = data.to_string();
+            match diagnostic.line_column_range() {
+                Some(range) => placed(problem("SYNTAX", message), range.start.line, range.start.column),
+                None => problem_at("SYNTAX", message, &sources, None),
+            }
+        };
+        error.errors.iter().map(syntax_problem).collect()
+    })
+}
+
+/// `UndefinedField` as `UNDEFINED_FIELD`.
+fn screaming(name: &str) -> String {
+    let mut code = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_uppercase() && !code.is_empty() {
+            code.push('_');
+        }
+        code.push(c.to_ascii_uppercase());
+    }
+    code
+}

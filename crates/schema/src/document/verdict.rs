@@ -1,0 +1,43 @@
+//! async-graphql's own verdict on a document, from a schema that never executes: it is what renders, so what it refuses
+//! must not be stored.
+
+use super::problems::{placed, problem};
+use crate::roots::PayloadSchema;
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
+use async_graphql::{Request, Response};
+use async_trait::async_trait;
+use futures::FutureExt;
+use hookgraph_domain::problem::Problem;
+use std::sync::Arc;
+
+/// Makes a schema answer with nothing where it would execute: no resolver is reached.
+pub(crate) struct NeverExecute;
+
+impl ExtensionFactory for NeverExecute {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(NeverExecute)
+    }
+}
+
+#[async_trait]
+impl Extension for NeverExecute {
+    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
+        Response::default()
+    }
+}
+
+/// What async-graphql refuses in a document.
+pub(crate) fn problems(never_executing: &PayloadSchema, text: &str) -> Vec<Problem> {
+    // Nothing on the way to the execution waits, so the answer is there at once.
+    let Some(response) = never_executing.execute(Request::new(text)).now_or_never() else {
+        return vec![problem("INVALID_DOCUMENT", "the document could not be checked")];
+    };
+    let refused = response.errors.into_iter().map(|error| {
+        let refused = problem("INVALID_DOCUMENT", error.message);
+        match error.locations.first() {
+            Some(place) => placed(refused, place.line, place.column),
+            None => refused,
+        }
+    });
+    refused.collect()
+}

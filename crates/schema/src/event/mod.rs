@@ -1,0 +1,76 @@
+//! Events in the API.
+
+mod matches;
+mod object;
+
+pub(crate) use object::EventObject;
+
+use crate::connection::{PageAsked, history_connection};
+use crate::context::Asked;
+use crate::ids::parsed;
+use async_graphql::{Context, ID, Object};
+use hookgraph_domain::page::EventQuery;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_pim::IntoGraphql;
+use std::sync::Arc;
+
+history_connection!(EventConnection, EventEdge, EventObject);
+
+#[derive(Default)]
+pub(crate) struct EventQueryRoot;
+
+#[Object]
+impl EventQueryRoot {
+    /// What happened, and which webhooks were called for it.
+    async fn event(&self) -> EventQueries {
+        EventQueries
+    }
+}
+
+pub(crate) struct EventQueries;
+
+/// Events.
+#[Object]
+impl EventQueries {
+    /// The event of that id.
+    async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<EventObject>> {
+        let asked = Asked::of(ctx)?;
+        let Some(id) = parsed(&id) else { return Ok(None) };
+        Ok(asked.loaders.event(id).await.graphql()?.map(EventObject))
+    }
+
+    /// Events, newest first; tests are left out.
+    #[allow(clippy::too_many_arguments, reason = "each is an argument of the API")]
+    async fn get_many(
+        &self,
+        ctx: &Context<'_>,
+        concern: Option<String>,
+        event: Option<String>,
+        #[graphql(desc = "Recorded at or after.")] recorded_from: Option<Timestamp>,
+        #[graphql(desc = "Recorded before.")] recorded_before: Option<Timestamp>,
+        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> async_graphql::Result<EventConnection> {
+        let asked = Asked::of(ctx)?;
+        let page = PageAsked::read(first, after.as_deref()).graphql()?;
+        let query = EventQuery {
+            tenant_id: asked.tenant_id(),
+            concern,
+            event,
+            recorded_from,
+            recorded_before,
+            before: page.before,
+            limit: page.limit(),
+        };
+        read_page(asked, page, &query).await.graphql()
+    }
+}
+
+async fn read_page(asked: &Asked, page: PageAsked, query: &EventQuery) -> Result<EventConnection, Refusal> {
+    let mut events = asked.store().event_page(query).await?;
+    let page_info = page.cut(&mut events, |event| event.id.0);
+    let nodes: Vec<_> = events.into_iter().map(|event| EventObject(Arc::new(event))).collect();
+    let edges = nodes.iter().map(|node| EventEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();
+    Ok(EventConnection { edges, nodes, page_info })
+}

@@ -1,0 +1,90 @@
+//! An event as the API shows it.
+
+use super::matches::{EventMatch, matches_of};
+use crate::context::Asked;
+use crate::delivery::{DeliveryConnection, delivery_page};
+use crate::event_type::EventTypeObject;
+use async_graphql::{Context, ID, Object};
+use hookgraph_domain::catalogue;
+use hookgraph_domain::event::Event;
+use hookgraph_domain::page::DeliveryQuery;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_pim::{IntoGraphql, JsonValue};
+use serde_json::Value;
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub(crate) struct EventObject(pub Arc<Event>);
+
+/// One occurrence. It never changes.
+#[Object(name = "Event")]
+impl EventObject {
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// What it is about, e.g. `orders`.
+    async fn concern(&self) -> &str {
+        &self.0.event_type.concern
+    }
+
+    /// What happened, e.g. `create`.
+    async fn event(&self) -> &str {
+        &self.0.event_type.event
+    }
+
+    /// Its type in the catalogue.
+    async fn event_type(&self) -> Option<EventTypeObject> {
+        catalogue::find(&self.0.event_type.concern, &self.0.event_type.event).map(EventTypeObject)
+    }
+
+    /// The values of its type's variables; all but `webhookId`, which is the called webhook's.
+    async fn variables(&self) -> JsonValue {
+        JsonValue(Value::Object(self.0.variables.clone()))
+    }
+
+    /// Which top-level fields of the record an update changed.
+    async fn changed_fields(&self) -> &[String] {
+        &self.0.changed_fields
+    }
+
+    /// The record it is about, e.g. `order:0198…`.
+    async fn record(&self) -> &str {
+        &self.0.record_label
+    }
+
+    /// Whether it was made up for a test.
+    async fn is_test(&self) -> bool {
+        self.0.is_test
+    }
+
+    async fn recorded_at(&self) -> Timestamp {
+        self.0.recorded_at
+    }
+
+    /// Its deliveries, newest first; tests too.
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> async_graphql::Result<DeliveryConnection> {
+        let asked = Asked::of(ctx)?;
+        let query = DeliveryQuery {
+            tenant_id: asked.tenant_id(),
+            webhook_id: None,
+            event_id: Some(self.0.id),
+            states: Vec::new(),
+            created_from: None,
+            created_before: None,
+            before: None,
+            limit: 0,
+        };
+        delivery_page(asked, query, first, after.as_deref()).await.graphql()
+    }
+
+    /// Each webhook of its type, with the delivery that it got, or why it got none.
+    async fn matches(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<EventMatch>> {
+        matches_of(Asked::of(ctx)?, &self.0).await.graphql()
+    }
+}

@@ -1,0 +1,114 @@
+//! The guard before a schema: what async-graphql does not check itself, or too late.
+//!
+//! A linear scan and a memoised cost come before its parser and validation, which fragment bombs make exponential; the
+//! specification's whole validation stands beside its own; variables are coerced before a mutation's first field runs; and
+//! a response key that is asked for twice is one field, so that no mutation runs twice.
+
+mod merging;
+
+use crate::document::{Validator, measure, parse, scan, sha256_hex};
+use crate::limits::{CALL_DOCUMENT, PROVEN_DOCUMENTS_MAX};
+use apollo_compiler::ExecutableDocument as TypedDocument;
+use apollo_compiler::request::{RequestError, coerce_variable_values};
+use apollo_compiler::validation::Valid;
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::{ErrorExtensionValues, Pos, Request, ServerError, Variables};
+use hookgraph_domain::problem::Problem;
+use hookgraph_domain::refusal::RefusalCode;
+use moka::sync::Cache;
+use std::sync::Arc;
+
+/// Proves requests against one schema.
+pub(crate) struct Guard {
+    validator: Validator,
+    proven: Cache<String, Result<Arc<Proven>, Arc<Vec<Problem>>>>,
+}
+
+/// A request that may be executed.
+pub(crate) struct Admitted {
+    pub request: Request,
+    pub is_mutation: bool,
+}
+
+struct Proven {
+    typed: Valid<TypedDocument>,
+    document: ExecutableDocument,
+}
+
+impl Guard {
+    pub fn new(validator: Validator) -> Self {
+        Self { validator, proven: Cache::new(PROVEN_DOCUMENTS_MAX) }
+    }
+
+    /// The request with its proven and merged document.
+    pub fn admit(&self, mut request: Request) -> Result<Admitted, Vec<ServerError>> {
+        let proven =
+            self.proven(&request.query).map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
+        let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
+        let operation = proven.typed.operations.get(name).map_err(|error| vec![request_error(&error)])?;
+        let values = serde_json::to_value(&request.variables).and_then(serde_json::from_value);
+        let values = values.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
+        let coerced = coerce_variable_values(&self.validator.schema, operation, &values)
+            .map_err(|error| vec![request_error(&error)])?;
+        let coerced = serde_json::to_value(&*coerced).map(Variables::from_json);
+        let coerced = coerced.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
+        let is_mutation = operation.is_mutation();
+        let mut document = proven.document.clone();
+        merging::merge(&mut document, is_mutation, &coerced);
+        request.operation_name = name.map(str::to_owned);
+        request.set_parsed_query(document);
+        Ok(Admitted { request, is_mutation })
+    }
+
+    /// The document of a request as it was sent: what is left of a mutation after merging may not use all its variables
+    /// and fragments any more.
+    pub fn document(&self, request: &Request) -> Option<ExecutableDocument> {
+        self.proven(&request.query).ok().map(|proven| proven.document.clone())
+    }
+
+    /// The type of the operation that a request asks for; none where the request is refused.
+    pub fn operation_type(&self, request: &Request) -> Option<OperationType> {
+        let proven = self.proven(&request.query).ok()?;
+        let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
+        let operation = proven.typed.operations.get(name).ok()?;
+        Some(if operation.is_query() {
+            OperationType::Query
+        } else if operation.is_mutation() {
+            OperationType::Mutation
+        } else {
+            OperationType::Subscription
+        })
+    }
+
+    fn proven(&self, text: &str) -> Result<Arc<Proven>, Arc<Vec<Problem>>> {
+        // The scan comes first: it is cheaper than the hash of a text that is too long.
+        scan(text, &CALL_DOCUMENT).map_err(|problem| Arc::new(vec![problem]))?;
+        self.proven.get_with(sha256_hex(text), || self.prove(text).map(Arc::new).map_err(Arc::new))
+    }
+
+    fn prove(&self, text: &str) -> Result<Proven, Vec<Problem>> {
+        let parsed = parse(text, &CALL_DOCUMENT)?;
+        measure(&parsed, &CALL_DOCUMENT).map_err(|problem| vec![problem])?;
+        let typed = self.validator.proven(&parsed)?;
+        let document = parse_query(text).map_err(|error| vec![Problem::new("", "SYNTAX", error.to_string())])?;
+        Ok(Proven { typed, document })
+    }
+}
+
+fn to_error(problem: &Problem) -> ServerError {
+    let place = problem.line.zip(problem.column);
+    let place = place.map(|(line, column)| Pos { line: line as usize, column: column as usize });
+    with_code(ServerError::new(problem.message.clone(), place))
+}
+
+fn request_error(error: &RequestError) -> ServerError {
+    with_code(ServerError::new(error.message().to_string(), None))
+}
+
+fn with_code(mut error: ServerError) -> ServerError {
+    let mut extensions = ErrorExtensionValues::default();
+    extensions.set("code", RefusalCode::BadUserInput.as_str());
+    error.extensions = Some(extensions);
+    error
+}

@@ -1,0 +1,125 @@
+//! One field for each response key, as the specification collects them.
+//!
+//! The executor runs a field once for each time that it stands in a selection set. For reads that is a waste, for
+//! mutations a second write: there the root and the namespaces beneath it, which are plain object types, are flattened
+//! over their fragments first.
+
+use async_graphql::parser::types::{Directive, ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet};
+use async_graphql::{InputType, Name, Positioned, Variables};
+use indexmap::IndexMap;
+use std::collections::HashMap;
+
+/// The root and its namespaces.
+const MUTATION_LEVELS: u32 = 2;
+
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// Merges the repeated fields of every operation of a valid document.
+pub(super) fn merge(document: &mut ExecutableDocument, is_mutation: bool, variables: &Variables) {
+    let fragments = if is_mutation { document.fragments.clone() } else { Fragments::new() };
+    let operations = match &mut document.operations {
+        async_graphql::parser::types::DocumentOperations::Single(operation) => vec![operation],
+        async_graphql::parser::types::DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
+    };
+    for operation in operations {
+        let set = &mut operation.node.selection_set.node;
+        if is_mutation {
+            flatten(set, &fragments, variables, MUTATION_LEVELS);
+        } else {
+            merge_set(set);
+        }
+    }
+}
+
+/// Resolves fragments, `@skip` and `@include` on the levels where running twice would write twice.
+fn flatten(set: &mut SelectionSet, fragments: &Fragments, variables: &Variables, levels: u32) {
+    let mut fields = Vec::new();
+    collect(std::mem::take(&mut set.items), fragments, variables, &mut fields);
+    set.items = merged(fields);
+    for selection in &mut set.items {
+        if let Selection::Field(field) = &mut selection.node {
+            let children = &mut field.node.selection_set.node;
+            if levels > 1 { flatten(children, fragments, variables, levels - 1) } else { merge_set(children) }
+        }
+    }
+}
+
+fn collect(
+    items: Vec<Positioned<Selection>>,
+    fragments: &Fragments,
+    variables: &Variables,
+    fields: &mut Vec<Positioned<Selection>>,
+) {
+    for item in items {
+        if is_left_out(item.node.directives(), variables) {
+            continue;
+        }
+        match item.node {
+            Selection::Field(mut field) => {
+                field.node.directives.retain(|directive| !is_condition(directive));
+                fields.push(Positioned::new(Selection::Field(field), item.pos));
+            }
+            Selection::InlineFragment(fragment) => {
+                collect(fragment.node.selection_set.node.items, fragments, variables, fields);
+            }
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
+                    collect(fragment.node.selection_set.node.items.clone(), fragments, variables, fields);
+                }
+            }
+        }
+    }
+}
+
+fn is_condition(directive: &Positioned<Directive>) -> bool {
+    matches!(directive.node.name.node.as_str(), "skip" | "include")
+}
+
+/// Whether `@skip` or `@include` leaves the selection out. The variables are coerced: defaults are in.
+fn is_left_out(directives: &[Positioned<Directive>], variables: &Variables) -> bool {
+    directives.iter().filter(|directive| is_condition(directive)).any(|directive| {
+        let wanted = directive.node.name.node == "include";
+        let condition = directive.node.get_argument("if").map(|value| value.node.clone());
+        let value =
+            condition.and_then(|value| value.into_const_with(|name| variables.get(&name).cloned().ok_or(())).ok());
+        bool::parse(value).unwrap_or_default() != wanted
+    })
+}
+
+/// Merges the repeated fields of a set and of all beneath it.
+fn merge_set(set: &mut SelectionSet) {
+    set.items = merged(std::mem::take(&mut set.items));
+    for selection in &mut set.items {
+        match &mut selection.node {
+            Selection::Field(field) => merge_set(&mut field.node.selection_set.node),
+            Selection::InlineFragment(fragment) => merge_set(&mut fragment.node.selection_set.node),
+            Selection::FragmentSpread(_) => {}
+        }
+    }
+}
+
+/// The selections with fields of one response key made one; a field with directives stays by itself.
+fn merged(items: Vec<Positioned<Selection>>) -> Vec<Positioned<Selection>> {
+    let mut merged: Vec<Positioned<Selection>> = Vec::with_capacity(items.len());
+    let mut places: IndexMap<Name, usize> = IndexMap::new();
+    for item in items {
+        if let Selection::Field(field) = &item.node
+            && field.node.directives.is_empty()
+        {
+            let key = field.node.response_key().node.clone();
+            if let Some(place) = places.get(&key)
+                && let Selection::Field(first) = &mut merged[*place].node
+            {
+                append(&mut first.node, &field.node);
+                continue;
+            }
+            places.insert(key, merged.len());
+        }
+        merged.push(item);
+    }
+    merged
+}
+
+fn append(first: &mut Field, again: &Field) {
+    first.selection_set.node.items.extend(again.selection_set.node.items.iter().cloned());
+}

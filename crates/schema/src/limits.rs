@@ -1,0 +1,60 @@
+//! Bounds of the schemas, by name, with their unit as the last word and their reason. Those of webhooks and payloads that
+//! other crates need too are in [`hookgraph_domain::limits`].
+
+/// What a document may cost before anything but a linear scan looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentLimits {
+    /// Its text.
+    pub bytes_max: usize,
+    /// Its tokens.
+    pub tokens_max: usize,
+    /// Brackets of any kind within each other: what recursive parsers can do on a worker's stack.
+    pub nesting_max: usize,
+    /// Fields within each other, fragments spread.
+    pub depth_max: u32,
+    /// Fields, fragments spread, those beneath a page counted once for each of its places.
+    pub complexity_max: u32,
+    /// Aliases, fragments spread.
+    pub aliases_max: u32,
+}
+
+/// A payload query: rendered once for every event, so it may cost less than a call.
+pub const PAYLOAD_DOCUMENT: DocumentLimits = DocumentLimits {
+    bytes_max: hookgraph_domain::limits::DOCUMENT_BYTES_MAX,
+    tokens_max: 4_000,
+    nesting_max: 60,
+    depth_max: 20,
+    complexity_max: 5_000,
+    aliases_max: 100,
+};
+
+/// A call of an API. Deep enough for the introspection query of every client that we know of.
+pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
+    bytes_max: 128 * 1024,
+    tokens_max: 12_000,
+    nesting_max: 80,
+    depth_max: 30,
+    complexity_max: 50_000,
+    aliases_max: 200,
+};
+
+/// Errors of one answer: an answer must not grow with what a document gets wrong.
+pub const ERRORS_MAX: usize = 50;
+/// Documents whose proof is remembered for calls that send them again.
+pub const PROVEN_DOCUMENTS_MAX: u64 = 1_000;
+/// Payload queries that are kept parsed.
+pub const PREPARED_DOCUMENTS_MAX: u64 = 5_000;
+/// How often a mutation is decided again when what it read changed meanwhile.
+pub const CONFLICT_RETRIES_MAX: u32 = 8;
+/// Past invocations where the caller names no limit, as the PIM API has it.
+pub const INVOCATIONS_DEFAULT: i32 = 50;
+/// Past invocations of one answer.
+pub const INVOCATIONS_MAX: u32 = 100;
+/// Entries that a subscription reads at once: what a slow subscriber holds in memory.
+pub const FEED_PAGE_ENTRIES_MAX: u32 = 50;
+/// How long a subscription waits for a wake-up before it looks by itself, in milliseconds: wake-ups may be lost.
+pub const FEED_POLL_MS: u64 = 1_000;
+/// Webhooks that are checked again at a time when the schema changed.
+pub const RECHECK_BATCH_MAX: u32 = 100;
+/// Webhooks of a list that is not paged.
+pub const WEBHOOKS_LIST_MAX: u32 = 1_000;

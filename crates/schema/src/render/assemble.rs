@@ -1,0 +1,28 @@
+//! From data to the frozen payload: merged with the default payload, made canonical, bounded.
+
+use hookgraph_domain::canonical_json;
+use hookgraph_domain::limits::PAYLOAD_BYTES_MAX;
+use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::ports::{RenderError, RenderRequest};
+use hookgraph_domain::request::default_payload;
+use hookgraph_domain::time::Timestamp;
+use serde_json::{Map, Value};
+
+/// The payload of a request: the default payload where there is no data, and beneath it where the webhook wants both.
+pub(super) fn assemble(
+    request: &RenderRequest,
+    data: Option<&Map<String, Value>>,
+    rendered_at: Timestamp,
+) -> Result<FrozenPayload, RenderError> {
+    let with_default = data.is_none() || request.webhook.preserve_default_payload;
+    let mut payload = if with_default { default_payload(&request.event, request.webhook.id) } else { Map::new() };
+    for (key, value) in data.into_iter().flatten() {
+        payload.insert(key.clone(), value.clone());
+    }
+    let json = canonical_json::to_text(&Value::Object(payload));
+    if json.len() > PAYLOAD_BYTES_MAX {
+        let message = format!("the payload is {} bytes, {PAYLOAD_BYTES_MAX} are allowed: select less", json.len());
+        return Err(RenderError::BudgetExceeded(message));
+    }
+    Ok(FrozenPayload { json: json.into(), rendered_at })
+}

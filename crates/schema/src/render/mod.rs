@@ -1,0 +1,152 @@
+//! The payload renderer: runs proven documents against the resolver tree, each once for all who share it.
+//!
+//! A batch is cut by tenant; one tenant's share has one set of loaders, and requests with the same document and the same
+//! values of the variables it uses are run once. A `delete` event's render has loaders of its own, in which the deleted
+//! record reads as it was. Any GraphQL error refuses the whole payload: an error is never delivered as data.
+
+mod assemble;
+mod key;
+mod prepared;
+
+use crate::document::DocumentChecker;
+use crate::roots::PayloadSchema;
+use assemble::assemble;
+use async_graphql::{Request, Response, Value, Variables};
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::join_all;
+use hookgraph_domain::event::Event;
+use hookgraph_domain::ids::{EventId, TenantId};
+use hookgraph_domain::limits::RENDER_MS_MAX;
+use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
+use hookgraph_domain::time::Timestamp;
+use hookgraph_pim::{Caller, PimContext, PimServices};
+use key::{RenderKey, variable_values};
+use prepared::{Prepared, PreparedDocuments};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Renders payloads.
+pub struct Renderer {
+    schema: PayloadSchema,
+    documents: PreparedDocuments,
+    services: PimServices,
+}
+
+/// What a run of a document yielded, and as of when: shared by all who asked for it.
+type Run = Result<(Arc<serde_json::Map<String, serde_json::Value>>, Timestamp), RenderError>;
+
+impl Renderer {
+    /// A renderer on the schema that has no extension.
+    pub(crate) fn new(schema: PayloadSchema, checker: Arc<DocumentChecker>, services: PimServices) -> Self {
+        Self { schema, documents: PreparedDocuments::new(checker), services }
+    }
+
+    /// Runs each distinct document once, and answers by key.
+    async fn run_all(&self, requests: &[RenderRequest]) -> HashMap<RenderKey, Run> {
+        let mut contexts: HashMap<(TenantId, Option<EventId>), Arc<PimContext>> = HashMap::new();
+        let mut runs = HashMap::new();
+        for request in requests {
+            let Some(key) = RenderKey::of(request) else { continue };
+            let context = contexts.entry((request.event.tenant_id, key.tombstone_of)).or_insert_with(|| {
+                let caller = Caller { tenant_id: request.event.tenant_id, user_id: None };
+                let tombstone_of = key.tombstone_of.map(|_| request.event.clone());
+                Arc::new(PimContext::new(caller, self.services.clone(), tombstone_of))
+            });
+            let context = context.clone();
+            runs.entry(key).or_insert_with(|| self.run(request, context));
+        }
+        let (keys, runs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+        keys.into_iter().zip(join_all(runs).await).collect()
+    }
+
+    /// Runs one document, within its time, catching what a resolver may do wrong.
+    async fn run(&self, request: &RenderRequest, context: Arc<PimContext>) -> Run {
+        let text = request.webhook.graphql_query.as_deref().unwrap_or_default();
+        let prepared = self.documents.prepared(text).map_err(RenderError::Refused)?;
+        let values = variable_values(&prepared, &request.event, request.webhook.id);
+        prepared.check_values(&self.documents, &values).map_err(RenderError::Refused)?;
+        let rendered_at = self.services.clock.now();
+        let execution = AssertUnwindSafe(self.execute(&prepared, values, context)).catch_unwind();
+        let response = match tokio::time::timeout(Duration::from_millis(RENDER_MS_MAX), execution).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_panic)) => {
+                tracing::error!(webhook_id = %request.webhook.id, event_id = %request.event.id, "a resolver panicked");
+                return Err(RenderError::Unavailable("the server failed: its log says why".to_owned()));
+            }
+            Err(_elapsed) => {
+                return Err(RenderError::BudgetExceeded(format!("the payload took longer than {RENDER_MS_MAX} ms")));
+            }
+        };
+        Ok((Arc::new(data_of(response)?), rendered_at))
+    }
+
+    async fn execute(&self, prepared: &Prepared, values: Variables, context: Arc<PimContext>) -> Response {
+        let mut request = Request::new("").variables(values).data(context);
+        request.set_parsed_query(prepared.document.clone());
+        self.schema.execute(request).await
+    }
+}
+
+#[async_trait]
+impl PayloadRenderer for Renderer {
+    async fn render(&self, requests: &[RenderRequest]) -> Vec<Result<FrozenPayload, RenderError>> {
+        let runs = self.run_all(requests).await;
+        let now = self.services.clock.now();
+        let answers = requests.iter().map(|request| match RenderKey::of(request) {
+            None => assemble(request, None, now),
+            Some(key) => match runs.get(&key) {
+                Some(Ok((data, rendered_at))) => assemble(request, Some(data), *rendered_at),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(RenderError::Unavailable("the payload was not rendered".to_owned())),
+            },
+        });
+        answers.collect()
+    }
+}
+
+/// The data of a response without errors.
+fn data_of(response: Response) -> Result<serde_json::Map<String, serde_json::Value>, RenderError> {
+    if !response.errors.is_empty() {
+        return Err(refusal_of(&response.errors));
+    }
+    match response.data.into_json() {
+        Ok(serde_json::Value::Object(data)) => Ok(data),
+        Ok(_) => Err(RenderError::Refused("the payload query yielded no object".to_owned())),
+        Err(error) => Err(RenderError::Refused(format!("the payload is no JSON: {error}"))),
+    }
+}
+
+/// A fault of ours among the errors makes the render one to be tried again; else the document is refused with all of them.
+fn refusal_of(errors: &[async_graphql::ServerError]) -> RenderError {
+    const ERRORS_SHOWN_MAX: usize = 10;
+    let code = |error: &async_graphql::ServerError| match error.extensions.as_ref()?.get("code") {
+        Some(Value::String(code)) => Some(code.clone()),
+        _ => None,
+    };
+    let is_ours =
+        |error: &&async_graphql::ServerError| matches!(code(error).as_deref(), Some("UNAVAILABLE" | "INTERNAL"));
+    if let Some(fault) = errors.iter().find(is_ours) {
+        return RenderError::Unavailable(fault.message.clone());
+    }
+    let shown = errors.iter().take(ERRORS_SHOWN_MAX).map(|error| {
+        let path: Vec<_> = error.path.iter().map(path_segment).collect();
+        if path.is_empty() { error.message.clone() } else { format!("{}: {}", path.join("."), error.message) }
+    });
+    RenderError::Refused(shown.collect::<Vec<_>>().join("; "))
+}
+
+fn path_segment(segment: &async_graphql::PathSegment) -> String {
+    match segment {
+        async_graphql::PathSegment::Field(name) => name.clone(),
+        async_graphql::PathSegment::Index(index) => index.to_string(),
+    }
+}
+
+/// Whether the event's own render reads the record as it was.
+fn is_delete(event: &Event) -> bool {
+    event.event_type.event == "delete"
+}

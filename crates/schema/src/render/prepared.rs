@@ -1,0 +1,67 @@
+//! Documents, parsed once and kept.
+
+use crate::document::{DocumentChecker, measure, parse, scan, sha256_hex};
+use crate::limits::PREPARED_DOCUMENTS_MAX;
+use apollo_compiler::Node;
+use apollo_compiler::executable::Operation;
+use apollo_compiler::request::coerce_variable_values;
+use async_graphql::Variables;
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::ExecutableDocument;
+use moka::sync::Cache;
+use std::sync::Arc;
+
+/// A document as it is run.
+pub(super) struct Prepared {
+    pub document: ExecutableDocument,
+    pub operation: Node<Operation>,
+}
+
+/// The documents that were run lately, by the SHA-256 of their text.
+pub(super) struct PreparedDocuments {
+    checker: Arc<DocumentChecker>,
+    cache: Cache<String, Result<Arc<Prepared>, String>>,
+}
+
+impl PreparedDocuments {
+    pub fn new(checker: Arc<DocumentChecker>) -> Self {
+        Self { checker, cache: Cache::new(PREPARED_DOCUMENTS_MAX) }
+    }
+
+    /// The document of that text, ready to run.
+    ///
+    /// # Errors
+    /// Why it does not fit the schema, in plain words.
+    pub fn prepared(&self, text: &str) -> Result<Arc<Prepared>, String> {
+        self.cache.get_with(sha256_hex(text), || self.prepare(text).map(Arc::new))
+    }
+
+    fn prepare(&self, text: &str) -> Result<Prepared, String> {
+        let limits = &self.checker.limits;
+        scan(text, limits).map_err(|problem| problem.message)?;
+        let parsed = parse(text, limits).map_err(|problems| first_message(&problems))?;
+        measure(&parsed, limits).map_err(|problem| problem.message)?;
+        let proven = self.checker.validator.proven(&parsed).map_err(|problems| first_message(&problems))?;
+        let operation = proven.operations.get(None).map_err(|error| error.message().to_string())?.clone();
+        let document = parse_query(text).map_err(|error| error.to_string())?;
+        Ok(Prepared { document, operation })
+    }
+}
+
+impl Prepared {
+    /// Refuses values that the document cannot take, before anything is run.
+    pub fn check_values(&self, documents: &PreparedDocuments, values: &Variables) -> Result<(), String> {
+        let json = serde_json::to_value(values).map_err(|error| error.to_string())?;
+        let values = serde_json::from_value(json).map_err(|error| error.to_string())?;
+        let coerced = coerce_variable_values(&documents.checker.validator.schema, &self.operation, &values);
+        coerced.map(|_| ()).map_err(|error| error.message().to_string())
+    }
+}
+
+fn first_message(problems: &[hookgraph_domain::problem::Problem]) -> String {
+    let first = problems.first().map(|problem| match (problem.line, problem.column) {
+        (Some(line), Some(column)) => format!("{} (line {line}, column {column})", problem.message),
+        _ => problem.message.clone(),
+    });
+    first.unwrap_or_else(|| "the payload query does not fit the schema".to_owned())
+}

@@ -1,0 +1,85 @@
+//! The root types of both schemas, and how each instance of them is built.
+
+use crate::delivery::{DeliveryMutationRoot, DeliveryQueryRoot};
+use crate::document::NeverExecute;
+use crate::event::EventQueryRoot;
+use crate::event_type::EventTypeQueryRoot;
+use crate::limits::CALL_DOCUMENT;
+use crate::subscription::Subscription;
+use crate::webhook::{WebhookMutationRoot, WebhookQueryRoot};
+use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, Schema, SchemaBuilder, ValidationMode};
+use hookgraph_pim::{PimMutation, PimQuery};
+
+/// What can be asked.
+#[derive(Default, MergedObject)]
+#[graphql(name = "Query")]
+pub(crate) struct Query(PimQuery, WebhookQueryRoot, EventTypeQueryRoot, EventQueryRoot, DeliveryQueryRoot);
+
+/// What can be done.
+#[derive(Default, MergedObject)]
+#[graphql(name = "Mutation")]
+pub(crate) struct Mutation(PimMutation, WebhookMutationRoot, DeliveryMutationRoot);
+
+/// What a payload query can ask: records, and nothing of the webhooks themselves.
+#[derive(Default, MergedObject)]
+#[graphql(name = "Query")]
+pub(crate) struct PayloadQuery(PimQuery);
+
+pub(crate) type ManagementSchema = Schema<Query, Mutation, Subscription>;
+pub(crate) type PayloadSchema = Schema<PayloadQuery, EmptyMutation, EmptySubscription>;
+
+/// The schema of the management API.
+pub(crate) fn management(suggests: bool) -> ManagementSchema {
+    bounded(management_builder(), suggests).finish()
+}
+
+/// The management schema that only judges calls.
+pub(crate) fn proving_management(suggests: bool) -> ManagementSchema {
+    bounded(management_builder(), suggests).extension(NeverExecute).finish()
+}
+
+/// The management schema that runs mutations which are judged already.
+pub(crate) fn mutating_management() -> ManagementSchema {
+    bounded(management_builder(), false).validation_mode(ValidationMode::Fast).finish()
+}
+
+fn management_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription)
+}
+
+/// The payload schema as it is asked over the API: for editors and for trying documents out.
+pub(crate) fn payload(suggests: bool) -> PayloadSchema {
+    bounded(payload_builder(), suggests).finish()
+}
+
+/// The payload schema that only judges documents.
+pub(crate) fn proving_payload() -> PayloadSchema {
+    bounded(payload_builder(), true).extension(NeverExecute).finish()
+}
+
+/// The payload schema that renders documents which are proven already.
+pub(crate) fn rendering_payload() -> PayloadSchema {
+    let depth = CALL_DOCUMENT.nesting_max;
+    payload_builder()
+        .validation_mode(ValidationMode::Fast)
+        .limit_recursive_depth(depth)
+        .disable_introspection()
+        .finish()
+}
+
+fn payload_builder() -> SchemaBuilder<PayloadQuery, EmptyMutation, EmptySubscription> {
+    Schema::build(PayloadQuery::default(), EmptyMutation, EmptySubscription)
+}
+
+fn bounded<Q, M, S>(builder: SchemaBuilder<Q, M, S>, suggests: bool) -> SchemaBuilder<Q, M, S>
+where
+    Q: async_graphql::ObjectType + 'static,
+    M: async_graphql::ObjectType + 'static,
+    S: async_graphql::SubscriptionType + 'static,
+{
+    let builder = builder
+        .limit_recursive_depth(CALL_DOCUMENT.nesting_max)
+        .limit_depth(CALL_DOCUMENT.depth_max as usize)
+        .limit_aliases(CALL_DOCUMENT.aliases_max as usize);
+    if suggests { builder } else { builder.disable_suggestions() }
+}

@@ -1,0 +1,89 @@
+//! Live status: the feed of changes as subscriptions, resumable by cursor.
+
+mod cursor;
+mod feed;
+mod payloads;
+
+use crate::context::Asked;
+use crate::delivery::DeliveryStateName;
+use crate::ids::required;
+use async_graphql::{Context, ID};
+use feed::follow;
+use futures::stream::{Stream, StreamExt};
+use hookgraph_domain::catalogue;
+use hookgraph_domain::feed::{FeedFilter, FeedKind};
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_pim::IntoGraphql;
+use payloads::{DeliveryUpdate, RecordedEvent};
+
+pub(crate) struct Subscription;
+
+/// What happens, as it happens. Every answer has a cursor: who reconnects with the last one as `after` misses nothing and
+/// sees nothing twice.
+#[async_graphql::Subscription]
+impl Subscription {
+    /// Each change of a delivery, in the order in which they were committed.
+    async fn delivery_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Deliveries to this webhook.")] webhook_id: Option<ID>,
+        #[graphql(desc = "Changes into one of these states; any where none is named.")] states: Option<
+            Vec<DeliveryStateName>,
+        >,
+        #[graphql(desc = "The cursor of the last answer that was seen; from now on where none is named.")]
+        after: Option<String>,
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<DeliveryUpdate>> + use<>> {
+        let asked = Asked::of(ctx)?.clone();
+        let webhook_id = known_webhook(&asked, webhook_id).await.graphql()?;
+        let filter = FeedFilter {
+            only: Some(FeedKind::Deliveries),
+            webhook_id,
+            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            ..FeedFilter::default()
+        };
+        let after_seq = cursor::start(&asked, after.as_deref()).await.graphql()?;
+        Ok(follow::<DeliveryUpdate>(asked, filter, after_seq).map(Ok))
+    }
+
+    /// Each event as it is recorded; tests are left out.
+    async fn event_recorded(
+        &self,
+        ctx: &Context<'_>,
+        concern: Option<String>,
+        event: Option<String>,
+        #[graphql(desc = "The cursor of the last answer that was seen; from now on where none is named.")]
+        after: Option<String>,
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<RecordedEvent>> + use<>> {
+        let asked = Asked::of(ctx)?.clone();
+        require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
+        let filter = FeedFilter { only: Some(FeedKind::Events), concern, event, ..FeedFilter::default() };
+        let after_seq = cursor::start(&asked, after.as_deref()).await.graphql()?;
+        Ok(follow::<RecordedEvent>(asked, filter, after_seq).map(Ok))
+    }
+}
+
+async fn known_webhook(asked: &Asked, id: Option<ID>) -> Result<Option<WebhookId>, Refusal> {
+    let Some(id) = id else { return Ok(None) };
+    let webhook_id = required("webhook", &id)?;
+    match asked.loaders.webhook(webhook_id).await? {
+        Some(_) => Ok(Some(webhook_id)),
+        None => Err(Refusal::not_found("webhook", &id)),
+    }
+}
+
+/// A subscription to what never happens would be silent for ever.
+fn require_known_type(concern: Option<&str>, event: Option<&str>) -> Result<(), Refusal> {
+    let fits = |known: &&catalogue::EventType| {
+        concern.is_none_or(|concern| concern == known.concern) && event.is_none_or(|event| event == known.event)
+    };
+    if catalogue::all().iter().any(|known| fits(&known)) {
+        return Ok(());
+    }
+    let nearest = catalogue::nearest(concern.unwrap_or_default(), event.unwrap_or_default()).join(", ");
+    Err(Refusal::invalid_at(
+        "event",
+        "EVENT_TYPE_UNKNOWN",
+        format!("there is no such event type, the nearest are {nearest}"),
+    ))
+}

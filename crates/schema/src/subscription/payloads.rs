@@ -1,0 +1,95 @@
+//! What subscriptions answer.
+
+use super::cursor;
+use super::feed::Entries;
+use crate::context::Asked;
+use crate::delivery::{DeliveryObject, DeliveryStateName};
+use crate::event::EventObject;
+use async_graphql::{ID, SimpleObject};
+use hookgraph_domain::feed::{FeedChange, FeedEntry};
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A delivery was made or changed its state.
+#[derive(Clone, SimpleObject)]
+pub(crate) struct DeliveryUpdate {
+    /// Subscribe again with this as `after` to go on after this change.
+    cursor: String,
+    /// When it changed.
+    at: Timestamp,
+    delivery_id: ID,
+    webhook_id: ID,
+    event_id: ID,
+    /// The state that it came into.
+    state: DeliveryStateName,
+    /// Its attempts until then.
+    attempt_count: u32,
+    /// The delivery as it stands when this is sent; none once its history is gone.
+    delivery: Option<DeliveryObject>,
+}
+
+impl Entries for DeliveryUpdate {
+    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, StoreError> {
+        let ids = entries.iter().filter_map(|entry| match entry.what {
+            FeedChange::DeliveryUpdated { delivery_id, .. } => Some(delivery_id),
+            FeedChange::EventRecorded { .. } => None,
+        });
+        let ids: Vec<_> = ids.collect();
+        let deliveries =
+            if ids.is_empty() { Vec::new() } else { asked.store().deliveries(asked.tenant_id(), &ids).await? };
+        let deliveries: HashMap<_, _> =
+            deliveries.into_iter().map(|delivery| (delivery.id, DeliveryObject(Arc::new(delivery)))).collect();
+        let updates = entries.into_iter().filter_map(|entry| match entry.what {
+            FeedChange::DeliveryUpdated { delivery_id, webhook_id, event_id, state, attempt_count } => Some(Self {
+                cursor: cursor::write(entry.seq),
+                at: entry.at,
+                delivery_id: delivery_id.to_string().into(),
+                webhook_id: webhook_id.to_string().into(),
+                event_id: event_id.to_string().into(),
+                state: state.into(),
+                attempt_count,
+                delivery: deliveries.get(&delivery_id).cloned(),
+            }),
+            FeedChange::EventRecorded { .. } => None,
+        });
+        Ok(updates.collect())
+    }
+}
+
+/// An event was recorded.
+#[derive(Clone, SimpleObject)]
+pub(crate) struct RecordedEvent {
+    /// Subscribe again with this as `after` to go on after this event.
+    cursor: String,
+    /// When it was recorded.
+    at: Timestamp,
+    event_id: ID,
+    /// The event; none once its history is gone.
+    event: Option<EventObject>,
+}
+
+impl Entries for RecordedEvent {
+    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, StoreError> {
+        let ids: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| match entry.what {
+                FeedChange::EventRecorded { event_id, .. } => Some(event_id),
+                FeedChange::DeliveryUpdated { .. } => None,
+            })
+            .collect();
+        let events = if ids.is_empty() { Vec::new() } else { asked.store().events(asked.tenant_id(), &ids).await? };
+        let events: HashMap<_, _> = events.into_iter().map(|event| (event.id, EventObject(Arc::new(event)))).collect();
+        let recorded = entries.into_iter().filter_map(|entry| match entry.what {
+            FeedChange::EventRecorded { event_id, .. } => Some(Self {
+                cursor: cursor::write(entry.seq),
+                at: entry.at,
+                event_id: event_id.to_string().into(),
+                event: events.get(&event_id).cloned(),
+            }),
+            FeedChange::DeliveryUpdated { .. } => None,
+        });
+        Ok(recorded.collect())
+    }
+}

@@ -1,0 +1,183 @@
+//! What a person writes of a webhook, and how it becomes the domain's draft.
+
+use super::object::{HttpMethodName, WebhookPayloadQueryApi};
+use async_graphql::{ID, InputObject, MaybeUndefined};
+use hookgraph_domain::problem::Problem;
+use hookgraph_domain::webhook::{Header, Webhook, WebhookStatus};
+use hookgraph_domain::webhook_rules::WebhookDraft;
+
+/// A webhook to create.
+#[derive(Clone, InputObject)]
+pub(crate) struct CreateWebhookInput {
+    /// What its events are about, e.g. `orders`.
+    pub concern: String,
+    /// What happened, e.g. `create`.
+    pub event: String,
+    /// The query whose result is the payload; without one the payload is all of the event's variables.
+    pub graphql_query: Option<String>,
+    /// Only `current`.
+    pub graphql_query_target: Option<WebhookPayloadQueryApi>,
+    /// Whether the default payload is merged beneath the query's.
+    pub preserve_default_payload: Option<bool>,
+    /// Headers that its requests bear.
+    pub headers: Option<Vec<WebhookHeaderInput>>,
+    /// By which method it calls.
+    pub method: HttpMethodName,
+    /// What you call it.
+    pub name: String,
+    /// Your own.
+    pub tenant_id: Option<ID>,
+    /// Which URL it calls.
+    pub url: String,
+    /// Whether it is switched on, as it is unless you say otherwise.
+    pub enabled: Option<bool>,
+    /// The deadline of one attempt, in milliseconds.
+    pub timeout_ms: Option<i32>,
+    /// The waits before the second and every later attempt, in seconds; empty means one attempt.
+    pub retry_delays_s: Option<Vec<i32>>,
+}
+
+/// What to change of a webhook; what is left out stays. Null clears `graphqlQuery` and `headers`, and sets the others that
+/// have a default to it.
+#[derive(Clone, InputObject)]
+pub(crate) struct UpdateWebhookInput {
+    /// What its events are about, e.g. `orders`.
+    pub concern: MaybeUndefined<String>,
+    /// What happened, e.g. `create`.
+    pub event: MaybeUndefined<String>,
+    /// The query whose result is the payload; null or empty for the default payload.
+    pub graphql_query: MaybeUndefined<String>,
+    /// Only `current`.
+    pub graphql_query_target: Option<WebhookPayloadQueryApi>,
+    /// Whether the default payload is merged beneath the query's.
+    pub preserve_default_payload: MaybeUndefined<bool>,
+    /// Headers that its requests bear: they replace those before.
+    pub headers: MaybeUndefined<Vec<WebhookHeaderInput>>,
+    /// By which method it calls.
+    pub method: MaybeUndefined<HttpMethodName>,
+    /// What you call it.
+    pub name: MaybeUndefined<String>,
+    /// Which URL it calls.
+    pub url: MaybeUndefined<String>,
+    /// False switches it off and cancels what is due; true sets it to work again.
+    pub enabled: MaybeUndefined<bool>,
+    /// The deadline of one attempt, in milliseconds.
+    pub timeout_ms: MaybeUndefined<i32>,
+    /// The waits before the second and every later attempt, in seconds; empty means one attempt.
+    pub retry_delays_s: MaybeUndefined<Vec<i32>>,
+}
+
+/// A header that a webhook's requests bear beside those of the server.
+#[derive(Clone, InputObject)]
+pub(crate) struct WebhookHeaderInput {
+    /// Kept in lower case.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+impl CreateWebhookInput {
+    /// The draft that the rules judge.
+    pub fn draft(&self) -> WebhookDraft {
+        WebhookDraft {
+            name: self.name.clone(),
+            concern: self.concern.clone(),
+            event: self.event.clone(),
+            method: self.method.into(),
+            url: self.url.clone(),
+            headers: self.headers.iter().flatten().map(header).collect(),
+            graphql_query: self.graphql_query.clone(),
+            timeout_ms: self.timeout_ms.map(i64::from),
+            retry_delays_s: self.retry_delays_s.as_deref().map(widened),
+        }
+    }
+}
+
+impl UpdateWebhookInput {
+    /// The saved webhook with what is given replaced.
+    pub fn draft(&self, saved: &Webhook) -> WebhookDraft {
+        WebhookDraft {
+            name: given(&self.name, &saved.name),
+            concern: given(&self.concern, &saved.event_type.concern),
+            event: given(&self.event, &saved.event_type.event),
+            method: self.method.value().copied().map_or(saved.method, Into::into),
+            url: given(&self.url, &saved.url),
+            headers: match &self.headers {
+                MaybeUndefined::Undefined => saved.headers.clone(),
+                MaybeUndefined::Null => Vec::new(),
+                MaybeUndefined::Value(headers) => headers.iter().map(header).collect(),
+            },
+            graphql_query: match &self.graphql_query {
+                MaybeUndefined::Undefined => saved.graphql_query.clone(),
+                MaybeUndefined::Null => None,
+                MaybeUndefined::Value(text) => Some(text.clone()),
+            },
+            timeout_ms: match &self.timeout_ms {
+                MaybeUndefined::Undefined => Some(saved.timeout_ms.into()),
+                MaybeUndefined::Null => None,
+                MaybeUndefined::Value(timeout_ms) => Some((*timeout_ms).into()),
+            },
+            retry_delays_s: match &self.retry_delays_s {
+                MaybeUndefined::Undefined => Some(saved.retry_delays_s.iter().map(|delay| (*delay).into()).collect()),
+                MaybeUndefined::Null => None,
+                MaybeUndefined::Value(delays) => Some(widened(delays)),
+            },
+        }
+    }
+
+    /// Whether the default payload is merged beneath the query's.
+    pub fn preserve_default_payload(&self, saved: &Webhook) -> bool {
+        match self.preserve_default_payload {
+            MaybeUndefined::Undefined => saved.preserve_default_payload,
+            MaybeUndefined::Null => false,
+            MaybeUndefined::Value(preserve) => preserve,
+        }
+    }
+
+    /// Whether it shall be switched on; none where nothing changes that.
+    pub fn switch(&self, saved: &Webhook) -> Option<bool> {
+        let enabled = self.enabled.value().copied()?;
+        (enabled != (saved.status == WebhookStatus::Active) && (enabled || saved.status != WebhookStatus::Disabled))
+            .then_some(enabled)
+    }
+
+    /// Nulls where there must be something.
+    pub fn null_problems(&self, path: &str) -> Vec<Problem> {
+        let nulls = [
+            ("concern", self.concern.is_null()),
+            ("event", self.event.is_null()),
+            ("method", self.method.is_null()),
+            ("name", self.name.is_null()),
+            ("url", self.url.is_null()),
+            ("enabled", self.enabled.is_null()),
+        ];
+        let null = |(field, _)| {
+            Problem::new(
+                format!("{path}.{field}"),
+                "NULL_NOT_ALLOWED",
+                "cannot be null: leave it out to keep it as it is",
+            )
+        };
+        nulls.into_iter().filter(|(_, is_null)| *is_null).map(null).collect()
+    }
+}
+
+/// The problem with a target that is not there.
+pub(super) fn target_problem(target: Option<WebhookPayloadQueryApi>, path: &str) -> Option<Problem> {
+    (target == Some(WebhookPayloadQueryApi::Next)).then(|| {
+        let message = "this server has one generation of the API: leave graphqlQueryTarget out, or say current";
+        Problem::new(format!("{path}.graphqlQueryTarget"), "QUERY_TARGET_UNKNOWN", message)
+    })
+}
+
+fn header(input: &WebhookHeaderInput) -> Header {
+    Header { name: input.name.clone(), value: input.value.clone() }
+}
+
+fn given(input: &MaybeUndefined<String>, saved: &str) -> String {
+    input.value().map_or_else(|| saved.to_owned(), Clone::clone)
+}
+
+fn widened(delays: &[i32]) -> Vec<i64> {
+    delays.iter().copied().map(i64::from).collect()
+}

@@ -1,0 +1,228 @@
+//! A webhook as the API shows it.
+
+use super::invocation::{WebhookInvocation, invocations};
+use crate::connection::page_size;
+use crate::context::Asked;
+use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page};
+use crate::event_type::EventTypeObject;
+use crate::limits::{INVOCATIONS_DEFAULT, INVOCATIONS_MAX};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use hookgraph_domain::catalogue;
+use hookgraph_domain::page::DeliveryQuery;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
+use hookgraph_pim::IntoGraphql;
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub(crate) struct WebhookObject(pub Arc<Webhook>);
+
+/// What to call, how, with which payload query, on which event type.
+#[Object(name = "Webhook")]
+impl WebhookObject {
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    async fn tenant_id(&self) -> ID {
+        self.0.tenant_id.to_string().into()
+    }
+
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What its events are about, e.g. `orders`.
+    async fn concern(&self) -> &str {
+        &self.0.event_type.concern
+    }
+
+    /// What happened, e.g. `create`.
+    async fn event(&self) -> &str {
+        &self.0.event_type.event
+    }
+
+    /// Its event type in the catalogue.
+    async fn event_type(&self) -> Option<EventTypeObject> {
+        catalogue::find(&self.0.event_type.concern, &self.0.event_type.event).map(EventTypeObject)
+    }
+
+    async fn method(&self) -> HttpMethodName {
+        self.0.method.into()
+    }
+
+    /// Normalised as WHATWG says: the text that is signed.
+    async fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// Its own headers, names in lower case.
+    async fn headers(&self) -> Option<Vec<WebhookHeader>> {
+        let headers = self.0.headers.iter();
+        Some(headers.map(|header| WebhookHeader { name: header.name.clone(), value: header.value.clone() }).collect())
+    }
+
+    /// Its payload query; none means the default payload.
+    async fn graphql_query(&self) -> Option<&str> {
+        self.0.graphql_query.as_deref()
+    }
+
+    /// Which API its payload query asks.
+    async fn graphql_query_target(&self) -> Option<WebhookPayloadQueryApi> {
+        Some(WebhookPayloadQueryApi::Current)
+    }
+
+    /// Whether the default payload is merged beneath the query's.
+    async fn preserve_default_payload(&self) -> Option<bool> {
+        Some(self.0.preserve_default_payload)
+    }
+
+    /// Whether it is switched on.
+    async fn enabled(&self) -> bool {
+        self.0.status != WebhookStatus::Disabled
+    }
+
+    /// Whether it gets deliveries, and whether they are sent.
+    async fn status(&self) -> WebhookStatusName {
+        self.0.status.into()
+    }
+
+    /// Why the status is what it is, where it is not plain.
+    async fn status_reason(&self) -> Option<&str> {
+        self.0.status_reason.as_deref()
+    }
+
+    /// Since when it has the status.
+    async fn status_since(&self) -> Timestamp {
+        self.0.status_since
+    }
+
+    /// The deadline of one attempt, in milliseconds.
+    async fn timeout_ms(&self) -> u32 {
+        self.0.timeout_ms
+    }
+
+    /// The waits before the second and every later attempt, in seconds; empty means one attempt.
+    async fn retry_delays_s(&self) -> &[u32] {
+        &self.0.retry_delays_s
+    }
+
+    /// Since when it is called on this event type.
+    async fn subscribed_at(&self) -> Timestamp {
+        self.0.subscribed_at
+    }
+
+    /// Since when no attempt has succeeded, while all fail.
+    async fn failing_since(&self) -> Option<Timestamp> {
+        self.0.failing_since
+    }
+
+    async fn created_at(&self) -> Option<Timestamp> {
+        Some(self.0.created_at)
+    }
+
+    async fn updated_at(&self) -> Option<Timestamp> {
+        Some(self.0.updated_at)
+    }
+
+    /// When it was deleted, on a webhook that its history still shows.
+    async fn deleted_at(&self) -> Option<Timestamp> {
+        self.0.deleted_at
+    }
+
+    /// Its deliveries, newest first; tests too.
+    #[allow(clippy::too_many_arguments, reason = "each is an argument of the API")]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        event_id: Option<ID>,
+        #[graphql(desc = "In one of these states; any where none is named.")] states: Option<Vec<DeliveryStateName>>,
+        #[graphql(desc = "Created at or after.")] created_from: Option<Timestamp>,
+        #[graphql(desc = "Created before.")] created_before: Option<Timestamp>,
+        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> async_graphql::Result<DeliveryConnection> {
+        let asked = Asked::of(ctx)?;
+        let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
+        let query = DeliveryQuery {
+            tenant_id: asked.tenant_id(),
+            webhook_id: Some(self.0.id),
+            event_id,
+            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            created_from,
+            created_before,
+            before: None,
+            limit: 0,
+        };
+        delivery_page(asked, query, first, after.as_deref()).await.graphql()
+    }
+
+    /// The newest attempt to it.
+    async fn last_invocation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookInvocation>> {
+        Ok(invocations(Asked::of(ctx)?, self.0.id, 1).await.graphql()?.into_iter().next())
+    }
+
+    /// The newest attempts to it, newest first.
+    async fn past_invocations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default_with = "Some(INVOCATIONS_DEFAULT)")] limit: Option<i32>,
+    ) -> async_graphql::Result<Option<Vec<WebhookInvocation>>> {
+        let default = u32::try_from(INVOCATIONS_DEFAULT).unwrap_or(INVOCATIONS_MAX);
+        let limit = page_size("limit", limit, default, INVOCATIONS_MAX).graphql()?;
+        invocations(Asked::of(ctx)?, self.0.id, limit).await.graphql().map(Some)
+    }
+}
+
+/// A header that a webhook's requests bear beside those of the server.
+#[derive(Clone, SimpleObject)]
+pub(crate) struct WebhookHeader {
+    /// Lower case.
+    name: String,
+    /// As configured.
+    value: String,
+}
+
+/// The methods by which a webhook may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "HttpMethod", remote = "HttpMethod")]
+pub(crate) enum HttpMethodName {
+    /// The payload travels as query parameters.
+    Get,
+    /// JSON body.
+    Post,
+    /// JSON body.
+    Put,
+    /// JSON body.
+    Patch,
+    /// JSON body.
+    Delete,
+}
+
+/// Whether a webhook gets deliveries, and whether they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "WebhookStatus", remote = "WebhookStatus")]
+pub(crate) enum WebhookStatusName {
+    /// Gets deliveries, which are sent.
+    Active,
+    /// Switched off by a person: gets none, and what was due is cancelled.
+    Disabled,
+    /// Held by a person.
+    Paused,
+    /// Held because it keeps failing, and probed.
+    Suspended,
+    /// Held after a 410 or after days of nothing but failure, until a person resumes it.
+    AutoDisabled,
+    /// Held: its payload query does not fit the schema any more.
+    Invalid,
+}
+
+/// Which generation of the PIM API a payload query asks. Only `current` is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(rename_items = "lowercase")]
+pub(crate) enum WebhookPayloadQueryApi {
+    /// The API of this server.
+    Current,
+    /// Refused.
+    Next,
+}

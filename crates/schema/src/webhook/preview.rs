@@ -1,0 +1,142 @@
+//! Previews: the exact request, built by what sends, without sending it.
+
+use super::input::CreateWebhookInput;
+use super::mutations::live_webhook;
+use super::sample::{EventChoice, chosen_event};
+use super::saving::created;
+use crate::context::Asked;
+use crate::delivery::{OutcomeCodeName, RequestObject};
+use async_graphql::{ID, InputObject, SimpleObject};
+use hookgraph_domain::attempt::OutcomeCode;
+use hookgraph_domain::delivery::{Delivery, DeliveryState, Signer};
+use hookgraph_domain::event::Event;
+use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_domain::request::build;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::Webhook;
+use hookgraph_pim::JsonValue;
+use std::sync::Arc;
+
+/// What to preview: a saved webhook or a draft, and an event that was recorded, or variables of one that is made up.
+/// Without either event, one with example values.
+#[derive(InputObject)]
+pub(crate) struct PreviewPayloadInput {
+    /// A saved webhook.
+    id: Option<ID>,
+    /// A draft: nothing of it is saved.
+    webhook: Option<CreateWebhookInput>,
+    /// An event of the webhook's type.
+    event_id: Option<ID>,
+    /// Values of the event type's variables.
+    variables: Option<JsonValue>,
+}
+
+/// A request as it would be sent, or why there would be none.
+#[derive(SimpleObject)]
+pub(crate) struct PayloadPreview {
+    /// The exact request, signed now.
+    request: Option<RequestObject>,
+    /// The payload.
+    payload: Option<JsonValue>,
+    /// As of when the payload was read.
+    rendered_at: Option<Timestamp>,
+    /// Why there is no request.
+    error: Option<PreviewError>,
+}
+
+/// Why a webhook would make no request for an event.
+#[derive(SimpleObject)]
+pub(crate) struct PreviewError {
+    /// How an attempt would end.
+    outcome: OutcomeCodeName,
+    /// In plain words, with the paths of what yielded errors.
+    message: String,
+}
+
+/// Renders, builds and signs, and sends nothing.
+pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result<PayloadPreview, Refusal> {
+    let webhook = previewed_webhook(asked, input.id, input.webhook).await?;
+    let choice = EventChoice { path: "input.", event_id: input.event_id, variables: input.variables };
+    let event = chosen_event(asked, &webhook.event_type, choice).await?.into_event(asked.now());
+    let render = RenderRequest { event: event.clone(), webhook: webhook.clone() };
+    let rendered = asked.core.renderer.render(&[render]).await.pop();
+    let payload = match rendered {
+        Some(Ok(payload)) => payload,
+        Some(Err(RenderError::Refused(message))) => return Ok(failed(OutcomeCode::RenderFailed, message)),
+        Some(Err(RenderError::BudgetExceeded(message))) => {
+            return Ok(failed(OutcomeCode::RenderBudgetExceeded, message));
+        }
+        Some(Err(RenderError::Unavailable(message))) => return Err(Refusal::new(RefusalCode::Unavailable, message)),
+        None => return Err(Refusal::new(RefusalCode::Internal, "the payload was not rendered")),
+    };
+    let signer = signer(asked).await?;
+    let delivery = never_sent(&webhook, &event, DeliveryId(asked.new_id()), asked.now());
+    match build(&webhook, &event, &delivery, &payload, &signer, asked.now()) {
+        Ok(request) => Ok(PayloadPreview {
+            request: Some(RequestObject::from(&request)),
+            payload: payload_json(&payload),
+            rendered_at: Some(payload.rendered_at),
+            error: None,
+        }),
+        Err(error) => Ok(failed(error.code(), error.to_string())),
+    }
+}
+
+async fn previewed_webhook(
+    asked: &Asked,
+    id: Option<ID>,
+    draft: Option<CreateWebhookInput>,
+) -> Result<Arc<Webhook>, Refusal> {
+    match (id, draft) {
+        (Some(id), None) => live_webhook(asked, &id).await,
+        (None, Some(draft)) => {
+            asked.require_own_tenant(draft.tenant_id.as_deref().map(String::as_str))?;
+            let ids = (WebhookId(asked.new_id()), asked.tenant_id());
+            created(&asked.core, &draft, "input.webhook", ids, asked.now()).map(Arc::new)
+        }
+        _ => {
+            let message = "name a saved webhook by id, or draft one in webhook";
+            Err(Refusal::invalid_at("input.webhook", "WEBHOOK_AMBIGUOUS", message))
+        }
+    }
+}
+
+async fn signer(asked: &Asked) -> Result<Signer, Refusal> {
+    let tenant_id = asked.tenant_id();
+    let tenant = asked.store().tenant(tenant_id).await?;
+    let tenant = tenant.ok_or_else(|| Refusal::not_found("tenant", &tenant_id.to_string()))?;
+    Ok(Signer { tenant_id, tenant_identifier: tenant.identifier, secret: tenant.signing_secret })
+}
+
+/// The delivery that the request would be an attempt of.
+fn never_sent(webhook: &Webhook, event: &Event, id: DeliveryId, now: Timestamp) -> Delivery {
+    Delivery {
+        id,
+        tenant_id: webhook.tenant_id,
+        webhook_id: webhook.id,
+        event_id: event.id,
+        is_test: true,
+        state: DeliveryState::Pending,
+        state_reason: None,
+        due_at: Some(now),
+        due_since: now,
+        attempts_spent: 0,
+        attempt_count: 0,
+        fencing_token: 0,
+        cancel_requested: false,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn payload_json(payload: &FrozenPayload) -> Option<JsonValue> {
+    serde_json::from_str(&payload.json).ok().map(JsonValue)
+}
+
+fn failed(outcome: OutcomeCode, message: String) -> PayloadPreview {
+    let error = PreviewError { outcome: outcome.into(), message };
+    PayloadPreview { request: None, payload: None, rendered_at: None, error: Some(error) }
+}

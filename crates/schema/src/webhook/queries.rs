@@ -1,0 +1,61 @@
+//! Queries on webhooks.
+
+use super::object::WebhookObject;
+use super::preview::{PayloadPreview, PreviewPayloadInput, preview};
+use crate::context::Asked;
+use crate::ids::parsed;
+use crate::limits::WEBHOOKS_LIST_MAX;
+use async_graphql::{Context, ID, Object};
+use hookgraph_domain::page::WebhookQuery;
+use hookgraph_pim::IntoGraphql;
+use std::sync::Arc;
+
+#[derive(Default)]
+pub(crate) struct WebhookQueryRoot;
+
+#[Object]
+impl WebhookQueryRoot {
+    /// What is called on which events.
+    async fn webhook(&self) -> WebhookQueries {
+        WebhookQueries
+    }
+}
+
+pub(crate) struct WebhookQueries;
+
+/// Webhooks.
+#[Object]
+impl WebhookQueries {
+    /// The webhook of that id.
+    async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<WebhookObject>> {
+        let asked = Asked::of(ctx)?;
+        let Some(id) = parsed(&id) else { return Ok(None) };
+        let webhook = asked.loaders.webhook(id).await.graphql()?;
+        Ok(webhook.filter(|webhook| webhook.deleted_at.is_none()).map(WebhookObject))
+    }
+
+    /// The tenant's webhooks, oldest first.
+    async fn get_many(
+        &self,
+        ctx: &Context<'_>,
+        concern: Option<String>,
+        event: Option<String>,
+        #[graphql(desc = "Your own.")] tenant_id: ID,
+    ) -> async_graphql::Result<Option<Vec<WebhookObject>>> {
+        let asked = Asked::of(ctx)?;
+        asked.require_own_tenant(Some(&tenant_id)).graphql()?;
+        let query =
+            WebhookQuery { tenant_id: asked.tenant_id(), concern, event, after: None, limit: WEBHOOKS_LIST_MAX };
+        let webhooks = asked.store().webhook_page(&query).await.graphql()?;
+        Ok(Some(webhooks.into_iter().map(|webhook| WebhookObject(Arc::new(webhook))).collect()))
+    }
+
+    /// The exact request that a webhook, saved or drafted, would make for an event, past or made up. Nothing is sent.
+    async fn preview_payload(
+        &self,
+        ctx: &Context<'_>,
+        input: PreviewPayloadInput,
+    ) -> async_graphql::Result<PayloadPreview> {
+        preview(Asked::of(ctx)?, input).await.graphql()
+    }
+}

@@ -1,0 +1,176 @@
+//! Saving: from a draft to a webhook that may be stored. Decides, and writes nothing.
+
+use super::input::{CreateWebhookInput, UpdateWebhookInput, target_problem};
+use crate::context::Core;
+use hookgraph_domain::catalogue;
+use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::ids::{TenantId, WebhookId};
+use hookgraph_domain::problem::Problem;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::{CheckedDocument, Webhook, WebhookStatus};
+use hookgraph_domain::webhook_rules::{self, CheckedWebhook, WebhookDraft};
+
+/// The webhook that an input describes, at version 1.
+///
+/// # Errors
+/// Every problem of the input; `path` is where it stands.
+pub(super) fn created(
+    core: &Core,
+    input: &CreateWebhookInput,
+    path: &str,
+    (id, tenant_id): (WebhookId, TenantId),
+    now: Timestamp,
+) -> Result<Webhook, Refusal> {
+    let mut problems: Vec<_> = target_problem(input.graphql_query_target, path).into_iter().collect();
+    let draft = input.draft();
+    let document = document_verdict(core, &draft, path, &mut problems);
+    let checked = rules_verdict(core, &draft, path, &mut problems);
+    let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
+    let status = if input.enabled == Some(false) { WebhookStatus::Disabled } else { WebhookStatus::Active };
+    Ok(Webhook {
+        id,
+        tenant_id,
+        name: checked.name,
+        event_type: checked.event_type,
+        method: checked.method,
+        url: checked.url,
+        headers: checked.headers,
+        graphql_query: checked.graphql_query,
+        preserve_default_payload: input.preserve_default_payload.unwrap_or(false),
+        document,
+        status,
+        status_reason: (status == WebhookStatus::Disabled).then(|| SWITCHED_OFF.to_owned()),
+        status_since: now,
+        timeout_ms: checked.timeout_ms,
+        retry_delays_s: checked.retry_delays_s,
+        subscribed_at: now,
+        failing_since: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    })
+}
+
+/// Why a webhook that a person switched off is.
+const SWITCHED_OFF: &str = "switched off by a person";
+
+/// The change that an update is, and the webhook as it then stands; no change where nothing would be another.
+///
+/// # Errors
+/// Every problem of the input.
+pub(super) fn updated(
+    core: &Core,
+    saved: &Webhook,
+    input: &UpdateWebhookInput,
+    now: Timestamp,
+) -> Result<(Webhook, Option<Change>), Refusal> {
+    const PATH: &str = "input";
+    let mut problems = input.null_problems(PATH);
+    problems.extend(target_problem(input.graphql_query_target, PATH));
+    let draft = input.draft(saved);
+    let switch = input.switch(saved);
+    let is_other_document = draft.graphql_query.as_deref().unwrap_or_default()
+        != saved.graphql_query.as_deref().unwrap_or_default()
+        || draft.concern != saved.event_type.concern
+        || draft.event != saved.event_type.event;
+    let document = if is_other_document || switch == Some(true) {
+        document_verdict(core, &draft, PATH, &mut problems)
+    } else {
+        saved.document.clone()
+    };
+    let checked = rules_verdict(core, &draft, PATH, &mut problems);
+    let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
+    let mut webhook = Webhook {
+        name: checked.name,
+        method: checked.method,
+        url: checked.url,
+        headers: checked.headers,
+        graphql_query: checked.graphql_query,
+        preserve_default_payload: input.preserve_default_payload(saved),
+        document,
+        timeout_ms: checked.timeout_ms,
+        retry_delays_s: checked.retry_delays_s,
+        ..saved.clone()
+    };
+    if checked.event_type != saved.event_type {
+        webhook.event_type = checked.event_type;
+        webhook.subscribed_at = now;
+    }
+    // A payload query that was just proven ends INVALID by itself.
+    let mended = saved.status == WebhookStatus::Invalid && is_other_document && switch.is_none();
+    let due = switched(&mut webhook, if mended { Some(true) } else { switch }, now);
+    if webhook == *saved {
+        return Ok((webhook, None));
+    }
+    webhook.version = saved.version + 1;
+    webhook.updated_at = now;
+    let mut change = Change::at(now);
+    change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected: Expected::Version(saved.version) });
+    change.writes.extend(due);
+    Ok((webhook, Some(change)))
+}
+
+/// Sets the status, and answers what that means for what is due.
+fn switched(webhook: &mut Webhook, switch: Option<bool>, now: Timestamp) -> Option<Write> {
+    let webhook_id = webhook.id;
+    let enabled = switch?;
+    webhook.status_since = now;
+    if enabled {
+        webhook.status = WebhookStatus::Active;
+        webhook.status_reason = None;
+        webhook.failing_since = None;
+        Some(Write::ReleaseHeld { webhook_id })
+    } else {
+        webhook.status = WebhookStatus::Disabled;
+        webhook.status_reason = Some(SWITCHED_OFF.to_owned());
+        Some(Write::CancelDue { webhook_id, reason: "its webhook was switched off".to_owned() })
+    }
+}
+
+/// The change that a deletion is: what is due is cancelled, the history stays.
+pub(super) fn deleted(saved: &Webhook, now: Timestamp) -> Change {
+    let webhook = Webhook { deleted_at: Some(now), updated_at: now, version: saved.version + 1, ..saved.clone() };
+    let mut change = Change::at(now);
+    let reason = "its webhook was deleted".to_owned();
+    change.writes.push(Write::PutWebhook { webhook, expected: Expected::Version(saved.version) });
+    change.writes.push(Write::CancelDue { webhook_id: saved.id, reason });
+    change
+}
+
+fn rules_verdict(core: &Core, draft: &WebhookDraft, path: &str, problems: &mut Vec<Problem>) -> Option<CheckedWebhook> {
+    match webhook_rules::check(draft, &core.services.address_rules, path) {
+        Ok(checked) => Some(checked),
+        Err(found) => {
+            // The document's own check measures it too, and says where.
+            let known: Vec<_> = problems.iter().map(|problem| (problem.path.clone(), problem.code.clone())).collect();
+            problems.extend(found.into_iter().filter(|new| !known.contains(&(new.path.clone(), new.code.clone()))));
+            None
+        }
+    }
+}
+
+/// What was found out about the draft's document; none where it has none, or no event type to check it against.
+fn document_verdict(
+    core: &Core,
+    draft: &WebhookDraft,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<CheckedDocument> {
+    let text = draft.graphql_query.as_deref().filter(|text| !text.trim().is_empty())?;
+    let event_type = catalogue::find(&draft.concern, &draft.event)?;
+    match core.documents.check(text, event_type) {
+        Ok(document) => Some(document),
+        Err(found) => {
+            let placed = |problem: Problem| Problem { path: format!("{path}.graphqlQuery"), ..problem };
+            problems.extend(found.into_iter().map(placed));
+            None
+        }
+    }
+}
+
+fn in_order(mut problems: Vec<Problem>) -> Refusal {
+    problems.sort_by(|one, other| (&one.path, one.line, one.column).cmp(&(&other.path, other.line, other.column)));
+    Refusal::invalid(problems)
+}
