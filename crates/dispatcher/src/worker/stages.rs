@@ -1,6 +1,6 @@
 //! The stages of the road, one function each, over values: tests drive them one at a time.
 
-use super::verdicts::{health_of, log_settled, unsent_state};
+use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
 use crate::limits::SEND_MARGIN_MS;
 use futures::FutureExt;
@@ -93,7 +93,7 @@ impl Stages {
         let mut live = Vec::with_capacity(claims.len());
         let mut settlements = Vec::new();
         for claim in claims {
-            match unsent_state(&claim, now) {
+            match settle::before_sending(&claim.delivery, &claim.webhook, now) {
                 Some(next) => settlements.push(settlement(&claim, None, next, None, now)),
                 None => live.push(claim),
             }
@@ -233,7 +233,7 @@ impl Stages {
             // From the exchange's own measure: the clock may have been set meanwhile.
             ended_at: plus_ms(started_at, exchange.duration_ms),
         };
-        settlement(claim, Some(attempt), next, health_of(&claim.delivery, exchange.code), now)
+        settlement(claim, Some(attempt), next, settle::health_signal(exchange.code, claim.delivery.is_test), now)
     }
 
     /// Settles an attempt that came to no request: the log says why.
@@ -254,7 +254,7 @@ impl Stages {
             started_at: now,
             ended_at: now,
         };
-        settlement(claim, Some(attempt), next, health_of(&claim.delivery, code), now)
+        settlement(claim, Some(attempt), next, settle::health_signal(code, claim.delivery.is_test), now)
     }
 
     fn decide(&self, claim: &ClaimedDelivery, outcome: Outcome, now: Timestamp) -> NextState {

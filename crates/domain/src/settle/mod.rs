@@ -118,25 +118,22 @@ pub fn is_expired(delivery: &Delivery, now: Timestamp) -> bool {
     plus_ms(delivery.due_since, DELIVERY_DUE_MS_MAX) <= now
 }
 
-/// What becomes of a claimed delivery without rendering or sending anything, if so: asked right after the claim.
+/// What is settled for a claimed delivery without rendering or sending anything, if so: asked right after the claim.
 ///
-/// A test is sent whatever its webhook's status is, unless the webhook is deleted: people try a webhook before they
-/// switch it on.
+/// One that was cancelled, or whose webhook did not send at the claim, is put back as due: the webhook may have been
+/// resumed since, so the store decides by what it is at the commit ([`under_webhook`]). A test is sent whatever its
+/// webhook's status is, unless the webhook is deleted: people try a webhook before they switch it on.
 pub fn before_sending(delivery: &Delivery, webhook: &Webhook, now: Timestamp) -> Option<NextState> {
-    if is_expired(delivery, now) && !delivery.cancel_requested {
-        return Some(expired(delivery.attempts_spent));
+    let attempts_spent = delivery.attempts_spent;
+    if is_expired(delivery, now) {
+        return Some(expired(attempts_spent));
     }
-    let as_it_is = NextState {
-        state: DeliveryState::Pending,
-        reason: None,
-        due_at: Some(now),
-        attempts_spent: delivery.attempts_spent,
-    };
-    if delivery.is_test && !delivery.cancel_requested && webhook.deleted_at.is_none() {
+    let sends = webhook.deleted_at.is_none() && (delivery.is_test || webhook.status == WebhookStatus::Active);
+    if sends && !delivery.cancel_requested {
         return None;
     }
-    let next = under_webhook(as_it_is, Some(webhook), delivery.cancel_requested);
-    (next.state != DeliveryState::Pending).then_some(next)
+    let state = if attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
+    Some(NextState { state, reason: None, due_at: Some(now), attempts_spent })
 }
 
 /// Decides what comes after an outcome. `jitter` is a fraction from 0 to 1.

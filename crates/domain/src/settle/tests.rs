@@ -113,20 +113,28 @@ fn the_webhook_at_the_commit_has_the_last_word_on_what_would_be_due() {
 }
 
 #[test]
-fn a_claimed_delivery_is_not_sent_when_its_webhook_does_not_send_or_a_person_cancelled_it() {
+fn a_claimed_delivery_whose_webhook_does_not_send_goes_back_unspent_for_the_commit_to_decide() {
     let with = |status| Webhook { status, ..webhook() };
-    let state =
-        |delivery: &Delivery, webhook: &Webhook| before_sending(delivery, webhook, now()).map(|next| next.state);
-    assert_eq!(state(&delivery(), &webhook()), None);
-    assert_eq!(state(&delivery(), &with(WebhookStatus::Paused)), Some(Held));
-    assert_eq!(state(&delivery(), &with(WebhookStatus::Disabled)), Some(Cancelled));
+    let deleted = Webhook { deleted_at: Some(now()), ..webhook() };
+    let tried = Delivery { attempts_spent: 2, ..delivery() };
     let cancelled = Delivery { cancel_requested: true, ..delivery() };
-    assert_eq!(state(&cancelled, &webhook()), Some(Cancelled));
-
     let test = Delivery { is_test: true, ..delivery() };
-    assert_eq!(state(&test, &with(WebhookStatus::Disabled)), None, "people try a webhook before they switch it on");
-    assert_eq!(state(&test, &Webhook { deleted_at: Some(now()), ..webhook() }), Some(Cancelled));
-    assert_eq!(state(&Delivery { cancel_requested: true, ..test }, &webhook()), Some(Cancelled));
+    let cancelled_test = Delivery { is_test: true, ..cancelled.clone() };
+    for (delivery, webhook, expected) in [
+        (delivery(), webhook(), None),
+        (delivery(), with(WebhookStatus::Paused), Some(Pending)),
+        (tried, with(WebhookStatus::Disabled), Some(Retrying)),
+        (delivery(), deleted.clone(), Some(Pending)),
+        (cancelled, webhook(), Some(Pending)),
+        (test.clone(), with(WebhookStatus::Disabled), None),
+        (test.clone(), with(WebhookStatus::Paused), None),
+        (test, deleted, Some(Pending)),
+        (cancelled_test, webhook(), Some(Pending)),
+    ] {
+        let next = before_sending(&delivery, &webhook, now());
+        assert_eq!(next.as_ref().map(|next| next.state), expected, "{delivery:?} under {:?}", webhook.status);
+        assert!(next.is_none_or(|next| next.attempts_spent == delivery.attempts_spent && next.due_at == Some(now())));
+    }
 }
 
 #[test]
