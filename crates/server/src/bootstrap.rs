@@ -45,10 +45,7 @@ pub async fn bootstrap(
         bail!("bootstrap_token and bootstrap_signature_secret need bootstrap_tenant");
     }
     for _ in 0..TRIES_MAX {
-        let (change, made) = decide(config, store, clock.now(), entropy).await?;
-        if change.writes.is_empty() {
-            return Ok(None);
-        }
+        let Some((change, made)) = decide(config, store, clock.now(), entropy).await? else { return Ok(None) };
         match store.commit(change).await {
             Ok(_) => return Ok(Some(made)),
             Err(CommitError::Conflict(_) | CommitError::AlreadyExists(_) | CommitError::NameTaken(_)) => {}
@@ -58,81 +55,69 @@ pub async fn bootstrap(
     bail!("the first tenant could not be written: other processes kept changing it")
 }
 
+/// What is to be written; none where nothing is missing.
 async fn decide(
     config: &BootstrapConfig,
     store: &dyn Store,
     now: Timestamp,
     entropy: &dyn Entropy,
-) -> anyhow::Result<(Change, Bootstrapped)> {
-    let mut change = Change::at(now);
-    let identifier = config.tenant.clone().unwrap_or_else(|| FIRST_TENANT.to_owned());
-    let known = store.tenant_by_identifier(&identifier).await?;
-    let mut made = Bootstrapped {
-        tenant_id: known.as_ref().map_or_else(|| TenantId(entropy.uuid(now)), |tenant| tenant.id),
-        tenant_identifier: identifier,
-        token: None,
-        signature_secret: None,
-    };
+) -> anyhow::Result<Option<(Change, Bootstrapped)>> {
     if config.tenant.is_none() && store.tenant_count().await? > 0 {
-        return Ok((change, made));
+        return Ok(None);
     }
-    let is_new_tenant = known.is_none();
-    if is_new_tenant {
-        let signing_secret = signing_secret(config, entropy)?;
-        if config.signature_secret.is_none() {
-            made.signature_secret = Some(SecretString::from(signing_secret.expose().to_owned()));
-        }
-        change.writes.push(Write::InsertTenant(tenant(&made, signing_secret, now)));
-    }
-    let token = match &config.token {
-        Some(chosen) => {
-            auth::check_chosen_token(chosen).map_err(|message| anyhow::anyhow!("bootstrap_token: {message}"))?;
-            let kept = store.token_by_sha256(auth::sha256(chosen.expose_secret())).await?;
-            match kept {
-                Some(kept) if kept.tenant_id == made.tenant_id => None,
-                Some(_) => bail!("bootstrap_token is the token of another tenant"),
-                None => Some(chosen.clone()),
-            }
-        }
-        None if is_new_tenant => {
-            let token = auth::new_token(entropy);
-            made.token = Some(token.clone());
-            Some(token)
-        }
-        None => None,
-    };
-    change.writes.extend(token.map(|token| Write::InsertToken(access_token(&token, &made, now, entropy))));
-    Ok((change, made))
-}
-
-fn signing_secret(config: &BootstrapConfig, entropy: &dyn Entropy) -> anyhow::Result<SigningSecret> {
-    match &config.signature_secret {
-        Some(chosen) => SigningSecret::parse(chosen.expose_secret()).context("bootstrap_signature_secret"),
+    let identifier = config.tenant.as_deref().unwrap_or(FIRST_TENANT);
+    let known = store.tenant_by_identifier(identifier).await?;
+    let mut change = Change::at(now);
+    let (tenant_id, signature_secret) = match &known {
+        Some(tenant) => (tenant.id, None),
         None => {
-            let mut bytes = [0; 32];
-            entropy.fill(&mut bytes);
-            Ok(SigningSecret::from_bytes(&bytes))
+            let (tenant, shown_secret) = new_tenant(config, identifier, now, entropy)?;
+            let id = tenant.id;
+            change.writes.push(Write::InsertTenant(tenant));
+            (id, shown_secret)
         }
+    };
+    let shown_token = (config.token.is_none() && known.is_none()).then(|| auth::new_token(entropy));
+    let missing_token = match &config.token {
+        Some(chosen) => (!is_kept(chosen, tenant_id, store).await?).then_some(chosen),
+        None => shown_token.as_ref(),
+    };
+    change.writes.extend(missing_token.map(|token| Write::InsertToken(access_token(token, tenant_id, now, entropy))));
+    let made =
+        Bootstrapped { tenant_id, tenant_identifier: identifier.to_owned(), token: shown_token, signature_secret };
+    Ok((!change.writes.is_empty()).then_some((change, made)))
+}
+
+/// The tenant, and its signature secret where that is to be shown.
+fn new_tenant(
+    config: &BootstrapConfig,
+    identifier: &str,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> anyhow::Result<(Tenant, Option<SecretString>)> {
+    let made = hookgraph_pim::tenant::new_tenant(identifier, identifier, now, entropy);
+    let mut tenant = made.map_err(|refusal| anyhow::anyhow!("bootstrap_tenant: {refusal}"))?;
+    let Some(chosen) = &config.signature_secret else {
+        let shown = SecretString::from(tenant.signing_secret.expose().to_owned());
+        return Ok((tenant, Some(shown)));
+    };
+    tenant.signing_secret = SigningSecret::parse(chosen.expose_secret()).context("bootstrap_signature_secret")?;
+    Ok((tenant, None))
+}
+
+async fn is_kept(token: &SecretString, tenant_id: TenantId, tokens: &dyn Store) -> anyhow::Result<bool> {
+    auth::check_chosen_token(token).map_err(|message| anyhow::anyhow!("bootstrap_token: {message}"))?;
+    match tokens.token_by_sha256(auth::sha256(token.expose_secret())).await? {
+        Some(kept) if kept.tenant_id == tenant_id => Ok(true),
+        Some(_) => bail!("bootstrap_token is the token of another tenant"),
+        None => Ok(false),
     }
 }
 
-fn tenant(made: &Bootstrapped, signing_secret: SigningSecret, now: Timestamp) -> Tenant {
-    Tenant {
-        id: made.tenant_id,
-        identifier: made.tenant_identifier.clone(),
-        default_language: "en".to_owned(),
-        body: "{}".to_owned(),
-        signing_secret,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    }
-}
-
-fn access_token(token: &SecretString, made: &Bootstrapped, now: Timestamp, entropy: &dyn Entropy) -> AccessToken {
+fn access_token(token: &SecretString, tenant_id: TenantId, now: Timestamp, entropy: &dyn Entropy) -> AccessToken {
     AccessToken {
         id: TokenId(entropy.uuid(now)),
-        tenant_id: made.tenant_id,
+        tenant_id,
         name: "admin".to_owned(),
         secret_sha256: auth::sha256(token.expose_secret()),
         created_at: now,

@@ -1,5 +1,6 @@
 //! What the routes need of a GraphQL schema.
 
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -8,6 +9,9 @@ use hookgraph_pim::Caller;
 /// A schema that can be asked in a caller's name.
 #[async_trait]
 pub trait Endpoint: Send + Sync {
+    /// The type of the operation that would run; none where the request is going to be refused.
+    fn operation_type(&self, request: &Request) -> Option<OperationType>;
+
     /// Runs a query or mutation.
     async fn execute(&self, caller: Caller, request: Request) -> Response;
 

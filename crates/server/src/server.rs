@@ -36,7 +36,7 @@ impl Server {
     /// # Errors
     /// What cannot be opened, read, written or listened on.
     pub async fn start(config: Config) -> anyhow::Result<RunningServer> {
-        let Wired { store, clock, entropy, endpoints, workers } = wiring::wire(&config).await?;
+        let Wired { store, clock, entropy, endpoints, loops } = wiring::wire(&config).await?;
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
         let listener = TcpListener::bind(config.listen)
             .await
@@ -56,6 +56,7 @@ impl Server {
             request_ids: RequestIds { clock, entropy },
         });
         let web = tokio::spawn(listen(listener, state, stopping.clone()));
+        let workers = loops.start();
         tracing::info!(%address, "listening");
         Ok(RunningServer { address, bootstrapped, stopping, web, workers, shutdown_max: config.shutdown_max })
     }
@@ -74,7 +75,7 @@ impl RunningServer {
     pub async fn shutdown(self) {
         self.stopping.cancel();
         let mut web = self.web;
-        let (served, ()) = tokio::join!(timeout(self.shutdown_max, &mut web), self.workers.stop(self.shutdown_max));
+        let (served, ()) = tokio::join!(timeout(self.shutdown_max, &mut web), self.workers.stop());
         if served.is_err() {
             tracing::warn!("requests under way did not end in time (shutdown_ms_max)");
             web.abort();

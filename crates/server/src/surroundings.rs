@@ -1,9 +1,10 @@
 //! The real time, randomness, wake-ups and failpoints.
 
+use hookgraph_dispatcher::worker::DueSignal;
 use hookgraph_domain::ports::{Clock, Entropy, WakeUps};
 #[cfg(feature = "failpoints")]
 use hookgraph_domain::ports::{Failpoint, Failpoints};
-use hookgraph_domain::time::{Timestamp, truncated};
+use hookgraph_domain::time::{Timestamp, plus_ms, truncated};
 use parking_lot::Mutex;
 use rand::Rng;
 use tokio::sync::watch;
@@ -11,12 +12,15 @@ use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+pub struct SystemClock {
+    /// How far it is ahead of the machine's, which only crash tests set: they outlive leases without waiting.
+    pub ahead_ms: u64,
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the port that everything else takes the time from")]
     fn now(&self) -> Timestamp {
-        truncated(chrono::Utc::now())
+        plus_ms(truncated(chrono::Utc::now()), self.ahead_ms)
     }
 }
 
@@ -46,20 +50,20 @@ impl Entropy for OsEntropy {
 /// Wakes the loops and subscribers of this process.
 #[derive(Debug)]
 pub struct ProcessWakeUps {
-    due: watch::Sender<()>,
+    due: DueSignal,
     fed: watch::Sender<()>,
 }
 
 impl Default for ProcessWakeUps {
     fn default() -> Self {
-        Self { due: watch::Sender::new(()), fed: watch::Sender::new(()) }
+        Self { due: DueSignal::default(), fed: watch::Sender::new(()) }
     }
 }
 
 impl ProcessWakeUps {
-    /// Changes when something may be due.
-    pub fn due_receiver(&self) -> watch::Receiver<()> {
-        self.due.subscribe()
+    /// Raised when something may be due.
+    pub fn due_signal(&self) -> DueSignal {
+        self.due.clone()
     }
 
     /// Changes when the feed may have grown.
@@ -70,7 +74,7 @@ impl ProcessWakeUps {
 
 impl WakeUps for ProcessWakeUps {
     fn due(&self) {
-        self.due.send_replace(());
+        self.due.raise();
     }
 
     fn fed(&self) {
@@ -117,4 +121,34 @@ impl Failpoints for KillAt {
             std::process::abort();
         }
     }
+}
+
+/// The clock of this process.
+pub fn clock() -> SystemClock {
+    #[cfg(feature = "failpoints")]
+    let ahead_ms = std::env::var("HOOKGRAPH_TEST_CLOCK_AHEAD_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    #[cfg(not(feature = "failpoints"))]
+    let ahead_ms = 0;
+    SystemClock { ahead_ms }
+}
+
+/// The planned failures of this process: none, unless it was built for crash tests and one is armed.
+///
+/// # Errors
+/// As [`KillAt::parse`].
+#[cfg(feature = "failpoints")]
+pub fn failpoints() -> Result<std::sync::Arc<dyn Failpoints>, String> {
+    match std::env::var("HOOKGRAPH_FAILPOINT") {
+        Ok(text) if !text.is_empty() => Ok(std::sync::Arc::new(KillAt::parse(&text)?)),
+        _ => Ok(std::sync::Arc::new(hookgraph_domain::ports::NoFailpoints)),
+    }
+}
+
+/// The planned failures of this process: none.
+///
+/// # Errors
+/// None: a build for crash tests has some.
+#[cfg(not(feature = "failpoints"))]
+pub fn failpoints() -> Result<std::sync::Arc<dyn hookgraph_domain::ports::Failpoints>, String> {
+    Ok(std::sync::Arc::new(hookgraph_domain::ports::NoFailpoints))
 }

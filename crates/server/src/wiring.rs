@@ -1,10 +1,27 @@
-//! Wiring: the adapters behind the ports.
+//! Wiring: the adapters behind the ports, and the loops that run beside the routes.
 
 use crate::config::Config;
+use crate::endpoint::Endpoint;
 use crate::http::Endpoints;
-use hookgraph_domain::ports::{Clock, Entropy, Store};
+use crate::surroundings::{self, OsEntropy, ProcessWakeUps};
+use anyhow::Context;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request, Response};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use hookgraph_dispatcher::transport::HttpTransport;
+use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
+use hookgraph_domain::address::AddressRules;
+use hookgraph_domain::ports::{Clock, Entropy, Failpoints, Store};
+use hookgraph_pim::{Caller, PimServices};
+use hookgraph_schema::{Api, Services};
+use hookgraph_storage::vault::KeyFileVault;
+use hookgraph_storage::{SqlStore, StoreOptions};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Everything that a server is made of.
 pub struct Wired {
@@ -16,39 +33,206 @@ pub struct Wired {
     pub entropy: Arc<dyn Entropy>,
     /// The schemas.
     pub endpoints: Endpoints,
-    /// The loops.
-    pub workers: Workers,
+    /// The loops, not started yet.
+    pub loops: Loops,
 }
 
-/// The loops that run beside the routes.
-pub struct Workers;
+/// What runs beside the routes.
+pub struct Loops {
+    api: Api,
+    dispatcher: Dispatcher,
+    wake_ups: Arc<ProcessWakeUps>,
+    pim: PimServices,
+}
+
+/// The loops as they run.
+pub struct Workers {
+    stopping: CancellationToken,
+    running: TaskTracker,
+}
+
+impl Loops {
+    /// Starts them.
+    pub fn start(self) -> Workers {
+        let Self { api, dispatcher, wake_ups, pim } = self;
+        let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
+        workers.running.spawn(dispatcher.run(wake_ups.due_signal(), workers.stopping.clone()));
+        workers.running.spawn(recheck(api));
+        let _ = pim;
+        workers.running.close();
+        workers
+    }
+}
+
+/// Checks stored payload queries against this version's schema, once.
+async fn recheck(api: Api) {
+    match api.recheck_documents().await {
+        Ok(rechecked) if rechecked.checked > 0 => {
+            tracing::info!(?rechecked, "stored payload queries were checked again")
+        }
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "stored payload queries could not be checked against this schema"),
+    }
+}
 
 impl Workers {
-    /// Stops them.
-    pub async fn stop(self, _within: Duration) {}
+    /// Claims no more, and waits until what is in flight has ended or is released.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.running.wait().await;
+    }
 }
 
-/// Makes it all.
-pub async fn wire(_config: &Config) -> anyhow::Result<Wired> {
-    anyhow::bail!("nothing is wired yet")
+/// Opens the database, brings it up to date, and makes everything that works on it.
+///
+/// # Errors
+/// What cannot be opened, read or written.
+pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
+    // Another server of this process may have installed it: that is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let clock: Arc<dyn Clock> = Arc::new(surroundings::clock());
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::default());
+    let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
+    let store = open(config, entropy.clone(), failpoints.clone()).await?;
+    let applied = store.migrate().await.context("the database cannot be brought up to date")?;
+    if !applied.is_empty() {
+        tracing::info!(migrations = ?applied, "the database is brought up to date");
+    }
+    let store: Arc<dyn Store> = Arc::new(store);
+    let wake_ups = Arc::new(ProcessWakeUps::default());
+    let pim = PimServices {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        wake_ups: wake_ups.clone(),
+    };
+    let address_rules = AddressRules { allowed: config.allowed_addresses.clone() };
+    let api = Api::new(Services {
+        ports: pim.clone(),
+        fed: wake_ups.fed_receiver(),
+        address_rules: address_rules.clone(),
+        suggests: config.introspection,
+    })?;
+    let services = worker::Services {
+        queue: store.clone(),
+        renderer: api.renderer(),
+        transport: Arc::new(HttpTransport::new(address_rules, clock.clone())?),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        wake_ups: wake_ups.clone(),
+        failpoints,
+    };
+    let dispatcher = Dispatcher::new(services, limits(config));
+    let endpoints = Endpoints {
+        management: Arc::new(Management(api.clone())),
+        payload: Arc::new(Payload(api.clone())),
+        management_sdl: Api::sdl().into(),
+        payload_sdl: Api::payload_sdl().into(),
+    };
+    Ok(Wired { store, clock, entropy, endpoints, loops: Loops { api, dispatcher, wake_ups, pim } })
 }
 
 /// Opens the database and brings it up to date.
-pub async fn open_store(_config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    anyhow::bail!("nothing is wired yet")
+///
+/// # Errors
+/// What cannot be opened, read or written.
+pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store =
+        open(config, Arc::new(OsEntropy::default()), surroundings::failpoints().map_err(anyhow::Error::msg)?).await?;
+    store.migrate().await.context("the database cannot be brought up to date")?;
+    Ok(Arc::new(store))
 }
 
 /// Brings the database up to date and names what that took.
-pub async fn migrate(_config: &Config) -> anyhow::Result<Vec<String>> {
-    anyhow::bail!("nothing is wired yet")
+///
+/// # Errors
+/// What cannot be opened, read or written.
+pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
+    let store =
+        open(config, Arc::new(OsEntropy::default()), surroundings::failpoints().map_err(anyhow::Error::msg)?).await?;
+    store.migrate().await.context("the database cannot be brought up to date")
+}
+
+async fn open(config: &Config, entropy: Arc<dyn Entropy>, failpoints: Arc<dyn Failpoints>) -> anyhow::Result<SqlStore> {
+    make_parent(&config.key_file).context("key_file: its folder cannot be made")?;
+    let vault = KeyFileVault::open_or_create(&config.key_file, entropy.clone()).context("key_file")?;
+    let mut options = StoreOptions::new(database_url(&config.database)?, Arc::new(vault), entropy);
+    options.failpoints = failpoints;
+    options.postgres_connections_max = config.database_connections_max;
+    SqlStore::open(options).await.context("database: it cannot be opened")
+}
+
+/// The URL as the storage takes it: an SQLite file, and its folder, are made when they are missing.
+fn database_url(configured: &str) -> anyhow::Result<String> {
+    let Some(path) = configured.strip_prefix("sqlite://") else { return Ok(configured.to_owned()) };
+    let (path, has_options) = path.split_once('?').map_or((path, false), |(path, _)| (path, true));
+    make_parent(Path::new(path)).context("database: its folder cannot be made")?;
+    Ok(if has_options { configured.to_owned() } else { format!("{configured}?mode=rwc") })
+}
+
+fn make_parent(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => std::fs::create_dir_all(parent),
+        _ => Ok(()),
+    }
+}
+
+fn limits(config: &Config) -> DispatchLimits {
+    DispatchLimits {
+        in_flight_max: config.delivery.in_flight_max,
+        in_flight_per_webhook_max: config.delivery.in_flight_per_webhook_max,
+        claim_batch_max: config.delivery.claim_batch_max,
+        poll_ms: millis(config.delivery.poll),
+        drain_ms: millis(config.shutdown_max),
+        ..DispatchLimits::default()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The SDL of `/graphql`.
 pub fn management_sdl() -> String {
-    String::new()
+    Api::sdl()
 }
 
 /// The SDL of `/payload/graphql`.
 pub fn payload_sdl() -> String {
-    String::new()
+    Api::payload_sdl()
+}
+
+struct Management(Api);
+
+#[async_trait]
+impl Endpoint for Management {
+    fn operation_type(&self, request: &Request) -> Option<OperationType> {
+        self.0.operation_type(request)
+    }
+
+    async fn execute(&self, caller: Caller, request: Request) -> Response {
+        self.0.execute(caller, request).await
+    }
+
+    fn stream(&self, caller: Caller, request: Request) -> BoxStream<'static, Response> {
+        self.0.subscribe(caller, request)
+    }
+}
+
+struct Payload(Api);
+
+#[async_trait]
+impl Endpoint for Payload {
+    fn operation_type(&self, request: &Request) -> Option<OperationType> {
+        self.0.payload_operation_type(request)
+    }
+
+    async fn execute(&self, caller: Caller, request: Request) -> Response {
+        self.0.execute_payload(caller, request).await
+    }
+
+    fn stream(&self, caller: Caller, request: Request) -> BoxStream<'static, Response> {
+        let api = self.0.clone();
+        Box::pin(futures::stream::once(async move { api.execute_payload(caller, request).await }))
+    }
 }

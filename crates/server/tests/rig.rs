@@ -2,6 +2,7 @@
 
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part")]
 
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Context, EmptyMutation, Object, Request, Response, Schema, Subscription};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -120,6 +121,11 @@ pub struct Scripted {
 
 #[async_trait]
 impl Endpoint for Scripted {
+    fn operation_type(&self, request: &Request) -> Option<OperationType> {
+        let document = async_graphql::parser::parse_query(&request.query).ok()?;
+        document.operations.iter().next().map(|(_, operation)| operation.node.ty)
+    }
+
     async fn execute(&self, _caller: Caller, request: Request) -> Response {
         self.schema.execute(request).await
     }
@@ -162,7 +168,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
         connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
         limits: config.web,
         stopping: stopping.clone(),
-        request_ids: RequestIds { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy::default()) },
+        request_ids: RequestIds { clock: Arc::new(SystemClock::default()), entropy: Arc::new(OsEntropy::default()) },
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

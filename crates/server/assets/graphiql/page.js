@@ -32,7 +32,7 @@
     headers["content-type"] = "application/json";
     headers.accept = "application/graphql-response+json, application/json;q=0.9";
     const answer = await fetch(endpoint, { method: "POST", headers, body: JSON.stringify(parameters) });
-    state.textContent = answer.status === 401 ? "This token is not accepted." : "";
+    state.textContent = answer.status === 401 ? (shown ? "This token is not accepted." : "Paste an access token first.") : "";
     return answer.json();
   }
 

@@ -5,6 +5,7 @@
 mod config;
 mod database;
 mod events;
+mod saved_request;
 mod schema;
 mod serve;
 mod token;

@@ -56,7 +56,7 @@ pub async fn run(args: TokenArgs, config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn create(store: &dyn Store, tenant: &str, name: String) -> anyhow::Result<()> {
-    let (clock, entropy) = (SystemClock, OsEntropy::default());
+    let (clock, entropy) = (SystemClock::default(), OsEntropy::default());
     let tenant = find_tenant(store, tenant).await?;
     let secret = auth::new_token(&entropy);
     let now = clock.now();
@@ -96,7 +96,7 @@ async fn revoke(store: &dyn Store, id: TokenId) -> anyhow::Result<()> {
     if token.revoked_at.is_some() {
         bail!("token {id} was revoked before");
     }
-    let mut change = Change::at(SystemClock.now());
+    let mut change = Change::at(SystemClock::default().now());
     change.writes.push(Write::RevokeToken(id));
     store.commit(change).await?;
     println!("token {id} ({}) is revoked", token.name);

@@ -48,15 +48,24 @@ pub fn bounded(mut response: async_graphql::Response) -> async_graphql::Response
 pub fn graphql(response: async_graphql::Response, media_type: MediaType) -> Response {
     let response = bounded(response);
     if is_request_error(&response) {
-        let status = match media_type {
-            MediaType::Json => StatusCode::OK,
-            MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
+        let status = match (code_of(&response), media_type) {
+            (Some(RefusalCode::Internal), _) => StatusCode::INTERNAL_SERVER_ERROR,
+            (Some(RefusalCode::Unavailable), _) => StatusCode::SERVICE_UNAVAILABLE,
+            (_, MediaType::Json) => StatusCode::OK,
+            (_, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
         };
         return json_body(status, &json!({ "errors": response.errors }), media_type);
     }
     let mut answer = GraphQLResponse::from(response).into_response();
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.as_str()));
     answer
+}
+
+/// The code of the response's first error.
+fn code_of(response: &async_graphql::Response) -> Option<RefusalCode> {
+    let code = response.errors.first()?.extensions.as_ref()?.get("code")?;
+    let async_graphql::Value::String(code) = code else { return None };
+    RefusalCode::ALL.into_iter().find(|known| known.as_str() == code)
 }
 
 /// A refusal before the schema was asked, with a status of its own whatever the type.

@@ -5,7 +5,7 @@ use super::{WebState, negotiate, parse};
 use crate::auth::{AuthError, ShownToken};
 use crate::endpoint::Endpoint;
 use async_graphql::Request;
-use async_graphql::parser::types::{DocumentOperations, OperationType};
+use async_graphql::parser::types::OperationType;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -34,7 +34,7 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return refused;
     };
-    let mut asked = match read(request, media_type).await {
+    let mut asked = match read(endpoint.as_ref(), request, media_type).await {
         Ok(asked) => asked,
         Err(refused) => return *refused,
     };
@@ -62,13 +62,17 @@ pub async fn authenticate(state: &WebState, headers: &HeaderMap) -> Result<Calle
     ShownToken::read(authorization.transpose()?)?.caller(state.tokens.as_ref()).await
 }
 
-async fn read(request: axum::extract::Request, media_type: MediaType) -> Result<Request, Box<Response>> {
+async fn read(
+    endpoint: &dyn Endpoint,
+    request: axum::extract::Request,
+    media_type: MediaType,
+) -> Result<Request, Box<Response>> {
     let refused = |status, message: &str| Box::new(answer::bad_request(status, message, media_type));
     match *request.method() {
         Method::GET => {
-            let mut asked = parse::query_string(request.uri().query().unwrap_or_default())
+            let asked = parse::query_string(request.uri().query().unwrap_or_default())
                 .map_err(|message| refused(StatusCode::BAD_REQUEST, &message))?;
-            if is_more_than_a_query(&mut asked) {
+            if endpoint.operation_type(&asked).is_some_and(|operation| operation != OperationType::Query) {
                 let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "GET is for queries: send this with POST");
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
                 return Err(answer);
@@ -98,15 +102,4 @@ async fn read(request: axum::extract::Request, media_type: MediaType) -> Result<
             Err(answer)
         }
     }
-}
-
-/// Whether the operation that would run is a mutation or subscription. What does not parse is left to the schema to refuse.
-fn is_more_than_a_query(asked: &mut Request) -> bool {
-    let name = asked.operation_name.clone();
-    let Ok(document) = asked.parsed_query() else { return false };
-    let operation = match &document.operations {
-        DocumentOperations::Single(operation) => Some(operation),
-        DocumentOperations::Multiple(operations) => name.and_then(|name| operations.get(name.as_str())),
-    };
-    operation.is_some_and(|operation| operation.node.ty != OperationType::Query)
 }

@@ -1,0 +1,29 @@
+# One command each for whoever works here; `make help` explains them.
+.DEFAULT_GOAL := help
+SHELL := bash
+CARGO ?= cargo
+
+# Receivers on this machine, as in the README's examples, are called only because of this line.
+LOCAL_RECEIVERS := 127.0.0.0/8,::1/128
+
+.PHONY: help run test check schema fmt
+
+help: ## Explain these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build in release and serve on 127.0.0.1:8080 with SQLite in ./data; receivers on this machine may be called
+	$(CARGO) build --release --locked --package hookgraph-server
+	@echo "Webhooks may call receivers on this machine ($(LOCAL_RECEIVERS)): make run sets allowed_addresses for its examples."
+	HOOKGRAPH_ALLOWED_ADDRESSES=$${HOOKGRAPH_ALLOWED_ADDRESSES-$(LOCAL_RECEIVERS)} target/release/hookgraph serve
+
+test: ## Install what is missing and run every test: Rust and JavaScript, on SQLite and on a throw-away PostgreSQL
+	scripts/test.sh
+
+check: ## What CI checks beside the tests: format, lints, documentation, licences, the committed schemas
+	scripts/check.sh
+
+schema: ## Rewrite schema.graphql and payload-schema.graphql from the code
+	scripts/schema.sh --write
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
