@@ -1,8 +1,11 @@
 //! What tests of the other crates share: time, randomness and secrets under control ([`ManualClock`], [`SeededEntropy`],
-//! [`PlainVault`], [`RecordingWakeUps`]) and values to start from ([`sample`]).
+//! [`PlainVault`], [`RecordingWakeUps`]), values to start from ([`sample`]), the suite that every store passes
+//! ([`conformance`]) and a database of one's own ([`postgres`]).
 
 mod clock;
+pub mod conformance;
 mod entropy;
+pub mod postgres;
 pub mod sample;
 mod vault;
 mod wake_ups;

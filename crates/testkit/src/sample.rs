@@ -3,6 +3,7 @@
 use chrono::DateTime;
 use hookgraph_domain::event::{EventTypeKey, NewEvent};
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::record::{Record, RecordKind, RecordRef};
 use hookgraph_domain::retry::RETRY_DELAYS_S_DEFAULT;
 use hookgraph_domain::signing::SigningSecret;
 use hookgraph_domain::tenant::Tenant;
@@ -68,5 +69,17 @@ pub fn event(id: EventId, tenant_id: TenantId, order_id: &str) -> NewEvent {
         changed_fields: Vec::new(),
         tombstone: None,
         record_label: format!("order:{order_id}"),
+    }
+}
+
+/// An order of that key.
+pub fn record(tenant_id: TenantId, key: &str, version: i64) -> Record {
+    Record {
+        tenant_id,
+        reference: RecordRef::new(RecordKind::Order, key),
+        version,
+        body: format!(r#"{{"version":{version}}}"#),
+        created_at: now(),
+        updated_at: now(),
     }
 }

@@ -1,0 +1,164 @@
+//! Claims: leases of due deliveries, fairly over webhooks.
+
+use super::World;
+use super::world::LEASE_MS;
+use crate::sample;
+use hookgraph_domain::change::Write;
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ports::Store;
+use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::{Header, WebhookStatus};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Event, webhook with its headers opened, signer, and the payload once it is frozen.
+pub async fn a_claim_carries_all_that_sending_needs(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let header = Header { name: "x-key".to_owned(), value: "k".to_owned() };
+    let webhook = world.webhook_with(|webhook| webhook.headers = vec![header]).await;
+    let event_id = world.event().await;
+    let claimed = world.claim_one().await;
+    assert_eq!(*claimed.webhook, webhook);
+    assert_eq!(claimed.event.id, event_id);
+    assert_eq!(claimed.event.variables.keys().collect::<Vec<_>>(), ["id", "userId", "tenantId"]);
+    assert_eq!(claimed.signer.tenant_identifier, "acme");
+    assert_eq!(claimed.signer.secret, sample::tenant(world.tenant_id, "acme").signing_secret);
+    assert_eq!(claimed.payload, None);
+    assert_eq!(claimed.leased_until, plus_ms(sample::now(), LEASE_MS));
+    assert_eq!((claimed.delivery.state, claimed.delivery.fencing_token), (DeliveryState::InFlight, 1));
+    assert_eq!(world.delivery(claimed.delivery.id).await, claimed.delivery);
+    assert!(world.claim().await.is_empty(), "what is leased is not claimed again");
+
+    world.freeze(&claimed, r#"{"a":1}"#).await;
+    let again = world.claim_at(plus_ms(sample::now(), LEASE_MS), 10, 10).await.remove(0);
+    assert_eq!(again.payload.expect("the payload is frozen").json.as_ref(), r#"{"a":1}"#);
+}
+
+/// To the microsecond.
+pub async fn what_is_due_later_is_not_claimed(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    world.event_at(plus_ms(sample::now(), 1)).await;
+    assert!(world.claim().await.is_empty());
+    assert_eq!(world.claim_at(plus_ms(sample::now(), 1), 10, 10).await.len(), 1);
+}
+
+/// However long it has been due.
+pub async fn a_long_backlog_does_not_delay_another_webhook(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let busy = world.webhook().await;
+    for _ in 0..20 {
+        world.event().await;
+    }
+    world.change_webhook(busy.id, |busy| busy.event_type.event = "update".to_owned(), Vec::new()).await;
+    let quiet = world.webhook().await;
+    world.event_at(plus_ms(sample::now(), 1)).await;
+    let claimed = world.claim_at(plus_ms(sample::now(), 1), 4, 100).await;
+    assert_eq!(claimed.len(), 4);
+    assert!(claimed.iter().any(|claimed| claimed.webhook.id == quiet.id));
+}
+
+/// Claims of before and of now together; oldest first.
+pub async fn the_cap_per_webhook_counts_what_is_in_flight(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    for later_ms in [3, 1, 2, 0] {
+        world.event_at(plus_ms(sample::now(), later_ms)).await;
+    }
+    let now = plus_ms(sample::now(), 10);
+    let first = world.claim_at(now, 100, 2).await;
+    let due: Vec<_> = first.iter().map(|claimed| claimed.delivery.created_at).collect();
+    assert_eq!(due, [sample::now(), plus_ms(sample::now(), 1)]);
+    assert!(world.claim_at(now, 100, 2).await.is_empty());
+    world.settle(&first[0], DeliveryState::Delivered).await;
+    assert_eq!(world.claim_at(now, 100, 2).await.len(), 1);
+    assert_eq!(world.read_webhook(webhook.id).await.version, 1);
+}
+
+/// A worker that died holds nothing up for longer than its lease, and does not fill its webhook's slots.
+pub async fn a_lease_that_ended_is_claimed_with_a_higher_token(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    world.event().await;
+    let first = world.claim_at(sample::now(), 10, 1).await.remove(0);
+    assert!(world.claim_at(plus_ms(sample::now(), LEASE_MS - 1), 10, 1).await.is_empty());
+    let second = world.claim_at(plus_ms(sample::now(), LEASE_MS), 10, 1).await.remove(0);
+    assert_eq!(second.delivery.id, first.delivery.id);
+    assert_eq!(second.delivery.fencing_token, first.delivery.fencing_token + 1);
+}
+
+/// A lease that ended under a webhook that was paused, disabled or deleted meanwhile is not sent.
+pub async fn a_claim_passes_over_what_its_webhook_holds_back(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    for (status, expected) in
+        [(WebhookStatus::Paused, DeliveryState::Held), (WebhookStatus::Disabled, DeliveryState::Cancelled)]
+    {
+        let webhook = world.webhook().await;
+        world.event().await;
+        let claimed = world.claim_one().await;
+        world.set_status(webhook.id, status, Vec::new()).await;
+        assert!(world.claim_at(plus_ms(sample::now(), LEASE_MS), 10, 10).await.is_empty());
+        assert_eq!(world.delivery(claimed.delivery.id).await.state, expected);
+        world.change_webhook(webhook.id, |webhook| webhook.deleted_at = Some(sample::now()), Vec::new()).await;
+    }
+}
+
+/// Workers in parallel get everything, each delivery once.
+pub async fn two_claims_at_once_never_share_a_delivery(store: Arc<dyn Store>) {
+    let world = Arc::new(World::new(store).await);
+    for _ in 0..3 {
+        world.webhook().await;
+    }
+    for _ in 0..20 {
+        world.event().await;
+    }
+    let claims = (0..4).map(|_| {
+        let world = world.clone();
+        tokio::spawn(async move {
+            let mut ids = Vec::new();
+            loop {
+                let claimed = world.claim_at(sample::now(), 5, 100).await;
+                if claimed.is_empty() {
+                    return ids;
+                }
+                ids.extend(claimed.into_iter().map(|claimed| claimed.delivery.id));
+            }
+        })
+    });
+    let claimed: Vec<_> =
+        futures::future::join_all(claims).await.into_iter().flat_map(|ids| ids.expect("claim")).collect();
+    assert_eq!(claimed.len(), 60);
+    assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>().len(), 60);
+}
+
+/// None when nothing is due at all.
+pub async fn the_next_due_time_is_the_earliest_of_due_and_leases(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let next = || async { world.store.next_due_at().await.expect("read") };
+    assert_eq!(next().await, None);
+    world.event_at(plus_ms(sample::now(), 40_000)).await;
+    assert_eq!(next().await, Some(plus_ms(sample::now(), 40_000)));
+    world.event().await;
+    assert_eq!(next().await, Some(sample::now()));
+    world.claim_one().await;
+    assert_eq!(next().await, Some(plus_ms(sample::now(), LEASE_MS)));
+    world.write(vec![Write::CancelDue { webhook_id: webhook.id, reason: "gone".to_owned() }]).await;
+    assert_eq!(next().await, Some(plus_ms(sample::now(), LEASE_MS)));
+}
+
+/// No attempt is spent; a claim that was lost meanwhile gives nothing back.
+pub async fn a_released_claim_is_due_at_once(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    world.event().await;
+    let first = world.claim_one().await;
+    let (id, token) = (first.delivery.id, first.delivery.fencing_token);
+    world.store.release(&[(id, token + 1)], sample::now()).await.expect("release");
+    assert_eq!(world.delivery(id).await.state, DeliveryState::InFlight);
+    world.store.release(&[(id, token)], sample::now()).await.expect("release");
+    let released = world.delivery(id).await;
+    assert_eq!((released.state, released.attempts_spent), (DeliveryState::Pending, 0));
+    assert_eq!(released.due_at, Some(sample::now()));
+    assert_eq!(world.claim_one().await.delivery.fencing_token, token + 1);
+}

@@ -1,0 +1,125 @@
+//! The conformance suite: what every store must do, as facts. A store runs it with [`crate::conformance_suite!`].
+
+pub mod claiming;
+pub mod commits;
+pub mod due_work;
+pub mod fan_outs;
+pub mod feeds;
+pub mod history;
+pub mod records;
+pub mod settling;
+pub mod tenants;
+pub mod webhooks;
+mod world;
+
+pub use world::World;
+
+/// Expands to one test per fact. The argument is an `async fn` that takes a case (`FnOnce(Arc<dyn Store>) -> Future`), makes
+/// an empty store for it, runs it, and clears up.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($run:path) => {
+        $crate::conformance_cases! { $run,
+            commits: [
+                a_change_that_fails_half_way_writes_nothing,
+                a_version_that_was_read_before_another_write_is_a_conflict,
+                creating_what_exists_is_refused,
+                a_required_record_that_is_gone_refuses_the_change,
+                a_change_over_the_limit_is_refused,
+            ],
+            records: [
+                a_record_reads_back_as_written,
+                a_name_of_another_record_is_refused,
+                a_name_that_was_given_up_is_free,
+                links_are_replaced_with_their_record,
+                linked_keys_come_by_target_and_rank,
+                pages_in_every_order_show_each_record_once,
+                a_page_of_links_shows_only_their_bearers,
+                a_tombstone_keeps_the_record_of_a_delete_event,
+                keys_sort_by_bytes,
+            ],
+            webhooks: [
+                a_webhook_reads_back_as_written,
+                webhooks_of_one_event_type_are_bounded,
+                a_deleted_webhook_is_read_by_id_only,
+                webhooks_checked_against_another_schema_are_found,
+            ],
+            fan_outs: [
+                each_status_gets_what_it_shall,
+                a_deleted_webhook_gets_nothing,
+                another_tenants_or_types_webhooks_get_nothing,
+                a_synthetic_event_reaches_its_webhook_alone,
+                a_test_of_a_recorded_event_is_marked,
+            ],
+            claiming: [
+                a_claim_carries_all_that_sending_needs,
+                what_is_due_later_is_not_claimed,
+                a_long_backlog_does_not_delay_another_webhook,
+                the_cap_per_webhook_counts_what_is_in_flight,
+                a_lease_that_ended_is_claimed_with_a_higher_token,
+                a_claim_passes_over_what_its_webhook_holds_back,
+                two_claims_at_once_never_share_a_delivery,
+                the_next_due_time_is_the_earliest_of_due_and_leases,
+                a_released_claim_is_due_at_once,
+            ],
+            settling: [
+                an_old_token_changes_nothing,
+                a_frozen_payload_is_never_replaced,
+                an_attempt_and_its_state_are_written_together,
+                a_retry_waits_for_its_time,
+                a_retry_under_a_disabled_webhook_is_cancelled,
+                a_retry_under_a_paused_webhook_is_held,
+                a_delivery_stands_under_a_deleted_webhook,
+                a_gone_receiver_holds_all_that_is_due,
+                a_failure_is_noted_and_a_success_forgets_it,
+                a_test_leaves_the_webhook_alone,
+                a_cancel_in_flight_ends_what_was_not_delivered,
+            ],
+            due_work: [
+                due_work_is_held_released_and_cancelled_together,
+                a_retry_makes_an_ended_delivery_due_with_its_payload,
+                a_retry_of_a_delivery_that_has_not_ended_is_refused,
+                a_retry_under_a_disabled_or_deleted_webhook_is_refused,
+                a_retry_under_a_paused_webhook_waits_with_it,
+                a_cancelled_delivery_is_never_claimed,
+                a_cancel_of_an_ended_delivery_is_refused,
+            ],
+            feeds: [
+                every_state_change_is_in_the_feed_in_order,
+                a_reader_resumes_by_cursor_without_gap_or_duplicate,
+                concurrent_commits_never_appear_behind_a_reader,
+                a_filter_moves_the_cursor_past_what_it_leaves_out,
+            ],
+            history: [
+                delivery_pages_run_from_new_to_old,
+                event_pages_leave_tests_out,
+                a_webhooks_attempts_come_newest_first,
+                history_of_another_tenant_is_not_read,
+            ],
+            tenants: [
+                a_tenant_reads_back_as_written,
+                an_identifier_is_taken_once,
+                a_deleted_tenant_leaves_nothing,
+                a_revoked_token_opens_nothing,
+                running_copy_tasks_come_oldest_first,
+            ],
+        }
+    };
+}
+
+/// The expansion of [`conformance_suite!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($run:path, $($module:ident: [$($case:ident,)*],)*) => {$(
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    $run($crate::conformance::$module::$case).await;
+                }
+            )*
+        }
+    )*};
+}

@@ -1,0 +1,143 @@
+//! Tenants, their access tokens and copy tasks.
+
+use super::World;
+use crate::sample;
+use hookgraph_domain::change::{CommitError, Expected, Write};
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
+use hookgraph_domain::page::WebhookQuery;
+use hookgraph_domain::ports::Store;
+use hookgraph_domain::signing::SigningSecret;
+use hookgraph_domain::tenant::{CopyState, CopyTask};
+use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::token::AccessToken;
+use std::sync::Arc;
+
+fn token(id: TokenId, tenant_id: TenantId, hash: u8) -> AccessToken {
+    AccessToken {
+        id,
+        tenant_id,
+        name: "admin".to_owned(),
+        secret_sha256: [hash; 32],
+        created_at: sample::now(),
+        revoked_at: None,
+    }
+}
+
+/// Its secret opened.
+pub async fn a_tenant_reads_back_as_written(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    assert_eq!(world.store.tenant_count().await.expect("count"), 1);
+    let mut tenant = world.store.tenant_by_identifier("acme").await.expect("read").expect("acme");
+    assert_eq!((tenant.id, tenant.version), (world.tenant_id, 1));
+    assert_eq!(tenant.signing_secret, SigningSecret::from_bytes(&[7; 32]));
+    tenant.signing_secret = SigningSecret::from_bytes(&[8; 32]);
+    tenant.body = r#"{"name":"Acme"}"#.to_owned();
+    tenant.version = 2;
+    world.write(vec![Write::UpdateTenant(tenant.clone())]).await;
+    let read = world.store.tenant(world.tenant_id).await.expect("read").expect("acme");
+    assert_eq!((read.signing_secret, read.body), (tenant.signing_secret.clone(), tenant.body.clone()));
+    let late = world.try_write(vec![Write::UpdateTenant(tenant)]).await;
+    assert!(matches!(late, Err(CommitError::Conflict(_))), "{late:?}");
+}
+
+/// On this server, by an insert or an update.
+pub async fn an_identifier_is_taken_once(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let other: TenantId = world.id();
+    let taken = world.try_write(vec![Write::InsertTenant(sample::tenant(other, "acme"))]).await;
+    assert!(matches!(taken, Err(CommitError::AlreadyExists(_))), "{taken:?}");
+    world.write(vec![Write::InsertTenant(sample::tenant(other, "other"))]).await;
+    let mut renamed = sample::tenant(other, "acme");
+    renamed.version = 2;
+    let taken = world.try_write(vec![Write::UpdateTenant(renamed)]).await;
+    assert!(matches!(taken, Err(CommitError::AlreadyExists(_))), "{taken:?}");
+}
+
+/// Of all it owned; the others keep theirs.
+pub async fn a_deleted_tenant_leaves_nothing(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let other: TenantId = world.id();
+    let theirs = sample::webhook(world.id(), other);
+    world.write(vec![Write::InsertTenant(sample::tenant(other, "other"))]).await;
+    world.write(vec![Write::PutWebhook { webhook: theirs.clone(), expected: Expected::Absent }]).await;
+    let webhook = world.webhook().await;
+    world.write(vec![world.put_record("o1", 1, Expected::Absent)]).await;
+    let token_id = world.id();
+    world.write(vec![Write::InsertToken(token(token_id, world.tenant_id, 1))]).await;
+    let event_id = world.event().await;
+    let claimed = world.claim_one().await;
+    world.freeze(&claimed, "{}").await;
+    world.settle(&claimed, DeliveryState::Retrying).await;
+    world.event().await;
+
+    world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
+    let store = &world.store;
+    assert!(store.tenant(world.tenant_id).await.expect("read").is_none());
+    assert!(store.token(token_id).await.expect("read").is_none());
+    assert!(world.record("o1").await.is_none());
+    assert!(store.webhooks(world.tenant_id, &[webhook.id]).await.expect("read").is_empty());
+    assert!(store.events(world.tenant_id, &[event_id]).await.expect("read").is_empty());
+    assert!(world.deliveries().await.is_empty());
+    assert!(store.attempts(&[claimed.delivery.id]).await.expect("read").is_empty());
+    assert!(store.payloads(&[claimed.delivery.id]).await.expect("read").is_empty());
+    let feed = store.feed_page(world.tenant_id, 0, &Default::default(), 100).await.expect("feed");
+    assert!(feed.entries.is_empty());
+    assert!(world.claim_at(plus_ms(sample::now(), 60_000), 10, 10).await.is_empty());
+    let page = store.webhook_page(&WebhookQuery::of_type(other, &theirs.event_type)).await.expect("page");
+    assert_eq!(page, [theirs]);
+}
+
+/// But is still listed.
+pub async fn a_revoked_token_opens_nothing(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let first = token(world.id(), world.tenant_id, 1);
+    let second = token(world.id(), world.tenant_id, 2);
+    world.write(vec![Write::InsertToken(first.clone()), Write::InsertToken(second.clone())]).await;
+    assert_eq!(world.store.token_by_sha256([1; 32]).await.expect("read"), Some(first.clone()));
+    world.write(vec![Write::RevokeToken(first.id), Write::RevokeToken(world.id())]).await;
+    assert_eq!(world.store.token_by_sha256([1; 32]).await.expect("read"), None);
+    assert_eq!(world.store.token_by_sha256([2; 32]).await.expect("read"), Some(second.clone()));
+    let revoked = AccessToken { revoked_at: Some(sample::now()), ..first };
+    let listed = world.store.tokens(Some(world.tenant_id)).await.expect("read");
+    assert_eq!(listed, [revoked.clone(), second]);
+    assert_eq!(world.store.tokens(None).await.expect("read").len(), 2);
+    assert_eq!(world.store.token(revoked.id).await.expect("read"), Some(revoked));
+}
+
+/// Ended ones not at all.
+pub async fn running_copy_tasks_come_oldest_first(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let task = |later_ms| CopyTask {
+        id: world.id(),
+        source_tenant_id: world.tenant_id,
+        target_identifier: "copy".to_owned(),
+        target_tenant_id: None,
+        state: CopyState::Running,
+        body: "{}".to_owned(),
+        error: None,
+        user_id: Some("u1".to_owned()),
+        version: 1,
+        created_at: plus_ms(sample::now(), later_ms),
+        updated_at: sample::now(),
+    };
+    let (late, early) = (task(5), task(0));
+    for task in [&late, &early] {
+        world.write(vec![Write::PutCopyTask { task: task.clone(), expected: Expected::Absent }]).await;
+    }
+    let running = world.store.running_copy_tasks(10).await.expect("read");
+    assert_eq!(running, [early.clone(), late]);
+    let ended = CopyTask {
+        state: CopyState::Failed,
+        error: Some("full".to_owned()),
+        target_tenant_id: Some(world.id()),
+        version: 2,
+        ..early.clone()
+    };
+    let put = Write::PutCopyTask { task: ended.clone(), expected: Expected::Version(1) };
+    world.write(vec![put.clone()]).await;
+    assert!(matches!(world.try_write(vec![put]).await, Err(CommitError::Conflict(_))));
+    assert_eq!(world.store.running_copy_tasks(10).await.expect("read").len(), 1);
+    assert_eq!(world.store.copy_task(early.id).await.expect("read"), Some(ended));
+    assert_eq!(world.store.copy_task(CopyTaskId(world.id())).await.expect("read"), None);
+}
