@@ -1,16 +1,18 @@
 //! What tests of the other crates share: time, randomness and secrets under control ([`ManualClock`], [`SeededEntropy`],
 //! [`PlainVault`], [`RecordingWakeUps`]), values to start from ([`sample`]), the suite that every store passes
-//! ([`conformance`]) and a database of one's own ([`postgres`]).
+//! ([`conformance`]), a database of one's own ([`postgres`]) and a receiver that checks signatures ([`receiver`]).
 
 mod clock;
 pub mod conformance;
 mod entropy;
 pub mod postgres;
+pub mod receiver;
 pub mod sample;
 mod vault;
 mod wake_ups;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
+pub use receiver::ScriptedReceiver;
 pub use vault::PlainVault;
 pub use wake_ups::RecordingWakeUps;
