@@ -146,32 +146,52 @@ impl<'a> Draft<'a> {
 
     /// Raises an event of the catalogue. `tenantId` and `userId` are filled in; the others are given by name.
     pub fn raise(&mut self, raised: Raised) -> Result<(), Refusal> {
-        let Raised { concern, event, variables: given, changed_fields, tombstone, record } = raised;
-        let event_type = catalogue::find(concern, event)
-            .ok_or_else(|| fault(format!("{concern}/{event} is not in the catalogue")))?;
-        let mut variables = Map::new();
-        for variable in event_type.variables.iter().filter(|variable| variable.name != "webhookId") {
-            let value = match variable.name {
-                "tenantId" => Value::String(self.tenant_id().to_string()),
-                "userId" => self.pim.caller.user_id.clone().map_or(Value::Null, Value::String),
-                other => given.iter().find(|(name, _)| *name == other).map_or(Value::Null, |(_, value)| value.clone()),
-            };
-            if value.is_null() && variable.is_required {
-                return Err(fault(format!("{concern}/{event} was raised without its {}", variable.name)));
-            }
-            variables.insert(variable.name.to_owned(), value);
-        }
-        self.change.events.push(NewEvent {
-            id: EventId(self.pim.new_id()),
-            tenant_id: self.tenant_id(),
-            event_type: EventTypeKey::new(concern, event),
-            variables,
-            changed_fields,
-            tombstone,
-            record_label: format!("{}:{}", record.kind.as_str(), record.key),
-        });
+        let Raised { concern, event: name, variables, changed_fields, tombstone, record } = raised;
+        let id = EventId(self.pim.new_id());
+        let user_id = self.pim.caller.user_id.as_deref();
+        let event = event(id, self.tenant_id(), user_id, (concern, name), &variables)?;
+        let record_label = format!("{}:{}", record.kind.as_str(), record.key);
+        self.raise_ready(NewEvent { changed_fields, tombstone, record_label, ..event });
         Ok(())
     }
+
+    /// Raises an event as it is.
+    pub fn raise_ready(&mut self, event: NewEvent) {
+        self.change.events.push(event);
+    }
+}
+
+/// An event of the catalogue with its variables in order, about no record yet.
+pub(crate) fn event(
+    id: EventId,
+    tenant_id: TenantId,
+    user_id: Option<&str>,
+    (concern, name): (&'static str, &'static str),
+    given: &[(&'static str, Value)],
+) -> Result<NewEvent, Refusal> {
+    let event_type =
+        catalogue::find(concern, name).ok_or_else(|| fault(format!("{concern}/{name} is not in the catalogue")))?;
+    let mut variables = Map::new();
+    for variable in event_type.variables.iter().filter(|variable| variable.name != "webhookId") {
+        let value = match variable.name {
+            "tenantId" => Value::String(tenant_id.to_string()),
+            "userId" => user_id.map_or(Value::Null, |id| Value::String(id.to_owned())),
+            other => given.iter().find(|(name, _)| *name == other).map_or(Value::Null, |(_, value)| value.clone()),
+        };
+        if value.is_null() && variable.is_required {
+            return Err(fault(format!("{concern}/{name} was raised without its {}", variable.name)));
+        }
+        variables.insert(variable.name.to_owned(), value);
+    }
+    Ok(NewEvent {
+        id,
+        tenant_id,
+        event_type: EventTypeKey::new(concern, name),
+        variables,
+        changed_fields: Vec::new(),
+        tombstone: None,
+        record_label: String::new(),
+    })
 }
 
 /// An event to raise.

@@ -9,6 +9,7 @@ mod address;
 mod common;
 pub mod component;
 mod context;
+pub mod copy;
 pub mod customer;
 mod descendants;
 mod draft;

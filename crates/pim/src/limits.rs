@@ -12,6 +12,14 @@ pub const IDENTIFIER_CHARS_MAX: usize = 200;
 pub const STAGES_MAX: usize = 100;
 /// A tenant's identifier, in characters: what a label of a host name may have.
 pub const TENANT_IDENTIFIER_CHARS_MAX: usize = 63;
+/// Records of one batch of a tenant copy: what one of its transactions writes.
+pub const COPY_BATCH_ROWS: u32 = 100;
+/// Copies of one tenant that run at the same time.
+pub const COPY_TASKS_RUNNING_MAX: usize = 4;
+/// Copies that one round advances: the oldest first.
+pub const COPY_TASKS_AT_ONCE_MAX: u32 = 8;
+/// How often the runner looks for copies when there were none, in milliseconds.
+pub const COPY_POLL_MS: u64 = 1_000;
 /// Records read at once where all of a list are needed.
 pub const READ_BATCH_ROWS: u32 = 500;
 /// A language code, in characters: what BCP 47 recommends to allow.

@@ -17,6 +17,8 @@ pub(super) const LANGUAGE_DEFAULT: &str = "en";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct TenantBody {
+    /// The tenant that this one is a copy of.
+    pub copied_from: Option<TenantId>,
     pub currency: Option<String>,
     pub is_active: bool,
     pub is_trial: bool,
@@ -27,7 +29,15 @@ pub(crate) struct TenantBody {
 
 impl Default for TenantBody {
     fn default() -> Self {
-        Self { currency: None, is_active: true, is_trial: false, meta: None, name: None, vat_types: Vec::new() }
+        Self {
+            copied_from: None,
+            currency: None,
+            is_active: true,
+            is_trial: false,
+            meta: None,
+            name: None,
+            vat_types: Vec::new(),
+        }
     }
 }
 
@@ -54,6 +64,11 @@ impl StoredTenant {
             .map_err(|error| StoreError::Corrupt(format!("tenant {}: {error}", row.id)))?;
         Ok(Self { row: row.clone(), body })
     }
+
+    /// Whether it is a copy of that tenant.
+    pub fn is_copy_of(&self, tenant_id: TenantId) -> bool {
+        self.body.copied_from == Some(tenant_id)
+    }
 }
 
 /// A tenant with a fresh signing secret, to be written with [`hookgraph_domain::change::Write::InsertTenant`].
@@ -78,6 +93,28 @@ pub(super) fn new_row(
         identifier: identifier.to_owned(),
         default_language: default_language.to_owned(),
         body: body_text(body)?,
+        signing_secret: fresh_secret(entropy),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// A copy of a tenant without its records: with a secret of its own, under that id, identifier and name.
+pub(crate) fn copied_tenant(
+    source: &StoredTenant,
+    id: TenantId,
+    (identifier, name): (&str, Option<&str>),
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<TenantRow, StoreError> {
+    let name = name.map(str::to_owned).or_else(|| source.body.name.clone());
+    let body = TenantBody { copied_from: Some(source.row.id), name, ..source.body.clone() };
+    Ok(TenantRow {
+        id,
+        identifier: identifier.to_owned(),
+        default_language: source.row.default_language.clone(),
+        body: serde_json::to_string(&body).map_err(|error| StoreError::Corrupt(error.to_string()))?,
         signing_secret: fresh_secret(entropy),
         version: 1,
         created_at: now,

@@ -4,8 +4,8 @@ mod body;
 mod mutations;
 mod queries;
 
-pub(crate) use body::StoredTenant;
 pub use body::new_tenant;
+pub(crate) use body::{StoredTenant, check_identifier as check_tenant_identifier, copied_tenant};
 pub use mutations::TenantMutations;
 pub use queries::TenantQueries;
 

@@ -4,9 +4,10 @@ use super::Tenant;
 use super::body::{LANGUAGE_DEFAULT, StoredTenant, TenantBody, VatTypeBody, body_text, fresh_secret, new_row};
 use crate::common::{KeyValuePairInput, converted};
 use crate::context::PimContext;
+use crate::copy::{CopyRequest, TenantCopyExcludeableTypes, start};
 use crate::draft::mutate;
 use crate::error::IntoGraphql;
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use hookgraph_domain::change::Write;
 use hookgraph_domain::refusal::Refusal;
 
@@ -154,6 +155,34 @@ impl TenantMutations {
         });
         Ok(Tenant::with_secret(regenerated.await.graphql()?))
     }
+
+    /// Copies the caller's tenant into a new one, in the background. Raises `tenants/copyStarted`, later
+    /// `tenants/copyFinished` or `tenants/copyFailed`. Webhooks are copied switched off; no event is raised for what is
+    /// copied. With `overwrite`, an earlier copy of the same tenant is deleted to make room.
+    #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    async fn create_copy_task(
+        &self,
+        ctx: &Context<'_>,
+        desired_identifier: String,
+        desired_name: Option<String>,
+        exclude: Option<Vec<TenantCopyExcludeableTypes>>,
+        #[graphql(default_with = "Some(false)")] overwrite: Option<bool>,
+        tenant_id: ID,
+    ) -> async_graphql::Result<BulkTaskTenantCopyInfo> {
+        let pim = PimContext::of(ctx)?;
+        pim.tenant(Some(&tenant_id)).graphql()?;
+        let (exclude, overwrite) = (exclude.unwrap_or_default(), overwrite == Some(true));
+        let request = CopyRequest { desired_identifier, desired_name, exclude, overwrite };
+        let id = start(pim, request).await.graphql()?;
+        Ok(BulkTaskTenantCopyInfo { id: ID(id.to_string()) })
+    }
+}
+
+/// A tenant copy that was asked for.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct BulkTaskTenantCopyInfo {
+    /// The id of the task, which its events bear as `taskId`.
+    pub id: ID,
 }
 
 fn new_tenant(pim: &PimContext, input: CreateTenantInput) -> Result<StoredTenant, Refusal> {
@@ -168,6 +197,7 @@ fn new_tenant(pim: &PimContext, input: CreateTenantInput) -> Result<StoredTenant
         percent: vat_type.percent,
     });
     let body = TenantBody {
+        copied_from: None,
         currency: defaults.currency,
         is_active: input.is_active.unwrap_or(true),
         is_trial: input.is_trial.unwrap_or(false),

@@ -1,0 +1,43 @@
+//! Which records are copied, and what each kind's copy is found by.
+
+use crate::customer::CustomerBody;
+use crate::market::MarketBody;
+use crate::order::OrderBody;
+use crate::pipeline::PipelineBody;
+use crate::price_list::PriceListBody;
+use crate::stored::RecordBody;
+use crate::subscription_contract::SubscriptionContractBody;
+use hookgraph_domain::record::{Link, Name, RecordKind};
+use serde_json::Value;
+
+/// Whether the keys of a kind are ids: such a record gets a new one, the others keep their identifiers.
+pub(super) const fn has_id(kind: RecordKind) -> bool {
+    !matches!(kind, RecordKind::Customer | RecordKind::PriceList | RecordKind::Market)
+}
+
+/// A body as text, with what it is found by.
+pub(super) struct Rebuilt {
+    pub body: String,
+    pub links: Vec<Link>,
+    pub names: Vec<Name>,
+}
+
+/// Reads a changed body as its kind's, and finds its links and names anew.
+pub(super) fn rebuilt(kind: RecordKind, body: Value) -> Result<Rebuilt, serde_json::Error> {
+    match kind {
+        RecordKind::Order => of::<OrderBody>(body),
+        RecordKind::Pipeline => of::<PipelineBody>(body),
+        RecordKind::Customer => of::<CustomerBody>(body),
+        RecordKind::PriceList => of::<PriceListBody>(body),
+        RecordKind::Market => of::<MarketBody>(body),
+        RecordKind::SubscriptionContract => of::<SubscriptionContractBody>(body),
+        RecordKind::Item | RecordKind::Topic | RecordKind::Grid | RecordKind::Flow => {
+            Err(serde::de::Error::custom(format!("a {} cannot be copied", kind.as_str())))
+        }
+    }
+}
+
+fn of<B: RecordBody>(body: Value) -> Result<Rebuilt, serde_json::Error> {
+    let body: B = serde_json::from_value(body)?;
+    Ok(Rebuilt { body: serde_json::to_string(&body)?, links: body.links(), names: body.names() })
+}

@@ -1,0 +1,74 @@
+//! Asking for a tenant copy.
+
+use super::events::{CopyEvent, copy_event};
+use super::exclude::TenantCopyExcludeableTypes;
+use super::plan::{Plan, Step};
+use crate::context::PimContext;
+use crate::draft::mutate;
+use crate::limits::COPY_TASKS_RUNNING_MAX;
+use crate::tenant::{StoredTenant, check_tenant_identifier};
+use hookgraph_domain::change::{Expected, Write};
+use hookgraph_domain::ids::{CopyTaskId, EventId};
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_domain::tenant::{CopyState, CopyTask};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct CopyRequest {
+    pub desired_identifier: String,
+    pub desired_name: Option<String>,
+    pub exclude: Vec<TenantCopyExcludeableTypes>,
+    pub overwrite: bool,
+}
+
+/// Writes the task down, with its `tenants/copyStarted`; the runner does the rest.
+pub(crate) async fn start(pim: &PimContext, request: CopyRequest) -> Result<CopyTaskId, Refusal> {
+    check_tenant_identifier("desiredIdentifier", &request.desired_identifier)?;
+    mutate(pim, async |mut draft| {
+        let source = pim.own_tenant().await?;
+        check_target(pim, &source, &request).await?;
+        let plan = Plan {
+            desired_name: request.desired_name.clone(),
+            exclude: request.exclude.clone(),
+            overwrite: request.overwrite,
+            step: Step::Tenant,
+        };
+        let task = CopyTask {
+            id: CopyTaskId(pim.new_id()),
+            source_tenant_id: source.row.id,
+            target_identifier: request.desired_identifier.clone(),
+            target_tenant_id: None,
+            state: CopyState::Running,
+            body: serde_json::to_string(&plan).map_err(|error| StoreError::Corrupt(error.to_string()))?,
+            error: None,
+            user_id: pim.caller().user_id.clone(),
+            version: 1,
+            created_at: draft.at(),
+            updated_at: draft.at(),
+        };
+        let id = task.id;
+        draft.raise_ready(copy_event(EventId(pim.new_id()), &task, CopyEvent::Started)?);
+        draft.write(Write::PutCopyTask { task, expected: Expected::Absent });
+        Ok((draft, id))
+    })
+    .await
+}
+
+async fn check_target(pim: &PimContext, source: &StoredTenant, request: &CopyRequest) -> Result<(), Refusal> {
+    let running = pim.store().running_copy_tasks(u32::MAX).await?;
+    let own = running.iter().filter(|task| task.source_tenant_id == source.row.id).count();
+    if own >= COPY_TASKS_RUNNING_MAX {
+        let message = format!("{COPY_TASKS_RUNNING_MAX} copies of this tenant are running: wait for one to end");
+        return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+    }
+    let Some(taken) = pim.store().tenant_by_identifier(&request.desired_identifier).await? else { return Ok(()) };
+    if request.overwrite && StoredTenant::read(&taken)?.is_copy_of(source.row.id) {
+        return Ok(());
+    }
+    let message = format!(
+        "the identifier {:?} is taken; overwrite replaces an earlier copy of the same tenant only",
+        request.desired_identifier
+    );
+    Err(Refusal::new(RefusalCode::Conflict, message))
+}
