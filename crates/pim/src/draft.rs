@@ -117,6 +117,12 @@ impl<'a> Draft<'a> {
         Ok((stored, changed))
     }
 
+    /// Writes a record as it is, so that a change decided on it meanwhile is decided again.
+    pub fn touch<B: RecordBody>(&mut self, stored: &Stored<B>) -> Result<(), Refusal> {
+        let touched = Stored { version: stored.version + 1, ..stored.clone() };
+        self.put(&touched, Expected::Version(stored.version))
+    }
+
     fn put<B: RecordBody>(&mut self, stored: &Stored<B>, expected: Expected) -> Result<(), Refusal> {
         self.write(Write::PutRecord {
             record: to_record(stored)?,

@@ -15,6 +15,7 @@ mod descendants;
 mod draft;
 mod error;
 pub mod flow;
+pub mod grid;
 mod image;
 pub mod item;
 pub mod limits;

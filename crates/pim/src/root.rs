@@ -1,8 +1,11 @@
 //! The roots: one namespace per noun.
 
 use crate::customer::{CustomerMutations, CustomerQueries};
+use crate::flow::{FlowMutations, FlowQueries};
+use crate::grid::{GridMutations, GridQueries};
 use crate::item::{
-    DocumentMutations, DocumentQueries, FolderMutations, FolderQueries, ItemQueries, ProductMutations, ProductQueries,
+    DocumentMutations, DocumentQueries, FolderMutations, FolderQueries, ItemMutations, ItemQueries, ProductMutations,
+    ProductQueries,
 };
 use crate::market::{MarketMutations, MarketQueries};
 use crate::order::{OrderMutations, OrderQueries};
@@ -38,6 +41,16 @@ impl PimQuery {
     /// Folders.
     async fn folder(&self) -> FolderQueries {
         FolderQueries
+    }
+
+    /// Flows of items through stages.
+    async fn flow(&self) -> FlowQueries {
+        FlowQueries
+    }
+
+    /// Grids of items.
+    async fn grid(&self) -> GridQueries {
+        GridQueries
     }
 
     /// Products, documents and folders.
@@ -106,6 +119,21 @@ impl PimMutation {
     /// Folders.
     async fn folder(&self) -> Option<FolderMutations> {
         Some(FolderMutations)
+    }
+
+    /// Flows of items through stages.
+    async fn flow(&self) -> Option<FlowMutations> {
+        Some(FlowMutations)
+    }
+
+    /// Grids of items.
+    async fn grid(&self) -> Option<GridMutations> {
+        Some(GridMutations)
+    }
+
+    /// Products, documents and folders.
+    async fn item(&self) -> Option<ItemMutations> {
+        Some(ItemMutations)
     }
 
     /// Products.

@@ -1,40 +1,146 @@
-//! Flows: stages through which items go.
+//! Flows: stages through which items go. An item is in at most one stage of a flow.
 
-use crate::draft::{Draft, Raised};
-use crate::item::ItemBody;
+mod body;
+mod inputs;
+mod mutations;
+mod queries;
+mod stages;
+
+pub(crate) use body::FlowBody;
+pub use inputs::{CreateFlowInput, CreateFlowStageInput, UpdateFlowInput};
+pub use mutations::FlowMutations;
+pub use queries::FlowQueries;
+pub(crate) use stages::raise_removals;
+
+use crate::context::PimContext;
+use crate::error::IntoGraphql;
+use crate::item::{FLOW_STAGE, Item, ItemBody, ItemView};
+use crate::paging::{ListOf, Page, PageArguments, PageInfo, connection, page};
 use crate::stored::Stored;
-use hookgraph_domain::record::{RecordKind, RecordRef};
-use hookgraph_domain::refusal::Refusal;
-use serde_json::json;
+use crate::version::{Reading, VersionLabel};
+use async_graphql::{Context, ID, Object, SimpleObject};
+use body::StageBody;
+use hookgraph_domain::page::RecordSort;
+use hookgraph_domain::time::Timestamp;
 
-/// Raises `flows/itemRemovedFromStage` for each stage that an item is in.
-pub(crate) fn raise_removals(draft: &mut Draft<'_>, item: &Stored<ItemBody>, language: &str) -> Result<(), Refusal> {
-    for (flow_id, place) in &item.body.flows {
-        raise(draft, "itemRemovedFromStage", item, flow_id, &place.stage_id, language)?;
+/// A flow.
+#[derive(Clone)]
+pub struct Flow(Stored<FlowBody>);
+
+impl From<Stored<FlowBody>> for Flow {
+    fn from(stored: Stored<FlowBody>) -> Self {
+        Self(stored)
     }
-    Ok(())
 }
 
-fn raise(
-    draft: &mut Draft<'_>,
-    event: &'static str,
-    item: &Stored<ItemBody>,
-    flow_id: &str,
-    stage_id: &str,
-    language: &str,
-) -> Result<(), Refusal> {
-    draft.raise(Raised {
-        concern: "flows",
-        event,
-        variables: vec![
-            ("id", json!(item.key)),
-            ("type", json!(item.body.item_type.as_str())),
-            ("language", json!(language)),
-            ("flowId", json!(flow_id)),
-            ("stageId", json!(stage_id)),
-        ],
-        changed_fields: Vec::new(),
-        tombstone: None,
-        record: RecordRef::new(RecordKind::Item, item.key.as_str()),
-    })
+connection!(FlowConnection, FlowConnectionEdge, Flow, FlowBody);
+
+/// A flow.
+#[Object]
+impl Flow {
+    /// When it was created.
+    async fn created_at(&self) -> Timestamp {
+        self.0.created_at
+    }
+
+    /// Its id.
+    async fn id(&self) -> ID {
+        ID(self.0.key.clone())
+    }
+
+    /// Its name.
+    async fn name(&self) -> &str {
+        &self.0.body.name
+    }
+
+    /// Its stages, in order.
+    async fn stages(&self) -> Option<Vec<FlowStage>> {
+        Some(self.0.body.stages.iter().cloned().map(FlowStage).collect())
+    }
+
+    /// The owner.
+    async fn tenant_id(&self) -> ID {
+        ID(self.0.tenant_id.to_string())
+    }
+
+    /// When it was last changed.
+    async fn updated_at(&self) -> Option<Timestamp> {
+        Some(self.0.updated_at)
+    }
+}
+
+/// A stage of a flow.
+#[derive(Clone)]
+pub struct FlowStage(StageBody);
+
+/// A stage of a flow.
+#[Object]
+impl FlowStage {
+    /// When it was created.
+    async fn created_at(&self) -> Timestamp {
+        self.0.created_at
+    }
+
+    /// Its id.
+    async fn id(&self) -> ID {
+        ID(self.0.id.clone())
+    }
+
+    /// The items in it, the latest first; in the tenant's default language unless another is named.
+    #[allow(clippy::too_many_arguments, reason = "paging, language and version")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        before: Option<String>,
+        #[graphql(default_with = "Some(20)")] first: Option<i32>,
+        language: Option<String>,
+        last: Option<i32>,
+    ) -> async_graphql::Result<FlowItemConnection> {
+        let pim = PimContext::of(ctx)?;
+        let language = match language {
+            Some(language) => language,
+            None => pim.default_language().await.graphql()?,
+        };
+        let list = ListOf {
+            linked: vec![(FLOW_STAGE.to_owned(), self.0.id.clone())],
+            sort: RecordSort::CreatedAt,
+            direction: crate::SortDirection::Desc,
+        };
+        let page = page::<ItemBody>(pim, list, PageArguments { after, before, first, last }).await.graphql()?;
+        Ok(FlowItemConnection::of(page, &Reading { language, label: VersionLabel::Current }))
+    }
+
+    /// Its name.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+/// One page of the items of a stage.
+#[derive(SimpleObject)]
+pub struct FlowItemConnection {
+    /// The items with their cursors.
+    pub edges: Option<Vec<FlowItemConnectionEdge>>,
+    /// Where the page stands in its list.
+    pub page_info: PageInfo,
+}
+
+/// An item with its cursor.
+#[derive(SimpleObject)]
+pub struct FlowItemConnectionEdge {
+    /// Where the item stands in the list.
+    pub cursor: String,
+    /// The item.
+    pub node: Item,
+}
+
+impl FlowItemConnection {
+    fn of(page: Page<ItemBody>, reading: &Reading) -> Self {
+        let edge = |(cursor, stored)| {
+            let node = Item::from(ItemView::of(stored, reading)?);
+            Some(FlowItemConnectionEdge { cursor, node })
+        };
+        Self { edges: Some(page.nodes.into_iter().filter_map(edge).collect()), page_info: page.info }
+    }
 }

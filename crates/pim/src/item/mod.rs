@@ -4,6 +4,7 @@ mod body;
 mod cascade;
 mod edit;
 mod inputs;
+mod moving;
 mod mutations;
 mod place;
 mod publish;
@@ -17,12 +18,13 @@ mod variant_mutations;
 mod view;
 
 pub use body::ItemType;
-pub(crate) use body::{ItemBody, TOPIC};
+pub(crate) use body::{FLOW_STAGE, FlowPlace, ItemBody, TOPIC};
 pub(crate) use edit::{check_text, save};
 pub use inputs::{
     CreateDocumentInput, CreateFolderInput, CreateProductInput, TreeNodeInput, UpdateDocumentInput, UpdateFolderInput,
     UpdateProductInput,
 };
+pub use moving::ItemMutations;
 pub use mutations::{DocumentMutations, FolderMutations, ProductMutations};
 pub(crate) use place::appended_rank;
 pub use publish::PublishInfo;
@@ -35,7 +37,7 @@ pub use variant_inputs::{
     CreateProductVariantInput, PriceVariantReferenceInput, ProductVariantAttributeInput, StockLocationReferenceInput,
     UpdateProductVariantInput, UpdateSingleProductVariantInput,
 };
-pub(crate) use view::{items_by_ids, variants_by_skus};
+pub(crate) use view::{ItemView, items_by_ids, variants_by_skus, view_by_id};
 
 use crate::context::PimContext;
 use crate::version::Reading;

@@ -12,6 +12,7 @@ pub use queries::TenantQueries;
 use crate::common::{KeyValuePair, property};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
+use crate::grid::{Grid, all_grids};
 use crate::item::{TreeNode, child_nodes};
 use crate::topic::{Topic, topics_below};
 use crate::version::{Reading, VersionLabel};
@@ -57,6 +58,16 @@ impl Tenant {
     async fn defaults(&self) -> TenantDefaults {
         let (currency, language) = (self.stored.body.currency.clone(), self.stored.row.default_language.clone());
         TenantDefaults { currency, language }
+    }
+
+    /// Its latest grids.
+    async fn grids(
+        &self,
+        ctx: &Context<'_>,
+        language: String,
+        #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
+    ) -> async_graphql::Result<Option<Vec<Grid>>> {
+        all_grids(PimContext::of(ctx)?, &Reading { language, label: version_label }).await.graphql().map(Some)
     }
 
     /// Its id.

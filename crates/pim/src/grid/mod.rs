@@ -1,0 +1,182 @@
+//! Grids: items in rows and columns. Each language has a draft and a published version.
+
+mod body;
+mod inputs;
+mod mutations;
+mod queries;
+
+pub(crate) use body::GridBody;
+pub use inputs::{CreateGridInput, GridColumnInput, GridLayoutInput, GridRowInput, UpdateGridInput};
+pub use mutations::{GridMutations, GridPublishInfo};
+pub use queries::GridQueries;
+pub(crate) use queries::all_grids;
+
+use crate::common::{KeyValuePair, property};
+use crate::context::PimContext;
+use crate::error::IntoGraphql;
+use crate::item::{Item, ItemBody, view_by_id};
+use crate::stored::Stored;
+use crate::version::{Picked, Reading, VersionLabel, VersionedRecordInfo};
+use async_graphql::{Context, ID, Object, SimpleObject};
+use body::{ColumnBody, GridContent, RowBody};
+use hookgraph_domain::time::Timestamp;
+
+/// A grid in one language and version.
+pub struct Grid {
+    stored: Stored<GridBody>,
+    content: GridContent,
+    reading: Reading,
+}
+
+impl Grid {
+    /// The grid as read; none where it has no such version. In a language without any version, the current one is empty.
+    pub(crate) fn of(stored: Stored<GridBody>, reading: &Reading) -> Option<Self> {
+        let versions = stored.body.languages.get(&reading.language);
+        let content = match versions.and_then(|versions| versions.pick(reading.label)) {
+            Some(Picked::Draft(version) | Picked::Published(version)) => version.content.clone(),
+            None if reading.label == VersionLabel::Current => GridContent::default(),
+            None => return None,
+        };
+        Some(Self { stored, content, reading: reading.clone() })
+    }
+}
+
+/// A grid.
+#[Object]
+impl Grid {
+    /// When it was created.
+    async fn created_at(&self) -> Timestamp {
+        self.stored.created_at
+    }
+
+    /// Whether its language has a version of that label, by default of that which was asked for.
+    async fn has_version(&self, version_label: Option<VersionLabel>) -> bool {
+        let versions = self.stored.body.languages.get(&self.reading.language);
+        versions.is_some_and(|versions| versions.has(version_label.unwrap_or(self.reading.label)))
+    }
+
+    /// Its id.
+    async fn id(&self) -> ID {
+        ID(self.stored.key.clone())
+    }
+
+    /// The language that was asked for.
+    async fn language(&self) -> &str {
+        &self.reading.language
+    }
+
+    /// Further properties.
+    async fn meta(&self) -> Option<&[KeyValuePair]> {
+        self.content.meta.as_deref()
+    }
+
+    /// The value of one further property.
+    async fn meta_property(&self, key: String) -> Option<&str> {
+        property(self.content.meta.as_deref(), &key)
+    }
+
+    /// Its name; null where the language has none.
+    async fn name(&self) -> Option<&str> {
+        self.content.name.as_deref()
+    }
+
+    /// Its rows.
+    async fn rows(&self) -> Vec<GridRow> {
+        let row = |body: &RowBody| GridRow { body: body.clone(), reading: self.reading.clone() };
+        self.content.rows.iter().map(row).collect()
+    }
+
+    /// The owner.
+    async fn tenant_id(&self) -> ID {
+        ID(self.stored.tenant_id.to_string())
+    }
+
+    /// When it was last changed.
+    async fn updated_at(&self) -> Option<Timestamp> {
+        Some(self.stored.body.updated_at)
+    }
+
+    /// Which version was read.
+    async fn version(&self) -> Option<VersionedRecordInfo> {
+        self.stored.body.languages.get(&self.reading.language)?.info(self.reading.label)
+    }
+}
+
+/// A row of a grid.
+pub struct GridRow {
+    body: RowBody,
+    reading: Reading,
+}
+
+/// A row of a grid.
+#[Object]
+impl GridRow {
+    /// Its columns.
+    async fn columns(&self) -> Vec<GridColumn> {
+        let column = |body: &ColumnBody| GridColumn { body: body.clone(), reading: self.reading.clone() };
+        self.body.columns.iter().map(column).collect()
+    }
+
+    /// Further properties.
+    async fn meta(&self) -> Option<&[KeyValuePair]> {
+        self.body.meta.as_deref()
+    }
+
+    /// The value of one further property.
+    async fn meta_property(&self, key: String) -> Option<&str> {
+        property(self.body.meta.as_deref(), &key)
+    }
+}
+
+/// A column of a grid's row.
+pub struct GridColumn {
+    body: ColumnBody,
+    reading: Reading,
+}
+
+/// A column of a grid's row.
+#[Object]
+impl GridColumn {
+    /// The item in it, if it exists in the version that is read.
+    async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Item>> {
+        let Some(id) = &self.body.item_id else { return Ok(None) };
+        Ok(view_by_id(PimContext::of(ctx)?, id, &self.reading).await.graphql()?.map(Item::from))
+    }
+
+    /// The id of the item in it.
+    async fn item_id(&self) -> Option<ID> {
+        self.body.item_id.clone().map(ID)
+    }
+
+    /// The type of the item in it.
+    async fn item_type(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&'static str>> {
+        let Some(id) = &self.body.item_id else { return Ok(None) };
+        let item = PimContext::of(ctx)?.loaders.one::<ItemBody>(id).await.graphql()?;
+        Ok(item.map(|item| item.body.item_type.as_str()))
+    }
+
+    /// How far it spreads.
+    async fn layout(&self) -> Option<GridColumnLayout> {
+        let layout = self.body.layout?;
+        Some(GridColumnLayout { colspan: layout.colspan, rowspan: layout.rowspan })
+    }
+
+    /// Further properties.
+    async fn meta(&self) -> Option<&[KeyValuePair]> {
+        self.body.meta.as_deref()
+    }
+
+    /// The value of one further property.
+    async fn meta_property(&self, key: String) -> Option<&str> {
+        property(self.body.meta.as_deref(), &key)
+    }
+}
+
+/// How far a column spreads.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct GridColumnLayout {
+    /// Over how many columns.
+    pub colspan: Option<i32>,
+    /// Over how many rows.
+    pub rowspan: Option<i32>,
+}

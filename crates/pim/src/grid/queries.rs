@@ -1,0 +1,59 @@
+//! `grid { get getMany }`.
+
+use super::{Grid, GridBody};
+use crate::context::PimContext;
+use crate::error::IntoGraphql;
+use crate::limits::LIST_MAX;
+use crate::stored::{RecordBody, Stored};
+use crate::version::{Reading, VersionLabel};
+use async_graphql::{Context, ID, Object};
+use hookgraph_domain::page::{Direction, RecordQuery, RecordSort};
+use hookgraph_domain::ports::StoreError;
+
+/// Queries on grids.
+pub struct GridQueries;
+
+#[Object]
+impl GridQueries {
+    /// One grid. In a language without any version, its current version is empty; draft and published versions that are
+    /// not there answer null.
+    async fn get(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        language: String,
+        #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
+    ) -> async_graphql::Result<Option<Grid>> {
+        let stored = PimContext::of(ctx)?.loaders.one::<GridBody>(&id).await.graphql()?;
+        Ok(stored.and_then(|stored| Grid::of(stored, &Reading { language, label: version_label })))
+    }
+
+    /// The latest grids, up to the limit of a list.
+    async fn get_many(
+        &self,
+        ctx: &Context<'_>,
+        language: String,
+        tenant_id: Option<ID>,
+        #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
+    ) -> async_graphql::Result<Option<Vec<Grid>>> {
+        let pim = PimContext::of(ctx)?;
+        pim.tenant(tenant_id.as_ref().map(|id| id.as_str())).graphql()?;
+        all_grids(pim, &Reading { language, label: version_label }).await.graphql().map(Some)
+    }
+}
+
+/// The latest grids in the version that is read, up to the limit of a list.
+pub(crate) async fn all_grids(pim: &PimContext, reading: &Reading) -> Result<Vec<Grid>, StoreError> {
+    let query = RecordQuery {
+        tenant_id: pim.caller.tenant_id,
+        kind: GridBody::KIND,
+        linked: Vec::new(),
+        sort: RecordSort::CreatedAt,
+        direction: Direction::Descending,
+        after: None,
+        limit: LIST_MAX,
+    };
+    let records = pim.store().record_page(&query).await?;
+    let stored = records.iter().map(Stored::read).collect::<Result<Vec<_>, _>>()?;
+    Ok(stored.into_iter().filter_map(|stored| Grid::of(stored, reading)).collect())
+}
