@@ -10,6 +10,8 @@ mod error;
 pub mod limits;
 mod micros;
 mod migrate;
+#[doc(hidden)]
+pub mod plans;
 mod queue;
 mod read;
 mod rows;

@@ -5,6 +5,8 @@ mod freeze;
 mod parts;
 mod settle;
 
+pub use claim::candidates_sql;
+
 use crate::entities::delivery;
 use crate::error::store_error;
 use crate::micros::{from_time, to_time};

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use hookgraph_domain::feed::{FeedFilter, FeedKind, FeedPage};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Feed, StoreError};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 #[async_trait]
 impl Feed for SqlStore {
@@ -28,16 +28,8 @@ impl Feed for SqlStore {
         if end <= after_seq {
             return Ok(FeedPage { entries: Vec::new(), read_to_seq: after_seq, more: false });
         }
-        let found = feed::Entity::find()
-            .filter(feed::Column::TenantId.eq(tenant_id.0))
-            .filter(feed::Column::Seq.gt(after_seq))
-            .filter(feed::Column::Seq.lte(end))
-            .filter(wanted(filter))
-            .order_by_asc(feed::Column::Seq)
-            .limit(page_rows(limit))
-            .all(&self.reader)
-            .await
-            .map_err(store_error)?;
+        let select = feed_entries(tenant_id, after_seq, end, filter, limit);
+        let found = select.all(&self.reader).await.map_err(store_error)?;
         let entries = found.into_iter().map(rows::feed::from_row).collect::<Result<Vec<_>, _>>()?;
         let is_full = entries.len() as u64 >= page_rows(limit);
         let read_to_seq = match entries.last() {
@@ -57,6 +49,23 @@ impl Feed for SqlStore {
             .map_err(store_error)?;
         Ok(latest.flatten().unwrap_or(0))
     }
+}
+
+/// The entries after one number up to another.
+pub fn feed_entries(
+    tenant_id: TenantId,
+    after_seq: i64,
+    end_seq: i64,
+    filter: &FeedFilter,
+    limit: u32,
+) -> Select<feed::Entity> {
+    feed::Entity::find()
+        .filter(feed::Column::TenantId.eq(tenant_id.0))
+        .filter(feed::Column::Seq.gt(after_seq))
+        .filter(feed::Column::Seq.lte(end_seq))
+        .filter(wanted(filter))
+        .order_by_asc(feed::Column::Seq)
+        .limit(page_rows(limit))
 }
 
 fn wanted(filter: &FeedFilter) -> Condition {

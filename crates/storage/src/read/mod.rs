@@ -8,6 +8,10 @@ mod records;
 mod tenants;
 mod webhooks;
 
+pub use deliveries::{delivery_page, webhook_attempts};
+pub use events::event_page;
+pub use feed::feed_entries;
+
 use crate::limits::PAGE_ROWS_MAX;
 
 /// A page's size as the database gets it.

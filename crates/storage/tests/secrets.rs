@@ -1,0 +1,105 @@
+//! Secrets: sealed in every column, under a key file that nobody else may read.
+
+use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::ids::{TenantId, WebhookId};
+use hookgraph_domain::ports::{SecretVault, StoreError, TenantReader, UnitOfWork, VaultError};
+use hookgraph_domain::webhook::Header;
+use hookgraph_storage::vault::{KeyFileError, KeyFileVault};
+use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_testkit::{SeededEntropy, sample};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+fn vault(path: &Path, seed: u64) -> Result<KeyFileVault, KeyFileError> {
+    KeyFileVault::open_or_create(path, Arc::new(SeededEntropy::new(seed)))
+}
+
+async fn store(directory: &Path, vault: KeyFileVault) -> SqlStore {
+    let url = format!("sqlite://{}?mode=rwc", directory.join("hookgraph.db").display());
+    let options = StoreOptions::new(url, Arc::new(vault), Arc::new(SeededEntropy::new(3)));
+    let store = SqlStore::open(options).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn no_file_of_the_database_holds_a_secret_in_the_clear() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path(), vault(&directory.path().join("key"), 1).unwrap()).await;
+    let tenant_id = TenantId(Uuid::from_u128(1));
+    let tenant = sample::tenant(tenant_id, "acme");
+    let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(2)), tenant_id);
+    webhook.headers = vec![Header { name: "authorization".to_owned(), value: "Bearer tops3cret".to_owned() }];
+    webhook.name = "findable".to_owned();
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(tenant.clone()));
+    change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+    store.commit(change).await.unwrap();
+    store.close().await.unwrap();
+
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().starts_with("hookgraph.db") {
+            bytes.extend(std::fs::read(entry.path()).unwrap());
+        }
+    }
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("findable"), "the test looks where the rows are");
+    assert!(!holds("tops3cret"));
+    assert!(!holds(tenant.signing_secret.expose()));
+    assert!(!holds(&tenant.signing_secret.expose()["whsec_".len()..]));
+}
+
+#[tokio::test]
+async fn a_database_under_another_key_is_corrupt_and_not_guessed_at() {
+    let directory = tempfile::tempdir().unwrap();
+    let tenant_id = TenantId(Uuid::from_u128(1));
+    let first = store(directory.path(), vault(&directory.path().join("key"), 1).unwrap()).await;
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, "acme")));
+    first.commit(change).await.unwrap();
+    first.close().await.unwrap();
+    let second = store(directory.path(), vault(&directory.path().join("other"), 2).unwrap()).await;
+    assert!(matches!(second.tenant(tenant_id).await, Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn a_key_file_is_made_once_for_its_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    let sealed = vault(&path, 1).unwrap().seal("a", b"secret");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(vault(&path, 2).unwrap().open("a", &sealed).unwrap(), b"secret");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing unfinished is left");
+}
+
+#[test]
+fn what_was_moved_changed_or_cut_does_not_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = vault(&directory.path().join("key"), 1).unwrap();
+    let sealed = vault.seal("tenant/1", b"secret");
+    assert_eq!(vault.open("tenant/2", &sealed), Err(VaultError));
+    assert_eq!(vault.open("tenant/1", &sealed[..20]), Err(VaultError));
+    assert_eq!(vault.open("tenant/1", &[]), Err(VaultError));
+    for place in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[place] ^= 1;
+        assert_eq!(vault.open("tenant/1", &changed), Err(VaultError), "byte {place}");
+    }
+    assert_ne!(vault.seal("tenant/1", b"secret"), sealed, "every seal has a nonce of its own");
+}
+
+#[test]
+fn a_key_file_that_others_may_read_or_of_another_length_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    vault(&path, 1).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(vault(&path, 1), Err(KeyFileError::Exposed(_))));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&path, [0; 31]).unwrap();
+    assert!(matches!(vault(&path, 1), Err(KeyFileError::Malformed(_))));
+}
