@@ -14,14 +14,21 @@ fi
 [ "${#missing[@]}" = 0 ] || need_packages "${missing[@]}"
 
 say "Rust tests, with a throw-away PostgreSQL"
-scripts/with-postgres cargo test --workspace --locked
+instance="$(mktemp -d)/postgres"
+trap 'tests/postgres.sh stop "$instance" || true; rm -rf "$(dirname "$instance")"' EXIT
+chmod 755 "$(dirname "$instance")"
+HOOKGRAPH_TEST_POSTGRES="$(tests/postgres.sh start "$instance")"
+export HOOKGRAPH_TEST_POSTGRES
+cargo test --workspace --locked
 
 if [ -f tests/js/package.json ]; then
   say "JavaScript tests"
   cargo build --locked --quiet --package hookgraph-server
-  HOOKGRAPH_BINARY="$PWD/${CARGO_TARGET_DIR:-target}/debug/hookgraph"
-  export HOOKGRAPH_BINARY
-  cd tests/js
-  npm ci --no-audit --no-fund --loglevel=error
-  npm test
+  cargo build --locked --quiet --package hookgraph-domain --examples
+  target="$(realpath "${CARGO_TARGET_DIR:-target}")"
+  (
+    cd tests/js
+    npm ci --no-audit --no-fund --loglevel=error
+    HOOKGRAPH_BINARY="$target/debug/hookgraph" npm test
+  )
 fi
