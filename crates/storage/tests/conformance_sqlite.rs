@@ -1,4 +1,5 @@
 //! The conformance suite on SQLite, in a file as in production.
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
 use hookgraph_domain::ports::Store;
 use hookgraph_storage::{SqlStore, StoreOptions};

@@ -1,4 +1,5 @@
 //! What runs all day must find its rows by an index, on both databases, however long the history is.
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
 use hookgraph_storage::plans;
 use hookgraph_testkit::postgres::with_postgres;

@@ -1,4 +1,5 @@
 //! Secrets: sealed in every column, under a key file that nobody else may read.
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::ids::{TenantId, WebhookId};

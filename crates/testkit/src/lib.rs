@@ -1,10 +1,11 @@
 //! What tests of the other crates share: time, randomness and secrets under control ([`ManualClock`], [`SeededEntropy`],
 //! [`PlainVault`], [`RecordingWakeUps`]), values to start from ([`sample`]), the suite that every store passes
-//! ([`conformance`]), a database of one's own ([`postgres`]) and a receiver that checks signatures ([`receiver`]).
+//! ([`conformance`]) and its fake ([`MemoryStore`]), a database of one's own ([`postgres`]) and a receiver that checks signatures ([`receiver`]).
 
 mod clock;
 pub mod conformance;
 mod entropy;
+mod memory;
 pub mod postgres;
 pub mod receiver;
 pub mod sample;
@@ -13,6 +14,7 @@ mod wake_ups;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
+pub use memory::MemoryStore;
 pub use receiver::ScriptedReceiver;
 pub use vault::PlainVault;
 pub use wake_ups::RecordingWakeUps;

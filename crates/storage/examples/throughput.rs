@@ -1,0 +1,82 @@
+//! Roughly how fast a store records, claims and settles: `cargo run --example throughput -- URL [EVENTS]`.
+#![expect(clippy::print_stdout, reason = "its output is the point")]
+
+use futures::future::try_join_all;
+use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
+use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, UnitOfWork};
+use hookgraph_domain::settle::{NextState, Settlement};
+use hookgraph_domain::time::plus_ms;
+use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+const RECORDERS: usize = 8;
+const WEBHOOKS: usize = 4;
+const BATCH: u32 = 100;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let url = arguments.next().ok_or("the first argument is the database URL")?;
+    let event_count: usize = arguments.next().map_or(Ok(2_000), |text| text.parse())?;
+    let entropy = SeededEntropy::new(u64::from(std::process::id()));
+    let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault), Arc::new(entropy.clone()))).await?;
+    store.migrate().await?;
+    let (now, tenant_id) = (sample::now(), TenantId(entropy.uuid(sample::now())));
+    let mut change = Change::at(now);
+    change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, &tenant_id.to_string())));
+    for _ in 0..WEBHOOKS {
+        let webhook = sample::webhook(WebhookId(entropy.uuid(now)), tenant_id);
+        change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+    }
+    store.commit(change).await?;
+
+    let started = Instant::now();
+    try_join_all((0..RECORDERS).map(|_| async {
+        for _ in 0..event_count / RECORDERS {
+            let mut change = Change::at(now);
+            change.events.push(sample::event(EventId(entropy.uuid(now)), tenant_id, "o1"));
+            store.commit(change).await?;
+        }
+        Ok::<(), Box<dyn Error>>(())
+    }))
+    .await?;
+    report("record one event, one commit each", event_count, started);
+
+    let started = Instant::now();
+    let mut delivery_count = 0;
+    loop {
+        let request =
+            ClaimRequest { now, leased_until: plus_ms(now, 60_000), limit: BATCH, in_flight_per_webhook_max: BATCH };
+        let claimed = store.claim(&request).await?;
+        if claimed.is_empty() {
+            break;
+        }
+        delivery_count += claimed.len();
+        store.settle(&claimed.iter().map(delivered).collect::<Vec<_>>()).await?;
+    }
+    report("claim and settle deliveries, in batches", delivery_count, started);
+    store.close().await?;
+    Ok(())
+}
+
+fn delivered(claimed: &ClaimedDelivery) -> Settlement {
+    Settlement {
+        delivery_id: claimed.delivery.id,
+        webhook_id: claimed.delivery.webhook_id,
+        fencing_token: claimed.delivery.fencing_token,
+        attempt: None,
+        next: NextState { state: DeliveryState::Delivered, reason: None, due_at: None, attempts_spent: 1 },
+        health: None,
+        now: sample::now(),
+    }
+}
+
+fn report(what: &str, count: usize, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{what}: {count} in {seconds:.2} s, {:.0}/s", count as f64 / seconds);
+}

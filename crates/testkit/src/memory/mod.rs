@@ -1,0 +1,32 @@
+//! The fake of the road: every port of the store in maps, for tests that need no database. It passes the same suite.
+
+mod commit;
+mod deliveries;
+mod queue;
+mod read;
+mod state;
+
+use crate::SeededEntropy;
+use parking_lot::Mutex;
+use state::State;
+use std::sync::Arc;
+
+/// A store in maps; clones share it. A commit works on a copy that replaces the whole only when nothing was refused.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+    entropy: SeededEntropy,
+}
+
+impl MemoryStore {
+    /// Empty. The randomness makes the ids of the deliveries of a fan out.
+    pub fn new(entropy: SeededEntropy) -> Self {
+        Self { state: Arc::default(), entropy }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(SeededEntropy::new(2))
+    }
+}

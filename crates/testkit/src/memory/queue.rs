@@ -1,0 +1,183 @@
+//! The queue.
+
+use super::MemoryStore;
+use super::state::{KeptDelivery, State};
+use async_trait::async_trait;
+use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState, Signer};
+use hookgraph_domain::fan_out::held_reason;
+use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, StoreError};
+use hookgraph_domain::settle::{self, NextState, Settlement};
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+fn is_due(delivery: &Delivery) -> bool {
+    matches!(delivery.state, DeliveryState::Pending | DeliveryState::Retrying)
+}
+
+fn due_again(delivery: &Delivery, now: Timestamp) -> NextState {
+    let state = if delivery.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
+    NextState { state, reason: None, due_at: Some(now), attempts_spent: delivery.attempts_spent }
+}
+
+/// A test that nobody cancelled minds only its webhook's deletion.
+fn under(delivery: &Delivery, next: NextState, webhook: &Webhook) -> NextState {
+    if delivery.is_test && !delivery.cancel_requested && webhook.deleted_at.is_none() {
+        return next;
+    }
+    settle::under_webhook(next, Some(webhook), delivery.cancel_requested)
+}
+
+impl State {
+    fn claimed(&self, id: DeliveryId, fencing_token: i64) -> Option<Delivery> {
+        let delivery = &self.deliveries.get(&id)?.delivery;
+        let is_under = delivery.fencing_token == fencing_token && delivery.state == DeliveryState::InFlight;
+        is_under.then(|| delivery.clone())
+    }
+
+    fn put_next(&mut self, mut delivery: Delivery, next: NextState, now: Timestamp) {
+        delivery.state = next.state;
+        delivery.state_reason = next.reason;
+        delivery.due_at = is_due(&delivery).then(|| next.due_at.unwrap_or(now));
+        delivery.attempts_spent = next.attempts_spent;
+        delivery.cancel_requested &= !next.state.is_final();
+        delivery.updated_at = now;
+        self.put_delivery(delivery, None, now);
+    }
+
+    /// Due or with an ended lease, as one list in the order of the claim: round and round over the webhooks.
+    fn candidates(&self, request: &ClaimRequest) -> Vec<DeliveryId> {
+        let mut taken: HashMap<WebhookId, u32> = HashMap::new();
+        let mut free: Vec<&Delivery> = Vec::new();
+        for KeptDelivery { delivery, leased_until } in self.deliveries.values() {
+            match leased_until {
+                Some(until) if *until > request.now => *taken.entry(delivery.webhook_id).or_default() += 1,
+                Some(_) => free.push(delivery),
+                None if is_due(delivery) && delivery.due_at.is_some_and(|due| due <= request.now) => {
+                    free.push(delivery);
+                }
+                None => {}
+            }
+        }
+        free.sort_by_key(|delivery| (delivery.due_at, delivery.id));
+        let mut places: HashMap<WebhookId, u32> = HashMap::new();
+        let mut ranked: Vec<_> = free
+            .into_iter()
+            .filter_map(|delivery| {
+                let place = places.entry(delivery.webhook_id).or_default();
+                *place += 1;
+                let slots = *place + taken.get(&delivery.webhook_id).copied().unwrap_or(0);
+                (slots <= request.in_flight_per_webhook_max).then_some((*place, delivery.due_at, delivery.id))
+            })
+            .collect();
+        ranked.sort();
+        ranked.into_iter().take(request.limit as usize).map(|(_, _, id)| id).collect()
+    }
+}
+
+fn gone(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("the {what} of a delivery is missing"))
+}
+
+#[async_trait]
+impl DeliveryQueue for MemoryStore {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let mut state = self.state.lock();
+        let mut claimed = Vec::new();
+        for id in state.candidates(request) {
+            let Some(mut delivery) = state.deliveries.get(&id).map(|kept| kept.delivery.clone()) else { continue };
+            let webhook = state.webhooks.get(&delivery.webhook_id).cloned().ok_or_else(|| gone("webhook"))?;
+            let sendable =
+                webhook.deleted_at.is_none() && (delivery.is_test || webhook.status == WebhookStatus::Active);
+            if delivery.cancel_requested || !sendable {
+                let next = under(&delivery, due_again(&delivery, request.now), &webhook);
+                if !matches!(next.state, DeliveryState::Pending | DeliveryState::Retrying) {
+                    state.put_next(delivery, next, request.now);
+                    continue;
+                }
+            }
+            delivery.state = DeliveryState::InFlight;
+            delivery.state_reason = None;
+            delivery.fencing_token += 1;
+            delivery.updated_at = request.now;
+            state.put_delivery(delivery.clone(), Some(request.leased_until), request.now);
+            let tenant = state.tenants.get(&delivery.tenant_id).ok_or_else(|| gone("tenant"))?;
+            claimed.push(ClaimedDelivery {
+                event: Arc::new(state.events.get(&delivery.event_id).cloned().ok_or_else(|| gone("event"))?),
+                webhook: Arc::new(webhook),
+                signer: Arc::new(Signer {
+                    tenant_id: tenant.id,
+                    tenant_identifier: tenant.identifier.clone(),
+                    secret: tenant.signing_secret.clone(),
+                }),
+                payload: state.payloads.get(&id).cloned(),
+                leased_until: request.leased_until,
+                delivery,
+            });
+        }
+        Ok(claimed)
+    }
+
+    async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
+        let mut state = self.state.lock();
+        let frozen = freezes.iter().map(|freeze| {
+            let id = freeze.delivery_id;
+            if state.claimed(id, freeze.fencing_token).is_none() || state.payloads.contains_key(&id) {
+                return Fenced::LeaseLost;
+            }
+            state.payloads.insert(id, freeze.payload.clone());
+            Fenced::Done
+        });
+        Ok(frozen.collect())
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
+        let mut state = self.state.lock();
+        let mut answers = Vec::with_capacity(settlements.len());
+        for settlement in settlements {
+            let Some(mut delivery) = state.claimed(settlement.delivery_id, settlement.fencing_token) else {
+                answers.push(Fenced::LeaseLost);
+                continue;
+            };
+            let webhook = state.webhooks.get(&delivery.webhook_id).cloned().ok_or_else(|| gone("webhook"))?;
+            if let Some(attempt) = &settlement.attempt {
+                delivery.attempt_count = delivery.attempt_count.max(attempt.number);
+                state.attempts.push(attempt.clone());
+            }
+            let signal = settlement.health.filter(|_| !delivery.is_test);
+            let changed = signal.and_then(|signal| settle::apply_health(&webhook, signal, settlement.now));
+            let next = under(&delivery, settlement.next.clone(), changed.as_ref().unwrap_or(&webhook));
+            state.put_next(delivery, next, settlement.now);
+            if let Some(changed) = changed {
+                if changed.status == WebhookStatus::AutoDisabled {
+                    state.hold_due(changed.id, &held_reason(changed.status), settlement.now);
+                }
+                state.webhooks.insert(changed.id, changed);
+            }
+            answers.push(Fenced::Done);
+        }
+        Ok(answers)
+    }
+
+    async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        for (id, fencing_token) in claims {
+            let Some(delivery) = state.claimed(*id, *fencing_token) else { continue };
+            let webhook = state.webhooks.get(&delivery.webhook_id).ok_or_else(|| gone("webhook"))?;
+            let next = under(&delivery, due_again(&delivery, now), webhook);
+            state.put_next(delivery, next, now);
+        }
+        Ok(())
+    }
+
+    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.state.lock();
+        let times = state
+            .deliveries
+            .values()
+            .filter_map(|kept| kept.leased_until.or(kept.delivery.due_at.filter(|_| is_due(&kept.delivery))));
+        Ok(times.min())
+    }
+}
