@@ -23,6 +23,9 @@ mod sdl;
 mod subscription;
 mod webhook;
 
+#[cfg(test)]
+mod sdl_tests;
+
 pub use api::Api;
 pub use context::Services;
 pub use recheck::Rechecked;

@@ -34,6 +34,14 @@ impl From<StoredTenant> for Tenant {
 }
 
 impl Tenant {
+    /// The caller's own, for what belongs to it outside this crate.
+    ///
+    /// # Errors
+    /// When it is gone, or the store fails.
+    pub async fn own(ctx: &Context<'_>) -> async_graphql::Result<Self> {
+        PimContext::of(ctx)?.own_tenant().await.graphql().map(Self::from)
+    }
+
     /// A tenant whose secret was just made: the one answer that shows it.
     fn with_secret(stored: StoredTenant) -> Self {
         Self { stored, shows_secret: true }

@@ -12,6 +12,7 @@ use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
 use hookgraph_pim::IntoGraphql;
+use hookgraph_pim::tenant::Tenant;
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -26,6 +27,11 @@ impl WebhookObject {
 
     async fn tenant_id(&self) -> ID {
         self.0.tenant_id.to_string().into()
+    }
+
+    /// The owner.
+    async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Tenant>> {
+        Tenant::own(ctx).await.map(Some)
     }
 
     async fn name(&self) -> &str {
