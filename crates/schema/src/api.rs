@@ -83,6 +83,10 @@ impl Api {
 
     /// Runs a query or mutation of the management API. A subscription is refused: [`Self::subscribe`] runs those.
     pub async fn execute(&self, caller: Caller, request: Request) -> Response {
+        bounded(self.execute_admitted(caller, request)).await
+    }
+
+    async fn execute_admitted(&self, caller: Caller, request: Request) -> Response {
         let inner = &self.inner;
         let original = inner.management_guard.document(&request);
         let Admitted { request, is_mutation } = match inner.management_guard.admit(request) {
@@ -100,18 +104,21 @@ impl Api {
         }
         let request = self.with_context(caller, request);
         let schema = if is_mutation { &inner.mutating } else { &inner.management };
-        bounded(schema.execute(request)).await
+        schema.execute(request).await
     }
 
     /// Runs a query of the payload schema: for editors, and to try a payload query out.
     pub async fn execute_payload(&self, caller: Caller, request: Request) -> Response {
-        match self.inner.payload_guard.admit(request) {
-            Ok(admitted) => {
-                let context = self.pim_context(caller);
-                bounded(self.inner.payload.execute(admitted.request.data(context))).await
+        let execution = async {
+            match self.inner.payload_guard.admit(request) {
+                Ok(admitted) => {
+                    let context = self.pim_context(caller);
+                    self.inner.payload.execute(admitted.request.data(context)).await
+                }
+                Err(errors) => refused(errors),
             }
-            Err(errors) => refused(errors),
-        }
+        };
+        bounded(execution).await
     }
 
     /// Runs any operation of the management API: one answer for a query or mutation, one a change for a subscription,

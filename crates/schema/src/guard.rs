@@ -5,9 +5,11 @@
 //! a response key that is asked for twice is one field, so that no mutation runs twice.
 
 mod merging;
+#[cfg(test)]
+mod tests;
 
 use crate::document::{Validator, measure, parse, scan, sha256_hex};
-use crate::limits::{CALL_DOCUMENT, PROVEN_DOCUMENTS_MAX};
+use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
 use apollo_compiler::ExecutableDocument as TypedDocument;
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::validation::Valid;
@@ -22,7 +24,14 @@ use std::sync::Arc;
 /// Proves requests against one schema.
 pub(crate) struct Guard {
     validator: Validator,
-    proven: Cache<String, Result<Arc<Proven>, Arc<Vec<Problem>>>>,
+    proven: Cache<String, Kept>,
+}
+
+/// A verdict with the length of the text that it is on.
+#[derive(Clone)]
+struct Kept {
+    bytes: u32,
+    verdict: Result<Arc<Proven>, Arc<Vec<Problem>>>,
 }
 
 /// A request that may be executed.
@@ -38,7 +47,8 @@ struct Proven {
 
 impl Guard {
     pub fn new(validator: Validator) -> Self {
-        Self { validator, proven: Cache::new(PROVEN_DOCUMENTS_MAX) }
+        let proven = Cache::builder().max_capacity(PROVEN_TEXT_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
+        Self { validator, proven }
     }
 
     /// The request with its proven and merged document.
@@ -84,7 +94,11 @@ impl Guard {
     fn proven(&self, text: &str) -> Result<Arc<Proven>, Arc<Vec<Problem>>> {
         // The scan comes first: it is cheaper than the hash of a text that is too long.
         scan(text, &CALL_DOCUMENT).map_err(|problem| Arc::new(vec![problem]))?;
-        self.proven.get_with(sha256_hex(text), || self.prove(text).map(Arc::new).map_err(Arc::new))
+        let keep = || Kept {
+            bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            verdict: self.prove(text).map(Arc::new).map_err(Arc::new),
+        };
+        self.proven.get_with(sha256_hex(text), keep).verdict
     }
 
     fn prove(&self, text: &str) -> Result<Proven, Vec<Problem>> {

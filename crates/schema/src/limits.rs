@@ -40,10 +40,11 @@ pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
 
 /// Errors of one answer: an answer must not grow with what a document gets wrong.
 pub const ERRORS_MAX: usize = 50;
-/// Documents whose proof is remembered for calls that send them again.
-pub const PROVEN_DOCUMENTS_MAX: u64 = 1_000;
-/// Payload queries that are kept parsed.
-pub const PREPARED_DOCUMENTS_MAX: u64 = 5_000;
+/// Documents whose proof is remembered for calls that send them again, in bytes of text; parsed they take some ten times
+/// as much.
+pub const PROVEN_TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Payload queries that are kept parsed, in bytes of text.
+pub const PREPARED_TEXT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How often a mutation is decided again when what it read changed meanwhile.
 pub const CONFLICT_RETRIES_MAX: u32 = 8;
 /// Past invocations where the caller names no limit, as the PIM API has it.

@@ -56,8 +56,24 @@ impl DocumentChecker {
     /// # Errors
     /// Every problem found, at most [`ERRORS_MAX`], by place.
     pub fn check(&self, text: &str, event_type: &EventType) -> Result<CheckedDocument, Vec<Problem>> {
-        let checked = self.check_all(text, event_type);
-        checked.map_err(|mut problems| {
+        let (used_variables, complexity) = self.proven(text, Some(event_type))?;
+        Ok(CheckedDocument {
+            document_sha256: sha256_hex(text),
+            schema_sha256: self.schema_sha256().to_owned(),
+            used_variables,
+            complexity,
+            permissions: Vec::new(),
+        })
+    }
+
+    /// The problems that a document has whatever the event type.
+    pub fn problems_without_event(&self, text: &str) -> Vec<Problem> {
+        self.proven(text, None).err().unwrap_or_default()
+    }
+
+    /// The variables of the event type that a document uses, and its complexity.
+    fn proven(&self, text: &str, event_type: Option<&EventType>) -> Result<(Vec<String>, u32), Vec<Problem>> {
+        self.proven_unordered(text, event_type).map_err(|mut problems| {
             problems.sort_by_key(|problem| (problem.line, problem.column));
             problems.dedup();
             problems.truncate(ERRORS_MAX);
@@ -65,13 +81,15 @@ impl DocumentChecker {
         })
     }
 
-    fn check_all(&self, text: &str, event_type: &EventType) -> Result<CheckedDocument, Vec<Problem>> {
+    fn proven_unordered(&self, text: &str, event_type: Option<&EventType>) -> Result<(Vec<String>, u32), Vec<Problem>> {
         scan(text, &self.limits).map_err(|problem| vec![problem])?;
         let document = parse(text, &self.limits)?;
         let operation = shape::only_query(&document)?;
         let cost = measure(&document, &self.limits).map_err(|problem| vec![problem])?;
         let mut problems = shape::introspection(&document);
-        problems.extend(variables::check(&document, operation, event_type));
+        if let Some(event_type) = event_type {
+            problems.extend(variables::check(&document, operation, event_type));
+        }
         problems.extend(self.validator.problems(&document));
         if problems.is_empty() {
             problems.extend(verdict::problems(&self.proving_schema, text));
@@ -80,14 +98,8 @@ impl DocumentChecker {
             return Err(problems);
         }
         let declared = operation.variables.iter().map(|variable| variable.name.as_str());
-        let used = declared.filter(|name| event_type.variables.iter().any(|known| known.name == *name));
-        Ok(CheckedDocument {
-            document_sha256: sha256_hex(text),
-            schema_sha256: self.schema_sha256().to_owned(),
-            used_variables: used.map(str::to_owned).collect(),
-            complexity: cost.complexity,
-            permissions: Vec::new(),
-        })
+        let used = declared.filter(|name| event_type.is_some_and(|event_type| event_type.variable(name).is_some()));
+        Ok((used.map(str::to_owned).collect(), cost.complexity))
     }
 }
 

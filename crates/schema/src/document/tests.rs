@@ -148,3 +148,11 @@ fn the_two_rules_that_the_validator_lacks_are_there() {
         assert_eq!(codes(fine), [""; 0], "{fine}");
     }
 }
+
+#[test]
+fn a_document_that_nests_as_deep_as_is_allowed_is_parsed() {
+    let limits = crate::limits::CALL_DOCUMENT;
+    let nested = format!("{}{}", "{a".repeat(limits.nesting_max), "}".repeat(limits.nesting_max));
+    assert!(super::scan(&nested, &limits).is_ok());
+    assert!(super::parse(&nested, &limits).is_ok());
+}

@@ -10,6 +10,9 @@ use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Schema};
 use hookgraph_domain::problem::Problem;
 
+/// Rules of the grammar within each other: the parser's own default.
+const RULES_NESTED_MAX: usize = 500;
+
 /// Validates documents against one SDL.
 pub struct Validator {
     pub(crate) schema: Valid<Schema>,
@@ -103,8 +106,8 @@ impl Validator {
 
 /// Parses a document that the scan has let through.
 pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec<Problem>> {
-    // One bracket may be several rules of the grammar; the scan has bounded the brackets.
-    let mut parser = Parser::new().recursion_limit(limits.nesting_max * 10).token_limit(limits.bytes_max);
+    // One bracket is several rules of the grammar; the scan has bounded the brackets, and this what a stack can do.
+    let mut parser = Parser::new().recursion_limit(RULES_NESTED_MAX).token_limit(limits.bytes_max);
     parser.parse_ast(text, "document.graphql").map_err(|error| {
         let sources = error.partial.sources.clone();
         let syntax_problem = |diagnostic: apollo_compiler::diagnostic::Diagnostic<'_, _>| {

@@ -15,21 +15,21 @@ fn check_one(document: &Document, declared: &Node<VariableDefinition>, event_typ
     let refuse = |code, message: String| Some(problem_at(code, message, &document.sources, declared.location()));
     let has_default = declared.default_value.is_some();
     let type_key = format!("{}/{}", event_type.concern, event_type.event);
-    let Some(supplied) = event_type.variables.iter().find(|supplied| supplied.name == declared.name.as_str()) else {
+    let Some(supplied) = event_type.variable(&declared.name) else {
         if has_default {
             return None;
         }
         let known = event_type.variables.iter().map(|supplied| supplied.name);
         let hint = match nearest_name(&declared.name, known.clone()) {
             Some(name) => format!("did you mean ${name}?"),
-            None => format!("it supplies {}", known.map(|name| format!("${name}")).collect::<Vec<_>>().join(", ")),
+            None => format!("only {}.", known.map(|name| format!("${name}")).collect::<Vec<_>>().join(", ")),
         };
         let message =
-            format!("{type_key} supplies no ${}, {hint} One of your own needs a default value", declared.name);
-        return refuse("VARIABLE_NOT_SUPPLIED", message.replace("supplies no", "supplies no variable"));
+            format!("{type_key} supplies no ${}, {hint} A variable of your own needs a default value", declared.name);
+        return refuse("VARIABLE_NOT_SUPPLIED", message);
     };
     let written = declared.ty.to_string();
-    let supplied_type = format!("{}{}", supplied.variable_type.as_str(), if supplied.is_required { "!" } else { "" });
+    let supplied_type = supplied.graphql_type();
     let mismatch = || {
         let message = format!("${} is declared as {written}, {type_key} supplies {supplied_type}", declared.name);
         refuse("VARIABLE_TYPE_MISMATCH", message)

@@ -63,24 +63,28 @@ impl Renderer {
         keys.into_iter().zip(join_all(runs).await).collect()
     }
 
-    /// Runs one document, within its time, catching what a resolver may do wrong.
+    /// Runs one document, within its time, catching what the libraries and resolvers may do wrong.
     async fn run(&self, request: &RenderRequest, context: Arc<PimContext>) -> Run {
+        let run = AssertUnwindSafe(self.run_proven(request, context)).catch_unwind();
+        match tokio::time::timeout(Duration::from_millis(RENDER_MS_MAX), run).await {
+            Ok(Ok(run)) => run,
+            Ok(Err(_panic)) => {
+                tracing::error!(webhook_id = %request.webhook.id, event_id = %request.event.id, "a render panicked");
+                Err(RenderError::Unavailable("the server failed: its log says why".to_owned()))
+            }
+            Err(_elapsed) => {
+                Err(RenderError::BudgetExceeded(format!("the payload took longer than {RENDER_MS_MAX} ms")))
+            }
+        }
+    }
+
+    async fn run_proven(&self, request: &RenderRequest, context: Arc<PimContext>) -> Run {
         let text = request.webhook.graphql_query.as_deref().unwrap_or_default();
         let prepared = self.documents.prepared(text).map_err(RenderError::Refused)?;
         let values = variable_values(&prepared, &request.event, request.webhook.id);
         prepared.check_values(&self.documents, &values).map_err(RenderError::Refused)?;
         let rendered_at = self.services.clock.now();
-        let execution = AssertUnwindSafe(self.execute(&prepared, values, context)).catch_unwind();
-        let response = match tokio::time::timeout(Duration::from_millis(RENDER_MS_MAX), execution).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_panic)) => {
-                tracing::error!(webhook_id = %request.webhook.id, event_id = %request.event.id, "a resolver panicked");
-                return Err(RenderError::Unavailable("the server failed: its log says why".to_owned()));
-            }
-            Err(_elapsed) => {
-                return Err(RenderError::BudgetExceeded(format!("the payload took longer than {RENDER_MS_MAX} ms")));
-            }
-        };
+        let response = self.execute(&prepared, values, context).await;
         Ok((Arc::new(data_of(response)?), rendered_at))
     }
 

@@ -1,7 +1,7 @@
 //! Documents, parsed once and kept.
 
 use crate::document::{DocumentChecker, measure, parse, scan, sha256_hex};
-use crate::limits::PREPARED_DOCUMENTS_MAX;
+use crate::limits::PREPARED_TEXT_BYTES_MAX;
 use apollo_compiler::Node;
 use apollo_compiler::executable::Operation;
 use apollo_compiler::request::coerce_variable_values;
@@ -20,12 +20,20 @@ pub(super) struct Prepared {
 /// The documents that were run lately, by the SHA-256 of their text.
 pub(super) struct PreparedDocuments {
     checker: Arc<DocumentChecker>,
-    cache: Cache<String, Result<Arc<Prepared>, String>>,
+    cache: Cache<String, Kept>,
+}
+
+/// A document, or why it cannot be run, with the length of its text.
+#[derive(Clone)]
+struct Kept {
+    bytes: u32,
+    prepared: Result<Arc<Prepared>, String>,
 }
 
 impl PreparedDocuments {
     pub fn new(checker: Arc<DocumentChecker>) -> Self {
-        Self { checker, cache: Cache::new(PREPARED_DOCUMENTS_MAX) }
+        let cache = Cache::builder().max_capacity(PREPARED_TEXT_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
+        Self { checker, cache }
     }
 
     /// The document of that text, ready to run.
@@ -33,7 +41,11 @@ impl PreparedDocuments {
     /// # Errors
     /// Why it does not fit the schema, in plain words.
     pub fn prepared(&self, text: &str) -> Result<Arc<Prepared>, String> {
-        self.cache.get_with(sha256_hex(text), || self.prepare(text).map(Arc::new))
+        let keep = || Kept {
+            bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            prepared: self.prepare(text).map(Arc::new),
+        };
+        self.cache.get_with(sha256_hex(text), keep).prepared
     }
 
     fn prepare(&self, text: &str) -> Result<Prepared, String> {

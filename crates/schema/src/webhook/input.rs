@@ -136,9 +136,10 @@ impl UpdateWebhookInput {
 
     /// Whether it shall be switched on; none where nothing changes that.
     pub fn switch(&self, saved: &Webhook) -> Option<bool> {
-        let enabled = self.enabled.value().copied()?;
-        (enabled != (saved.status == WebhookStatus::Active) && (enabled || saved.status != WebhookStatus::Disabled))
-            .then_some(enabled)
+        match (self.enabled.value().copied()?, saved.status) {
+            (true, WebhookStatus::Active) | (false, WebhookStatus::Disabled) => None,
+            (enabled, _) => Some(enabled),
+        }
     }
 
     /// Nulls where there must be something.

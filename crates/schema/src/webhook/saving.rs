@@ -151,7 +151,7 @@ fn rules_verdict(core: &Core, draft: &WebhookDraft, path: &str, problems: &mut V
     }
 }
 
-/// What was found out about the draft's document; none where it has none, or no event type to check it against.
+/// What was found out about the draft's document; none where it has none, or a problem.
 fn document_verdict(
     core: &Core,
     draft: &WebhookDraft,
@@ -159,15 +159,16 @@ fn document_verdict(
     problems: &mut Vec<Problem>,
 ) -> Option<CheckedDocument> {
     let text = draft.graphql_query.as_deref().filter(|text| !text.trim().is_empty())?;
-    let event_type = catalogue::find(&draft.concern, &draft.event)?;
-    match core.documents.check(text, event_type) {
-        Ok(document) => Some(document),
-        Err(found) => {
+    let verdict = match catalogue::find(&draft.concern, &draft.event) {
+        Some(event_type) => core.documents.check(text, event_type),
+        None => Err(core.documents.problems_without_event(text)),
+    };
+    verdict
+        .map_err(|found| {
             let placed = |problem: Problem| Problem { path: format!("{path}.graphqlQuery"), ..problem };
             problems.extend(found.into_iter().map(placed));
-            None
-        }
-    }
+        })
+        .ok()
 }
 
 fn in_order(mut problems: Vec<Problem>) -> Refusal {

@@ -1,0 +1,101 @@
+//! Which requests are let through, and as what.
+
+use super::Guard;
+use crate::document::Validator;
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::{Request, Variables};
+use serde_json::json;
+
+fn guard() -> Guard {
+    let sdl = "type Query { a: A b(n: Int! = 1): Int } type A { x: Int y: Int a: A }
+        type Mutation { shop: Shop } type Shop { buy(n: Int!): A }";
+    Guard::new(Validator::of_sdl(sdl).unwrap())
+}
+
+fn request(text: &str, variables: serde_json::Value) -> Request {
+    Request::new(text).variables(Variables::from_json(variables))
+}
+
+/// The selection sets of the only operation, spelled with spreads as `...`.
+fn admitted(text: &str, variables: serde_json::Value) -> String {
+    let mut admitted = guard().admit(request(text, variables)).unwrap().request;
+    let document: &ExecutableDocument = admitted.parsed_query().unwrap();
+    let operation = document.operations.iter().next().unwrap().1;
+    spelled(&operation.node.selection_set.node)
+}
+
+fn spelled(set: &SelectionSet) -> String {
+    let one = |selection: &Selection| match selection {
+        Selection::Field(field) => {
+            format!("{}{}", field.node.response_key().node, spelled(&field.node.selection_set.node))
+        }
+        Selection::InlineFragment(fragment) => format!("...{}", spelled(&fragment.node.selection_set.node)),
+        Selection::FragmentSpread(spread) => format!("...{}", spread.node.fragment_name.node),
+    };
+    let items: Vec<_> = set.items.iter().map(|item| one(&item.node)).collect();
+    if items.is_empty() { String::new() } else { format!("{{{}}}", items.join(" ")) }
+}
+
+fn refusal(text: &str, variables: serde_json::Value) -> String {
+    match guard().admit(request(text, variables)) {
+        Ok(_) => "admitted".to_owned(),
+        Err(errors) => errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; "),
+    }
+}
+
+#[test]
+fn a_response_key_that_is_asked_for_twice_is_one_field() {
+    assert_eq!(admitted("{ a { x } a { y a { x } } a { a { y } } }", json!({})), "{a{x y a{x y}}}");
+    assert_eq!(admitted("{ a { x } one: a { x } }", json!({})), "{a{x} one{x}}");
+}
+
+#[test]
+fn a_mutation_is_flattened_where_running_twice_would_write_twice() {
+    let text = "mutation { shop { buy(n: 1) { x } } shop { buy(n: 1) { y } ...S ... { buy(n: 1) { x } } } ...M }
+        fragment M on Mutation { shop { buy(n: 1) { x } } } fragment S on Shop { buy(n: 1) { x } }";
+    assert_eq!(admitted(text, json!({})), "{shop{buy{x y}}}");
+}
+
+#[test]
+fn conditions_are_resolved_before_mutations_are_merged() {
+    let text = "mutation ($skip: Boolean! = true) { shop { buy(n: 1) @skip(if: $skip) { x } buy(n: 1) { y } } }";
+    assert_eq!(admitted(text, json!({})), "{shop{buy{y}}}");
+    assert_eq!(admitted(text, json!({ "skip": false })), "{shop{buy{x y}}}");
+}
+
+#[test]
+fn variables_are_coerced_before_anything_runs() {
+    let text = "mutation ($n: Int!) { shop { a: buy(n: 1) { x } b: buy(n: $n) { x } } }";
+    assert_eq!(refusal(text, json!({ "n": 1 })), "admitted");
+    assert!(refusal(text, json!({})).contains("n"), "{}", refusal(text, json!({})));
+    for wrong in [json!({ "n": null }), json!({ "n": "1" }), json!({ "n": 1.5 }), json!({ "n": 3_000_000_000_u64 })] {
+        assert_ne!(refusal(text, wrong.clone()), "admitted", "{wrong}");
+    }
+}
+
+#[test]
+fn what_the_executor_lets_through_is_refused() {
+    for text in [
+        "query ($n: Int) { b(n: $n) c: b(n: $n) @include(if: $n) }",
+        "query ($n: String!) { b(n: $n) }",
+        "{ b(n: 1) b(n: 2) }",
+        "{ a }",
+        "{ a { x } ...F } fragment F on Query { ...F }",
+        "query A { b } query A { b }",
+        "{ b } { b }",
+    ] {
+        assert_ne!(refusal(text, json!({})), "admitted", "{text}");
+    }
+}
+
+#[test]
+fn an_operation_is_asked_for_by_its_name() {
+    let text = "query A { b } mutation B { shop { buy(n: 1) { x } } }";
+    let guard = guard();
+    for (name, is_mutation) in [("A", false), ("B", true)] {
+        let admitted = guard.admit(Request::new(text).operation_name(name)).unwrap();
+        assert_eq!(admitted.is_mutation, is_mutation);
+    }
+    assert!(guard.admit(Request::new(text)).is_err());
+    assert!(guard.admit(Request::new(text).operation_name("C")).is_err());
+}
