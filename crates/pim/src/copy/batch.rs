@@ -126,7 +126,7 @@ impl Copy<'_> {
             }
             _ => self.plan.step_after(Some(kind)),
         };
-        let bodies = records.iter().map(|record| read_body(record)).collect::<Result<Vec<_>, _>>()?;
+        let bodies = records.iter().map(read_body).collect::<Result<Vec<_>, _>>()?;
         let known = self.known_ids(&records, &bodies).await?;
         records.into_iter().zip(bodies).map(|(record, body)| self.copied(record, body, &known)).collect()
     }

@@ -1,12 +1,16 @@
 //! Which records are copied, and what each kind's copy is found by.
 
 use crate::customer::CustomerBody;
+use crate::flow::FlowBody;
+use crate::grid::GridBody;
+use crate::item::ItemBody;
 use crate::market::MarketBody;
 use crate::order::OrderBody;
 use crate::pipeline::PipelineBody;
 use crate::price_list::PriceListBody;
 use crate::stored::RecordBody;
 use crate::subscription_contract::SubscriptionContractBody;
+use crate::topic::TopicBody;
 use hookgraph_domain::record::{Link, Name, RecordKind};
 use serde_json::Value;
 
@@ -31,9 +35,10 @@ pub(super) fn rebuilt(kind: RecordKind, body: Value) -> Result<Rebuilt, serde_js
         RecordKind::PriceList => of::<PriceListBody>(body),
         RecordKind::Market => of::<MarketBody>(body),
         RecordKind::SubscriptionContract => of::<SubscriptionContractBody>(body),
-        RecordKind::Item | RecordKind::Topic | RecordKind::Grid | RecordKind::Flow => {
-            Err(serde::de::Error::custom(format!("a {} cannot be copied", kind.as_str())))
-        }
+        RecordKind::Item => of::<ItemBody>(body),
+        RecordKind::Topic => of::<TopicBody>(body),
+        RecordKind::Grid => of::<GridBody>(body),
+        RecordKind::Flow => of::<FlowBody>(body),
     }
 }
 

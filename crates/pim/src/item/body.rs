@@ -202,7 +202,7 @@ impl ItemBody {
         })
     }
 
-    fn all_variants(&self) -> impl Iterator<Item = &SharedVariant> {
+    pub fn all_variants(&self) -> impl Iterator<Item = &SharedVariant> {
         let published = self.languages.values().filter_map(|versions| versions.published.as_ref());
         self.shared.variants.iter().chain(published.flat_map(|version| version.content.shared.variants.iter()))
     }

@@ -37,7 +37,7 @@ pub use variant_inputs::{
     CreateProductVariantInput, PriceVariantReferenceInput, ProductVariantAttributeInput, StockLocationReferenceInput,
     UpdateProductVariantInput, UpdateSingleProductVariantInput,
 };
-pub(crate) use view::{ItemView, items_by_ids, variants_by_skus, view_by_id};
+pub(crate) use view::{ItemView, ids_by_sku, items_by_ids, variants_by_skus, view_by_id};
 
 use crate::context::PimContext;
 use crate::version::Reading;

@@ -111,3 +111,10 @@ pub(crate) async fn variants_by_skus(
     });
     Ok(variants.collect())
 }
+
+/// The ids of the product and of its variant that bear that stock keeping unit.
+pub(crate) async fn ids_by_sku(pim: &PimContext, sku: &str) -> Result<Option<(String, String)>, StoreError> {
+    let Some(product) = pim.loaders.named::<ItemBody>(SKU, sku).await? else { return Ok(None) };
+    let variant = product.body.all_variants().find(|variant| variant.sku == sku);
+    Ok(variant.map(|variant| (product.key.clone(), variant.id.clone())))
+}

@@ -2,9 +2,13 @@
 
 use super::body::OrderItemBody;
 use crate::common::KeyValuePair;
+use crate::context::PimContext;
+use crate::error::IntoGraphql;
+use crate::item::{ProductVariant, ids_by_sku, variants_by_skus};
 use crate::price::Price;
 use crate::scalars::NonNegativeInt;
-use async_graphql::{ID, Object};
+use crate::version::{Reading, VersionLabel};
+use async_graphql::{Context, ID, Object};
 
 /// One line of a cart.
 pub struct OrderItem {
@@ -15,6 +19,14 @@ pub struct OrderItem {
 impl OrderItem {
     pub(super) fn new(body: OrderItemBody, order_id: &str) -> Self {
         Self { body, order_id: ID(order_id.to_owned()) }
+    }
+
+    /// The product and variant that bear the stock keeping unit now.
+    async fn ids(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<(String, String)>> {
+        match &self.body.sku {
+            Some(sku) => ids_by_sku(PimContext::of(ctx)?, sku).await.graphql(),
+            None => Ok(None),
+        }
     }
 }
 
@@ -46,9 +58,12 @@ impl OrderItem {
         self.body.price.as_ref()
     }
 
-    /// The product.
-    async fn product_id(&self) -> Option<ID> {
-        self.body.product_id.clone().map(ID)
+    /// The product: what the order was made with, else the one that bears the stock keeping unit now.
+    async fn product_id(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<ID>> {
+        match &self.body.product_id {
+            Some(id) => Ok(Some(ID(id.clone()))),
+            None => Ok(self.ids(ctx).await?.map(|(product_id, _)| ID(product_id))),
+        }
     }
 
     /// The product's subscription.
@@ -56,9 +71,29 @@ impl OrderItem {
         self.body.product_subscription_id.clone().map(ID)
     }
 
-    /// The product's variant.
-    async fn product_variant_id(&self) -> Option<ID> {
-        self.body.product_variant_id.clone().map(ID)
+    /// The product's variant that bears the stock keeping unit now, in the tenant's default language where none is named.
+    async fn product_variant(
+        &self,
+        ctx: &Context<'_>,
+        language: Option<String>,
+        #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
+    ) -> async_graphql::Result<Option<ProductVariant>> {
+        let Some(sku) = self.body.sku.clone() else { return Ok(None) };
+        let pim = PimContext::of(ctx)?;
+        let language = match language {
+            Some(language) => language,
+            None => pim.own_tenant().await.graphql()?.row.default_language,
+        };
+        let reading = Reading { language, label: version_label };
+        Ok(variants_by_skus(pim, &[sku], &reading).await.graphql()?.pop())
+    }
+
+    /// The product's variant: what the order was made with, else the one that bears the stock keeping unit now.
+    async fn product_variant_id(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<ID>> {
+        match &self.body.product_variant_id {
+            Some(id) => Ok(Some(ID(id.clone()))),
+            None => Ok(self.ids(ctx).await?.map(|(_, variant_id)| ID(variant_id))),
+        }
     }
 
     /// How many.
