@@ -1,0 +1,134 @@
+//! Tenant copies: the whole of a tenant, in batches, with new ids.
+
+use crate::support::World;
+use hookgraph_domain::ids::{TenantId, WebhookId};
+use hookgraph_domain::record::RecordKind;
+use hookgraph_domain::webhook::WebhookStatus;
+use hookgraph_pim::copy::{CopyRound, CopyRunner};
+use hookgraph_testkit::sample;
+use serde_json::{Value, json};
+
+const START: &str = "mutation ($tenantId: ID!, $identifier: String!, $exclude: [TenantCopyExcludeableTypes!], $overwrite: Boolean) {
+    tenant { createCopyTask(tenantId: $tenantId, desiredIdentifier: $identifier, exclude: $exclude, overwrite: $overwrite) { id } } }";
+
+async fn filled_world() -> World {
+    let world = World::new();
+    let pipeline = r#"mutation ($tenantId: ID!) { pipeline { create(input: { tenantId: $tenantId, name: "P", stages: [{ name: "New", placeNewOrders: true }] }) { id } } }"#;
+    world.ask(pipeline, json!({})).await;
+    for n in 0..130 {
+        let order = r#"mutation ($tenantId: ID!, $identifier: String) { order { create(input: { tenantId: $tenantId, customer: { identifier: $identifier }, cart: [] }) { id } } }"#;
+        world.ask(order, json!({ "identifier": format!("c{}", n % 3) })).await;
+    }
+    let customer = r#"mutation ($tenantId: ID!) { customer { create(input: { tenantId: $tenantId, identifier: "c0", firstName: "A", lastName: "B" }) { identifier } } }"#;
+    world.ask(customer, json!({})).await;
+    let webhook = sample::webhook(WebhookId(uuid::Uuid::from_u128(5)), world.tenant_id);
+    world.store.tables().webhooks.insert(webhook.id, webhook);
+    world.raised();
+    world
+}
+
+async fn run_to_the_end(world: &World) -> usize {
+    let mut rounds = 0;
+    // A new runner each round: all that it knows is in the store, as after a crash.
+    while CopyRunner::new(world.services.clone()).run_once().await.unwrap() == CopyRound::Worked {
+        rounds += 1;
+        assert!(rounds < 100, "the copy does not end");
+    }
+    rounds
+}
+
+fn target_of(world: &World, identifier: &str) -> TenantId {
+    world.store.tables().tenants.values().find(|tenant| tenant.identifier == identifier).unwrap().id
+}
+
+#[tokio::test]
+async fn a_copy_has_all_records_under_new_ids_and_the_webhooks_switched_off() {
+    let world = filled_world().await;
+    world.ask(START, json!({ "identifier": "acme-copy" })).await;
+    let rounds = run_to_the_end(&world).await;
+    assert!(rounds > 12, "130 orders need more than one batch: {rounds} rounds");
+    let target = target_of(&world, "acme-copy");
+    let query = "query { order { getMany(first: 100) { edges { node { id tenantId customer { identifier lastName } pipelines { pipeline { id name } } } } pageInfo { totalNodes } } }
+        pipeline { getMany(tenantId: \"<target>\") { edges { node { id } } } } }";
+    let answer = world.ask_as(target, &query.replace("<target>", &target.to_string()), json!({})).await.unwrap();
+    assert_eq!(answer["order"]["getMany"]["pageInfo"]["totalNodes"], 130);
+    let pipeline_id = &answer["pipeline"]["getMany"]["edges"][0]["node"]["id"];
+    for edge in answer["order"]["getMany"]["edges"].as_array().unwrap() {
+        let node = &edge["node"];
+        assert_eq!(node["tenantId"], target.to_string());
+        assert_eq!(&node["pipelines"][0]["pipeline"]["id"], pipeline_id);
+        let is_known = node["customer"]["identifier"] == "c0";
+        assert_eq!(node["customer"]["lastName"] == "B", is_known);
+    }
+    let tables = world.store.tables();
+    let keys = |tenant_id: TenantId, kind| -> Vec<String> {
+        let own = tables.records.keys().filter(|(owner, reference)| *owner == tenant_id && reference.kind == kind);
+        own.map(|(_, reference)| reference.key.clone()).collect()
+    };
+    let copied = keys(target, RecordKind::Order);
+    assert!(keys(world.tenant_id, RecordKind::Order).iter().all(|key| !copied.contains(key)));
+    let webhooks: Vec<_> = tables.webhooks.values().filter(|webhook| webhook.tenant_id == target).collect();
+    assert_eq!(webhooks.iter().map(|webhook| webhook.status).collect::<Vec<_>>(), [WebhookStatus::Disabled]);
+}
+
+#[tokio::test]
+async fn a_copy_raises_started_and_finished_of_its_source_and_nothing_else() {
+    let world = filled_world().await;
+    let task = world.ask(START, json!({ "identifier": "acme-copy" })).await["tenant"]["createCopyTask"]["id"].take();
+    run_to_the_end(&world).await;
+    let (source, target) = (world.tenant_id.to_string(), target_of(&world, "acme-copy").to_string());
+    let told: Vec<_> =
+        world.raised().iter().map(|event| (event.event_type.event.clone(), event.variables.clone().into())).collect();
+    let variables = |target: Value| -> Value {
+        json!({ "tenantId": source, "taskId": task, "targetIdentifier": "acme-copy", "targetTenantId": target, "error": null, "userId": "user-1" })
+    };
+    let expected: [(String, Value); 2] =
+        [("copyStarted".to_owned(), variables(Value::Null)), ("copyFinished".to_owned(), variables(json!(target)))];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn what_is_excluded_is_left_out() {
+    let world = filled_world().await;
+    world.ask(START, json!({ "identifier": "acme-copy", "exclude": ["orders", "customers", "webhooks"] })).await;
+    run_to_the_end(&world).await;
+    let target = target_of(&world, "acme-copy");
+    let tables = world.store.tables();
+    let kinds: Vec<_> = tables.records.keys().filter(|(owner, _)| *owner == target).map(|(_, of)| of.kind).collect();
+    assert_eq!(kinds, [RecordKind::Pipeline]);
+    assert!(tables.webhooks.values().all(|webhook| webhook.tenant_id != target));
+}
+
+#[tokio::test]
+async fn a_copy_whose_target_is_deleted_meanwhile_fails_with_its_event() {
+    let world = filled_world().await;
+    world.ask(START, json!({ "identifier": "acme-copy" })).await;
+    CopyRunner::new(world.services.clone()).run_once().await.unwrap();
+    let target = target_of(&world, "acme-copy");
+    world.store.tables().tenants.remove(&target);
+    run_to_the_end(&world).await;
+    let failed = world.raised().pop().unwrap();
+    assert_eq!(failed.event_type.event, "copyFailed");
+    assert_eq!(failed.variables["error"], "the target was deleted while it was copied to");
+    assert_eq!(failed.variables["targetTenantId"], target.to_string());
+}
+
+#[tokio::test]
+async fn only_an_earlier_copy_of_the_same_tenant_is_overwritten() {
+    let world = filled_world().await;
+    let copy = json!({ "identifier": "acme-copy", "overwrite": true });
+    world.ask(START, copy.clone()).await;
+    run_to_the_end(&world).await;
+    let first = target_of(&world, "acme-copy");
+    world.ask(START, copy).await;
+    run_to_the_end(&world).await;
+    assert_ne!(target_of(&world, "acme-copy"), first);
+    let stranger = sample::tenant(TenantId(uuid::Uuid::from_u128(0xb0b)), "stranger");
+    world
+        .store
+        .tables()
+        .tenants
+        .insert(stranger.id, hookgraph_domain::tenant::Tenant { body: "{}".to_owned(), ..stranger });
+    let onto = json!({ "tenantId": world.tenant_id.to_string(), "identifier": "stranger", "overwrite": true });
+    assert_eq!(world.ask_as(world.tenant_id, START, onto).await, Err("CONFLICT".to_owned()));
+}

@@ -1,0 +1,6 @@
+//! The resolver tree, asked through GraphQL, on a store in memory.
+
+mod commerce_events;
+mod copying;
+mod orders;
+mod support;

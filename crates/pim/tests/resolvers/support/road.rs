@@ -1,0 +1,114 @@
+//! The ports of the road, and of tokens: no resolver of records asks them.
+
+use super::RecordStore;
+use async_trait::async_trait;
+use hookgraph_domain::attempt::Attempt;
+use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
+use hookgraph_domain::event::{Event, EventSkip};
+use hookgraph_domain::feed::{FeedFilter, FeedPage};
+use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
+use hookgraph_domain::page::{DeliveryQuery, EventQuery};
+use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader};
+use hookgraph_domain::settle::Settlement;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::token::AccessToken;
+
+fn not_kept<T>() -> Result<T, StoreError> {
+    Err(StoreError::Failed("this store keeps records alone".to_owned()))
+}
+
+#[async_trait]
+impl DeliveryQueue for RecordStore {
+    async fn claim(&self, _request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        not_kept()
+    }
+
+    async fn freeze(&self, _freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
+        not_kept()
+    }
+
+    async fn settle(&self, _settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
+        not_kept()
+    }
+
+    async fn release(&self, _claims: &[(DeliveryId, i64)], _now: Timestamp) -> Result<(), StoreError> {
+        not_kept()
+    }
+
+    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        not_kept()
+    }
+}
+
+#[async_trait]
+impl History for RecordStore {
+    async fn events(&self, _tenant_id: TenantId, _ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        not_kept()
+    }
+
+    async fn event_page(&self, _query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+        not_kept()
+    }
+
+    async fn event_skips(&self, _event_ids: &[EventId]) -> Result<Vec<EventSkip>, StoreError> {
+        not_kept()
+    }
+
+    async fn deliveries(&self, _tenant_id: TenantId, _ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
+        not_kept()
+    }
+
+    async fn delivery_page(&self, _query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        not_kept()
+    }
+
+    async fn attempts(&self, _delivery_ids: &[DeliveryId]) -> Result<Vec<Attempt>, StoreError> {
+        not_kept()
+    }
+
+    async fn webhook_attempts(
+        &self,
+        _webhook_id: WebhookId,
+        _before: Option<AttemptId>,
+        _limit: u32,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        not_kept()
+    }
+
+    async fn payloads(&self, _delivery_ids: &[DeliveryId]) -> Result<Vec<(DeliveryId, FrozenPayload)>, StoreError> {
+        not_kept()
+    }
+}
+
+#[async_trait]
+impl Feed for RecordStore {
+    async fn feed_page(
+        &self,
+        _tenant_id: TenantId,
+        _after_seq: i64,
+        _filter: &FeedFilter,
+        _limit: u32,
+    ) -> Result<FeedPage, StoreError> {
+        not_kept()
+    }
+
+    async fn latest_seq(&self) -> Result<i64, StoreError> {
+        not_kept()
+    }
+}
+
+#[async_trait]
+impl TokenReader for RecordStore {
+    async fn token_by_sha256(&self, _secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError> {
+        not_kept()
+    }
+
+    async fn tokens(&self, _tenant_id: Option<TenantId>) -> Result<Vec<AccessToken>, StoreError> {
+        not_kept()
+    }
+
+    async fn token(&self, _id: TokenId) -> Result<Option<AccessToken>, StoreError> {
+        not_kept()
+    }
+}
