@@ -24,6 +24,8 @@ mod subscription;
 mod webhook;
 
 #[cfg(test)]
+mod api_tests;
+#[cfg(test)]
 mod sdl_tests;
 
 pub use api::Api;

@@ -1,0 +1,152 @@
+//! The management API on the fake store.
+
+use crate::{Api, Services};
+use async_graphql::{Request, Variables};
+use futures::StreamExt;
+use hookgraph_domain::address::AddressRules;
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::ports::Store;
+use hookgraph_pim::{Caller, PimServices};
+use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+struct World {
+    api: Api,
+    caller: Caller,
+    store: Arc<dyn Store>,
+    #[expect(dead_code, reason = "a feed signal without its sender is closed")]
+    fed: watch::Sender<()>,
+}
+
+async fn world() -> World {
+    let entropy = SeededEntropy::new(7);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(entropy.clone()));
+    let tenant_id = TenantId(Uuid::from_u128(1));
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, "acme")));
+    store.commit(change).await.unwrap();
+    let (fed_sender, fed) = watch::channel(());
+    let ports = PimServices {
+        store: store.clone(),
+        clock: Arc::new(ManualClock::at(sample::now())),
+        entropy: Arc::new(entropy),
+        wake_ups: Arc::new(RecordingWakeUps::default()),
+    };
+    let api = Api::new(Services { ports, fed, address_rules: AddressRules::default(), suggests: true }).unwrap();
+    World { api, caller: Caller { tenant_id, user_id: Some("user".to_owned()) }, store, fed: fed_sender }
+}
+
+impl World {
+    async fn ask(&self, text: &str, variables: Value) -> Value {
+        let request = Request::new(text).variables(Variables::from_json(variables));
+        serde_json::to_value(self.api.execute(self.caller.clone(), request).await).unwrap()
+    }
+
+    async fn created(&self, input: Value) -> Value {
+        let text = "mutation ($input: CreateWebhookInput!) { webhook { create(input: $input) { id status version: updatedAt } } }";
+        self.ask(text, json!({ "input": input })).await
+    }
+}
+
+fn input() -> Value {
+    json!({ "name": "C", "concern": "customers", "event": "create", "method": "POST", "url": "https://receiver.example",
+        "graphqlQuery": "query ($identifier: String!, $tenantId: ID!) {
+            customer { get(identifier: $identifier, tenantId: $tenantId) { identifier } } }" })
+}
+
+const ADD_CUSTOMER: &str = "mutation { customer { create(input: { identifier: \"ada\", firstName: \"Ada\", \
+    lastName: \"L\", tenantId: \"00000000-0000-0000-0000-000000000001\" }) { __typename } } }";
+
+#[tokio::test]
+async fn a_change_of_a_record_is_owed_to_its_webhooks_and_shown_with_its_matches() {
+    let world = world().await;
+    assert_eq!(world.created(input()).await["data"]["webhook"]["create"]["status"], "ACTIVE");
+    let added = world.ask(ADD_CUSTOMER, json!({})).await;
+    assert_eq!(added["errors"], Value::Null, "{added}");
+    let text = "{ event { getMany { nodes { variables matches { reason delivery { state isTest } } } } } }";
+    let events = world.ask(text, json!({})).await;
+    let event = &events["data"]["event"]["getMany"]["nodes"][0];
+    assert_eq!(event["variables"]["identifier"], "ada");
+    assert_eq!(event["matches"], json!([{ "reason": null, "delivery": { "state": "PENDING", "isTest": false } }]));
+}
+
+#[tokio::test]
+async fn every_problem_of_a_webhook_is_told_and_nothing_is_saved() {
+    let world = world().await;
+    let wrong = json!({ "name": "", "concern": "customers", "event": "created", "method": "POST", "url": "ftp://x",
+        "graphqlQuery": "{ nope }", "graphqlQueryTarget": "next" });
+    let refused = world.created(wrong).await;
+    let problems = refused["errors"][0]["extensions"]["problems"].as_array().unwrap().clone();
+    let codes: Vec<_> = problems.iter().map(|problem| problem["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["EVENT_TYPE_UNKNOWN", "UNDEFINED_FIELD", "QUERY_TARGET_UNKNOWN", "NAME_EMPTY", "URL_SCHEME"]);
+    let list = world
+        .ask("query ($id: ID!) { webhook { getMany(tenantId: $id) { id } } }", json!({ "id": world.caller.tenant_id }))
+        .await;
+    assert_eq!(list["data"]["webhook"]["getMany"], json!([]));
+}
+
+#[tokio::test]
+async fn a_draft_is_previewed_as_the_request_that_would_be_sent() {
+    let world = world().await;
+    world.ask(ADD_CUSTOMER, json!({})).await;
+    let text = "query ($input: PreviewPayloadInput!) { webhook { previewPayload(input: $input) { request { method url body } error { message } } } }";
+    let asked = json!({ "input": { "webhook": input(), "variables": { "identifier": "ada" } } });
+    let preview = world.ask(text, asked).await;
+    let request = &preview["data"]["webhook"]["previewPayload"]["request"];
+    assert_eq!(request["body"], "{\"customer\":{\"get\":{\"identifier\":\"ada\"}}}", "{preview}");
+    assert_eq!(request["url"], "https://receiver.example/");
+}
+
+#[tokio::test]
+async fn what_is_not_yours_and_what_is_not_there_answer_alike() {
+    let world = world().await;
+    let created = world.created(input()).await;
+    let id = created["data"]["webhook"]["create"]["id"].clone();
+    let stranger = Caller { tenant_id: TenantId(Uuid::from_u128(2)), user_id: None };
+    for (caller, id) in [(&stranger, id), (&world.caller, json!("junk")), (&world.caller, json!(Uuid::from_u128(9)))] {
+        for text in [
+            "mutation ($id: ID!) { webhook { delete(id: $id) } }",
+            "mutation ($id: ID!) { webhook { update(id: $id, input: { name: \"x\" }) { id } } }",
+            "mutation ($id: ID!) { webhook { test(id: $id) { id } } }",
+            "mutation ($id: ID!) { delivery { retry(id: $id) { id } } }",
+        ] {
+            let request = Request::new(text).variables(Variables::from_json(json!({ "id": id })));
+            let answer = serde_json::to_value(world.api.execute(caller.clone(), request).await).unwrap();
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "NOT_FOUND", "{text}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_goes_on_after_its_cursor_without_gap_or_repeat() {
+    let world = world().await;
+    world.created(input()).await;
+    let subscribe = |after: Value| {
+        let text = "subscription ($after: String) { eventRecorded(after: $after) { cursor event { variables } } }";
+        world.api.subscribe(
+            world.caller.clone(),
+            Request::new(text).variables(Variables::from_json(json!({ "after": after }))),
+        )
+    };
+    let start = json!("ZjE6MA");
+    for name in ["ada", "bob", "cyd"] {
+        world.ask(&ADD_CUSTOMER.replace("\"ada\"", &format!("{name:?}")), json!({})).await;
+    }
+    let answers: Vec<_> = subscribe(start).take(3).map(|answer| answer.data.into_json().unwrap()).collect().await;
+    let names: Vec<_> =
+        answers.iter().map(|answer| answer["eventRecorded"]["event"]["variables"]["identifier"].clone()).collect();
+    assert_eq!(names, ["ada", "bob", "cyd"]);
+    let resumed: Vec<_> = subscribe(answers[0]["eventRecorded"]["cursor"].clone())
+        .take(2)
+        .map(|answer| answer.data.into_json().unwrap())
+        .collect()
+        .await;
+    assert_eq!(resumed, answers[1..]);
+    let forged = subscribe(json!("junk")).next().await.unwrap();
+    assert!(forged.errors[0].message.contains("no cursor"), "{forged:?}");
+    assert!(world.store.latest_seq().await.unwrap() >= 3);
+}
