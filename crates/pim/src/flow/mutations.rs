@@ -122,7 +122,7 @@ impl FlowMutations {
             }
             let mut body = old.body.clone();
             body.stages.retain(|stage| stage.id != *stage_id);
-            clear(&mut draft, &flow_id, &[stage_id.0.clone()]).await?;
+            clear(&mut draft, &flow_id, std::slice::from_ref(&stage_id.0)).await?;
             let (stored, _) = draft.update(&old, body)?;
             Ok((draft, stored))
         });

@@ -1,5 +1,7 @@
 //! The item types of the API: one interface, three types.
 
+#![allow(clippy::duplicated_attributes, reason = "fields of the interface have the same types")]
+
 use super::body::ItemType;
 use super::tree::TreeNode;
 use super::variant::ProductVariant;
