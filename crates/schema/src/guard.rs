@@ -4,6 +4,7 @@
 //! specification's whole validation stands beside its own; variables are coerced before a mutation's first field runs; and
 //! a response key that is asked for twice is one field, so that no mutation runs twice.
 
+mod floats;
 mod merging;
 #[cfg(test)]
 mod tests;
@@ -57,7 +58,10 @@ impl Guard {
             self.proven(&request.query).map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
         let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
         let operation = proven.typed.operations.get(name).map_err(|error| vec![request_error(&error)])?;
-        let values = serde_json::to_value(&request.variables).and_then(serde_json::from_value);
+        let values = serde_json::to_value(&request.variables).and_then(|mut values| {
+            floats::widen(&self.validator.schema, operation, &mut values);
+            serde_json::from_value(values)
+        });
         let values = values.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
         let coerced = coerce_variable_values(&self.validator.schema, operation, &values)
             .map_err(|error| vec![request_error(&error)])?;
