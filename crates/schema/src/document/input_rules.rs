@@ -1,5 +1,5 @@
-//! Two rules of the specification that apollo-compiler lacks: input object field uniqueness, and variables inside input
-//! values must fit where they stand.
+//! Two rules of the specification that apollo-compiler lacks: input object field uniqueness, and variables must fit where
+//! they stand, inside input values too and where their default is null.
 
 use super::problems::problem_at;
 use apollo_compiler::ast::{self, Definition, Document, Value, VariableDefinition};
@@ -78,7 +78,7 @@ impl DuplicateWalk<'_> {
     }
 }
 
-/// Variables inside lists and input objects that may be null where null is refused.
+/// Variables that may be null where null is refused.
 pub(crate) fn nullable_variables(schema: &Schema, document: &ExecutableDocument) -> Vec<Problem> {
     let mut problems = Vec::new();
     for operation in document.operations.iter() {
@@ -135,9 +135,7 @@ impl<'a> VariableWalk<'a> {
 
     fn arguments(&mut self, arguments: &[Node<Argument>], definitions: &[Node<ast::InputValueDefinition>]) {
         for argument in arguments {
-            if let Some(definition) = definitions.iter().find(|definition| definition.name == argument.name)
-                && argument.value.as_variable().is_none()
-            {
+            if let Some(definition) = definitions.iter().find(|definition| definition.name == argument.name) {
                 self.value(&argument.value, &definition.ty, definition.default_value.is_some());
             }
         }

@@ -6,6 +6,7 @@
 //! other is reported together.
 
 mod cost;
+mod follow_ups;
 mod input_rules;
 mod problems;
 mod scan;

@@ -156,3 +156,27 @@ fn a_document_that_nests_as_deep_as_is_allowed_is_parsed() {
     assert!(super::scan(&nested, &limits).is_ok());
     assert!(super::parse(&nested, &limits).is_ok());
 }
+
+#[test]
+fn an_unknown_field_is_the_only_problem_of_what_is_beneath_it() {
+    assert_eq!(
+        codes("query ($identifier: String!) { customer { fetch(identifier: $identifier) { a } } }"),
+        ["UNDEFINED_FIELD"]
+    );
+    assert_eq!(
+        codes("query ($identifier: String!) { customer { fetch { a } } }"),
+        ["UNUSED_VARIABLE", "UNDEFINED_FIELD"]
+    );
+    assert_eq!(codes("{ customer { nothing } tenant }"), ["UNDEFINED_FIELD", "MISSING_SUBSELECTION"]);
+}
+
+#[test]
+fn only_the_first_syntax_error_is_told() {
+    assert_eq!(codes("query (id: ID!) { customer { __typename } }"), ["SYNTAX"]);
+}
+
+#[test]
+fn a_variable_with_null_as_its_default_fits_no_place_that_refuses_null() {
+    let text = "query ($b: Boolean = null) { customer { __typename @include(if: $b) } }";
+    assert_eq!(codes(text), ["DISALLOWED_VARIABLE_USAGE"]);
+}

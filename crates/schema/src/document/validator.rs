@@ -1,5 +1,6 @@
 //! The specification's validation, by apollo-compiler on our own SDL, with the two rules that it lacks.
 
+use super::follow_ups::without_follow_ups;
 use super::input_rules;
 use super::problems::{nearest_name, placed, problem, problem_at};
 use super::sha256_hex;
@@ -56,7 +57,7 @@ impl Validator {
             Err(error) => {
                 let mut problems = duplicates;
                 problems.extend(self.translated(&error.errors));
-                Err(problems)
+                Err(without_follow_ups(document, problems))
             }
         }
     }
@@ -118,7 +119,9 @@ pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec
                 None => problem_at("SYNTAX", message, &sources, None),
             }
         };
-        error.errors.iter().map(syntax_problem).collect()
+        // What a parser says after its first error is about the text as it then guesses it to be.
+        let problems = error.errors.iter().map(syntax_problem);
+        problems.min_by_key(|problem| (problem.line, problem.column)).into_iter().collect()
     })
 }
 
