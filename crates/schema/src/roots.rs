@@ -8,7 +8,7 @@ use crate::limits::CALL_DOCUMENT;
 use crate::subscription::Subscription;
 use crate::webhook::{WebhookMutationRoot, WebhookQueryRoot};
 use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, Schema, SchemaBuilder, ValidationMode};
-use hookgraph_pim::{PimMutation, PimQuery};
+use hookgraph_pim::{PaymentType, PimMutation, PimQuery};
 
 /// What can be asked.
 #[derive(Default, MergedObject)]
@@ -44,7 +44,7 @@ pub(crate) fn mutating_management() -> ManagementSchema {
 }
 
 fn management_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query::default(), Mutation::default(), Subscription)
+    Schema::build(Query::default(), Mutation::default(), Subscription).register_output_type::<PaymentType>()
 }
 
 /// The payload schema as it is asked over the API: for editors and for trying documents out.
@@ -68,7 +68,7 @@ pub(crate) fn rendering_payload() -> PayloadSchema {
 }
 
 fn payload_builder() -> SchemaBuilder<PayloadQuery, EmptyMutation, EmptySubscription> {
-    Schema::build(PayloadQuery::default(), EmptyMutation, EmptySubscription)
+    Schema::build(PayloadQuery::default(), EmptyMutation, EmptySubscription).register_output_type::<PaymentType>()
 }
 
 fn bounded<Q, M, S>(builder: SchemaBuilder<Q, M, S>, suggests: bool) -> SchemaBuilder<Q, M, S>

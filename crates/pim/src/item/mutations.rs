@@ -41,7 +41,7 @@ macro_rules! item_mutations {
                 Ok($type(shown(created.graphql()?, language)?))
             }
 
-            #[doc = concat!("Deletes a ", $noun, " with all that is below it in the tree, and answers how many items that ")]
+            #[doc = concat!("Deletes a ", $noun, " with all that is below it in the tree, and answers how many items that")]
             /// were. Raises `items/delete` for each.
             async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
                 cascade::delete(PimContext::of(ctx)?, ItemType::$type, &id).await.graphql()
