@@ -72,6 +72,7 @@ const check = {
         if (document.rule !== 'Syntax') assert.ok(isRefusedByItsRule(schema, document), JSON.stringify(errors));
         const problems = assertProblems(document);
         assertPlaced(document, problems, errors);
+        assertNotMisleading(document, problems);
     },
     refused(document) {
         const codes = assertProblems(document).map((problem) => problem.code);
@@ -94,6 +95,14 @@ function assertProblems(document) {
         assert.ok(problem.column >= 1 && problem.column <= [...lines[problem.line - 1]].length + 1, `column ${problem.column}`);
     }
     return problems;
+}
+
+/** A problem does not bring along others that would not be there without it. */
+function assertNotMisleading(document, problems) {
+    const codes = problems.map((problem) => problem.code);
+    if (document.rule === 'Syntax') assert.deepEqual(codes, ['SYNTAX']);
+    if (document.rule !== 'ScalarLeafsRule') assert.ok(!codes.includes('MISSING_SUBSELECTION'), codes.join(', '));
+    if (document.rule !== 'NoUnusedVariablesRule') assert.ok(!codes.includes('UNUSED_VARIABLE'), codes.join(', '));
 }
 
 /** Whether there is nothing in it that a problem could stand at. */
