@@ -32,9 +32,8 @@ async function answered(asked) {
 }
 
 /** Saves the document as a webhook's query and deletes the webhook again: null, or the problems that refused it. */
-async function save({ event: key, query }) {
-    const [concern, event] = key.split('/');
-    const input = { tenantId: server.tenantId, name: 'a document', concern, event, method: 'POST', url: 'https://example.com/', graphqlQuery: query };
+async function save(document) {
+    const [query, input] = [document.query, webhookWith(document)];
     const { data, errors } = await server.answer('mutation ($input: CreateWebhookInput!) { webhook { create(input: $input) { id } } }', { input });
     if (!errors) {
         await server.ask('mutation ($id: ID!) { webhook { delete(id: $id) } }', { id: data.webhook.create.id });
@@ -45,10 +44,24 @@ async function save({ event: key, query }) {
     return errors[0].extensions.problems;
 }
 
+function webhookWith({ event: key, query }) {
+    const [concern, event] = key.split('/');
+    return { tenantId: server.tenantId, name: 'a document', concern, event, method: 'POST', url: 'https://example.com/', graphqlQuery: query };
+}
+
 test('the corpus is large, and each document is in it once', () => {
     assert.ok(all.length >= DOCUMENTS_MIN, `${all.length} documents`);
     const seen = new Set(all.map(({ event, query }) => `${event} ${query}`));
     assert.ok(all.length - seen.size <= 20, 'few documents stand under two rules');
+});
+
+test('a preview of a draft refuses what saving refuses, for the same reasons', async () => {
+    const preview = 'query ($input: PreviewPayloadInput!) { webhook { previewPayload(input: $input) { payload } } }';
+    for (const document of all.filter((each, at) => each.kind !== 'valid' && at % 10 === 0)) {
+        const { errors } = await server.answer(preview, { input: { webhook: webhookWith(document) } });
+        const problems = answers.get(document).map((problem) => ({ ...problem, path: 'input.webhook.graphqlQuery' }));
+        assert.deepEqual(errors?.[0].extensions.problems, problems, document.query);
+    }
 });
 
 for (const kind of ['valid', 'invalid', 'refused']) {
