@@ -24,6 +24,7 @@ cargo test --workspace --locked
 if [ -f tests/js/package.json ]; then
   say "JavaScript tests"
   cargo build --locked --quiet --package hookgraph-server
+  cargo build --locked --quiet --package hookgraph-domain --example canonical_json
   cargo build --locked --quiet --package hookgraph-domain --examples
   target="$(realpath "${CARGO_TARGET_DIR:-target}")"
   (
