@@ -1,0 +1,71 @@
+//! The GraphQL API as a client sees it.
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+/// A client with a token.
+#[derive(Clone, Debug)]
+pub struct Api {
+    http: reqwest::Client,
+    /// `http://127.0.0.1:PORT`.
+    pub base_url: String,
+    /// The bearer token.
+    pub token: String,
+}
+
+impl Api {
+    /// A client of the server at that address.
+    pub fn new(base_url: String, token: String) -> Self {
+        // Another test of this process may have installed it already: that is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { http: reqwest::Client::new(), base_url, token }
+    }
+
+    /// The same server with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// The whole answer: `data`, `errors`.
+    pub async fn execute(&self, query: &str, variables: Value) -> anyhow::Result<Value> {
+        let request = self.http.post(format!("{}/graphql", self.base_url)).bearer_auth(&self.token);
+        let response = request.json(&json!({ "query": query, "variables": variables })).send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        serde_json::from_str(&text).with_context(|| format!("HTTP {status} is no JSON: {text}"))
+    }
+
+    /// The `data` of an answer without errors.
+    pub async fn data(&self, query: &str, variables: Value) -> anyhow::Result<Value> {
+        let mut answer = self.execute(query, variables).await?;
+        if answer.get("errors").is_some() {
+            bail!("errors for {query}: {answer:#}");
+        }
+        Ok(answer["data"].take())
+    }
+
+    /// The first error of an answer, which must have one.
+    pub async fn refusal(&self, query: &str, variables: Value) -> anyhow::Result<Value> {
+        let mut answer = self.execute(query, variables).await?;
+        match answer["errors"].get_mut(0) {
+            Some(error) => Ok(error.take()),
+            None => bail!("no error for {query}: {answer:#}"),
+        }
+    }
+
+    /// The tenant that the token opens.
+    pub async fn tenant_id(&self) -> anyhow::Result<String> {
+        let data = self.data("{ tenant { getMany { id } } }", json!({})).await?;
+        let id = data["tenant"]["getMany"][0]["id"].as_str().context("a tenant")?;
+        Ok(id.to_owned())
+    }
+
+    /// Creates a webhook from an input that lacks only its tenant, and answers its id.
+    pub async fn create_webhook(&self, mut input: Value) -> anyhow::Result<String> {
+        input["tenantId"] = json!(self.tenant_id().await?);
+        let create = "mutation($input: CreateWebhookInput!) { webhook { create(input: $input) { id } } }";
+        let data = self.data(create, json!({ "input": input })).await?;
+        let id = data["webhook"]["create"]["id"].as_str().context("an id")?;
+        Ok(id.to_owned())
+    }
+}

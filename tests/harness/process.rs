@@ -1,0 +1,133 @@
+//! The real binary as a process that can be killed and started again on the same data.
+
+use super::Api;
+use anyhow::{Context, bail, ensure};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::OnceLock;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The admin token of every installation.
+const TOKEN: &str = "hgt_test_0123456789abcdef0123456789abcdef";
+/// The signature secret of every installation: not secret at all.
+pub const SIGNATURE_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// A database and a key file, on which processes come and go; they make the tenant `acme` with a known token.
+pub struct Installation {
+    directory: TempDir,
+    database_url: String,
+}
+
+/// A running server.
+pub struct Process {
+    child: Child,
+    /// Its API, with the admin token.
+    pub api: Api,
+}
+
+impl Installation {
+    pub(crate) fn on_sqlite() -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let database_url = format!("sqlite://{}", directory.path().join("hookgraph.db").display());
+        Ok(Self { directory, database_url })
+    }
+
+    pub(crate) fn on_postgres(database_url: String) -> anyhow::Result<Self> {
+        Ok(Self { directory: tempfile::tempdir()?, database_url })
+    }
+
+    /// Starts a server and waits until it listens.
+    pub async fn serve(&self) -> anyhow::Result<Process> {
+        self.serve_with(&[]).await
+    }
+
+    /// Starts a server with further environment variables and waits until it listens.
+    pub async fn serve_with(&self, environment: &[(&str, &str)]) -> anyhow::Result<Process> {
+        let mut command = Command::new(binary()?);
+        command.arg("serve").current_dir(self.directory.path()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.env_clear().envs(self.environment()).envs(environment.iter().copied());
+        let mut child = command.spawn().context("the server starts")?;
+        let stdout = child.stdout.take().context("its output is piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let base_url = loop {
+            let Some(line) = lines.next_line().await? else { bail!("the server ended: {}", child.wait().await?) };
+            if let Some(url) = listening_on(&line) {
+                break url;
+            }
+        };
+        // Whatever else it prints must not fill the pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Process { child, api: Api::new(base_url, TOKEN.to_owned()) })
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        let pairs = [
+            ("HOOKGRAPH_LISTEN", "127.0.0.1:0".to_owned()),
+            ("HOOKGRAPH_DATABASE", self.database_url.clone()),
+            ("HOOKGRAPH_KEY_FILE", self.directory.path().join("key").display().to_string()),
+            ("HOOKGRAPH_ALLOWED_ADDRESSES", "127.0.0.0/8".to_owned()),
+            ("HOOKGRAPH_LOG", "warn".to_owned()),
+            ("HOOKGRAPH_BOOTSTRAP_TENANT", "acme".to_owned()),
+            ("HOOKGRAPH_BOOTSTRAP_TOKEN", TOKEN.to_owned()),
+            ("HOOKGRAPH_BOOTSTRAP_SIGNATURE_SECRET", SIGNATURE_SECRET.to_owned()),
+        ];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+impl Process {
+    /// Ends it as an operator does, and waits until it has.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.child.id().context("it runs")?;
+        let killed = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
+        ensure!(killed.success(), "kill -TERM failed");
+        let status = self.child.wait().await?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
+    }
+
+    /// Waits until it was ended by `SIGKILL`.
+    pub async fn was_killed(mut self) -> anyhow::Result<()> {
+        use std::os::unix::process::ExitStatusExt;
+        let status = self.child.wait().await?;
+        ensure!(status.signal() == Some(9), "the server was not killed, it ended with {status}");
+        Ok(())
+    }
+
+    /// Kills it as a power cut would.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.start_kill()?;
+        self.was_killed().await
+    }
+}
+
+fn listening_on(line: &str) -> Option<String> {
+    let start = line.find("http://127.0.0.1:")?;
+    let url = line[start..].split(|c: char| c.is_whitespace() || c == '"').next()?;
+    let port = url.strip_prefix("http://127.0.0.1:")?.split('/').next()?;
+    Some(format!("http://127.0.0.1:{}", port.parse::<u16>().ok()?))
+}
+
+/// The server's binary with its failpoints, built once per test run.
+fn binary() -> anyhow::Result<&'static PathBuf> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("HOOKGRAPH_BINARY") {
+        return Ok(path.into());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["build", "--quiet", "--package", "hookgraph-server", "--features", "failpoints"];
+    let status = std::process::Command::new(cargo).args(arguments).status().context("cargo builds the server")?;
+    ensure!(status.success(), "the server does not build");
+    let this = std::env::current_exe()?;
+    let profile = this.ancestors().nth(2).context("a test binary lives in target/PROFILE/deps")?;
+    Ok(profile.join("hookgraph"))
+}

@@ -1,0 +1,5 @@
+//! Black-box tests: the real binary, spoken to through GraphQL and HTTP alone. One file per feature.
+
+mod architecture;
+mod catalogue;
+mod crash;
