@@ -57,7 +57,10 @@ const ORDERS: &[Step] = &[
         &["orders/create"],
         &[("/order/create/id", "order")],
     ),
-    step(r#"order { update(id: "<order>", input: { additionalInformation: "Ring twice" }) { id } }"#, &["orders/update"]),
+    step(
+        r#"order { update(id: "<order>", input: { additionalInformation: "Ring twice" }) { id } }"#,
+        &["orders/update"],
+    ),
     step(r#"order { update(id: "<order>", input: { additionalInformation: "Ring twice" }) { id } }"#, &[]),
     step(
         r#"order { setPipelineStage(orderId: "<order>", pipelineId: "<pipeline>", stageId: "<new>") { id } }"#,
@@ -91,11 +94,7 @@ const ITEMS: &[Step] = &[
     saving(
         r#"flow { create(input: { tenantId: "<tenant>", name: "Review", stages: [{ name: "Draft" }, { name: "Ready" }] }) { id stages { id } } }"#,
         &[],
-        &[
-            ("/flow/create/id", "flow"),
-            ("/flow/create/stages/0/id", "draft"),
-            ("/flow/create/stages/1/id", "ready"),
-        ],
+        &[("/flow/create/id", "flow"), ("/flow/create/stages/0/id", "draft"), ("/flow/create/stages/1/id", "ready")],
     ),
     step(
         r#"flow { addItem(flowId: "<flow>", stageId: "<draft>", itemId: "<document>") { id } }"#,
@@ -141,7 +140,10 @@ const PRICE_LISTS_AND_MARKETS: &[Step] = &[
         r#"priceList { update(identifier: "b2b", tenantId: "<tenant>", input: { name: "Trade" }) { identifier } }"#,
         &["priceLists/update"],
     ),
-    step(r#"priceList { update(identifier: "b2b", tenantId: "<tenant>", input: { name: "Trade" }) { identifier } }"#, &[]),
+    step(
+        r#"priceList { update(identifier: "b2b", tenantId: "<tenant>", input: { name: "Trade" }) { identifier } }"#,
+        &[],
+    ),
     step(r#"priceList { delete(identifier: "b2b", tenantId: "<tenant>") }"#, &["priceLists/delete"]),
     step(
         r#"market { create(input: { tenantId: "<tenant>", identifier: "no", name: "Norway" }) { identifier } }"#,
@@ -218,8 +220,10 @@ async fn tells_the_whole_story(installation: Installation) -> anyhow::Result<()>
     for event_type in catalogue.keys() {
         let (concern, event) = event_type.split_once('/').context("a pair")?;
         let url = receiver.url(&format!("/{event_type}"));
-        api.create_webhook(json!({ "name": event_type, "concern": concern, "event": event, "method": "POST", "url": url }))
-            .await?;
+        api.create_webhook(
+            json!({ "name": event_type, "concern": concern, "event": event, "method": "POST", "url": url }),
+        )
+        .await?;
     }
     let mut live = Live::deliveries(api, None).await?;
     let mut saved = BTreeMap::from([("tenant".to_owned(), api.tenant_id().await?)]);

@@ -21,7 +21,8 @@ async fn create_order(api: &Api) -> anyhow::Result<Value> {
 }
 
 async fn order_of_the_only_event(api: &Api) -> anyhow::Result<String> {
-    let query = r#"{ event { getMany(concern: "orders", event: "create", first: 5) { edges { node { variables } } } } }"#;
+    let query =
+        r#"{ event { getMany(concern: "orders", event: "create", first: 5) { edges { node { variables } } } } }"#;
     let data = api.data(query, json!({})).await?;
     let edges = data["event"]["getMany"]["edges"].as_array().context("edges")?.clone();
     ensure!(edges.len() == 1, "one event was recorded, not {}", edges.len());
@@ -58,7 +59,8 @@ async fn survives_on(installation: Installation, failpoint: &str, payload_is_fro
     if payload_is_frozen {
         let between = installation.serve().await?;
         let id = order_of_the_only_event(&between.api).await?;
-        let update = r#"mutation($id: ID!) { order { update(id: $id, input: { additionalInformation: "changed" }) { id } } }"#;
+        let update =
+            r#"mutation($id: ID!) { order { update(id: $id, input: { additionalInformation: "changed" }) { id } } }"#;
         between.api.data(update, json!({ "id": id })).await?;
         between.stop().await?;
     }

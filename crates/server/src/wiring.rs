@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::http::Endpoints;
 use crate::surroundings::{self, OsEntropy, ProcessWakeUps};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
@@ -12,7 +12,8 @@ use futures::stream::BoxStream;
 use hookgraph_dispatcher::transport::HttpTransport;
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
-use hookgraph_domain::ports::{Clock, Entropy, Failpoints, Store};
+use hookgraph_domain::ports::{Clock, Entropy, Failpoints, Store, TenantReader};
+use hookgraph_pim::copy::CopyRunner;
 use hookgraph_pim::{Caller, PimServices};
 use hookgraph_schema::{Api, Services};
 use hookgraph_storage::vault::KeyFileVault;
@@ -58,7 +59,9 @@ impl Loops {
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
         workers.running.spawn(dispatcher.run(wake_ups.due_signal(), workers.stopping.clone()));
         workers.running.spawn(recheck(api));
-        let _ = pim;
+        let copies = CopyRunner::new(pim);
+        let stopping = workers.stopping.clone();
+        workers.running.spawn(async move { copies.run(stopping).await });
         workers.running.close();
         workers
     }
@@ -93,8 +96,13 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
     let clock: Arc<dyn Clock> = Arc::new(surroundings::clock());
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::default());
     let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
+    let key_is_new = !config.key_file.exists();
     let store = open(config, entropy.clone(), failpoints.clone()).await?;
     let applied = store.migrate().await.context("the database cannot be brought up to date")?;
+    if key_is_new && store.tenant_count().await? > 0 {
+        std::fs::remove_file(&config.key_file).context("key_file")?;
+        bail!("key_file {} is missing, and the database holds secrets that only it opens", config.key_file.display());
+    }
     if !applied.is_empty() {
         tracing::info!(migrations = ?applied, "the database is brought up to date");
     }
