@@ -225,7 +225,7 @@ async fn tells_the_whole_story(installation: Installation) -> anyhow::Result<()>
         )
         .await?;
     }
-    let mut live = Live::deliveries(api, None).await?;
+    let mut live = Live::deliveries(api, &api.feed_cursor().await?).await?;
     let mut saved = BTreeMap::from([("tenant".to_owned(), api.tenant_id().await?)]);
     let mut expected: BTreeMap<String, usize> = BTreeMap::new();
     for step in STORY.iter().copied().flatten() {

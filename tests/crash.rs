@@ -29,12 +29,15 @@ async fn order_of_the_only_event(api: &Api) -> anyhow::Result<String> {
     Ok(edges[0]["node"]["variables"]["id"].as_str().context("an order's id")?.to_owned())
 }
 
-/// The state of the only delivery once it has ended: looked up, or told live from before the look.
+/// The state of the only delivery once it has ended: looked up, or told live since the look.
 async fn state_in_the_end(api: &Api) -> anyhow::Result<Value> {
-    let mut live = Live::deliveries(api, None).await?;
+    let cursor = api.feed_cursor().await?;
     let data = api.data("{ delivery { getMany { edges { node { state } } } } }", json!({})).await?;
     let state = &data["delivery"]["getMany"]["edges"][0]["node"]["state"];
-    if is_final(state) { Ok(state.clone()) } else { Ok(live.finished(1).await?[0]["state"].take()) }
+    if is_final(state) {
+        return Ok(state.clone());
+    }
+    Ok(Live::deliveries(api, &cursor).await?.finished(1).await?[0]["state"].take())
 }
 
 /// Kills a server at the failpoint, changes the order if its payload was frozen, and lets another server finish.

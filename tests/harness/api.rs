@@ -60,6 +60,12 @@ impl Api {
         Ok(id.to_owned())
     }
 
+    /// Where the feed of changes stands now.
+    pub async fn feed_cursor(&self) -> anyhow::Result<String> {
+        let data = self.data("{ delivery { feedCursor } }", json!({})).await?;
+        Ok(data["delivery"]["feedCursor"].as_str().context("a cursor")?.to_owned())
+    }
+
     /// Creates a webhook from an input that lacks only its tenant, and answers its id.
     pub async fn create_webhook(&self, mut input: Value) -> anyhow::Result<String> {
         input["tenantId"] = json!(self.tenant_id().await?);

@@ -40,8 +40,8 @@ impl Live {
         Ok(live)
     }
 
-    /// Follows every change of every delivery, from a cursor or from now.
-    pub async fn deliveries(api: &Api, after: Option<&str>) -> anyhow::Result<Self> {
+    /// Follows every change of every delivery after a cursor.
+    pub async fn deliveries(api: &Api, after: &str) -> anyhow::Result<Self> {
         let query = "subscription($after: String) { deliveryUpdated(after: $after) {
             cursor state attemptCount delivery { id state isTest webhook { id } event { id concern event } } } }";
         Self::subscribe(api, query, json!({ "after": after })).await
@@ -74,9 +74,12 @@ impl Live {
     }
 
     async fn receive(&mut self) -> anyhow::Result<Value> {
+        tokio::time::timeout(PATIENCE, self.receive_patiently()).await.context("nothing came")?
+    }
+
+    async fn receive_patiently(&mut self) -> anyhow::Result<Value> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.context("nothing came")?;
-            match message.context("the connection ended")?? {
+            match self.socket.next().await.context("the connection ended")?? {
                 Message::Text(text) => {
                     let message: Value = serde_json::from_str(&text)?;
                     if message["type"] == "ping" {

@@ -11,6 +11,7 @@ pub(crate) use object::{DeliveryObject, DeliveryStateName};
 use crate::connection::{PageAsked, history_connection};
 use crate::context::Asked;
 use crate::ids::parsed;
+use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::refusal::Refusal;
@@ -41,6 +42,12 @@ impl DeliveryQueries {
         let asked = Asked::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
         Ok(asked.loaders.delivery(id).await.graphql()?.map(DeliveryObject))
+    }
+
+    /// Where the feed of changes stands now. Who reads this first, then a list, and then subscribes after it, misses
+    /// nothing between the two.
+    async fn feed_cursor(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
+        latest_cursor(Asked::of(ctx)?).await.graphql()
     }
 
     /// Deliveries, newest first; tests too.

@@ -8,6 +8,7 @@ pub(crate) use object::EventObject;
 use crate::connection::{PageAsked, history_connection};
 use crate::context::Asked;
 use crate::ids::parsed;
+use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::EventQuery;
 use hookgraph_domain::refusal::Refusal;
@@ -38,6 +39,12 @@ impl EventQueries {
         let asked = Asked::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
         Ok(asked.loaders.event(id).await.graphql()?.map(EventObject))
+    }
+
+    /// Where the feed of changes stands now. Who reads this first, then a list, and then subscribes after it, misses
+    /// nothing between the two.
+    async fn feed_cursor(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
+        latest_cursor(Asked::of(ctx)?).await.graphql()
     }
 
     /// Events, newest first; tests are left out.

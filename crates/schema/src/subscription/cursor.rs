@@ -21,6 +21,11 @@ pub(super) fn read(cursor: &str) -> Option<i64> {
     (seq >= 0 && write(seq) == cursor).then_some(seq)
 }
 
+/// The cursor of the feed as it stands.
+pub(crate) async fn latest(asked: &Asked) -> Result<String, Refusal> {
+    Ok(write(asked.store().latest_seq().await?))
+}
+
 /// Where to read on: after the cursor, or after what is there now.
 pub(super) async fn start(asked: &Asked, after: Option<&str>) -> Result<i64, Refusal> {
     let latest_seq = asked.store().latest_seq().await?;

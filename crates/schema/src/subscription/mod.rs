@@ -4,6 +4,8 @@ mod cursor;
 mod feed;
 mod payloads;
 
+pub(crate) use cursor::latest as latest_cursor;
+
 use crate::context::Asked;
 use crate::delivery::DeliveryStateName;
 use crate::ids::required;
