@@ -1,5 +1,7 @@
 //! graphql-transport-ws, from outside.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 mod rig;
 
 use futures::{SinkExt, StreamExt};

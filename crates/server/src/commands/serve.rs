@@ -80,7 +80,7 @@ fn first_mutation(tenant_id: &str) -> String {
       event: "create"
       method: POST
       url: "http://127.0.0.1:9000/"
-      graphqlQuery: "query ($id: ID!) {{ order {{ get(id: $id) {{ id createdAt total {{ gross currency }} }} }} }}"
+      graphqlQuery: "query ($id: ID!) {{ order {{ get(id: $id) {{ id createdAt customer {{ firstName }} total {{ gross currency }} }} }} }}"
     }}) {{
       id
       name
