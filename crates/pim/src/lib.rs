@@ -3,7 +3,7 @@
 //! Payload queries and the management API read the same tree: [`PimQuery`] is the whole of what a payload may ask.
 //!
 //! A noun is one module (`customer`, `order` …) with up to four files: its body as stored, its GraphQL type, its queries,
-//! its mutations. A mutation reads, decides on a [`draft::Draft`], and the draft commits as one change with its events.
+//! its mutations. A mutation reads, decides on a draft (`draft::Draft`), and the draft commits as one change with its events.
 
 mod address;
 mod common;

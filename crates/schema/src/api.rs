@@ -40,7 +40,7 @@ impl Api {
     /// Builds both schemas on those services.
     ///
     /// # Errors
-    /// [`SchemaFault`] when a schema is not valid GraphQL, which a test of this crate rules out.
+    /// `SchemaFault` when a schema is not valid GraphQL, which a test of this crate rules out.
     pub fn new(services: Services) -> Result<Self, SchemaFault> {
         let payload = roots::payload(services.suggests);
         let validator = |sdl: &str| Validator::of_sdl(sdl).map_err(SchemaFault);

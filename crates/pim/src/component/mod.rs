@@ -1,6 +1,6 @@
 //! Components: the pieces that items and variants are made of.
 //!
-//! A kind of content is one variant of [`ContentBody`], one of [`ComponentContent`] and one field of [`ComponentInput`].
+//! A kind of content is one variant of `ContentBody`, one of [`ComponentContent`] and one field of [`ComponentInput`].
 
 mod content;
 mod input;

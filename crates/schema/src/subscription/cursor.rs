@@ -13,7 +13,7 @@ pub(super) fn write(seq: i64) -> String {
     URL_SAFE_NO_PAD.encode(format!("{PREFIX}{seq}"))
 }
 
-/// The `seq` of a cursor that [`write`] made.
+/// The `seq` of a cursor that [`write()`] made.
 pub(super) fn read(cursor: &str) -> Option<i64> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let seq: i64 = std::str::from_utf8(&bytes).ok()?.strip_prefix(PREFIX)?.parse().ok()?;
