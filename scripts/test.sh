@@ -7,10 +7,8 @@ source scripts/lib.sh
 
 missing=()
 has_postgres || missing+=(postgresql)
-if [ -d tests/js ]; then
-  command -v node >/dev/null || missing+=(nodejs)
-  command -v npm >/dev/null || missing+=(npm)
-fi
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
 [ "${#missing[@]}" = 0 ] || need_packages "${missing[@]}"
 
 say "Rust tests, with a throw-away PostgreSQL"
@@ -19,17 +17,16 @@ trap 'tests/postgres.sh stop "$instance" || true; rm -rf "$(dirname "$instance")
 chmod 755 "$(dirname "$instance")"
 HOOKGRAPH_TEST_POSTGRES="$(tests/postgres.sh start "$instance")"
 export HOOKGRAPH_TEST_POSTGRES
+# The black-box tests, Rust and JavaScript, run this binary.
+cargo build --locked --quiet --package hookgraph-server --features failpoints
+HOOKGRAPH_BINARY="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/hookgraph"
+export HOOKGRAPH_BINARY
 cargo test --workspace --locked
 
-if [ -f tests/js/package.json ]; then
-  say "JavaScript tests"
-  cargo build --locked --quiet --package hookgraph-server
-  cargo build --locked --quiet --package hookgraph-domain --example canonical_json
-  cargo build --locked --quiet --package hookgraph-domain --examples
-  target="$(realpath "${CARGO_TARGET_DIR:-target}")"
-  (
-    cd tests/js
-    npm ci --no-audit --no-fund --loglevel=error
-    HOOKGRAPH_BINARY="$target/debug/hookgraph" npm test
-  )
-fi
+say "JavaScript tests"
+cargo build --locked --quiet --package hookgraph-domain --example canonical_json
+(
+  cd tests/js
+  npm ci --no-audit --no-fund --loglevel=error
+  npm test
+)
