@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::http::Endpoints;
 use crate::surroundings::{self, OsEntropy, ProcessWakeUps};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use hookgraph_dispatcher::transport::HttpTransport;
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
-use hookgraph_domain::ports::{Clock, Entropy, Failpoints, Store, TenantReader};
+use hookgraph_domain::ports::{Clock, Entropy, Failpoints, Store, TenantReader, TokenReader};
 use hookgraph_pim::copy::CopyRunner;
 use hookgraph_pim::{Caller, PimServices};
 use hookgraph_schema::{Api, Services};
@@ -96,13 +96,9 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
     let clock: Arc<dyn Clock> = Arc::new(surroundings::clock());
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::default());
     let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
-    let key_is_new = !config.key_file.exists();
     let store = open(config, entropy.clone(), failpoints.clone()).await?;
     let applied = store.migrate().await.context("the database cannot be brought up to date")?;
-    if key_is_new && store.tenant_count().await? > 0 {
-        std::fs::remove_file(&config.key_file).context("key_file")?;
-        bail!("key_file {} is missing, and the database holds secrets that only it opens", config.key_file.display());
-    }
+    check_key(&store, &config.key_file).await?;
     if !applied.is_empty() {
         tracing::info!(migrations = ?applied, "the database is brought up to date");
     }
@@ -148,7 +144,20 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store =
         open(config, Arc::new(OsEntropy::default()), surroundings::failpoints().map_err(anyhow::Error::msg)?).await?;
     store.migrate().await.context("the database cannot be brought up to date")?;
+    check_key(&store, &config.key_file).await?;
     Ok(Arc::new(store))
+}
+
+/// Refuses a key file that does not open what the database holds, such as one that was made anew because it was missing.
+async fn check_key(store: &SqlStore, key_file: &Path) -> anyhow::Result<()> {
+    let Some(token) = store.tokens(None).await?.into_iter().next() else { return Ok(()) };
+    store.tenant(token.tenant_id).await.with_context(|| {
+        format!(
+            "key_file {} does not open the secrets of this database: put back the one it was made with",
+            key_file.display()
+        )
+    })?;
+    Ok(())
 }
 
 /// Brings the database up to date and names what that took.
