@@ -49,6 +49,18 @@ impl PimContext {
         Self { caller, services, loaders }
     }
 
+    /// A context for one of many renders of a batch: it shares what the loaders remember, and has a budget of its own for
+    /// what they hand out.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        Self { caller: self.caller.clone(), services: self.services.clone(), loaders: self.loaders.sharing() }
+    }
+
+    /// Whether the store has not answered all that it was asked: then who waits too long waits for us.
+    pub fn is_waiting_for_store(&self) -> bool {
+        self.loaders.is_waiting()
+    }
+
     /// The context that the request carries.
     ///
     /// # Errors

@@ -40,3 +40,5 @@ pub const INPUT_LIST_MAX: usize = 1_000;
 pub const RICH_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Elements within each other in a rich text.
 pub const RICH_TEXT_DEPTH_MAX: usize = 64;
+/// Records that one request or render may read, those read again counted again: lists within lists multiply.
+pub const RECORDS_READ_MAX: usize = 50_000;

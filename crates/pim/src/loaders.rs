@@ -9,13 +9,14 @@ use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Store, StoreError};
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
-use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::tenant::Tenant;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::limits::LIST_MAX;
+use crate::limits::{LIST_MAX, RECORDS_READ_MAX};
 use crate::stored::{RecordBody, Stored};
 
 /// A record by a name that it bears, e.g. a variant's product by its SKU.
@@ -37,14 +38,55 @@ pub(crate) struct ByLink {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct OwnTenant;
 
+/// The loaders of one request or render. What they remember may be shared; what they may hand out is its own.
 pub(crate) struct Loaders {
-    inner: DataLoader<StoreLoader, HashMapCache>,
+    inner: Arc<DataLoader<StoreLoader, HashMapCache>>,
+    /// Statements of all who share what is remembered that the store has not answered yet.
+    unanswered: Arc<AtomicUsize>,
+    handed_out: AtomicUsize,
+}
+
+/// Why nothing was read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Lists within lists came to more records than one request or render may read.
+    #[error("this reads more than {RECORDS_READ_MAX} records: ask for fewer, or page through them")]
+    TooMany,
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => error.into(),
+            ReadError::TooMany => Refusal::new(RefusalCode::LimitExceeded, error.to_string()),
+        }
+    }
 }
 
 struct StoreLoader {
     tenant_id: TenantId,
     store: Arc<dyn Store>,
     tombstone_of: Option<Arc<Event>>,
+    unanswered: Arc<AtomicUsize>,
+}
+
+/// Counts a statement as unanswered while it lives.
+struct Unanswered<'a>(&'a AtomicUsize);
+
+impl<'a> Unanswered<'a> {
+    fn count(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Instead of waiting a while for more keys, lets the resolvers that are ready ask first.
@@ -56,17 +98,27 @@ impl Timer for Yield {
     }
 }
 
+/// No stored key, name or target holds a NUL, and PostgreSQL fails on the question.
+fn is_impossible(text: &str) -> bool {
+    text.contains('\0')
+}
+
 impl Loaders {
     pub fn new(tenant_id: TenantId, store: Arc<dyn Store>, tombstone_of: Option<Arc<Event>>) -> Self {
-        let loader = StoreLoader { tenant_id, store, tombstone_of };
+        let unanswered = Arc::new(AtomicUsize::new(0));
+        let loader = StoreLoader { tenant_id, store, tombstone_of, unanswered: unanswered.clone() };
         let inner = DataLoader::with_cache(loader, TokioSpawner::current(), Yield, HashMapCache::default());
-        Self { inner }
+        Self { inner: Arc::new(inner), unanswered, handed_out: AtomicUsize::new(0) }
     }
 
     /// The record of that key, with its body read.
-    pub async fn one<B: RecordBody>(&self, key: &str) -> Result<Option<Stored<B>>, StoreError> {
+    pub async fn one<B: RecordBody>(&self, key: &str) -> Result<Option<Stored<B>>, ReadError> {
+        if is_impossible(key) {
+            return Ok(None);
+        }
+        self.hand_out(1)?;
         let record = self.inner.load_one(RecordRef::new(B::KIND, key)).await?;
-        record.as_deref().map(Stored::read).transpose()
+        Ok(record.as_deref().map(Stored::read).transpose()?)
     }
 
     /// The record of that key, which must be there.
@@ -75,25 +127,28 @@ impl Loaders {
     }
 
     /// The tenant that all is read of.
-    pub async fn own_tenant(&self) -> Result<Option<Arc<Tenant>>, StoreError> {
-        self.inner.load_one(OwnTenant).await
+    pub async fn own_tenant(&self) -> Result<Option<Arc<Tenant>>, ReadError> {
+        Ok(self.inner.load_one(OwnTenant).await?)
     }
 
     /// The records of those keys that exist, in the order of the keys.
-    pub async fn many<B: RecordBody>(&self, keys: &[String]) -> Result<Vec<Stored<B>>, StoreError> {
-        let references: Vec<_> = keys.iter().map(|key| RecordRef::new(B::KIND, key.as_str())).collect();
+    pub async fn many<B: RecordBody>(&self, keys: &[String]) -> Result<Vec<Stored<B>>, ReadError> {
+        let possible = keys.iter().filter(|key| !is_impossible(key));
+        let references: Vec<_> = possible.map(|key| RecordRef::new(B::KIND, key.as_str())).collect();
+        self.hand_out(references.len())?;
         let found = self.inner.load_many(references.clone()).await?;
-        references.iter().filter_map(|reference| found.get(reference)).map(|record| Stored::read(record)).collect()
+        let records = references.iter().filter_map(|reference| found.get(reference));
+        Ok(records.map(|record| Stored::read(record)).collect::<Result<_, _>>()?)
     }
 
     /// The record that bears that name.
-    pub async fn named<B: RecordBody>(
-        &self,
-        scope: &'static str,
-        value: &str,
-    ) -> Result<Option<Stored<B>>, StoreError> {
+    pub async fn named<B: RecordBody>(&self, scope: &'static str, value: &str) -> Result<Option<Stored<B>>, ReadError> {
+        if is_impossible(value) {
+            return Ok(None);
+        }
+        self.hand_out(1)?;
         let record = self.inner.load_one(ByName { scope, value: value.to_owned() }).await?;
-        record.as_deref().map(Stored::read).transpose()
+        Ok(record.as_deref().map(Stored::read).transpose()?)
     }
 
     /// The keys of the records of `B`'s kind that link to the target, by rank; at most [`LIST_MAX`].
@@ -101,9 +156,14 @@ impl Loaders {
         &self,
         relation: &'static str,
         target: &str,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<String>, ReadError> {
+        if is_impossible(target) {
+            return Ok(Vec::new());
+        }
         let by_link = ByLink { kind: B::KIND, relation, target: target.to_owned() };
-        Ok(self.inner.load_one(by_link).await?.unwrap_or_default())
+        let keys = self.inner.load_one(by_link).await?.unwrap_or_default();
+        self.hand_out(keys.len())?;
+        Ok(keys)
     }
 
     /// The records of `B`'s kind that link to the target, by rank; at most [`LIST_MAX`].
@@ -111,13 +171,31 @@ impl Loaders {
         &self,
         relation: &'static str,
         target: &str,
-    ) -> Result<Vec<Stored<B>>, StoreError> {
+    ) -> Result<Vec<Stored<B>>, ReadError> {
         let keys = self.linked_keys::<B>(relation, target).await?;
         self.many(&keys).await
     }
 
+    /// Loaders that share what is remembered, with their own count of what they hand out.
+    pub fn sharing(&self) -> Self {
+        let (inner, unanswered) = (self.inner.clone(), self.unanswered.clone());
+        Self { inner, unanswered, handed_out: AtomicUsize::new(0) }
+    }
+
+    /// Whether the store has not answered all that it was asked.
+    pub fn is_waiting(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 0
+    }
+
+    /// What is remembered costs no statement, and a list within a list within a list could still fill the memory.
+    fn hand_out(&self, count: usize) -> Result<(), ReadError> {
+        let before = self.handed_out.fetch_add(count, Ordering::Relaxed);
+        if before.saturating_add(count) > RECORDS_READ_MAX { Err(ReadError::TooMany) } else { Ok(()) }
+    }
+
     /// Forgets all that was read: something was committed.
     pub fn forget(&self) {
+        self.handed_out.store(0, Ordering::Relaxed);
         self.inner.clear::<RecordRef>();
         self.inner.clear::<ByName>();
         self.inner.clear::<ByLink>();
@@ -130,6 +208,7 @@ impl Loader<RecordRef> for StoreLoader {
     type Error = StoreError;
 
     async fn load(&self, keys: &[RecordRef]) -> Result<HashMap<RecordRef, Arc<Record>>, StoreError> {
+        let _unanswered = Unanswered::count(&self.unanswered);
         let mut by_kind: BTreeMap<RecordKind, Vec<String>> = BTreeMap::new();
         for reference in keys {
             by_kind.entry(reference.kind).or_default().push(reference.key.clone());
@@ -155,6 +234,7 @@ impl Loader<ByName> for StoreLoader {
     type Error = StoreError;
 
     async fn load(&self, keys: &[ByName]) -> Result<HashMap<ByName, Arc<Record>>, StoreError> {
+        let _unanswered = Unanswered::count(&self.unanswered);
         let mut by_scope: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for name in keys {
             by_scope.entry(name.scope).or_default().push(name.value.clone());
@@ -174,6 +254,7 @@ impl Loader<ByLink> for StoreLoader {
     type Error = StoreError;
 
     async fn load(&self, keys: &[ByLink]) -> Result<HashMap<ByLink, Vec<String>>, StoreError> {
+        let _unanswered = Unanswered::count(&self.unanswered);
         let mut groups: BTreeMap<(RecordKind, &'static str), Vec<String>> = BTreeMap::new();
         for link in keys {
             groups.entry((link.kind, link.relation)).or_default().push(link.target.clone());

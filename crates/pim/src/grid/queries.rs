@@ -4,11 +4,11 @@ use super::{Grid, GridBody};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::limits::LIST_MAX;
+use crate::loaders::ReadError;
 use crate::stored::{RecordBody, Stored};
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::{Direction, RecordQuery, RecordSort};
-use hookgraph_domain::ports::StoreError;
 
 /// Queries on grids.
 pub struct GridQueries;
@@ -43,7 +43,7 @@ impl GridQueries {
 }
 
 /// The latest grids in the version that is read, up to the limit of a list.
-pub(crate) async fn all_grids(pim: &PimContext, reading: &Reading) -> Result<Vec<Grid>, StoreError> {
+pub(crate) async fn all_grids(pim: &PimContext, reading: &Reading) -> Result<Vec<Grid>, ReadError> {
     let query = RecordQuery {
         tenant_id: pim.caller.tenant_id,
         kind: GridBody::KIND,

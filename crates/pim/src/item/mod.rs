@@ -40,11 +40,11 @@ pub use variant_inputs::{
 pub(crate) use view::{ItemView, ids_by_sku, items_by_ids, variants_by_skus, view_by_id};
 
 use crate::context::PimContext;
+use crate::loaders::ReadError;
 use crate::version::Reading;
-use hookgraph_domain::ports::StoreError;
 
 /// The items of a topic.
-pub(crate) async fn topic_items(pim: &PimContext, topic_id: &str, reading: &Reading) -> Result<Vec<Item>, StoreError> {
+pub(crate) async fn topic_items(pim: &PimContext, topic_id: &str, reading: &Reading) -> Result<Vec<Item>, ReadError> {
     let keys = pim.loaders.linked_keys::<ItemBody>(TOPIC, topic_id).await?;
     items_by_ids(pim, &keys, reading).await
 }

@@ -6,11 +6,11 @@ use super::view::{ItemView, view_by_id};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::limits::TREE_DEPTH_MAX;
+use crate::loaders::ReadError;
 use crate::scalars::PositiveInt;
 use crate::stored::Stored;
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object, SimpleObject};
-use hookgraph_domain::ports::StoreError;
 use std::sync::Arc;
 
 /// An item's place in the tree.
@@ -49,14 +49,14 @@ pub(crate) async fn child_nodes(
     pim: &PimContext,
     parent_id: Option<&str>,
     reading: &Reading,
-) -> Result<Vec<TreeNode>, StoreError> {
+) -> Result<Vec<TreeNode>, ReadError> {
     let children = pim.loaders.linked::<ItemBody>(PARENT, parent_id.unwrap_or(ROOT)).await?;
     let views = children.into_iter().filter_map(|stored| ItemView::of(stored, reading));
     Ok(views.map(|view| TreeNode::of(&view)).collect())
 }
 
 /// The items above an item, the nearest first.
-pub(super) async fn ancestors(pim: &PimContext, body: &ItemBody) -> Result<Vec<Stored<ItemBody>>, StoreError> {
+pub(super) async fn ancestors(pim: &PimContext, body: &ItemBody) -> Result<Vec<Stored<ItemBody>>, ReadError> {
     let mut ancestors: Vec<Stored<ItemBody>> = Vec::new();
     let mut next = body.parent_id.clone();
     while let Some(id) = next.take().filter(|_| ancestors.len() < TREE_DEPTH_MAX) {

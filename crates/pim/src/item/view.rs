@@ -3,10 +3,10 @@
 use super::body::{Content, EXTERNAL_REFERENCE, ItemBody, ItemType, RELATED_ITEM, RELATED_SKU, SKU};
 use super::{Document, Folder, Item, Product, ProductVariant};
 use crate::context::PimContext;
+use crate::loaders::ReadError;
 use crate::stored::Stored;
 use crate::version::{Reading, VersionLabel};
 use futures::future::try_join_all;
-use hookgraph_domain::ports::StoreError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl ItemView {
     }
 
     /// The items that relate to this one, or to one of its variants, in the version that is read.
-    pub async fn relating_items(&self, pim: &PimContext) -> Result<Vec<Item>, StoreError> {
+    pub async fn relating_items(&self, pim: &PimContext) -> Result<Vec<Item>, ReadError> {
         let own_skus: BTreeSet<_> = self.content.shared.variants.iter().map(|variant| variant.sku.clone()).collect();
         let by_id = pim.loaders.linked_keys::<ItemBody>(RELATED_ITEM, &self.stored.key);
         let by_sku = try_join_all(own_skus.iter().map(|sku| pim.loaders.linked_keys::<ItemBody>(RELATED_SKU, sku)));
@@ -62,7 +62,7 @@ impl From<ItemView> for Item {
 }
 
 /// The item of that id, if it exists in the version that is read.
-pub(crate) async fn view_by_id(pim: &PimContext, id: &str, reading: &Reading) -> Result<Option<ItemView>, StoreError> {
+pub(crate) async fn view_by_id(pim: &PimContext, id: &str, reading: &Reading) -> Result<Option<ItemView>, ReadError> {
     let stored = pim.loaders.one::<ItemBody>(id).await?;
     Ok(stored.and_then(|stored| ItemView::of(stored, reading)))
 }
@@ -72,13 +72,13 @@ pub(crate) async fn views_by_ids(
     pim: &PimContext,
     ids: &[String],
     reading: &Reading,
-) -> Result<Vec<ItemView>, StoreError> {
+) -> Result<Vec<ItemView>, ReadError> {
     let stored = pim.loaders.many::<ItemBody>(ids).await?;
     Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, reading)).collect())
 }
 
 /// As [`views_by_ids`], for the API.
-pub(crate) async fn items_by_ids(pim: &PimContext, ids: &[String], reading: &Reading) -> Result<Vec<Item>, StoreError> {
+pub(crate) async fn items_by_ids(pim: &PimContext, ids: &[String], reading: &Reading) -> Result<Vec<Item>, ReadError> {
     Ok(views_by_ids(pim, ids, reading).await?.into_iter().map(Item::from).collect())
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn items_by_external_references(
     pim: &PimContext,
     references: &[String],
     reading: &Reading,
-) -> Result<Vec<Item>, StoreError> {
+) -> Result<Vec<Item>, ReadError> {
     let keys = references.iter().map(|reference| pim.loaders.linked_keys::<ItemBody>(EXTERNAL_REFERENCE, reference));
     let keys: Vec<_> = try_join_all(keys).await?.into_iter().flatten().collect();
     let views = views_by_ids(pim, &keys, reading).await?;
@@ -103,7 +103,7 @@ pub(crate) async fn variants_by_skus(
     pim: &PimContext,
     skus: &[String],
     reading: &Reading,
-) -> Result<Vec<ProductVariant>, StoreError> {
+) -> Result<Vec<ProductVariant>, ReadError> {
     let products = try_join_all(skus.iter().map(|sku| pim.loaders.named::<ItemBody>(SKU, sku))).await?;
     let variants = skus.iter().zip(products).filter_map(|(sku, stored)| {
         let view = ItemView::of(stored?, reading)?;
@@ -113,7 +113,7 @@ pub(crate) async fn variants_by_skus(
 }
 
 /// The ids of the product and of its variant that bear that stock keeping unit.
-pub(crate) async fn ids_by_sku(pim: &PimContext, sku: &str) -> Result<Option<(String, String)>, StoreError> {
+pub(crate) async fn ids_by_sku(pim: &PimContext, sku: &str) -> Result<Option<(String, String)>, ReadError> {
     let Some(product) = pim.loaders.named::<ItemBody>(SKU, sku).await? else { return Ok(None) };
     let variant = product.body.all_variants().find(|variant| variant.sku == sku);
     Ok(variant.map(|variant| (product.key.clone(), variant.id.clone())))

@@ -17,12 +17,12 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{Item, topic_items};
 use crate::limits::{LIST_MAX, TREE_DEPTH_MAX};
+use crate::loaders::ReadError;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
 use futures::future::try_join_all;
-use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 
 /// A topic in one language.
@@ -36,13 +36,13 @@ impl Topic {
         Self { stored, language: language.to_owned() }
     }
 
-    async fn children_of(&self, pim: &PimContext) -> Result<Vec<Topic>, StoreError> {
+    async fn children_of(&self, pim: &PimContext) -> Result<Vec<Topic>, ReadError> {
         topics_below(pim, Some(&self.stored.key), &self.language).await
     }
 }
 
 /// The topics of those ids that exist, in that order.
-pub(crate) async fn topics_by_ids(pim: &PimContext, ids: &[String], language: &str) -> Result<Vec<Topic>, StoreError> {
+pub(crate) async fn topics_by_ids(pim: &PimContext, ids: &[String], language: &str) -> Result<Vec<Topic>, ReadError> {
     let stored = pim.loaders.many::<TopicBody>(ids).await?;
     Ok(stored.into_iter().map(|stored| Topic::of(stored, language)).collect())
 }
@@ -52,13 +52,13 @@ pub(crate) async fn topics_below(
     pim: &PimContext,
     parent_id: Option<&str>,
     language: &str,
-) -> Result<Vec<Topic>, StoreError> {
+) -> Result<Vec<Topic>, ReadError> {
     let stored = pim.loaders.linked::<TopicBody>(body::PARENT, parent_id.unwrap_or(body::ROOT)).await?;
     Ok(stored.into_iter().map(|stored| Topic::of(stored, language)).collect())
 }
 
 /// The topics above a topic, the nearest first.
-pub(super) async fn ancestors(pim: &PimContext, body: &TopicBody) -> Result<Vec<Stored<TopicBody>>, StoreError> {
+pub(super) async fn ancestors(pim: &PimContext, body: &TopicBody) -> Result<Vec<Stored<TopicBody>>, ReadError> {
     let mut ancestors: Vec<Stored<TopicBody>> = Vec::new();
     let mut next = body.parent_id.clone();
     while let Some(id) = next.take().filter(|_| ancestors.len() < TREE_DEPTH_MAX) {

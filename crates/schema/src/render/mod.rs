@@ -56,7 +56,7 @@ impl Renderer {
                 let tombstone_of = key.tombstone_of.map(|_| request.event.clone());
                 Arc::new(PimContext::new(caller, self.services.clone(), tombstone_of))
             });
-            let context = context.clone();
+            let context = Arc::new(context.sharing());
             runs.entry(key).or_insert_with(|| self.run(request, context));
         }
         let (keys, runs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
@@ -65,12 +65,15 @@ impl Renderer {
 
     /// Runs one document, within its time, catching what the libraries and resolvers may do wrong.
     async fn run(&self, request: &RenderRequest, context: Arc<PimContext>) -> Run {
-        let run = AssertUnwindSafe(self.run_proven(request, context)).catch_unwind();
+        let run = AssertUnwindSafe(self.run_proven(request, context.clone())).catch_unwind();
         match tokio::time::timeout(Duration::from_millis(RENDER_MS_MAX), run).await {
             Ok(Ok(run)) => run,
             Ok(Err(_panic)) => {
                 tracing::error!(webhook_id = %request.webhook.id, event_id = %request.event.id, "a render panicked");
                 Err(RenderError::Unavailable("the server failed: its log says why".to_owned()))
+            }
+            Err(_elapsed) if context.is_waiting_for_store() => {
+                Err(RenderError::Unavailable(format!("the database did not answer within {RENDER_MS_MAX} ms")))
             }
             Err(_elapsed) => {
                 Err(RenderError::BudgetExceeded(format!("the payload took longer than {RENDER_MS_MAX} ms")))
