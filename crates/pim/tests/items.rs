@@ -347,3 +347,17 @@ async fn a_hundred_related_items_are_read_in_a_bounded_number_of_reads() {
     let reads = shop.reads();
     assert!(reads <= 12, "{reads} reads");
 }
+
+#[tokio::test]
+async fn lists_within_lists_are_refused_before_they_fill_the_memory() {
+    let shop = Shop::open();
+    let folder_id = folder(&shop, "Folder", None).await;
+    let mut id = String::new();
+    for index in 0..60 {
+        id = document(&shop, &format!("Item {index}"), Some(&folder_id)).await;
+    }
+    let query = "query ($id: ID!) { item { get(id: $id, language: \"en\") { tree { siblings { siblings { siblings {
+        itemId } } } } } } }";
+    let refusal = shop.refusal(query, json!({ "id": id })).await;
+    assert!(refusal.starts_with("LIMIT_EXCEEDED: this reads more than"), "{refusal}");
+}
