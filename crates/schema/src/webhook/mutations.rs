@@ -116,7 +116,7 @@ async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObj
     let webhook = live_webhook(asked, id).await?;
     let event = match chosen_event(asked, &webhook.event_type, choice).await? {
         super::sample::Chosen::Recorded(event) => DeliveryEvent::Recorded(event.id),
-        super::sample::Chosen::MadeUp(event) => DeliveryEvent::Synthetic(Box::new(event)),
+        super::sample::Chosen::MadeUp(event) => DeliveryEvent::Synthetic(event),
     };
     let delivery_id = DeliveryId(asked.new_id());
     let mut change = Change::at(asked.now());

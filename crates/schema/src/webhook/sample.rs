@@ -24,7 +24,7 @@ pub(super) struct EventChoice {
 /// The event of a preview or test.
 pub(super) enum Chosen {
     Recorded(Arc<Event>),
-    MadeUp(NewEvent),
+    MadeUp(Box<NewEvent>),
 }
 
 impl Chosen {
@@ -55,7 +55,7 @@ pub(super) async fn chosen_event(asked: &Asked, key: &EventTypeKey, choice: Even
             Err(Refusal::invalid_at(format!("{path}variables"), "EVENT_AMBIGUOUS", message))
         }
         (Some(id), None) => recorded(asked, key, path, &id).await.map(Chosen::Recorded),
-        (None, variables) => made_up(asked, key, path, variables).map(Chosen::MadeUp),
+        (None, variables) => made_up(asked, key, path, variables).map(Box::new).map(Chosen::MadeUp),
     }
 }
 
