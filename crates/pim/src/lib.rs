@@ -44,5 +44,5 @@ pub use error::{IntoGraphql, graphql_error};
 pub use paging::PageInfo;
 pub use payment::PaymentType;
 pub use root::{PimMutation, PimQuery};
-pub use scalars::{Date, EmailAddress, JsonValue, NonNegativeInt, PositiveInt};
+pub use scalars::{Date, DateTime, EmailAddress, JsonValue, NonNegativeInt, PositiveInt};
 pub use version::{VersionLabel, VersionedRecordInfo};

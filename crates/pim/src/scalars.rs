@@ -1,7 +1,50 @@
 //! The PIM API's own scalars.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use chrono::{Datelike, SecondsFormat, Utc};
+use hookgraph_domain::time::{Timestamp, truncated};
 use serde::{Deserialize, Serialize};
+
+/// A moment in UTC. It keeps microseconds, and is written into answers with milliseconds as JavaScript's `toISOString`
+/// writes it. Its stored form is that of the timestamp within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DateTime(pub Timestamp);
+
+impl DateTime {
+    /// The last year that RFC 3339 can write.
+    pub const YEAR_MAX: i32 = 9999;
+
+    fn read(text: &str) -> Option<Self> {
+        let at = chrono::DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+        (0..=Self::YEAR_MAX).contains(&at.year()).then(|| Self(truncated(at)))
+    }
+}
+
+impl From<DateTime> for Timestamp {
+    fn from(at: DateTime) -> Self {
+        at.0
+    }
+}
+
+/// A moment as in RFC 3339, e.g. `2026-11-23T22:33:43.241Z`: answered in UTC with milliseconds, read with any offset.
+#[Scalar(specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => Self::read(text).ok_or_else(|| {
+                InputValueError::custom(format!(
+                    "{text:?} is no moment with an offset, years 0000 to 9999 in UTC, like 2026-11-23T22:33:43.241Z"
+                ))
+            }),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
 
 /// A calendar day, `2026-11-23`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,3 +164,57 @@ bounded_int!(
     NonNegativeInt,
     0
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> InputValueResult<DateTime> {
+        DateTime::parse(Value::from(text))
+    }
+
+    #[test]
+    fn a_moment_is_written_as_javascript_writes_it() {
+        for (given, written) in [
+            ("2023-02-20T01:58:10Z", "2023-02-20T01:58:10.000Z"),
+            ("2026-11-23T22:33:43.241999+00:00", "2026-11-23T22:33:43.241Z"),
+            ("2026-11-24T00:33:43.2+02:00", "2026-11-23T22:33:43.200Z"),
+            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(read(given).ok().map(|at| at.to_value()), Some(Value::from(written)), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_kept_and_stored_with_microseconds_as_a_timestamp_is() {
+        let at = read("2026-11-23T22:33:43.241344999Z").unwrap();
+        assert_eq!(at.0.timestamp_subsec_nanos(), 241_344_000);
+        assert_eq!(serde_json::to_value(at).unwrap(), serde_json::to_value(at.0).unwrap());
+        assert_eq!(serde_json::from_str::<DateTime>(r#""2026-11-23T22:33:43.241344Z""#).unwrap(), at);
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused_with_one_that_would_be() {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-11-23",
+            "2026-11-23T22:33:43",
+            "2026-11-23T22:33Z",
+            "2026-02-30T00:00:00Z",
+            "9999-12-31T23:59:59-01:00",
+            "0000-01-01T00:00:00+01:00",
+        ] {
+            let error = Value::from(bad);
+            let error = DateTime::parse(error).map(|_| ()).map_err(|error| error.into_server_error(Default::default()));
+            let message = error.expect_err(bad).message;
+            assert!(
+                message.contains(&format!("{bad:?}")) && message.contains("like 2026-11-23T22:33:43.241Z"),
+                "{message}"
+            );
+        }
+        assert!(DateTime::parse(Value::from(1_700_000_000)).is_err());
+    }
+}

@@ -1,6 +1,7 @@
 //! Versions of what is edited and then published: each language has a draft and a published version of its own.
 
 use crate::limits::LANGUAGE_CHARS_MAX;
+use crate::scalars::DateTime;
 use async_graphql::{Enum, ID, SimpleObject};
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
@@ -23,7 +24,7 @@ pub enum VersionLabel {
 #[derive(Clone, Debug, SimpleObject)]
 pub struct VersionedRecordInfo {
     /// When it was made.
-    pub created_at: Timestamp,
+    pub created_at: DateTime,
     /// Its id: a new one with every change.
     pub id: Option<ID>,
     /// `draft`, or `published` when nothing was changed since the publishing.
@@ -94,7 +95,7 @@ impl<D, P> Versions<D, P> {
             Picked::Draft(draft) => (&draft.id, draft.created_at, VersionLabel::Published),
             Picked::Published(published) => (&published.id, published.created_at, VersionLabel::Published),
         };
-        Some(VersionedRecordInfo { created_at, id: Some(ID(id.clone())), label })
+        Some(VersionedRecordInfo { created_at: DateTime(created_at), id: Some(ID(id.clone())), label })
     }
 }
 

@@ -6,9 +6,9 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{Item, ProductVariant, items_by_ids, variants_by_skus};
 use crate::rich_text::RichTextContent;
+use crate::scalars::DateTime;
 use crate::version::Reading;
 use async_graphql::{Context, Object, SimpleObject, Union};
-use hookgraph_domain::time::Timestamp;
 
 /// What a component holds.
 #[derive(Union)]
@@ -35,7 +35,7 @@ impl ComponentContent {
     pub(super) fn of(body: &ContentBody, reading: &Reading) -> Self {
         match body.clone() {
             ContentBody::Boolean { value } => Self::Boolean(BooleanContent { value: Some(value) }),
-            ContentBody::Datetime { datetime } => Self::Datetime(DatetimeContent { datetime }),
+            ContentBody::Datetime { datetime } => Self::Datetime(DatetimeContent { datetime: datetime.map(DateTime) }),
             ContentBody::ItemRelations { item_ids, skus } => {
                 Self::ItemRelations(ItemRelationsContent { item_ids, skus, reading: reading.clone() })
             }
@@ -65,7 +65,7 @@ pub struct BooleanContent {
 #[derive(Clone, Debug, SimpleObject)]
 pub struct DatetimeContent {
     /// Which moment.
-    pub datetime: Option<Timestamp>,
+    pub datetime: Option<DateTime>,
 }
 
 /// A number with a unit.

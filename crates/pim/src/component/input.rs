@@ -4,11 +4,10 @@ use super::{ComponentBody, ContentBody, SectionBody};
 use crate::common::{KeyValuePairInput, converted};
 use crate::limits::{COMPONENTS_MAX, IDENTIFIER_CHARS_MAX, INPUT_LIST_MAX, TEXT_CHARS_MAX};
 use crate::rich_text;
-use crate::scalars::JsonValue;
+use crate::scalars::{DateTime, JsonValue};
 use async_graphql::{ID, InputObject};
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::time::Timestamp;
 
 /// A component with exactly one kind of content.
 #[derive(Clone, Debug, InputObject)]
@@ -44,7 +43,7 @@ pub struct BooleanContentInput {
 #[derive(Clone, Debug, InputObject)]
 pub struct DatetimeContentInput {
     /// Which moment.
-    pub datetime: Option<Timestamp>,
+    pub datetime: Option<DateTime>,
 }
 
 /// Other items, or variants of products.
@@ -134,7 +133,7 @@ fn component_body(input: ComponentInput, path: &str) -> Result<ComponentBody, Pr
     }
     let contents = [
         input.boolean.map(|input| Ok(ContentBody::Boolean { value: input.value })),
-        input.datetime.map(|input| Ok(ContentBody::Datetime { datetime: input.datetime })),
+        input.datetime.map(|input| Ok(ContentBody::Datetime { datetime: input.datetime.map(Into::into) })),
         input.item_relations.map(|input| item_relations(input, path)),
         input.numeric.map(|input| Ok(ContentBody::Numeric { number: input.number, unit: input.unit })),
         input.properties_table.map(|input| properties_table(input, path)),

@@ -16,12 +16,12 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{FLOW_STAGE, Item, ItemBody, ItemView};
 use crate::paging::{ListOf, Page, PageArguments, PageInfo, connection, page};
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use body::StageBody;
 use hookgraph_domain::page::RecordSort;
-use hookgraph_domain::time::Timestamp;
 
 /// A flow.
 #[derive(Clone)]
@@ -39,8 +39,8 @@ connection!(FlowConnection, FlowConnectionEdge, Flow, FlowBody);
 #[Object]
 impl Flow {
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.0.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
     }
 
     /// Its id.
@@ -64,8 +64,8 @@ impl Flow {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.0.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.0.updated_at))
     }
 }
 
@@ -77,8 +77,8 @@ pub struct FlowStage(StageBody);
 #[Object]
 impl FlowStage {
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.0.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
     }
 
     /// Its id.

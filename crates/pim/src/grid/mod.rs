@@ -15,11 +15,11 @@ use crate::common::{KeyValuePair, property};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{Item, ItemBody, view_by_id};
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::version::{Picked, Reading, VersionLabel, VersionedRecordInfo};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use body::{ColumnBody, GridContent, RowBody};
-use hookgraph_domain::time::Timestamp;
 
 /// A grid in one language and version.
 pub struct Grid {
@@ -45,8 +45,8 @@ impl Grid {
 #[Object]
 impl Grid {
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.created_at)
     }
 
     /// Whether its language has a version of that label, by default of that which was asked for.
@@ -92,8 +92,8 @@ impl Grid {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.stored.body.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.stored.body.updated_at))
     }
 
     /// Which version was read.

@@ -210,7 +210,7 @@ async fn apply(
         body.shared.external_reference = Some(reference);
     }
     if let Some(created_at) = patch.created_at {
-        body.created_at = hookgraph_domain::time::truncated(created_at);
+        body.created_at = created_at.into();
     }
     if let Some(topic_ids) = patch.topic_ids {
         body.shared.topic_ids = existing_topics(draft, topic_ids).await?;

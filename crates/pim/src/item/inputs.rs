@@ -3,9 +3,8 @@
 use super::body::ItemType;
 use super::variant_inputs::{CreateProductVariantInput, UpdateProductVariantInput, VariantPatch};
 use crate::component::ComponentInput;
-use crate::scalars::PositiveInt;
+use crate::scalars::{DateTime, PositiveInt};
 use async_graphql::{ID, InputObject};
-use hookgraph_domain::time::Timestamp;
 
 /// A place in the tree.
 #[derive(Clone, Debug, InputObject)]
@@ -30,7 +29,7 @@ pub(super) struct NewItem {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ItemPatch {
     pub components: Option<Vec<ComponentInput>>,
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<DateTime>,
     pub external_reference: Option<String>,
     pub name: Option<String>,
     pub topic_ids: Option<Vec<ID>>,
@@ -47,7 +46,7 @@ macro_rules! item_inputs {
             /// Its components.
             pub components: Option<Vec<ComponentInput>>,
             /// When it was created, if that was before now.
-            pub created_at: Option<Timestamp>,
+            pub created_at: Option<DateTime>,
             /// Its id in another system.
             pub external_reference: Option<String>,
             /// Its name.
@@ -69,7 +68,7 @@ macro_rules! item_inputs {
             /// Its components: they replace those before.
             pub components: Option<Vec<ComponentInput>>,
             /// When it was created.
-            pub created_at: Option<Timestamp>,
+            pub created_at: Option<DateTime>,
             /// Its id in another system.
             pub external_reference: Option<String>,
             /// Its name.

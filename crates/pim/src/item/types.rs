@@ -9,17 +9,17 @@ use super::view::ItemView;
 use crate::component::{Component, components};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
+use crate::scalars::DateTime;
 use crate::tenant::VatType;
 use crate::topic::{Topic, topics_by_ids};
 use crate::version::{VersionLabel, VersionedRecordInfo};
 use async_graphql::{Context, ID, Interface, Object};
-use hookgraph_domain::time::Timestamp;
 
 /// A product, document or folder.
 #[derive(Interface)]
 #[graphql(
     field(name = "components", ty = "Option<Vec<Component>>", desc = "Its components."),
-    field(name = "created_at", ty = "Option<Timestamp>", desc = "When it was created."),
+    field(name = "created_at", ty = "Option<DateTime>", desc = "When it was created."),
     field(name = "external_reference", ty = "Option<String>", desc = "Its id in another system."),
     field(
         name = "has_version",
@@ -39,7 +39,7 @@ use hookgraph_domain::time::Timestamp;
     field(name = "topics", ty = "Option<Vec<Topic>>", desc = "Its topics."),
     field(name = "tree", ty = "Option<TreeNode>", desc = "Its place in the tree."),
     field(name = "type", method = "item_type", ty = "ItemType", desc = "Which type of item it is."),
-    field(name = "updated_at", ty = "Option<Timestamp>", desc = "When it was last changed."),
+    field(name = "updated_at", ty = "Option<DateTime>", desc = "When it was last changed."),
     field(name = "version", ty = "Option<VersionedRecordInfo>", desc = "Which version was read.")
 )]
 pub enum Item {
@@ -66,8 +66,8 @@ macro_rules! item_type {
             }
 
             /// When it was created.
-            async fn created_at(&self) -> Option<Timestamp> {
-                Some(self.0.stored.body.created_at)
+            async fn created_at(&self) -> Option<DateTime> {
+                Some(DateTime(self.0.stored.body.created_at))
             }
 
             /// Its id in another system.
@@ -123,8 +123,8 @@ macro_rules! item_type {
             }
 
             /// When it was last changed.
-            async fn updated_at(&self) -> Option<Timestamp> {
-                Some(self.0.stored.body.updated_at)
+            async fn updated_at(&self) -> Option<DateTime> {
+                Some(DateTime(self.0.stored.body.updated_at))
             }
 
             /// Which version was read.

@@ -11,10 +11,10 @@ pub use queries::MarketQueries;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::connection;
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
 use async_graphql::{Context, ID, Object};
-use hookgraph_domain::time::Timestamp;
 
 /// A market.
 #[derive(Clone)]
@@ -32,8 +32,8 @@ impl From<Stored<MarketBody>> for Market {
 #[Object]
 impl Market {
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.created_at)
     }
 
     /// The customers in it.
@@ -62,8 +62,8 @@ impl Market {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.stored.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.stored.updated_at))
     }
 }
 

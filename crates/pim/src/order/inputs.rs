@@ -6,10 +6,9 @@ use crate::common::{KeyValuePairInput, converted};
 use crate::customer::CustomerBody;
 use crate::payment::{PaymentInput, payments};
 use crate::price::Price;
-use crate::scalars::{Date, NonNegativeInt};
+use crate::scalars::{Date, DateTime, NonNegativeInt};
 use async_graphql::{ID, InputObject};
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::time::Timestamp;
 
 /// A new order.
 #[derive(Clone, Debug, InputObject)]
@@ -19,7 +18,7 @@ pub struct CreateOrderInput {
     /// What is ordered.
     pub cart: Vec<OrderItemInput>,
     /// When it was placed, where that was before now.
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<DateTime>,
     /// Who ordered it.
     pub customer: Option<CustomerInput>,
     /// Further properties.
@@ -67,7 +66,7 @@ pub struct CustomerInput {
     /// Postal addresses.
     pub addresses: Option<Vec<AddressInput>>,
     /// Day of birth; of the time only the day in UTC is kept.
-    pub birth_date: Option<Timestamp>,
+    pub birth_date: Option<DateTime>,
     /// Company.
     pub company_name: Option<String>,
     /// Email address.
@@ -138,7 +137,7 @@ fn updated_customer(old: Option<CustomerBody>, input: CustomerInput) -> Customer
     let old = old.unwrap_or_default();
     CustomerBody {
         addresses: converted(input.addresses).or(old.addresses),
-        birth_date: input.birth_date.map(|at| Date(at.date_naive())).or(old.birth_date),
+        birth_date: input.birth_date.map(|at| Date(at.0.date_naive())).or(old.birth_date),
         company_name: input.company_name.or(old.company_name),
         email: input.email.or(old.email),
         external_references: old.external_references,

@@ -21,10 +21,10 @@ use crate::paging::connection;
 use crate::payment::Payment;
 use crate::pipeline::{Pipeline, PipelineBody};
 use crate::price::Price;
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
 use async_graphql::{Context, ID, Object, SimpleObject};
-use hookgraph_domain::time::Timestamp;
 use item::OrderItem;
 
 /// An order.
@@ -64,8 +64,8 @@ impl Order {
     }
 
     /// When it was placed.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.created_at)
     }
 
     /// Who ordered: what the order was made with; what that leaves out comes from the customer record of that identifier,
@@ -128,8 +128,8 @@ impl Order {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.stored.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.stored.updated_at))
     }
 }
 

@@ -10,7 +10,6 @@ use crate::error::IntoGraphql;
 use crate::pipeline::PipelineBody;
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
-use chrono::SubsecRound;
 use hookgraph_domain::record::Record;
 use hookgraph_domain::refusal::Refusal;
 use serde_json::json;
@@ -26,7 +25,7 @@ impl OrderMutations {
         pim.tenant(Some(&input.tenant_id)).graphql()?;
         let created = mutate(pim, async |mut draft| {
             let placements = first_placements(&mut draft, input.pipelines.as_deref().unwrap_or_default()).await?;
-            let created_at = input.created_at.map_or(draft.at(), |at| at.trunc_subsecs(6));
+            let created_at = input.created_at.map_or(draft.at(), Into::into);
             let body = new_body(input.clone(), placements)?;
             let stored = draft.create_dated(pim.new_id().to_string(), body, created_at)?;
             raise(&mut draft, "create", &stored, Vec::new(), None)?;

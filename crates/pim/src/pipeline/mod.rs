@@ -12,9 +12,9 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::order::{OrderConnection, OrderSort, OrderSortField, PIPELINE, STAGE, order_page};
 use crate::paging::{PageArguments, connection};
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
-use hookgraph_domain::time::Timestamp;
 
 /// A pipeline.
 #[derive(Clone)]
@@ -32,8 +32,8 @@ impl From<Stored<PipelineBody>> for Pipeline {
 #[Object]
 impl Pipeline {
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.created_at)
     }
 
     /// Its id.
@@ -74,8 +74,8 @@ impl Pipeline {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.stored.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.stored.updated_at))
     }
 }
 
@@ -88,8 +88,8 @@ pub struct PipelineStage {
 #[Object]
 impl PipelineStage {
     /// When it was added.
-    async fn created_at(&self) -> Timestamp {
-        self.body.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.body.created_at)
     }
 
     /// Its id.

@@ -4,15 +4,15 @@ use super::body::{
     PriceListBody, PriceListModifierType, PriceListPriceVariant, PriceListProductSelectionType,
     PriceListTargetAudience, PriceListTargetAudienceType, SelectedPriceVariant, SelectedVariant, SelectedVariantsBody,
 };
+use crate::scalars::DateTime;
 use async_graphql::{ID, InputObject};
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::time::Timestamp;
 
 /// A new price list.
 #[derive(Clone, Debug, InputObject)]
 pub struct CreatePriceListInput {
     /// When it ends.
-    pub end_date: Option<Timestamp>,
+    pub end_date: Option<DateTime>,
     /// What identifies it within its tenant.
     pub identifier: String,
     /// What its modifiers do to a price.
@@ -24,7 +24,7 @@ pub struct CreatePriceListInput {
     /// Which products it is about.
     pub selected_product_variants: CreatePriceListSelectedProductVariantsInput,
     /// When it starts.
-    pub start_date: Option<Timestamp>,
+    pub start_date: Option<DateTime>,
     /// Whom it is for.
     pub target_audience: CreatePriceListTargetAudienceInput,
     /// The owner.
@@ -35,7 +35,7 @@ pub struct CreatePriceListInput {
 #[derive(Clone, Debug, InputObject)]
 pub struct UpdatePriceListInput {
     /// When it ends.
-    pub end_date: Option<Timestamp>,
+    pub end_date: Option<DateTime>,
     /// What its modifiers do to a price.
     pub modifier_type: Option<PriceListModifierType>,
     /// What it is called.
@@ -45,7 +45,7 @@ pub struct UpdatePriceListInput {
     /// Which products it is about: they replace those before.
     pub selected_product_variants: Option<CreatePriceListSelectedProductVariantsInput>,
     /// When it starts.
-    pub start_date: Option<Timestamp>,
+    pub start_date: Option<DateTime>,
     /// Whom it is for.
     pub target_audience: Option<CreatePriceListTargetAudienceInput>,
 }
@@ -116,12 +116,12 @@ pub(super) fn upserted(
 /// The body of a new price list.
 pub(super) fn new_body(input: CreatePriceListInput) -> PriceListBody {
     PriceListBody {
-        end_date: input.end_date,
+        end_date: input.end_date.map(Into::into),
         modifier_type: input.modifier_type,
         name: input.name,
         price_variants: input.price_variants,
         selected_product_variants: input.selected_product_variants.into(),
-        start_date: input.start_date,
+        start_date: input.start_date.map(Into::into),
         target_audience: input.target_audience.into(),
     }
 }
@@ -130,14 +130,14 @@ pub(super) fn new_body(input: CreatePriceListInput) -> PriceListBody {
 pub(super) fn updated_body(old: &PriceListBody, input: UpdatePriceListInput) -> PriceListBody {
     let old = old.clone();
     PriceListBody {
-        end_date: input.end_date.or(old.end_date),
+        end_date: input.end_date.map(Into::into).or(old.end_date),
         modifier_type: input.modifier_type.unwrap_or(old.modifier_type),
         name: input.name.unwrap_or(old.name),
         price_variants: input.price_variants.or(old.price_variants),
         selected_product_variants: input
             .selected_product_variants
             .map_or(old.selected_product_variants, SelectedVariantsBody::from),
-        start_date: input.start_date.or(old.start_date),
+        start_date: input.start_date.map(Into::into).or(old.start_date),
         target_audience: input.target_audience.map_or(old.target_audience, PriceListTargetAudience::from),
     }
 }

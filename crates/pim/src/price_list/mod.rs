@@ -16,11 +16,11 @@ pub use queries::PriceListQueries;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::connection;
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use body::SelectedVariant;
-use hookgraph_domain::time::Timestamp;
 
 /// A price list.
 #[derive(Clone)]
@@ -48,13 +48,13 @@ pub struct PriceListSelectedProductVariants {
 #[Object]
 impl PriceList {
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.created_at)
     }
 
     /// When it ends.
-    async fn end_date(&self) -> Option<Timestamp> {
-        self.stored.body.end_date
+    async fn end_date(&self) -> Option<DateTime> {
+        self.stored.body.end_date.map(DateTime)
     }
 
     /// What identifies it within its tenant.
@@ -90,8 +90,8 @@ impl PriceList {
     }
 
     /// When it starts.
-    async fn start_date(&self) -> Option<Timestamp> {
-        self.stored.body.start_date
+    async fn start_date(&self) -> Option<DateTime> {
+        self.stored.body.start_date.map(DateTime)
     }
 
     /// Whom it is for.
@@ -110,8 +110,8 @@ impl PriceList {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.stored.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.stored.updated_at))
     }
 }
 

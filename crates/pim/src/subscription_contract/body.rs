@@ -3,10 +3,10 @@
 use crate::address::AddressType;
 use crate::common::KeyValuePair;
 use crate::payment::Payment;
-use crate::scalars::{EmailAddress, NonNegativeInt};
+use crate::scalars::{DateTime, EmailAddress, NonNegativeInt};
 use crate::stored::{RecordBody, link};
 use async_graphql::{Enum, ID, InputObject, SimpleObject};
-use chrono::{Days, Months};
+use chrono::{Datelike, Days, Months};
 use hookgraph_domain::record::{Link, RecordKind};
 use hookgraph_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -158,13 +158,13 @@ pub enum SubscriptionPeriodUnit {
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionContractStatus {
     /// Until when it is active.
-    pub active_until: Option<Timestamp>,
+    pub active_until: Option<DateTime>,
     /// The currency's code.
     pub currency: String,
     /// The price of the current period.
     pub price: f64,
     /// When it renews; none once it is cancelled.
-    pub renew_at: Option<Timestamp>,
+    pub renew_at: Option<DateTime>,
 }
 
 impl SubscriptionContractStatus {
@@ -173,15 +173,15 @@ impl SubscriptionContractStatus {
     pub fn cancelled(&self, now: Timestamp, ends: EndOfContract) -> Self {
         let until = match ends {
             EndOfContract::WithPeriod => self.active_until.or(self.renew_at),
-            EndOfContract::AtOnce => Some(self.active_until.map_or(now, |until| until.min(now))),
+            EndOfContract::AtOnce => Some(self.active_until.map_or(DateTime(now), |until| until.min(DateTime(now)))),
         };
         Self { active_until: until, renew_at: None, ..self.clone() }
     }
 
     /// The status once the contract is renewed: a period later than it was due, or than now where it was not due at all;
-    /// active at least until then, for the price of the phase. None when no calendar has that day.
+    /// active at least until then, for the price of the phase. None where that is beyond the year 9999.
     pub fn renewed(&self, now: Timestamp, phase: &SubscriptionContractPhase) -> Option<Self> {
-        let renew_at = phase.after(self.renew_at.unwrap_or(now))?;
+        let renew_at = DateTime(phase.after(self.renew_at.map_or(now, Timestamp::from))?);
         let active_until = self.active_until.map(|until| until.max(renew_at));
         let (currency, price) = (phase.currency.clone(), phase.price);
         Some(Self { active_until, currency, price, renew_at: Some(renew_at) })
@@ -198,15 +198,16 @@ pub enum EndOfContract {
 }
 
 impl SubscriptionContractPhase {
-    /// One period later.
+    /// One period later, where RFC 3339 can write that.
     fn after(&self, at: Timestamp) -> Option<Timestamp> {
         let count = u32::try_from(self.period).ok()?;
-        match self.unit {
+        let later = match self.unit {
             SubscriptionPeriodUnit::Day => at.checked_add_days(Days::new(count.into())),
             SubscriptionPeriodUnit::Week => at.checked_add_days(Days::new(u64::from(count) * 7)),
             SubscriptionPeriodUnit::Month => at.checked_add_months(Months::new(count)),
             SubscriptionPeriodUnit::Year => at.checked_add_months(Months::new(count.checked_mul(12)?)),
-        }
+        };
+        later.filter(|later| later.year() <= DateTime::YEAR_MAX)
     }
 }
 
@@ -229,16 +230,20 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn moment(text: &str) -> DateTime {
+        DateTime(at(text))
+    }
+
     fn phase(period: i32, unit: SubscriptionPeriodUnit) -> SubscriptionContractPhase {
         SubscriptionContractPhase { currency: "EUR".into(), metered_variables: None, period, price: 9.5, unit }
     }
 
     fn status(renew_at: Option<&str>, active_until: Option<&str>) -> SubscriptionContractStatus {
         SubscriptionContractStatus {
-            active_until: active_until.map(at),
+            active_until: active_until.map(moment),
             currency: "EUR".into(),
             price: 5.0,
-            renew_at: renew_at.map(at),
+            renew_at: renew_at.map(moment),
         }
     }
 
@@ -252,7 +257,7 @@ mod tests {
             (1, SubscriptionPeriodUnit::Year, "2027-01-31T10:00:00Z"),
         ] {
             let renewed = status(Some("2026-01-31T10:00:00Z"), None).renewed(now, &phase(period, unit)).unwrap();
-            assert_eq!(renewed.renew_at, Some(at(expected)));
+            assert_eq!(renewed.renew_at, Some(moment(expected)));
             assert_eq!((renewed.price, renewed.active_until), (9.5, None));
         }
     }
@@ -274,7 +279,7 @@ mod tests {
     fn a_cancelled_contract_is_active_until_it_would_have_renewed() {
         let now = at("2026-01-15T00:00:00Z");
         let cancelled = status(Some("2026-01-31T10:00:00Z"), None).cancelled(now, EndOfContract::WithPeriod);
-        assert_eq!((cancelled.renew_at, cancelled.active_until), (None, Some(at("2026-01-31T10:00:00Z"))));
+        assert_eq!((cancelled.renew_at, cancelled.active_until), (None, Some(moment("2026-01-31T10:00:00Z"))));
         assert_eq!(cancelled.cancelled(now, EndOfContract::WithPeriod), cancelled);
     }
 
@@ -282,7 +287,7 @@ mod tests {
     fn a_deactivated_contract_ends_at_once_and_does_not_end_again() {
         let now = at("2026-01-15T00:00:00Z");
         let ended = status(Some("2026-01-31T10:00:00Z"), None).cancelled(now, EndOfContract::AtOnce);
-        assert_eq!(ended.active_until, Some(now));
+        assert_eq!(ended.active_until, Some(DateTime(now)));
         assert_eq!(ended.cancelled(at("2026-01-16T00:00:00Z"), EndOfContract::AtOnce), ended);
     }
 }

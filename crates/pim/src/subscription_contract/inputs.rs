@@ -7,10 +7,9 @@ use super::body::{
 };
 use crate::common::{KeyValuePairInput, converted};
 use crate::payment::PaymentInput;
-use crate::scalars::{NonNegativeInt, PositiveInt};
+use crate::scalars::{DateTime, NonNegativeInt, PositiveInt};
 use async_graphql::{ID, InputObject};
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::time::Timestamp;
 use uuid::Uuid;
 
 /// A new subscription contract.
@@ -148,13 +147,13 @@ pub struct CreateSubscriptionContractMeteredVariableTierInput {
 #[derive(Clone, Debug, InputObject)]
 pub struct UpdateSubscriptionContractStatusInput {
     /// Until when it is active.
-    pub active_until: Option<Timestamp>,
+    pub active_until: Option<DateTime>,
     /// The currency's code.
     pub currency: Option<String>,
     /// The price of the current period.
     pub price: Option<f64>,
     /// When it renews.
-    pub renew_at: Option<Timestamp>,
+    pub renew_at: Option<DateTime>,
 }
 
 impl From<CreateSubscriptionContractMeteredVariableReferenceInput> for SubscriptionContractMeteredVariableReference {

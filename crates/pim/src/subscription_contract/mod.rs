@@ -16,13 +16,13 @@ use crate::customer::{Customer, CustomerBody};
 use crate::error::IntoGraphql;
 use crate::paging::connection;
 use crate::payment::Payment;
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
 use async_graphql::{Context, ID, Object};
 use body::{
     SubscriptionContractAddress, SubscriptionContractItem, SubscriptionContractPhase, SubscriptionContractStatus,
 };
-use hookgraph_domain::time::Timestamp;
 
 /// A subscription contract.
 #[derive(Clone)]
@@ -45,8 +45,8 @@ impl SubscriptionContract {
     }
 
     /// When it was made.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.created_at)
     }
 
     /// Whose contract; null when there is no such customer.
@@ -112,8 +112,8 @@ impl SubscriptionContract {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Timestamp {
-        self.stored.updated_at
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.stored.updated_at)
     }
 }
 

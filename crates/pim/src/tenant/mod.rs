@@ -14,11 +14,11 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::grid::{Grid, all_grids};
 use crate::item::{TreeNode, child_nodes};
+use crate::scalars::DateTime;
 use crate::topic::{Topic, topics_below};
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use body::VatTypeBody;
-use hookgraph_domain::time::Timestamp;
 
 /// A tenant.
 #[derive(Clone)]
@@ -58,8 +58,8 @@ impl Tenant {
     }
 
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.row.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.row.created_at)
     }
 
     /// What it uses where a mutation names none.
@@ -140,8 +140,8 @@ impl Tenant {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.stored.row.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.stored.row.updated_at))
     }
 
     /// Its rates of value-added tax.
@@ -155,12 +155,12 @@ impl VatType {
     pub(crate) fn of(tenant: &StoredTenant) -> Vec<Self> {
         let tenant_id = ID(tenant.row.id.to_string());
         let of_body = |body: &VatTypeBody| Self {
-            created_at: body.created_at,
+            created_at: DateTime(body.created_at),
             id: ID(body.id.clone()),
             name: body.name.clone(),
             percent: body.percent,
             tenant_id: tenant_id.clone(),
-            updated_at: Some(body.created_at),
+            updated_at: Some(DateTime(body.created_at)),
         };
         tenant.body.vat_types.iter().map(of_body).collect()
     }
@@ -190,7 +190,7 @@ pub struct Language {
 #[derive(Clone, Debug, SimpleObject)]
 pub struct VatType {
     /// When it was created.
-    pub created_at: Timestamp,
+    pub created_at: DateTime,
     /// Its id.
     pub id: ID,
     /// What it is called.
@@ -200,5 +200,5 @@ pub struct VatType {
     /// The owner's id.
     pub tenant_id: ID,
     /// When it was last changed.
-    pub updated_at: Option<Timestamp>,
+    pub updated_at: Option<DateTime>,
 }

@@ -18,12 +18,12 @@ use crate::error::IntoGraphql;
 use crate::item::{Item, topic_items};
 use crate::limits::{LIST_MAX, TREE_DEPTH_MAX};
 use crate::loaders::ReadError;
+use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
 use futures::future::try_join_all;
-use hookgraph_domain::time::Timestamp;
 
 /// A topic in one language.
 pub struct Topic {
@@ -90,8 +90,8 @@ impl Topic {
     }
 
     /// When it was created.
-    async fn created_at(&self) -> Timestamp {
-        self.stored.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.stored.created_at)
     }
 
     /// All that is below it, level by level, up to the limit of a list.
@@ -160,7 +160,7 @@ impl Topic {
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.stored.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.stored.updated_at))
     }
 }

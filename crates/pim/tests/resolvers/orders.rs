@@ -87,3 +87,13 @@ async fn what_belongs_to_another_tenant_is_not_there() {
     let update = "mutation ($id: ID!) { order { update(id: $id, input: { additionalInformation: \"x\" }) { id } } }";
     assert_eq!(world.ask_as(other, update, json!({ "id": id })).await, Err("NOT_FOUND".to_owned()));
 }
+
+#[tokio::test]
+async fn a_given_moment_is_answered_in_utc_with_milliseconds() {
+    let world = World::new();
+    let create = r#"mutation ($tenantId: ID!, $at: DateTime) { order { create(input: {
+        tenantId: $tenantId, createdAt: $at, customer: { firstName: "Ada" }, cart: []
+    }) { createdAt } } }"#;
+    let answer = world.ask(create, json!({ "at": "2023-02-20T03:58:10.0004+02:00" })).await;
+    assert_eq!(answer["order"]["create"]["createdAt"], "2023-02-20T01:58:10.000Z");
+}

@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, ID, Object, SimpleObject};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode, OutgoingRequest};
-use hookgraph_domain::time::Timestamp;
+use hookgraph_pim::DateTime;
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -46,12 +46,12 @@ impl AttemptObject {
         })
     }
 
-    async fn started_at(&self) -> Timestamp {
-        self.0.started_at
+    async fn started_at(&self) -> DateTime {
+        DateTime(self.0.started_at)
     }
 
-    async fn ended_at(&self) -> Timestamp {
-        self.0.ended_at
+    async fn ended_at(&self) -> DateTime {
+        DateTime(self.0.ended_at)
     }
 
     /// How long it took, in milliseconds.

@@ -15,8 +15,7 @@ use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::IntoGraphql;
+use hookgraph_pim::{DateTime, IntoGraphql};
 use std::sync::Arc;
 
 history_connection!(DeliveryConnection, DeliveryEdge, DeliveryObject);
@@ -58,8 +57,8 @@ impl DeliveryQueries {
         webhook_id: Option<ID>,
         event_id: Option<ID>,
         #[graphql(desc = "In one of these states; any where none is named.")] states: Option<Vec<DeliveryStateName>>,
-        #[graphql(desc = "Created at or after.")] created_from: Option<Timestamp>,
-        #[graphql(desc = "Created before.")] created_before: Option<Timestamp>,
+        #[graphql(desc = "Created at or after.")] created_from: Option<DateTime>,
+        #[graphql(desc = "Created before.")] created_before: Option<DateTime>,
         #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
@@ -74,8 +73,8 @@ impl DeliveryQueries {
             webhook_id: webhook_id.flatten(),
             event_id: event_id.flatten(),
             states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
-            created_from,
-            created_before,
+            created_from: created_from.map(Into::into),
+            created_before: created_before.map(Into::into),
             before: None,
             limit: 0,
         };

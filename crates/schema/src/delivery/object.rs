@@ -6,8 +6,7 @@ use crate::event::EventObject;
 use crate::webhook::WebhookObject;
 use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
-use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{IntoGraphql, JsonValue};
+use hookgraph_pim::{DateTime, IntoGraphql, JsonValue};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -55,8 +54,8 @@ impl DeliveryObject {
     }
 
     /// When it is to be sent next; none while it is held and once it has ended.
-    async fn due_at(&self) -> Option<Timestamp> {
-        self.0.due_at
+    async fn due_at(&self) -> Option<DateTime> {
+        self.0.due_at.map(DateTime)
     }
 
     /// How many attempts were made.
@@ -81,17 +80,17 @@ impl DeliveryObject {
     }
 
     /// As of when the payload was read; none until it is rendered.
-    async fn rendered_at(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Timestamp>> {
+    async fn rendered_at(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DateTime>> {
         let payload = Asked::of(ctx)?.loaders.payload(self.0.id).await.graphql()?;
-        Ok(payload.map(|payload| payload.rendered_at))
+        Ok(payload.map(|payload| DateTime(payload.rendered_at)))
     }
 
-    async fn created_at(&self) -> Timestamp {
-        self.0.created_at
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
     }
 
-    async fn updated_at(&self) -> Timestamp {
-        self.0.updated_at
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
     }
 }
 

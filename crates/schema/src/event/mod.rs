@@ -12,8 +12,7 @@ use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::EventQuery;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::IntoGraphql;
+use hookgraph_pim::{DateTime, IntoGraphql};
 use std::sync::Arc;
 
 history_connection!(EventConnection, EventEdge, EventObject);
@@ -54,8 +53,8 @@ impl EventQueries {
         ctx: &Context<'_>,
         concern: Option<String>,
         event: Option<String>,
-        #[graphql(desc = "Recorded at or after.")] recorded_from: Option<Timestamp>,
-        #[graphql(desc = "Recorded before.")] recorded_before: Option<Timestamp>,
+        #[graphql(desc = "Recorded at or after.")] recorded_from: Option<DateTime>,
+        #[graphql(desc = "Recorded before.")] recorded_before: Option<DateTime>,
         #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<EventConnection> {
@@ -65,8 +64,8 @@ impl EventQueries {
             tenant_id: asked.tenant_id(),
             concern,
             event,
-            recorded_from,
-            recorded_before,
+            recorded_from: recorded_from.map(Into::into),
+            recorded_before: recorded_before.map(Into::into),
             before: page.before,
             limit: page.limit(),
         };

@@ -8,8 +8,7 @@ use async_graphql::{Context, ID, Object};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::page::DeliveryQuery;
-use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{IntoGraphql, JsonValue};
+use hookgraph_pim::{DateTime, IntoGraphql, JsonValue};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -58,8 +57,8 @@ impl EventObject {
         self.0.is_test
     }
 
-    async fn recorded_at(&self) -> Timestamp {
-        self.0.recorded_at
+    async fn recorded_at(&self) -> DateTime {
+        DateTime(self.0.recorded_at)
     }
 
     /// Its deliveries, newest first; tests too.

@@ -8,7 +8,7 @@ use crate::event::EventObject;
 use async_graphql::{ID, SimpleObject};
 use hookgraph_domain::feed::{FeedChange, FeedEntry};
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::time::Timestamp;
+use hookgraph_pim::DateTime;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) struct DeliveryUpdate {
     /// Subscribe again with this as `after` to go on after this change.
     cursor: String,
     /// When it changed.
-    at: Timestamp,
+    at: DateTime,
     delivery_id: ID,
     webhook_id: ID,
     event_id: ID,
@@ -44,7 +44,7 @@ impl Entries for DeliveryUpdate {
         let updates = entries.into_iter().filter_map(|entry| match entry.what {
             FeedChange::DeliveryUpdated { delivery_id, webhook_id, event_id, state, attempt_count } => Some(Self {
                 cursor: cursor::write(entry.seq),
-                at: entry.at,
+                at: DateTime(entry.at),
                 delivery_id: delivery_id.to_string().into(),
                 webhook_id: webhook_id.to_string().into(),
                 event_id: event_id.to_string().into(),
@@ -64,7 +64,7 @@ pub(crate) struct RecordedEvent {
     /// Subscribe again with this as `after` to go on after this event.
     cursor: String,
     /// When it was recorded.
-    at: Timestamp,
+    at: DateTime,
     event_id: ID,
     /// The event; none once its history is gone.
     event: Option<EventObject>,
@@ -84,7 +84,7 @@ impl Entries for RecordedEvent {
         let recorded = entries.into_iter().filter_map(|entry| match entry.what {
             FeedChange::EventRecorded { event_id, .. } => Some(Self {
                 cursor: cursor::write(entry.seq),
-                at: entry.at,
+                at: DateTime(entry.at),
                 event_id: event_id.to_string().into(),
                 event: events.get(&event_id).cloned(),
             }),

@@ -6,8 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{IntoGraphql, JsonValue};
+use hookgraph_pim::{DateTime, IntoGraphql, JsonValue};
 use serde_json::Value;
 
 /// The newest attempts to a webhook of the tenant, newest first.
@@ -68,12 +67,12 @@ impl WebhookInvocation {
         })
     }
 
-    async fn start(&self) -> Option<Timestamp> {
-        Some(self.0.started_at)
+    async fn start(&self) -> Option<DateTime> {
+        Some(DateTime(self.0.started_at))
     }
 
-    async fn end(&self) -> Option<Timestamp> {
-        Some(self.0.ended_at)
+    async fn end(&self) -> Option<DateTime> {
+        Some(DateTime(self.0.ended_at))
     }
 }
 

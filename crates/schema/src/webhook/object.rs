@@ -9,10 +9,9 @@ use crate::limits::{INVOCATIONS_DEFAULT, INVOCATIONS_MAX};
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::page::DeliveryQuery;
-use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
-use hookgraph_pim::IntoGraphql;
 use hookgraph_pim::tenant::Tenant;
+use hookgraph_pim::{DateTime, IntoGraphql};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -99,8 +98,8 @@ impl WebhookObject {
     }
 
     /// Since when it has the status.
-    async fn status_since(&self) -> Timestamp {
-        self.0.status_since
+    async fn status_since(&self) -> DateTime {
+        DateTime(self.0.status_since)
     }
 
     /// The deadline of one attempt, in milliseconds.
@@ -114,26 +113,26 @@ impl WebhookObject {
     }
 
     /// Since when it is called on this event type.
-    async fn subscribed_at(&self) -> Timestamp {
-        self.0.subscribed_at
+    async fn subscribed_at(&self) -> DateTime {
+        DateTime(self.0.subscribed_at)
     }
 
     /// Since when no attempt has succeeded, while all fail.
-    async fn failing_since(&self) -> Option<Timestamp> {
-        self.0.failing_since
+    async fn failing_since(&self) -> Option<DateTime> {
+        self.0.failing_since.map(DateTime)
     }
 
-    async fn created_at(&self) -> Option<Timestamp> {
-        Some(self.0.created_at)
+    async fn created_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.0.created_at))
     }
 
-    async fn updated_at(&self) -> Option<Timestamp> {
-        Some(self.0.updated_at)
+    async fn updated_at(&self) -> Option<DateTime> {
+        Some(DateTime(self.0.updated_at))
     }
 
     /// When it was deleted, on a webhook that its history still shows.
-    async fn deleted_at(&self) -> Option<Timestamp> {
-        self.0.deleted_at
+    async fn deleted_at(&self) -> Option<DateTime> {
+        self.0.deleted_at.map(DateTime)
     }
 
     /// Its deliveries, newest first; tests too.
@@ -143,8 +142,8 @@ impl WebhookObject {
         ctx: &Context<'_>,
         event_id: Option<ID>,
         #[graphql(desc = "In one of these states; any where none is named.")] states: Option<Vec<DeliveryStateName>>,
-        #[graphql(desc = "Created at or after.")] created_from: Option<Timestamp>,
-        #[graphql(desc = "Created before.")] created_before: Option<Timestamp>,
+        #[graphql(desc = "Created at or after.")] created_from: Option<DateTime>,
+        #[graphql(desc = "Created before.")] created_before: Option<DateTime>,
         #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
@@ -155,8 +154,8 @@ impl WebhookObject {
             webhook_id: Some(self.0.id),
             event_id,
             states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
-            created_from,
-            created_before,
+            created_from: created_from.map(Into::into),
+            created_before: created_before.map(Into::into),
             before: None,
             limit: 0,
         };

@@ -17,7 +17,7 @@ use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::request::build;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use hookgraph_pim::JsonValue;
+use hookgraph_pim::{DateTime, JsonValue};
 use std::sync::Arc;
 
 /// What to preview: a saved webhook or a draft, and an event that was recorded, or variables of one that is made up.
@@ -42,7 +42,7 @@ pub(crate) struct PayloadPreview {
     /// The payload.
     payload: Option<JsonValue>,
     /// As of when the payload was read.
-    rendered_at: Option<Timestamp>,
+    rendered_at: Option<DateTime>,
     /// Why there is no request.
     error: Option<PreviewError>,
 }
@@ -78,7 +78,7 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
         Ok(request) => Ok(PayloadPreview {
             request: Some(RequestObject::from(&request)),
             payload: payload_json(&payload),
-            rendered_at: Some(payload.rendered_at),
+            rendered_at: Some(DateTime(payload.rendered_at)),
             error: None,
         }),
         Err(error) => Ok(failed(error.code(), error.to_string())),
