@@ -243,7 +243,7 @@ impl DeliveryQueue for RecordStore {
     }
 
     async fn release(&self, _: &[(DeliveryId, i64)], _: Timestamp) -> Result<(), StoreError> {
-        Ok(Default::default())
+        Ok(())
     }
 
     async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
