@@ -1,5 +1,6 @@
 //! Problems that only follow from others. apollo-compiler drops what it does not know before it validates the rest, so
-//! beneath an unknown field a selection seems missing and a variable unused. Both would send their reader the wrong way.
+//! beneath an unknown field a selection seems missing, and a variable or a fragment unused. That would send their reader the
+//! wrong way.
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, DirectiveList, Document, Selection, Value};
@@ -11,7 +12,8 @@ pub(crate) fn without_follow_ups(document: &Document, mut problems: Vec<Problem>
     if !problems.iter().any(|problem| problem.code.starts_with("UNDEFINED_")) {
         return problems;
     }
-    let mut written = Written { document, selections: HashSet::new(), variables: HashSet::new() };
+    let mut written =
+        Written { document, selections: HashSet::new(), variables: HashSet::new(), spreads: HashSet::new() };
     for definition in &document.definitions {
         written.directives(definition.directives());
         match definition {
@@ -24,6 +26,11 @@ pub(crate) fn without_follow_ups(document: &Document, mut problems: Vec<Problem>
     problems
 }
 
+/// The name that a problem's message quotes.
+fn quoted(problem: &Problem) -> Option<&str> {
+    problem.message.split('"').nth(1)
+}
+
 /// What a document has, whether the schema knows it or not.
 struct Written<'a> {
     document: &'a Document,
@@ -31,6 +38,8 @@ struct Written<'a> {
     selections: HashSet<(Option<u32>, Option<u32>)>,
     /// Names of variables that are used.
     variables: HashSet<&'a str>,
+    /// Names of fragments that are spread.
+    spreads: HashSet<&'a str>,
 }
 
 impl<'a> Written<'a> {
@@ -38,9 +47,9 @@ impl<'a> Written<'a> {
         match problem.code.as_str() {
             "MISSING_SUBSELECTION" => self.selections.contains(&(problem.line, problem.column)),
             "UNUSED_VARIABLE" => {
-                let name = problem.message.split('"').nth(1).map(|quoted| quoted.trim_start_matches('$'));
-                name.is_some_and(|name| self.variables.contains(name))
+                quoted(problem).is_some_and(|name| self.variables.contains(name.trim_start_matches('$')))
             }
+            "UNUSED_FRAGMENT" => quoted(problem).is_some_and(|name| self.spreads.contains(name)),
             _ => false,
         }
     }
@@ -63,7 +72,10 @@ impl<'a> Written<'a> {
                     self.directives(&fragment.directives);
                     self.selections(&fragment.selection_set);
                 }
-                Selection::FragmentSpread(spread) => self.directives(&spread.directives),
+                Selection::FragmentSpread(spread) => {
+                    self.directives(&spread.directives);
+                    self.spreads.insert(spread.fragment_name.as_str());
+                }
             }
         }
     }

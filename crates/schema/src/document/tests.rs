@@ -167,6 +167,8 @@ fn an_unknown_field_is_the_only_problem_of_what_is_beneath_it() {
         codes("query ($identifier: String!) { customer { fetch { a } } }"),
         ["UNUSED_VARIABLE", "UNDEFINED_FIELD"]
     );
+    let spread = "query { customer { fetch { ...F } } } fragment F on Customer { identifier }";
+    assert_eq!(codes(spread), ["UNDEFINED_FIELD"]);
     assert_eq!(codes("{ customer { nothing } tenant }"), ["UNDEFINED_FIELD", "MISSING_SUBSELECTION"]);
 }
 

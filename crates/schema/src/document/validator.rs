@@ -80,12 +80,7 @@ impl Validator {
                 None => problem(&code, message),
             }
         };
-        let mut problems: Vec<Problem> = diagnostics.iter().map(translate).collect();
-        // What an unknown field would have used counts as unused only because the field is unknown.
-        if problems.iter().any(|problem| problem.code == "UNDEFINED_FIELD") {
-            problems.retain(|problem| !matches!(problem.code.as_str(), "UNUSED_VARIABLE" | "UNUSED_FRAGMENT"));
-        }
-        problems
+        diagnostics.iter().map(translate).collect()
     }
 
     /// For an unknown field, the one of its type that is most like it.
