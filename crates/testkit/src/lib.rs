@@ -14,7 +14,7 @@ mod wake_ups;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
-pub use memory::MemoryStore;
+pub use memory::{MemoryStore, ReadPlan, Reads};
 pub use receiver::ScriptedReceiver;
 pub use vault::PlainVault;
 pub use wake_ups::RecordingWakeUps;

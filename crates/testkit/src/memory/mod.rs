@@ -4,10 +4,12 @@ mod commit;
 mod deliveries;
 mod queue;
 mod read;
+mod reads;
 mod state;
 
 use crate::SeededEntropy;
 use parking_lot::Mutex;
+pub use reads::{ReadPlan, Reads};
 use state::State;
 use std::sync::Arc;
 
@@ -16,12 +18,18 @@ use std::sync::Arc;
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
     entropy: SeededEntropy,
+    reads: Reads,
 }
 
 impl MemoryStore {
     /// Empty. The randomness makes the ids of the deliveries of a fan out.
     pub fn new(entropy: SeededEntropy) -> Self {
-        Self { state: Arc::default(), entropy }
+        Self { state: Arc::default(), entropy, reads: Reads::default() }
+    }
+
+    /// The reads of records and tenants: to count them, and to plan how they go.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
     }
 }
 

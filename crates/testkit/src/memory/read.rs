@@ -39,6 +39,7 @@ fn position(sort: RecordSort, created_at: Timestamp, updated_at: Timestamp, key:
 #[async_trait]
 impl RecordReader for MemoryStore {
     async fn records(&self, tenant_id: TenantId, kind: RecordKind, keys: &[String]) -> Result<Vec<Record>, StoreError> {
+        self.reads.read().await?;
         let state = self.state.lock();
         let keys: BTreeSet<&String> = keys.iter().collect();
         let found = keys.into_iter().filter_map(|key| state.records.get(&(tenant_id, RecordRef::new(kind, key))));
@@ -51,6 +52,7 @@ impl RecordReader for MemoryStore {
         scope: &str,
         values: &[String],
     ) -> Result<Vec<(String, Record)>, StoreError> {
+        self.reads.read().await?;
         let state = self.state.lock();
         let mut named = Vec::new();
         for kept in state.records.values().filter(|kept| kept.record.tenant_id == tenant_id) {
@@ -68,6 +70,7 @@ impl RecordReader for MemoryStore {
         targets: &[String],
         limit_per_target: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
+        self.reads.read().await?;
         let state = self.state.lock();
         let mut linked = BTreeSet::new();
         for kept in state.records.values() {
@@ -87,6 +90,7 @@ impl RecordReader for MemoryStore {
     }
 
     async fn record_page(&self, query: &RecordQuery) -> Result<Vec<Record>, StoreError> {
+        self.reads.read().await?;
         let state = self.state.lock();
         let of = |record: &Record| position(query.sort, record.created_at, record.updated_at, &record.reference.key);
         let after = query.after.as_ref().map(|after| position(query.sort, after.at, after.at, &after.key));
@@ -105,10 +109,12 @@ impl RecordReader for MemoryStore {
     }
 
     async fn record_count(&self, query: &RecordQuery) -> Result<u64, StoreError> {
+        self.reads.read().await?;
         Ok(self.state.lock().records.values().filter(|kept| matches(kept, query)).count() as u64)
     }
 
     async fn tombstone(&self, event_id: EventId) -> Result<Option<Record>, StoreError> {
+        self.reads.read().await?;
         Ok(self.state.lock().tombstones.get(&event_id).cloned())
     }
 }
@@ -116,6 +122,7 @@ impl RecordReader for MemoryStore {
 #[async_trait]
 impl TenantReader for MemoryStore {
     async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        self.reads.read().await?;
         Ok(self.state.lock().tenants.get(&id).cloned())
     }
 
