@@ -1,11 +1,13 @@
 //! What resolvers find in the request: who asks, the ports, and the loaders.
 
-use crate::loaders::Loaders;
+use crate::loaders::{self, Loaders};
 use crate::tenant::StoredTenant;
 use async_graphql::Context;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::TenantId;
-use hookgraph_domain::ports::{Clock, Entropy, Store, WakeUps};
+use hookgraph_domain::page::RecordQuery;
+use hookgraph_domain::ports::{Clock, Entropy, Store, StoreError, WakeUps};
+use hookgraph_domain::record::Record;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
 use std::sync::Arc;
@@ -86,6 +88,22 @@ impl PimContext {
         self.services.store.as_ref()
     }
 
+    /// One page of records; empty where no record can match.
+    pub(crate) async fn record_page(&self, query: &RecordQuery) -> Result<Vec<Record>, StoreError> {
+        if is_impossible(query) {
+            return Ok(Vec::new());
+        }
+        self.loaders.counted(self.store().record_page(query)).await
+    }
+
+    /// How many records all pages have.
+    pub(crate) async fn record_count(&self, query: &RecordQuery) -> Result<u64, StoreError> {
+        if is_impossible(query) {
+            return Ok(0);
+        }
+        self.loaders.counted(self.store().record_count(query)).await
+    }
+
     /// The caller's tenant.
     pub(crate) async fn own_tenant(&self) -> Result<StoredTenant, Refusal> {
         let row = self.loaders.own_tenant().await?;
@@ -106,4 +124,11 @@ impl PimContext {
             _ => Ok(own),
         }
     }
+}
+
+/// Whether a query asks for what no stored text holds: see [`crate::loaders::is_impossible`].
+fn is_impossible(query: &RecordQuery) -> bool {
+    let mut targets = query.linked.iter().map(|(_, target)| target);
+    targets.any(|target| loaders::is_impossible(target))
+        || query.after.as_ref().is_some_and(|after| loaders::is_impossible(&after.key))
 }

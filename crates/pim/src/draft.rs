@@ -1,14 +1,14 @@
 //! Drafts: what a mutation decides, gathered until it commits as one change with its events.
 
 use crate::context::PimContext;
-use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::limits::{CONFLICT_RETRIES_MAX, RECORD_BYTES_MAX};
 use crate::stored::{RecordBody, Stored};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::event::{EventTypeKey, NewEvent};
 use hookgraph_domain::ids::{EventId, TenantId};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
-use hookgraph_domain::record::{Record, RecordRef};
+use hookgraph_domain::record::{Link, Name, Record, RecordRef};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
 use serde_json::{Map, Value};
@@ -124,12 +124,9 @@ impl<'a> Draft<'a> {
     }
 
     fn put<B: RecordBody>(&mut self, stored: &Stored<B>, expected: Expected) -> Result<(), Refusal> {
-        self.write(Write::PutRecord {
-            record: to_record(stored)?,
-            expected,
-            links: stored.body.links(),
-            names: stored.body.names(),
-        });
+        let (record, links, names) = (to_record(stored)?, stored.body.links(), stored.body.names());
+        check_storable(&record, &links, &names)?;
+        self.write(Write::PutRecord { record, expected, links, names });
         Ok(())
     }
 
@@ -222,6 +219,25 @@ impl Raised {
             record: RecordRef::new(B::KIND, stored.key.as_str()),
         }
     }
+}
+
+/// Refuses what no store could hold: PostgreSQL's texts have no U+0000. Within a body it is escaped, and may stand.
+fn check_storable(record: &Record, links: &[Link], names: &[Name]) -> Result<(), Refusal> {
+    let kind = record.reference.kind.as_str();
+    let texts = [("key", &record.reference.key)].into_iter();
+    let texts = texts.chain(links.iter().map(|link| (link.relation.as_str(), &link.target)));
+    let mut texts = texts.chain(names.iter().map(|name| (name.scope.as_str(), &name.value)));
+    if let Some((what, text)) = texts.find(|(_, text)| text.contains('\0')) {
+        let message = format!("the {what} {text:?} of a {kind} contains the character U+0000: leave it out");
+        return Err(Refusal::invalid_at("input", "NUL_CHARACTER", message));
+    }
+    if record.body.len() > RECORD_BYTES_MAX {
+        let bytes = record.body.len();
+        let message =
+            format!("the {kind} would take {bytes} bytes, {RECORD_BYTES_MAX} are allowed: leave something out");
+        return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+    }
+    Ok(())
 }
 
 fn to_record<B: RecordBody>(stored: &Stored<B>) -> Result<Record, Refusal> {

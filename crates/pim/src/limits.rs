@@ -42,3 +42,5 @@ pub const RICH_TEXT_BYTES_MAX: usize = 256 * 1024;
 pub const RICH_TEXT_DEPTH_MAX: usize = 64;
 /// Records that one request or render may read, those read again counted again: lists within lists multiply.
 pub const RECORDS_READ_MAX: usize = 50_000;
+/// A record's body, in bytes of its JSON: every version of it, its tombstone and all that read it carry it whole.
+pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -99,7 +99,7 @@ impl Timer for Yield {
 }
 
 /// No stored key, name or target holds a NUL, and PostgreSQL fails on the question.
-fn is_impossible(text: &str) -> bool {
+pub(crate) fn is_impossible(text: &str) -> bool {
     text.contains('\0')
 }
 
@@ -180,6 +180,12 @@ impl Loaders {
     pub fn sharing(&self) -> Self {
         let (inner, unanswered) = (self.inner.clone(), self.unanswered.clone());
         Self { inner, unanswered, handed_out: AtomicUsize::new(0) }
+    }
+
+    /// Waits for a statement that goes past the loaders, counted among the unanswered ones.
+    pub async fn counted<T>(&self, statement: impl Future<Output = T>) -> T {
+        let _unanswered = Unanswered::count(&self.unanswered);
+        statement.await
     }
 
     /// Whether the store has not answered all that it was asked.

@@ -77,8 +77,8 @@ pub(crate) async fn page<B: RecordBody>(
         after: position.1.as_deref().map(|cursor| read_cursor(position.0, cursor)).transpose()?,
         limit: limit + 1,
     };
-    let mut records = pim.store().record_page(&query).await?;
-    let total = pim.store().record_count(&RecordQuery { after: None, ..query.clone() }).await?;
+    let mut records = pim.record_page(&query).await?;
+    let total = pim.record_count(&RecordQuery { after: None, ..query.clone() }).await?;
     let more = records.len() > limit as usize;
     records.truncate(limit as usize);
     if backward {
@@ -120,7 +120,7 @@ pub(crate) async fn all_linked<B: RecordBody>(
     };
     let mut all = Vec::new();
     loop {
-        let records = pim.store().record_page(&query).await?;
+        let records = pim.record_page(&query).await?;
         for record in &records {
             all.push(Stored::read(record)?);
         }

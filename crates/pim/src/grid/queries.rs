@@ -53,7 +53,7 @@ pub(crate) async fn all_grids(pim: &PimContext, reading: &Reading) -> Result<Vec
         after: None,
         limit: LIST_MAX,
     };
-    let records = pim.store().record_page(&query).await?;
+    let records = pim.record_page(&query).await?;
     let stored = records.iter().map(Stored::read).collect::<Result<Vec<_>, _>>()?;
     Ok(stored.into_iter().filter_map(|stored| Grid::of(stored, reading)).collect())
 }

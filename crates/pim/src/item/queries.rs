@@ -66,7 +66,7 @@ async fn latest_items(pim: &PimContext, reading: &Reading) -> Result<Vec<Item>, 
         after: None,
         limit: LIST_MAX,
     };
-    let records = pim.store().record_page(&query).await?;
+    let records = pim.record_page(&query).await?;
     let stored = records.iter().map(Stored::read).collect::<Result<Vec<_>, _>>()?;
     Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, reading)).map(Item::from).collect())
 }

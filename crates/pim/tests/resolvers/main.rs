@@ -5,4 +5,5 @@
 mod commerce_events;
 mod copying;
 mod orders;
+mod storable;
 mod support;
