@@ -4,6 +4,7 @@ use crate::call::{bounded, refused};
 use crate::context::{Asked, Core, Services};
 use crate::document::{DocumentChecker, Validator};
 use crate::guard::{Admitted, Guard};
+use crate::limits::RENDER;
 use crate::recheck::{self, Rechecked};
 use crate::render::Renderer;
 use crate::roots::{self, ManagementSchema, PayloadSchema};
@@ -47,7 +48,8 @@ impl Api {
         let guard = |sdl: &str| validator(sdl).map(|validator| Guard::new(validator.suggesting_if(services.suggests)));
         let payload_sdl = sdl::of(&payload);
         let documents = Arc::new(DocumentChecker::new(validator(&payload_sdl)?, roots::proving_payload()));
-        let renderer = Renderer::new(roots::rendering_payload(), documents.clone(), services.ports.clone());
+        let schema = roots::rendering_payload();
+        let renderer = Renderer::new(schema, documents.clone(), services.ports.clone(), RENDER);
         let management = roots::management(services.suggests);
         let inner = Inner {
             management_guard: guard(&sdl::of(&management))?,

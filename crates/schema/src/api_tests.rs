@@ -1,65 +1,19 @@
 //! The management API on the fake store.
 
-use crate::{Api, Services};
+use crate::test_world::{ADD_CUSTOMER, world};
 use async_graphql::{Request, Variables};
 use futures::StreamExt;
-use hookgraph_domain::address::AddressRules;
-use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::ids::TenantId;
-use hookgraph_domain::ports::Store;
-use hookgraph_pim::{Caller, PimServices};
-use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
+use hookgraph_domain::ports::Feed;
+use hookgraph_pim::Caller;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tokio::sync::watch;
 use uuid::Uuid;
-
-struct World {
-    api: Api,
-    caller: Caller,
-    store: Arc<dyn Store>,
-    #[expect(dead_code, reason = "a feed signal without its sender is closed")]
-    fed: watch::Sender<()>,
-}
-
-async fn world() -> World {
-    let entropy = SeededEntropy::new(7);
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(entropy.clone()));
-    let tenant_id = TenantId(Uuid::from_u128(1));
-    let mut change = Change::at(sample::now());
-    change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, "acme")));
-    store.commit(change).await.unwrap();
-    let (fed_sender, fed) = watch::channel(());
-    let ports = PimServices {
-        store: store.clone(),
-        clock: Arc::new(ManualClock::at(sample::now())),
-        entropy: Arc::new(entropy),
-        wake_ups: Arc::new(RecordingWakeUps::default()),
-    };
-    let api = Api::new(Services { ports, fed, address_rules: AddressRules::default(), suggests: true }).unwrap();
-    World { api, caller: Caller { tenant_id, user_id: Some("user".to_owned()) }, store, fed: fed_sender }
-}
-
-impl World {
-    async fn ask(&self, text: &str, variables: Value) -> Value {
-        let request = Request::new(text).variables(Variables::from_json(variables));
-        serde_json::to_value(self.api.execute(self.caller.clone(), request).await).unwrap()
-    }
-
-    async fn created(&self, input: Value) -> Value {
-        let text = "mutation ($input: CreateWebhookInput!) { webhook { create(input: $input) { id status version: updatedAt } } }";
-        self.ask(text, json!({ "input": input })).await
-    }
-}
 
 fn input() -> Value {
     json!({ "name": "C", "concern": "customers", "event": "create", "method": "POST", "url": "https://receiver.example",
         "graphqlQuery": "query ($identifier: String!, $tenantId: ID!) {
             customer { get(identifier: $identifier, tenantId: $tenantId) { identifier } } }" })
 }
-
-const ADD_CUSTOMER: &str = "mutation { customer { create(input: { identifier: \"ada\", firstName: \"Ada\", \
-    lastName: \"L\", tenantId: \"00000000-0000-0000-0000-000000000001\" }) { __typename } } }";
 
 #[tokio::test]
 async fn a_change_of_a_record_is_owed_to_its_webhooks_and_shown_with_its_matches() {

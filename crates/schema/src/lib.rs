@@ -26,7 +26,15 @@ mod webhook;
 #[cfg(test)]
 mod api_tests;
 #[cfg(test)]
+mod field_document_tests;
+#[cfg(test)]
+mod recheck_tests;
+#[cfg(test)]
+mod refused_document_tests;
+#[cfg(test)]
 mod sdl_tests;
+#[cfg(test)]
+mod test_world;
 
 pub use api::Api;
 pub use context::Services;

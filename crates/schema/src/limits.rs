@@ -38,6 +38,16 @@ pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
     aliases_max: 200,
 };
 
+/// What one render may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RenderLimits {
+    /// Its time.
+    pub render_ms_max: u64,
+}
+
+/// A render of a payload.
+pub const RENDER: RenderLimits = RenderLimits { render_ms_max: hookgraph_domain::limits::RENDER_MS_MAX };
+
 /// Errors of one answer: an answer must not grow with what a document gets wrong.
 pub const ERRORS_MAX: usize = 50;
 /// Documents whose proof is remembered for calls that send them again, in bytes of text; parsed they take some ten times

@@ -8,7 +8,11 @@ mod assemble;
 mod key;
 mod prepared;
 
+#[cfg(test)]
+mod tests;
+
 use crate::document::DocumentChecker;
+use crate::limits::RenderLimits;
 use crate::roots::PayloadSchema;
 use assemble::assemble;
 use async_graphql::{Request, Response, Value, Variables};
@@ -17,7 +21,6 @@ use futures::FutureExt;
 use futures::future::join_all;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::{EventId, TenantId};
-use hookgraph_domain::limits::RENDER_MS_MAX;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
 use hookgraph_domain::time::Timestamp;
@@ -34,6 +37,7 @@ pub struct Renderer {
     schema: PayloadSchema,
     documents: PreparedDocuments,
     services: PimServices,
+    limits: RenderLimits,
 }
 
 /// What a run of a document yielded, and as of when: shared by all who asked for it.
@@ -41,8 +45,13 @@ type Run = Result<(Arc<serde_json::Map<String, serde_json::Value>>, Timestamp), 
 
 impl Renderer {
     /// A renderer on the schema that has no extension.
-    pub(crate) fn new(schema: PayloadSchema, checker: Arc<DocumentChecker>, services: PimServices) -> Self {
-        Self { schema, documents: PreparedDocuments::new(checker), services }
+    pub(crate) fn new(
+        schema: PayloadSchema,
+        checker: Arc<DocumentChecker>,
+        services: PimServices,
+        limits: RenderLimits,
+    ) -> Self {
+        Self { schema, documents: PreparedDocuments::new(checker), services, limits }
     }
 
     /// Runs each distinct document once, and answers by key.
@@ -63,20 +72,27 @@ impl Renderer {
         keys.into_iter().zip(join_all(runs).await).collect()
     }
 
-    /// Runs one document, within its time, catching what the libraries and resolvers may do wrong.
+    /// Runs one document, within its time.
     async fn run(&self, request: &RenderRequest, context: Arc<PimContext>) -> Run {
-        let run = AssertUnwindSafe(self.run_proven(request, context.clone())).catch_unwind();
-        match tokio::time::timeout(Duration::from_millis(RENDER_MS_MAX), run).await {
+        self.within_time(self.run_proven(request, context.clone()), request, &context).await
+    }
+
+    /// Ends a run that takes too long, catching what the libraries and resolvers may do wrong.
+    async fn within_time(&self, run: impl Future<Output = Run>, request: &RenderRequest, context: &PimContext) -> Run {
+        let render_ms_max = self.limits.render_ms_max;
+        // Kept beyond its time, so that what it waits for can still be told.
+        let mut run = std::pin::pin!(AssertUnwindSafe(run).catch_unwind());
+        match tokio::time::timeout(Duration::from_millis(render_ms_max), run.as_mut()).await {
             Ok(Ok(run)) => run,
             Ok(Err(_panic)) => {
                 tracing::error!(webhook_id = %request.webhook.id, event_id = %request.event.id, "a render panicked");
                 Err(RenderError::Unavailable("the server failed: its log says why".to_owned()))
             }
             Err(_elapsed) if context.is_waiting_for_store() => {
-                Err(RenderError::Unavailable(format!("the database did not answer within {RENDER_MS_MAX} ms")))
+                Err(RenderError::Unavailable(format!("the database did not answer within {render_ms_max} ms")))
             }
             Err(_elapsed) => {
-                Err(RenderError::BudgetExceeded(format!("the payload took longer than {RENDER_MS_MAX} ms")))
+                Err(RenderError::BudgetExceeded(format!("the payload took longer than {render_ms_max} ms")))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Documents, parsed once and kept.
 
-use crate::document::{DocumentChecker, measure, parse, scan, sha256_hex};
+use crate::document::{DocumentChecker, parse, sha256_hex};
 use crate::limits::PREPARED_TEXT_BYTES_MAX;
 use apollo_compiler::Node;
 use apollo_compiler::executable::Operation;
@@ -49,10 +49,11 @@ impl PreparedDocuments {
     }
 
     fn prepare(&self, text: &str) -> Result<Prepared, String> {
-        let limits = &self.checker.limits;
-        scan(text, limits).map_err(|problem| problem.message)?;
-        let parsed = parse(text, limits).map_err(|problems| first_message(&problems))?;
-        measure(&parsed, limits).map_err(|problem| problem.message)?;
+        let problems = self.checker.problems_without_event(text);
+        if !problems.is_empty() {
+            return Err(first_message(&problems));
+        }
+        let parsed = parse(text, &self.checker.limits).map_err(|problems| first_message(&problems))?;
         let proven = self.checker.validator.proven(&parsed).map_err(|problems| first_message(&problems))?;
         let operation = proven.operations.get(None).map_err(|error| error.message().to_string())?.clone();
         let document = parse_query(text).map_err(|error| error.to_string())?;

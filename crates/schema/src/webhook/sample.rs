@@ -141,6 +141,7 @@ fn value_problem(variable: &Variable, value: &Value) -> Option<String> {
         {
             Some(format!("{text:?} is none of {}", ITEM_TYPES.join(", ")))
         }
+        Value::String(text) if text.contains('\0') => Some("a text without the character U+0000 is needed".to_owned()),
         Value::String(_) => None,
         _ => Some(format!("a text is needed: the type is {}", variable.graphql_type())),
     }
