@@ -11,20 +11,26 @@ command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 [ "${#missing[@]}" = 0 ] || need_packages "${missing[@]}"
 
-say "Rust tests, with a throw-away PostgreSQL"
-instance="$(mktemp -d)/postgres"
-trap 'tests/postgres.sh stop "$instance" || true; rm -rf "$(dirname "$instance")"' EXIT
-chmod 755 "$(dirname "$instance")"
-HOOKGRAPH_TEST_POSTGRES="$(tests/postgres.sh start "$instance")"
-export HOOKGRAPH_TEST_POSTGRES
-# The black-box tests, Rust and JavaScript, run this binary.
+work="$(mktemp -d)"
+trap 'tests/postgres.sh stop "$work/postgres" || true; rm -rf "$work"' EXIT
+chmod 755 "$work"
+
+say "the binary with its failpoints, for the black-box tests"
 cargo build --locked --quiet --package hookgraph-server --features failpoints
-HOOKGRAPH_BINARY="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/hookgraph"
-export HOOKGRAPH_BINARY
+cargo build --locked --quiet --package hookgraph-domain --example canonical_json
+# Copies: what is built later without failpoints has the same name.
+built="${CARGO_TARGET_DIR:-target}/debug"
+mkdir "$work/examples"
+cp "$built/hookgraph" "$work/hookgraph"
+cp "$built/examples/canonical_json" "$work/examples/canonical_json"
+export HOOKGRAPH_BINARY="$work/hookgraph"
+
+say "Rust tests, with a throw-away PostgreSQL"
+HOOKGRAPH_TEST_POSTGRES="$(tests/postgres.sh start "$work/postgres")"
+export HOOKGRAPH_TEST_POSTGRES
 cargo test --workspace --locked
 
 say "JavaScript tests"
-cargo build --locked --quiet --package hookgraph-domain --example canonical_json
 (
   cd tests/js
   npm ci --no-audit --no-fund --loglevel=error

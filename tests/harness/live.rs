@@ -1,17 +1,13 @@
 //! Subscriptions over graphql-transport-ws: how tests wait for what the server does, without sleeping.
 
-use super::Api;
+use super::{Api, PATIENCE};
 use anyhow::{Context, bail};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-
-/// How long a test waits for something that must happen before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a delivery in that state has ended.
 pub fn is_final(state: &Value) -> bool {

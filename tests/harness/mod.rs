@@ -13,3 +13,8 @@ pub use hookgraph_testkit::receiver::ReceivedRequest;
 pub use live::{Live, is_final};
 pub use process::{Installation, Process, SIGNATURE_SECRET};
 pub use signatures::verify_signatures;
+
+use std::time::Duration;
+
+/// How long a test waits for something that must happen before it fails.
+const PATIENCE: Duration = Duration::from_secs(60);

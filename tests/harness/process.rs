@@ -1,6 +1,6 @@
 //! The real binary as a process that can be killed and started again on the same data.
 
-use super::Api;
+use super::{Api, PATIENCE};
 use anyhow::{Context, bail, ensure};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ impl Process {
         let id = self.child.id().context("it runs")?;
         let killed = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
         ensure!(killed.success(), "kill -TERM failed");
-        let status = self.child.wait().await?;
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.context("the server does not stop")??;
         ensure!(status.success(), "the server ended with {status}");
         Ok(())
     }
@@ -93,7 +93,8 @@ impl Process {
     /// Waits until it was ended by `SIGKILL`.
     pub async fn was_killed(mut self) -> anyhow::Result<()> {
         use std::os::unix::process::ExitStatusExt;
-        let status = self.child.wait().await?;
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.context("the server was not killed: was it built with its failpoints?")??;
         ensure!(status.signal() == Some(9), "the server was not killed, it ended with {status}");
         Ok(())
     }
