@@ -3,3 +3,4 @@
 mod architecture;
 mod catalogue;
 mod crash;
+mod database_trouble;

@@ -39,6 +39,11 @@ impl Installation {
         Ok(Self { directory: tempfile::tempdir()?, database_url })
     }
 
+    /// Where its database is.
+    pub fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
     /// Starts a server and waits until it listens.
     pub async fn serve(&self) -> anyhow::Result<Process> {
         self.serve_with(&[]).await

@@ -2,6 +2,8 @@
 
 /// Connections that read SQLite side by side with the one that writes.
 pub const SQLITE_READERS_MAX: u32 = 8;
+/// A page of SQLite, in bytes: its own default, named because the bound on a file's size counts in pages.
+pub const SQLITE_PAGE_BYTES: u64 = 4_096;
 /// How long SQLite waits for another process's lock, in milliseconds.
 pub const SQLITE_BUSY_MS_MAX: u64 = 5_000;
 /// Connections to PostgreSQL of one process, where the options name no other number.

@@ -31,6 +31,8 @@ pub struct StoreOptions {
     pub failpoints: Arc<dyn Failpoints>,
     /// Connections to PostgreSQL; SQLite has its own numbers.
     pub postgres_connections_max: u32,
+    /// The size that an SQLite file may reach, in bytes; none means as the disk allows. A full one refuses changes.
+    pub sqlite_bytes_max: Option<u64>,
 }
 
 impl StoreOptions {
@@ -42,6 +44,7 @@ impl StoreOptions {
             entropy,
             failpoints: Arc::new(NoFailpoints),
             postgres_connections_max: limits::POSTGRES_CONNECTIONS_DEFAULT,
+            sqlite_bytes_max: None,
         }
     }
 }
@@ -77,7 +80,13 @@ impl SqlStore {
             let only = connect(sqlite(url, 1)).await?;
             (only.clone(), only)
         } else if url.starts_with("sqlite:") {
-            let writer = connect(sqlite(url, 1)).await?;
+            let mut writing = sqlite(url, 1);
+            if let Some(bytes_max) = options.sqlite_bytes_max {
+                let pages_max = (bytes_max / limits::SQLITE_PAGE_BYTES).max(1).to_string();
+                writing
+                    .map_sqlx_sqlite_opts(move |options| durable(options).pragma("max_page_count", pages_max.clone()));
+            }
+            let writer = connect(writing).await?;
             let mut reading = sqlite(url, limits::SQLITE_READERS_MAX);
             reading.map_sqlx_sqlite_opts(|options| durable(options).pragma("query_only", "ON"));
             (writer, connect(reading).await?)

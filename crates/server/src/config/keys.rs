@@ -91,6 +91,13 @@ pub const KEYS: &[Key] = &[
         "8",
         "Connections to the database that are open at a time.",
     ),
+    number(
+        "database_bytes_max",
+        (0, 1 << 50),
+        "bytes",
+        "0",
+        "The size that an SQLite database may reach; a full one refuses changes. 0: as the disk allows.",
+    ),
     key(
         "key_file",
         KeyKind::Text,

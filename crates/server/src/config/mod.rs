@@ -33,6 +33,8 @@ pub struct Config {
     pub database: String,
     /// `database_connections_max`.
     pub database_connections_max: u32,
+    /// `database_bytes_max`; none where it is 0.
+    pub database_bytes_max: Option<u64>,
     /// `key_file`.
     pub key_file: PathBuf,
     /// `allowed_addresses`.
@@ -111,6 +113,7 @@ impl Config {
             public_url: read.set_text("public_url").map(|url| url.trim_end_matches('/').to_owned()),
             database: read.text("database"),
             database_connections_max: read.number_u32("database_connections_max"),
+            database_bytes_max: Some(read.number("database_bytes_max")).filter(|bytes| *bytes > 0),
             key_file: read.text("key_file").into(),
             allowed_addresses: read.networks("allowed_addresses"),
             log: read.text("log"),

@@ -1,0 +1,127 @@
+//! A database that is locked, full or gone: the caller is told to try again, nothing is half recorded, and the server goes
+//! on when the trouble is over.
+
+use anyhow::{Context, ensure};
+use hookgraph_testkit::ScriptedReceiver;
+use hookgraph_tests::{Api, Database, Installation, Live, on};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
+use serde_json::{Value, json};
+
+async fn create_order(api: &Api, tenant_id: &str, text: &str) -> anyhow::Result<Value> {
+    let create = "mutation($input: CreateOrderInput!) { order { create(input: $input) { id } } }";
+    let cart = json!([{ "name": "Chair", "sku": "chair", "quantity": 1 }]);
+    let input = json!({ "tenantId": tenant_id, "additionalInformation": text, "customer": {}, "cart": cart });
+    api.execute(create, json!({ "input": input })).await
+}
+
+/// How many orders there are, how many events of theirs, and how many deliveries.
+async fn counts(api: &Api) -> anyhow::Result<[usize; 3]> {
+    let query = "{ order { getMany(first: 100) { edges { node { id } } } }
+        event { getMany(concern: \"orders\", first: 100) { edges { node { id } } } }
+        delivery { getMany(first: 100) { edges { node { id } } } } }";
+    let data = api.data(query, json!({})).await?;
+    let count = |noun: &str| data[noun]["getMany"]["edges"].as_array().map(Vec::len).context("edges");
+    Ok([count("order")?, count("event")?, count("delivery")?])
+}
+
+fn is_retryable(answer: &Value) -> bool {
+    answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE" && answer.pointer("/data/order/create").is_none()
+}
+
+async fn subscribed(api: &Api, receiver: &ScriptedReceiver) -> anyhow::Result<String> {
+    let input = json!({ "name": "orders", "concern": "orders", "event": "create", "method": "POST",
+        "url": receiver.url("/orders") });
+    api.create_webhook(input).await?;
+    api.tenant_id().await
+}
+
+async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1);
+    Ok(sea_orm::Database::connect(options).await?)
+}
+
+#[tokio::test]
+async fn a_locked_database_is_a_retryable_error_and_records_nothing() -> anyhow::Result<()> {
+    on(Database::Sqlite, async |installation: Installation| {
+        let receiver = ScriptedReceiver::start().await;
+        let server = installation.serve().await?;
+        let tenant_id = subscribed(&server.api, &receiver).await?;
+        let locker = connect(installation.database_url()).await?;
+        locker.execute_unprepared("BEGIN IMMEDIATE").await?;
+        let answer = create_order(&server.api, &tenant_id, "locked out").await?;
+        ensure!(is_retryable(&answer), "{answer:#}");
+        ensure!(counts(&server.api).await? == [0, 0, 0], "something was recorded");
+        locker.execute_unprepared("ROLLBACK").await?;
+        delivers_again(&server.api, &tenant_id).await?;
+        server.stop().await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_full_database_is_a_retryable_error_and_records_nothing_of_what_it_refuses() -> anyhow::Result<()> {
+    on(Database::Sqlite, async |installation: Installation| {
+        let receiver = ScriptedReceiver::start().await;
+        let server = installation.serve_with(&[("HOOKGRAPH_DATABASE_BYTES_MAX", "600000")]).await?;
+        let tenant_id = subscribed(&server.api, &receiver).await?;
+        let text = "x".repeat(15_000);
+        let mut accepted = 0;
+        let refused = loop {
+            let answer = create_order(&server.api, &tenant_id, &text).await?;
+            if answer.get("errors").is_some() {
+                break answer;
+            }
+            accepted += 1;
+            ensure!(accepted < 100, "the database never filled up");
+        };
+        ensure!(is_retryable(&refused), "{refused:#}");
+        ensure!(counts(&server.api).await? == [accepted; 3], "an order, its event and its delivery go together");
+        server.stop().await?;
+        let server = installation.serve().await?;
+        delivers_again(&server.api, &tenant_id).await?;
+        server.stop().await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_a_retryable_error_and_comes_back_without_a_restart() -> anyhow::Result<()> {
+    on(Database::Postgres, async |installation: Installation| {
+        let receiver = ScriptedReceiver::start().await;
+        let server = installation.serve().await?;
+        let tenant_id = subscribed(&server.api, &receiver).await?;
+        let (server_url, name) = installation.database_url().rsplit_once('/').context("a database URL")?;
+        let admin = connect(&format!("{server_url}/postgres")).await?;
+        admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await?;
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        admin.execute_unprepared(&cut).await?;
+        let answer = create_order(&server.api, &tenant_id, "cut off").await;
+        // The token cannot be looked up either: whichever comes first, it is no client error.
+        let answer = answer?;
+        ensure!(answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE", "{answer:#}");
+        admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await?;
+        ensure!(counts(&server.api).await? == [0, 0, 0], "something was recorded");
+        delivers_again(&server.api, &tenant_id).await?;
+        server.stop().await
+    })
+    .await
+}
+
+/// The same server takes and delivers the next order.
+async fn delivers_again(api: &Api, tenant_id: &str) -> anyhow::Result<()> {
+    let cursor = api.feed_cursor().await?;
+    let answer = create_order(api, tenant_id, "in time").await?;
+    ensure!(answer.get("errors").is_none(), "{answer:#}");
+    let order_id = answer["data"]["order"]["create"]["id"].clone();
+    let mut live = Live::deliveries(api, &cursor).await?;
+    loop {
+        let update = live.finished(1).await?.remove(0);
+        ensure!(update["state"] == "DELIVERED", "{update:#}");
+        let event = &update["delivery"]["event"]["id"];
+        let data = api.data("query($id: ID!) { event { get(id: $id) { variables } } }", json!({ "id": event })).await?;
+        if data["event"]["get"]["variables"]["id"] == order_id {
+            return Ok(());
+        }
+    }
+}
