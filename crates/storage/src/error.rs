@@ -65,6 +65,10 @@ fn of_postgres(code: &str, text: String) -> StoreError {
         "53100" | "25006" => StoreError::Full(text),
         // data_corrupted, index_corrupted
         "XX001" | "XX002" => StoreError::Corrupt(text),
+        // The statement itself: a text it cannot hold, a bound of its own. The same one never goes through.
+        code if code.starts_with("22") || code.starts_with("23") || code.starts_with("54") => {
+            StoreError::Rejected(text)
+        }
         _ => StoreError::Failed(text),
     }
 }
@@ -81,5 +85,9 @@ mod tests {
         assert!(matches!(of_sqlite("778", String::new()), StoreError::Failed(_)));
         assert!(matches!(of_postgres("40P01", String::new()), StoreError::Busy(_)));
         assert!(matches!(of_postgres("53100", String::new()), StoreError::Full(_)));
+        for code in ["22021", "23514", "54000"] {
+            let error = of_postgres(code, String::new());
+            assert!(matches!(error, StoreError::Rejected(_)) && !error.is_retryable(), "{code}");
+        }
     }
 }

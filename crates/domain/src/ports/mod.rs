@@ -23,6 +23,9 @@ pub enum StoreError {
     /// Gone, or answering nonsense.
     #[error("the database failed: {0}")]
     Failed(String),
+    /// The database will never take that statement, e.g. a text with a character that it cannot hold.
+    #[error("the database refused the statement: {0}")]
+    Rejected(String),
     /// A stored row that this version cannot read.
     #[error("stored row cannot be read: {0}")]
     Corrupt(String),
@@ -31,6 +34,6 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the caller may just try again.
     pub const fn is_retryable(&self) -> bool {
-        !matches!(self, StoreError::Corrupt(_))
+        !matches!(self, StoreError::Corrupt(_) | StoreError::Rejected(_))
     }
 }

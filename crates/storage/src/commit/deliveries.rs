@@ -82,6 +82,8 @@ impl DueChange<'_> {
                 transaction.execute(&flag).await.map_err(store_error)?;
             }
             DueChange::Hold { reason } => {
+                // A test goes out whatever its webhook's status.
+                update.and_where(delivery::Column::IsTest.eq(false));
                 update.and_where(in_states(&DUE));
                 update.value(delivery::Column::State, DeliveryState::Held.as_str());
                 update.value(delivery::Column::StateReason, reason);
