@@ -67,12 +67,14 @@ impl Failure {
     }
 
     fn of_connect(io: Option<&io::Error>) -> Self {
+        if io.is_some_and(is_ours) {
+            return Self::new(OutcomeCode::ServerFault, "this server has no free socket");
+        }
         let words = match io.map(io::Error::kind) {
             Some(io::ErrorKind::ConnectionRefused) => "the connection was refused",
             Some(io::ErrorKind::ConnectionReset) => "the connection was reset while it was being made",
             Some(io::ErrorKind::HostUnreachable) => "the host is unreachable",
             Some(io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
-            Some(io::ErrorKind::AddrNotAvailable) => "the address is not available",
             Some(io::ErrorKind::TimedOut) => "the connection was not answered",
             // A TCP connect never ends so: this is a TLS handshake that was cut.
             Some(io::ErrorKind::UnexpectedEof) => {
@@ -91,6 +93,15 @@ impl Failure {
         }
         Self::new(OutcomeCode::ProtocolError, "the answer is not valid HTTP, or its head is longer than what is read")
     }
+}
+
+/// Out of file descriptors, buffers or local ports: the receiver had no part in it.
+fn is_ours(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error().is_some_and(|code| [ENFILE, EMFILE, ENOBUFS].contains(&code))
 }
 
 fn cuts_connection(kind: io::ErrorKind) -> bool {
@@ -141,4 +152,19 @@ fn tls_words(error: &rustls::Error) -> String {
         _ => "the TLS handshake failed",
     };
     words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_out_of_sockets_is_a_fault_of_ours() {
+        for code in [23, 24, 99, 105] {
+            let failure = Failure::of_connect(Some(&io::Error::from_raw_os_error(code)));
+            assert_eq!(failure.code, OutcomeCode::ServerFault, "{code}");
+        }
+        let refused = Failure::of_connect(Some(&io::Error::from(io::ErrorKind::ConnectionRefused)));
+        assert_eq!(refused.code, OutcomeCode::ConnectFailed);
+    }
 }
