@@ -55,10 +55,12 @@ impl CopyRunner {
     pub async fn run_once(&self) -> Result<CopyRound, StoreError> {
         let tasks = self.services.store.running_copy_tasks(COPY_TASKS_AT_ONCE_MAX).await?;
         let round = if tasks.is_empty() { CopyRound::Idle } else { CopyRound::Worked };
+        let mut failed = None;
         for task in tasks {
-            self.advance(task).await?;
+            // One task that cannot go on keeps no other waiting.
+            failed = self.advance(task).await.err().or(failed);
         }
-        Ok(round)
+        failed.map_or(Ok(round), Err)
     }
 
     /// Runs rounds until it is told to stop: one after the other while there is work, else every [`COPY_POLL_MS`].
