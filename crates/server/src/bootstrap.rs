@@ -105,13 +105,20 @@ fn new_tenant(
     Ok((tenant, None))
 }
 
+/// Whether the tenant has that token, or had it: what was revoked stays so.
 async fn is_kept(token: &SecretString, tenant_id: TenantId, tokens: &dyn Store) -> anyhow::Result<bool> {
     auth::check_chosen_token(token).map_err(|message| anyhow::anyhow!("bootstrap_token: {message}"))?;
-    match tokens.token_by_sha256(auth::sha256(token.expose_secret())).await? {
-        Some(kept) if kept.tenant_id == tenant_id => Ok(true),
+    let secret_sha256 = auth::sha256(token.expose_secret());
+    match tokens.token_by_sha256(secret_sha256).await? {
+        Some(kept) if kept.tenant_id == tenant_id => return Ok(true),
         Some(_) => bail!("bootstrap_token is the token of another tenant"),
-        None => Ok(false),
+        None => {}
     }
+    let is_revoked = tokens.tokens(Some(tenant_id)).await?.iter().any(|known| known.secret_sha256 == secret_sha256);
+    if is_revoked {
+        tracing::warn!("bootstrap_token is revoked and stays so: take it out of the configuration");
+    }
+    Ok(is_revoked)
 }
 
 fn access_token(token: &SecretString, tenant_id: TenantId, now: Timestamp, entropy: &dyn Entropy) -> AccessToken {

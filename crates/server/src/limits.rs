@@ -22,3 +22,5 @@ pub const TOKEN_RECHECK_MS: u64 = 30_000;
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// How far an unknown key may be from a known one, as a Jaro-Winkler similarity, to be named as meant.
 pub const NEAREST_KEY_SIMILARITY_MIN: f64 = 0.7;
+/// The wait before stored payload queries are checked again when the database failed, in milliseconds.
+pub const RECHECK_RETRY_MS: u64 = 1_000;

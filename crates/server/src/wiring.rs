@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::http::Endpoints;
+use crate::limits;
 use crate::surroundings::{self, OsEntropy, ProcessWakeUps};
 use anyhow::Context;
 use async_graphql::parser::types::OperationType;
@@ -57,8 +58,15 @@ impl Loops {
     pub fn start(self) -> Workers {
         let Self { api, dispatcher, wake_ups, pim } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
-        workers.running.spawn(dispatcher.run(wake_ups.due_signal(), workers.stopping.clone()));
-        workers.running.spawn(recheck(api));
+        let stopping = workers.stopping.clone();
+        workers.running.spawn(async move {
+            // A payload query that no longer fits must be held before it is rendered.
+            tokio::select! {
+                () = recheck(api) => {}
+                () = stopping.cancelled() => return,
+            }
+            dispatcher.run(wake_ups.due_signal(), stopping).await;
+        });
         let copies = CopyRunner::new(pim);
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move { copies.run(stopping).await });
@@ -67,14 +75,19 @@ impl Loops {
     }
 }
 
-/// Checks stored payload queries against this version's schema, once.
+/// Checks stored payload queries against this version's schema, and tries again while the database fails.
 async fn recheck(api: Api) {
-    match api.recheck_documents().await {
-        Ok(rechecked) if rechecked.checked > 0 => {
-            tracing::info!(?rechecked, "stored payload queries were checked again")
+    loop {
+        match api.recheck_documents().await {
+            Ok(rechecked) if rechecked.checked > 0 => {
+                return tracing::info!(?rechecked, "stored payload queries were checked again");
+            }
+            Ok(_) => return,
+            Err(error) => {
+                tracing::error!(%error, "deliveries wait: stored payload queries could not be checked against this schema");
+                tokio::time::sleep(Duration::from_millis(limits::RECHECK_RETRY_MS)).await;
+            }
         }
-        Ok(_) => {}
-        Err(error) => tracing::error!(%error, "stored payload queries could not be checked against this schema"),
     }
 }
 
@@ -126,7 +139,7 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         wake_ups: wake_ups.clone(),
         failpoints,
     };
-    let dispatcher = Dispatcher::new(services, limits(config));
+    let dispatcher = Dispatcher::new(services, dispatch_limits(config));
     let endpoints = Endpoints {
         management: Arc::new(Management(api.clone())),
         payload: Arc::new(Payload(api.clone())),
@@ -176,6 +189,7 @@ async fn open(config: &Config, entropy: Arc<dyn Entropy>, failpoints: Arc<dyn Fa
     let mut options = StoreOptions::new(database_url(&config.database)?, Arc::new(vault), entropy);
     options.failpoints = failpoints;
     options.postgres_connections_max = config.database_connections_max;
+    options.sqlite_bytes_max = config.database_bytes_max;
     SqlStore::open(options).await.context("database: it cannot be opened")
 }
 
@@ -194,7 +208,7 @@ fn make_parent(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn limits(config: &Config) -> DispatchLimits {
+fn dispatch_limits(config: &Config) -> DispatchLimits {
     DispatchLimits {
         in_flight_max: config.delivery.in_flight_max,
         in_flight_per_webhook_max: config.delivery.in_flight_per_webhook_max,

@@ -24,6 +24,16 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         Ok(caller) => caller,
         Err(error) => return answer::unauthenticated(&error, media_type),
     };
+    let reading = read(endpoint.as_ref(), request, media_type);
+    // Read before a permit is taken: who sends slowly keeps nobody else from being served.
+    let mut asked = match tokio::time::timeout(state.limits.http_request_max, reading).await {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(refused)) => return *refused,
+        Err(_) => {
+            let message = "the request did not arrive in time (http_request_ms_max)";
+            return answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type);
+        }
+    };
     let Ok(_permit) = state.requests.try_acquire() else {
         let message = "the server executes as many requests as it may (http_requests_max): try again";
         let mut refused = answer::refusal(
@@ -33,10 +43,6 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         );
         refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return refused;
-    };
-    let mut asked = match read(endpoint.as_ref(), request, media_type).await {
-        Ok(asked) => asked,
-        Err(refused) => return *refused,
     };
     if !state.introspection {
         asked = asked.disable_introspection();

@@ -1,5 +1,6 @@
 //! One connection, from `connection_init` to its close.
 
+use super::operation;
 use super::protocol::{self, Closing, Incoming};
 use super::subscriptions::Subscriptions;
 use crate::auth::{AuthError, ShownToken};
@@ -11,12 +12,13 @@ use futures::{SinkExt, StreamExt};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_pim::Caller;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 /// Serves one connection to its end.
-pub async fn serve(state: &WebState, socket: WebSocket, from_header: Option<ShownToken>) {
+pub async fn serve(state: &Arc<WebState>, socket: WebSocket, from_header: Option<ShownToken>) {
     let speaks_ours = socket.protocol().is_some_and(|protocol| protocol == protocol::SUBPROTOCOL);
     let (sink, mut frames) = socket.split();
     let (outgoing, queue) = mpsc::channel(limits::OUTGOING_MESSAGES_MAX);
@@ -58,7 +60,7 @@ struct Session {
 }
 
 struct Connection<'a> {
-    state: &'a WebState,
+    state: &'a Arc<WebState>,
     subscriptions: Subscriptions,
     outgoing: mpsc::Sender<Message>,
     from_header: Option<ShownToken>,
@@ -137,7 +139,8 @@ impl Connection<'_> {
                 return self.send(protocol::refused(&id, &Refusal::new(RefusalCode::BadUserInput, message))).await;
             }
         };
-        self.subscriptions.start(id, &self.state.endpoints.management, session.caller.clone(), request);
+        let responses = operation::responses(self.state, session.caller.clone(), request);
+        self.subscriptions.start(id, responses);
         Ok(())
     }
 

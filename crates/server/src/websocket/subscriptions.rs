@@ -2,11 +2,10 @@
 //! bounded queue and the place it has got to in the feed.
 
 use super::protocol;
-use crate::endpoint::Endpoint;
-use async_graphql::Request;
+use async_graphql::Response;
 use axum::extract::ws::Message;
 use futures::StreamExt;
-use hookgraph_pim::Caller;
+use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,11 +39,10 @@ impl Subscriptions {
     }
 
     /// Starts one under an id that is free.
-    pub fn start(&mut self, id: String, endpoint: &Arc<dyn Endpoint>, caller: Caller, request: Request) {
+    pub fn start(&mut self, id: String, responses: BoxStream<'static, Response>) {
         self.started_count += 1;
         let number = self.started_count;
         self.running.lock().insert(id.clone(), (number, None));
-        let responses = endpoint.stream(caller, request);
         let task = Task { id: id.clone(), number, running: self.running.clone(), outgoing: self.outgoing.clone() };
         let handle = tokio::spawn(tracing::Instrument::in_current_span(task.run(responses))).abort_handle();
         if let Some(entry) = self.running.lock().get_mut(&id).filter(|entry| entry.0 == number) {
@@ -76,7 +74,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self, mut responses: futures::stream::BoxStream<'static, async_graphql::Response>) {
+    async fn run(self, mut responses: BoxStream<'static, Response>) {
         while let Some(response) = responses.next().await {
             let (message, is_end) = protocol::response(&self.id, response);
             if is_end {
