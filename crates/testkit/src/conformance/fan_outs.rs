@@ -104,6 +104,8 @@ pub async fn a_test_of_a_recorded_event_is_marked(store: Arc<dyn Store>) {
     world.write(vec![Write::InsertDelivery(delivery.clone())]).await;
     assert!(world.delivery(delivery.id).await.is_test);
     assert_eq!(world.deliveries().await.len(), 2);
+    world.write(vec![Write::HoldDue { webhook_id: webhook.id, reason: "by hand".to_owned() }]).await;
+    assert_eq!(world.delivery(delivery.id).await.state, DeliveryState::Pending, "a test goes out all the same");
     let unknown = NewDelivery { id: world.id(), event: DeliveryEvent::Recorded(world.id()), ..delivery };
     assert!(world.try_write(vec![Write::InsertDelivery(unknown)]).await.is_err());
 }

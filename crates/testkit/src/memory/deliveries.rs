@@ -68,6 +68,9 @@ impl State {
 
     pub(super) fn hold_due(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) {
         self.move_all(webhook_id, &[DeliveryState::Pending, DeliveryState::Retrying], at, |delivery| {
+            if delivery.is_test {
+                return;
+            }
             delivery.state = DeliveryState::Held;
             (delivery.state_reason, delivery.due_at) = (Some(reason.to_owned()), None);
         });
@@ -85,8 +88,12 @@ impl State {
             .filter(|delivery| delivery.webhook_id == webhook_id && from.contains(&delivery.state))
             .cloned()
             .collect();
-        for mut delivery in matching {
+        for before in matching {
+            let mut delivery = before.clone();
             change(&mut delivery);
+            if delivery == before {
+                continue;
+            }
             delivery.updated_at = at;
             self.put_delivery(delivery, None, at);
         }
