@@ -19,13 +19,30 @@ CREATE TABLE access_token (
     tenant_id BLOB NOT NULL,
     name TEXT NOT NULL,                   -- what it is for, in its owner's words
     secret_sha256 BLOB NOT NULL,          -- of the whole token text; the text itself is kept nowhere
+    permissions TEXT NOT NULL,            -- JSON list of what it may read and change
     created_at_us INTEGER NOT NULL,
+    expires_at_us INTEGER,                -- null: never
+    last_used_at_us INTEGER,              -- give or take a minute
     revoked_at_us INTEGER,                -- null while it is valid
     CONSTRAINT access_token_secret_is_unique UNIQUE (secret_sha256),
     CONSTRAINT access_token_secret_is_a_sha256 CHECK (length(secret_sha256) = 32),
     CONSTRAINT access_token_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX access_token_by_tenant ON access_token (tenant_id, id);
+
+CREATE TABLE audit_entry (
+    id BLOB NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
+    tenant_id BLOB NOT NULL,
+    at_us INTEGER NOT NULL,
+    user_id TEXT,                         -- who; null for the command line
+    action TEXT NOT NULL,                 -- e.g. webhook.update
+    subject TEXT NOT NULL,                -- e.g. webhook:0198…
+    before TEXT,                          -- JSON of what it was, secrets redacted
+    after TEXT,                           -- JSON of what it became, secrets redacted
+    CONSTRAINT audit_entry_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_entry_by_tenant ON audit_entry (tenant_id, id);
+CREATE INDEX audit_entry_by_subject ON audit_entry (tenant_id, subject, id);
 
 CREATE TABLE record (
     tenant_id BLOB NOT NULL,

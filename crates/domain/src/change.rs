@@ -4,6 +4,7 @@
 //! Races are caught by the versions that a change names: the store refuses with [`CommitError::Conflict`] and the
 //! mutation is decided again on what is there now.
 
+use crate::audit::AuditEntry;
 use crate::delivery::NewDelivery;
 use crate::event::NewEvent;
 use crate::ids::{CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
@@ -75,6 +76,10 @@ pub enum Write {
     InsertToken(AccessToken),
     /// Ends an access token; unknown ids change nothing.
     RevokeToken(TokenId),
+    /// Notes that an access token was used at the time of the change; unknown ids change nothing.
+    MarkTokenUsed(TokenId),
+    /// Appends to the audit log.
+    Audit(AuditEntry),
     /// Creates a tenant copy task, or replaces one (`expected_version` is the one that was read).
     PutCopyTask {
         /// The task as it shall stand.

@@ -45,6 +45,8 @@ typed_id! {
     AttemptId;
     /// An access token (not its secret).
     TokenId;
+    /// One entry of the audit log.
+    AuditEntryId;
     /// A tenant copy.
     CopyTaskId;
 }

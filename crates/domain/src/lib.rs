@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod attempt;
+pub mod audit;
 pub mod canonical_json;
 pub mod catalogue;
 pub mod change;
@@ -16,6 +17,7 @@ pub mod ids;
 pub mod limits;
 pub mod page;
 pub mod payload;
+pub mod permission;
 pub mod ports;
 pub mod problem;
 pub mod record;

@@ -44,6 +44,8 @@ pub const SERVER_FAULT_DELAY_MS: u64 = 5_000;
 pub const RESPONSE_BODY_BYTES_MAX: usize = 16 * 1024;
 /// What is kept of an answer's headers, in bytes.
 pub const RESPONSE_HEADERS_BYTES_MAX: usize = 8 * 1024;
+/// How often the last use of a token is written down at most, in seconds.
+pub const TOKEN_USED_EVERY_S: u32 = 60;
 /// How long a signature is valid, in seconds.
 pub const SIGNATURE_VALID_S: u64 = 60;
 /// The size of a page where the caller names none.

@@ -1,6 +1,7 @@
 //! Ports to what tenants keep: records, tenants, webhooks, tokens; and the one way to change them.
 
 use super::StoreError;
+use crate::audit::{AuditEntry, AuditQuery};
 use crate::change::{Change, CommitError, Committed};
 use crate::ids::{CopyTaskId, EventId, TenantId, TokenId, WebhookId};
 use crate::page::{RecordQuery, WebhookQuery};
@@ -77,7 +78,7 @@ pub trait TenantReader: Send + Sync {
 /// Reads access tokens.
 #[async_trait]
 pub trait TokenReader: Send + Sync {
-    /// The token with that hash, unless it is revoked.
+    /// The token with that hash, unless it is revoked; one that has expired too.
     async fn token_by_sha256(&self, secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError>;
 
     /// The tenant's tokens, oldest first; revoked ones too. All tenants' where none is named.
@@ -85,6 +86,13 @@ pub trait TokenReader: Send + Sync {
 
     /// The token of that id.
     async fn token(&self, id: TokenId) -> Result<Option<AccessToken>, StoreError>;
+}
+
+/// Reads the audit log.
+#[async_trait]
+pub trait AuditReader: Send + Sync {
+    /// One page of entries.
+    async fn audit_page(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
 /// Reads webhooks.

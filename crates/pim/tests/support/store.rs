@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use hookgraph_domain::attempt::Attempt;
+use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::change::{Change, CommitError, Committed, Expected, Write};
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
 use hookgraph_domain::event::{Event, EventSkip, NewEvent};
@@ -10,8 +11,8 @@ use hookgraph_domain::ids::{AttemptId, CopyTaskId, DeliveryId, EventId, TenantId
 use hookgraph_domain::page::{DeliveryQuery, Direction, EventQuery, RecordQuery, RecordSort, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, RecordReader, StoreError, TenantReader, TokenReader,
-    UnitOfWork, WebhookReader,
+    AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, RecordReader, StoreError, TenantReader,
+    TokenReader, UnitOfWork, WebhookReader,
 };
 use hookgraph_domain::record::{Link, Name, Record, RecordKind, RecordRef};
 use hookgraph_domain::settle::Settlement;
@@ -189,6 +190,13 @@ impl TenantReader for RecordStore {
     }
 
     async fn running_copy_tasks(&self, _: u32) -> Result<Vec<CopyTask>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl AuditReader for RecordStore {
+    async fn audit_page(&self, _: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
         Ok(Vec::new())
     }
 }

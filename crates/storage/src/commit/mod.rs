@@ -65,6 +65,8 @@ impl Work<'_> {
             Write::DeleteTenant(id) => self.delete_tenant(id).await,
             Write::InsertToken(token) => self.insert_token(&token).await,
             Write::RevokeToken(id) => self.revoke_token(id).await,
+            Write::MarkTokenUsed(id) => self.mark_token_used(id).await,
+            Write::Audit(entry) => self.append_audit(entry).await,
             Write::PutCopyTask { task, expected } => self.put_copy_task(&task, expected).await,
             Write::PutWebhook { webhook, expected } => self.put_webhook(&webhook, expected).await,
             Write::CancelDue { webhook_id, reason } => self.cancel_due(webhook_id, &reason).await,

@@ -1,11 +1,12 @@
-//! Writes of tenants, their access tokens and copy tasks.
+//! Writes of tenants, their access tokens, audit log and copy tasks.
 
 use super::Work;
-use crate::entities::{access_token, copy_task, feed, tenant};
+use crate::entities::{access_token, audit_entry, copy_task, feed, tenant};
 use crate::error::store_error;
 use crate::micros::from_time;
 use crate::rows;
-use crate::statements::{insert_new, whole};
+use crate::statements::{insert_all, insert_new, whole};
+use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::change::{CommitError, Expected, copy_task_label};
 use hookgraph_domain::ids::{TenantId, TokenId};
 use hookgraph_domain::tenant::{CopyTask, Tenant};
@@ -66,6 +67,21 @@ impl Work<'_> {
             .await
             .map_err(store_error)?;
         Ok(())
+    }
+
+    pub(super) async fn mark_token_used(&self, id: TokenId) -> Result<(), CommitError> {
+        access_token::Entity::update_many()
+            .col_expr(access_token::Column::LastUsedAtUs, Expr::value(from_time(self.at)))
+            .filter(access_token::Column::Id.eq(id.0))
+            .exec(self.transaction)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    pub(super) async fn append_audit(&self, entry: AuditEntry) -> Result<(), CommitError> {
+        let row: audit_entry::ActiveModel = whole(rows::audit::to_row(entry));
+        Ok(insert_all(self.transaction, vec![row]).await?)
     }
 
     pub(super) async fn put_copy_task(&self, task: &CopyTask, expected: Expected) -> Result<(), CommitError> {

@@ -10,7 +10,10 @@ pub struct Model {
     pub tenant_id: Uuid,
     pub name: String,
     pub secret_sha256: Vec<u8>,
+    pub permissions: String,
     pub created_at_us: i64,
+    pub expires_at_us: Option<i64>,
+    pub last_used_at_us: Option<i64>,
     pub revoked_at_us: Option<i64>,
 }
 

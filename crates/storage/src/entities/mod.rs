@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod attempt;
+pub mod audit_entry;
 pub mod copy_task;
 pub mod delivery;
 pub mod event;

@@ -1,5 +1,6 @@
 //! Reads: always in batches, always of one tenant where there is one.
 
+mod audit;
 mod deliveries;
 mod events;
 mod feed;

@@ -1,6 +1,7 @@
 //! Between rows and the domain's nouns. What does not read back is `StoreError::Corrupt`, never a guess.
 
 pub mod attempt;
+pub mod audit;
 pub mod delivery;
 pub mod event;
 pub mod feed;

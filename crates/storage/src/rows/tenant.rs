@@ -1,10 +1,11 @@
 //! Tenants, copy tasks and access tokens.
 
-use super::open;
+use super::{from_json, open};
 use crate::entities::{access_token, copy_task, tenant};
 use crate::error::corrupt;
 use crate::micros::{from_time, to_optional_time, to_time};
 use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{SecretVault, StoreError};
 use hookgraph_domain::signing::SigningSecret;
 use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
@@ -86,19 +87,27 @@ pub fn token_to_row(token: &AccessToken) -> access_token::Model {
         tenant_id: token.tenant_id.0,
         name: token.name.clone(),
         secret_sha256: token.secret_sha256.to_vec(),
+        permissions: serde_json::Value::from(token.permissions.names()).to_string(),
         created_at_us: from_time(token.created_at),
+        expires_at_us: token.expires_at.map(from_time),
+        last_used_at_us: token.last_used_at.map(from_time),
         revoked_at_us: token.revoked_at.map(from_time),
     }
 }
 
 pub fn token_from_row(row: access_token::Model) -> Result<AccessToken, StoreError> {
     let length = row.secret_sha256.len();
+    let names: Vec<String> = from_json("token permissions", &row.permissions)?;
+    let permissions = PermissionSet::from_names(names.iter().map(String::as_str));
     Ok(AccessToken {
         id: TokenId(row.id),
         tenant_id: TenantId(row.tenant_id),
         name: row.name,
         secret_sha256: row.secret_sha256.try_into().map_err(|_| corrupt("token hash length", length))?,
+        permissions: permissions.map_err(|name| corrupt("token permission", name))?,
         created_at: to_time(row.created_at_us)?,
+        expires_at: to_optional_time(row.expires_at_us)?,
+        last_used_at: to_optional_time(row.last_used_at_us)?,
         revoked_at: to_optional_time(row.revoked_at_us)?,
     })
 }

@@ -2,10 +2,12 @@
 
 use super::World;
 use crate::sample;
+use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::change::{CommitError, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
 use hookgraph_domain::page::WebhookQuery;
+use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::ports::Store;
 use hookgraph_domain::signing::SigningSecret;
 use hookgraph_domain::tenant::{CopyState, CopyTask};
@@ -19,7 +21,10 @@ fn token(id: TokenId, tenant_id: TenantId, hash: u8) -> AccessToken {
         tenant_id,
         name: "admin".to_owned(),
         secret_sha256: [hash; 32],
+        permissions: PermissionSet::NONE.with(Permission::OrdersRead).with(Permission::WebhooksWrite),
         created_at: sample::now(),
+        expires_at: Some(plus_ms(sample::now(), 5)),
+        last_used_at: None,
         revoked_at: None,
     }
 }
@@ -103,6 +108,46 @@ pub async fn a_revoked_token_opens_nothing(store: Arc<dyn Store>) {
     assert_eq!(listed, [revoked.clone(), second]);
     assert_eq!(world.store.tokens(None).await.expect("read").len(), 2);
     assert_eq!(world.store.token(revoked.id).await.expect("read"), Some(revoked));
+}
+
+/// And nothing else of it changes.
+pub async fn the_last_use_of_a_token_is_kept(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let token = token(world.id(), world.tenant_id, 1);
+    world.write(vec![Write::InsertToken(token.clone())]).await;
+    world.write(vec![Write::MarkTokenUsed(token.id), Write::MarkTokenUsed(world.id())]).await;
+    let used = AccessToken { last_used_at: Some(sample::now()), ..token };
+    assert_eq!(world.store.token(used.id).await.expect("read"), Some(used));
+}
+
+/// Of the tenant's own, by subject and by page.
+pub async fn the_audit_log_runs_from_new_to_old(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let entry = |subject: &str| AuditEntry {
+        id: world.id(),
+        tenant_id: world.tenant_id,
+        at: sample::now(),
+        user_id: Some("ada".to_owned()),
+        action: "webhook.update".to_owned(),
+        subject: subject.to_owned(),
+        before: Some(r#"{"name":"a"}"#.to_owned()),
+        after: None,
+    };
+    let mut entries = vec![entry("webhook:1"), entry("webhook:2"), entry("webhook:1")];
+    world.write(entries.iter().cloned().map(Write::Audit).collect()).await;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    let page = async |subject: Option<&str>, before, limit| {
+        let subject = subject.map(str::to_owned);
+        let query = AuditQuery { tenant_id: world.tenant_id, subject, before, limit };
+        world.store.audit_page(&query).await.expect("page")
+    };
+    assert_eq!(page(None, None, 10).await, entries);
+    assert_eq!(page(None, None, 2).await, entries[..2]);
+    assert_eq!(page(None, Some(entries[1].id.0), 2).await, entries[2..]);
+    let of_one: Vec<_> = entries.iter().filter(|entry| entry.subject == "webhook:1").cloned().collect();
+    assert_eq!(page(Some("webhook:1"), None, 10).await, of_one);
+    let others = AuditQuery { tenant_id: world.id(), subject: None, before: None, limit: 10 };
+    assert!(world.store.audit_page(&others).await.expect("page").is_empty());
 }
 
 /// Ended ones not at all.

@@ -130,6 +130,12 @@ impl State {
                     token.revoked_at.get_or_insert(at);
                 }
             }
+            Write::MarkTokenUsed(id) => {
+                if let Some(token) = self.tokens.get_mut(&id) {
+                    token.last_used_at = Some(at);
+                }
+            }
+            Write::Audit(entry) => self.audit.push(entry),
             Write::PutCopyTask { task, expected } => {
                 let current = self.copy_tasks.get(&task.id).map(|task| task.version);
                 check(current, expected, || copy_task_label(task.id))?;
@@ -180,6 +186,7 @@ impl State {
             return Err(CommitError::Conflict(format!("tenant {id}")));
         }
         self.tokens.retain(|_, token| token.tenant_id != id);
+        self.audit.retain(|entry| entry.tenant_id != id);
         self.copy_tasks.retain(|_, task| task.source_tenant_id != id);
         self.records.retain(|(owner, _), _| *owner != id);
         self.webhooks.retain(|_, webhook| webhook.tenant_id != id);

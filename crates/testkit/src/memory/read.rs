@@ -4,13 +4,16 @@ use super::MemoryStore;
 use super::state::KeptRecord;
 use async_trait::async_trait;
 use hookgraph_domain::attempt::Attempt;
+use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedChange, FeedFilter, FeedKind, FeedPage};
 use hookgraph_domain::ids::{AttemptId, CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, Direction, EventQuery, RecordQuery, RecordSort, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{Feed, History, RecordReader, StoreError, TenantReader, TokenReader, WebhookReader};
+use hookgraph_domain::ports::{
+    AuditReader, Feed, History, RecordReader, StoreError, TenantReader, TokenReader, WebhookReader,
+};
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
 use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
 use hookgraph_domain::time::Timestamp;
@@ -166,6 +169,22 @@ impl TokenReader for MemoryStore {
 
     async fn token(&self, id: TokenId) -> Result<Option<AccessToken>, StoreError> {
         Ok(self.state.lock().tokens.get(&id).cloned())
+    }
+}
+
+#[async_trait]
+impl AuditReader for MemoryStore {
+    async fn audit_page(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        let state = self.state.lock();
+        let wanted = |entry: &&AuditEntry| {
+            entry.tenant_id == query.tenant_id
+                && query.subject.as_ref().is_none_or(|subject| *subject == entry.subject)
+                && query.before.is_none_or(|before| entry.id.0 < before)
+        };
+        let mut entries: Vec<_> = state.audit.iter().filter(wanted).cloned().collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+        entries.truncate(query.limit as usize);
+        Ok(entries)
     }
 }
 

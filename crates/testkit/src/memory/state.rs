@@ -1,6 +1,7 @@
 //! What is kept.
 
 use hookgraph_domain::attempt::Attempt;
+use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedChange, FeedEntry};
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 pub(super) struct State {
     pub tenants: BTreeMap<TenantId, Tenant>,
     pub tokens: BTreeMap<TokenId, AccessToken>,
+    pub audit: Vec<AuditEntry>,
     pub copy_tasks: BTreeMap<CopyTaskId, CopyTask>,
     pub records: BTreeMap<(TenantId, RecordRef), KeptRecord>,
     pub webhooks: BTreeMap<WebhookId, Webhook>,

@@ -3,13 +3,16 @@
 use super::RecordStore;
 use async_trait::async_trait;
 use hookgraph_domain::attempt::Attempt;
+use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader};
+use hookgraph_domain::ports::{
+    AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader,
+};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
@@ -94,6 +97,13 @@ impl Feed for RecordStore {
     }
 
     async fn latest_seq(&self) -> Result<i64, StoreError> {
+        not_kept()
+    }
+}
+
+#[async_trait]
+impl AuditReader for RecordStore {
+    async fn audit_page(&self, _: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
         not_kept()
     }
 }
