@@ -1,6 +1,7 @@
 //! Refusals: what a caller of the API is told when nothing was done. One documented set of codes for all of it.
 
 use crate::change::CommitError;
+use crate::permission::Permission;
 use crate::ports::StoreError;
 use crate::problem::Problem;
 
@@ -63,17 +64,25 @@ pub struct Refusal {
     pub message: String,
     /// For wrong input: each thing wrong with it.
     pub problems: Vec<Problem>,
+    /// For what is forbidden: the permission that is missing.
+    pub permission: Option<Permission>,
 }
 
 impl Refusal {
     /// A refusal without problems.
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), problems: Vec::new() }
+        Self { code, message: message.into(), problems: Vec::new(), permission: None }
     }
 
     /// The answer for what is not there and for what belongs to someone else alike.
     pub fn not_found(what: &str, key: &str) -> Self {
         Self::new(RefusalCode::NotFound, format!("no {what} {key:?}"))
+    }
+
+    /// The caller lacks a permission.
+    pub fn forbidden(permission: Permission) -> Self {
+        let message = format!("this needs the permission {permission}");
+        Self { permission: Some(permission), ..Self::new(RefusalCode::Forbidden, message) }
     }
 
     /// Wrong input; the message sums the problems up.
@@ -82,7 +91,7 @@ impl Refusal {
             [one] => format!("{}: {}", one.path, one.message),
             many => format!("the input has {} problems, see extensions.problems", many.len()),
         };
-        Self { code: RefusalCode::BadUserInput, message, problems }
+        Self { code: RefusalCode::BadUserInput, message, problems, permission: None }
     }
 
     /// Wrong input in one place.

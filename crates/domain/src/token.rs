@@ -3,7 +3,26 @@
 use crate::ids::{TenantId, TokenId};
 use crate::limits::TOKEN_USED_EVERY_S;
 use crate::permission::PermissionSet;
+use crate::ports::Entropy;
 use crate::time::Timestamp;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// What every token that this server makes starts with, so that secret scanners find it.
+pub const TOKEN_PREFIX: &str = "hgt_";
+
+/// The text of a new token: the prefix and 32 random bytes as base64url. Shown once, by whoever makes it.
+pub fn new_text(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The hash that a token is kept by.
+pub fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
 
 /// A token as kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

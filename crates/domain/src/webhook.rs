@@ -2,6 +2,7 @@
 
 use crate::event::EventTypeKey;
 use crate::ids::{TenantId, WebhookId};
+use crate::permission::{Permission, PermissionSet};
 use crate::time::Timestamp;
 
 /// The methods by which a webhook may call.
@@ -122,6 +123,13 @@ pub struct CheckedDocument {
     pub complexity: u32,
     /// What it may read: the permissions that its author held.
     pub permissions: Vec<String>,
+}
+
+impl CheckedDocument {
+    /// What it may read, as a set. A name that is no permission any more allows nothing.
+    pub fn needed(&self) -> PermissionSet {
+        self.permissions.iter().filter_map(|name| Permission::from_name(name)).collect()
+    }
 }
 
 /// A webhook.

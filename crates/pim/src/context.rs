@@ -1,12 +1,17 @@
 //! What resolvers find in the request: who asks, the ports, and the loaders.
 
-use crate::loaders::{self, Loaders};
+use crate::access::{self, NotPermitted, Permitted, Readable};
+use crate::draft::Draft;
+use crate::loaders::{self, Loaders, ReadError};
+use crate::stored::RecordBody;
 use crate::tenant::StoredTenant;
 use async_graphql::Context;
+use hookgraph_domain::change::{Change, CommitError};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::page::RecordQuery;
-use hookgraph_domain::ports::{Clock, Entropy, Store, StoreError, WakeUps};
+use hookgraph_domain::permission::{Permission, PermissionSet};
+use hookgraph_domain::ports::{Clock, Entropy, Store, WakeUps};
 use hookgraph_domain::record::Record;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
@@ -20,6 +25,18 @@ pub struct Caller {
     pub tenant_id: TenantId,
     /// Who it is, for `userId`: the token's id.
     pub user_id: Option<String>,
+    /// What it may read and change.
+    pub permissions: PermissionSet,
+}
+
+impl Caller {
+    /// The proof of a permission.
+    ///
+    /// # Errors
+    /// [`NotPermitted`], which names it.
+    pub fn permit(&self, permission: Permission) -> Result<Permitted, NotPermitted> {
+        Permitted::by(self.permissions, permission)
+    }
 }
 
 /// The ports that resolvers use: the same for every request.
@@ -39,8 +56,8 @@ pub struct PimServices {
 /// permissions, so that loaders never mix tenants and never outlive what they were made for.
 pub struct PimContext {
     pub(crate) caller: Caller,
-    pub(crate) services: PimServices,
-    pub(crate) loaders: Loaders,
+    services: PimServices,
+    loaders: Loaders,
 }
 
 impl PimContext {
@@ -84,28 +101,76 @@ impl PimContext {
         self.services.entropy.uuid(self.now())
     }
 
-    pub(crate) fn store(&self) -> &dyn Store {
-        self.services.store.as_ref()
+    /// The way to records of `B`'s kind.
+    pub(crate) fn read<B: RecordBody>(&self) -> Result<Readable<'_, B>, NotPermitted> {
+        Readable::by(self.caller.permissions, &self.loaders)
+    }
+
+    /// The way to what a draft decides on and shows to nobody.
+    pub(crate) fn deciding<B: RecordBody>(&self, _draft: &Draft<'_>) -> Readable<'_, B> {
+        Readable::deciding(&self.loaders)
+    }
+
+    /// The whole store, for who may change tenants.
+    pub(crate) fn store_of_tenants(&self) -> Result<&dyn Store, NotPermitted> {
+        self.caller.permit(Permission::TenantsWrite).map(|_| self.services.store.as_ref())
+    }
+
+    /// The pairs of target and key of `B`'s records that link to one of the targets.
+    pub(crate) async fn linked_pairs<B: RecordBody>(
+        &self,
+        relation: &str,
+        targets: &[String],
+        limit: u32,
+    ) -> Result<Vec<(String, String)>, ReadError> {
+        self.read::<B>()?;
+        let store = &self.services.store;
+        Ok(store.linked_keys(self.caller.tenant_id, B::KIND, relation, targets, limit).await?)
+    }
+
+    /// Commits what a draft decided, and tells those who wait.
+    pub(crate) async fn commit(&self, change: Change) -> Result<(), CommitError> {
+        self.services.store.commit(change).await?;
+        self.loaders.forget();
+        self.services.wake_ups.due();
+        self.services.wake_ups.fed();
+        Ok(())
+    }
+
+    /// Forgets all that was read.
+    pub(crate) fn forget(&self) {
+        self.loaders.forget();
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        self.services.entropy.as_ref()
     }
 
     /// One page of records; empty where no record can match.
-    pub(crate) async fn record_page(&self, query: &RecordQuery) -> Result<Vec<Record>, StoreError> {
+    pub(crate) async fn record_page(&self, query: &RecordQuery) -> Result<Vec<Record>, ReadError> {
+        self.caller.permit(access::to_read(query.kind))?;
         if is_impossible(query) {
             return Ok(Vec::new());
         }
-        self.loaders.counted(self.store().record_page(query)).await
+        Ok(self.loaders.counted(self.services.store.record_page(query)).await?)
     }
 
     /// How many records all pages have.
-    pub(crate) async fn record_count(&self, query: &RecordQuery) -> Result<u64, StoreError> {
+    pub(crate) async fn record_count(&self, query: &RecordQuery) -> Result<u64, ReadError> {
+        self.caller.permit(access::to_read(query.kind))?;
         if is_impossible(query) {
             return Ok(0);
         }
-        self.loaders.counted(self.store().record_count(query)).await
+        Ok(self.loaders.counted(self.services.store.record_count(query)).await?)
     }
 
     /// The caller's tenant.
     pub(crate) async fn own_tenant(&self) -> Result<StoredTenant, Refusal> {
+        self.caller.permit(Permission::TenantsRead)?;
+        self.unchecked_tenant().await
+    }
+
+    async fn unchecked_tenant(&self) -> Result<StoredTenant, Refusal> {
         let row = self.loaders.own_tenant().await?;
         let row = row.ok_or_else(|| Refusal::not_found("tenant", &self.caller.tenant_id.to_string()))?;
         Ok(StoredTenant::read(&row)?)
@@ -113,7 +178,7 @@ impl PimContext {
 
     /// The language of events whose mutation names none.
     pub(crate) async fn default_language(&self) -> Result<String, Refusal> {
-        Ok(self.own_tenant().await?.row.default_language)
+        Ok(self.unchecked_tenant().await?.row.default_language)
     }
 
     /// The tenant that an argument names, where one is named: it must be the caller's own.

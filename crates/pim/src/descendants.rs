@@ -19,7 +19,7 @@ pub(crate) async fn descendants<B: RecordBody>(
         let below = all_linked_keys::<B>(pim, parent_relation, &level).await?;
         level = below.into_iter().filter(|key| seen.insert(key.clone())).collect();
         check_count(all.len() + level.len())?;
-        all.extend(pim.loaders.many::<B>(&level).await?);
+        all.extend(pim.read::<B>()?.many(&level).await?);
     }
     Ok(all)
 }
@@ -42,7 +42,7 @@ pub(crate) async fn all_linked_keys<B: RecordBody>(
     targets: &[String],
 ) -> Result<Vec<String>, Refusal> {
     let limit = u32::try_from(CHANGE_ROWS_MAX).unwrap_or(u32::MAX).saturating_add(1);
-    let pairs = pim.store().linked_keys(pim.caller.tenant_id, B::KIND, relation, targets, limit).await?;
+    let pairs = pim.linked_pairs::<B>(relation, targets, limit).await?;
     let mut seen = BTreeSet::new();
     let keys: Vec<_> = pairs.into_iter().map(|(_, key)| key).filter(|key| seen.insert(key.clone())).collect();
     check_count(keys.len())?;

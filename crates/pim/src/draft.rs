@@ -1,5 +1,6 @@
 //! Drafts: what a mutation decides, gathered until it commits as one change with its events.
 
+use crate::access::{Permitted, to_write};
 use crate::context::PimContext;
 use crate::limits::{CONFLICT_RETRIES_MAX, RECORD_BYTES_MAX};
 use crate::stored::{RecordBody, Stored};
@@ -32,7 +33,7 @@ where
 {
     let mut tries = 0;
     loop {
-        pim.loaders.forget();
+        pim.forget();
         let draft = Draft { pim, change: Change::at(pim.now()) };
         let (Draft { change, .. }, answer) = decide(draft).await?;
         if change.writes.is_empty() && change.events.is_empty() {
@@ -44,13 +45,8 @@ where
                 format!("this would write {rows} rows at once, {CHANGE_ROWS_MAX} are allowed: do it in parts");
             return Err(Refusal::new(RefusalCode::LimitExceeded, message));
         }
-        match pim.store().commit(change).await {
-            Ok(_) => {
-                pim.loaders.forget();
-                pim.services.wake_ups.due();
-                pim.services.wake_ups.fed();
-                return Ok(answer);
-            }
+        match pim.commit(change).await {
+            Ok(()) => return Ok(answer),
             Err(CommitError::Conflict(what)) if tries < CONFLICT_RETRIES_MAX => {
                 tracing::debug!(what, tries, "changed meanwhile: deciding again");
                 tries += 1;
@@ -75,8 +71,8 @@ impl<'a> Draft<'a> {
         self.pim.caller.tenant_id
     }
 
-    /// Adds a write as it is.
-    pub fn write(&mut self, write: Write) {
+    /// Adds a write as it is, by who may.
+    pub fn write(&mut self, _proof: Permitted, write: Write) {
         self.change.writes.push(write);
     }
 
@@ -126,25 +122,30 @@ impl<'a> Draft<'a> {
     fn put<B: RecordBody>(&mut self, stored: &Stored<B>, expected: Expected) -> Result<(), Refusal> {
         let (record, links, names) = (to_record(stored)?, stored.body.links(), stored.body.names());
         check_storable(&record, &links, &names)?;
-        self.write(Write::PutRecord { record, expected, links, names });
+        let proof = self.pim.caller.permit(to_write(B::KIND))?;
+        self.write(proof, Write::PutRecord { record, expected, links, names });
         Ok(())
     }
 
     /// Deletes a record, and answers what its `delete` event keeps of it.
     pub fn delete<B: RecordBody>(&mut self, stored: &Stored<B>) -> Result<Record, Refusal> {
         let tombstone = to_record(stored)?;
-        self.write(Write::DeleteRecord {
-            tenant_id: stored.tenant_id,
-            reference: tombstone.reference.clone(),
-            expected_version: stored.version,
-        });
+        let proof = self.pim.caller.permit(to_write(B::KIND))?;
+        self.write(
+            proof,
+            Write::DeleteRecord {
+                tenant_id: stored.tenant_id,
+                reference: tombstone.reference.clone(),
+                expected_version: stored.version,
+            },
+        );
         Ok(tombstone)
     }
 
     /// Refuses the change should that record be gone by then.
     pub fn require<B: RecordBody>(&mut self, key: impl Into<String>) {
         let (tenant_id, reference) = (self.tenant_id(), RecordRef::new(B::KIND, key));
-        self.write(Write::RequireRecord { tenant_id, reference });
+        self.change.writes.push(Write::RequireRecord { tenant_id, reference });
     }
 
     /// Raises an event of the catalogue. `tenantId` and `userId` are filled in; the others are given by name.

@@ -1,5 +1,6 @@
 //! Refusals as GraphQL errors: `extensions.code` and, for input, `extensions.problems`.
 
+use crate::access::NotPermitted;
 use async_graphql::{ErrorExtensions, Value};
 use hookgraph_domain::refusal::Refusal;
 
@@ -7,6 +8,9 @@ use hookgraph_domain::refusal::Refusal;
 pub fn graphql_error(refusal: &Refusal) -> async_graphql::Error {
     async_graphql::Error::new(refusal.message.clone()).extend_with(|_, extensions| {
         extensions.set("code", refusal.code.as_str());
+        if let Some(permission) = refusal.permission {
+            extensions.set("permission", permission.as_str());
+        }
         if !refusal.problems.is_empty() {
             let problems = refusal.problems.iter().map(|problem| {
                 let json = serde_json::to_value(problem).unwrap_or_default();
@@ -24,6 +28,12 @@ pub trait IntoGraphql<T> {
     /// # Errors
     /// The refusal, or for a fault of ours one that tells no details.
     fn graphql(self) -> async_graphql::Result<T>;
+}
+
+impl<T> IntoGraphql<T> for Result<T, NotPermitted> {
+    fn graphql(self) -> async_graphql::Result<T> {
+        self.map_err(|error| graphql_error(&error.into()))
+    }
 }
 
 impl<T, E: Into<Refusal> + std::fmt::Display> IntoGraphql<T> for Result<T, E> {

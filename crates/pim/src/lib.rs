@@ -5,6 +5,7 @@
 //! A noun is one module (`customer`, `order` …) with up to four files: its body as stored, its GraphQL type, its queries,
 //! its mutations. A mutation reads, decides on a draft (`draft::Draft`), and the draft commits as one change with its events.
 
+mod access;
 mod address;
 mod common;
 pub mod component;
@@ -24,6 +25,7 @@ pub mod market;
 pub mod order;
 mod paging;
 mod payment;
+mod permission;
 pub mod pipeline;
 mod price;
 pub mod price_list;
@@ -37,12 +39,14 @@ pub mod tenant;
 pub mod topic;
 mod version;
 
+pub use access::{NotPermitted, Permitted};
 pub use address::{Address, AddressInput, AddressType};
 pub use common::{KeyValuePair, KeyValuePairInput, SortDirection};
 pub use context::{Caller, PimContext, PimServices};
 pub use error::{IntoGraphql, graphql_error};
 pub use paging::PageInfo;
 pub use payment::PaymentType;
+pub use permission::{PermissionName, requires};
 pub use root::{PimMutation, PimQuery};
 pub use scalars::{Date, DateTime, EmailAddress, JsonValue, NonNegativeInt, PositiveInt};
 pub use version::{VersionLabel, VersionedRecordInfo};

@@ -7,6 +7,7 @@ use async_graphql::futures_util::future::BoxFuture;
 use async_graphql::runtime::{Timer, TokioSpawner};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::permission::Permission;
 use hookgraph_domain::ports::{Store, StoreError};
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -55,12 +56,16 @@ pub(crate) enum ReadError {
     /// Lists within lists came to more records than one request or render may read.
     #[error("this reads more than {RECORDS_READ_MAX} records: ask for fewer, or page through them")]
     TooMany,
+    /// The caller may not read them.
+    #[error("this needs the permission {0}")]
+    Forbidden(Permission),
 }
 
 impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Store(error) => error.into(),
+            ReadError::Forbidden(permission) => Refusal::forbidden(permission),
             ReadError::TooMany => Refusal::new(RefusalCode::LimitExceeded, error.to_string()),
         }
     }

@@ -77,5 +77,5 @@ pub enum PermissionName {
 
 /// The permission without which a field is refused. A field without it is open to every token, or shows what the field above
 /// it has read.
-#[TypeDirective(location = "FieldDefinition")]
+#[TypeDirective(location = "FieldDefinition", repeatable)]
 pub fn requires(permission: PermissionName) {}

@@ -91,7 +91,7 @@ impl Api {
     async fn execute_admitted(&self, caller: Caller, request: Request) -> Response {
         let inner = &self.inner;
         let original = inner.management_guard.document(&request);
-        let Admitted { request, is_mutation } = match inner.management_guard.admit(request) {
+        let Admitted { request, is_mutation } = match inner.management_guard.admit(request, caller.permissions) {
             Ok(admitted) => admitted,
             Err(errors) => return refused(errors),
         };
@@ -112,7 +112,7 @@ impl Api {
     /// Runs a query of the payload schema: for editors, and to try a payload query out.
     pub async fn execute_payload(&self, caller: Caller, request: Request) -> Response {
         let execution = async {
-            match self.inner.payload_guard.admit(request) {
+            match self.inner.payload_guard.admit(request, caller.permissions) {
                 Ok(admitted) => {
                     let context = self.pim_context(caller);
                     self.inner.payload.execute(admitted.request.data(context)).await
@@ -130,7 +130,7 @@ impl Api {
             let api = self.clone();
             return stream::once(async move { api.execute(caller, request).await }).boxed();
         }
-        match self.inner.management_guard.admit(request) {
+        match self.inner.management_guard.admit(request, caller.permissions) {
             Ok(admitted) => self.inner.management.execute_stream(self.with_context(caller, admitted.request)).boxed(),
             Err(errors) => stream::once(async move { refused(errors) }).boxed(),
         }

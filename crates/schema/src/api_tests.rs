@@ -4,6 +4,7 @@ use crate::test_world::{ADD_CUSTOMER, world};
 use async_graphql::{Request, Variables};
 use futures::StreamExt;
 use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::Feed;
 use hookgraph_pim::Caller;
 use serde_json::{Value, json};
@@ -60,7 +61,7 @@ async fn what_is_not_yours_and_what_is_not_there_answer_alike() {
     let world = world().await;
     let created = world.created(input()).await;
     let id = created["data"]["webhook"]["create"]["id"].clone();
-    let stranger = Caller { tenant_id: TenantId(Uuid::from_u128(2)), user_id: None };
+    let stranger = Caller { tenant_id: TenantId(Uuid::from_u128(2)), user_id: None, permissions: PermissionSet::all() };
     for (caller, id) in [(&stranger, id), (&world.caller, json!("junk")), (&world.caller, json!(Uuid::from_u128(9)))] {
         for text in [
             "mutation ($id: ID!) { webhook { delete(id: $id) } }",

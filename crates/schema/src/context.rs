@@ -1,16 +1,15 @@
 //! What resolvers of the management API find: the process's services, and who asks with what loaders.
 
+use crate::access::{May, Needed};
 use crate::document::DocumentChecker;
 use crate::loaders::Loaders;
 use crate::render::Renderer;
 use async_graphql::Context;
 use hookgraph_domain::address::AddressRules;
-use hookgraph_domain::change::{Change, CommitError, Committed};
 use hookgraph_domain::ids::TenantId;
-use hookgraph_domain::ports::Store;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{Caller, PimServices};
+use hookgraph_pim::{Caller, NotPermitted, PimServices};
 use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -39,7 +38,7 @@ pub(crate) struct Core {
 pub(crate) struct Asked {
     pub caller: Caller,
     pub core: Arc<Core>,
-    pub loaders: Loaders,
+    loaders: Loaders,
 }
 
 impl Asked {
@@ -56,8 +55,9 @@ impl Asked {
         ctx.data::<Arc<Asked>>()
     }
 
-    pub fn store(&self) -> &dyn Store {
-        self.core.services.ports.store.as_ref()
+    /// The proof of a permission, which is the only way to data: see [`crate::access`].
+    pub fn may<P: Needed>(&self) -> Result<May<'_, P>, NotPermitted> {
+        May::by(self, &self.loaders)
     }
 
     pub fn now(&self) -> Timestamp {
@@ -78,13 +78,5 @@ impl Asked {
             Some(id) if id.parse() != Ok(self.caller.tenant_id) => Err(Refusal::not_found("tenant", id)),
             _ => Ok(()),
         }
-    }
-
-    /// Commits, and tells those who wait.
-    pub async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
-        let committed = self.store().commit(change).await?;
-        self.core.services.ports.wake_ups.due();
-        self.core.services.ports.wake_ups.fed();
-        Ok(committed)
     }
 }

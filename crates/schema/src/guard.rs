@@ -9,17 +9,21 @@ mod merging;
 #[cfg(test)]
 mod tests;
 
+use crate::access::needs;
 use crate::document::{Validator, measure, parse, scan, sha256_hex};
 use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
-use apollo_compiler::ExecutableDocument as TypedDocument;
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::validation::Valid;
+use apollo_compiler::{ExecutableDocument as TypedDocument, Name};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{ErrorExtensionValues, Pos, Request, ServerError, Variables};
+use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::problem::Problem;
-use hookgraph_domain::refusal::RefusalCode;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_pim::graphql_error;
 use moka::sync::Cache;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Proves requests against one schema.
@@ -44,6 +48,8 @@ pub(crate) struct Admitted {
 struct Proven {
     typed: Valid<TypedDocument>,
     document: ExecutableDocument,
+    /// By operation.
+    needs: HashMap<Option<Name>, PermissionSet>,
 }
 
 impl Guard {
@@ -52,12 +58,17 @@ impl Guard {
         Self { validator, proven }
     }
 
-    /// The request with its proven and merged document.
-    pub fn admit(&self, mut request: Request) -> Result<Admitted, Vec<ServerError>> {
+    /// The request with its proven and merged document. One that needs a permission which is not held is refused as a whole,
+    /// before anything runs.
+    pub fn admit(&self, mut request: Request, held: PermissionSet) -> Result<Admitted, Vec<ServerError>> {
         let proven =
             self.proven(&request.query).map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
         let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
         let operation = proven.typed.operations.get(name).map_err(|error| vec![request_error(&error)])?;
+        let needed = proven.needs.get(&operation.name).copied().unwrap_or(PermissionSet::NONE);
+        if let Some(permission) = held.missing(needed) {
+            return Err(vec![forbidden(permission)]);
+        }
         let values = serde_json::to_value(&request.variables).and_then(|mut values| {
             floats::widen(&self.validator.schema, operation, &mut values);
             serde_json::from_value(values)
@@ -110,7 +121,12 @@ impl Guard {
         measure(&parsed, &CALL_DOCUMENT).map_err(|problem| vec![problem])?;
         let typed = self.validator.proven(&parsed)?;
         let document = parse_query(text).map_err(|error| vec![Problem::new("", "SYNTAX", error.to_string())])?;
-        Ok(Proven { typed, document })
+        let needs = typed
+            .operations
+            .iter()
+            .map(|operation| (operation.name.clone(), needs::of_operation(&self.validator.schema, &typed, operation)));
+        let needs = needs.collect();
+        Ok(Proven { typed, document, needs })
     }
 }
 
@@ -122,6 +138,11 @@ fn to_error(problem: &Problem) -> ServerError {
 
 fn request_error(error: &RequestError) -> ServerError {
     with_code(ServerError::new(error.message().to_string(), None))
+}
+
+fn forbidden(permission: Permission) -> ServerError {
+    let refusal = Refusal::forbidden(permission);
+    graphql_error(&refusal).into_server_error(Pos::default())
 }
 
 fn with_code(mut error: ServerError) -> ServerError {

@@ -4,7 +4,10 @@
 //! The payload schema is a schema of its own, with no mutation root and no subscription root: what a payload may not do
 //! cannot be expressed.
 
+mod access;
+mod access_token;
 mod api;
+mod audit;
 mod call;
 mod connection;
 mod context;

@@ -69,3 +69,9 @@ pub const FEED_POLL_MS: u64 = 1_000;
 pub const RECHECK_BATCH_MAX: u32 = 100;
 /// Webhooks of a list that is not paged.
 pub const WEBHOOKS_LIST_MAX: u32 = 1_000;
+/// Tokens of a tenant that are valid at a time.
+pub const TOKENS_VALID_MAX: usize = 200;
+/// Tokens that one list shows: the latest.
+pub const TOKENS_LIST_MAX: usize = 1_000;
+/// The name of a token, in characters.
+pub const TOKEN_NAME_CHARS_MAX: usize = 200;

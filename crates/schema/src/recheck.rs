@@ -64,7 +64,15 @@ fn verdict(core: &Core, webhook: &Webhook) -> Result<CheckedDocument, Vec<Proble
     let event_type = catalogue::find(&key.concern, &key.event).ok_or_else(|| {
         vec![Problem::new("event", "EVENT_TYPE_UNKNOWN", format!("there is no event type {key} any more"))]
     })?;
-    core.documents.check(webhook.graphql_query.as_deref().unwrap_or_default(), event_type)
+    let document = core.documents.check(webhook.graphql_query.as_deref().unwrap_or_default(), event_type)?;
+    let held = webhook.document.as_ref().map(CheckedDocument::needed).unwrap_or_default();
+    match held.missing(document.needed()) {
+        None => Ok(document),
+        Some(permission) => {
+            let message = format!("it needs the permission {permission} now, which nobody vouched for: save it again");
+            Err(vec![Problem::new("graphqlQuery", "PERMISSION_MISSING", message)])
+        }
+    }
 }
 
 /// What a verdict means for a webhook. One that is switched off or held for another reason keeps its status: it is checked

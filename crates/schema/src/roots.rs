@@ -1,5 +1,7 @@
 //! The root types of both schemas, and how each instance of them is built.
 
+use crate::access_token::{AccessTokenMutationRoot, AccessTokenQueryRoot};
+use crate::audit::AuditQueryRoot;
 use crate::delivery::{DeliveryMutationRoot, DeliveryQueryRoot};
 use crate::document::NeverExecute;
 use crate::event::EventQueryRoot;
@@ -13,12 +15,20 @@ use hookgraph_pim::{PaymentType, PimMutation, PimQuery};
 /// What can be asked.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Query")]
-pub(crate) struct Query(PimQuery, WebhookQueryRoot, EventTypeQueryRoot, EventQueryRoot, DeliveryQueryRoot);
+pub(crate) struct Query(
+    PimQuery,
+    WebhookQueryRoot,
+    EventTypeQueryRoot,
+    EventQueryRoot,
+    DeliveryQueryRoot,
+    AccessTokenQueryRoot,
+    AuditQueryRoot,
+);
 
 /// What can be done.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-pub(crate) struct Mutation(PimMutation, WebhookMutationRoot, DeliveryMutationRoot);
+pub(crate) struct Mutation(PimMutation, WebhookMutationRoot, DeliveryMutationRoot, AccessTokenMutationRoot);
 
 /// What a payload query can ask: records, and nothing of the webhooks themselves.
 #[derive(Default, MergedObject)]

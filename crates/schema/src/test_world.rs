@@ -11,6 +11,7 @@ use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::event::{Event, EventTypeKey};
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::page::EventQuery;
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{History, RenderError, RenderRequest, UnitOfWork};
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_pim::{Caller, PimServices};
@@ -53,7 +54,7 @@ pub async fn world() -> World {
         wake_ups: Arc::new(RecordingWakeUps::default()),
     };
     let services = Services { ports: ports.clone(), fed, address_rules: AddressRules::default(), suggests: true };
-    let caller = Caller { tenant_id, user_id: Some("user".to_owned()) };
+    let caller = Caller { tenant_id, user_id: Some("user".to_owned()), permissions: PermissionSet::all() };
     World { api: Api::new(services).unwrap(), caller, store, services: ports, fed: fed_sender }
 }
 

@@ -5,6 +5,7 @@ use crate::common::KeyValuePair;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{Item, ProductVariant, items_by_ids, variants_by_skus};
+use crate::permission::{PermissionName, requires};
 use crate::rich_text::RichTextContent;
 use crate::scalars::DateTime;
 use crate::version::Reading;
@@ -124,12 +125,14 @@ pub struct ItemRelationsContent {
 #[Object]
 impl ItemRelationsContent {
     /// The items that exist in the version that is read.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Item>>> {
         let items = items_by_ids(PimContext::of(ctx)?, &self.item_ids, &self.reading).await;
         items.graphql().map(Some)
     }
 
     /// The variants that exist in the version that is read.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn product_variants(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<ProductVariant>>> {
         let variants = variants_by_skus(PimContext::of(ctx)?, &self.skus, &self.reading).await;
         variants.graphql().map(Some)

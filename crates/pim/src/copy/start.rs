@@ -9,6 +9,7 @@ use crate::limits::COPY_TASKS_RUNNING_MAX;
 use crate::tenant::{StoredTenant, check_tenant_identifier};
 use hookgraph_domain::change::{Expected, Write};
 use hookgraph_domain::ids::{CopyTaskId, EventId};
+use hookgraph_domain::permission::Permission;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::tenant::{CopyState, CopyTask};
@@ -49,20 +50,25 @@ pub(crate) async fn start(pim: &PimContext, request: CopyRequest) -> Result<Copy
         };
         let id = task.id;
         draft.raise_ready(copy_event(EventId(pim.new_id()), &task, CopyEvent::Started)?);
-        draft.write(Write::PutCopyTask { task, expected: Expected::Absent });
+        draft.write(
+            pim.caller().permit(Permission::TenantsWrite)?,
+            Write::PutCopyTask { task, expected: Expected::Absent },
+        );
         Ok((draft, id))
     })
     .await
 }
 
 async fn check_target(pim: &PimContext, source: &StoredTenant, request: &CopyRequest) -> Result<(), Refusal> {
-    let running = pim.store().running_copy_tasks(u32::MAX).await?;
+    let running = pim.store_of_tenants()?.running_copy_tasks(u32::MAX).await?;
     let own = running.iter().filter(|task| task.source_tenant_id == source.row.id).count();
     if own >= COPY_TASKS_RUNNING_MAX {
         let message = format!("{COPY_TASKS_RUNNING_MAX} copies of this tenant are running: wait for one to end");
         return Err(Refusal::new(RefusalCode::LimitExceeded, message));
     }
-    let Some(taken) = pim.store().tenant_by_identifier(&request.desired_identifier).await? else { return Ok(()) };
+    let Some(taken) = pim.store_of_tenants()?.tenant_by_identifier(&request.desired_identifier).await? else {
+        return Ok(());
+    };
     if request.overwrite && StoredTenant::read(&taken)?.is_copy_of(source.row.id) {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use crate::common::{KeyValuePair, check_identifier};
 use crate::context::PimContext;
 use crate::draft::{Draft, Raised, mutate};
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use crate::subscription_contract::delete_of_customer;
 use async_graphql::{Context, ID, Object};
@@ -22,6 +23,7 @@ pub struct CustomerMutations;
 #[Object(serial)]
 impl CustomerMutations {
     /// Creates a customer. Raises `customers/create`.
+    #[graphql(directive = requires::apply(PermissionName::CustomersWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreateCustomerInput) -> async_graphql::Result<Customer> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
@@ -37,6 +39,7 @@ impl CustomerMutations {
     }
 
     /// Changes a customer. Raises `customers/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::CustomersWrite))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -50,6 +53,7 @@ impl CustomerMutations {
 
     /// Deletes a customer, and answers how many that were. Raises `customers/delete`; if its subscription contracts are to
     /// go too, `subscriptionContracts/delete` for each.
+    #[graphql(directive = requires::apply(PermissionName::CustomersWrite))]
     async fn delete(
         &self,
         ctx: &Context<'_>,
@@ -60,7 +64,7 @@ impl CustomerMutations {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
         let deleted = mutate(pim, async |mut draft| {
-            let Some(stored) = pim.loaders.one::<CustomerBody>(&identifier).await? else { return Ok((draft, 0)) };
+            let Some(stored) = pim.read::<CustomerBody>()?.one(&identifier).await? else { return Ok((draft, 0)) };
             let tombstone = draft.delete(&stored)?;
             raise(&mut draft, "delete", &stored, Vec::new(), Some(tombstone))?;
             if delete_subscription_contracts == Some(true) {
@@ -72,6 +76,7 @@ impl CustomerMutations {
     }
 
     /// Adds an address. Raises `customers/update`.
+    #[graphql(directive = requires::apply(PermissionName::CustomersWrite))]
     async fn create_address(
         &self,
         ctx: &Context<'_>,
@@ -89,6 +94,7 @@ impl CustomerMutations {
     }
 
     /// Changes an address. Raises `customers/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::CustomersWrite))]
     async fn update_address(
         &self,
         ctx: &Context<'_>,
@@ -110,6 +116,7 @@ impl CustomerMutations {
     }
 
     /// Removes an address, and answers how many that were. Raises `customers/update` if there was one.
+    #[graphql(directive = requires::apply(PermissionName::CustomersWrite))]
     async fn delete_address(
         &self,
         ctx: &Context<'_>,
@@ -136,6 +143,7 @@ impl CustomerMutations {
     }
 
     /// Sets one further property. Raises `customers/update` if it changed.
+    #[graphql(directive = requires::apply(PermissionName::CustomersWrite))]
     async fn set_metadata(
         &self,
         ctx: &Context<'_>,
@@ -177,7 +185,7 @@ async fn change(
 }
 
 async fn existing(pim: &PimContext, identifier: &str) -> Result<Stored<CustomerBody>, Refusal> {
-    let found = pim.loaders.one::<CustomerBody>(identifier).await?;
+    let found = pim.read::<CustomerBody>()?.one(identifier).await?;
     found.ok_or_else(|| Refusal::not_found("customer", identifier))
 }
 

@@ -6,6 +6,7 @@ use crate::common::{KeyValuePairInput, SortDirection};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::{ListOf, PageArguments, page};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, InputObject, Object};
 use hookgraph_domain::page::RecordSort;
 use hookgraph_domain::refusal::Refusal;
@@ -25,6 +26,7 @@ pub struct CustomerQueries;
 #[Object]
 impl CustomerQueries {
     /// One customer, by identifier or by an id in another system.
+    #[graphql(directive = requires::apply(PermissionName::CustomersRead))]
     async fn get(
         &self,
         ctx: &Context<'_>,
@@ -37,10 +39,10 @@ impl CustomerQueries {
             return Ok(None);
         }
         let found = match (identifier, external_reference) {
-            (Some(identifier), None) => pim.loaders.one::<CustomerBody>(&identifier).await.graphql()?,
+            (Some(identifier), None) => pim.read::<CustomerBody>().graphql()?.one(&identifier).await.graphql()?,
             (None, Some(reference)) => {
                 let value = pair_text(&reference.key, Some(&reference.value));
-                pim.loaders.named::<CustomerBody>(EXTERNAL_REFERENCE, &value).await.graphql()?
+                pim.read::<CustomerBody>().graphql()?.named(EXTERNAL_REFERENCE, &value).await.graphql()?
             }
             _ => {
                 let message = "name the customer by either identifier or externalReference";
@@ -52,6 +54,7 @@ impl CustomerQueries {
 
     /// Customers, the latest first.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    #[graphql(directive = requires::apply(PermissionName::CustomersRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

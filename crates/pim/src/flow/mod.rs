@@ -16,6 +16,7 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{FLOW_STAGE, Item, ItemBody, ItemView};
 use crate::paging::{ListOf, Page, PageArguments, PageInfo, connection, page};
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::version::{Reading, VersionLabel};
@@ -88,6 +89,7 @@ impl FlowStage {
 
     /// The items in it, the latest first; in the tenant's default language unless another is named.
     #[allow(clippy::too_many_arguments, reason = "paging, language and version")]
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn items(
         &self,
         ctx: &Context<'_>,

@@ -9,6 +9,7 @@ use crate::draft::{Draft, mutate};
 use crate::error::IntoGraphql;
 use crate::item::check_text;
 use crate::limits::{IDENTIFIER_CHARS_MAX, STAGES_MAX};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 
@@ -19,6 +20,7 @@ pub struct FlowMutations;
 impl FlowMutations {
     /// Puts an item into a stage. Raises `flows/itemAddedToStage`, unless it is in it. Refused when it is in another
     /// stage of the flow. The events bear the tenant's default language where none is named.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn add_item(
         &self,
         ctx: &Context<'_>,
@@ -33,6 +35,7 @@ impl FlowMutations {
     }
 
     /// Adds a stage: last, or at a position counted from 0.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn add_stage(
         &self,
         ctx: &Context<'_>,
@@ -56,6 +59,7 @@ impl FlowMutations {
     }
 
     /// Creates a flow.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreateFlowInput) -> async_graphql::Result<Flow> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
@@ -71,10 +75,11 @@ impl FlowMutations {
     }
 
     /// Deletes a flow, and answers how many that were. Raises `flows/itemRemovedFromStage` for each item in it.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         let deleted = mutate(pim, async |mut draft| {
-            let Some(stored) = pim.loaders.one::<FlowBody>(&id).await? else { return Ok((draft, 0)) };
+            let Some(stored) = pim.read::<FlowBody>()?.one(&id).await? else { return Ok((draft, 0)) };
             let stage_ids: Vec<_> = stored.body.stages.iter().map(|stage| stage.id.clone()).collect();
             clear(&mut draft, &id, &stage_ids).await?;
             draft.delete(&stored)?;
@@ -85,6 +90,7 @@ impl FlowMutations {
 
     /// Puts an item from its stage into another one of the flow. Raises `flows/itemRemovedFromStage`, then
     /// `flows/itemAddedToStage`, unless it is in it. The events bear the tenant's default language where none is named.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn move_item(
         &self,
         ctx: &Context<'_>,
@@ -100,6 +106,7 @@ impl FlowMutations {
 
     /// Takes an item out of the flow. Raises `flows/itemRemovedFromStage` if it was in it. The event bears the tenant's
     /// default language where none is named.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn remove_item(
         &self,
         ctx: &Context<'_>,
@@ -113,6 +120,7 @@ impl FlowMutations {
     }
 
     /// Removes a stage. Raises `flows/itemRemovedFromStage` for each item in it.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn remove_stage(&self, ctx: &Context<'_>, flow_id: ID, stage_id: ID) -> async_graphql::Result<Flow> {
         let pim = PimContext::of(ctx)?;
         let changed = mutate(pim, async |mut draft| {
@@ -130,6 +138,7 @@ impl FlowMutations {
     }
 
     /// Changes a flow.
+    #[graphql(directive = requires::apply(PermissionName::FlowsWrite))]
     async fn update(&self, ctx: &Context<'_>, id: ID, input: UpdateFlowInput) -> async_graphql::Result<Flow> {
         let pim = PimContext::of(ctx)?;
         let changed = mutate(pim, async |mut draft| {

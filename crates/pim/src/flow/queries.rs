@@ -5,6 +5,7 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::{ListOf, PageArguments, page};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::RecordSort;
 
@@ -14,12 +15,14 @@ pub struct FlowQueries;
 #[Object]
 impl FlowQueries {
     /// One flow.
+    #[graphql(directive = requires::apply(PermissionName::FlowsRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<Flow>> {
-        let found = PimContext::of(ctx)?.loaders.one::<FlowBody>(&id).await.graphql()?;
+        let found = PimContext::of(ctx)?.read::<FlowBody>().graphql()?.one(&id).await.graphql()?;
         Ok(found.map(Flow::from))
     }
 
     /// Flows, the latest first.
+    #[graphql(directive = requires::apply(PermissionName::FlowsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

@@ -40,7 +40,7 @@ pub(super) async fn step(
     };
     mutate(pim, async |mut draft| {
         let flow = existing(pim, flow_id).await?;
-        let item = pim.loaders.one::<ItemBody>(item_id).await?;
+        let item = pim.read::<ItemBody>()?.one(item_id).await?;
         let item = item.ok_or_else(|| Refusal::not_found("item", item_id))?;
         let old_stage = item.body.flows.get(flow_id).map(|place| place.stage_id.clone());
         let old_stage = old_stage.filter(|stage_id| flow.body.has_stage(stage_id));
@@ -83,7 +83,7 @@ pub(super) async fn clear(draft: &mut Draft<'_>, flow_id: &str, stage_ids: &[Str
     let pim = draft.pim();
     let language = pim.default_language().await?;
     let keys = all_linked_keys::<ItemBody>(pim, FLOW_STAGE, stage_ids).await?;
-    for item in pim.loaders.many::<ItemBody>(&keys).await? {
+    for item in pim.read::<ItemBody>()?.many(&keys).await? {
         let mut body = item.body.clone();
         let Some(place) = body.flows.remove(flow_id) else { continue };
         let (item, _) = draft.update(&item, body)?;
@@ -102,7 +102,7 @@ pub(crate) fn raise_removals(draft: &mut Draft<'_>, item: &Stored<ItemBody>, lan
 
 /// The flow of that id.
 pub(super) async fn existing(pim: &PimContext, id: &str) -> Result<Stored<FlowBody>, Refusal> {
-    let found = pim.loaders.one::<FlowBody>(id).await?;
+    let found = pim.read::<FlowBody>()?.one(id).await?;
     found.ok_or_else(|| Refusal::not_found("flow", id))
 }
 

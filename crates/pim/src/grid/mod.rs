@@ -15,6 +15,7 @@ use crate::common::{KeyValuePair, property};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{Item, ItemBody, view_by_id};
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::version::{Picked, Reading, VersionLabel, VersionedRecordInfo};
@@ -138,6 +139,7 @@ pub struct GridColumn {
 #[Object]
 impl GridColumn {
     /// The item in it, if it exists in the version that is read.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Item>> {
         let Some(id) = &self.body.item_id else { return Ok(None) };
         Ok(view_by_id(PimContext::of(ctx)?, id, &self.reading).await.graphql()?.map(Item::from))
@@ -149,9 +151,10 @@ impl GridColumn {
     }
 
     /// The type of the item in it.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn item_type(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&'static str>> {
         let Some(id) = &self.body.item_id else { return Ok(None) };
-        let item = PimContext::of(ctx)?.loaders.one::<ItemBody>(id).await.graphql()?;
+        let item = PimContext::of(ctx)?.read::<ItemBody>().graphql()?.one(id).await.graphql()?;
         Ok(item.map(|item| item.body.item_type.as_str()))
     }
 

@@ -9,6 +9,7 @@ use crate::draft::{ChangedFields, Draft, Raised, changed_fields, mutate};
 use crate::error::IntoGraphql;
 use crate::item::check_text;
 use crate::limits::TEXT_CHARS_MAX;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use crate::version::{Reading, Version, VersionLabel, check_language};
 use async_graphql::{Context, ID, Object, SimpleObject};
@@ -31,6 +32,7 @@ pub struct GridMutations;
 #[Object(serial)]
 impl GridMutations {
     /// Creates a grid in one language. Raises `grids/create`.
+    #[graphql(directive = requires::apply(PermissionName::GridsWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreateGridInput, language: String) -> async_graphql::Result<Grid> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
@@ -48,11 +50,12 @@ impl GridMutations {
     }
 
     /// Deletes a grid, and answers how many that were. Raises `grids/delete`.
+    #[graphql(directive = requires::apply(PermissionName::GridsWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         let language = pim.default_language().await.graphql()?;
         let deleted = mutate(pim, async |mut draft| {
-            let Some(stored) = pim.loaders.one::<GridBody>(&id).await? else { return Ok((draft, 0)) };
+            let Some(stored) = pim.read::<GridBody>()?.one(&id).await? else { return Ok((draft, 0)) };
             let tombstone = draft.delete(&stored)?;
             raise(&mut draft, "delete", &stored, &language, Vec::new(), Some(tombstone))?;
             Ok((draft, 1))
@@ -61,6 +64,7 @@ impl GridMutations {
     }
 
     /// Publishes the draft of a language. Raises `grids/publish` unless it is published as it is.
+    #[graphql(directive = requires::apply(PermissionName::GridsWrite))]
     async fn publish(&self, ctx: &Context<'_>, id: ID, language: String) -> async_graphql::Result<GridPublishInfo> {
         let pim = PimContext::of(ctx)?;
         let published = mutate(pim, async |mut draft| {
@@ -92,6 +96,7 @@ impl GridMutations {
     }
 
     /// Takes back what is published of a language. Raises `grids/unpublish`. Null when it was not published.
+    #[graphql(directive = requires::apply(PermissionName::GridsWrite))]
     async fn unpublish(
         &self,
         ctx: &Context<'_>,
@@ -114,6 +119,7 @@ impl GridMutations {
     }
 
     /// Changes a grid in one language. Raises `grids/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::GridsWrite))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -148,7 +154,7 @@ fn shown(stored: Stored<GridBody>, language: String) -> async_graphql::Result<Gr
 }
 
 async fn existing(pim: &PimContext, id: &str) -> Result<Stored<GridBody>, Refusal> {
-    let found = pim.loaders.one::<GridBody>(id).await?;
+    let found = pim.read::<GridBody>()?.one(id).await?;
     found.ok_or_else(|| Refusal::not_found("grid", id))
 }
 

@@ -5,6 +5,7 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::limits::LIST_MAX;
 use crate::loaders::ReadError;
+use crate::permission::{PermissionName, requires};
 use crate::stored::{RecordBody, Stored};
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
@@ -17,6 +18,7 @@ pub struct GridQueries;
 impl GridQueries {
     /// One grid. In a language without any version, its current version is empty; draft and published versions that are
     /// not there answer null.
+    #[graphql(directive = requires::apply(PermissionName::GridsRead))]
     async fn get(
         &self,
         ctx: &Context<'_>,
@@ -24,11 +26,12 @@ impl GridQueries {
         language: String,
         #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
     ) -> async_graphql::Result<Option<Grid>> {
-        let stored = PimContext::of(ctx)?.loaders.one::<GridBody>(&id).await.graphql()?;
+        let stored = PimContext::of(ctx)?.read::<GridBody>().graphql()?.one(&id).await.graphql()?;
         Ok(stored.and_then(|stored| Grid::of(stored, &Reading { language, label: version_label })))
     }
 
     /// The latest grids, up to the limit of a list.
+    #[graphql(directive = requires::apply(PermissionName::GridsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

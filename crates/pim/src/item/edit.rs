@@ -159,7 +159,7 @@ pub(crate) fn raise(
 
 /// The item of that type and id.
 pub(super) async fn existing(pim: &PimContext, item_type: ItemType, id: &str) -> Result<Stored<ItemBody>, Refusal> {
-    let found = pim.loaders.one::<ItemBody>(id).await?;
+    let found = pim.read::<ItemBody>()?.one(id).await?;
     let found = found.filter(|stored| stored.body.item_type == item_type);
     found.ok_or_else(|| Refusal::not_found(item_type.as_str(), id))
 }
@@ -232,7 +232,7 @@ async fn existing_topics(draft: &mut Draft<'_>, ids: Vec<ID>) -> Result<Vec<Stri
     }
     let mut seen = BTreeSet::new();
     let ids: Vec<String> = ids.into_iter().map(|id| id.0).filter(|id| seen.insert(id.clone())).collect();
-    let found = draft.pim().loaders.many::<TopicBody>(&ids).await?;
+    let found = draft.pim().deciding::<TopicBody>(draft).many(&ids).await?;
     let found: BTreeSet<&str> = found.iter().map(|topic| topic.key.as_str()).collect();
     if let Some(missing) = ids.iter().find(|id| !found.contains(id.as_str())) {
         return Err(Refusal::invalid_at(path, "NOT_FOUND", format!("no topic {missing:?}")));

@@ -45,6 +45,6 @@ use crate::version::Reading;
 
 /// The items of a topic.
 pub(crate) async fn topic_items(pim: &PimContext, topic_id: &str, reading: &Reading) -> Result<Vec<Item>, ReadError> {
-    let keys = pim.loaders.linked_keys::<ItemBody>(TOPIC, topic_id).await?;
+    let keys = pim.read::<ItemBody>()?.linked_keys(TOPIC, topic_id).await?;
     items_by_ids(pim, &keys, reading).await
 }

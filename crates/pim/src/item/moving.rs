@@ -12,6 +12,7 @@ use crate::descendants::height;
 use crate::draft::{Draft, mutate};
 use crate::error::IntoGraphql;
 use crate::limits::TREE_DEPTH_MAX;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -23,12 +24,12 @@ pub struct ItemMutations;
 impl ItemMutations {
     /// Moves an item with all that is below it. Raises `items/update`, for the item alone and with the tenant's default
     /// language, if its place changed.
-    #[graphql(name = "move")]
+    #[graphql(name = "move", directive = requires::apply(PermissionName::ItemsWrite))]
     async fn move_to(&self, ctx: &Context<'_>, id: ID, tree: TreeNodeInput) -> async_graphql::Result<Item> {
         let pim = PimContext::of(ctx)?;
         let language = pim.default_language().await.graphql()?;
         let moved = mutate(pim, async |mut draft| {
-            let old = pim.loaders.one::<ItemBody>(&id).await?;
+            let old = pim.read::<ItemBody>()?.one(&id).await?;
             let old = old.ok_or_else(|| Refusal::not_found("item", &id))?;
             let body = moved_body(&mut draft, &old, &tree).await?;
             let stored = save(&mut draft, &old, body, &language)?;
@@ -52,7 +53,7 @@ async fn moved_body(draft: &mut Draft<'_>, old: &Stored<ItemBody>, tree: &TreeNo
     }
     if let Some(position) = tree.position {
         let parent_id = body.parent_id.as_deref();
-        let siblings = pim.loaders.linked_keys::<ItemBody>(PARENT, parent_id.unwrap_or(super::body::ROOT)).await?;
+        let siblings = pim.read::<ItemBody>()?.linked_keys(PARENT, parent_id.unwrap_or(super::body::ROOT)).await?;
         let wanted = usize::try_from(position.0 - 1).unwrap_or(0);
         if siblings.get(wanted).is_none_or(|key| *key != old.key) {
             body.rank = rank_at(draft, parent_id, Some(&old.key), position.0).await?;

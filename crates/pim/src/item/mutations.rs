@@ -13,6 +13,7 @@ use super::{Document, Folder, Product, cascade, edit, variant_mutations};
 use crate::component::ComponentInput;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
@@ -31,6 +32,7 @@ macro_rules! item_mutations {
         #[Object(serial)]
         impl $mutations {
             #[doc = concat!("Creates a ", $noun, " in one language. Raises `items/create`.")]
+            #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
             async fn create(
                 &self,
                 ctx: &Context<'_>,
@@ -43,12 +45,14 @@ macro_rules! item_mutations {
 
             #[doc = concat!("Deletes a ", $noun, " with all that is below it in the tree, and answers how many items that")]
             /// were. Raises `items/delete` for each.
+            #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
             async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
                 cascade::delete(PimContext::of(ctx)?, ItemType::$type, &id).await.graphql()
             }
 
             /// Publishes the draft of a language, with all that is below if asked to. Raises `items/publish` for each
             /// that was not published as it is.
+            #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
             async fn publish(
                 &self,
                 ctx: &Context<'_>,
@@ -62,6 +66,7 @@ macro_rules! item_mutations {
 
             /// Takes back what is published of a language, with all that is below if asked to. Raises
             /// `items/unpublish` for each that was published. Null when it was not published.
+            #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
             async fn unpublish(
                 &self,
                 ctx: &Context<'_>,
@@ -76,6 +81,7 @@ macro_rules! item_mutations {
 
             #[doc = concat!("Changes a ", $noun, " in one language, and what its languages share. Raises `items/update` with")]
             /// that language if anything changed.
+            #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
             async fn update(
                 &self,
                 ctx: &Context<'_>,
@@ -97,6 +103,7 @@ item_mutations!(DocumentMutations, Document, "document", CreateDocumentInput, Up
 item_mutations!(FolderMutations, Folder, "folder", CreateFolderInput, UpdateFolderInput {});
 item_mutations!(ProductMutations, Product, "product", CreateProductInput, UpdateProductInput {
     /// Adds a variant. Raises `items/update`.
+    #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
     async fn add_variant(
         &self,
         ctx: &Context<'_>,
@@ -110,6 +117,7 @@ item_mutations!(ProductMutations, Product, "product", CreateProductInput, Update
 
     /// Makes the variant of that stock keeping unit the one that stands for the product. Raises `items/update` if
     /// another one did.
+    #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
     async fn set_default_variant(
         &self,
         ctx: &Context<'_>,
@@ -124,6 +132,7 @@ item_mutations!(ProductMutations, Product, "product", CreateProductInput, Update
 
     /// Sets the stock of a variant at one location, which has no versions. Raises `items/update` with the tenant's
     /// default language if it changed.
+    #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
     async fn update_stock(
         &self,
         ctx: &Context<'_>,
@@ -139,6 +148,7 @@ item_mutations!(ProductMutations, Product, "product", CreateProductInput, Update
 
     /// Changes one variant, the default one where no stock keeping unit names it. Raises `items/update` if anything
     /// changed.
+    #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
     async fn update_variant(
         &self,
         ctx: &Context<'_>,
@@ -154,6 +164,7 @@ item_mutations!(ProductMutations, Product, "product", CreateProductInput, Update
     }
 
     /// Changes one component of a variant, or adds it. Raises `items/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
     async fn update_variant_component(
         &self,
         ctx: &Context<'_>,

@@ -45,7 +45,7 @@ pub(super) async fn parent(draft: &mut Draft<'_>, id: &str) -> Result<Option<Sto
     if id == pim.caller.tenant_id.to_string() {
         return Ok(None);
     }
-    let Some(parent) = pim.loaders.one::<ItemBody>(id).await? else {
+    let Some(parent) = pim.read::<ItemBody>()?.one(id).await? else {
         return Err(Refusal::invalid_at("input.tree.parentId", "NOT_FOUND", format!("no item {id:?}")));
     };
     if ancestors(pim, &parent.body).await?.len() + 2 > TREE_DEPTH_MAX {
@@ -64,7 +64,7 @@ pub(super) async fn rank_at(
     moved: Option<&str>,
     position: i32,
 ) -> Result<i64, Refusal> {
-    let siblings = draft.pim().loaders.linked::<ItemBody>(PARENT, parent_id.unwrap_or(ROOT)).await?;
+    let siblings = draft.pim().read::<ItemBody>()?.linked(PARENT, parent_id.unwrap_or(ROOT)).await?;
     let siblings: Vec<_> = siblings.into_iter().filter(|sibling| Some(sibling.key.as_str()) != moved).collect();
     let before_count = usize::try_from(position - 1).unwrap_or(0).min(siblings.len());
     let ranks: Vec<i64> = siblings.iter().map(|sibling| sibling.body.rank).collect();
@@ -107,7 +107,8 @@ pub(super) async fn free_slug(
     let candidates: Vec<_> = slug::candidates(&slug).take(SLUG_TRIES_MAX).collect();
     for batch in candidates.chunks(CANDIDATES_AT_ONCE) {
         let names: Vec<_> = batch.iter().map(|slug| path_name(language, parent_id, slug)).collect();
-        let bearers = names.iter().map(|name| pim.loaders.named::<ItemBody>(PATH, name));
+        let items = pim.read::<ItemBody>()?;
+        let bearers = names.iter().map(|name| items.named(PATH, name));
         let bearers = try_join_all(bearers).await?;
         let is_free = |bearer: &Option<Stored<ItemBody>>| bearer.as_ref().is_none_or(|item| item.key == own_id);
         if let Some(at) = bearers.iter().position(is_free) {

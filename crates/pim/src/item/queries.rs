@@ -7,6 +7,7 @@ use super::{Document, Folder, Item, Product};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::limits::{INPUT_LIST_MAX, LIST_MAX};
+use crate::permission::{PermissionName, requires};
 use crate::stored::{RecordBody, Stored};
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
@@ -21,6 +22,7 @@ pub struct ItemQueries;
 impl ItemQueries {
     /// One item. In a language without any version, its current version has no name and no components; draft and
     /// published versions that are not there answer null.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn get(
         &self,
         ctx: &Context<'_>,
@@ -34,6 +36,7 @@ impl ItemQueries {
     }
 
     /// The items with those ids in another system; without them the latest items, up to the limit of a list.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,
@@ -97,6 +100,7 @@ macro_rules! item_type_queries {
         #[Object]
         impl $queries {
             #[doc = concat!("One ", $noun, ".")]
+            #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
             async fn get(
                 &self,
                 ctx: &Context<'_>,
@@ -116,6 +120,7 @@ item_type_queries!(DocumentQueries, Document, "document" {});
 item_type_queries!(FolderQueries, Folder, "folder" {});
 item_type_queries!(ProductQueries, Product, "product" {
     /// The variants with those stock keeping units, then those with those ids in another system.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn get_variants(
         &self,
         ctx: &Context<'_>,
@@ -142,8 +147,8 @@ async fn variants_by_external_references(
     references: &[String],
     reading: &Reading,
 ) -> Result<Vec<ProductVariant>, Refusal> {
-    let keys =
-        references.iter().map(|reference| pim.loaders.linked_keys::<ItemBody>(VARIANT_EXTERNAL_REFERENCE, reference));
+    let items = pim.read::<ItemBody>()?;
+    let keys = references.iter().map(|reference| items.linked_keys(VARIANT_EXTERNAL_REFERENCE, reference));
     let keys = try_join_all(keys).await?;
     let mut variants = Vec::new();
     for (reference, keys) in references.iter().zip(keys) {

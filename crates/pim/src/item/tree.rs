@@ -7,6 +7,7 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::limits::TREE_DEPTH_MAX;
 use crate::loaders::ReadError;
+use crate::permission::{PermissionName, requires};
 use crate::scalars::PositiveInt;
 use crate::stored::Stored;
 use crate::version::{Reading, VersionLabel};
@@ -50,7 +51,7 @@ pub(crate) async fn child_nodes(
     parent_id: Option<&str>,
     reading: &Reading,
 ) -> Result<Vec<TreeNode>, ReadError> {
-    let children = pim.loaders.linked::<ItemBody>(PARENT, parent_id.unwrap_or(ROOT)).await?;
+    let children = pim.read::<ItemBody>()?.linked(PARENT, parent_id.unwrap_or(ROOT)).await?;
     let views = children.into_iter().filter_map(|stored| ItemView::of(stored, reading));
     Ok(views.map(|view| TreeNode::of(&view)).collect())
 }
@@ -60,7 +61,7 @@ pub(super) async fn ancestors(pim: &PimContext, body: &ItemBody) -> Result<Vec<S
     let mut ancestors: Vec<Stored<ItemBody>> = Vec::new();
     let mut next = body.parent_id.clone();
     while let Some(id) = next.take().filter(|_| ancestors.len() < TREE_DEPTH_MAX) {
-        let Some(parent) = pim.loaders.one::<ItemBody>(&id).await? else { break };
+        let Some(parent) = pim.read::<ItemBody>()?.one(&id).await? else { break };
         next.clone_from(&parent.body.parent_id);
         ancestors.push(parent);
     }
@@ -71,18 +72,21 @@ pub(super) async fn ancestors(pim: &PimContext, body: &ItemBody) -> Result<Vec<S
 #[Object]
 impl TreeNode {
     /// What it is below, from the top down.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn ancestors(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<TreeNode>>> {
         let ancestors = ancestors(PimContext::of(ctx)?, &self.stored.body).await.graphql()?;
         Ok(Some(ancestors.into_iter().rev().map(|stored| self.at(stored)).collect()))
     }
 
     /// How many items are directly below it, in whichever version.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn child_count(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<i32>> {
-        let children = PimContext::of(ctx)?.loaders.linked_keys::<ItemBody>(PARENT, &self.stored.key).await;
+        let children = PimContext::of(ctx)?.read::<ItemBody>().graphql()?.linked_keys(PARENT, &self.stored.key).await;
         Ok(i32::try_from(children.graphql()?.len()).ok())
     }
 
     /// What is directly below it, in order.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn children(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<TreeNode>>> {
         child_nodes(PimContext::of(ctx)?, Some(&self.stored.key), &self.reading).await.graphql().map(Some)
     }
@@ -95,6 +99,7 @@ impl TreeNode {
     }
 
     /// The item, by default in the language that was asked for.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn item(&self, ctx: &Context<'_>, language: Option<String>) -> async_graphql::Result<Option<Item>> {
         let language = language.unwrap_or_else(|| self.reading.language.clone());
         let reading = Reading { language, label: self.reading.label };
@@ -113,9 +118,10 @@ impl TreeNode {
     }
 
     /// What it is directly below; null at the top.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn parent(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<TreeNode>> {
         let Some(parent_id) = &self.stored.body.parent_id else { return Ok(None) };
-        let parent = PimContext::of(ctx)?.loaders.one::<ItemBody>(parent_id).await.graphql()?;
+        let parent = PimContext::of(ctx)?.read::<ItemBody>().graphql()?.one(parent_id).await.graphql()?;
         Ok(parent.map(|stored| self.at(stored)))
     }
 
@@ -126,6 +132,7 @@ impl TreeNode {
     }
 
     /// Its path, e.g. `/chairs/red-chair`, by default in the language that was asked for.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn path(&self, ctx: &Context<'_>, language: Option<String>) -> async_graphql::Result<Option<String>> {
         let language = language.as_deref().unwrap_or(&self.reading.language);
         let ancestors = ancestors(PimContext::of(ctx)?, &self.stored.body).await.graphql()?;
@@ -134,14 +141,16 @@ impl TreeNode {
     }
 
     /// Its place among its siblings, counted from 1.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn position(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<PositiveInt>> {
         let parent = self.stored.body.parent_id.as_deref().unwrap_or(ROOT);
-        let keys = PimContext::of(ctx)?.loaders.linked_keys::<ItemBody>(PARENT, parent).await.graphql()?;
+        let keys = PimContext::of(ctx)?.read::<ItemBody>().graphql()?.linked_keys(PARENT, parent).await.graphql()?;
         let index = keys.iter().position(|key| *key == self.stored.key);
         Ok(index.and_then(|index| i32::try_from(index + 1).ok()).map(PositiveInt))
     }
 
     /// What else is directly below its parent, in order.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn siblings(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<TreeNode>>> {
         let parent_id = self.stored.body.parent_id.as_deref();
         let nodes = child_nodes(PimContext::of(ctx)?, parent_id, &self.reading).await.graphql()?;

@@ -9,6 +9,7 @@ use super::view::ItemView;
 use crate::component::{Component, components};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::tenant::VatType;
 use crate::topic::{Topic, topics_by_ids};
@@ -96,6 +97,7 @@ macro_rules! item_type {
             }
 
             /// The items whose components name it or one of its variants.
+            #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
             async fn relating_items(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Item>>> {
                 self.0.relating_items(PimContext::of(ctx)?).await.graphql().map(Some)
             }
@@ -106,6 +108,7 @@ macro_rules! item_type {
             }
 
             /// Its topics.
+            #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
             async fn topics(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Topic>>> {
                 let ids = &self.0.content.shared.topic_ids;
                 topics_by_ids(PimContext::of(ctx)?, ids, &self.0.reading.language).await.graphql().map(Some)
@@ -175,6 +178,7 @@ item_type!(
         }
 
         /// Its VAT type.
+        #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
         async fn vat_type(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<VatType>> {
             let Some(id) = &self.0.content.shared.vat_type_id else { return Ok(None) };
             let tenant = PimContext::of(ctx)?.own_tenant().await.graphql()?;

@@ -36,8 +36,9 @@ impl ItemView {
     /// The items that relate to this one, or to one of its variants, in the version that is read.
     pub async fn relating_items(&self, pim: &PimContext) -> Result<Vec<Item>, ReadError> {
         let own_skus: BTreeSet<_> = self.content.shared.variants.iter().map(|variant| variant.sku.clone()).collect();
-        let by_id = pim.loaders.linked_keys::<ItemBody>(RELATED_ITEM, &self.stored.key);
-        let by_sku = try_join_all(own_skus.iter().map(|sku| pim.loaders.linked_keys::<ItemBody>(RELATED_SKU, sku)));
+        let by_id = pim.read::<ItemBody>()?.linked_keys(RELATED_ITEM, &self.stored.key);
+        let items = pim.read::<ItemBody>()?;
+        let by_sku = try_join_all(own_skus.iter().map(|sku| items.linked_keys(RELATED_SKU, sku)));
         let (by_id, by_sku) = futures::try_join!(by_id, by_sku)?;
         let mut seen = BTreeSet::new();
         let keys = by_id.into_iter().chain(by_sku.into_iter().flatten());
@@ -63,7 +64,7 @@ impl From<ItemView> for Item {
 
 /// The item of that id, if it exists in the version that is read.
 pub(crate) async fn view_by_id(pim: &PimContext, id: &str, reading: &Reading) -> Result<Option<ItemView>, ReadError> {
-    let stored = pim.loaders.one::<ItemBody>(id).await?;
+    let stored = pim.read::<ItemBody>()?.one(id).await?;
     Ok(stored.and_then(|stored| ItemView::of(stored, reading)))
 }
 
@@ -73,7 +74,7 @@ pub(crate) async fn views_by_ids(
     ids: &[String],
     reading: &Reading,
 ) -> Result<Vec<ItemView>, ReadError> {
-    let stored = pim.loaders.many::<ItemBody>(ids).await?;
+    let stored = pim.read::<ItemBody>()?.many(ids).await?;
     Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, reading)).collect())
 }
 
@@ -88,7 +89,8 @@ pub(crate) async fn items_by_external_references(
     references: &[String],
     reading: &Reading,
 ) -> Result<Vec<Item>, ReadError> {
-    let keys = references.iter().map(|reference| pim.loaders.linked_keys::<ItemBody>(EXTERNAL_REFERENCE, reference));
+    let items = pim.read::<ItemBody>()?;
+    let keys = references.iter().map(|reference| items.linked_keys(EXTERNAL_REFERENCE, reference));
     let keys: Vec<_> = try_join_all(keys).await?.into_iter().flatten().collect();
     let views = views_by_ids(pim, &keys, reading).await?;
     let bears = |view: &ItemView| {
@@ -104,7 +106,8 @@ pub(crate) async fn variants_by_skus(
     skus: &[String],
     reading: &Reading,
 ) -> Result<Vec<ProductVariant>, ReadError> {
-    let products = try_join_all(skus.iter().map(|sku| pim.loaders.named::<ItemBody>(SKU, sku))).await?;
+    let items = pim.read::<ItemBody>()?;
+    let products = try_join_all(skus.iter().map(|sku| items.named(SKU, sku))).await?;
     let variants = skus.iter().zip(products).filter_map(|(sku, stored)| {
         let view = ItemView::of(stored?, reading)?;
         ProductVariant::find(&view, |variant| variant.sku == *sku)
@@ -114,7 +117,7 @@ pub(crate) async fn variants_by_skus(
 
 /// The ids of the product and of its variant that bear that stock keeping unit.
 pub(crate) async fn ids_by_sku(pim: &PimContext, sku: &str) -> Result<Option<(String, String)>, ReadError> {
-    let Some(product) = pim.loaders.named::<ItemBody>(SKU, sku).await? else { return Ok(None) };
+    let Some(product) = pim.read::<ItemBody>()?.named(SKU, sku).await? else { return Ok(None) };
     let variant = product.body.all_variants().find(|variant| variant.sku == sku);
     Ok(variant.map(|variant| (product.key.clone(), variant.id.clone())))
 }

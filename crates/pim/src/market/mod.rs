@@ -11,6 +11,7 @@ pub use queries::MarketQueries;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::connection;
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
@@ -52,6 +53,7 @@ impl Market {
     }
 
     /// The owner.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Tenant> {
         PimContext::of(ctx)?.own_tenant().await.graphql().map(Tenant::from)
     }

@@ -5,6 +5,7 @@ use crate::common::check_identifier;
 use crate::context::PimContext;
 use crate::draft::{ChangedFields, Draft, Raised, mutate};
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use async_graphql::{Context, ID, InputObject, Object};
 use hookgraph_domain::record::Record;
@@ -39,6 +40,7 @@ pub struct MarketMutations;
 #[Object(serial)]
 impl MarketMutations {
     /// Creates a market. Raises `markets/create`.
+    #[graphql(directive = requires::apply(PermissionName::MarketsWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreateMarketInput) -> async_graphql::Result<Market> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
@@ -53,6 +55,7 @@ impl MarketMutations {
     }
 
     /// Changes a market. Raises `markets/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::MarketsWrite))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -63,7 +66,7 @@ impl MarketMutations {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
         let updated = mutate(pim, async |mut draft| {
-            let old = pim.loaders.existing::<MarketBody>(&identifier).await?;
+            let old = pim.read::<MarketBody>()?.existing(&identifier).await?;
             let body = MarketBody {
                 customer_identifiers: input.customer_identifiers.clone().or(old.body.customer_identifiers.clone()),
                 name: input.name.clone().unwrap_or(old.body.name.clone()),
@@ -78,11 +81,12 @@ impl MarketMutations {
     }
 
     /// Deletes a market, and answers how many that were. Raises `markets/delete`.
+    #[graphql(directive = requires::apply(PermissionName::MarketsWrite))]
     async fn delete(&self, ctx: &Context<'_>, identifier: String, tenant_id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
         let deleted = mutate(pim, async |mut draft| {
-            let Some(stored) = pim.loaders.one::<MarketBody>(&identifier).await? else { return Ok((draft, 0)) };
+            let Some(stored) = pim.read::<MarketBody>()?.one(&identifier).await? else { return Ok((draft, 0)) };
             let tombstone = draft.delete(&stored)?;
             raise(&mut draft, "delete", &stored, Vec::new(), Some(tombstone))?;
             Ok((draft, 1))

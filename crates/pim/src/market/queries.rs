@@ -5,6 +5,7 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::{ListOf, PageArguments, page};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::RecordSort;
 
@@ -14,15 +15,17 @@ pub struct MarketQueries;
 #[Object]
 impl MarketQueries {
     /// One market.
+    #[graphql(directive = requires::apply(PermissionName::MarketsRead))]
     async fn get(&self, ctx: &Context<'_>, identifier: String, tenant_id: ID) -> async_graphql::Result<Option<Market>> {
         let pim = PimContext::of(ctx)?;
         if pim.tenant(Some(&tenant_id)).is_err() {
             return Ok(None);
         }
-        Ok(pim.loaders.one::<MarketBody>(&identifier).await.graphql()?.map(Market::from))
+        Ok(pim.read::<MarketBody>().graphql()?.one(&identifier).await.graphql()?.map(Market::from))
     }
 
     /// Markets, the latest first.
+    #[graphql(directive = requires::apply(PermissionName::MarketsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

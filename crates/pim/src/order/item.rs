@@ -5,6 +5,7 @@ use crate::common::KeyValuePair;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{ProductVariant, ids_by_sku, variants_by_skus};
+use crate::permission::{PermissionName, requires};
 use crate::price::Price;
 use crate::scalars::NonNegativeInt;
 use crate::version::{Reading, VersionLabel};
@@ -59,6 +60,7 @@ impl OrderItem {
     }
 
     /// The product: what the order was made with, else the one that bears the stock keeping unit now.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn product_id(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<ID>> {
         match &self.body.product_id {
             Some(id) => Ok(Some(ID(id.clone()))),
@@ -72,6 +74,7 @@ impl OrderItem {
     }
 
     /// The product's variant that bears the stock keeping unit now, in the tenant's default language where none is named.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn product_variant(
         &self,
         ctx: &Context<'_>,
@@ -82,13 +85,14 @@ impl OrderItem {
         let pim = PimContext::of(ctx)?;
         let language = match language {
             Some(language) => language,
-            None => pim.own_tenant().await.graphql()?.row.default_language,
+            None => pim.default_language().await.graphql()?,
         };
         let reading = Reading { language, label: version_label };
         Ok(variants_by_skus(pim, &[sku], &reading).await.graphql()?.pop())
     }
 
     /// The product's variant: what the order was made with, else the one that bears the stock keeping unit now.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn product_variant_id(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<ID>> {
         match &self.body.product_variant_id {
             Some(id) => Ok(Some(ID(id.clone()))),

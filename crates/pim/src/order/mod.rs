@@ -19,6 +19,7 @@ use crate::customer::{Customer, CustomerBody};
 use crate::error::IntoGraphql;
 use crate::paging::connection;
 use crate::payment::Payment;
+use crate::permission::{PermissionName, requires};
 use crate::pipeline::{Pipeline, PipelineBody};
 use crate::price::Price;
 use crate::scalars::DateTime;
@@ -70,11 +71,12 @@ impl Order {
 
     /// Who ordered: what the order was made with; what that leaves out comes from the customer record of that identifier,
     /// as it stands now.
+    #[graphql(directive = requires::apply(PermissionName::CustomersRead))]
     async fn customer(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Customer>> {
         let Some(given) = self.stored.body.customer.clone() else { return Ok(None) };
         let pim = PimContext::of(ctx)?;
         let known = match &given.identifier {
-            Some(identifier) => pim.loaders.one::<CustomerBody>(identifier).await.graphql()?,
+            Some(identifier) => pim.read::<CustomerBody>().graphql()?.one(identifier).await.graphql()?,
             None => None,
         };
         let body = match known {
@@ -100,10 +102,11 @@ impl Order {
     }
 
     /// The pipelines that it is in.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesRead))]
     async fn pipelines(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<OrderPipeline>>> {
         let placements = &self.stored.body.pipelines;
         let ids: Vec<_> = placements.iter().map(|placement| placement.pipeline_id.clone()).collect();
-        let found = PimContext::of(ctx)?.loaders.many::<PipelineBody>(&ids).await.graphql()?;
+        let found = PimContext::of(ctx)?.read::<PipelineBody>().graphql()?.many(&ids).await.graphql()?;
         let standing = found.into_iter().filter_map(|pipeline| {
             let placement = placements.iter().find(|placement| placement.pipeline_id == pipeline.key)?;
             let (pipeline_id, stage_id) = (ID(placement.pipeline_id.clone()), ID(placement.stage_id.clone()));
@@ -113,6 +116,7 @@ impl Order {
     }
 
     /// The owner.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Tenant> {
         PimContext::of(ctx)?.own_tenant().await.graphql().map(Tenant::from)
     }

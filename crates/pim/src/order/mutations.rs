@@ -7,6 +7,7 @@ use super::{Order, OrderBody};
 use crate::context::PimContext;
 use crate::draft::{ChangedFields, Draft, Raised, mutate};
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use crate::pipeline::PipelineBody;
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
@@ -20,6 +21,7 @@ pub struct OrderMutations;
 #[Object(serial)]
 impl OrderMutations {
     /// Creates an order. Raises `orders/create`, and that alone, also when it starts in pipelines.
+    #[graphql(directive = requires::apply(PermissionName::OrdersWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreateOrderInput) -> async_graphql::Result<Order> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
@@ -35,10 +37,11 @@ impl OrderMutations {
     }
 
     /// Changes an order. Raises `orders/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::OrdersWrite))]
     async fn update(&self, ctx: &Context<'_>, id: ID, input: UpdateOrderInput) -> async_graphql::Result<Order> {
         let pim = PimContext::of(ctx)?;
         let updated = mutate(pim, async |mut draft| {
-            let old = pim.loaders.existing::<OrderBody>(&id).await?;
+            let old = pim.read::<OrderBody>()?.existing(&id).await?;
             let (stored, changed) = draft.update(&old, updated_body(&old.body, input.clone())?)?;
             if !changed.is_empty() {
                 raise(&mut draft, "update", &stored, changed, None)?;
@@ -49,10 +52,11 @@ impl OrderMutations {
     }
 
     /// Deletes an order, and answers how many that were. Raises `orders/delete`.
+    #[graphql(directive = requires::apply(PermissionName::OrdersWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         let deleted = mutate(pim, async |mut draft| {
-            let Some(stored) = pim.loaders.one::<OrderBody>(&id).await? else { return Ok((draft, 0)) };
+            let Some(stored) = pim.read::<OrderBody>()?.one(&id).await? else { return Ok((draft, 0)) };
             let tombstone = draft.delete(&stored)?;
             raise(&mut draft, "delete", &stored, Vec::new(), Some(tombstone))?;
             Ok((draft, 1))
@@ -61,6 +65,7 @@ impl OrderMutations {
     }
 
     /// Places an order in a stage of a pipeline. Raises `orders/pipelineStageChanged`, unless it is there already.
+    #[graphql(directive = requires::apply(PermissionName::OrdersWrite))]
     async fn set_pipeline_stage(
         &self,
         ctx: &Context<'_>,
@@ -70,8 +75,8 @@ impl OrderMutations {
     ) -> async_graphql::Result<Order> {
         let pim = PimContext::of(ctx)?;
         let placed = mutate(pim, async |mut draft| {
-            let order = pim.loaders.existing::<OrderBody>(&order_id).await?;
-            let pipeline = pim.loaders.existing::<PipelineBody>(&pipeline_id).await?;
+            let order = pim.read::<OrderBody>()?.existing(&order_id).await?;
+            let pipeline = pim.deciding::<PipelineBody>(&draft).existing(&pipeline_id).await?;
             if pipeline.body.stage(&stage_id).is_none() {
                 return Err(Refusal::not_found("stage of that pipeline", &stage_id));
             }
@@ -84,10 +89,11 @@ impl OrderMutations {
     }
 
     /// Takes an order out of a pipeline. Raises `orders/pipelineRemoved`, unless it is not in it.
+    #[graphql(directive = requires::apply(PermissionName::OrdersWrite))]
     async fn remove_pipeline(&self, ctx: &Context<'_>, order_id: ID, pipeline_id: ID) -> async_graphql::Result<Order> {
         let pim = PimContext::of(ctx)?;
         let removed = mutate(pim, async |mut draft| {
-            let order = pim.loaders.existing::<OrderBody>(&order_id).await?;
+            let order = pim.read::<OrderBody>()?.existing(&order_id).await?;
             let stored = leave(&mut draft, &order, &pipeline_id)?;
             Ok((draft, stored))
         });

@@ -14,10 +14,10 @@ pub(super) async fn first_placements(
     draft: &mut Draft<'_>,
     asked: &[OrderPipelineInput],
 ) -> Result<Vec<Placement>, Refusal> {
-    let loaders = &draft.pim().loaders;
+    let pipelines = draft.pim().deciding::<PipelineBody>(draft);
     let ids: Vec<_> = asked.iter().map(|place| place.pipeline_id.0.clone()).collect();
-    let named = loaders.many::<PipelineBody>(&ids).await?;
-    let entered = loaders.linked::<PipelineBody>(PLACES_NEW_ORDERS, YES).await?;
+    let named = pipelines.many(&ids).await?;
+    let entered = pipelines.linked(PLACES_NEW_ORDERS, YES).await?;
     let mut placements: Vec<Placement> = Vec::new();
     for (index, place) in asked.iter().enumerate() {
         let path = format!("input.pipelines[{index}]");

@@ -6,6 +6,7 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::{ListOf, PageArguments, page};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::page::RecordSort;
 
@@ -47,13 +48,15 @@ pub struct OrderQueries;
 #[Object]
 impl OrderQueries {
     /// One order.
+    #[graphql(directive = requires::apply(PermissionName::OrdersRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<Order>> {
-        let found = PimContext::of(ctx)?.loaders.one::<OrderBody>(&id).await.graphql()?;
+        let found = PimContext::of(ctx)?.read::<OrderBody>().graphql()?.one(&id).await.graphql()?;
         Ok(found.map(Order::from))
     }
 
     /// Orders, the latest change first.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    #[graphql(directive = requires::apply(PermissionName::OrdersRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

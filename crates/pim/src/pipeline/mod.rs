@@ -12,6 +12,7 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::order::{OrderConnection, OrderSort, OrderSortField, PIPELINE, STAGE, order_page};
 use crate::paging::{PageArguments, connection};
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
@@ -48,6 +49,7 @@ impl Pipeline {
 
     /// The orders in it.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    #[graphql(directive = requires::apply(PermissionName::OrdersRead))]
     async fn orders(
         &self,
         ctx: &Context<'_>,
@@ -104,6 +106,7 @@ impl PipelineStage {
 
     /// The orders in it.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    #[graphql(directive = requires::apply(PermissionName::OrdersRead))]
     async fn orders(
         &self,
         ctx: &Context<'_>,

@@ -7,6 +7,7 @@ use crate::error::IntoGraphql;
 use crate::limits::STAGES_MAX;
 use crate::order::{OrderBody, PIPELINE, STAGE, leave};
 use crate::paging::all_linked;
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, InputObject, Object};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
@@ -53,6 +54,7 @@ pub struct PipelineMutations;
 #[Object(serial)]
 impl PipelineMutations {
     /// Creates a pipeline.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreatePipelineInput) -> async_graphql::Result<Pipeline> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
@@ -67,6 +69,7 @@ impl PipelineMutations {
     }
 
     /// Changes a pipeline's name.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesWrite))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -84,6 +87,7 @@ impl PipelineMutations {
 
     /// Deletes a pipeline, and answers how many that were. While orders are in it, only with `force`: that takes them out
     /// and raises `orders/pipelineRemoved` for each.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesWrite))]
     async fn delete(
         &self,
         ctx: &Context<'_>,
@@ -92,7 +96,7 @@ impl PipelineMutations {
     ) -> async_graphql::Result<Option<i32>> {
         let pim = PimContext::of(ctx)?;
         let deleted = mutate(pim, async |mut draft| {
-            let Some(stored) = pim.loaders.one::<PipelineBody>(&id).await? else { return Ok((draft, 0)) };
+            let Some(stored) = pim.read::<PipelineBody>()?.one(&id).await? else { return Ok((draft, 0)) };
             empty(&mut draft, (PIPELINE, &stored.key), &stored.key, force).await?;
             draft.delete(&stored)?;
             Ok((draft, 1))
@@ -101,6 +105,7 @@ impl PipelineMutations {
     }
 
     /// Adds a stage, at the end or at a position counted from 0.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesWrite))]
     async fn add_stage(
         &self,
         ctx: &Context<'_>,
@@ -121,6 +126,7 @@ impl PipelineMutations {
     }
 
     /// Changes a stage.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesWrite))]
     async fn update_stage(
         &self,
         ctx: &Context<'_>,
@@ -141,6 +147,7 @@ impl PipelineMutations {
     }
 
     /// Moves a stage to another position, counted from 0.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesWrite))]
     async fn move_stage(
         &self,
         ctx: &Context<'_>,
@@ -160,6 +167,7 @@ impl PipelineMutations {
 
     /// Removes a stage. While orders are in it, only with `force`: that takes them out of the pipeline and raises
     /// `orders/pipelineRemoved` for each.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesWrite))]
     async fn remove_stage(
         &self,
         ctx: &Context<'_>,
@@ -169,7 +177,7 @@ impl PipelineMutations {
     ) -> async_graphql::Result<Pipeline> {
         let pim = PimContext::of(ctx)?;
         let removed = mutate(pim, async |mut draft| {
-            let old = pim.loaders.existing::<PipelineBody>(&pipeline_id).await?;
+            let old = pim.read::<PipelineBody>()?.existing(&pipeline_id).await?;
             let mut body = old.body.clone();
             body.stages.remove(stage_position(&body, &stage_id)?);
             empty(&mut draft, (STAGE, &stage_id), &old.key, force).await?;
@@ -187,7 +195,7 @@ async fn change(
     edit: impl Fn(&mut PipelineBody, Timestamp) -> Result<(), Refusal> + Sync,
 ) -> async_graphql::Result<Pipeline> {
     let updated = mutate(pim, async |mut draft| {
-        let old = pim.loaders.existing::<PipelineBody>(id).await?;
+        let old = pim.read::<PipelineBody>()?.existing(id).await?;
         let mut body = old.body.clone();
         edit(&mut body, draft.at())?;
         let (stored, _) = draft.update(&old, body)?;

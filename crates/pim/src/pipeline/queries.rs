@@ -5,6 +5,7 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::{ListOf, PageArguments, page};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::page::RecordSort;
 
@@ -22,13 +23,15 @@ pub struct PipelineQueries;
 #[Object]
 impl PipelineQueries {
     /// One pipeline.
+    #[graphql(directive = requires::apply(PermissionName::PipelinesRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<Pipeline>> {
-        let found = PimContext::of(ctx)?.loaders.one::<PipelineBody>(&id).await.graphql()?;
+        let found = PimContext::of(ctx)?.read::<PipelineBody>().graphql()?.one(&id).await.graphql()?;
         Ok(found.map(Pipeline::from))
     }
 
     /// Pipelines, the latest first.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    #[graphql(directive = requires::apply(PermissionName::PipelinesRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

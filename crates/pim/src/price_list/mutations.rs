@@ -8,6 +8,7 @@ use crate::common::check_identifier;
 use crate::context::PimContext;
 use crate::draft::{ChangedFields, Draft, Raised, mutate};
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::record::Record;
@@ -20,6 +21,7 @@ pub struct PriceListMutations;
 #[Object(serial)]
 impl PriceListMutations {
     /// Creates a price list. Raises `priceLists/create`.
+    #[graphql(directive = requires::apply(PermissionName::PriceListsWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreatePriceListInput) -> async_graphql::Result<PriceList> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&input.tenant_id)).graphql()?;
@@ -35,6 +37,7 @@ impl PriceListMutations {
     }
 
     /// Changes a price list. Raises `priceLists/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::PriceListsWrite))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -48,6 +51,7 @@ impl PriceListMutations {
 
     /// Adds product variants to a price list, or replaces what it says of them. Raises `priceLists/update` if anything
     /// changed.
+    #[graphql(directive = requires::apply(PermissionName::PriceListsWrite))]
     async fn upsert_selected_product_variants(
         &self,
         ctx: &Context<'_>,
@@ -66,6 +70,7 @@ impl PriceListMutations {
 
     /// Takes product variants out of a price list, by their stock keeping units. Raises `priceLists/update` if anything
     /// changed.
+    #[graphql(directive = requires::apply(PermissionName::PriceListsWrite))]
     async fn remove_selected_product_variants(
         &self,
         ctx: &Context<'_>,
@@ -82,11 +87,12 @@ impl PriceListMutations {
     }
 
     /// Deletes a price list, and answers how many that were. Raises `priceLists/delete`.
+    #[graphql(directive = requires::apply(PermissionName::PriceListsWrite))]
     async fn delete(&self, ctx: &Context<'_>, identifier: String, tenant_id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
         let deleted = mutate(pim, async |mut draft| {
-            let Some(stored) = pim.loaders.one::<PriceListBody>(&identifier).await? else { return Ok((draft, 0)) };
+            let Some(stored) = pim.read::<PriceListBody>()?.one(&identifier).await? else { return Ok((draft, 0)) };
             let tombstone = draft.delete(&stored)?;
             raise(&mut draft, "delete", &stored, Vec::new(), Some(tombstone))?;
             Ok((draft, 1))
@@ -104,7 +110,7 @@ async fn change(
 ) -> async_graphql::Result<PriceList> {
     pim.tenant(Some(tenant_id)).graphql()?;
     let updated = mutate(pim, async |mut draft| {
-        let old = pim.loaders.existing::<PriceListBody>(identifier).await?;
+        let old = pim.read::<PriceListBody>()?.existing(identifier).await?;
         let body = edit(&old.body);
         check(&body)?;
         let (stored, changed) = draft.update(&old, body)?;

@@ -5,6 +5,7 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::{ListOf, PageArguments, page};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::RecordSort;
 
@@ -14,6 +15,7 @@ pub struct PriceListQueries;
 #[Object]
 impl PriceListQueries {
     /// One price list.
+    #[graphql(directive = requires::apply(PermissionName::PriceListsRead))]
     async fn get(
         &self,
         ctx: &Context<'_>,
@@ -24,10 +26,11 @@ impl PriceListQueries {
         if pim.tenant(Some(&tenant_id)).is_err() {
             return Ok(None);
         }
-        Ok(pim.loaders.one::<PriceListBody>(&identifier).await.graphql()?.map(PriceList::from))
+        Ok(pim.read::<PriceListBody>().graphql()?.one(&identifier).await.graphql()?.map(PriceList::from))
     }
 
     /// Price lists, the latest first.
+    #[graphql(directive = requires::apply(PermissionName::PriceListsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

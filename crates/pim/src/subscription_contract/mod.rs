@@ -16,6 +16,7 @@ use crate::customer::{Customer, CustomerBody};
 use crate::error::IntoGraphql;
 use crate::paging::connection;
 use crate::payment::Payment;
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
@@ -50,9 +51,10 @@ impl SubscriptionContract {
     }
 
     /// Whose contract; null when there is no such customer.
+    #[graphql(directive = requires::apply(PermissionName::CustomersRead))]
     async fn customer(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Customer>> {
         let identifier = &self.stored.body.customer_identifier;
-        let found = PimContext::of(ctx)?.loaders.one::<CustomerBody>(identifier).await.graphql()?;
+        let found = PimContext::of(ctx)?.read::<CustomerBody>().graphql()?.one(identifier).await.graphql()?;
         Ok(found.map(Customer::from))
     }
 
@@ -102,6 +104,7 @@ impl SubscriptionContract {
     }
 
     /// The owner.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Tenant> {
         PimContext::of(ctx)?.own_tenant().await.graphql().map(Tenant::from)
     }
@@ -143,6 +146,7 @@ impl SubscriptionPlan {
     }
 
     /// The owner.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Tenant> {
         PimContext::of(ctx)?.own_tenant().await.graphql().map(Tenant::from)
     }

@@ -7,6 +7,7 @@ use crate::context::PimContext;
 use crate::draft::{ChangedFields, Draft, Raised, mutate};
 use crate::error::IntoGraphql;
 use crate::paging::all_linked;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::record::Record;
@@ -20,6 +21,7 @@ pub struct SubscriptionContractMutations;
 #[Object(serial)]
 impl SubscriptionContractMutations {
     /// Creates a subscription contract. Raises `subscriptionContracts/create`.
+    #[graphql(directive = requires::apply(PermissionName::SubscriptionContractsWrite))]
     async fn create(
         &self,
         ctx: &Context<'_>,
@@ -37,6 +39,7 @@ impl SubscriptionContractMutations {
     }
 
     /// Changes a subscription contract. Raises `subscriptionContracts/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::SubscriptionContractsWrite))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -49,6 +52,7 @@ impl SubscriptionContractMutations {
 
     /// Cancels a subscription contract: it renews no more and is active until it would have renewed, or with `deactivate`
     /// ends at once. Raises `subscriptionContracts/cancel`, unless it is cancelled already.
+    #[graphql(directive = requires::apply(PermissionName::SubscriptionContractsWrite))]
     async fn cancel(
         &self,
         ctx: &Context<'_>,
@@ -64,6 +68,7 @@ impl SubscriptionContractMutations {
 
     /// Renews a subscription contract: its next renewal is one recurring period later than this one was due, or than now
     /// where none was; it is active at least until then, for the recurring price. Raises `subscriptionContracts/renew`.
+    #[graphql(directive = requires::apply(PermissionName::SubscriptionContractsWrite))]
     async fn renew(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<SubscriptionContract> {
         let renew = |old: &SubscriptionContractBody, now| {
             let status = old.status.renewed(now, &old.recurring).ok_or_else(|| {
@@ -76,10 +81,11 @@ impl SubscriptionContractMutations {
     }
 
     /// Deletes a subscription contract, and answers how many that were. Raises `subscriptionContracts/delete`.
+    #[graphql(directive = requires::apply(PermissionName::SubscriptionContractsWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<i32>> {
         let pim = PimContext::of(ctx)?;
         let deleted = mutate(pim, async |mut draft| {
-            let found = pim.loaders.one::<SubscriptionContractBody>(&id).await?;
+            let found = pim.read::<SubscriptionContractBody>()?.one(&id).await?;
             let Some(stored) = found else { return Ok((draft, 0)) };
             delete(&mut draft, &stored)?;
             Ok((draft, 1))
@@ -109,7 +115,7 @@ async fn change(
     new_body: impl Fn(&SubscriptionContractBody, Timestamp) -> Result<SubscriptionContractBody, Refusal> + Sync,
 ) -> async_graphql::Result<SubscriptionContract> {
     let changed = mutate(pim, async |mut draft| {
-        let old = pim.loaders.existing::<SubscriptionContractBody>(id).await?;
+        let old = pim.read::<SubscriptionContractBody>()?.existing(id).await?;
         let body = new_body(&old.body, draft.at())?;
         let (stored, changed) = draft.update(&old, body)?;
         if !changed.is_empty() {

@@ -6,6 +6,7 @@ use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::paging::{ListOf, PageArguments, page};
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::page::RecordSort;
 
@@ -26,13 +27,15 @@ pub struct SubscriptionContractQueries;
 #[Object]
 impl SubscriptionContractQueries {
     /// One subscription contract.
+    #[graphql(directive = requires::apply(PermissionName::SubscriptionContractsRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<SubscriptionContract>> {
-        let found = PimContext::of(ctx)?.loaders.one::<SubscriptionContractBody>(&id).await.graphql()?;
+        let found = PimContext::of(ctx)?.read::<SubscriptionContractBody>().graphql()?.one(&id).await.graphql()?;
         Ok(found.map(SubscriptionContract::from))
     }
 
     /// Subscription contracts, the latest first.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    #[graphql(directive = requires::apply(PermissionName::SubscriptionContractsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,

@@ -14,6 +14,7 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::grid::{Grid, all_grids};
 use crate::item::{TreeNode, child_nodes};
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::topic::{Topic, topics_below};
 use crate::version::{Reading, VersionLabel};
@@ -69,6 +70,7 @@ impl Tenant {
     }
 
     /// Its latest grids.
+    #[graphql(directive = requires::apply(PermissionName::GridsRead))]
     async fn grids(
         &self,
         ctx: &Context<'_>,
@@ -124,11 +126,13 @@ impl Tenant {
     }
 
     /// The roots of its topic maps.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn topics(&self, ctx: &Context<'_>, language: String) -> async_graphql::Result<Option<Vec<Topic>>> {
         topics_below(PimContext::of(ctx)?, None, &language).await.graphql().map(Some)
     }
 
     /// The items at the top of its tree, in its default language.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn tree(
         &self,
         ctx: &Context<'_>,

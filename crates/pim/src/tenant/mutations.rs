@@ -7,8 +7,10 @@ use crate::context::PimContext;
 use crate::copy::{CopyRequest, TenantCopyExcludeableTypes, start};
 use crate::draft::mutate;
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use hookgraph_domain::change::Write;
+use hookgraph_domain::permission::Permission;
 use hookgraph_domain::refusal::Refusal;
 
 /// A new tenant.
@@ -78,17 +80,19 @@ pub struct TenantMutations;
 #[Object(serial)]
 impl TenantMutations {
     /// Creates a tenant. Its signature secret is shown in this answer alone.
+    #[graphql(directive = requires::apply(PermissionName::TenantsWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreateTenantInput) -> async_graphql::Result<Tenant> {
         let pim = PimContext::of(ctx)?;
         let created = mutate(pim, async |mut draft| {
             let stored = new_tenant(pim, input.clone())?;
-            draft.write(Write::InsertTenant(stored.row.clone()));
+            draft.write(pim.caller().permit(Permission::TenantsWrite)?, Write::InsertTenant(stored.row.clone()));
             Ok((draft, stored))
         });
         Ok(Tenant::with_secret(created.await.graphql()?))
     }
 
     /// Changes the caller's tenant.
+    #[graphql(directive = requires::apply(PermissionName::TenantsWrite))]
     async fn update(&self, ctx: &Context<'_>, id: ID, input: UpdateTenantInput) -> async_graphql::Result<Tenant> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&id)).graphql()?;
@@ -111,7 +115,7 @@ impl TenantMutations {
                 new.row.body = body_text(&new.body)?;
                 new.row.version += 1;
                 new.row.updated_at = draft.at();
-                draft.write(Write::UpdateTenant(new.row.clone()));
+                draft.write(pim.caller().permit(Permission::TenantsWrite)?, Write::UpdateTenant(new.row.clone()));
             }
             Ok((draft, new))
         });
@@ -119,17 +123,19 @@ impl TenantMutations {
     }
 
     /// Deletes the caller's tenant with all that it owns, and answers how many that were.
+    #[graphql(directive = requires::apply(PermissionName::TenantsWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         let tenant_id = pim.tenant(Some(&id)).graphql()?;
         let deleted = mutate(pim, async |mut draft| {
-            draft.write(Write::DeleteTenant(tenant_id));
+            draft.write(pim.caller().permit(Permission::TenantsWrite)?, Write::DeleteTenant(tenant_id));
             Ok((draft, 1))
         });
         deleted.await.graphql()
     }
 
     /// Makes the signature secret of the caller's tenant anew: it is shown in this answer alone, and signs from now on.
+    #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::TenantsRead))]
     async fn regenerate_secrets(
         &self,
         ctx: &Context<'_>,
@@ -147,10 +153,10 @@ impl TenantMutations {
         }
         let regenerated = mutate(pim, async |mut draft| {
             let mut stored = pim.own_tenant().await?;
-            stored.row.signing_secret = fresh_secret(pim.services.entropy.as_ref());
+            stored.row.signing_secret = fresh_secret(pim.entropy());
             stored.row.version += 1;
             stored.row.updated_at = draft.at();
-            draft.write(Write::UpdateTenant(stored.row.clone()));
+            draft.write(pim.caller().permit(Permission::SecretsWrite)?, Write::UpdateTenant(stored.row.clone()));
             Ok((draft, stored))
         });
         Ok(Tenant::with_secret(regenerated.await.graphql()?))
@@ -160,6 +166,7 @@ impl TenantMutations {
     /// `tenants/copyFinished` or `tenants/copyFailed`. Webhooks are copied switched off; no event is raised for what is
     /// copied. With `overwrite`, an earlier copy of the same tenant is deleted to make room.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
+    #[graphql(directive = requires::apply(PermissionName::TenantsWrite))]
     async fn create_copy_task(
         &self,
         ctx: &Context<'_>,
@@ -205,7 +212,7 @@ fn new_tenant(pim: &PimContext, input: CreateTenantInput) -> Result<StoredTenant
         name: Some(input.name),
         vat_types: vat_types.collect(),
     };
-    let row = new_row(&input.identifier, &language, &body, now, pim.services.entropy.as_ref())?;
+    let row = new_row(&input.identifier, &language, &body, now, pim.entropy())?;
     Ok(StoredTenant { row, body })
 }
 

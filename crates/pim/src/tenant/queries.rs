@@ -3,6 +3,7 @@
 use super::Tenant;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
+use crate::permission::{PermissionName, requires};
 use crate::topic::{Topic, topics_below};
 use async_graphql::{Context, ID, Object};
 
@@ -12,6 +13,7 @@ pub struct TenantQueries;
 #[Object]
 impl TenantQueries {
     /// The caller's own tenant; null when the arguments name another one.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn get(
         &self,
         ctx: &Context<'_>,
@@ -25,6 +27,7 @@ impl TenantQueries {
     }
 
     /// The tenants that the caller may see: its own.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,
@@ -36,6 +39,7 @@ impl TenantQueries {
     }
 
     /// The roots of the caller's topic maps.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn get_root_topics(
         &self,
         ctx: &Context<'_>,

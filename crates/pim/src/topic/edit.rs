@@ -156,7 +156,7 @@ async fn move_below(
 pub(super) async fn delete(pim: &PimContext, id: &str) -> Result<i32, Refusal> {
     let language = pim.default_language().await?;
     mutate(pim, async |mut draft| {
-        let Some(topic) = pim.loaders.one::<TopicBody>(id).await? else { return Ok((draft, 0)) };
+        let Some(topic) = pim.read::<TopicBody>()?.one(id).await? else { return Ok((draft, 0)) };
         let mut topics = descendants::<TopicBody>(pim, PARENT, id).await?;
         topics.push(topic);
         let ids: Vec<String> = topics.iter().map(|topic| topic.key.clone()).collect();
@@ -166,7 +166,7 @@ pub(super) async fn delete(pim: &PimContext, id: &str) -> Result<i32, Refusal> {
         }
         let item_ids = all_linked_keys::<ItemBody>(pim, item::TOPIC, &ids).await?;
         let ids: BTreeSet<String> = ids.into_iter().collect();
-        for item in pim.loaders.many::<ItemBody>(&item_ids).await? {
+        for item in pim.read::<ItemBody>()?.many(&item_ids).await? {
             let mut body = item.body.clone();
             body.shared.topic_ids.retain(|id| !ids.contains(id));
             item::save(&mut draft, &item, body, &language)?;
@@ -178,7 +178,7 @@ pub(super) async fn delete(pim: &PimContext, id: &str) -> Result<i32, Refusal> {
 
 /// The topic of that id.
 pub(super) async fn existing(pim: &PimContext, id: &str) -> Result<Stored<TopicBody>, Refusal> {
-    let found = pim.loaders.one::<TopicBody>(id).await?;
+    let found = pim.read::<TopicBody>()?.one(id).await?;
     found.ok_or_else(|| Refusal::not_found("topic", id))
 }
 
@@ -234,7 +234,7 @@ impl Place<'_> {
         if claimed.contains(&name) || self.is_new {
             return Ok(!claimed.contains(&name));
         }
-        let bearer = pim.loaders.named::<TopicBody>(PATH, &name).await?;
+        let bearer = pim.read::<TopicBody>()?.named(PATH, &name).await?;
         Ok(bearer.is_none_or(|topic| topic.key == self.own_id))
     }
 }

@@ -18,6 +18,7 @@ use crate::error::IntoGraphql;
 use crate::item::{Item, topic_items};
 use crate::limits::{LIST_MAX, TREE_DEPTH_MAX};
 use crate::loaders::ReadError;
+use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
@@ -43,7 +44,7 @@ impl Topic {
 
 /// The topics of those ids that exist, in that order.
 pub(crate) async fn topics_by_ids(pim: &PimContext, ids: &[String], language: &str) -> Result<Vec<Topic>, ReadError> {
-    let stored = pim.loaders.many::<TopicBody>(ids).await?;
+    let stored = pim.read::<TopicBody>()?.many(ids).await?;
     Ok(stored.into_iter().map(|stored| Topic::of(stored, language)).collect())
 }
 
@@ -53,7 +54,7 @@ pub(crate) async fn topics_below(
     parent_id: Option<&str>,
     language: &str,
 ) -> Result<Vec<Topic>, ReadError> {
-    let stored = pim.loaders.linked::<TopicBody>(body::PARENT, parent_id.unwrap_or(body::ROOT)).await?;
+    let stored = pim.read::<TopicBody>()?.linked(body::PARENT, parent_id.unwrap_or(body::ROOT)).await?;
     Ok(stored.into_iter().map(|stored| Topic::of(stored, language)).collect())
 }
 
@@ -62,7 +63,7 @@ pub(super) async fn ancestors(pim: &PimContext, body: &TopicBody) -> Result<Vec<
     let mut ancestors: Vec<Stored<TopicBody>> = Vec::new();
     let mut next = body.parent_id.clone();
     while let Some(id) = next.take().filter(|_| ancestors.len() < TREE_DEPTH_MAX) {
-        let Some(parent) = pim.loaders.one::<TopicBody>(&id).await? else { break };
+        let Some(parent) = pim.read::<TopicBody>()?.one(&id).await? else { break };
         next.clone_from(&parent.body.parent_id);
         ancestors.push(parent);
     }
@@ -73,18 +74,22 @@ pub(super) async fn ancestors(pim: &PimContext, body: &TopicBody) -> Result<Vec<
 #[Object]
 impl Topic {
     /// What it is below, from the top down.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn ancestors(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Topic>>> {
         let ancestors = ancestors(PimContext::of(ctx)?, &self.stored.body).await.graphql()?;
         Ok(Some(ancestors.into_iter().rev().map(|stored| Topic::of(stored, &self.language)).collect()))
     }
 
     /// How many topics are directly below it.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn child_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
-        let keys = PimContext::of(ctx)?.loaders.linked_keys::<TopicBody>(body::PARENT, &self.stored.key).await;
+        let keys =
+            PimContext::of(ctx)?.read::<TopicBody>().graphql()?.linked_keys(body::PARENT, &self.stored.key).await;
         Ok(i32::try_from(keys.graphql()?.len()).unwrap_or(i32::MAX))
     }
 
     /// What is directly below it, in order.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn children(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Topic>>> {
         self.children_of(PimContext::of(ctx)?).await.graphql().map(Some)
     }
@@ -95,6 +100,7 @@ impl Topic {
     }
 
     /// All that is below it, level by level, up to the limit of a list.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn descendants(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Topic>>> {
         let pim = PimContext::of(ctx)?;
         let mut descendants = Vec::new();
@@ -114,6 +120,7 @@ impl Topic {
     }
 
     /// The items that belong to it, in their current version.
+    #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Item>>> {
         let reading = Reading { language: self.language.clone(), label: VersionLabel::Current };
         topic_items(PimContext::of(ctx)?, &self.stored.key, &reading).await.graphql().map(Some)
@@ -130,9 +137,10 @@ impl Topic {
     }
 
     /// What it is directly below; null for the root of a topic map.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn parent(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Topic>> {
         let Some(parent_id) = &self.stored.body.parent_id else { return Ok(None) };
-        let parent = PimContext::of(ctx)?.loaders.one::<TopicBody>(parent_id).await.graphql()?;
+        let parent = PimContext::of(ctx)?.read::<TopicBody>().graphql()?.one(parent_id).await.graphql()?;
         Ok(parent.map(|stored| Topic::of(stored, &self.language)))
     }
 
@@ -142,6 +150,7 @@ impl Topic {
     }
 
     /// Its path, e.g. `/colour/red`.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn path(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
         let ancestors = ancestors(PimContext::of(ctx)?, &self.stored.body).await.graphql()?;
         let bodies = ancestors.iter().rev().map(|stored| &stored.body).chain([&self.stored.body]);
@@ -150,6 +159,7 @@ impl Topic {
     }
 
     /// The owner.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Tenant> {
         PimContext::of(ctx)?.own_tenant().await.graphql().map(Tenant::from)
     }

@@ -7,6 +7,7 @@ use crate::draft::mutate;
 use crate::error::IntoGraphql;
 use crate::item::{self, ItemBody};
 use crate::limits::INPUT_LIST_MAX;
+use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use hookgraph_domain::refusal::Refusal;
 
@@ -23,6 +24,7 @@ pub struct TopicMutations;
 #[Object(serial)]
 impl TopicMutations {
     /// Makes items belong to a topic. Raises `items/update`, with the tenant's default language, for each that did not.
+    #[graphql(directive = requires::apply(PermissionName::TopicsWrite))]
     async fn add_items(
         &self,
         ctx: &Context<'_>,
@@ -33,6 +35,7 @@ impl TopicMutations {
     }
 
     /// Creates topics with all that shall be below them. Raises `topics/create` for each.
+    #[graphql(directive = requires::apply(PermissionName::TopicsWrite))]
     async fn bulk_create(
         &self,
         ctx: &Context<'_>,
@@ -47,6 +50,7 @@ impl TopicMutations {
     }
 
     /// Creates a topic with all that shall be below it. Raises `topics/create` for each.
+    #[graphql(directive = requires::apply(PermissionName::TopicsWrite))]
     async fn create(
         &self,
         ctx: &Context<'_>,
@@ -62,11 +66,13 @@ impl TopicMutations {
 
     /// Deletes a topic with all that is below it, and answers how many topics that were. Raises `topics/delete` for each,
     /// and `items/update` for each item that belonged to one of them.
+    #[graphql(directive = requires::apply(PermissionName::TopicsWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         edit::delete(PimContext::of(ctx)?, &id).await.graphql()
     }
 
     /// Ends that items belong to a topic. Raises `items/update`, with the tenant's default language, for each that did.
+    #[graphql(directive = requires::apply(PermissionName::TopicsWrite))]
     async fn remove_items(
         &self,
         ctx: &Context<'_>,
@@ -77,6 +83,7 @@ impl TopicMutations {
     }
 
     /// Changes a topic in one language. Raises `topics/update` if anything changed.
+    #[graphql(directive = requires::apply(PermissionName::TopicsWrite))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -112,7 +119,7 @@ async fn modify_items(
     mutate(pim, async |mut draft| {
         edit::existing(pim, topic_id).await?;
         draft.require::<super::TopicBody>(topic_id);
-        let items = pim.loaders.many::<ItemBody>(&ids).await?;
+        let items = pim.read::<ItemBody>()?.many(&ids).await?;
         if let Some(missing) = ids.iter().find(|id| !items.iter().any(|item| item.key == **id)) {
             return Err(Refusal::not_found("item", missing));
         }

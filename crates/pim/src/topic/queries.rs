@@ -6,6 +6,7 @@ use super::{Topic, topics_below};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::limits::TREE_DEPTH_MAX;
+use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::refusal::Refusal;
@@ -16,6 +17,7 @@ pub struct TopicQueries;
 #[Object]
 impl TopicQueries {
     /// One topic, by id or by path. In a language that it has no name in, its name is null.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn get(
         &self,
         ctx: &Context<'_>,
@@ -25,7 +27,7 @@ impl TopicQueries {
     ) -> async_graphql::Result<Option<Topic>> {
         let pim = PimContext::of(ctx)?;
         let found = match (id, path) {
-            (Some(id), None) => pim.loaders.one::<TopicBody>(&id).await.graphql()?,
+            (Some(id), None) => pim.read::<TopicBody>().graphql()?.one(&id).await.graphql()?,
             (None, Some(path)) if pim.tenant(Some(&path.tenant_id)).is_err() => None,
             (None, Some(path)) => by_path(pim, &path.path, &language).await.graphql()?,
             _ => {
@@ -37,6 +39,7 @@ impl TopicQueries {
     }
 
     /// The roots of the topic maps.
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn get_root_topics(
         &self,
         ctx: &Context<'_>,
@@ -54,7 +57,7 @@ async fn by_path(pim: &PimContext, path: &str, language: &str) -> Result<Option<
     let mut found: Option<Stored<TopicBody>> = None;
     for (depth, part) in path.trim_matches('/').split('/').enumerate() {
         let name = path_name(language, found.as_ref().map(|topic| topic.key.as_str()), part);
-        found = pim.loaders.named::<TopicBody>(PATH, &name).await?;
+        found = pim.read::<TopicBody>()?.named(PATH, &name).await?;
         if found.is_none() || depth >= TREE_DEPTH_MAX {
             return Ok(None);
         }

@@ -8,6 +8,7 @@ pub(crate) use attempt::{OutcomeCodeName, RequestObject};
 pub(crate) use mutations::DeliveryMutationRoot;
 pub(crate) use object::{DeliveryObject, DeliveryStateName};
 
+use crate::access::DeliveriesRead;
 use crate::connection::{PageAsked, history_connection};
 use crate::context::Asked;
 use crate::ids::parsed;
@@ -15,7 +16,7 @@ use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_pim::{DateTime, IntoGraphql};
+use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
 use std::sync::Arc;
 
 history_connection!(DeliveryConnection, DeliveryEdge, DeliveryObject);
@@ -37,20 +38,23 @@ pub(crate) struct DeliveryQueries;
 #[Object]
 impl DeliveryQueries {
     /// The delivery of that id.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<DeliveryObject>> {
         let asked = Asked::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        Ok(asked.loaders.delivery(id).await.graphql()?.map(DeliveryObject))
+        Ok(asked.may::<DeliveriesRead>().graphql()?.delivery(id).await.graphql()?.map(DeliveryObject))
     }
 
     /// Where the feed of changes stands now. Who reads this first, then a list, and then subscribes after it, misses
     /// nothing between the two.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn feed_cursor(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
-        latest_cursor(Asked::of(ctx)?).await.graphql()
+        latest_cursor::<DeliveriesRead>(Asked::of(ctx)?).await.graphql()
     }
 
     /// Deliveries, newest first; tests too.
     #[allow(clippy::too_many_arguments, reason = "each is an argument of the API")]
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,
@@ -92,7 +96,7 @@ pub(crate) async fn delivery_page(
     let page = PageAsked::read(first, after)?;
     query.before = page.before;
     query.limit = page.limit();
-    let mut deliveries = asked.store().delivery_page(&query).await?;
+    let mut deliveries = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
     let page_info = page.cut(&mut deliveries, |delivery| delivery.id.0);
     let nodes: Vec<_> = deliveries.into_iter().map(|delivery| DeliveryObject(Arc::new(delivery))).collect();
     let edges = nodes.iter().map(|node| DeliveryEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();

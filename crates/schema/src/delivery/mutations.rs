@@ -1,13 +1,14 @@
 //! What a person may do to a delivery: make an ended one due again, or end a due one.
 
 use super::DeliveryObject;
+use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
 use crate::context::Asked;
 use crate::ids::required;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_pim::IntoGraphql;
+use hookgraph_pim::{IntoGraphql, PermissionName, requires};
 
 #[derive(Default)]
 pub(crate) struct DeliveryMutationRoot;
@@ -26,29 +27,35 @@ pub(crate) struct DeliveryMutations;
 #[Object(serial)]
 impl DeliveryMutations {
     /// Makes a delivery that has ended due again, with its attempts counted anew. The payload stays as frozen.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite))]
     async fn retry(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<DeliveryObject> {
-        change_one(Asked::of(ctx)?, &id, Write::RetryDelivery).await.graphql()
+        change_one(Asked::of(ctx)?, &id, "delivery.retry", Write::RetryDelivery).await.graphql()
     }
 
     /// Ends a delivery that is due. One that is in flight is cancelled as it settles, unless it was delivered.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite))]
     async fn cancel(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<DeliveryObject> {
         let reason = "cancelled by a person".to_owned();
-        change_one(Asked::of(ctx)?, &id, |delivery_id| Write::CancelDelivery { delivery_id, reason }).await.graphql()
+        change_one(Asked::of(ctx)?, &id, "delivery.cancel", |delivery_id| Write::CancelDelivery { delivery_id, reason })
+            .await
+            .graphql()
     }
 }
 
 async fn change_one(
     asked: &Asked,
     id: &ID,
+    action: &'static str,
     write: impl FnOnce(DeliveryId) -> Write,
 ) -> Result<DeliveryObject, Refusal> {
     let missing = || Refusal::not_found("delivery", id);
     let delivery_id: DeliveryId = required("delivery", id)?;
-    if asked.loaders.delivery(delivery_id).await?.is_none() {
+    if asked.may::<DeliveriesRead>()?.delivery(delivery_id).await?.is_none() {
         return Err(missing());
     }
     let mut change = Change::at(asked.now());
     change.writes.push(write(delivery_id));
-    asked.commit(change).await?;
-    asked.loaders.delivery(delivery_id).await?.map(DeliveryObject).ok_or_else(missing)
+    let managed = Managed { action, subject: format!("delivery:{delivery_id}"), before: None, after: None };
+    asked.may::<DeliveriesWrite>()?.commit(change, managed).await?;
+    asked.may::<DeliveriesRead>()?.delivery(delivery_id).await?.map(DeliveryObject).ok_or_else(missing)
 }

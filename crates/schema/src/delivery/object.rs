@@ -1,12 +1,13 @@
 //! A delivery as the API shows it.
 
 use super::attempt::AttemptObject;
+use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
 use crate::context::Asked;
 use crate::event::EventObject;
 use crate::webhook::WebhookObject;
 use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
-use hookgraph_pim::{DateTime, IntoGraphql, JsonValue};
+use hookgraph_pim::{DateTime, IntoGraphql, JsonValue, PermissionName, requires};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -25,8 +26,15 @@ impl DeliveryObject {
     }
 
     /// The webhook; a deleted one too, until its history goes.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
     async fn webhook(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookObject>> {
-        Ok(Asked::of(ctx)?.loaders.webhook(self.0.webhook_id).await.graphql()?.map(WebhookObject))
+        Ok(Asked::of(ctx)?
+            .may::<WebhooksRead>()
+            .graphql()?
+            .webhook(self.0.webhook_id)
+            .await
+            .graphql()?
+            .map(WebhookObject))
     }
 
     async fn event_id(&self) -> ID {
@@ -34,8 +42,9 @@ impl DeliveryObject {
     }
 
     /// The event.
+    #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn event(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<EventObject>> {
-        Ok(Asked::of(ctx)?.loaders.event(self.0.event_id).await.graphql()?.map(EventObject))
+        Ok(Asked::of(ctx)?.may::<EventsRead>().graphql()?.event(self.0.event_id).await.graphql()?.map(EventObject))
     }
 
     /// Where it stands.
@@ -64,14 +73,16 @@ impl DeliveryObject {
     }
 
     /// Its attempts, the first one first.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn attempts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<AttemptObject>> {
-        let attempts = Asked::of(ctx)?.loaders.attempts(self.0.id).await.graphql()?;
+        let attempts = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.attempts(self.0.id).await.graphql()?;
         Ok(attempts.into_iter().map(AttemptObject).collect())
     }
 
     /// What is sent, as frozen before the first attempt; none until it is rendered.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn payload(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
-        let payload = Asked::of(ctx)?.loaders.payload(self.0.id).await.graphql()?;
+        let payload = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.payload(self.0.id).await.graphql()?;
         let json = payload.map(|payload| serde_json::from_str(&payload.json));
         json.transpose().map(|json| json.map(JsonValue)).map_err(|error| {
             tracing::error!(delivery_id = %self.0.id, %error, "a frozen payload is no JSON");
@@ -80,8 +91,9 @@ impl DeliveryObject {
     }
 
     /// As of when the payload was read; none until it is rendered.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn rendered_at(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DateTime>> {
-        let payload = Asked::of(ctx)?.loaders.payload(self.0.id).await.graphql()?;
+        let payload = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.payload(self.0.id).await.graphql()?;
         Ok(payload.map(|payload| DateTime(payload.rendered_at)))
     }
 

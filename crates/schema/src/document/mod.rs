@@ -24,9 +24,11 @@ pub use validator::Validator;
 pub(crate) use validator::parse;
 pub(crate) use verdict::NeverExecute;
 
+use crate::access::needs;
 use crate::limits::{DocumentLimits, ERRORS_MAX, PAYLOAD_DOCUMENT};
 use crate::roots::PayloadSchema;
 use hookgraph_domain::catalogue::EventType;
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::webhook::CheckedDocument;
 use sha2::{Digest, Sha256};
@@ -57,13 +59,13 @@ impl DocumentChecker {
     /// # Errors
     /// Every problem found, at most [`ERRORS_MAX`], by place.
     pub fn check(&self, text: &str, event_type: &EventType) -> Result<CheckedDocument, Vec<Problem>> {
-        let (used_variables, complexity) = self.proven(text, Some(event_type))?;
+        let (used_variables, complexity, needed) = self.proven(text, Some(event_type))?;
         Ok(CheckedDocument {
             document_sha256: sha256_hex(text),
             schema_sha256: self.schema_sha256().to_owned(),
             used_variables,
             complexity,
-            permissions: Vec::new(),
+            permissions: needed.names(),
         })
     }
 
@@ -72,8 +74,8 @@ impl DocumentChecker {
         self.proven(text, None).err().unwrap_or_default()
     }
 
-    /// The variables of the event type that a document uses, and its complexity.
-    fn proven(&self, text: &str, event_type: Option<&EventType>) -> Result<(Vec<String>, u32), Vec<Problem>> {
+    /// The variables of the event type that a document uses, its complexity, and the permissions that it needs.
+    fn proven(&self, text: &str, event_type: Option<&EventType>) -> Result<Found, Vec<Problem>> {
         self.proven_unordered(text, event_type).map_err(|mut problems| {
             problems.sort_by_key(|problem| (problem.line, problem.column));
             problems.dedup();
@@ -82,7 +84,7 @@ impl DocumentChecker {
         })
     }
 
-    fn proven_unordered(&self, text: &str, event_type: Option<&EventType>) -> Result<(Vec<String>, u32), Vec<Problem>> {
+    fn proven_unordered(&self, text: &str, event_type: Option<&EventType>) -> Result<Found, Vec<Problem>> {
         scan(text, &self.limits).map_err(|problem| vec![problem])?;
         let document = parse(text, &self.limits)?;
         let operation = shape::only_query(&document)?;
@@ -91,7 +93,17 @@ impl DocumentChecker {
         if let Some(event_type) = event_type {
             problems.extend(variables::check(&document, operation, event_type));
         }
-        problems.extend(self.validator.problems(&document));
+        let mut needed = PermissionSet::NONE;
+        match self.validator.proven(&document) {
+            Ok(typed) => {
+                for operation in typed.operations.iter() {
+                    needed = needs::of_operation(&self.validator.schema, &typed, operation)
+                        .iter()
+                        .fold(needed, PermissionSet::with);
+                }
+            }
+            Err(found) => problems.extend(found),
+        }
         if problems.is_empty() {
             problems.extend(verdict::problems(&self.proving_schema, text));
         }
@@ -100,9 +112,12 @@ impl DocumentChecker {
         }
         let declared = operation.variables.iter().map(|variable| variable.name.as_str());
         let used = declared.filter(|name| event_type.is_some_and(|event_type| event_type.variable(name).is_some()));
-        Ok((used.map(str::to_owned).collect(), cost.complexity))
+        Ok((used.map(str::to_owned).collect(), cost.complexity, needed))
     }
 }
+
+/// What is found out about a document: the event's variables that it uses, its complexity, the permissions that it needs.
+type Found = (Vec<String>, u32, PermissionSet);
 
 /// SHA-256 of a text, lower-case hex.
 pub(crate) fn sha256_hex(text: &str) -> String {

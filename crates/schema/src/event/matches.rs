@@ -1,5 +1,6 @@
 //! Which webhooks an event went to, and why not to the others of its type.
 
+use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
 use crate::context::Asked;
 use crate::delivery::DeliveryObject;
 use crate::webhook::WebhookObject;
@@ -8,7 +9,7 @@ use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, SkipReason};
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::DeliveryQuery;
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::webhook::Webhook;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -37,19 +38,24 @@ pub(crate) enum NoDeliveryReason {
 }
 
 /// Every webhook that is of the event's type now or was when it was recorded, by id.
-pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<EventMatch>, StoreError> {
+pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<EventMatch>, Refusal> {
     let deliveries = fanned_out(asked, event).await?;
-    let skips: HashMap<_, _> =
-        asked.loaders.skips(event.id).await?.into_iter().map(|skip| (skip.webhook_id, skip.reason)).collect();
+    let skips: HashMap<_, _> = asked
+        .may::<EventsRead>()?
+        .skips(event.id)
+        .await?
+        .into_iter()
+        .map(|skip| (skip.webhook_id, skip.reason))
+        .collect();
     let mut webhooks = BTreeMap::new();
     if !event.is_test {
-        for webhook in asked.loaders.webhooks_of_type(event.event_type.clone()).await? {
+        for webhook in asked.may::<WebhooksRead>()?.webhooks_of_type(event.event_type.clone()).await? {
             webhooks.insert(webhook.id, webhook);
         }
     }
     for id in deliveries.keys().chain(skips.keys()) {
         if !webhooks.contains_key(id)
-            && let Some(webhook) = asked.loaders.webhook(*id).await?
+            && let Some(webhook) = asked.may::<WebhooksRead>()?.webhook(*id).await?
         {
             webhooks.insert(*id, webhook);
         }
@@ -67,7 +73,7 @@ pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<Event
 async fn fanned_out(
     asked: &Asked,
     event: &Event,
-) -> Result<HashMap<hookgraph_domain::ids::WebhookId, Arc<Delivery>>, StoreError> {
+) -> Result<HashMap<hookgraph_domain::ids::WebhookId, Arc<Delivery>>, Refusal> {
     let mut query = DeliveryQuery {
         tenant_id: asked.tenant_id(),
         webhook_id: None,
@@ -80,7 +86,7 @@ async fn fanned_out(
     };
     let mut found = HashMap::new();
     loop {
-        let page = asked.store().delivery_page(&query).await?;
+        let page = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
         query.before = page.last().map(|delivery| delivery.id.0);
         let is_last = page.len() < query.limit as usize;
         let of_fan_out = page.into_iter().filter(|delivery| !delivery.is_test || event.is_test);

@@ -5,6 +5,7 @@ mod object;
 
 pub(crate) use object::EventObject;
 
+use crate::access::EventsRead;
 use crate::connection::{PageAsked, history_connection};
 use crate::context::Asked;
 use crate::ids::parsed;
@@ -12,7 +13,7 @@ use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::EventQuery;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_pim::{DateTime, IntoGraphql};
+use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
 use std::sync::Arc;
 
 history_connection!(EventConnection, EventEdge, EventObject);
@@ -34,20 +35,23 @@ pub(crate) struct EventQueries;
 #[Object]
 impl EventQueries {
     /// The event of that id.
+    #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<EventObject>> {
         let asked = Asked::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        Ok(asked.loaders.event(id).await.graphql()?.map(EventObject))
+        Ok(asked.may::<EventsRead>().graphql()?.event(id).await.graphql()?.map(EventObject))
     }
 
     /// Where the feed of changes stands now. Who reads this first, then a list, and then subscribes after it, misses
     /// nothing between the two.
+    #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn feed_cursor(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
-        latest_cursor(Asked::of(ctx)?).await.graphql()
+        latest_cursor::<EventsRead>(Asked::of(ctx)?).await.graphql()
     }
 
     /// Events, newest first; tests are left out.
     #[allow(clippy::too_many_arguments, reason = "each is an argument of the API")]
+    #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,
@@ -74,7 +78,7 @@ impl EventQueries {
 }
 
 async fn read_page(asked: &Asked, page: PageAsked, query: &EventQuery) -> Result<EventConnection, Refusal> {
-    let mut events = asked.store().event_page(query).await?;
+    let mut events = asked.may::<EventsRead>()?.event_page(query).await?;
     let page_info = page.cut(&mut events, |event| event.id.0);
     let nodes: Vec<_> = events.into_iter().map(|event| EventObject(Arc::new(event))).collect();
     let edges = nodes.iter().map(|node| EventEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();

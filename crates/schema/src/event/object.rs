@@ -8,7 +8,7 @@ use async_graphql::{Context, ID, Object};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::page::DeliveryQuery;
-use hookgraph_pim::{DateTime, IntoGraphql, JsonValue};
+use hookgraph_pim::{DateTime, IntoGraphql, JsonValue, PermissionName, requires};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -62,6 +62,7 @@ impl EventObject {
     }
 
     /// Its deliveries, newest first; tests too.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn deliveries(
         &self,
         ctx: &Context<'_>,
@@ -83,6 +84,7 @@ impl EventObject {
     }
 
     /// Each webhook of its type, with the delivery that it got, or why it got none.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksRead), directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn matches(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<EventMatch>> {
         matches_of(Asked::of(ctx)?, &self.0).await.graphql()
     }

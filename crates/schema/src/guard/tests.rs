@@ -18,7 +18,7 @@ fn request(text: &str, variables: serde_json::Value) -> Request {
 
 /// The selection sets of the only operation, spelled with spreads as `...`.
 fn admitted(text: &str, variables: serde_json::Value) -> String {
-    let mut admitted = guard().admit(request(text, variables)).unwrap().request;
+    let mut admitted = guard().admit(request(text, variables), PermissionSet::all()).unwrap().request;
     let document: &ExecutableDocument = admitted.parsed_query().unwrap();
     let operation = document.operations.iter().next().unwrap().1;
     spelled(&operation.node.selection_set.node)
@@ -37,7 +37,7 @@ fn spelled(set: &SelectionSet) -> String {
 }
 
 fn refusal(text: &str, variables: serde_json::Value) -> String {
-    match guard().admit(request(text, variables)) {
+    match guard().admit(request(text, variables), PermissionSet::all()) {
         Ok(_) => "admitted".to_owned(),
         Err(errors) => errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; "),
     }
@@ -93,9 +93,9 @@ fn an_operation_is_asked_for_by_its_name() {
     let text = "query A { b } mutation B { shop { buy(n: 1) { x } } }";
     let guard = guard();
     for (name, is_mutation) in [("A", false), ("B", true)] {
-        let admitted = guard.admit(Request::new(text).operation_name(name)).unwrap();
+        let admitted = guard.admit(Request::new(text).operation_name(name), PermissionSet::all()).unwrap();
         assert_eq!(admitted.is_mutation, is_mutation);
     }
-    assert!(guard.admit(Request::new(text)).is_err());
-    assert!(guard.admit(Request::new(text).operation_name("C")).is_err());
+    assert!(guard.admit(Request::new(text), PermissionSet::all()).is_err());
+    assert!(guard.admit(Request::new(text).operation_name("C"), PermissionSet::all()).is_err());
 }

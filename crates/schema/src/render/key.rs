@@ -6,14 +6,17 @@ use crate::document::sha256_hex;
 use async_graphql::{Name, Value, Variables};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::RenderRequest;
+use hookgraph_domain::webhook::CheckedDocument;
 
 /// Equal keys render to equal data within one batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RenderKey {
     tenant_id: TenantId,
     document_sha256: String,
-    permissions: Vec<String>,
+    /// What the document may read: what its author held when it was saved.
+    pub permissions: PermissionSet,
     values: Vec<(String, String)>,
     /// The `delete` event whose record reads as it was.
     pub tombstone_of: Option<EventId>,
@@ -33,7 +36,7 @@ impl RenderKey {
         Some(Self {
             tenant_id: request.event.tenant_id,
             document_sha256: document.map_or_else(|| sha256_hex(text), |document| document.document_sha256.clone()),
-            permissions: document.map(|document| document.permissions.clone()).unwrap_or_default(),
+            permissions: document.map(CheckedDocument::needed).unwrap_or_default(),
             values,
             tombstone_of: is_delete(&request.event).then_some(request.event.id),
         })

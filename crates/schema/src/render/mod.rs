@@ -22,6 +22,7 @@ use futures::future::join_all;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::{EventId, TenantId};
 use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_pim::{Caller, PimContext, PimServices};
@@ -56,15 +57,17 @@ impl Renderer {
 
     /// Runs each distinct document once, and answers by key.
     async fn run_all(&self, requests: &[RenderRequest]) -> HashMap<RenderKey, Run> {
-        let mut contexts: HashMap<(TenantId, Option<EventId>), Arc<PimContext>> = HashMap::new();
+        let mut contexts: HashMap<(TenantId, PermissionSet, Option<EventId>), Arc<PimContext>> = HashMap::new();
         let mut runs = HashMap::new();
         for request in requests {
             let Some(key) = RenderKey::of(request) else { continue };
-            let context = contexts.entry((request.event.tenant_id, key.tombstone_of)).or_insert_with(|| {
-                let caller = Caller { tenant_id: request.event.tenant_id, user_id: None };
-                let tombstone_of = key.tombstone_of.map(|_| request.event.clone());
-                Arc::new(PimContext::new(caller, self.services.clone(), tombstone_of))
-            });
+            let context =
+                contexts.entry((request.event.tenant_id, key.permissions, key.tombstone_of)).or_insert_with(|| {
+                    let caller =
+                        Caller { tenant_id: request.event.tenant_id, user_id: None, permissions: key.permissions };
+                    let tombstone_of = key.tombstone_of.map(|_| request.event.clone());
+                    Arc::new(PimContext::new(caller, self.services.clone(), tombstone_of))
+                });
             let context = Arc::new(context.sharing());
             runs.entry(key).or_insert_with(|| self.run(request, context));
         }

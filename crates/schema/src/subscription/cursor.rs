@@ -1,5 +1,6 @@
 //! Cursors of the feed: a `seq`, opaque to whoever holds it.
 
+use crate::access::Needed;
 use crate::context::Asked;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,13 +23,13 @@ pub(super) fn read(cursor: &str) -> Option<i64> {
 }
 
 /// The cursor of the feed as it stands.
-pub(crate) async fn latest(asked: &Asked) -> Result<String, Refusal> {
-    Ok(write(asked.store().latest_seq().await?))
+pub(crate) async fn latest<P: Needed>(asked: &Asked) -> Result<String, Refusal> {
+    Ok(write(asked.may::<P>()?.latest_seq().await?))
 }
 
 /// Where to read on: after the cursor, or after what is there now.
-pub(super) async fn start(asked: &Asked, after: Option<&str>) -> Result<i64, Refusal> {
-    let latest_seq = asked.store().latest_seq().await?;
+pub(super) async fn start<P: Needed>(asked: &Asked, after: Option<&str>) -> Result<i64, Refusal> {
+    let latest_seq = asked.may::<P>()?.latest_seq().await?;
     let Some(cursor) = after else { return Ok(latest_seq) };
     match read(cursor) {
         Some(seq) if seq <= latest_seq => Ok(seq),

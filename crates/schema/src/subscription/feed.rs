@@ -1,10 +1,10 @@
 //! Following the feed: pages are read as their entries are taken, so a slow subscriber holds one page and delays nobody.
 
 use crate::context::Asked;
-use crate::limits::{FEED_PAGE_ENTRIES_MAX, FEED_POLL_MS};
+use crate::limits::FEED_POLL_MS;
 use futures::stream::{Stream, unfold};
-use hookgraph_domain::feed::{FeedEntry, FeedFilter};
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::feed::{FeedEntry, FeedFilter, FeedPage};
+use hookgraph_domain::refusal::Refusal;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
@@ -13,8 +13,15 @@ use tokio::sync::watch;
 
 /// What a subscription makes of feed entries.
 pub(super) trait Entries: Sized + Send {
+    /// A page of the entries that it is made of.
+    fn page(
+        asked: &Asked,
+        after_seq: i64,
+        filter: &FeedFilter,
+    ) -> impl Future<Output = Result<FeedPage, Refusal>> + Send;
+
     /// The answers to a page of entries, in their order, read in one statement.
-    fn of(asked: &Asked, entries: Vec<FeedEntry>) -> impl Future<Output = Result<Vec<Self>, StoreError>> + Send;
+    fn of(asked: &Asked, entries: Vec<FeedEntry>) -> impl Future<Output = Result<Vec<Self>, Refusal>> + Send;
 }
 
 struct Follower<T> {
@@ -60,10 +67,8 @@ impl<T: Entries> Follower<T> {
     }
 
     /// Reads the next page. Whether it brought something or there may be more at once.
-    async fn read_page(&mut self) -> Result<bool, StoreError> {
-        let tenant_id = self.asked.tenant_id();
-        let store = self.asked.store();
-        let page = store.feed_page(tenant_id, self.read_to_seq, &self.filter, FEED_PAGE_ENTRIES_MAX).await?;
+    async fn read_page(&mut self) -> Result<bool, Refusal> {
+        let page = T::page(&self.asked, self.read_to_seq, &self.filter).await?;
         let items = T::of(&self.asked, page.entries).await?;
         self.read_to_seq = page.read_to_seq.max(self.read_to_seq);
         self.page.extend(items);

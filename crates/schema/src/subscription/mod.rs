@@ -6,6 +6,7 @@ mod payloads;
 
 pub(crate) use cursor::latest as latest_cursor;
 
+use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
 use crate::context::Asked;
 use crate::delivery::DeliveryStateName;
 use crate::ids::required;
@@ -16,7 +17,7 @@ use hookgraph_domain::catalogue;
 use hookgraph_domain::feed::{FeedFilter, FeedKind};
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_pim::IntoGraphql;
+use hookgraph_pim::{IntoGraphql, PermissionName, requires};
 use payloads::{DeliveryUpdate, RecordedEvent};
 
 pub(crate) struct Subscription;
@@ -26,6 +27,7 @@ pub(crate) struct Subscription;
 #[async_graphql::Subscription]
 impl Subscription {
     /// Each change of a delivery, in the order in which they were committed.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn delivery_updated(
         &self,
         ctx: &Context<'_>,
@@ -44,11 +46,12 @@ impl Subscription {
             states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
             ..FeedFilter::default()
         };
-        let after_seq = cursor::start(&asked, after.as_deref()).await.graphql()?;
+        let after_seq = cursor::start::<DeliveriesRead>(&asked, after.as_deref()).await.graphql()?;
         Ok(follow::<DeliveryUpdate>(asked, filter, after_seq).map(Ok))
     }
 
     /// Each event as it is recorded; tests are left out.
+    #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn event_recorded(
         &self,
         ctx: &Context<'_>,
@@ -60,7 +63,7 @@ impl Subscription {
         let asked = Asked::of(ctx)?.clone();
         require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
         let filter = FeedFilter { only: Some(FeedKind::Events), concern, event, ..FeedFilter::default() };
-        let after_seq = cursor::start(&asked, after.as_deref()).await.graphql()?;
+        let after_seq = cursor::start::<EventsRead>(&asked, after.as_deref()).await.graphql()?;
         Ok(follow::<RecordedEvent>(asked, filter, after_seq).map(Ok))
     }
 }
@@ -68,7 +71,7 @@ impl Subscription {
 async fn known_webhook(asked: &Asked, id: Option<ID>) -> Result<Option<WebhookId>, Refusal> {
     let Some(id) = id else { return Ok(None) };
     let webhook_id = required("webhook", &id)?;
-    match asked.loaders.webhook(webhook_id).await? {
+    match asked.may::<WebhooksRead>()?.webhook(webhook_id).await? {
         Some(_) => Ok(Some(webhook_id)),
         None => Err(Refusal::not_found("webhook", &id)),
     }

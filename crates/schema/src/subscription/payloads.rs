@@ -2,12 +2,14 @@
 
 use super::cursor;
 use super::feed::Entries;
+use crate::access::{DeliveriesRead, EventsRead};
 use crate::context::Asked;
 use crate::delivery::{DeliveryObject, DeliveryStateName};
 use crate::event::EventObject;
+use crate::limits::FEED_PAGE_ENTRIES_MAX;
 use async_graphql::{ID, SimpleObject};
-use hookgraph_domain::feed::{FeedChange, FeedEntry};
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::feed::{FeedChange, FeedEntry, FeedFilter, FeedPage};
+use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::DateTime;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,14 +33,17 @@ pub(crate) struct DeliveryUpdate {
 }
 
 impl Entries for DeliveryUpdate {
-    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, StoreError> {
+    async fn page(asked: &Asked, after_seq: i64, filter: &FeedFilter) -> Result<FeedPage, Refusal> {
+        Ok(asked.may::<DeliveriesRead>()?.feed_page(after_seq, filter, FEED_PAGE_ENTRIES_MAX).await?)
+    }
+
+    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, Refusal> {
         let ids = entries.iter().filter_map(|entry| match entry.what {
             FeedChange::DeliveryUpdated { delivery_id, .. } => Some(delivery_id),
             FeedChange::EventRecorded { .. } => None,
         });
         let ids: Vec<_> = ids.collect();
-        let deliveries =
-            if ids.is_empty() { Vec::new() } else { asked.store().deliveries(asked.tenant_id(), &ids).await? };
+        let deliveries = asked.may::<DeliveriesRead>()?.deliveries(&ids).await?;
         let deliveries: HashMap<_, _> =
             deliveries.into_iter().map(|delivery| (delivery.id, DeliveryObject(Arc::new(delivery)))).collect();
         let updates = entries.into_iter().filter_map(|entry| match entry.what {
@@ -71,7 +76,11 @@ pub(crate) struct RecordedEvent {
 }
 
 impl Entries for RecordedEvent {
-    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, StoreError> {
+    async fn page(asked: &Asked, after_seq: i64, filter: &FeedFilter) -> Result<FeedPage, Refusal> {
+        Ok(asked.may::<EventsRead>()?.feed_page(after_seq, filter, FEED_PAGE_ENTRIES_MAX).await?)
+    }
+
+    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, Refusal> {
         let ids: Vec<_> = entries
             .iter()
             .filter_map(|entry| match entry.what {
@@ -79,7 +88,7 @@ impl Entries for RecordedEvent {
                 FeedChange::DeliveryUpdated { .. } => None,
             })
             .collect();
-        let events = if ids.is_empty() { Vec::new() } else { asked.store().events(asked.tenant_id(), &ids).await? };
+        let events = asked.may::<EventsRead>()?.events(&ids).await?;
         let events: HashMap<_, _> = events.into_iter().map(|event| (event.id, EventObject(Arc::new(event)))).collect();
         let recorded = entries.into_iter().filter_map(|entry| match entry.what {
             FeedChange::EventRecorded { event_id, .. } => Some(Self {

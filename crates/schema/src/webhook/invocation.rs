@@ -1,12 +1,13 @@
 //! Attempts under the name that the PIM API has for them.
 
+use crate::access::DeliveriesRead;
 use crate::context::Asked;
 use crate::delivery::{DeliveryObject, OutcomeCodeName};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::WebhookId;
-use hookgraph_domain::ports::StoreError;
-use hookgraph_pim::{DateTime, IntoGraphql, JsonValue};
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_pim::{DateTime, IntoGraphql, JsonValue, PermissionName, requires};
 use serde_json::Value;
 
 /// The newest attempts to a webhook of the tenant, newest first.
@@ -14,8 +15,8 @@ pub(super) async fn invocations(
     asked: &Asked,
     webhook_id: WebhookId,
     limit: u32,
-) -> Result<Vec<WebhookInvocation>, StoreError> {
-    let attempts = asked.store().webhook_attempts(webhook_id, None, limit).await?;
+) -> Result<Vec<WebhookInvocation>, Refusal> {
+    let attempts = asked.may::<DeliveriesRead>()?.webhook_attempts(webhook_id, limit).await?;
     Ok(attempts.into_iter().map(WebhookInvocation).collect())
 }
 
@@ -33,8 +34,15 @@ impl WebhookInvocation {
     }
 
     /// The delivery that it is an attempt of.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn delivery(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DeliveryObject>> {
-        Ok(Asked::of(ctx)?.loaders.delivery(self.0.delivery_id).await.graphql()?.map(DeliveryObject))
+        Ok(Asked::of(ctx)?
+            .may::<DeliveriesRead>()
+            .graphql()?
+            .delivery(self.0.delivery_id)
+            .await
+            .graphql()?
+            .map(DeliveryObject))
     }
 
     /// 1 for the first attempt of its delivery.
@@ -53,8 +61,9 @@ impl WebhookInvocation {
     }
 
     /// What was sent.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn payload(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
-        let payload = Asked::of(ctx)?.loaders.payload(self.0.delivery_id).await.graphql()?;
+        let payload = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.payload(self.0.delivery_id).await.graphql()?;
         Ok(payload.map(|payload| json_or_text(&payload.json)))
     }
 

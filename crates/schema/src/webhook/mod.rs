@@ -1,5 +1,6 @@
 //! Webhooks in the API.
 
+mod audited;
 mod input;
 mod invocation;
 mod mutations;

@@ -1,9 +1,11 @@
 //! Mutations of webhooks.
 
+use super::audited::{audited, subject};
 use super::input::{CreateWebhookInput, UpdateWebhookInput};
 use super::object::WebhookObject;
 use super::sample::{EventChoice, chosen_event};
 use super::saving::{created, deleted, updated};
+use crate::access::{DeliveriesRead, Managed, WebhooksRead, WebhooksWrite};
 use crate::context::Asked;
 use crate::delivery::DeliveryObject;
 use crate::ids::required;
@@ -17,7 +19,8 @@ use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::webhook::Webhook;
-use hookgraph_pim::{IntoGraphql, JsonValue};
+use hookgraph_pim::{IntoGraphql, JsonValue, PermissionName, requires};
+use serde_json::json;
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -37,11 +40,13 @@ pub(crate) struct WebhookMutations;
 #[Object(serial)]
 impl WebhookMutations {
     /// Creates a webhook. Events recorded from then on are delivered to it.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead))]
     async fn create(&self, ctx: &Context<'_>, input: CreateWebhookInput) -> async_graphql::Result<WebhookObject> {
         create(Asked::of(ctx)?, input).await.graphql()
     }
 
     /// Changes what is given of a webhook. What is due is sent as the webhook then stands; payloads stay as frozen.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead))]
     async fn update(
         &self,
         ctx: &Context<'_>,
@@ -52,12 +57,14 @@ impl WebhookMutations {
     }
 
     /// Deletes a webhook: what is due is cancelled, its history stays. Answers how many were deleted.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         delete(Asked::of(ctx)?, &id).await.graphql()
     }
 
     /// Really sends one delivery to a webhook, marked as a test: for an event that was recorded, for one made up of the
     /// given variables, or for one with example values where neither is given.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead), directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn test(
         &self,
         ctx: &Context<'_>,
@@ -76,23 +83,31 @@ async fn create(asked: &Asked, input: CreateWebhookInput) -> Result<WebhookObjec
     asked.require_own_tenant(input.tenant_id.as_deref().map(String::as_str))?;
     let ids = (WebhookId(asked.new_id()), asked.tenant_id());
     let webhook = created(&asked.core, &input, "input", ids, asked.now())?;
+    require_held(asked, &webhook)?;
+    let allowed = asked.may::<WebhooksWrite>()?;
     require_room(asked, &webhook.event_type).await?;
     let mut change = Change::at(webhook.created_at);
     change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected: Expected::Absent });
-    asked.commit(change).await?;
+    let (subject, after) = (subject(webhook.id), Some(audited(&webhook)));
+    allowed.commit(change, Managed { action: "webhook.create", subject, before: None, after }).await?;
     Ok(WebhookObject(Arc::new(webhook)))
 }
 
 async fn update(asked: &Asked, id: &ID, input: &UpdateWebhookInput) -> Result<WebhookObject, Refusal> {
     let mut tries = 0;
     loop {
+        let allowed = asked.may::<WebhooksWrite>()?;
         let saved = live_webhook(asked, id).await?;
+        require_held(asked, &saved)?;
         let (webhook, change) = updated(&asked.core, &saved, input, asked.now())?;
         let Some(change) = change else { return Ok(WebhookObject(Arc::new(webhook))) };
+        require_held(asked, &webhook)?;
         if webhook.event_type != saved.event_type {
             require_room(asked, &webhook.event_type).await?;
         }
-        match asked.commit(change).await {
+        let (before, after) = (Some(audited(&saved)), Some(audited(&webhook)));
+        let managed = Managed { action: "webhook.update", subject: subject(saved.id), before, after };
+        match allowed.commit(change, managed).await {
             Ok(_) => return Ok(WebhookObject(Arc::new(webhook))),
             Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
             Err(error) => return Err(error.into()),
@@ -104,7 +119,9 @@ async fn delete(asked: &Asked, id: &ID) -> Result<i32, Refusal> {
     let mut tries = 0;
     loop {
         let saved = live_webhook(asked, id).await?;
-        match asked.commit(deleted(&saved, asked.now())).await {
+        let (subject, before) = (subject(saved.id), Some(audited(&saved)));
+        let managed = Managed { action: "webhook.delete", subject, before, after: None };
+        match asked.may::<WebhooksWrite>()?.commit(deleted(&saved, asked.now()), managed).await {
             Ok(_) => return Ok(1),
             Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
             Err(error) => return Err(error.into()),
@@ -113,7 +130,9 @@ async fn delete(asked: &Asked, id: &ID) -> Result<i32, Refusal> {
 }
 
 async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObject, Refusal> {
+    let (allowed, deliveries) = (asked.may::<WebhooksWrite>()?, asked.may::<DeliveriesRead>()?);
     let webhook = live_webhook(asked, id).await?;
+    require_held(asked, &webhook)?;
     let event = match chosen_event(asked, &webhook.event_type, choice).await? {
         super::sample::Chosen::Recorded(event) => DeliveryEvent::Recorded(event.id),
         super::sample::Chosen::MadeUp(event) => DeliveryEvent::Synthetic(event),
@@ -126,21 +145,32 @@ async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObj
         webhook_id: webhook.id,
         event,
     }));
-    asked.commit(change).await?;
-    let delivery = asked.loaders.delivery(delivery_id).await?;
+    let after = Some(json!({ "deliveryId": delivery_id }));
+    let managed = Managed { action: "webhook.test", subject: subject(webhook.id), before: None, after };
+    allowed.commit(change, managed).await?;
+    let delivery = deliveries.delivery(delivery_id).await?;
     delivery.map(DeliveryObject).ok_or_else(|| Refusal::not_found("delivery", &delivery_id.to_string()))
 }
 
 /// The tenant's webhook of that id that is not deleted.
 pub(super) async fn live_webhook(asked: &Asked, id: &ID) -> Result<Arc<Webhook>, Refusal> {
-    let webhook = asked.loaders.webhook(required("webhook", id)?).await?;
+    let webhook = asked.may::<WebhooksRead>()?.webhook(required("webhook", id)?).await?;
     let live = webhook.filter(|webhook| webhook.deleted_at.is_none());
     live.ok_or_else(|| Refusal::not_found("webhook", id))
 }
 
+/// Refuses who does not hold all that the webhook's payload query reads: they would read it through the webhook.
+pub(super) fn require_held(asked: &Asked, webhook: &Webhook) -> Result<(), Refusal> {
+    let Some(document) = &webhook.document else { return Ok(()) };
+    match asked.caller.permissions.missing(document.needed()) {
+        None => Ok(()),
+        Some(permission) => Err(Refusal::forbidden(permission)),
+    }
+}
+
 /// Refuses one more webhook of a type that has as many as one event's fan out may cost.
 async fn require_room(asked: &Asked, event_type: &EventTypeKey) -> Result<(), Refusal> {
-    let page = asked.store().webhook_page(&WebhookQuery::of_type(asked.tenant_id(), event_type)).await?;
+    let page = asked.may::<WebhooksRead>()?.webhook_page(WebhookQuery::of_type(asked.tenant_id(), event_type)).await?;
     if page.len() < WEBHOOKS_PER_EVENT_TYPE_MAX as usize {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use hookgraph_domain::catalogue;
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
 use hookgraph_pim::tenant::Tenant;
-use hookgraph_pim::{DateTime, IntoGraphql};
+use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -29,6 +29,7 @@ impl WebhookObject {
     }
 
     /// The owner.
+    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
     async fn tenant(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Tenant>> {
         Tenant::own(ctx).await.map(Some)
     }
@@ -137,6 +138,7 @@ impl WebhookObject {
 
     /// Its deliveries, newest first; tests too.
     #[allow(clippy::too_many_arguments, reason = "each is an argument of the API")]
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn deliveries(
         &self,
         ctx: &Context<'_>,
@@ -163,11 +165,13 @@ impl WebhookObject {
     }
 
     /// The newest attempt to it.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn last_invocation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookInvocation>> {
         Ok(invocations(Asked::of(ctx)?, self.0.id, 1).await.graphql()?.into_iter().next())
     }
 
     /// The newest attempts to it, newest first.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn past_invocations(
         &self,
         ctx: &Context<'_>,

@@ -1,14 +1,15 @@
 //! Previews: the exact request, built by what sends, without sending it.
 
 use super::input::CreateWebhookInput;
-use super::mutations::live_webhook;
+use super::mutations::{live_webhook, require_held};
 use super::sample::{EventChoice, chosen_event};
 use super::saving::created;
+use crate::access::WebhooksRead;
 use crate::context::Asked;
 use crate::delivery::{OutcomeCodeName, RequestObject};
 use async_graphql::{ID, InputObject, SimpleObject};
 use hookgraph_domain::attempt::OutcomeCode;
-use hookgraph_domain::delivery::{Delivery, DeliveryState, Signer};
+use hookgraph_domain::delivery::{Delivery, DeliveryState};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
@@ -59,6 +60,7 @@ pub(crate) struct PreviewError {
 /// Renders, builds and signs, and sends nothing.
 pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result<PayloadPreview, Refusal> {
     let webhook = previewed_webhook(asked, input.id, input.webhook).await?;
+    require_held(asked, &webhook)?;
     let choice = EventChoice { path: "input.", event_id: input.event_id, variables: input.variables };
     let event = chosen_event(asked, &webhook.event_type, choice).await?.into_event(asked.now());
     let render = RenderRequest { event: event.clone(), webhook: webhook.clone() };
@@ -72,7 +74,7 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
         Some(Err(RenderError::Unavailable(message))) => return Err(Refusal::new(RefusalCode::Unavailable, message)),
         None => return Err(Refusal::new(RefusalCode::Internal, "the payload was not rendered")),
     };
-    let signer = signer(asked).await?;
+    let signer = asked.may::<WebhooksRead>()?.signer().await?;
     let delivery = never_sent(&webhook, &event, DeliveryId(asked.new_id()), asked.now());
     match build(&webhook, &event, &delivery, &payload, &signer, asked.now()) {
         Ok(request) => Ok(PayloadPreview {
@@ -102,13 +104,6 @@ async fn previewed_webhook(
             Err(Refusal::invalid_at("input.webhook", "WEBHOOK_AMBIGUOUS", message))
         }
     }
-}
-
-async fn signer(asked: &Asked) -> Result<Signer, Refusal> {
-    let tenant_id = asked.tenant_id();
-    let tenant = asked.store().tenant(tenant_id).await?;
-    let tenant = tenant.ok_or_else(|| Refusal::not_found("tenant", &tenant_id.to_string()))?;
-    Ok(Signer { tenant_id, tenant_identifier: tenant.identifier, secret: tenant.signing_secret })
 }
 
 /// The delivery that the request would be an attempt of.

@@ -2,12 +2,13 @@
 
 use super::object::WebhookObject;
 use super::preview::{PayloadPreview, PreviewPayloadInput, preview};
+use crate::access::WebhooksRead;
 use crate::context::Asked;
 use crate::ids::parsed;
 use crate::limits::WEBHOOKS_LIST_MAX;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::page::WebhookQuery;
-use hookgraph_pim::IntoGraphql;
+use hookgraph_pim::{IntoGraphql, PermissionName, requires};
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -27,14 +28,16 @@ pub(crate) struct WebhookQueries;
 #[Object]
 impl WebhookQueries {
     /// The webhook of that id.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<WebhookObject>> {
         let asked = Asked::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        let webhook = asked.loaders.webhook(id).await.graphql()?;
+        let webhook = asked.may::<WebhooksRead>().graphql()?.webhook(id).await.graphql()?;
         Ok(webhook.filter(|webhook| webhook.deleted_at.is_none()).map(WebhookObject))
     }
 
     /// The tenant's webhooks, oldest first.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
     async fn get_many(
         &self,
         ctx: &Context<'_>,
@@ -46,11 +49,12 @@ impl WebhookQueries {
         asked.require_own_tenant(Some(&tenant_id)).graphql()?;
         let query =
             WebhookQuery { tenant_id: asked.tenant_id(), concern, event, after: None, limit: WEBHOOKS_LIST_MAX };
-        let webhooks = asked.store().webhook_page(&query).await.graphql()?;
+        let webhooks = asked.may::<WebhooksRead>().graphql()?.webhook_page(query).await.graphql()?;
         Ok(Some(webhooks.into_iter().map(|webhook| WebhookObject(Arc::new(webhook))).collect()))
     }
 
     /// The exact request that a webhook, saved or drafted, would make for an event, past or made up. Nothing is sent.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksRead), directive = requires::apply(PermissionName::EventsRead))]
     async fn preview_payload(
         &self,
         ctx: &Context<'_>,

@@ -1,0 +1,133 @@
+//! What each permission to read allows.
+
+use super::{AuditRead, DeliveriesRead, EventsRead, May, Needed, TokensRead, WebhooksRead};
+use hookgraph_domain::attempt::Attempt;
+use hookgraph_domain::audit::{AuditEntry, AuditQuery};
+use hookgraph_domain::delivery::{Delivery, Signer};
+use hookgraph_domain::event::{Event, EventSkip, EventTypeKey};
+use hookgraph_domain::feed::{FeedFilter, FeedKind, FeedPage};
+use hookgraph_domain::ids::{DeliveryId, EventId, TokenId, WebhookId};
+use hookgraph_domain::page::{DeliveryQuery, EventQuery, WebhookQuery};
+use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::token::AccessToken;
+use hookgraph_domain::webhook::Webhook;
+use std::sync::Arc;
+
+impl<P: Needed> May<'_, P> {
+    /// Where the feed stands: a number that says nothing of any tenant.
+    pub async fn latest_seq(&self) -> Result<i64, StoreError> {
+        self.store().latest_seq().await
+    }
+}
+
+impl May<'_, WebhooksRead> {
+    /// The tenant's webhook of that id; a deleted one too.
+    pub async fn webhook(&self, id: WebhookId) -> Result<Option<Arc<Webhook>>, StoreError> {
+        self.loaders.webhook(id).await
+    }
+
+    /// The tenant's webhooks of an event type as they now stand.
+    pub async fn webhooks_of_type(&self, key: EventTypeKey) -> Result<Vec<Arc<Webhook>>, StoreError> {
+        self.loaders.webhooks_of_type(key).await
+    }
+
+    /// One page of the tenant's webhooks.
+    pub async fn webhook_page(&self, query: WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
+        self.store().webhook_page(&WebhookQuery { tenant_id: self.asked.tenant_id(), ..query }).await
+    }
+
+    /// What signs the request of a preview. Nothing of it is shown but the signatures.
+    pub async fn signer(&self) -> Result<Signer, Refusal> {
+        let tenant_id = self.asked.tenant_id();
+        let tenant = self.store().tenant(tenant_id).await?;
+        let tenant = tenant.ok_or_else(|| Refusal::not_found("tenant", &tenant_id.to_string()))?;
+        Ok(Signer { tenant_id, tenant_identifier: tenant.identifier, secret: tenant.signing_secret })
+    }
+}
+
+impl May<'_, DeliveriesRead> {
+    /// The tenant's delivery of that id.
+    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<Arc<Delivery>>, StoreError> {
+        self.loaders.delivery(id).await
+    }
+
+    /// The tenant's deliveries of those ids.
+    pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
+        if ids.is_empty() { Ok(Vec::new()) } else { self.store().deliveries(self.asked.tenant_id(), ids).await }
+    }
+
+    /// One page of the tenant's deliveries.
+    pub async fn delivery_page(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.store().delivery_page(&DeliveryQuery { tenant_id: self.asked.tenant_id(), ..query.clone() }).await
+    }
+
+    /// The attempts of a delivery of the tenant, by number.
+    pub async fn attempts(&self, of: DeliveryId) -> Result<Vec<Arc<Attempt>>, StoreError> {
+        self.loaders.attempts(of).await
+    }
+
+    /// The frozen payload of a delivery of the tenant.
+    pub async fn payload(&self, of: DeliveryId) -> Result<Option<FrozenPayload>, StoreError> {
+        self.loaders.payload(of).await
+    }
+
+    /// The newest attempts to a webhook of the tenant.
+    pub async fn webhook_attempts(&self, id: WebhookId, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        self.store().webhook_attempts(id, None, limit).await
+    }
+
+    /// The changes of the tenant's deliveries after a `seq`.
+    pub async fn feed_page(&self, after_seq: i64, filter: &FeedFilter, limit: u32) -> Result<FeedPage, StoreError> {
+        let filter = FeedFilter { only: Some(FeedKind::Deliveries), ..filter.clone() };
+        self.store().feed_page(self.asked.tenant_id(), after_seq, &filter, limit).await
+    }
+}
+
+impl May<'_, EventsRead> {
+    /// The tenant's event of that id.
+    pub async fn event(&self, id: EventId) -> Result<Option<Arc<Event>>, StoreError> {
+        self.loaders.event(id).await
+    }
+
+    /// The tenant's events of those ids.
+    pub async fn events(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        if ids.is_empty() { Ok(Vec::new()) } else { self.store().events(self.asked.tenant_id(), ids).await }
+    }
+
+    /// One page of the tenant's events.
+    pub async fn event_page(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+        self.store().event_page(&EventQuery { tenant_id: self.asked.tenant_id(), ..query.clone() }).await
+    }
+
+    /// The webhooks that an event of the tenant passed over.
+    pub async fn skips(&self, of: EventId) -> Result<Vec<EventSkip>, StoreError> {
+        self.loaders.skips(of).await
+    }
+
+    /// The tenant's events after a `seq`.
+    pub async fn feed_page(&self, after_seq: i64, filter: &FeedFilter, limit: u32) -> Result<FeedPage, StoreError> {
+        let filter = FeedFilter { only: Some(FeedKind::Events), ..filter.clone() };
+        self.store().feed_page(self.asked.tenant_id(), after_seq, &filter, limit).await
+    }
+}
+
+impl May<'_, TokensRead> {
+    /// The tenant's tokens, oldest first; revoked ones too.
+    pub async fn tokens(&self) -> Result<Vec<AccessToken>, StoreError> {
+        self.store().tokens(Some(self.asked.tenant_id())).await
+    }
+
+    /// The tenant's token of that id.
+    pub async fn token(&self, id: TokenId) -> Result<Option<AccessToken>, StoreError> {
+        Ok(self.store().token(id).await?.filter(|token| token.tenant_id == self.asked.tenant_id()))
+    }
+}
+
+impl May<'_, AuditRead> {
+    /// One page of the tenant's audit log.
+    pub async fn audit_page(&self, query: AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        self.store().audit_page(&AuditQuery { tenant_id: self.asked.tenant_id(), ..query }).await
+    }
+}

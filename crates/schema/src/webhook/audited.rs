@@ -1,0 +1,30 @@
+//! A webhook as the audit log keeps it.
+
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::webhook::Webhook;
+use serde_json::{Value, json};
+
+/// The subject of an entry about it.
+pub(super) fn subject(id: WebhookId) -> String {
+    format!("webhook:{id}")
+}
+
+/// What it is, without the values of its headers: any may be a secret. Of the URL, the query is left out for the same reason.
+pub(super) fn audited(webhook: &Webhook) -> Value {
+    let headers: Vec<_> = webhook.headers.iter().map(|header| header.name.as_str()).collect();
+    let url = webhook.url.split_once('?').map_or(webhook.url.clone(), |(before, _)| format!("{before}?[redacted]"));
+    json!({
+        "name": webhook.name,
+        "concern": webhook.event_type.concern,
+        "event": webhook.event_type.event,
+        "method": webhook.method.as_str(),
+        "url": url,
+        "headers": headers,
+        "graphqlQuery": webhook.graphql_query,
+        "preserveDefaultPayload": webhook.preserve_default_payload,
+        "permissions": webhook.document.as_ref().map(|document| &document.permissions),
+        "status": webhook.status.as_str(),
+        "timeoutMs": webhook.timeout_ms,
+        "retryDelaysS": webhook.retry_delays_s,
+    })
+}
