@@ -7,6 +7,8 @@ CREATE TABLE tenant (
     default_language TEXT NOT NULL,       -- of events whose mutation names no language
     body TEXT NOT NULL,                   -- JSON: name, languages and the like
     signing_secret_sealed BLOB NOT NULL,  -- sealed under the label tenant/<id>/signing_secret
+    previous_secret_sealed BLOB,         -- the one before, sealed under the label tenant/<id>/previous_secret
+    previous_secret_until_us INTEGER,    -- until when it signs too
     version INTEGER NOT NULL,             -- one more with every write
     created_at_us INTEGER NOT NULL,
     updated_at_us INTEGER NOT NULL,

@@ -3,7 +3,7 @@
 use crate::event::{Event, NewEvent};
 use crate::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::payload::FrozenPayload;
-use crate::signing::SigningSecret;
+use crate::signing::{PreviousSecret, SigningSecret};
 use crate::time::Timestamp;
 use crate::webhook::Webhook;
 use std::sync::Arc;
@@ -155,4 +155,6 @@ pub struct Signer {
     pub tenant_identifier: String,
     /// Its secret.
     pub secret: SigningSecret,
+    /// The secret before it, while a rotation's overlap lasts.
+    pub previous: Option<PreviousSecret>,
 }

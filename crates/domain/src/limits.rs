@@ -46,6 +46,10 @@ pub const RESPONSE_BODY_BYTES_MAX: usize = 16 * 1024;
 pub const RESPONSE_HEADERS_BYTES_MAX: usize = 8 * 1024;
 /// How often the last use of a token is written down at most, in seconds.
 pub const TOKEN_USED_EVERY_S: u32 = 60;
+/// How long the secret before still signs after a rotation, where nothing is said, in seconds: a day.
+pub const SECRET_OVERLAP_S_DEFAULT: u32 = 86_400;
+/// The longest such overlap, in seconds: a week.
+pub const SECRET_OVERLAP_S_MAX: u32 = 604_800;
 /// How long a signature is valid, in seconds.
 pub const SIGNATURE_VALID_S: u64 = 60;
 /// The size of a page where the caller names none.

@@ -80,5 +80,6 @@ pub fn signer() -> Signer {
         tenant_id: TenantId(Uuid::from_u128(1)),
         tenant_identifier: "acme".to_owned(),
         secret: SigningSecret::from_bytes(&[7; 32]),
+        previous: None,
     }
 }

@@ -70,6 +70,15 @@ impl std::fmt::Debug for SigningSecret {
     }
 }
 
+/// A secret that was replaced, and until when receivers may still know no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// The secret.
+    pub secret: SigningSecret,
+    /// When the overlap ends.
+    pub until: Timestamp,
+}
+
 /// A text that is no signature secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a signature secret is whsec_ followed by the base64 of 32 bytes")]
@@ -88,6 +97,9 @@ pub struct SignedParts<'a> {
 }
 
 /// The signature headers of one attempt: `x-crystallize-signature`, `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+///
+/// While a rotation's overlap lasts `webhook-signature` bears both signatures, and the JWT, which can bear but one, is signed
+/// with the secret before: a receiver changes over at any time in between.
 pub fn sign(
     parts: SignedParts<'_>,
     signer: &Signer,
@@ -97,9 +109,14 @@ pub fn sign(
 ) -> Vec<(String, String)> {
     let id = delivery_id.to_string();
     let timestamp = now.timestamp().to_string();
-    let jwt = jwt(&claims(parts, signer, user_id, now.timestamp()), signer.secret.expose());
-    let v1 = standard_signature(parts, signer.secret.expose_bytes(), &id, &timestamp);
-    [(JWT_HEADER, jwt), (ID_HEADER, id), (TIMESTAMP_HEADER, timestamp), (SIGNATURE_HEADER, format!("v1,{v1}"))]
+    let previous = signer.previous.as_ref().filter(|previous| now < previous.until).map(|previous| &previous.secret);
+    let jwt_secret = previous.unwrap_or(&signer.secret);
+    let jwt = jwt(&claims(parts, signer, user_id, now.timestamp()), jwt_secret.expose());
+    let secrets = [Some(&signer.secret), previous].into_iter().flatten();
+    let signatures: Vec<_> = secrets
+        .map(|secret| format!("v1,{}", standard_signature(parts, secret.expose_bytes(), &id, &timestamp)))
+        .collect();
+    [(JWT_HEADER, jwt), (ID_HEADER, id), (TIMESTAMP_HEADER, timestamp), (SIGNATURE_HEADER, signatures.join(" "))]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
 }
@@ -213,6 +230,23 @@ mod tests {
         assert_eq!(decoded(segments[1]), expected);
         let without_user = sign(parts, &signer(), None, delivery().id, now());
         assert!(!decoded(without_user[0].1.split('.').nth(1).unwrap()).contains("userId"));
+    }
+
+    #[test]
+    fn in_a_rotations_overlap_both_secrets_sign_and_the_jwt_is_the_old_ones() {
+        let parts = SignedParts { method: "POST", url: "https://receiver.example/", body_json: Some("{}") };
+        let (old, new) = (SigningSecret::from_bytes(&[7; 32]), SigningSecret::from_bytes(&[8; 32]));
+        let until = now() + chrono::Duration::seconds(60);
+        let alone = |secret: &SigningSecret, at| {
+            sign(parts, &Signer { secret: secret.clone(), ..signer() }, None, delivery().id, at)
+        };
+        let previous = Some(PreviousSecret { secret: old.clone(), until });
+        let rotating = Signer { secret: new.clone(), previous, ..signer() };
+        let last = until - chrono::Duration::microseconds(1);
+        let both = sign(parts, &rotating, None, delivery().id, last);
+        assert_eq!(both[0], alone(&old, last)[0]);
+        assert_eq!(both[3].1, format!("{} {}", alone(&new, last)[3].1, alone(&old, last)[3].1));
+        assert_eq!(sign(parts, &rotating, None, delivery().id, until), alone(&new, until));
     }
 
     #[test]

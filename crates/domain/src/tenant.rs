@@ -1,7 +1,8 @@
 //! Tenants, and the task of copying one.
 
+use crate::delivery::Signer;
 use crate::ids::{CopyTaskId, TenantId};
-use crate::signing::SigningSecret;
+use crate::signing::{PreviousSecret, SigningSecret};
 use crate::time::Timestamp;
 
 /// The owner of records, webhooks, events and deliveries.
@@ -17,12 +18,26 @@ pub struct Tenant {
     pub body: String,
     /// What its requests are signed with.
     pub signing_secret: SigningSecret,
+    /// What they were signed with before, while a rotation's overlap lasts.
+    pub previous_secret: Option<PreviousSecret>,
     /// 1 when created, one more with every write.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Tenant {
+    /// In whose name requests are signed.
+    pub fn signer(self) -> Signer {
+        Signer {
+            tenant_id: self.id,
+            tenant_identifier: self.identifier,
+            secret: self.signing_secret,
+            previous: self.previous_secret,
+        }
+    }
 }
 
 /// Where a tenant copy stands.

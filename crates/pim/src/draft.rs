@@ -4,10 +4,11 @@ use crate::access::{Permitted, to_write};
 use crate::context::PimContext;
 use crate::limits::{CONFLICT_RETRIES_MAX, RECORD_BYTES_MAX};
 use crate::stored::{RecordBody, Stored};
+use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::catalogue;
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::event::{EventTypeKey, NewEvent};
-use hookgraph_domain::ids::{EventId, TenantId};
+use hookgraph_domain::ids::{AuditEntryId, EventId, TenantId};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::record::{Link, Name, Record, RecordRef};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -74,6 +75,20 @@ impl<'a> Draft<'a> {
     /// Adds a write as it is, by who may.
     pub fn write(&mut self, _proof: Permitted, write: Write) {
         self.change.writes.push(write);
+    }
+
+    /// Notes a management action of a tenant in the audit log, in the same transaction. Secrets are left out by the caller.
+    pub fn audit(&mut self, action: &str, tenant_id: TenantId, before: Option<Value>, after: Option<Value>) {
+        self.change.writes.push(Write::Audit(AuditEntry {
+            id: AuditEntryId(self.pim.new_id()),
+            tenant_id: self.tenant_id(),
+            at: self.at(),
+            user_id: self.pim.caller.user_id.clone(),
+            action: action.to_owned(),
+            subject: format!("tenant:{tenant_id}"),
+            before: before.map(|before| before.to_string()),
+            after: after.map(|after| after.to_string()),
+        }));
     }
 
     /// Creates a record.

@@ -136,6 +136,13 @@ impl World {
         Renderer::new(roots::rendering_payload(), Arc::new(checker), self.services.clone(), limits)
     }
 
+    /// Another tenant, without any record.
+    pub async fn add_tenant(&self, id: TenantId, identifier: &str) {
+        let mut change = Change::at(sample::now());
+        change.writes.push(Write::InsertTenant(sample::tenant(id, identifier)));
+        self.store.commit(change).await.unwrap();
+    }
+
     /// Writes a webhook as it is.
     pub async fn put_webhook(&self, webhook: Webhook, expected: Expected) {
         let mut change = Change::at(sample::now());

@@ -1,14 +1,19 @@
 //! Authentication: from a bearer token to the caller it stands for.
 
 use crate::limits;
-use hookgraph_domain::ports::{Entropy, StoreError, TokenReader};
-use hookgraph_domain::token::AccessToken;
+use crate::oidc::Issuer;
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::ids::TokenId;
+use hookgraph_domain::limits::TOKEN_USED_EVERY_S;
+use hookgraph_domain::ports::{Clock, Entropy, StoreError, TenantReader, TokenReader, UnitOfWork};
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::token::{self, AccessToken};
 use hookgraph_pim::Caller;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-
-/// What every token that this server makes starts with, so that secret scanners find it.
-pub const TOKEN_PREFIX: &str = "hgt_";
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Why nobody is let in.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -19,18 +24,29 @@ pub enum AuthError {
     /// Something else than one bearer token was shown.
     #[error("the authorization is not of the form `Bearer <token>`")]
     Malformed,
-    /// The token is unknown or revoked.
-    #[error("the token is not valid: it is unknown or was revoked")]
+    /// The token is unknown, expired or revoked.
+    #[error("the token is not valid: it is unknown, has expired or was revoked")]
     Invalid,
+    /// The issuer cannot vouch for anybody right now.
+    #[error("{0}")]
+    Unavailable(String),
     /// It could not be looked up.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A token that was shown: only its hash is kept, so that it can be looked up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A token that was shown. Of one that this server made only its hash is kept, so that it can be looked up again.
+#[derive(Clone)]
 pub struct ShownToken {
     secret_sha256: [u8; 32],
+    /// The text of what has the form of a JWT: an issuer's are judged by what they say.
+    jwt: Option<Arc<SecretString>>,
+}
+
+impl std::fmt::Debug for ShownToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ShownToken")
+    }
 }
 
 impl ShownToken {
@@ -42,36 +58,124 @@ impl ShownToken {
         let authorization = authorization.map(str::trim).filter(|text| !text.is_empty()).ok_or(AuthError::Missing)?;
         let (scheme, token) = authorization.split_once(' ').ok_or(AuthError::Malformed)?;
         let token = token.trim();
-        let is_token = !token.is_empty() && token.len() <= limits::TOKEN_BYTES_MAX && !token.contains(' ');
+        let is_jwt = Issuer::is_jwt(token);
+        let bytes_max = if is_jwt { limits::JWT_BYTES_MAX } else { limits::TOKEN_BYTES_MAX };
+        let is_token = !token.is_empty() && token.len() <= bytes_max && !token.contains(' ');
         if !scheme.eq_ignore_ascii_case("bearer") || !is_token {
             return Err(AuthError::Malformed);
         }
-        Ok(Self { secret_sha256: sha256(token) })
+        let jwt = is_jwt.then(|| Arc::new(SecretString::from(token.to_owned())));
+        Ok(Self { secret_sha256: sha256(token), jwt })
+    }
+}
+
+/// Who is let in, and until when.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Whom the token stands for.
+    pub caller: Caller,
+    /// From when on it does not; none means as long as it is not revoked.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Lets callers in.
+pub struct Authenticator {
+    tokens: Arc<dyn TokenReader>,
+    /// Where the last use of a token is written down.
+    uses: Arc<dyn UnitOfWork>,
+    clock: Arc<dyn Clock>,
+    /// Whose JWTs are believed, and where their tenants are looked up.
+    issuer: Option<(Issuer, Arc<dyn TenantReader>)>,
+    /// When this process last wrote down the use of a token: what it reads of one may be a moment old.
+    noted: Mutex<HashMap<TokenId, Timestamp>>,
+}
+
+impl Authenticator {
+    /// An authenticator over those tokens.
+    pub fn new(tokens: Arc<dyn TokenReader>, uses: Arc<dyn UnitOfWork>, clock: Arc<dyn Clock>) -> Self {
+        Self { tokens, uses, clock, issuer: None, noted: Mutex::new(HashMap::new()) }
+    }
+
+    /// The same, and believing that issuer's JWTs for those tenants.
+    #[must_use]
+    pub fn believing(self, issuer: Issuer, tenants: Arc<dyn TenantReader>) -> Self {
+        Self { issuer: Some((issuer, tenants)), ..self }
     }
 
     /// Whom the token stands for. It is found by its hash, so that the time this takes says nothing of the tokens kept.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] and [`AuthError::Store`].
-    pub async fn caller(self, tokens: &dyn TokenReader) -> Result<Caller, AuthError> {
-        let AccessToken { id, tenant_id, .. } =
-            tokens.token_by_sha256(self.secret_sha256).await?.ok_or(AuthError::Invalid)?;
-        Ok(Caller { tenant_id, user_id: Some(id.to_string()) })
+    /// [`AuthError::Invalid`], [`AuthError::Unavailable`] and [`AuthError::Store`].
+    pub async fn session(&self, shown: &ShownToken) -> Result<Session, AuthError> {
+        if let (Some((issuer, tenants)), Some(jwt)) = (&self.issuer, &shown.jwt) {
+            return vouched_session(issuer, tenants.as_ref(), jwt.expose_secret()).await;
+        }
+        let now = self.clock.now();
+        let token = self.tokens.token_by_sha256(shown.secret_sha256).await?;
+        let token = token.filter(|token| token.is_valid(now)).ok_or(AuthError::Invalid)?;
+        self.note_use(&token, now).await;
+        let AccessToken { id, tenant_id, permissions, expires_at, .. } = token;
+        Ok(Session { caller: Caller { tenant_id, user_id: Some(id.to_string()), permissions }, expires_at })
+    }
+
+    /// How long a session may be believed before it is looked up again: until it expires, and no longer than
+    /// [`limits::TOKEN_RECHECK_MS`].
+    pub fn believed(&self, session: &Session) -> Duration {
+        let recheck = Duration::from_millis(limits::TOKEN_RECHECK_MS);
+        let left = session.expires_at.map(|expires_at| (expires_at - self.clock.now()).to_std().unwrap_or_default());
+        left.map_or(recheck, |left| left.min(recheck))
+    }
+
+    /// Writes a use down, at most once a minute. That it fails keeps nobody out.
+    async fn note_use(&self, token: &AccessToken, now: Timestamp) {
+        if !token.is_use_news(now) || !self.is_news_here(token.id, now) {
+            return;
+        }
+        let mut change = Change::at(now);
+        change.writes.push(Write::MarkTokenUsed(token.id));
+        if let Err(error) = self.uses.commit(change).await {
+            tracing::warn!(%error, token_id = %token.id, "the use of a token could not be written down");
+        }
+    }
+
+    fn is_news_here(&self, id: TokenId, now: Timestamp) -> bool {
+        let every = chrono::Duration::seconds(i64::from(TOKEN_USED_EVERY_S));
+        let mut noted = self.noted.lock();
+        if noted.get(&id).is_some_and(|at| now - *at < every) {
+            return false;
+        }
+        if noted.len() >= limits::TOKEN_USES_NOTED_MAX {
+            noted.retain(|_, at| now - *at < every);
+        }
+        noted.insert(id, now);
+        true
     }
 }
 
-/// The hash that a token is kept by.
-pub fn sha256(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
+/// The session of a JWT. A tenant that is not here answers as a token that is not valid.
+async fn vouched_session(issuer: &Issuer, tenants: &dyn TenantReader, jwt: &str) -> Result<Session, AuthError> {
+    let vouched = issuer.vouched(jwt).await?;
+    let found = match tenants.tenant_by_identifier(&vouched.tenant).await? {
+        Some(tenant) => Some(tenant),
+        None => match vouched.tenant.parse() {
+            Ok(id) => tenants.tenant(id).await?,
+            Err(_) => None,
+        },
+    };
+    let tenant_id = found.ok_or(AuthError::Invalid)?.id;
+    let user_id = Some(format!("oidc:{}", vouched.subject));
+    let caller = Caller { tenant_id, user_id, permissions: vouched.permissions };
+    Ok(Session { caller, expires_at: Some(vouched.expires_at) })
 }
 
-/// A new token: the prefix and 32 random bytes as base64url. Shown once, by whoever makes it.
+/// The hash that a token is kept by.
+pub fn sha256(text: &str) -> [u8; 32] {
+    token::sha256(text)
+}
+
+/// A new token's text. Shown once, by whoever makes it.
 pub fn new_token(entropy: &dyn Entropy) -> SecretString {
-    use base64::Engine;
-    let mut bytes = [0; 32];
-    entropy.fill(&mut bytes);
-    let random = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
-    SecretString::from(format!("{TOKEN_PREFIX}{random}"))
+    SecretString::from(token::new_text(entropy))
 }
 
 /// Whether a token that an operator chose is long and plain enough.

@@ -5,6 +5,7 @@ use crate::config::BootstrapConfig;
 use anyhow::{Context, bail};
 use hookgraph_domain::change::{Change, CommitError, Write};
 use hookgraph_domain::ids::{TenantId, TokenId};
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{Clock, Entropy, Store};
 use hookgraph_domain::signing::SigningSecret;
 use hookgraph_domain::tenant::Tenant;
@@ -127,7 +128,10 @@ fn access_token(token: &SecretString, tenant_id: TenantId, now: Timestamp, entro
         tenant_id,
         name: "admin".to_owned(),
         secret_sha256: auth::sha256(token.expose_secret()),
+        permissions: PermissionSet::all(),
         created_at: now,
+        expires_at: None,
+        last_used_at: None,
         revoked_at: None,
     }
 }

@@ -4,6 +4,18 @@
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// A token in an `authorization` header, in bytes: ours are 47.
 pub const TOKEN_BYTES_MAX: usize = 512;
+/// A JWT of an issuer in an `authorization` header, in bytes: those with many claims have a few thousand.
+pub const JWT_BYTES_MAX: usize = 8 * 1024;
+/// How far an issuer's clock may be from ours, in seconds.
+pub const OIDC_LEEWAY_S: i64 = 30;
+/// How long an issuer's keys are kept, in seconds; twice as long when they cannot be read again.
+pub const OIDC_KEYS_KEPT_S: i64 = 600;
+/// How often an issuer's keys are read for tokens that name unknown ones, in seconds.
+pub const OIDC_REFETCH_S_MIN: i64 = 10;
+/// How long an issuer may take to answer, in milliseconds.
+pub const OIDC_FETCH_MS_MAX: u64 = 5_000;
+/// What an issuer may answer, in bytes.
+pub const OIDC_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// A token that an operator chooses, in bytes: shorter ones can be guessed.
 pub const TOKEN_BYTES_MIN: usize = 24;
 /// Errors in one answer: a document of nothing but mistakes does not multiply.
@@ -18,6 +30,8 @@ pub const WEBSOCKET_WRITE_MS_MAX: u64 = 30_000;
 pub const UNANSWERED_PINGS_MAX: u32 = 2;
 /// How often a WebSocket connection's token is looked up again, in milliseconds: a revoked one ends it.
 pub const TOKEN_RECHECK_MS: u64 = 30_000;
+/// Tokens whose last use this process remembers to have written down: then those of the last minute are kept alone.
+pub const TOKEN_USES_NOTED_MAX: usize = 10_000;
 /// A close reason, in bytes: RFC 6455 leaves 123 in a control frame.
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// How far an unknown key may be from a known one, as a Jaro-Winkler similarity, to be named as meant.

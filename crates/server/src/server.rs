@@ -1,8 +1,10 @@
 //! A server from its start to its end.
 
+use crate::auth::Authenticator;
 use crate::bootstrap::{Bootstrapped, bootstrap};
 use crate::config::Config;
 use crate::http::{self, RequestIds, WebState};
+use crate::oidc::{HttpFetch, Issuer};
 use crate::wiring::{self, Wired};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -38,13 +40,18 @@ impl Server {
     pub async fn start(config: Config) -> anyhow::Result<RunningServer> {
         let Wired { store, clock, entropy, endpoints, loops } = wiring::wire(&config).await?;
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
+        let mut auth = Authenticator::new(store.clone(), store.clone(), clock.clone());
+        if let Some(oidc) = config.oidc {
+            oidc.check()?;
+            auth = auth.believing(Issuer::new(oidc, Arc::new(HttpFetch::new()?), clock.clone()), store.clone());
+        }
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("listen: cannot listen on {}", config.listen))?;
         let address = listener.local_addr()?;
         let stopping = CancellationToken::new();
         let state = Arc::new(WebState {
-            tokens: store.clone(),
+            auth,
             feed: store,
             endpoints,
             graphiql: config.graphiql,

@@ -183,10 +183,37 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     store.migrate().await.context("the database cannot be brought up to date")
 }
 
-async fn open(config: &Config, entropy: Arc<dyn Entropy>, failpoints: Arc<dyn Failpoints>) -> anyhow::Result<SqlStore> {
+/// Opens the database, brings it up to date, and answers it with what seals its secrets.
+///
+/// # Errors
+/// What cannot be opened, read or written.
+pub async fn open_with_vault(config: &Config) -> anyhow::Result<(SqlStore, Arc<KeyFileVault>)> {
+    let entropy = Arc::new(OsEntropy::default());
+    let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
+    let vault = open_vault(config, entropy.clone())?;
+    let store = open_on(config, vault.clone(), entropy, failpoints).await?;
+    store.migrate().await.context("the database cannot be brought up to date")?;
+    check_key(&store, &config.key_file).await?;
+    Ok((store, vault))
+}
+
+fn open_vault(config: &Config, entropy: Arc<dyn Entropy>) -> anyhow::Result<Arc<KeyFileVault>> {
     make_parent(&config.key_file).context("key_file: its folder cannot be made")?;
-    let vault = KeyFileVault::open_or_create(&config.key_file, entropy.clone()).context("key_file")?;
-    let mut options = StoreOptions::new(database_url(&config.database)?, Arc::new(vault), entropy);
+    Ok(Arc::new(KeyFileVault::open_or_create(&config.key_file, entropy).context("key_file")?))
+}
+
+async fn open(config: &Config, entropy: Arc<dyn Entropy>, failpoints: Arc<dyn Failpoints>) -> anyhow::Result<SqlStore> {
+    let vault = open_vault(config, entropy.clone())?;
+    open_on(config, vault, entropy, failpoints).await
+}
+
+async fn open_on(
+    config: &Config,
+    vault: Arc<KeyFileVault>,
+    entropy: Arc<dyn Entropy>,
+    failpoints: Arc<dyn Failpoints>,
+) -> anyhow::Result<SqlStore> {
+    let mut options = StoreOptions::new(database_url(&config.database)?, vault, entropy);
     options.failpoints = failpoints;
     options.postgres_connections_max = config.database_connections_max;
     options.sqlite_bytes_max = config.database_bytes_max;

@@ -179,3 +179,26 @@ async fn a_client_that_does_not_read_is_read_no_further_than_its_queue() {
     let produced = rig.produced.load(Ordering::SeqCst) - 200;
     assert!(produced < 60, "{produced} answers of a mebibyte were made for a client that reads none");
 }
+
+#[tokio::test]
+async fn a_token_that_expires_ends_its_subscriptions() {
+    let rig = start(&[]).await;
+    let expires_at = chrono::Utc::now() + chrono::Duration::milliseconds(700);
+    rig.tokens.expires_at_us.store(expires_at.timestamp_micros(), Ordering::SeqCst);
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+    assert_eq!(hear(&mut socket).await["close"], 4403);
+    let Ok(mut late) = open(&rig, &[PROTOCOL]).await else { panic!("a connection is open before it is let in") };
+    say(&mut late, json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {}", TOKEN) } }))
+        .await;
+    assert_eq!(hear(&mut late).await["close"], 4403);
+}
+
+#[tokio::test]
+async fn the_use_of_a_token_is_written_down_once_a_minute() {
+    let rig = start(&[]).await;
+    for _ in 0..3 {
+        initialised(&rig).await;
+    }
+    assert_eq!(rig.tokens.uses.load(Ordering::SeqCst), 1);
+}

@@ -14,6 +14,7 @@ mod migrate;
 pub mod plans;
 mod queue;
 mod read;
+mod reseal;
 mod rows;
 mod statements;
 mod store;

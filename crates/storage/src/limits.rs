@@ -24,3 +24,7 @@ pub const IN_LIST_MAX: usize = 5_000;
 pub const FEED_SCAN_ENTRIES_MAX: i64 = 10_000;
 /// Rows of one page or claim, whatever the caller asks for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
+/// Keys of a key file: rotations whose old keys were not taken out yet.
+pub const KEYS_MAX: usize = 8;
+/// Rows that are sealed anew in one transaction.
+pub const RESEAL_ROWS: u64 = 100;

@@ -104,3 +104,54 @@ fn a_key_file_that_others_may_read_or_of_another_length_is_refused() {
     std::fs::write(&path, [0; 31]).unwrap();
     assert!(matches!(vault(&path, 1), Err(KeyFileError::Malformed(_))));
 }
+
+#[tokio::test]
+async fn after_a_rotation_everything_is_sealed_by_the_new_key_and_the_old_one_can_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    let running = store(directory.path(), vault(&path, 1).unwrap()).await;
+    let (first, second) = (TenantId(Uuid::from_u128(1)), TenantId(Uuid::from_u128(2)));
+    let webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), first);
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(sample::tenant(first, "acme")));
+    change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected: Expected::Absent });
+    running.commit(change).await.unwrap();
+
+    let rotating = vault(&path, 2).unwrap();
+    let old_id = rotating.key_ids()[0];
+    let new_id = rotating.add_key().unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // The process that runs follows: what it seals now is sealed by the new key.
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(sample::tenant(second, "other")));
+    running.commit(change).await.unwrap();
+    assert_eq!(running.sealed_by().await.unwrap(), [(old_id, 2), (new_id, 1)].into());
+
+    let other = store(directory.path(), vault(&path, 3).unwrap()).await;
+    assert_eq!(other.reseal().await.unwrap(), 2);
+    assert_eq!(other.reseal().await.unwrap(), 0, "a further run finds nothing to do");
+    assert_eq!(running.sealed_by().await.unwrap(), [(new_id, 3)].into());
+    assert_eq!(rotating.keep_keys(&[new_id]).unwrap(), [old_id]);
+    let fresh = store(directory.path(), vault(&path, 4).unwrap()).await;
+    for store in [running, other, fresh] {
+        for id in [first, second] {
+            assert_eq!(store.tenant(id).await.unwrap().unwrap().signing_secret, sample::tenant(id, "x").signing_secret);
+        }
+    }
+}
+
+#[test]
+fn a_key_file_holds_a_bounded_number_of_keys_and_never_loses_the_one_that_seals() {
+    let directory = tempfile::tempdir().unwrap();
+    let ring = vault(&directory.path().join("key"), 1).unwrap();
+    let sealed = ring.seal("a", b"secret");
+    for _ in 1..hookgraph_storage::limits::KEYS_MAX {
+        ring.add_key().unwrap();
+    }
+    assert!(matches!(ring.add_key(), Err(KeyFileError::Full(_))));
+    assert_eq!(ring.open("a", &sealed).unwrap(), b"secret");
+    let current = *ring.key_ids().last().unwrap();
+    ring.keep_keys(&[]).unwrap();
+    assert_eq!(ring.key_ids(), [current]);
+    assert_eq!(ring.open("a", &sealed), Err(VaultError));
+}

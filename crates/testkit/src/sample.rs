@@ -24,6 +24,7 @@ pub fn tenant(id: TenantId, identifier: &str) -> Tenant {
         default_language: "en".to_owned(),
         body: r#"{"name":"Sample"}"#.to_owned(),
         signing_secret: SigningSecret::from_bytes(&[7; 32]),
+        previous_secret: None,
         version: 1,
         created_at: now(),
         updated_at: now(),

@@ -13,6 +13,7 @@ use hookgraph_domain::permission::Permission;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::tenant::{CopyState, CopyTask};
+use serde_json::json;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub(crate) async fn start(pim: &PimContext, request: CopyRequest) -> Result<Copy
         };
         let id = task.id;
         draft.raise_ready(copy_event(EventId(pim.new_id()), &task, CopyEvent::Started)?);
+        let after = Some(json!({ "target": task.target_identifier }));
+        draft.audit("tenant.createCopyTask", source.row.id, None, after);
         draft.write(
             pim.caller().permit(Permission::TenantsWrite)?,
             Write::PutCopyTask { task, expected: Expected::Absent },

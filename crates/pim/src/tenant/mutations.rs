@@ -10,8 +10,11 @@ use crate::error::IntoGraphql;
 use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use hookgraph_domain::change::Write;
+use hookgraph_domain::limits::{SECRET_OVERLAP_S_DEFAULT, SECRET_OVERLAP_S_MAX};
 use hookgraph_domain::permission::Permission;
 use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::signing::PreviousSecret;
+use hookgraph_domain::time::plus_ms;
 
 /// A new tenant.
 #[derive(Clone, Debug, InputObject)]
@@ -68,6 +71,9 @@ pub struct BulkCreateVatTypeInput {
 /// Which secrets to make anew: all where nothing is said.
 #[derive(Clone, Debug, InputObject)]
 pub struct RegenerateSecretsInput {
+    /// For how many seconds the secret before goes on signing beside the new one, up to a week; a day where nothing is said,
+    /// 0 where it has leaked. Until then the JWT is signed with it alone.
+    pub overlap_s: Option<i32>,
     /// What requests are signed with.
     pub signature_secret: Option<bool>,
     /// Not kept here: access tokens are made and revoked on the command line.
@@ -86,6 +92,7 @@ impl TenantMutations {
         let created = mutate(pim, async |mut draft| {
             let stored = new_tenant(pim, input.clone())?;
             draft.write(pim.caller().permit(Permission::TenantsWrite)?, Write::InsertTenant(stored.row.clone()));
+            draft.audit("tenant.create", stored.row.id, None, Some(audited(&stored)));
             Ok((draft, stored))
         });
         Ok(Tenant::with_secret(created.await.graphql()?))
@@ -116,6 +123,7 @@ impl TenantMutations {
                 new.row.version += 1;
                 new.row.updated_at = draft.at();
                 draft.write(pim.caller().permit(Permission::TenantsWrite)?, Write::UpdateTenant(new.row.clone()));
+                draft.audit("tenant.update", new.row.id, Some(audited(&old)), Some(audited(&new)));
             }
             Ok((draft, new))
         });
@@ -134,7 +142,8 @@ impl TenantMutations {
         deleted.await.graphql()
     }
 
-    /// Makes the signature secret of the caller's tenant anew: it is shown in this answer alone, and signs from now on.
+    /// Makes the signature secret of the caller's tenant anew: it is shown in this answer alone, and signs from now on,
+    /// beside the one before while the overlap lasts.
     #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::TenantsRead))]
     async fn regenerate_secrets(
         &self,
@@ -148,15 +157,20 @@ impl TenantMutations {
             let message = "tenants have no static token here: make access tokens on the command line";
             return Err(Refusal::invalid_at("input.staticAuthToken", "UNSUPPORTED", message)).graphql();
         }
+        let overlap_s = overlap_s(input.as_ref().and_then(|input| input.overlap_s)).graphql()?;
         if input.is_some_and(|input| input.signature_secret != Some(true)) {
             return Ok(pim.own_tenant().await.graphql()?.into());
         }
         let regenerated = mutate(pim, async |mut draft| {
             let mut stored = pim.own_tenant().await?;
-            stored.row.signing_secret = fresh_secret(pim.entropy());
+            let until = plus_ms(draft.at(), u64::from(overlap_s) * 1_000);
+            let secret = std::mem::replace(&mut stored.row.signing_secret, fresh_secret(pim.entropy()));
+            stored.row.previous_secret = (overlap_s > 0).then_some(PreviousSecret { secret, until });
             stored.row.version += 1;
             stored.row.updated_at = draft.at();
             draft.write(pim.caller().permit(Permission::SecretsWrite)?, Write::UpdateTenant(stored.row.clone()));
+            let after = Some(serde_json::json!({ "overlapS": overlap_s }));
+            draft.audit("tenant.regenerateSecrets", stored.row.id, None, after);
             Ok((draft, stored))
         });
         Ok(Tenant::with_secret(regenerated.await.graphql()?))
@@ -216,10 +230,33 @@ fn new_tenant(pim: &PimContext, input: CreateTenantInput) -> Result<StoredTenant
     Ok(StoredTenant { row, body })
 }
 
+fn overlap_s(asked: Option<i32>) -> Result<u32, Refusal> {
+    match asked.map(u32::try_from) {
+        None => Ok(SECRET_OVERLAP_S_DEFAULT),
+        Some(Ok(overlap_s)) if overlap_s <= SECRET_OVERLAP_S_MAX => Ok(overlap_s),
+        Some(_) => {
+            let message = format!("an overlap is 0 to {SECRET_OVERLAP_S_MAX} seconds");
+            Err(Refusal::invalid_at("input.overlapS", "OVERLAP", message))
+        }
+    }
+}
+
 fn check_language(language: &str) -> Result<(), Refusal> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if (2..=35).contains(&language.len()) && language.chars().all(is_plain) {
         return Ok(());
     }
     Err(Refusal::invalid_at("input.defaults.language", "LANGUAGE", format!("{language:?} is no language like en-GB")))
+}
+
+/// A tenant as the audit log keeps it: without its secret.
+fn audited(tenant: &StoredTenant) -> serde_json::Value {
+    serde_json::json!({
+        "identifier": tenant.row.identifier,
+        "name": tenant.body.name,
+        "defaultLanguage": tenant.row.default_language,
+        "currency": tenant.body.currency,
+        "isActive": tenant.body.is_active,
+        "isTrial": tenant.body.is_trial,
+    })
 }

@@ -39,7 +39,7 @@ impl TenantQueries {
     }
 
     /// The roots of the caller's topic maps.
-    #[graphql(directive = requires::apply(PermissionName::TenantsRead))]
+    #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
     async fn get_root_topics(
         &self,
         ctx: &Context<'_>,

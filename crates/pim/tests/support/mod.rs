@@ -38,8 +38,11 @@ impl Shop {
 
     async fn response(&self, document: &str, variables: Value) -> async_graphql::Response {
         self.clock.advance_ms(1_000);
-        let caller =
-            Caller { tenant_id: self.tenant_id, user_id: Some("ada".to_owned()), permissions: PermissionSet::all() };
+        let caller = Caller {
+            tenant_id: self.tenant_id,
+            user_id: Some("ada".to_owned()),
+            permissions: hookgraph_domain::permission::PermissionSet::all(),
+        };
         let pim = Arc::new(PimContext::new(caller, self.services.clone(), None));
         let mut variables = variables;
         variables["tenant"] = self.tenant_id.to_string().into();

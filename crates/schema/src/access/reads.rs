@@ -43,7 +43,7 @@ impl May<'_, WebhooksRead> {
         let tenant_id = self.asked.tenant_id();
         let tenant = self.store().tenant(tenant_id).await?;
         let tenant = tenant.ok_or_else(|| Refusal::not_found("tenant", &tenant_id.to_string()))?;
-        Ok(Signer { tenant_id, tenant_identifier: tenant.identifier, secret: tenant.signing_secret })
+        Ok(tenant.signer())
     }
 }
 

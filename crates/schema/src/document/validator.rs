@@ -63,6 +63,7 @@ impl Validator {
     }
 
     /// Every problem of the document.
+    #[cfg(test)]
     pub(crate) fn problems(&self, document: &Document) -> Vec<Problem> {
         self.proven(document).err().unwrap_or_default()
     }

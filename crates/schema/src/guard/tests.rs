@@ -4,6 +4,7 @@ use super::Guard;
 use crate::document::Validator;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{Request, Variables};
+use hookgraph_domain::permission::PermissionSet;
 use serde_json::json;
 
 fn guard() -> Guard {

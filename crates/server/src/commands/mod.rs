@@ -5,6 +5,7 @@
 mod config;
 mod database;
 mod events;
+mod keys;
 mod saved_request;
 mod schema;
 mod serve;
@@ -58,6 +59,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Makes, lists and revokes access tokens
     Token(token::TokenArgs),
+    /// Lists, rotates and prunes the keys that seal secrets
+    Keys(keys::KeysArgs),
     /// Prints the effective configuration: each key's meaning, unit, default and source
     Config(config::ConfigCommandArgs),
     /// Checks the signatures of a saved request and says what does not match
@@ -95,6 +98,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             in_runtime(serve::run(Config::from_layers(&layers)))
         }
         Command::Migrate => in_runtime(database::migrate(configuration.config()?)),
+        Command::Keys(args) => in_runtime(keys::run(args, configuration.config()?)),
         Command::Token(args) => in_runtime(token::run(args, configuration.config()?)),
     }
 }

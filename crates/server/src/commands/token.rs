@@ -5,12 +5,16 @@ use crate::surroundings::{OsEntropy, SystemClock};
 use crate::{auth, telemetry, wiring};
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::change::{Change, Write};
-use hookgraph_domain::ids::TokenId;
+use hookgraph_domain::ids::{AuditEntryId, TenantId, TokenId};
+use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::ports::{Clock, Entropy, Store};
 use hookgraph_domain::tenant::Tenant;
+use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
 use secrecy::ExposeSecret;
+use serde_json::json;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +33,12 @@ enum TokenCommand {
         /// What it is for
         #[arg(long, default_value = "admin")]
         name: String,
+        /// What it may read or change, e.g. ORDERS_READ; may be given more than once. All where none is given
+        #[arg(long = "permission", value_parser = permission)]
+        permissions: Vec<Permission>,
+        /// After how many hours it expires. Never where none is given
+        #[arg(long)]
+        expires_in_h: Option<u32>,
     },
     /// Lists tokens without their texts
     List {
@@ -48,26 +58,42 @@ pub async fn run(args: TokenArgs, config: Config) -> anyhow::Result<ExitCode> {
     let store = wiring::open_store(&config).await?;
     let store = store.as_ref();
     match args.command {
-        TokenCommand::Create { tenant, name } => create(store, &tenant, name).await?,
+        TokenCommand::Create { tenant, name, permissions, expires_in_h } => {
+            create(store, &tenant, name, permissions, expires_in_h).await?
+        }
         TokenCommand::List { tenant } => list(store, tenant.as_deref()).await?,
         TokenCommand::Revoke { id } => revoke(store, id).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn create(store: &dyn Store, tenant: &str, name: String) -> anyhow::Result<()> {
+async fn create(
+    store: &dyn Store,
+    tenant: &str,
+    name: String,
+    permissions: Vec<Permission>,
+    expires_in_h: Option<u32>,
+) -> anyhow::Result<()> {
     let (clock, entropy) = (SystemClock::default(), OsEntropy::default());
     let tenant = find_tenant(store, tenant).await?;
     let secret = auth::new_token(&entropy);
     let now = clock.now();
     let mut change = Change::at(now);
     let id = TokenId(entropy.uuid(now));
+    let permissions =
+        if permissions.is_empty() { PermissionSet::all() } else { permissions.into_iter().collect::<PermissionSet>() };
+    let subject = format!("accessToken:{id}");
+    let after = Some(json!({ "name": &name, "permissions": permissions.names() }));
+    change.writes.push(audit_entry(&entropy, tenant.id, now, ("accessToken.create", subject), after));
     change.writes.push(Write::InsertToken(AccessToken {
         id,
         tenant_id: tenant.id,
         name,
         secret_sha256: auth::sha256(secret.expose_secret()),
+        permissions,
         created_at: now,
+        expires_at: expires_in_h.map(|hours| now + chrono::Duration::hours(i64::from(hours))),
+        last_used_at: None,
         revoked_at: None,
     }));
     store.commit(change).await?;
@@ -81,11 +107,23 @@ async fn list(store: &dyn Store, tenant: Option<&str>) -> anyhow::Result<()> {
         Some(tenant) => Some(find_tenant(store, tenant).await?.id),
         None => None,
     };
-    let header = ["ID", "TENANT", "NAME", "CREATED", "REVOKED"].map(str::to_owned);
+    let header =
+        ["ID", "TENANT", "NAME", "PERMISSIONS", "CREATED", "EXPIRES", "LAST USED", "REVOKED"].map(str::to_owned);
     let tokens = store.tokens(tenant_id).await?;
     let rows = tokens.into_iter().map(|token| {
-        let revoked_at = token.revoked_at.map(|at| at.to_rfc3339()).unwrap_or_default();
-        [token.id.to_string(), token.tenant_id.to_string(), token.name, token.created_at.to_rfc3339(), revoked_at]
+        let time = |at: Option<Timestamp>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
+        let all = token.permissions == PermissionSet::all();
+        let permissions = if all { "all".to_owned() } else { token.permissions.names().join(",") };
+        [
+            token.id.to_string(),
+            token.tenant_id.to_string(),
+            token.name,
+            permissions,
+            token.created_at.to_rfc3339(),
+            time(token.expires_at),
+            time(token.last_used_at),
+            time(token.revoked_at),
+        ]
     });
     print!("{}", super::aligned(std::iter::once(header).chain(rows)));
     Ok(())
@@ -96,11 +134,39 @@ async fn revoke(store: &dyn Store, id: TokenId) -> anyhow::Result<()> {
     if token.revoked_at.is_some() {
         bail!("token {id} was revoked before");
     }
-    let mut change = Change::at(SystemClock::default().now());
+    let now = SystemClock::default().now();
+    let mut change = Change::at(now);
     change.writes.push(Write::RevokeToken(id));
+    let what = ("accessToken.revoke", format!("accessToken:{id}"));
+    change.writes.push(audit_entry(&OsEntropy::default(), token.tenant_id, now, what, None));
     store.commit(change).await?;
     println!("token {id} ({}) is revoked", token.name);
     Ok(())
+}
+
+/// An entry of the audit log, by whoever may run commands here.
+fn audit_entry(
+    entropy: &dyn Entropy,
+    tenant_id: TenantId,
+    at: Timestamp,
+    (action, subject): (&str, String),
+    after: Option<serde_json::Value>,
+) -> Write {
+    Write::Audit(AuditEntry {
+        id: AuditEntryId(entropy.uuid(at)),
+        tenant_id,
+        at,
+        user_id: None,
+        action: action.to_owned(),
+        subject,
+        before: None,
+        after: after.map(|after| after.to_string()),
+    })
+}
+
+fn permission(name: &str) -> Result<Permission, String> {
+    let known = || Permission::ALL.map(Permission::as_str).join(", ");
+    Permission::from_name(&name.to_ascii_uppercase()).ok_or_else(|| format!("there are {}", known()))
 }
 
 async fn find_tenant(store: &dyn Store, text: &str) -> anyhow::Result<Tenant> {

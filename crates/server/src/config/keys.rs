@@ -193,6 +193,15 @@ pub const KEYS: &[Key] = &[
         "How long requests under way may take to end when the server stops.",
     ),
     key(
+        "oidc_issuer",
+        KeyKind::Text,
+        "",
+        "The URL of an OpenID Connect issuer whose JWTs let callers in, exactly as its tokens name it.",
+    ),
+    key("oidc_audience", KeyKind::Text, "", "Whom the issuer's tokens must be for; needed with oidc_issuer."),
+    key("oidc_tenant_claim", KeyKind::Text, "tenant", "The claim with the tenant's identifier or id."),
+    key("oidc_permissions_claim", KeyKind::Text, "permissions", "The claim with the names of permissions."),
+    key(
         "bootstrap_tenant",
         KeyKind::Text,
         "",

@@ -7,6 +7,7 @@ mod print;
 pub use layers::{ConfigError, Layers, Source, Value};
 pub use print::{printed, printed_json};
 
+use crate::oidc::OidcConfig;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::SocketAddr;
@@ -55,6 +56,8 @@ pub struct Config {
     pub shutdown_max: Duration,
     /// The tenant and token that are made at the start.
     pub bootstrap: BootstrapConfig,
+    /// `oidc_*`: whose JWTs are believed.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Bounds of HTTP and WebSocket; the keys of the same names.
@@ -138,6 +141,12 @@ impl Config {
                 poll: read.duration("poll_ms"),
             },
             shutdown_max: read.duration("shutdown_ms_max"),
+            oidc: read.set_text("oidc_issuer").map(|issuer| OidcConfig {
+                issuer,
+                audience: read.text("oidc_audience"),
+                tenant_claim: read.text("oidc_tenant_claim"),
+                permissions_claim: read.text("oidc_permissions_claim"),
+            }),
             bootstrap: BootstrapConfig {
                 tenant: read.set_text("bootstrap_tenant"),
                 token: read.set_text("bootstrap_token").map(SecretString::from),

@@ -82,7 +82,7 @@ pub fn bad_request(status: StatusCode, message: impl Into<String>, media_type: M
 pub fn unauthenticated(error: &AuthError, media_type: MediaType) -> Response {
     let refused = auth_refusal(error);
     let status = match error {
-        AuthError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        AuthError::Store(_) | AuthError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         AuthError::Missing | AuthError::Malformed | AuthError::Invalid => StatusCode::UNAUTHORIZED,
     };
     let mut answer = refusal(status, &refused, media_type);
@@ -100,6 +100,7 @@ pub fn unauthenticated(error: &AuthError, media_type: MediaType) -> Response {
 pub fn auth_refusal(error: &AuthError) -> Refusal {
     match error {
         AuthError::Store(error) => error.clone().into(),
+        AuthError::Unavailable(message) => Refusal::new(RefusalCode::Unavailable, message.clone()),
         AuthError::Missing | AuthError::Malformed | AuthError::Invalid => {
             Refusal::new(RefusalCode::Unauthenticated, error.to_string())
         }

@@ -65,7 +65,8 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
 pub async fn authenticate(state: &WebState, headers: &HeaderMap) -> Result<Caller, AuthError> {
     let authorization =
         headers.get(header::AUTHORIZATION).map(|value| value.to_str().map_err(|_| AuthError::Malformed));
-    ShownToken::read(authorization.transpose()?)?.caller(state.tokens.as_ref()).await
+    let shown = ShownToken::read(authorization.transpose()?)?;
+    Ok(state.auth.session(&shown).await?.caller)
 }
 
 async fn read(

@@ -7,6 +7,7 @@ mod negotiate;
 pub mod parse;
 mod request_id;
 
+use crate::auth::Authenticator;
 use crate::config::WebLimits;
 use crate::endpoint::Endpoint;
 use crate::websocket;
@@ -15,15 +16,15 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use hookgraph_domain::ports::{Feed, TokenReader};
+use hookgraph_domain::ports::Feed;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// What the routes share.
 pub struct WebState {
-    /// Where tokens are looked up.
-    pub tokens: Arc<dyn TokenReader>,
+    /// Lets callers in.
+    pub auth: Authenticator,
     /// What `/readyz` asks.
     pub feed: Arc<dyn Feed>,
     /// The management schema and its payload sibling.

@@ -57,6 +57,8 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receive
 struct Session {
     token: ShownToken,
     caller: Caller,
+    /// When the token is looked up again: one that has expired or was revoked ends the connection.
+    recheck_at: Instant,
 }
 
 struct Connection<'a> {
@@ -72,15 +74,15 @@ impl Connection<'_> {
     async fn run(&mut self, frames: &mut futures::stream::SplitStream<WebSocket>) -> Closing {
         let init_until = Instant::now() + self.state.limits.websocket_init_max;
         let mut pings = ticks(self.state.limits.websocket_ping);
-        let mut rechecks = ticks(Duration::from_millis(limits::TOKEN_RECHECK_MS));
         let stopping = self.state.stopping.clone();
         let outgoing = self.outgoing.clone();
         loop {
+            let recheck_at = self.session.as_ref().map_or(init_until, |session| session.recheck_at);
             let step = tokio::select! {
                 frame = frames.next() => self.take(frame).await,
                 () = sleep_until(init_until), if self.session.is_none() => Err(Closing::InitTimeout),
                 _ = pings.tick() => self.ping(),
-                _ = rechecks.tick() => self.recheck().await,
+                () = sleep_until(recheck_at), if self.session.is_some() => self.recheck().await,
                 () = stopping.cancelled() => Err(Closing::GoingAway),
                 () = outgoing.closed() => Err(Closing::Normal),
             };
@@ -108,9 +110,8 @@ impl Connection<'_> {
         match message {
             Incoming::Init(_) if self.session.is_some() => Err(Closing::TooManyInits),
             Incoming::Init(payload) => {
-                let token = shown(&payload, self.from_header).map_err(forbidden)?;
-                let caller = token.caller(self.state.tokens.as_ref()).await.map_err(forbidden)?;
-                self.session = Some(Session { token, caller });
+                let token = shown(&payload, self.from_header.clone()).map_err(forbidden)?;
+                self.session = Some(self.session_of(token).await.map_err(forbidden)?);
                 self.send(protocol::ack()).await
             }
             Incoming::Ping => self.send(protocol::pong()).await,
@@ -158,15 +159,26 @@ impl Connection<'_> {
     }
 
     async fn recheck(&mut self) -> Result<(), Closing> {
-        let Some(session) = &self.session else { return Ok(()) };
-        match session.token.caller(self.state.tokens.as_ref()).await {
-            Ok(_) => Ok(()),
-            Err(AuthError::Store(error)) => {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        session.recheck_at = Instant::now() + Duration::from_millis(limits::TOKEN_RECHECK_MS);
+        let token = session.token.clone();
+        match self.session_of(token).await {
+            Ok(session) => {
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(error @ (AuthError::Store(_) | AuthError::Unavailable(_))) => {
                 tracing::warn!(%error, "a token could not be looked up again");
                 Ok(())
             }
             Err(error) => Err(forbidden(error)),
         }
+    }
+
+    async fn session_of(&self, token: ShownToken) -> Result<Session, AuthError> {
+        let session = self.state.auth.session(&token).await?;
+        let recheck_at = Instant::now() + self.state.auth.believed(&session);
+        Ok(Session { token, caller: session.caller, recheck_at })
     }
 
     async fn send(&self, message: Message) -> Result<(), Closing> {
@@ -192,7 +204,9 @@ fn shown(payload: &Map<String, Value>, from_header: Option<ShownToken>) -> Resul
 
 fn forbidden(error: AuthError) -> Closing {
     match error {
-        AuthError::Store(_) => Closing::Internal("the token could not be looked up: try again".into()),
+        AuthError::Store(_) | AuthError::Unavailable(_) => {
+            Closing::Internal("the token could not be looked up: try again".into())
+        }
         AuthError::Missing => Closing::Forbidden("put the authorization into the connection_init payload".into()),
         AuthError::Malformed | AuthError::Invalid => Closing::Forbidden(error.to_string()),
     }

@@ -7,18 +7,21 @@ use async_graphql::{Context, EmptyMutation, Object, Request, Response, Schema, S
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use hookgraph_domain::change::{Change, CommitError, Committed, Write};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
 use hookgraph_domain::ids::{TenantId, TokenId};
-use hookgraph_domain::ports::{Feed, StoreError, TokenReader};
+use hookgraph_domain::permission::PermissionSet;
+use hookgraph_domain::ports::{Feed, StoreError, TokenReader, UnitOfWork};
 use hookgraph_domain::token::AccessToken;
 use hookgraph_pim::Caller;
+use hookgraph_server::auth::Authenticator;
 use hookgraph_server::config::{Config, Layers};
 use hookgraph_server::endpoint::Endpoint;
 use hookgraph_server::http::{Endpoints, RequestIds, WebState, router};
 use hookgraph_server::surroundings::{OsEntropy, SystemClock};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +31,19 @@ pub const TOKEN: &str = "hgt_a-token-that-the-rig-knows";
 #[derive(Default)]
 pub struct OneToken {
     pub is_revoked: AtomicBool,
+    /// Microseconds since 1970; 0 for never.
+    pub expires_at_us: AtomicI64,
+    /// Writes of its last use.
+    pub uses: AtomicU64,
+}
+
+#[async_trait]
+impl UnitOfWork for OneToken {
+    async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
+        let is_use = |write: &Write| matches!(write, Write::MarkTokenUsed(_));
+        self.uses.fetch_add(change.writes.iter().filter(|write| is_use(write)).count() as u64, Ordering::SeqCst);
+        Ok(Committed::default())
+    }
 }
 
 #[async_trait]
@@ -40,7 +56,13 @@ impl TokenReader for OneToken {
             tenant_id: TenantId(uuid::Uuid::nil()),
             name: "rig".into(),
             secret_sha256,
+            permissions: PermissionSet::all(),
             created_at: chrono::DateTime::UNIX_EPOCH,
+            expires_at: match self.expires_at_us.load(Ordering::SeqCst) {
+                0 => None,
+                at_us => chrono::DateTime::from_timestamp_micros(at_us),
+            },
+            last_used_at: None,
             revoked_at: None,
         }))
     }
@@ -154,7 +176,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     let scripted = Arc::new(Scripted { schema, produced: produced.clone() });
     let (tokens, stopping) = (Arc::new(OneToken::default()), CancellationToken::new());
     let state = WebState {
-        tokens: tokens.clone(),
+        auth: Authenticator::new(tokens.clone(), tokens.clone(), Arc::new(SystemClock::default())),
         feed: Arc::new(NoFeed),
         endpoints: Endpoints {
             management: scripted.clone(),

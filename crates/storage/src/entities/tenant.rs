@@ -11,6 +11,8 @@ pub struct Model {
     pub default_language: String,
     pub body: String,
     pub signing_secret_sealed: Vec<u8>,
+    pub previous_secret_sealed: Option<Vec<u8>>,
+    pub previous_secret_until_us: Option<i64>,
     pub version: i64,
     pub created_at_us: i64,
     pub updated_at_us: i64,

@@ -49,13 +49,7 @@ impl Parts {
         let found = tenant::Entity::find().filter(tenant::Column::Id.is_in(tenant_ids)).all(transaction).await;
         for row in found.map_err(store_error)? {
             let id = row.id;
-            let signer = rows::tenant::from_row(row, &*store.vault).map(|tenant| {
-                Arc::new(Signer {
-                    tenant_id: tenant.id,
-                    tenant_identifier: tenant.identifier,
-                    secret: tenant.signing_secret,
-                })
-            });
+            let signer = rows::tenant::from_row(row, &*store.vault).map(|tenant| Arc::new(tenant.signer()));
             keep(&mut parts.signers, id, "tenant", signer);
         }
         let ids = deliveries.iter().map(|row| row.id);

@@ -7,12 +7,16 @@ use crate::micros::{from_time, to_optional_time, to_time};
 use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{SecretVault, StoreError};
-use hookgraph_domain::signing::SigningSecret;
+use hookgraph_domain::signing::{PreviousSecret, SigningSecret};
 use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
 use hookgraph_domain::token::AccessToken;
 use uuid::Uuid;
 
-fn secret_label(id: Uuid) -> String {
+pub fn previous_label(id: Uuid) -> String {
+    format!("tenant/{id}/previous_secret")
+}
+
+pub fn secret_label(id: Uuid) -> String {
     format!("tenant/{id}/signing_secret")
 }
 
@@ -23,6 +27,11 @@ pub fn to_row(tenant: &Tenant, vault: &dyn SecretVault) -> tenant::Model {
         default_language: tenant.default_language.clone(),
         body: tenant.body.clone(),
         signing_secret_sealed: vault.seal(&secret_label(tenant.id.0), tenant.signing_secret.expose().as_bytes()),
+        previous_secret_sealed: tenant
+            .previous_secret
+            .as_ref()
+            .map(|previous| vault.seal(&previous_label(tenant.id.0), previous.secret.expose().as_bytes())),
+        previous_secret_until_us: tenant.previous_secret.as_ref().map(|previous| from_time(previous.until)),
         version: tenant.version,
         created_at_us: from_time(tenant.created_at),
         updated_at_us: from_time(tenant.updated_at),
@@ -32,7 +41,14 @@ pub fn to_row(tenant: &Tenant, vault: &dyn SecretVault) -> tenant::Model {
 pub fn from_row(row: tenant::Model, vault: &dyn SecretVault) -> Result<Tenant, StoreError> {
     Ok(Tenant {
         id: TenantId(row.id),
-        signing_secret: secret(row.id, &row.signing_secret_sealed, vault)?,
+        signing_secret: secret(&secret_label(row.id), &row.signing_secret_sealed, vault)?,
+        previous_secret: match (&row.previous_secret_sealed, row.previous_secret_until_us) {
+            (Some(sealed), Some(until_us)) => Some(PreviousSecret {
+                secret: secret(&previous_label(row.id), sealed, vault)?,
+                until: to_time(until_us)?,
+            }),
+            _ => None,
+        },
         identifier: row.identifier,
         default_language: row.default_language,
         body: row.body,
@@ -42,11 +58,10 @@ pub fn from_row(row: tenant::Model, vault: &dyn SecretVault) -> Result<Tenant, S
     })
 }
 
-fn secret(id: Uuid, sealed: &[u8], vault: &dyn SecretVault) -> Result<SigningSecret, StoreError> {
-    let label = secret_label(id);
-    let opened = open(vault, &label, sealed)?;
-    let text = String::from_utf8(opened).map_err(|_| corrupt(&label, "not a text"))?;
-    SigningSecret::parse(&text).map_err(|error| corrupt(&label, error))
+fn secret(label: &str, sealed: &[u8], vault: &dyn SecretVault) -> Result<SigningSecret, StoreError> {
+    let opened = open(vault, label, sealed)?;
+    let text = String::from_utf8(opened).map_err(|_| corrupt(label, "not a text"))?;
+    SigningSecret::parse(&text).map_err(|error| corrupt(label, error))
 }
 
 pub fn task_to_row(task: &CopyTask) -> copy_task::Model {

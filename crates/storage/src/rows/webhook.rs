@@ -10,7 +10,7 @@ use hookgraph_domain::ports::{SecretVault, StoreError};
 use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, Webhook, WebhookStatus};
 use uuid::Uuid;
 
-fn headers_label(id: Uuid) -> String {
+pub fn headers_label(id: Uuid) -> String {
     format!("webhook/{id}/headers")
 }
 

@@ -3,7 +3,7 @@
 use super::MemoryStore;
 use super::state::{KeptDelivery, State};
 use async_trait::async_trait;
-use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState, Signer};
+use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState};
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, StoreError};
@@ -107,11 +107,7 @@ impl DeliveryQueue for MemoryStore {
             claimed.push(ClaimedDelivery {
                 event: Arc::new(state.events.get(&delivery.event_id).cloned().ok_or_else(|| gone("event"))?),
                 webhook: Arc::new(webhook),
-                signer: Arc::new(Signer {
-                    tenant_id: tenant.id,
-                    tenant_identifier: tenant.identifier.clone(),
-                    secret: tenant.signing_secret.clone(),
-                }),
+                signer: Arc::new(tenant.clone().signer()),
                 payload: state.payloads.get(&id).cloned(),
                 leased_until: request.leased_until,
                 delivery,

@@ -73,8 +73,12 @@ fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
         is_test: false,
         recorded_at: noon(),
     };
-    let signer =
-        Signer { tenant_id, tenant_identifier: "acme".to_owned(), secret: SigningSecret::from_bytes(&[7; 32]) };
+    let signer = Signer {
+        tenant_id,
+        tenant_identifier: "acme".to_owned(),
+        secret: SigningSecret::from_bytes(&[7; 32]),
+        previous: None,
+    };
     let delivery = Delivery {
         id: Uuid::from_u128(number).into(),
         tenant_id,

@@ -36,7 +36,11 @@ impl World {
 
     /// What the document answers as this tenant or another; with errors, the first one's code.
     pub async fn ask_as(&self, tenant_id: TenantId, document: &str, variables: Value) -> Result<Value, String> {
-        let caller = Caller { tenant_id, user_id: Some("user-1".to_owned()), permissions: PermissionSet::all() };
+        let caller = Caller {
+            tenant_id,
+            user_id: Some("user-1".to_owned()),
+            permissions: hookgraph_domain::permission::PermissionSet::all(),
+        };
         let pim = Arc::new(PimContext::new(caller, self.services.clone(), None));
         let request = Request::new(document).variables(Variables::from_json(variables)).data(pim);
         let response = self.schema.execute(request).await;

@@ -1,1 +1,0 @@
-//! What guards each field.

@@ -1,0 +1,81 @@
+//! Tokens over the API, and the audit log of it.
+
+use crate::test_world::world;
+use async_graphql::Request;
+use hookgraph_domain::permission::{Permission, PermissionSet};
+use hookgraph_domain::ports::TokenReader;
+use hookgraph_domain::token;
+use hookgraph_pim::Caller;
+use serde_json::{Value, json};
+
+const CREATE: &str = r#"mutation { accessToken { create(input: { name: "ci", permissions: [ORDERS_READ] }) {
+    token accessToken { id permissions lastUsedAt expiresAt } } } }"#;
+
+#[tokio::test]
+async fn a_token_is_shown_once_kept_as_a_hash_and_revoked() {
+    let world = world().await;
+    let made = world.ask(CREATE, json!({})).await;
+    let made = &made["data"]["accessToken"]["create"];
+    let text = made["token"].as_str().unwrap();
+    assert!(text.starts_with(token::TOKEN_PREFIX));
+    let kept = world.store.token_by_sha256(token::sha256(text)).await.unwrap().unwrap();
+    assert_eq!(kept.permissions, PermissionSet::NONE.with(Permission::OrdersRead));
+    let listed = world.ask("{ accessToken { getMany { id name permissions } } }", json!({})).await;
+    assert_eq!(listed["data"]["accessToken"]["getMany"][0]["permissions"], json!(["ORDERS_READ"]));
+    assert!(!listed.to_string().contains(text));
+    world.mutate(&format!(r#"accessToken {{ revoke(id: "{}") {{ revokedAt }} }}"#, kept.id)).await;
+    assert!(world.store.token_by_sha256(token::sha256(text)).await.unwrap().is_none());
+    let audit = world.ask("{ audit { getMany { nodes { action subject userId before after } } } }", json!({})).await;
+    let nodes = audit["data"]["audit"]["getMany"]["nodes"].as_array().unwrap();
+    let actions: Vec<_> = nodes.iter().map(|node| node["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["accessToken.revoke", "accessToken.create"]);
+    assert_eq!(nodes[1]["userId"], "user");
+    assert_eq!(nodes[1]["after"]["permissions"], json!(["ORDERS_READ"]));
+    assert!(!audit.to_string().contains(text));
+}
+
+#[tokio::test]
+async fn nobody_makes_a_token_that_may_more_than_they_may() {
+    let world = world().await;
+    let permissions = PermissionSet::NONE.with(Permission::TokensWrite).with(Permission::MarketsRead);
+    let caller = Caller { permissions, ..world.caller.clone() };
+    let answer = serde_json::to_value(world.api.execute(caller, Request::new(CREATE)).await).unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["permission"], "ORDERS_READ", "{answer}");
+    assert!(world.store.tokens(None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_without_permission_or_with_an_expiry_in_the_past_is_refused() {
+    let world = world().await;
+    for (input, code) in [
+        (r#"{ name: "ci", permissions: [] }"#, "PERMISSIONS_EMPTY"),
+        (r#"{ name: " ", permissions: [ORDERS_READ] }"#, "NAME_LENGTH"),
+        (r#"{ name: "ci", permissions: [ORDERS_READ], expiresAt: "2001-01-01T00:00:00.000Z" }"#, "EXPIRY_PAST"),
+    ] {
+        let text = format!("mutation {{ accessToken {{ create(input: {input}) {{ token }} }} }}");
+        let answer = world.ask(&text, json!({})).await;
+        assert_eq!(answer["errors"][0]["extensions"]["problems"][0]["code"], code, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn every_change_of_a_webhook_is_in_the_audit_log_without_its_secrets() {
+    let world = world().await;
+    let input = json!({ "name": "W", "concern": "orders", "event": "create", "method": "POST",
+        "url": "https://receiver.example/?key=pl4nted", "headers": [{ "name": "authorization", "value": "Bearer pl4nted" }] });
+    let created = world.created(input).await;
+    let id = created["data"]["webhook"]["create"]["id"].as_str().unwrap().to_owned();
+    world.mutate(&format!(r#"webhook {{ update(id: "{id}", input: {{ name: "V" }}) {{ id }} }}"#)).await;
+    world.mutate(&format!(r#"webhook {{ delete(id: "{id}") }}"#)).await;
+    let text = format!(r#"{{ audit {{ getMany(subject: "webhook:{id}") {{ nodes {{ action before after }} }} }} }}"#);
+    let audit = world.ask(&text, json!({})).await;
+    let nodes = audit["data"]["audit"]["getMany"]["nodes"].as_array().unwrap().clone();
+    let told: Vec<_> = nodes
+        .iter()
+        .map(|node| (node["action"].as_str().unwrap(), &node["before"]["name"], &node["after"]["name"]))
+        .collect();
+    let (w, v) = (json!("W"), json!("V"));
+    let none = Value::Null;
+    assert_eq!(told, [("webhook.delete", &v, &none), ("webhook.update", &w, &v), ("webhook.create", &none, &w)]);
+    assert!(!audit.to_string().contains("pl4nted"), "{audit}");
+}
