@@ -141,8 +141,10 @@ fn request_error(error: &RequestError) -> ServerError {
 }
 
 fn forbidden(permission: Permission) -> ServerError {
-    let refusal = Refusal::forbidden(permission);
-    graphql_error(&refusal).into_server_error(Pos::default())
+    let mut error = graphql_error(&Refusal::forbidden(permission)).into_server_error(Pos::default());
+    // It is the whole document's, not a place's.
+    error.locations.clear();
+    error
 }
 
 fn with_code(mut error: ServerError) -> ServerError {

@@ -5,6 +5,8 @@
 mod rig;
 
 use futures::{SinkExt, StreamExt};
+use hookgraph_domain::ports::Clock;
+use hookgraph_server::surroundings::SystemClock;
 use rig::{Rig, TOKEN, start};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -183,7 +185,7 @@ async fn a_client_that_does_not_read_is_read_no_further_than_its_queue() {
 #[tokio::test]
 async fn a_token_that_expires_ends_its_subscriptions() {
     let rig = start(&[]).await;
-    let expires_at = chrono::Utc::now() + chrono::Duration::milliseconds(700);
+    let expires_at = SystemClock::default().now() + chrono::Duration::milliseconds(700);
     rig.tokens.expires_at_us.store(expires_at.timestamp_micros(), Ordering::SeqCst);
     let mut socket = initialised(&rig).await;
     say(&mut socket, subscribe("a", "subscription { quiet }")).await;
