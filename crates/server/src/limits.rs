@@ -24,3 +24,7 @@ pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 pub const NEAREST_KEY_SIMILARITY_MIN: f64 = 0.7;
 /// The wait before stored payload queries are checked again when the database failed, in milliseconds.
 pub const RECHECK_RETRY_MS: u64 = 1_000;
+/// How long a token that was looked up is believed, in milliseconds: so long may one that was revoked still be let in.
+pub const TOKEN_CACHE_MS: u64 = 1_000;
+/// Tokens that are believed at a time.
+pub const TOKENS_CACHED_MAX: u64 = 10_000;

@@ -3,6 +3,7 @@
 use crate::bootstrap::{Bootstrapped, bootstrap};
 use crate::config::Config;
 use crate::http::{self, RequestIds, WebState};
+use crate::token_cache::TokenCache;
 use crate::wiring::{self, Wired};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -44,7 +45,7 @@ impl Server {
         let address = listener.local_addr()?;
         let stopping = CancellationToken::new();
         let state = Arc::new(WebState {
-            tokens: store.clone(),
+            tokens: Arc::new(TokenCache::new(store.clone(), clock.clone())),
             feed: store,
             endpoints,
             graphiql: config.graphiql,
