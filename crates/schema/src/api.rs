@@ -2,8 +2,8 @@
 
 use crate::call::{bounded, refused};
 use crate::context::{Asked, Core, Services};
-use crate::document::{DocumentChecker, Validator};
-use crate::guard::{Admitted, Guard};
+use crate::document::{DocumentChecker, Judge, Validator, judge};
+use crate::guard::Guard;
 use crate::limits::RENDER;
 use crate::recheck::{self, Rechecked};
 use crate::render::Renderer;
@@ -25,8 +25,6 @@ pub struct Api {
 struct Inner {
     core: Arc<Core>,
     management: ManagementSchema,
-    proving: ManagementSchema,
-    mutating: ManagementSchema,
     payload: PayloadSchema,
     management_guard: Guard,
     payload_guard: Guard,
@@ -43,19 +41,19 @@ impl Api {
     /// # Errors
     /// `SchemaFault` when a schema is not valid GraphQL, which a test of this crate rules out.
     pub fn new(services: Services) -> Result<Self, SchemaFault> {
-        let payload = roots::payload(services.suggests);
+        let suggests = services.suggests;
         let validator = |sdl: &str| Validator::of_sdl(sdl).map_err(SchemaFault);
-        let guard = |sdl: &str| validator(sdl).map(|validator| Guard::new(validator.suggesting_if(services.suggests)));
+        let guard = |sdl: &str, judge: Judge| {
+            validator(sdl).map(|validator| Guard::new(validator.suggesting_if(suggests), judge))
+        };
+        let (management, payload) = (roots::management(), roots::payload());
         let payload_sdl = sdl::of(&payload);
-        let documents = Arc::new(DocumentChecker::new(validator(&payload_sdl)?, roots::proving_payload()));
+        let documents = Arc::new(DocumentChecker::new(validator(&payload_sdl)?, roots::proving_payload(true)));
         let schema = roots::rendering_payload();
         let renderer = Renderer::new(schema, documents.clone(), services.ports.clone(), RENDER);
-        let management = roots::management(services.suggests);
         let inner = Inner {
-            management_guard: guard(&sdl::of(&management))?,
-            payload_guard: guard(&payload_sdl)?,
-            proving: roots::proving_management(services.suggests),
-            mutating: roots::mutating_management(),
+            management_guard: guard(&sdl::of(&management), judge(roots::proving_management(suggests)))?,
+            payload_guard: guard(&payload_sdl, judge(roots::proving_payload(suggests)))?,
             core: Arc::new(Core { services, documents, renderer: Arc::new(renderer) }),
             management,
             payload,
@@ -65,12 +63,12 @@ impl Api {
 
     /// The SDL of the management API: `schema.graphql`.
     pub fn sdl() -> String {
-        sdl::of(&roots::management(true))
+        sdl::of(&roots::management())
     }
 
     /// The SDL that payload queries are written against.
     pub fn payload_sdl() -> String {
-        sdl::of(&roots::payload(true))
+        sdl::of(&roots::payload())
     }
 
     /// What renders payloads.
@@ -89,33 +87,19 @@ impl Api {
     }
 
     async fn execute_admitted(&self, caller: Caller, request: Request) -> Response {
-        let inner = &self.inner;
-        let original = inner.management_guard.document(&request);
-        let Admitted { request, is_mutation } = match inner.management_guard.admit(request) {
-            Ok(admitted) => admitted,
-            Err(errors) => return refused(errors),
-        };
-        if is_mutation && let Some(document) = original {
-            let mut judged = Request::new("").variables(request.variables.clone());
-            judged.operation_name.clone_from(&request.operation_name);
-            judged.set_parsed_query(document);
-            let verdict = inner.proving.execute(judged).await;
-            if !verdict.errors.is_empty() {
-                return refused(verdict.errors);
-            }
+        match self.inner.management_guard.admit(request) {
+            Ok(request) => self.inner.management.execute(self.with_context(caller, request)).await,
+            Err(errors) => refused(errors),
         }
-        let request = self.with_context(caller, request);
-        let schema = if is_mutation { &inner.mutating } else { &inner.management };
-        schema.execute(request).await
     }
 
     /// Runs a query of the payload schema: for editors, and to try a payload query out.
     pub async fn execute_payload(&self, caller: Caller, request: Request) -> Response {
         let execution = async {
             match self.inner.payload_guard.admit(request) {
-                Ok(admitted) => {
+                Ok(request) => {
                     let context = self.pim_context(caller);
-                    self.inner.payload.execute(admitted.request.data(context)).await
+                    self.inner.payload.execute(request.data(context)).await
                 }
                 Err(errors) => refused(errors),
             }
@@ -131,7 +115,7 @@ impl Api {
             return stream::once(async move { api.execute(caller, request).await }).boxed();
         }
         match self.inner.management_guard.admit(request) {
-            Ok(admitted) => self.inner.management.execute_stream(self.with_context(caller, admitted.request)).boxed(),
+            Ok(request) => self.inner.management.execute_stream(self.with_context(caller, request)).boxed(),
             Err(errors) => stream::once(async move { refused(errors) }).boxed(),
         }
     }

@@ -3,6 +3,7 @@
 use crate::bootstrap::{Bootstrapped, bootstrap};
 use crate::config::Config;
 use crate::http::{self, RequestIds, WebState};
+use crate::only_one;
 use crate::token_cache::TokenCache;
 use crate::wiring::{self, Wired};
 use anyhow::Context;
@@ -28,6 +29,8 @@ pub struct RunningServer {
     web: JoinHandle<()>,
     workers: wiring::Workers,
     shutdown_max: Duration,
+    /// Held until the end.
+    _only_one: Option<std::fs::File>,
 }
 
 impl Server {
@@ -37,6 +40,7 @@ impl Server {
     /// # Errors
     /// What cannot be opened, read, written or listened on.
     pub async fn start(config: Config) -> anyhow::Result<RunningServer> {
+        let only_one = only_one::of_database(&config.database)?;
         let Wired { store, clock, entropy, endpoints, loops } = wiring::wire(&config).await?;
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
         let listener = TcpListener::bind(config.listen)
@@ -59,7 +63,15 @@ impl Server {
         let web = tokio::spawn(listen(listener, state, stopping.clone()));
         let workers = loops.start();
         tracing::info!(%address, "listening");
-        Ok(RunningServer { address, bootstrapped, stopping, web, workers, shutdown_max: config.shutdown_max })
+        Ok(RunningServer {
+            address,
+            bootstrapped,
+            stopping,
+            web,
+            workers,
+            shutdown_max: config.shutdown_max,
+            _only_one: only_one,
+        })
     }
 }
 

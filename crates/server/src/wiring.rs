@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use hookgraph_dispatcher::transport::HttpTransport;
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
-use hookgraph_domain::ports::{Clock, Entropy, Failpoints, Store, TenantReader, TokenReader};
+use hookgraph_domain::ports::{Clock, Entropy, Failpoints, SecretVault, Store, TenantReader, TokenReader, VaultError};
 use hookgraph_pim::copy::CopyRunner;
 use hookgraph_pim::{Caller, PimServices};
 use hookgraph_schema::{Api, Services};
@@ -184,6 +184,9 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
 }
 
 async fn open(config: &Config, entropy: Arc<dyn Entropy>, failpoints: Arc<dyn Failpoints>) -> anyhow::Result<SqlStore> {
+    if !config.key_file.exists() {
+        refuse_new_key_for_old_secrets(config).await?;
+    }
     make_parent(&config.key_file).context("key_file: its folder cannot be made")?;
     let vault = KeyFileVault::open_or_create(&config.key_file, entropy.clone()).context("key_file")?;
     let mut options = StoreOptions::new(database_url(&config.database)?, Arc::new(vault), entropy);
@@ -191,6 +194,35 @@ async fn open(config: &Config, entropy: Arc<dyn Entropy>, failpoints: Arc<dyn Fa
     options.postgres_connections_max = config.database_connections_max;
     options.sqlite_bytes_max = config.database_bytes_max;
     SqlStore::open(options).await.context("database: it cannot be opened")
+}
+
+/// A key that is made anew opens nothing of what a database holds already: then the right one is missing.
+async fn refuse_new_key_for_old_secrets(config: &Config) -> anyhow::Result<()> {
+    let options = StoreOptions::new(database_url(&config.database)?, Arc::new(NoKey), Arc::new(OsEntropy::default()));
+    let store = SqlStore::open(options).await.context("database: it cannot be opened")?;
+    let is_new = !store.pending_migrations().await.context("database")?.is_empty();
+    let holds_secrets = !is_new && store.tenant_count().await.context("database")? > 0;
+    store.close().await.context("database")?;
+    if holds_secrets {
+        anyhow::bail!(
+            "key_file {} is missing, and this database holds secrets that it opens: put back the one it was made with",
+            config.key_file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Opens nothing.
+struct NoKey;
+
+impl SecretVault for NoKey {
+    fn seal(&self, _label: &str, _secret: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn open(&self, _label: &str, _sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        Err(VaultError)
+    }
 }
 
 /// The URL as the storage takes it: an SQLite file, and its folder, are made when they are missing.

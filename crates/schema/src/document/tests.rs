@@ -7,8 +7,8 @@ use hookgraph_domain::problem::Problem;
 use std::fmt::Write;
 
 fn checker() -> DocumentChecker {
-    let sdl = sdl::of(&roots::payload(true));
-    DocumentChecker::new(Validator::of_sdl(&sdl).unwrap(), roots::proving_payload())
+    let sdl = sdl::of(&roots::payload());
+    DocumentChecker::new(Validator::of_sdl(&sdl).unwrap(), roots::proving_payload(true))
 }
 
 fn problems(text: &str) -> Vec<Problem> {
