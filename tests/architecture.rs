@@ -72,3 +72,31 @@ fn the_table_of_edges_in_the_architecture_document_is_the_one_that_is_held() {
     }
     assert_eq!(documented, allowed());
 }
+
+/// What opens a connection to elsewhere. The database's own connections are the libraries' that speak its protocol.
+const OPENING: &[&str] =
+    &["reqwest::Client", "reqwest::get", "TcpStream::connect", "UdpSocket", "TcpSocket", "hyper_util::client"];
+
+#[test]
+fn nothing_but_the_checked_transport_opens_connections() {
+    let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates");
+    let mut opening = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(crates)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of this repository").flatten() {
+            let path = entry.path();
+            let shown = path.strip_prefix(crates).expect("a path beneath it").display().to_string();
+            // Tests and the testkit speak to servers of their own.
+            let is_passed_over = shown.starts_with("testkit") || shown.split('/').any(|part| part == "tests");
+            if path.is_dir() && !is_passed_over {
+                folders.push(path);
+            } else if shown.ends_with(".rs") && !is_passed_over {
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                if OPENING.iter().any(|word| text.contains(word)) {
+                    opening.push(shown);
+                }
+            }
+        }
+    }
+    assert_eq!(opening, ["dispatcher/src/transport/mod.rs"], "call the address filter's transport instead");
+}

@@ -10,7 +10,7 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use hookgraph_dispatcher::transport::HttpTransport;
+use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions};
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::{Clock, Entropy, Failpoints, SecretVault, Store, TenantReader, TokenReader, VaultError};
@@ -19,6 +19,7 @@ use hookgraph_pim::{Caller, PimServices};
 use hookgraph_schema::{Api, Services};
 use hookgraph_storage::vault::KeyFileVault;
 use hookgraph_storage::{SqlStore, StoreOptions};
+use rustls::pki_types::pem::PemObject;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +124,8 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
     };
-    let address_rules = AddressRules { allowed: config.allowed_addresses.clone() };
+    let address_rules =
+        AddressRules { allowed: config.allowed_addresses.clone(), allowed_hosts: config.allowed_hosts.clone() };
     let api = Api::new(Services {
         ports: pim.clone(),
         fed: wake_ups.fed_receiver(),
@@ -133,7 +135,7 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
     let services = worker::Services {
         queue: store.clone(),
         renderer: api.renderer(),
-        transport: Arc::new(HttpTransport::new(address_rules, clock.clone())?),
+        transport: Arc::new(HttpTransport::with(address_rules, clock.clone(), transport_options(config)?)?),
         clock: clock.clone(),
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
@@ -238,6 +240,19 @@ fn make_parent(path: &Path) -> std::io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => std::fs::create_dir_all(parent),
         _ => Ok(()),
     }
+}
+
+fn transport_options(config: &Config) -> anyhow::Result<TransportOptions> {
+    let extra_roots = config.trusted_certificates.as_deref().map_or_else(|| Ok(Vec::new()), certificates)?;
+    Ok(TransportOptions { egress_proxy: config.egress_proxy.clone(), extra_roots, ..TransportOptions::default() })
+}
+
+/// The certificates of a PEM file, of which there must be one.
+fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.with_context(|| format!("trusted_certificates: {} cannot be read", path.display()))?;
+    anyhow::ensure!(!certificates.is_empty(), "trusted_certificates: {} holds no certificate", path.display());
+    Ok(certificates)
 }
 
 fn dispatch_limits(config: &Config) -> DispatchLimits {

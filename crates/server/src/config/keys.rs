@@ -15,6 +15,10 @@ pub enum KeyKind {
     Choice(&'static [&'static str]),
     /// IP networks as CIDR, divided by commas (in the file, an array).
     Networks,
+    /// Host names, divided by commas (in the file, an array); `*.name` is all names below it.
+    Hosts,
+    /// The URL of an HTTP proxy, or nothing.
+    Proxy,
     /// Web origins (`https://host:port`), divided by commas (in the file, an array).
     Origins,
 }
@@ -29,6 +33,8 @@ impl KeyKind {
             KeyKind::Number(min, max) => format!("number from {min} to {max}"),
             KeyKind::Choice(words) => words.join(" or "),
             KeyKind::Networks => "list of CIDR networks".into(),
+            KeyKind::Hosts => "list of host names".into(),
+            KeyKind::Proxy => "URL of an HTTP proxy".into(),
             KeyKind::Origins => "list of origins".into(),
         }
     }
@@ -109,6 +115,24 @@ pub const KEYS: &[Key] = &[
         KeyKind::Networks,
         "",
         "Networks that webhooks may call although they are not globally routable, e.g. 127.0.0.0/8,::1/128.",
+    ),
+    key(
+        "allowed_hosts",
+        KeyKind::Hosts,
+        "",
+        "Names that webhooks may call at any address, e.g. receiver.lan,*.internal.example.",
+    ),
+    key(
+        "egress_proxy",
+        KeyKind::Proxy,
+        "",
+        "An HTTP proxy that all webhooks are called through, e.g. http://USER:PASSWORD@proxy.lan:3128. It then judges names.",
+    ),
+    key(
+        "trusted_certificates",
+        KeyKind::Text,
+        "",
+        "A PEM file of certificates that receivers' certificates may be signed by, beside the system's.",
     ),
     key(
         "log",

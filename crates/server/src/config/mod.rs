@@ -7,11 +7,13 @@ mod print;
 pub use layers::{ConfigError, Layers, Source, Value};
 pub use print::{printed, printed_json};
 
+use hookgraph_domain::address::HostRule;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,12 @@ pub struct Config {
     pub key_file: PathBuf,
     /// `allowed_addresses`.
     pub allowed_addresses: Vec<IpNet>,
+    /// `allowed_hosts`.
+    pub allowed_hosts: Vec<HostRule>,
+    /// `egress_proxy`: may hold a password, so it is never logged.
+    pub egress_proxy: Option<Url>,
+    /// `trusted_certificates`, where a file is named.
+    pub trusted_certificates: Option<PathBuf>,
     /// `log`.
     pub log: String,
     /// `log_format`.
@@ -116,6 +124,9 @@ impl Config {
             database_bytes_max: Some(read.number("database_bytes_max")).filter(|bytes| *bytes > 0),
             key_file: read.text("key_file").into(),
             allowed_addresses: read.networks("allowed_addresses"),
+            allowed_hosts: read.hosts("allowed_hosts"),
+            egress_proxy: read.proxy("egress_proxy"),
+            trusted_certificates: read.set_text("trusted_certificates").map(PathBuf::from),
             log: read.text("log"),
             log_format: if read.text("log_format") == "json" { LogFormat::Json } else { LogFormat::Text },
             graphiql: read.flag("graphiql"),
@@ -202,6 +213,20 @@ impl Reader<'_> {
     fn networks(&self, name: &str) -> Vec<IpNet> {
         match self.value(name) {
             Value::Networks(networks) => networks.clone(),
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn hosts(&self, name: &str) -> Vec<HostRule> {
+        match self.value(name) {
+            Value::Hosts(hosts) => hosts.clone(),
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn proxy(&self, name: &str) -> Option<Url> {
+        match self.value(name) {
+            Value::Proxy(proxy) => proxy.clone(),
             other => unreachable!("{name}: {other:?}"),
         }
     }
