@@ -11,6 +11,7 @@ pub mod limits;
 mod server;
 pub mod surroundings;
 mod telemetry;
+pub mod wake_ups;
 mod websocket;
 mod wiring;
 

@@ -24,3 +24,10 @@ pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 pub const NEAREST_KEY_SIMILARITY_MIN: f64 = 0.7;
 /// The wait before stored payload queries are checked again when the database failed, in milliseconds.
 pub const RECHECK_RETRY_MS: u64 = 1_000;
+/// How often other processes are woken at most, in milliseconds: each time costs the database a small transaction, and
+/// live status that lags by as much is still live.
+pub const WAKE_UP_DEBOUNCE_MS: u64 = 50;
+/// The first wait before the link to other processes is made again, in milliseconds; it doubles.
+pub const LINK_BACKOFF_MS_MIN: u64 = 100;
+/// The longest wait before the link to other processes is made again, in milliseconds.
+pub const LINK_BACKOFF_MS_MAX: u64 = 5_000;

@@ -4,7 +4,8 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::http::Endpoints;
 use crate::limits;
-use crate::surroundings::{self, OsEntropy, ProcessWakeUps};
+use crate::surroundings::{self, OsEntropy};
+use crate::wake_ups::{self, ProcessWakeUps};
 use anyhow::Context;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
@@ -18,7 +19,7 @@ use hookgraph_pim::copy::CopyRunner;
 use hookgraph_pim::{Caller, PimServices};
 use hookgraph_schema::{Api, Services};
 use hookgraph_storage::vault::KeyFileVault;
-use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_storage::{SqlStore, StoreOptions, WakeUpLink};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub struct Loops {
     api: Api,
     dispatcher: Dispatcher,
     wake_ups: Arc<ProcessWakeUps>,
+    link: Option<WakeUpLink>,
     pim: PimServices,
 }
 
@@ -56,8 +58,11 @@ pub struct Workers {
 impl Loops {
     /// Starts them.
     pub fn start(self) -> Workers {
-        let Self { api, dispatcher, wake_ups, pim } = self;
+        let Self { api, dispatcher, wake_ups, link, pim } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
+        if let Some(link) = link {
+            workers.running.spawn(wake_ups::run(link, wake_ups.clone(), workers.stopping.clone()));
+        }
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move {
             // A payload query that no longer fits must be held before it is rendered.
@@ -115,6 +120,7 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
     if !applied.is_empty() {
         tracing::info!(migrations = ?applied, "the database is brought up to date");
     }
+    let link = store.wake_up_link();
     let store: Arc<dyn Store> = Arc::new(store);
     let wake_ups = Arc::new(ProcessWakeUps::default());
     let pim = PimServices {
@@ -146,7 +152,7 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    Ok(Wired { store, clock, entropy, endpoints, loops: Loops { api, dispatcher, wake_ups, pim } })
+    Ok(Wired { store, clock, entropy, endpoints, loops: Loops { api, dispatcher, wake_ups, link, pim } })
 }
 
 /// Opens the database and brings it up to date.
