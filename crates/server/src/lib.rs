@@ -8,6 +8,8 @@ pub mod config;
 pub mod endpoint;
 pub mod http;
 pub mod limits;
+pub mod metrics;
+mod observer;
 mod server;
 pub mod surroundings;
 mod telemetry;

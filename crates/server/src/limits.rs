@@ -31,3 +31,11 @@ pub const WAKE_UP_DEBOUNCE_MS: u64 = 50;
 pub const LINK_BACKOFF_MS_MIN: u64 = 100;
 /// The longest wait before the link to other processes is made again, in milliseconds.
 pub const LINK_BACKOFF_MS_MAX: u64 = 5_000;
+/// How long a scrape of the metrics is answered again, in milliseconds.
+pub const SCRAPE_CACHE_MS: u64 = 1_000;
+/// How long a scrape may wait for the database, in milliseconds.
+pub const SCRAPE_DATABASE_MS_MAX: u64 = 2_000;
+/// How often counted durations are sorted into their buckets when nobody scrapes, in milliseconds.
+pub const METRICS_UPKEEP_MS: u64 = 5_000;
+/// How long `/readyz` may wait for the database, in milliseconds.
+pub const READY_MS_MAX: u64 = 2_000;

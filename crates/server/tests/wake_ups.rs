@@ -1,4 +1,5 @@
 //! Wake-ups between processes: two sets of loops on one PostgreSQL, and a link that is cut.
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
 use hookgraph_domain::ports::WakeUps;
 use hookgraph_server::wake_ups::{self, ProcessWakeUps};
