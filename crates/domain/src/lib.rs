@@ -29,6 +29,7 @@ pub mod signing;
 pub mod tenant;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod verification;
 pub mod webhook;
 pub mod webhook_rules;

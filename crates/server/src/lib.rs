@@ -8,11 +8,14 @@ pub mod config;
 pub mod endpoint;
 pub mod http;
 pub mod limits;
+pub mod metrics;
+mod observer;
 mod only_one;
 mod server;
 pub mod surroundings;
 mod telemetry;
 pub mod token_cache;
+pub mod wake_ups;
 mod websocket;
 mod wiring;
 

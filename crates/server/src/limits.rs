@@ -28,3 +28,18 @@ pub const RECHECK_RETRY_MS: u64 = 1_000;
 pub const TOKEN_CACHE_MS: u64 = 1_000;
 /// Tokens that are believed at a time.
 pub const TOKENS_CACHED_MAX: u64 = 10_000;
+/// How often other processes are woken at most, in milliseconds: each time costs the database a small transaction, and
+/// live status that lags by as much is still live.
+pub const WAKE_UP_DEBOUNCE_MS: u64 = 50;
+/// The first wait before the link to other processes is made again, in milliseconds; it doubles.
+pub const LINK_BACKOFF_MS_MIN: u64 = 100;
+/// The longest wait before the link to other processes is made again, in milliseconds.
+pub const LINK_BACKOFF_MS_MAX: u64 = 5_000;
+/// How long a scrape of the metrics is answered again, in milliseconds.
+pub const SCRAPE_CACHE_MS: u64 = 1_000;
+/// How long a scrape may wait for the database, in milliseconds.
+pub const SCRAPE_DATABASE_MS_MAX: u64 = 2_000;
+/// How often counted durations are sorted into their buckets when nobody scrapes, in milliseconds.
+pub const METRICS_UPKEEP_MS: u64 = 5_000;
+/// How long `/readyz` may wait for the database, in milliseconds.
+pub const READY_MS_MAX: u64 = 2_000;

@@ -7,9 +7,11 @@
 mod commit;
 mod entities;
 mod error;
+mod gauges;
 pub mod limits;
 mod micros;
 mod migrate;
+mod notify;
 #[doc(hidden)]
 pub mod plans;
 mod queue;
@@ -19,5 +21,7 @@ mod statements;
 mod store;
 pub mod vault;
 
+pub use gauges::{Gauges, PoolGauge};
 pub use migrate::MigrateError;
+pub use notify::{Heard, Listener, Notifier, WakeUpKinds, WakeUpLink};
 pub use store::{SqlStore, StoreOptions};

@@ -24,3 +24,9 @@ pub const IN_LIST_MAX: usize = 5_000;
 pub const FEED_SCAN_ENTRIES_MAX: i64 = 10_000;
 /// Rows of one page or claim, whatever the caller asks for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
+/// Rows that one gauge counts: a backlog beyond it reads as that many.
+pub const GAUGE_ROWS_MAX: u64 = 100_000;
+/// How long the link for wake-ups may take to connect or to answer, in milliseconds.
+pub const LINK_MS_MAX: u64 = 5_000;
+/// How often a listening connection on which nothing comes is checked, in milliseconds.
+pub const LINK_CHECK_MS: u64 = 15_000;

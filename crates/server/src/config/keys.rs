@@ -21,6 +21,8 @@ pub enum KeyKind {
     Proxy,
     /// Web origins (`https://host:port`), divided by commas (in the file, an array).
     Origins,
+    /// `off`, `open`, or an address of its own.
+    Exposure,
 }
 
 impl KeyKind {
@@ -36,6 +38,7 @@ impl KeyKind {
             KeyKind::Hosts => "list of host names".into(),
             KeyKind::Proxy => "URL of an HTTP proxy".into(),
             KeyKind::Origins => "list of origins".into(),
+            KeyKind::Exposure => "off, open or address:port".into(),
         }
     }
 }
@@ -141,6 +144,19 @@ pub const KEYS: &[Key] = &[
         "What is logged: a level, or directives such as info,hookgraph_dispatcher=debug.",
     ),
     key("log_format", KeyKind::Choice(&["text", "json"]), "text", "How log lines are written, to standard error."),
+    key(
+        "metrics",
+        KeyKind::Exposure,
+        "off",
+        "Where /metrics is served: nowhere, open to everyone on the address listened on, or on an address of its own.",
+    ),
+    key(
+        "otlp_endpoint",
+        KeyKind::Text,
+        "",
+        "Where traces are sent by OTLP over HTTP, e.g. http://127.0.0.1:4318. Empty: nowhere.",
+    ),
+    number("otlp_sample_percent", (0, 100), "percent", "100", "How many of the traces are sent."),
     key("graphiql", KeyKind::Flag, "true", "Whether browsers that open /graphql get GraphiQL."),
     key("introspection", KeyKind::Flag, "true", "Whether the schema can be asked for by introspection and as SDL."),
     key(
@@ -215,6 +231,13 @@ pub const KEYS: &[Key] = &[
         "milliseconds",
         "10000",
         "How long requests under way may take to end when the server stops.",
+    ),
+    number(
+        "shutdown_delay_ms",
+        (0, 600_000),
+        "milliseconds",
+        "0",
+        "How long a server that stops goes on as before, /readyz answering 503, so that load balancers turn away first.",
     ),
     key(
         "bootstrap_tenant",

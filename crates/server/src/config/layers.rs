@@ -89,6 +89,19 @@ pub enum Value {
     Proxy(Option<Url>),
     /// [`KeyKind::Origins`].
     Origins(Vec<String>),
+    /// [`KeyKind::Exposure`].
+    Exposure(Exposure),
+}
+
+/// Where something is served that is not for everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Nowhere.
+    Off,
+    /// On the address of everything else.
+    Open,
+    /// On that address.
+    Own(SocketAddr),
 }
 
 /// The value of every key, with its source.
@@ -203,6 +216,15 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
         KeyKind::Proxy if text.is_empty() => Some(Value::Proxy(None)),
         KeyKind::Proxy => proxy(text).map(|url| Value::Proxy(Some(url))),
         KeyKind::Origins => items().map(origin).collect::<Option<_>>().map(Value::Origins),
+        KeyKind::Exposure => exposure(text).map(Value::Exposure),
+    }
+}
+
+fn exposure(text: &str) -> Option<Exposure> {
+    match text {
+        "off" => Some(Exposure::Off),
+        "open" => Some(Exposure::Open),
+        address => address.parse().ok().map(Exposure::Own),
     }
 }
 

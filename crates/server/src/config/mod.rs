@@ -4,7 +4,7 @@ pub mod keys;
 mod layers;
 mod print;
 
-pub use layers::{ConfigError, Layers, Source, Value};
+pub use layers::{ConfigError, Exposure, Layers, Source, Value};
 pub use print::{printed, printed_json};
 
 use hookgraph_domain::address::HostRule;
@@ -51,6 +51,12 @@ pub struct Config {
     pub log: String,
     /// `log_format`.
     pub log_format: LogFormat,
+    /// `metrics`.
+    pub metrics: Exposure,
+    /// `otlp_endpoint`, where one is set; without a slash at its end.
+    pub otlp_endpoint: Option<String>,
+    /// `otlp_sample_percent`.
+    pub otlp_sample_percent: u32,
     /// `graphiql`.
     pub graphiql: bool,
     /// `introspection`.
@@ -59,6 +65,8 @@ pub struct Config {
     pub web: WebLimits,
     /// Bounds of the dispatcher.
     pub delivery: DeliveryLimits,
+    /// `shutdown_delay_ms`.
+    pub shutdown_delay: Duration,
     /// `shutdown_ms_max`.
     pub shutdown_max: Duration,
     /// The tenant and token that are made at the start.
@@ -129,6 +137,9 @@ impl Config {
             trusted_certificates: read.set_text("trusted_certificates").map(PathBuf::from),
             log: read.text("log"),
             log_format: if read.text("log_format") == "json" { LogFormat::Json } else { LogFormat::Text },
+            metrics: read.exposure("metrics"),
+            otlp_endpoint: read.set_text("otlp_endpoint").map(|url| url.trim_end_matches('/').to_owned()),
+            otlp_sample_percent: read.number_u32("otlp_sample_percent"),
             graphiql: read.flag("graphiql"),
             introspection: read.flag("introspection"),
             web: WebLimits {
@@ -148,6 +159,7 @@ impl Config {
                 claim_batch_max: read.number_u32("claim_batch_max"),
                 poll: read.duration("poll_ms"),
             },
+            shutdown_delay: read.duration("shutdown_delay_ms"),
             shutdown_max: read.duration("shutdown_ms_max"),
             bootstrap: BootstrapConfig {
                 tenant: read.set_text("bootstrap_tenant"),
@@ -169,6 +181,13 @@ impl Reader<'_> {
     fn address(&self, name: &str) -> SocketAddr {
         match self.value(name) {
             Value::Address(address) => *address,
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn exposure(&self, name: &str) -> Exposure {
+        match self.value(name) {
+            Value::Exposure(exposure) => *exposure,
             other => unreachable!("{name}: {other:?}"),
         }
     }

@@ -4,18 +4,20 @@ pub mod answer;
 mod graphiql;
 mod graphql;
 mod negotiate;
+pub mod operations;
 pub mod parse;
 mod request_id;
 
 use crate::config::WebLimits;
 use crate::endpoint::Endpoint;
+use crate::metrics::Scrape;
 use crate::websocket;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use hookgraph_domain::ports::{Feed, TokenReader};
+use hookgraph_domain::ports::TokenReader;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +27,9 @@ pub struct WebState {
     /// Where tokens are looked up.
     pub tokens: Arc<dyn TokenReader>,
     /// What `/readyz` asks.
-    pub feed: Arc<dyn Feed>,
+    pub readiness: Arc<dyn operations::Readiness>,
+    /// The metrics, where they are open on this address.
+    pub scrape: Option<Arc<Scrape>>,
     /// The management schema and its payload sibling.
     pub endpoints: Endpoints,
     /// The bounds that the operator sets.
@@ -68,8 +72,9 @@ pub fn router(state: Arc<WebState>) -> Router {
         .route("/schema.graphql", get(management_sdl))
         .route("/payload/schema.graphql", get(payload_sdl))
         .route("/graphiql/{file}", get(graphiql::asset))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
+        .route("/healthz", get(operations::alive))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(operations::metrics))
         .layer(body_limit)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::identify))
@@ -111,14 +116,4 @@ async fn sdl(state: &WebState, headers: &HeaderMap, text: Arc<str>) -> Response 
         return answer::unauthenticated(&error, answer::MediaType::Json);
     }
     ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], text.to_string()).into_response()
-}
-
-async fn readyz(State(state): State<Arc<WebState>>) -> Response {
-    match state.feed.latest_seq().await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
-        }
-    }
 }

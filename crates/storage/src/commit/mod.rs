@@ -34,6 +34,7 @@ impl UnitOfWork for SqlStore {
                 "the change touches {row_count} rows, {CHANGE_ROWS_MAX} are allowed: do it in parts"
             )));
         }
+        let at = change.at;
         let transaction = self.begin().await?;
         let mut work = Work { store: self, transaction: &transaction, at: change.at, feed: FeedLog::at(change.at) };
         for write in change.writes {
@@ -46,6 +47,7 @@ impl UnitOfWork for SqlStore {
         if !committed.event_ids.is_empty() {
             self.hit(Failpoint::AfterRecord);
         }
+        self.observer.recorded(&committed, at);
         Ok(committed)
     }
 }
