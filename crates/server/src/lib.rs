@@ -13,6 +13,7 @@ mod observer;
 mod server;
 pub mod surroundings;
 mod telemetry;
+pub mod traces;
 pub mod wake_ups;
 mod websocket;
 mod wiring;
