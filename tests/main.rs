@@ -4,4 +4,5 @@ mod architecture;
 mod catalogue;
 mod crash;
 mod database_trouble;
+mod observability;
 mod processes;

@@ -15,6 +15,7 @@ mod server;
 pub mod surroundings;
 mod telemetry;
 pub mod token_cache;
+pub mod traces;
 pub mod wake_ups;
 mod websocket;
 mod wiring;

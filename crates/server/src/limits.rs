@@ -43,3 +43,7 @@ pub const SCRAPE_DATABASE_MS_MAX: u64 = 2_000;
 pub const METRICS_UPKEEP_MS: u64 = 5_000;
 /// How long `/readyz` may wait for the database, in milliseconds.
 pub const READY_MS_MAX: u64 = 2_000;
+/// How long one batch of spans may take to be sent, in milliseconds.
+pub const TRACES_EXPORT_MS_MAX: u64 = 10_000;
+/// How long the last spans may take to be sent when the server has stopped, in milliseconds.
+pub const TRACES_FLUSH_MS_MAX: u64 = 3_000;

@@ -6,6 +6,7 @@ use crate::http::operations::{self, ServerReadiness};
 use crate::http::{self, RequestIds, WebState};
 use crate::only_one;
 use crate::token_cache::TokenCache;
+use crate::traces::Traces;
 use crate::wiring::{self, Wired};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -46,8 +47,16 @@ impl Server {
     /// # Errors
     /// What cannot be opened, read, written or listened on.
     pub async fn start(config: Config) -> anyhow::Result<RunningServer> {
+        Self::start_traced(config, None).await
+    }
+
+    /// As [`Server::start`], with traces that are sent.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_traced(config: Config, traces: Option<Arc<Traces>>) -> anyhow::Result<RunningServer> {
         let only_one = only_one::of_database(&config.database)?;
-        let Wired { store, sql, scrape, clock, entropy, endpoints, loops } = wiring::wire(&config).await?;
+        let Wired { store, sql, scrape, clock, entropy, endpoints, loops } = wiring::wire(&config, traces).await?;
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
         let (listener, address) = bind("listen", config.listen).await?;
         let own = match config.metrics {

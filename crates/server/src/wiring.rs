@@ -7,6 +7,7 @@ use crate::limits;
 use crate::metrics::{Metrics, ObservedQueue, ObservedRenderer, Scrape};
 use crate::observer::CommitObserver;
 use crate::surroundings::{self, OsEntropy};
+use crate::traces::{ObservedTransport, Traces};
 use crate::wake_ups::{self, ProcessWakeUps};
 use anyhow::Context;
 use async_graphql::parser::types::OperationType;
@@ -18,7 +19,7 @@ use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::{
     Clock, DeliveryQueue, Entropy, Failpoints, NoObserver, Observer, PayloadRenderer, SecretVault, Store, TenantReader,
-    TokenReader, VaultError,
+    TokenReader, Transport, VaultError,
 };
 use hookgraph_pim::copy::CopyRunner;
 use hookgraph_pim::{Caller, PimServices};
@@ -136,7 +137,7 @@ impl Workers {
 ///
 /// # Errors
 /// What cannot be opened, read or written.
-pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
+pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Result<Wired> {
     // Another server of this process may have installed it: that is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(surroundings::clock());
@@ -146,7 +147,7 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         Exposure::Off => None,
         Exposure::Open | Exposure::Own(_) => Some(Arc::new(Metrics::new().context("metrics")?)),
     };
-    let observer = Arc::new(CommitObserver { metrics: metrics.clone() });
+    let observer = Arc::new(CommitObserver { metrics: metrics.clone(), traces: traces.clone() });
     let store = open(config, entropy.clone(), failpoints.clone(), observer).await?;
     let applied = store.migrate().await.context("the database cannot be brought up to date")?;
     check_key(&store, &config.key_file).await?;
@@ -175,7 +176,10 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
     let services = worker::Services {
         queue: observed_queue(store.clone(), metrics.as_ref()),
         renderer: observed_renderer(api.renderer(), metrics.as_ref()),
-        transport: Arc::new(HttpTransport::with(address_rules, clock.clone(), transport_options(config)?)?),
+        transport: observed_transport(
+            HttpTransport::with(address_rules, clock.clone(), transport_options(config)?)?,
+            traces,
+        ),
         clock: clock.clone(),
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
@@ -196,6 +200,13 @@ fn observed_queue(queue: Arc<dyn DeliveryQueue>, metrics: Option<&Arc<Metrics>>)
     match metrics {
         Some(metrics) => Arc::new(ObservedQueue { queue, metrics: metrics.clone() }),
         None => queue,
+    }
+}
+
+fn observed_transport(transport: HttpTransport, traces: Option<Arc<Traces>>) -> Arc<dyn Transport> {
+    match traces {
+        Some(traces) => Arc::new(ObservedTransport { transport: Arc::new(transport), traces }),
+        None => Arc::new(transport),
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "a test binary")]
 
 use hookgraph_server::config::keys::KEYS;
-use hookgraph_server::config::{Config, ConfigError, Layers, Source, printed, printed_json};
+use hookgraph_server::config::{Config, ConfigError, Exposure, Layers, Source, printed, printed_json};
 
 fn environment(variables: &[(&str, &str)]) -> Result<Layers, ConfigError> {
     let mut layers = Layers::defaults()?;
@@ -42,6 +42,14 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
 }
 
 #[test]
+fn metrics_are_off_open_or_on_an_address_of_their_own() {
+    let metrics = |text: &str| Config::from_layers(&environment(&[("HOOKGRAPH_METRICS", text)]).unwrap()).metrics;
+    assert_eq!(Config::from_layers(&Layers::defaults().unwrap()).metrics, Exposure::Off);
+    assert_eq!(metrics("open"), Exposure::Open);
+    assert_eq!(metrics("127.0.0.1:9090"), Exposure::Own("127.0.0.1:9090".parse().unwrap()));
+}
+
+#[test]
 fn an_unknown_key_is_an_error_that_names_the_nearest() {
     let mut layers = Layers::defaults().unwrap();
     let error = layers.lay_file("hookgraph.toml", "lisen = \"127.0.0.1:1\"").unwrap_err();
@@ -56,6 +64,7 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
 fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
     let cases = [
         ("HOOKGRAPH_LISTEN", "8080", "address:port"),
+        ("HOOKGRAPH_METRICS", "yes", "off, open or address:port"),
         ("HOOKGRAPH_POLL_MS", "1", "number from 10 to 600000"),
         ("HOOKGRAPH_POLL_MS", "-5", "number from 10 to 600000"),
         ("HOOKGRAPH_GRAPHIQL", "yes", "true or false"),

@@ -74,7 +74,7 @@ impl SqlStore {
     async fn webhooks_by_status(&self) -> Result<Vec<(WebhookStatus, u64)>, StoreError> {
         let sql = format!(
             "SELECT status, COUNT(*) AS counted FROM (SELECT status FROM webhook WHERE deleted_at_us IS NULL \
-             LIMIT {GAUGE_ROWS_MAX}) AS some GROUP BY status"
+             LIMIT {GAUGE_ROWS_MAX}) AS bounded GROUP BY status"
         );
         let statement = Statement::from_string(self.backend(), sql);
         let rows = self.reader.query_all_raw(statement).await.map_err(store_error)?;
@@ -89,7 +89,7 @@ impl SqlStore {
     }
 
     async fn count(&self, rows_sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let sql = format!("SELECT COUNT(*) FROM ({rows_sql} LIMIT {GAUGE_ROWS_MAX}) AS some");
+        let sql = format!("SELECT COUNT(*) FROM ({rows_sql} LIMIT {GAUGE_ROWS_MAX}) AS bounded");
         Ok(self.number(&sql, values).await?.unwrap_or(0).unsigned_abs())
     }
 

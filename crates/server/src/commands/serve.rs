@@ -24,11 +24,11 @@ impl ServeArgs {
 }
 
 pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    telemetry::start(&config)?;
+    let traces = telemetry::start_traced(&config)?;
     let mut terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
     let public_url = config.public_url.clone();
     let allowed = config.allowed_addresses.clone();
-    let server = Server::start(config).await?;
+    let server = Server::start_traced(config, traces.clone()).await?;
     let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
     print!("{}", welcome(&server, &address, &allowed));
     tokio::select! {
@@ -39,6 +39,9 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         }
     }
     server.shutdown().await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@ use hookgraph_domain::webhook::WebhookStatus;
 use hookgraph_storage::{Gauges, SqlStore};
 use metrics_process::Collector;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -18,6 +19,7 @@ pub struct Scrape {
     store: SqlStore,
     clock: Arc<dyn Clock>,
     process: Collector,
+    is_failing: AtomicBool,
     last: Mutex<Option<(Instant, Arc<str>)>>,
 }
 
@@ -29,7 +31,7 @@ impl Scrape {
         metrics
             .gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION")), ("database", store.database_kind())])
             .set(1.0);
-        Self { metrics, store, clock, process, last: Mutex::new(None) }
+        Self { metrics, store, clock, process, is_failing: AtomicBool::new(false), last: Mutex::new(None) }
     }
 
     /// The text of now, or of up to [`SCRAPE_CACHE_MS`] ago: many who look cost as much as one.
@@ -47,8 +49,7 @@ impl Scrape {
 
     async fn fresh(&self) -> String {
         let now = self.clock.now();
-        let read = timeout(Duration::from_millis(SCRAPE_DATABASE_MS_MAX), self.store.gauges(now)).await;
-        self.set_gauges(read.ok().and_then(Result::ok).as_ref(), now);
+        self.set_gauges(self.gauges(now).await.as_ref(), now);
         for pool in self.store.pools() {
             let labels = [("pool", pool.pool)];
             self.metrics.gauge(names::CONNECTIONS_OPEN, &labels).set(f64::from(pool.open));
@@ -56,6 +57,22 @@ impl Scrape {
         }
         metrics::with_local_recorder(&self.metrics.recorder, || self.process.collect());
         self.metrics.handle().render()
+    }
+
+    /// What the database says; a failure is one line in the log per outage.
+    async fn gauges(&self, now: Timestamp) -> Option<Gauges> {
+        let error = match timeout(Duration::from_millis(SCRAPE_DATABASE_MS_MAX), self.store.gauges(now)).await {
+            Ok(Ok(gauges)) => {
+                self.is_failing.store(false, Ordering::Relaxed);
+                return Some(gauges);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {SCRAPE_DATABASE_MS_MAX} ms"),
+        };
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error, "the gauges of the metrics cannot be read");
+        }
+        None
     }
 
     /// Sets what was read; what was not is not a number, rather than what it was some time ago.
