@@ -4,7 +4,9 @@
 //! the secrets that it keeps. Writes are in `commit` and `queue`, reads in `read`; a transaction never waits for anything
 //! but the database.
 
+mod batch;
 mod commit;
+mod deliveries;
 mod entities;
 mod error;
 pub mod limits;
@@ -15,6 +17,7 @@ pub mod plans;
 mod queue;
 mod read;
 mod rows;
+mod standing;
 mod statements;
 mod store;
 pub mod vault;
