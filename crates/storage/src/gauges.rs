@@ -43,14 +43,14 @@ impl SqlStore {
     /// [`StoreError`], as every read.
     pub async fn gauges(&self, now: Timestamp) -> Result<Gauges, StoreError> {
         let now_us = from_time(now);
-        let due = "SELECT 1 FROM delivery WHERE state IN ('PENDING', 'RETRYING') AND due_at_us <= $1";
-        let oldest = "SELECT MIN(due_at_us) FROM delivery WHERE state IN ('PENDING', 'RETRYING') AND due_at_us <= $1";
+        let due = "SELECT 1 FROM due WHERE due_at_us <= $1 AND leased_until_us IS NULL";
+        let oldest = "SELECT MIN(due_at_us) FROM due WHERE due_at_us <= $1 AND leased_until_us IS NULL";
         let oldest: Option<i64> = self.number(oldest, vec![now_us.into()]).await?;
         Ok(Gauges {
             due: self.count(due, vec![now_us.into()]).await?,
             oldest_due_at: oldest.map(to_time).transpose()?,
-            in_flight: self.count("SELECT 1 FROM delivery WHERE state = 'IN_FLIGHT'", Vec::new()).await?,
-            held: self.count("SELECT 1 FROM delivery WHERE state = 'HELD'", Vec::new()).await?,
+            in_flight: self.count("SELECT 1 FROM due WHERE leased_until_us IS NOT NULL", Vec::new()).await?,
+            held: self.count("SELECT 1 FROM due WHERE due_at_us IS NULL", Vec::new()).await?,
             webhooks: self.webhooks_by_status().await?,
         })
     }

@@ -4,7 +4,9 @@
 //! the secrets that it keeps. Writes are in `commit` and `queue`, reads in `read`; a transaction never waits for anything
 //! but the database.
 
+mod batch;
 mod commit;
+mod deliveries;
 mod entities;
 mod error;
 mod gauges;
@@ -17,6 +19,7 @@ pub mod plans;
 mod queue;
 mod read;
 mod rows;
+mod standing;
 mod statements;
 mod store;
 pub mod vault;

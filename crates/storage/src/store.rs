@@ -3,6 +3,7 @@
 use crate::error::store_error;
 use crate::limits;
 use crate::migrate::{self, MigrateError};
+use crate::standing::Opened;
 use hookgraph_domain::ports::{
     Entropy, Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError,
 };
@@ -18,8 +19,6 @@ use std::time::Duration;
 pub const MIGRATE_LOCK: i64 = 0x686f_6f6b_0001;
 /// Held while a claim is decided: see `queue::claim`.
 pub const CLAIM_LOCK: i64 = 0x686f_6f6b_0002;
-/// Held from the feed's insert to the commit: see `commit::feed`.
-pub const FEED_LOCK: i64 = 0x686f_6f6b_0003;
 
 /// What a store needs.
 pub struct StoreOptions {
@@ -65,6 +64,7 @@ pub struct SqlStore {
     pub(crate) reader: DatabaseConnection,
     pub(crate) vault: Arc<dyn SecretVault>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) opened: Opened,
     failpoints: Arc<dyn Failpoints>,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -103,7 +103,7 @@ impl SqlStore {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
-        Ok(Self { writer, reader, vault, entropy, failpoints, observer })
+        Ok(Self { writer, reader, vault, entropy, opened: Opened::new(), failpoints, observer })
     }
 
     /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.

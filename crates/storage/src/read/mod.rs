@@ -10,7 +10,7 @@ mod webhooks;
 
 pub use deliveries::{delivery_page, webhook_attempts};
 pub use events::event_page;
-pub use feed::feed_entries;
+pub use feed::FEED_BATCHES;
 
 use crate::limits::PAGE_ROWS_MAX;
 

@@ -50,7 +50,7 @@ impl MemoryStore {
             .collect();
         let mut delivery_count = 0;
         for webhook in subscribers {
-            match fan_out::decide(&webhook) {
+            match fan_out::decide(webhook.status) {
                 Match::Delivery { state: first, reason } => {
                     let delivery_id = DeliveryId(self.entropy.uuid(at));
                     let mut delivery = fresh(delivery_id, tenant_id, webhook.id, id, at);
