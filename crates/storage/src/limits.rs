@@ -20,6 +20,8 @@ pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 10_000;
 pub const INSERT_ROWS_MAX: usize = 500;
 /// Keys of one `IN` list, for the same reason.
 pub const IN_LIST_MAX: usize = 5_000;
+/// Answers past their time that a new one takes out with it: more than one, so that they become fewer.
+pub const STALE_ANSWERS_PER_WRITE_MAX: u64 = 2;
 /// How far one feed page looks, in entries of all tenants: what an unlucky filter can cost.
 pub const FEED_SCAN_ENTRIES_MAX: i64 = 10_000;
 /// Rows of one page or claim, whatever the caller asks for.
