@@ -266,3 +266,16 @@ CREATE TABLE feed_position (
     CONSTRAINT feed_position_is_one CHECK (id = 1)
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 INSERT INTO feed_position (id, seq, pruned_seq) VALUES (1, 0, 0);
+
+CREATE TABLE idempotency (
+    tenant_id UUID NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,        -- in the caller's words
+    step BIGINT NOT NULL,                 -- which change of the request, from 0
+    request_sha256 BYTEA NOT NULL,        -- of the whole request
+    answer TEXT NOT NULL,                 -- JSON of who wrote the change
+    created_at_us BIGINT NOT NULL,
+    CONSTRAINT idempotency_key_is_unique_per_tenant_and_step PRIMARY KEY (tenant_id, key, step),
+    CONSTRAINT idempotency_request_is_a_sha256 CHECK (length(request_sha256) = 32),
+    CONSTRAINT idempotency_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+);
+CREATE INDEX idempotency_by_age ON idempotency (created_at_us);

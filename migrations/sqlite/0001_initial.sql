@@ -257,3 +257,16 @@ CREATE TABLE feed_position (
     CONSTRAINT feed_position_is_one CHECK (id = 1)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO feed_position (id, seq, pruned_seq) VALUES (1, 0, 0);
+
+CREATE TABLE idempotency (
+    tenant_id BLOB NOT NULL,
+    key TEXT NOT NULL,                    -- in the caller's words
+    step INTEGER NOT NULL,                 -- which change of the request, from 0
+    request_sha256 BLOB NOT NULL,        -- of the whole request
+    answer TEXT NOT NULL,                 -- JSON of who wrote the change
+    created_at_us INTEGER NOT NULL,
+    CONSTRAINT idempotency_key_is_unique_per_tenant_and_step PRIMARY KEY (tenant_id, key, step),
+    CONSTRAINT idempotency_request_is_a_sha256 CHECK (length(request_sha256) = 32),
+    CONSTRAINT idempotency_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (created_at_us);

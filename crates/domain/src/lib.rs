@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod event;
 pub mod fan_out;
 pub mod feed;
+pub mod idempotency;
 pub mod ids;
 pub mod limits;
 pub mod page;

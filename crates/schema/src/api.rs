@@ -4,16 +4,17 @@ use crate::call::{bounded, refused};
 use crate::context::{Asked, Core, Services};
 use crate::document::{DocumentChecker, Judge, Validator, judge};
 use crate::guard::Guard;
+use crate::idempotency;
 use crate::limits::RENDER;
 use crate::recheck::{self, Rechecked};
 use crate::render::Renderer;
 use crate::roots::{self, ManagementSchema, PayloadSchema};
 use crate::sdl;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request, Response};
+use async_graphql::{Pos, Request, Response};
 use futures::stream::{self, BoxStream, StreamExt};
 use hookgraph_domain::ports::{PayloadRenderer, StoreError};
-use hookgraph_pim::{Caller, PimContext};
+use hookgraph_pim::{Caller, Idempotency, PimContext, graphql_error};
 use std::sync::Arc;
 
 /// The schemas at work.
@@ -87,8 +88,15 @@ impl Api {
     }
 
     async fn execute_admitted(&self, caller: Caller, request: Request) -> Response {
+        let idempotency = match idempotency::of(&request) {
+            Ok(idempotency) => idempotency,
+            Err(refusal) => return refused(vec![graphql_error(&refusal).into_server_error(Pos::default())]),
+        };
         match self.inner.management_guard.admit(request) {
-            Ok(request) => self.inner.management.execute(self.with_context(caller, request)).await,
+            Ok(request) => {
+                let pim = self.pim_context(caller, idempotency);
+                self.inner.management.execute(self.with_context(pim, request)).await
+            }
             Err(errors) => refused(errors),
         }
     }
@@ -98,7 +106,7 @@ impl Api {
         let execution = async {
             match self.inner.payload_guard.admit(request) {
                 Ok(request) => {
-                    let context = self.pim_context(caller);
+                    let context = self.pim_context(caller, None);
                     self.inner.payload.execute(request.data(context)).await
                 }
                 Err(errors) => refused(errors),
@@ -115,7 +123,10 @@ impl Api {
             return stream::once(async move { api.execute(caller, request).await }).boxed();
         }
         match self.inner.management_guard.admit(request) {
-            Ok(request) => self.inner.management.execute_stream(self.with_context(caller, request)).boxed(),
+            Ok(request) => {
+                let request = self.with_context(self.pim_context(caller, None), request);
+                self.inner.management.execute_stream(request).boxed()
+            }
             Err(errors) => stream::once(async move { refused(errors) }).boxed(),
         }
     }
@@ -140,12 +151,13 @@ impl Api {
         recheck::recheck_documents(&self.inner.core).await
     }
 
-    fn with_context(&self, caller: Caller, request: Request) -> Request {
-        let pim = self.pim_context(caller.clone());
-        request.data(pim).data(Arc::new(Asked::new(caller, self.inner.core.clone())))
+    fn with_context(&self, pim: Arc<PimContext>, request: Request) -> Request {
+        let asked = Asked::new(pim.caller().clone(), self.inner.core.clone());
+        request.data(pim).data(Arc::new(asked))
     }
 
-    fn pim_context(&self, caller: Caller) -> Arc<PimContext> {
-        Arc::new(PimContext::new(caller, self.inner.core.services.ports.clone(), None))
+    fn pim_context(&self, caller: Caller, idempotency: Option<Idempotency>) -> Arc<PimContext> {
+        let pim = PimContext::new(caller, self.inner.core.services.ports.clone(), None);
+        Arc::new(pim.with_idempotency(idempotency))
     }
 }

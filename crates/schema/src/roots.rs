@@ -2,7 +2,7 @@
 
 use crate::delivery::{DeliveryMutationRoot, DeliveryQueryRoot};
 use crate::document::NeverExecute;
-use crate::event::EventQueryRoot;
+use crate::event::{EventMutationRoot, EventQueryRoot};
 use crate::event_type::EventTypeQueryRoot;
 use crate::limits::CALL_DOCUMENT;
 use crate::subscription::Subscription;
@@ -18,7 +18,7 @@ pub(crate) struct Query(PimQuery, WebhookQueryRoot, EventTypeQueryRoot, EventQue
 /// What can be done.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-pub(crate) struct Mutation(PimMutation, WebhookMutationRoot, DeliveryMutationRoot);
+pub(crate) struct Mutation(PimMutation, EventMutationRoot, WebhookMutationRoot, DeliveryMutationRoot);
 
 /// What a payload query can ask: records, and nothing of the webhooks themselves.
 #[derive(Default, MergedObject)]

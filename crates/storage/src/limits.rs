@@ -29,6 +29,8 @@ pub const FEED_SCAN_BATCHES_MAX: u64 = 300;
 pub const CLAIM_HEAD_ROWS_SPARE: i64 = 64;
 /// Webhooks, and signers of tenants, that this process keeps opened.
 pub const OPENED_ENTRIES_MAX: u64 = 4_096;
+/// Answers past their time that a new one takes out with it: more than one, so that they become fewer.
+pub const STALE_ANSWERS_PER_WRITE_MAX: u64 = 2;
 /// Rows of one page or claim, whatever the caller asks for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
 /// Rows that one gauge counts: a backlog beyond it reads as that many.

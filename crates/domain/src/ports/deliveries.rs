@@ -121,6 +121,7 @@ pub trait Store:
     + super::RecordReader
     + super::TenantReader
     + super::TokenReader
+    + super::AnswerReader
     + super::WebhookReader
     + DeliveryQueue
     + History
@@ -133,6 +134,7 @@ impl<T> Store for T where
         + super::RecordReader
         + super::TenantReader
         + super::TokenReader
+        + super::AnswerReader
         + super::WebhookReader
         + DeliveryQueue
         + History

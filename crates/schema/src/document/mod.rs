@@ -19,6 +19,7 @@ mod verdict;
 mod tests;
 
 pub(crate) use cost::measure;
+pub(crate) use problems::nearest_name;
 pub(crate) use scan::scan;
 pub use validator::Validator;
 pub(crate) use validator::parse;

@@ -12,7 +12,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_pim::Caller;
+use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
+
+/// The header with a request's idempotency key.
+const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
 /// Answers one request with that schema.
 pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum::extract::Request) -> Response {
@@ -24,6 +28,7 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         Ok(caller) => caller,
         Err(error) => return answer::unauthenticated(&error, media_type),
     };
+    let idempotency_key = request.headers().get(IDEMPOTENCY_HEADER).cloned();
     let reading = read(endpoint.as_ref(), request, media_type);
     // Read before a permit is taken: who sends slowly keeps nobody else from being served.
     let mut asked = match tokio::time::timeout(state.limits.http_request_max, reading).await {
@@ -44,6 +49,10 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return refused;
     };
+    if let Some(key) = idempotency_key {
+        let key = async_graphql::Value::String(String::from_utf8_lossy(key.as_bytes()).into_owned());
+        asked.extensions.insert(IDEMPOTENCY_EXTENSION.to_owned(), key);
+    }
     if !state.introspection {
         asked = asked.disable_introspection();
     }

@@ -3,6 +3,7 @@
 pub mod deliveries;
 mod events;
 pub mod feed;
+mod idempotency;
 mod records;
 mod tenants;
 mod webhooks;
@@ -65,6 +66,7 @@ impl Work<'_> {
             Write::InsertTenant(tenant) => self.insert_tenant(&tenant).await,
             Write::UpdateTenant(tenant) => self.update_tenant(&tenant).await,
             Write::DeleteTenant(id) => self.delete_tenant(id).await,
+            Write::KeepAnswer(answer) => self.keep_answer(answer).await,
             Write::InsertToken(token) => self.insert_token(&token).await,
             Write::RevokeToken(id) => self.revoke_token(id).await,
             Write::PutCopyTask { task, expected } => self.put_copy_task(&task, expected).await,

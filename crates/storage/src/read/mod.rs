@@ -3,6 +3,7 @@
 mod deliveries;
 mod events;
 mod feed;
+mod idempotency;
 mod record_pages;
 mod records;
 mod tenants;

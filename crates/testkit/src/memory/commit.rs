@@ -122,6 +122,7 @@ impl State {
                 self.tenants.insert(tenant.id, tenant);
             }
             Write::DeleteTenant(id) => self.delete_tenant(id)?,
+            Write::KeepAnswer(answer) => self.keep_answer(answer, at)?,
             Write::InsertToken(token) => {
                 self.tokens.insert(token.id, token);
             }
@@ -180,6 +181,7 @@ impl State {
             return Err(CommitError::Conflict(format!("tenant {id}")));
         }
         self.tokens.retain(|_, token| token.tenant_id != id);
+        self.answers.retain(|key, _| key.tenant_id != id);
         self.copy_tasks.retain(|_, task| task.source_tenant_id != id);
         self.records.retain(|(owner, _), _| *owner != id);
         self.webhooks.retain(|_, webhook| webhook.tenant_id != id);
