@@ -31,3 +31,7 @@ pub const CLAIM_HEAD_ROWS_SPARE: i64 = 64;
 pub const OPENED_ENTRIES_MAX: u64 = 4_096;
 /// Rows of one page or claim, whatever the caller asks for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
+/// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.
+pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
+/// Events of one group commit, unless one change alone has more.
+pub const RECORD_GROUP_EVENTS_MAX: usize = 500;

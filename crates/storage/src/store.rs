@@ -1,5 +1,6 @@
 //! The store: one database behind the domain's ports.
 
+use crate::commit::group::Recorder;
 use crate::error::store_error;
 use crate::limits;
 use crate::migrate::{self, MigrateError};
@@ -60,6 +61,7 @@ pub struct SqlStore {
     pub(crate) vault: Arc<dyn SecretVault>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) opened: Opened,
+    pub(crate) recorder: Recorder,
     failpoints: Arc<dyn Failpoints>,
 }
 
@@ -97,7 +99,7 @@ impl SqlStore {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
         let StoreOptions { vault, entropy, failpoints, .. } = options;
-        Ok(Self { writer, reader, vault, entropy, opened: Opened::new(), failpoints })
+        Ok(Self { writer, reader, vault, entropy, opened: Opened::new(), recorder: Recorder::default(), failpoints })
     }
 
     /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.
