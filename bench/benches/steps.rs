@@ -1,6 +1,5 @@
 //! What the pure steps of the road cost: match, canonical JSON, sign, settle.
 
-#![expect(missing_docs, reason = "criterion's macros write functions without them")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -39,3 +39,7 @@ pub const GAUGE_ROWS_MAX: u64 = 100_000;
 pub const LINK_MS_MAX: u64 = 5_000;
 /// How often a listening connection on which nothing comes is checked, in milliseconds.
 pub const LINK_CHECK_MS: u64 = 15_000;
+/// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.
+pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
+/// Events of one group commit, unless one change alone has more.
+pub const RECORD_GROUP_EVENTS_MAX: usize = 500;

@@ -1,5 +1,6 @@
 //! The store: one database behind the domain's ports.
 
+use crate::commit::group::Recorder;
 use crate::error::store_error;
 use crate::limits;
 use crate::migrate::{self, MigrateError};
@@ -65,6 +66,7 @@ pub struct SqlStore {
     pub(crate) vault: Arc<dyn SecretVault>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) opened: Opened,
+    pub(crate) recorder: Recorder,
     failpoints: Arc<dyn Failpoints>,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -103,7 +105,8 @@ impl SqlStore {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
-        Ok(Self { writer, reader, vault, entropy, opened: Opened::new(), failpoints, observer })
+        let (opened, recorder) = (Opened::new(), Recorder::default());
+        Ok(Self { writer, reader, vault, entropy, opened, recorder, failpoints, observer })
     }
 
     /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.

@@ -1,7 +1,7 @@
 //! Writes of deliveries that a person asks for, one by one or all that is due for a webhook.
 
 use super::Work;
-use super::events::IsTest;
+use super::events::{EventRows, IsTest};
 use super::feed::FeedLog;
 use crate::batch::{Collision, execute, query};
 use crate::deliveries::{self, new_row};
@@ -99,7 +99,9 @@ impl Work<'_> {
                 event_id
             }
             DeliveryEvent::Synthetic(event) => {
-                self.insert_events(std::slice::from_ref(&*event), IsTest::Yes).await?;
+                let mut rows = EventRows::default();
+                rows.add(self.at, &event, IsTest::Yes)?;
+                rows.insert(self.transaction).await?;
                 event.id
             }
         };

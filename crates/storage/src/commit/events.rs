@@ -9,14 +9,15 @@ use crate::micros::from_time;
 use crate::rows;
 use crate::standing::{Opened, WebhookLock};
 use crate::statements::{insert_all, whole};
-use hookgraph_domain::change::{CommitError, Committed};
+use hookgraph_domain::change::Committed;
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::event::{EventTypeKey, NewEvent};
+use hookgraph_domain::event::{EventTypeKey, NewEvent, SkipReason};
 use hookgraph_domain::fan_out::{self, Match};
 use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::FromQueryResult;
+use sea_orm::{DatabaseTransaction, FromQueryResult};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -47,72 +48,58 @@ struct Subscriber {
 }
 
 impl Work<'_> {
-    pub(super) async fn record(&mut self, events: Vec<NewEvent>) -> Result<Committed, CommitError> {
-        self.insert_events(&events, IsTest::No).await?;
+    /// Records the events of changes, each at its change's time; what each made is in the order of the changes.
+    pub(super) async fn record(&mut self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
+        let mut rows = EventRows::default();
+        for change in changes {
+            for event in &change.events {
+                rows.add(change.at, event, IsTest::No)?;
+            }
+        }
+        rows.insert(self.transaction).await?;
         let mut subscribers: HashMap<(TenantId, EventTypeKey), Vec<(Uuid, WebhookStatus)>> = HashMap::new();
         let mut deliveries: Vec<delivery::Model> = Vec::new();
         let mut skips: Vec<Vec<Cell>> = Vec::new();
-        for event in &events {
-            self.feed.event(event);
-            let key = (event.tenant_id, event.event_type.clone());
-            if !subscribers.contains_key(&key) {
-                let found = self.subscribers(&key).await?;
-                subscribers.insert(key.clone(), found);
-            }
-            for (webhook_id, status) in &subscribers[&key] {
-                match fan_out::decide(*status) {
-                    Match::Delivery { state, reason } => {
-                        deliveries.push(self.fanned_out(event, WebhookId(*webhook_id), state, reason));
+        let mut committed = Vec::with_capacity(changes.len());
+        for Recording { at, events } in changes {
+            let delivery_count_before = deliveries.len();
+            for event in events {
+                self.feed.event(event);
+                let key = (event.tenant_id, event.event_type.clone());
+                if !subscribers.contains_key(&key) {
+                    let found = self.subscribers(&key).await?;
+                    subscribers.insert(key.clone(), found);
+                }
+                for (webhook_id, status) in &subscribers[&key] {
+                    match fan_out::decide(*status) {
+                        Match::Delivery { state, reason } => {
+                            deliveries.push(self.fanned_out(*at, event, *webhook_id, state, reason));
+                        }
+                        Match::Skip(reason) => skips.push(skip(event, *webhook_id, reason)),
                     }
-                    Match::Skip(reason) => skips.push(vec![
-                        Cell::Uuid(event.id.0),
-                        Cell::Uuid(*webhook_id),
-                        Cell::Text(reason.as_str().to_owned()),
-                    ]),
                 }
             }
+            let event_ids = events.iter().map(|event| event.id).collect();
+            committed.push(Committed { event_ids, delivery_count: deliveries.len() - delivery_count_before });
         }
         for row in &deliveries {
             self.feed.delivery(row)?;
         }
         insert_due(self.transaction, &deliveries, Collision::Fails).await?;
         SKIPS.insert(self.transaction, skips, Collision::Fails).await?;
-        let event_ids = events.iter().map(|event| event.id).collect();
-        Ok(Committed { event_ids, delivery_count: deliveries.len() })
-    }
-
-    pub(super) async fn insert_events(&self, events: &[NewEvent], is_test: IsTest) -> Result<(), StoreError> {
-        let mut rows = Vec::with_capacity(events.len());
-        let mut tombstones: Vec<tombstone::ActiveModel> = Vec::new();
-        for event in events {
-            rows.push(vec![
-                Cell::Uuid(event.tenant_id.0),
-                Cell::Uuid(event.id.0),
-                Cell::Text(event.event_type.concern.clone()),
-                Cell::Text(event.event_type.event.clone()),
-                Cell::Text(rows::to_json("variables", &event.variables)?),
-                Cell::Text(rows::to_json("changed fields", &event.changed_fields)?),
-                Cell::Text(event.record_label.clone()),
-                Cell::Bool(is_test == IsTest::Yes),
-                Cell::Int(from_time(self.at)),
-            ]);
-            if let Some(record) = &event.tombstone {
-                tombstones.push(whole(rows::event::tombstone_to_row(event.id, record)));
-            }
-        }
-        EVENTS.insert(self.transaction, rows, Collision::Fails).await?;
-        insert_all(self.transaction, tombstones).await
+        Ok(committed)
     }
 
     fn fanned_out(
         &self,
+        at: Timestamp,
         event: &NewEvent,
-        webhook_id: WebhookId,
+        webhook_id: Uuid,
         state: DeliveryState,
         reason: Option<String>,
     ) -> delivery::Model {
-        let id = DeliveryId(self.store.entropy.uuid(self.at));
-        let mut row = new_row(id, event.tenant_id, webhook_id, event.id, self.at);
+        let id = DeliveryId(self.store.entropy.uuid(at));
+        let mut row = new_row(id, event.tenant_id, WebhookId(webhook_id), event.id, at);
         row.is_fan_out = true;
         row.state = state.as_str().to_owned();
         row.state_reason = reason;
@@ -136,7 +123,7 @@ impl Work<'_> {
             let status = WebhookStatus::from_name(&row.status).ok_or_else(|| corrupt("webhook status", &row.status))?;
             subscribers.push((row.id, status));
         }
-        let holding = subscribers.iter().filter(|(_, status)| status.holds()).map(|(id, _)| *id);
+        let holding: Vec<Uuid> = subscribers.iter().filter(|(_, status)| status.holds()).map(|(id, _)| *id).collect();
         let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
         for (id, status) in &mut subscribers {
             if let Some(standing) = locked.get(id) {
@@ -146,6 +133,48 @@ impl Work<'_> {
         subscribers.retain(|(id, _)| locked.get(id).is_none_or(|standing| !standing.is_deleted));
         Ok(subscribers)
     }
+}
+
+/// The events of one change.
+pub(super) struct Recording {
+    pub at: Timestamp,
+    pub events: Vec<NewEvent>,
+}
+
+/// Events on their way into the tables.
+#[derive(Default)]
+pub(super) struct EventRows {
+    events: Vec<Vec<Cell>>,
+    tombstones: Vec<tombstone::ActiveModel>,
+}
+
+impl EventRows {
+    pub(super) fn add(&mut self, at: Timestamp, event: &NewEvent, is_test: IsTest) -> Result<(), StoreError> {
+        self.events.push(vec![
+            Cell::Uuid(event.tenant_id.0),
+            Cell::Uuid(event.id.0),
+            Cell::Text(event.event_type.concern.clone()),
+            Cell::Text(event.event_type.event.clone()),
+            Cell::Text(rows::to_json("variables", &event.variables)?),
+            Cell::Text(rows::to_json("changed fields", &event.changed_fields)?),
+            Cell::Text(event.record_label.clone()),
+            Cell::Bool(is_test == IsTest::Yes),
+            Cell::Int(from_time(at)),
+        ]);
+        if let Some(record) = &event.tombstone {
+            self.tombstones.push(whole(rows::event::tombstone_to_row(event.id, record)));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+        EVENTS.insert(transaction, self.events, Collision::Fails).await?;
+        insert_all(transaction, self.tombstones).await
+    }
+}
+
+fn skip(event: &NewEvent, webhook_id: Uuid, reason: SkipReason) -> Vec<Cell> {
+    vec![Cell::Uuid(event.id.0), Cell::Uuid(webhook_id), Cell::Text(reason.as_str().to_owned())]
 }
 
 /// Whether an event was made up for a test.
