@@ -8,6 +8,7 @@ pub mod config;
 pub mod endpoint;
 pub mod http;
 pub mod limits;
+mod operation;
 mod server;
 pub mod surroundings;
 mod telemetry;

@@ -51,9 +51,9 @@ pub struct Config {
     pub log: String,
     /// `log_format`.
     pub log_format: LogFormat,
-    /// `graphiql`.
+    /// `graphiql`; off in production.
     pub graphiql: bool,
-    /// `introspection`.
+    /// `introspection`; off in production.
     pub introspection: bool,
     /// Bounds of HTTP and WebSocket.
     pub web: WebLimits,
@@ -86,6 +86,12 @@ pub struct WebLimits {
     pub websocket_init_max: Duration,
     /// `websocket_ping_ms`.
     pub websocket_ping: Duration,
+    /// `token_recheck_ms`.
+    pub token_recheck: Duration,
+    /// Whether queries may be sent by GET: not in production.
+    pub queries_by_get: bool,
+    /// Whether `public_url` is `https`: browsers are then told to keep to it.
+    pub is_served_over_tls: bool,
 }
 
 /// Bounds of the dispatcher; the keys of the same names.
@@ -116,6 +122,7 @@ impl Config {
     /// The configuration of those layers.
     pub fn from_layers(layers: &Layers) -> Self {
         let read = Reader(layers);
+        let production = read.flag("production");
         Self {
             listen: read.address("listen"),
             public_url: read.set_text("public_url").map(|url| url.trim_end_matches('/').to_owned()),
@@ -129,8 +136,8 @@ impl Config {
             trusted_certificates: read.set_text("trusted_certificates").map(PathBuf::from),
             log: read.text("log"),
             log_format: if read.text("log_format") == "json" { LogFormat::Json } else { LogFormat::Text },
-            graphiql: read.flag("graphiql"),
-            introspection: read.flag("introspection"),
+            graphiql: read.flag("graphiql") && !production,
+            introspection: read.flag("introspection") && !production,
             web: WebLimits {
                 allowed_origins: read.origins("allowed_origins"),
                 http_body_bytes_max: read.count("http_body_bytes_max"),
@@ -141,6 +148,9 @@ impl Config {
                 websocket_message_bytes_max: read.count("websocket_message_bytes_max"),
                 websocket_init_max: read.duration("websocket_init_ms_max"),
                 websocket_ping: read.duration("websocket_ping_ms"),
+                token_recheck: read.duration("token_recheck_ms"),
+                queries_by_get: !production,
+                is_served_over_tls: read.text("public_url").starts_with("https://"),
             },
             delivery: DeliveryLimits {
                 in_flight_max: read.number_u32("deliveries_in_flight_max"),
