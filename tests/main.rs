@@ -4,3 +4,4 @@ mod architecture;
 mod catalogue;
 mod crash;
 mod database_trouble;
+mod fuzz_corpus;

@@ -40,3 +40,4 @@ pub use api::Api;
 pub use context::Services;
 pub use recheck::Rechecked;
 pub use render::Renderer;
+pub use subscription::cursor as feed_cursor;
