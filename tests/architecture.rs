@@ -102,3 +102,25 @@ fn nothing_but_the_checked_transport_opens_connections() {
     }
     assert_eq!(opening, ["dispatcher/src/transport/mod.rs"], "call the address filter's transport instead");
 }
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let root = std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let model = std::fs::read_to_string(root.join("SECURITY.md")).expect("SECURITY.md is there");
+    let find = |path: &str| {
+        ["crates", "tests", ""].map(|below| root.join(below).join(path)).into_iter().find(|path| path.exists())
+    };
+    let (mut file, mut named) = (String::new(), 0);
+    for word in model.split('`').skip(1).step_by(2) {
+        let (path, test) = word.split_once("::").unwrap_or((word, ""));
+        if [".rs", ".mjs", ".md", "/"].iter().any(|end| path.ends_with(end)) {
+            let found = find(path).unwrap_or_else(|| panic!("{path} is not there"));
+            file = std::fs::read_to_string(found).unwrap_or_default();
+        }
+        if !test.is_empty() {
+            assert!(file.contains(&format!("fn {test}(")), "{word} is not there");
+            named += 1;
+        }
+    }
+    assert!(named >= 10, "{named} tests are named");
+}

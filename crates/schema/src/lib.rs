@@ -44,3 +44,4 @@ pub use context::Services;
 pub use idempotency::IDEMPOTENCY_EXTENSION;
 pub use recheck::Rechecked;
 pub use render::Renderer;
+pub use subscription::cursor as feed_cursor;

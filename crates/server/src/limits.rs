@@ -16,8 +16,8 @@ pub const OUTGOING_MESSAGES_MAX: usize = 16;
 pub const WEBSOCKET_WRITE_MS_MAX: u64 = 30_000;
 /// Pings without an answer before a WebSocket connection is given up.
 pub const UNANSWERED_PINGS_MAX: u32 = 2;
-/// How often a WebSocket connection's token is looked up again, in milliseconds: a revoked one ends it.
-pub const TOKEN_RECHECK_MS: u64 = 30_000;
+/// How long a browser may remember what an origin may ask, in seconds.
+pub const CORS_MAX_AGE_S: u64 = 3_600;
 /// A close reason, in bytes: RFC 6455 leaves 123 in a control frame.
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// How far an unknown key may be from a known one, as a Jaro-Winkler similarity, to be named as meant.

@@ -26,7 +26,8 @@ pub(crate) use validator::parse;
 pub(crate) use verdict::{Judge, NeverExecute, judge};
 
 use crate::limits::{DocumentLimits, ERRORS_MAX, PAYLOAD_DOCUMENT};
-use crate::roots::PayloadSchema;
+use crate::roots::{self, PayloadSchema};
+use crate::sdl;
 use async_graphql::parser::parse_query;
 use hookgraph_domain::catalogue::EventType;
 use hookgraph_domain::problem::Problem;
@@ -48,6 +49,15 @@ impl DocumentChecker {
     /// A checker for the schema of that SDL; `proving_schema` never executes.
     pub(crate) fn new(validator: Validator, proving_schema: PayloadSchema) -> Self {
         Self { validator, limits: PAYLOAD_DOCUMENT, judge: judge(proving_schema) }
+    }
+
+    /// A checker for the payload schema of this version.
+    ///
+    /// # Errors
+    /// Why the schema is none, which a test of this crate rules out.
+    pub fn for_payloads() -> Result<Self, String> {
+        let validator = Validator::of_sdl(&sdl::of(&roots::payload()))?;
+        Ok(Self::new(validator, roots::proving_payload(true)))
     }
 
     /// SHA-256 of the SDL that documents are checked against, lower-case hex.

@@ -89,6 +89,19 @@ fn what_the_executor_lets_through_is_refused() {
 }
 
 #[test]
+fn introspection_may_not_go_round_in_its_own_lists() {
+    let nested = |depth: usize| {
+        let inner = (0..depth).fold("name".to_owned(), |inner, _| format!("fields {{ type {{ {inner} }} }}"));
+        format!("{{ __type(name: \"Query\") {{ {inner} }} }}")
+    };
+    assert_eq!(refusal(&nested(2), json!({})), "admitted");
+    assert_eq!(refusal(&nested(3), json!({})), "introspection nests 3 lists, 2 are allowed");
+    let spread = "{ __schema { types { ...F } } } fragment F on __Type { fields { type { ...G } } }
+        fragment G on __Type { possibleTypes { interfaces { name } } }";
+    assert_eq!(refusal(spread, json!({})), "introspection nests 3 lists, 2 are allowed");
+}
+
+#[test]
 fn an_operation_is_asked_for_by_its_name() {
     let text = "query A { b } mutation B { shop { buy(n: 1) { x } } }";
     let guard = guard();

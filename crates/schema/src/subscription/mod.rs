@@ -1,6 +1,6 @@
 //! Live status: the feed of changes as subscriptions, resumable by cursor.
 
-mod cursor;
+pub mod cursor;
 mod feed;
 mod payloads;
 

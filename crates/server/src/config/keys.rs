@@ -157,13 +157,19 @@ pub const KEYS: &[Key] = &[
         "Where traces are sent by OTLP over HTTP, e.g. http://127.0.0.1:4318. Empty: nowhere.",
     ),
     number("otlp_sample_percent", (0, 100), "percent", "100", "How many of the traces are sent."),
+    key(
+        "production",
+        KeyKind::Flag,
+        "false",
+        "Switches off what helps strangers: introspection, GraphiQL, suggestions in errors, and queries by GET.",
+    ),
     key("graphiql", KeyKind::Flag, "true", "Whether browsers that open /graphql get GraphiQL."),
     key("introspection", KeyKind::Flag, "true", "Whether the schema can be asked for by introspection and as SDL."),
     key(
         "allowed_origins",
         KeyKind::Origins,
         "",
-        "Origins of web pages that may open WebSocket connections, beside this server's own.",
+        "Origins of web pages that may call this server (CORS, WebSocket), beside its own.",
     ),
     number(
         "http_body_bytes_max",
@@ -180,7 +186,13 @@ pub const KEYS: &[Key] = &[
         "1024",
         "GraphQL requests that are executed at a time; more are refused with 503.",
     ),
-    number("websocket_connections_max", (1, 100_000), "connections", "1000", "WebSocket connections at a time."),
+    number(
+        "websocket_connections_max",
+        (1, 100_000),
+        "connections",
+        "1000",
+        "WebSocket connections and event streams at a time.",
+    ),
     number(
         "websocket_subscriptions_max",
         (1, 10_000),
@@ -208,6 +220,13 @@ pub const KEYS: &[Key] = &[
         "milliseconds",
         "15000",
         "How often a quiet WebSocket client is pinged.",
+    ),
+    number(
+        "token_recheck_ms",
+        (100, 3_600_000),
+        "milliseconds",
+        "30000",
+        "How often the token of an open connection or event stream is looked up again: a revoked one ends it.",
     ),
     number(
         "deliveries_in_flight_max",

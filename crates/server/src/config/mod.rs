@@ -57,9 +57,9 @@ pub struct Config {
     pub otlp_endpoint: Option<String>,
     /// `otlp_sample_percent`.
     pub otlp_sample_percent: u32,
-    /// `graphiql`.
+    /// `graphiql`; off in production.
     pub graphiql: bool,
-    /// `introspection`.
+    /// `introspection`; off in production.
     pub introspection: bool,
     /// Bounds of HTTP and WebSocket.
     pub web: WebLimits,
@@ -94,6 +94,12 @@ pub struct WebLimits {
     pub websocket_init_max: Duration,
     /// `websocket_ping_ms`.
     pub websocket_ping: Duration,
+    /// `token_recheck_ms`.
+    pub token_recheck: Duration,
+    /// Whether queries may be sent by GET: not in production.
+    pub queries_by_get: bool,
+    /// Whether `public_url` is `https`: browsers are then told to keep to it.
+    pub is_served_over_tls: bool,
 }
 
 /// Bounds of the dispatcher; the keys of the same names.
@@ -124,6 +130,7 @@ impl Config {
     /// The configuration of those layers.
     pub fn from_layers(layers: &Layers) -> Self {
         let read = Reader(layers);
+        let production = read.flag("production");
         Self {
             listen: read.address("listen"),
             public_url: read.set_text("public_url").map(|url| url.trim_end_matches('/').to_owned()),
@@ -140,8 +147,8 @@ impl Config {
             metrics: read.exposure("metrics"),
             otlp_endpoint: read.set_text("otlp_endpoint").map(|url| url.trim_end_matches('/').to_owned()),
             otlp_sample_percent: read.number_u32("otlp_sample_percent"),
-            graphiql: read.flag("graphiql"),
-            introspection: read.flag("introspection"),
+            graphiql: read.flag("graphiql") && !production,
+            introspection: read.flag("introspection") && !production,
             web: WebLimits {
                 allowed_origins: read.origins("allowed_origins"),
                 http_body_bytes_max: read.count("http_body_bytes_max"),
@@ -152,6 +159,9 @@ impl Config {
                 websocket_message_bytes_max: read.count("websocket_message_bytes_max"),
                 websocket_init_max: read.duration("websocket_init_ms_max"),
                 websocket_ping: read.duration("websocket_ping_ms"),
+                token_recheck: read.duration("token_recheck_ms"),
+                queries_by_get: !production,
+                is_served_over_tls: read.text("public_url").starts_with("https://"),
             },
             delivery: DeliveryLimits {
                 in_flight_max: read.number_u32("deliveries_in_flight_max"),

@@ -1,8 +1,10 @@
 //! The routes, and what every answer has.
 
 pub mod answer;
+mod events;
 mod graphiql;
 mod graphql;
+mod headers;
 mod negotiate;
 pub mod operations;
 pub mod parse;
@@ -65,7 +67,7 @@ pub use request_id::RequestIds;
 /// The whole of what is served.
 pub fn router(state: Arc<WebState>) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.http_body_bytes_max);
-    Router::new()
+    let mut router = Router::new()
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphql") }))
         .route("/graphql", any(management))
         .route("/payload/graphql", any(payload))
@@ -77,8 +79,11 @@ pub fn router(state: Arc<WebState>) -> Router {
         .route("/metrics", get(operations::metrics))
         .layer(body_limit)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
-        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::identify))
-        .with_state(state)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::identify));
+    if !state.limits.allowed_origins.is_empty() {
+        router = router.layer(headers::cors(&state.limits.allowed_origins));
+    }
+    router.layer(axum::middleware::from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 async fn management(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {
@@ -87,6 +92,9 @@ async fn management(State(state): State<Arc<WebState>>, request: axum::extract::
     }
     if negotiate::is_browser(&request) {
         return if state.graphiql { graphiql::page("/graphql") } else { StatusCode::NOT_FOUND.into_response() };
+    }
+    if negotiate::wants_events(request.headers()) {
+        return events::serve(state, request).await;
     }
     let endpoint = state.endpoints.management.clone();
     graphql::serve(&state, endpoint, request).await
