@@ -63,7 +63,7 @@ impl Guard {
         });
         let values = values.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
         let coerced = coerce_variable_values(&self.validator.schema, operation, &values)
-            .map_err(|error| vec![request_error(&error)])?;
+            .map_err(|error| vec![self.wrong_variables(&error)])?;
         let coerced = serde_json::to_value(&*coerced).map(Variables::from_json);
         let coerced = coerced.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
         let is_mutation = operation.is_mutation();
@@ -74,6 +74,14 @@ impl Guard {
         request.operation_name = name.map(str::to_owned);
         request.set_parsed_query(document);
         Ok(request)
+    }
+
+    fn wrong_variables(&self, error: &RequestError) -> ServerError {
+        let mut message = error.message().to_string();
+        if let Some(hint) = self.validator.variables_hint(&message) {
+            message.push_str(&hint);
+        }
+        with_code(ServerError::new(message, None))
     }
 
     /// The type of the operation that a request asks for; none where the request is refused.

@@ -7,6 +7,7 @@
 
 mod cost;
 mod follow_ups;
+mod hints;
 mod input_rules;
 mod problems;
 mod scan;
