@@ -2,16 +2,18 @@
 
 use crate::access::{self, NotPermitted, Permitted, Readable};
 use crate::draft::Draft;
+use crate::idempotency::Idempotency;
 use crate::loaders::{self, Loaders, ReadError};
 use crate::stored::RecordBody;
 use crate::tenant::StoredTenant;
 use async_graphql::Context;
 use hookgraph_domain::change::{Change, CommitError};
 use hookgraph_domain::event::Event;
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::page::RecordQuery;
 use hookgraph_domain::permission::{Permission, PermissionSet};
-use hookgraph_domain::ports::{Clock, Entropy, Store, WakeUps};
+use hookgraph_domain::ports::{Clock, Entropy, Store, StoreError, WakeUps};
 use hookgraph_domain::record::Record;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
@@ -58,6 +60,7 @@ pub struct PimContext {
     pub(crate) caller: Caller,
     services: PimServices,
     loaders: Loaders,
+    pub(crate) idempotency: Option<Idempotency>,
 }
 
 impl PimContext {
@@ -65,14 +68,22 @@ impl PimContext {
     /// it was.
     pub fn new(caller: Caller, services: PimServices, tombstone_of: Option<Arc<Event>>) -> Self {
         let loaders = Loaders::new(caller.tenant_id, services.store.clone(), tombstone_of);
-        Self { caller, services, loaders }
+        Self { caller, services, loaders, idempotency: None }
+    }
+
+    /// The context of a request with an idempotency key.
+    #[must_use]
+    pub fn with_idempotency(mut self, idempotency: Option<Idempotency>) -> Self {
+        self.idempotency = idempotency;
+        self
     }
 
     /// A context for one of many renders of a batch: it shares what the loaders remember, and has a budget of its own for
     /// what they hand out.
     #[must_use]
     pub fn sharing(&self) -> Self {
-        Self { caller: self.caller.clone(), services: self.services.clone(), loaders: self.loaders.sharing() }
+        let (caller, services, loaders) = (self.caller.clone(), self.services.clone(), self.loaders.sharing());
+        Self { caller, services, loaders, idempotency: None }
     }
 
     /// Whether the store has not answered all that it was asked: then who waits too long waits for us.
@@ -135,6 +146,11 @@ impl PimContext {
         self.services.wake_ups.due();
         self.services.wake_ups.fed();
         Ok(())
+    }
+
+    /// What was answered under a key of the caller's tenant. Whoever asks again has been let past the same permissions.
+    pub(crate) async fn kept_answer(&self, key: &AnswerKey) -> Result<Option<KeptAnswer>, StoreError> {
+        self.services.store.kept_answer(key, self.now()).await
     }
 
     /// Forgets all that was read.

@@ -43,6 +43,14 @@ pub struct ShownToken {
     jwt: Option<Arc<SecretString>>,
 }
 
+impl PartialEq for ShownToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret_sha256 == other.secret_sha256
+    }
+}
+
+impl Eq for ShownToken {}
+
 impl std::fmt::Debug for ShownToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ShownToken")
@@ -84,6 +92,8 @@ pub struct Authenticator {
     /// Where the last use of a token is written down.
     uses: Arc<dyn UnitOfWork>,
     clock: Arc<dyn Clock>,
+    /// How long a session is believed at most.
+    recheck: Duration,
     /// Whose JWTs are believed, and where their tenants are looked up.
     issuer: Option<(Issuer, Arc<dyn TenantReader>)>,
     /// When this process last wrote down the use of a token: what it reads of one may be a moment old.
@@ -91,9 +101,14 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator over those tokens.
-    pub fn new(tokens: Arc<dyn TokenReader>, uses: Arc<dyn UnitOfWork>, clock: Arc<dyn Clock>) -> Self {
-        Self { tokens, uses, clock, issuer: None, noted: Mutex::new(HashMap::new()) }
+    /// An authenticator over those tokens, whose sessions are looked up again after that time.
+    pub fn new(
+        tokens: Arc<dyn TokenReader>,
+        uses: Arc<dyn UnitOfWork>,
+        clock: Arc<dyn Clock>,
+        recheck: Duration,
+    ) -> Self {
+        Self { tokens, uses, clock, recheck, issuer: None, noted: Mutex::new(HashMap::new()) }
     }
 
     /// The same, and believing that issuer's JWTs for those tenants.
@@ -118,12 +133,10 @@ impl Authenticator {
         Ok(Session { caller: Caller { tenant_id, user_id: Some(id.to_string()), permissions }, expires_at })
     }
 
-    /// How long a session may be believed before it is looked up again: until it expires, and no longer than
-    /// [`limits::TOKEN_RECHECK_MS`].
+    /// How long a session may be believed before it is looked up again: until it expires, and no longer than `token_recheck_ms`.
     pub fn believed(&self, session: &Session) -> Duration {
-        let recheck = Duration::from_millis(limits::TOKEN_RECHECK_MS);
         let left = session.expires_at.map(|expires_at| (expires_at - self.clock.now()).to_std().unwrap_or_default());
-        left.map_or(recheck, |left| left.min(recheck))
+        left.map_or(self.recheck, |left| left.min(self.recheck))
     }
 
     /// Writes a use down, at most once a minute. That it fails keeps nobody out.

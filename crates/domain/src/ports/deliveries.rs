@@ -122,6 +122,7 @@ pub trait Store:
     + super::TenantReader
     + super::TokenReader
     + super::AuditReader
+    + super::AnswerReader
     + super::WebhookReader
     + DeliveryQueue
     + History
@@ -135,6 +136,7 @@ impl<T> Store for T where
         + super::TenantReader
         + super::TokenReader
         + super::AuditReader
+        + super::AnswerReader
         + super::WebhookReader
         + DeliveryQueue
         + History

@@ -5,7 +5,7 @@ use super::body::{LANGUAGE_DEFAULT, StoredTenant, TenantBody, VatTypeBody, body_
 use crate::common::{KeyValuePairInput, converted};
 use crate::context::PimContext;
 use crate::copy::{CopyRequest, TenantCopyExcludeableTypes, start};
-use crate::draft::mutate;
+use crate::draft::mutate_unkept;
 use crate::error::IntoGraphql;
 use crate::permission::{PermissionName, requires};
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
@@ -89,7 +89,7 @@ impl TenantMutations {
     #[graphql(directive = requires::apply(PermissionName::TenantsWrite))]
     async fn create(&self, ctx: &Context<'_>, input: CreateTenantInput) -> async_graphql::Result<Tenant> {
         let pim = PimContext::of(ctx)?;
-        let created = mutate(pim, async |mut draft| {
+        let created = mutate_unkept(pim, async |mut draft| {
             let stored = new_tenant(pim, input.clone())?;
             draft.write(pim.caller().permit(Permission::TenantsWrite)?, Write::InsertTenant(stored.row.clone()));
             draft.audit("tenant.create", stored.row.id, None, Some(audited(&stored)));
@@ -103,7 +103,7 @@ impl TenantMutations {
     async fn update(&self, ctx: &Context<'_>, id: ID, input: UpdateTenantInput) -> async_graphql::Result<Tenant> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&id)).graphql()?;
-        let updated = mutate(pim, async |mut draft| {
+        let updated = mutate_unkept(pim, async |mut draft| {
             let old = pim.own_tenant().await?;
             let mut new = old.clone();
             let defaults = input.defaults.clone().unwrap_or_default();
@@ -135,7 +135,7 @@ impl TenantMutations {
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         let tenant_id = pim.tenant(Some(&id)).graphql()?;
-        let deleted = mutate(pim, async |mut draft| {
+        let deleted = mutate_unkept(pim, async |mut draft| {
             draft.write(pim.caller().permit(Permission::TenantsWrite)?, Write::DeleteTenant(tenant_id));
             Ok((draft, 1))
         });
@@ -161,7 +161,7 @@ impl TenantMutations {
         if input.is_some_and(|input| input.signature_secret != Some(true)) {
             return Ok(pim.own_tenant().await.graphql()?.into());
         }
-        let regenerated = mutate(pim, async |mut draft| {
+        let regenerated = mutate_unkept(pim, async |mut draft| {
             let mut stored = pim.own_tenant().await?;
             let until = plus_ms(draft.at(), u64::from(overlap_s) * 1_000);
             let secret = std::mem::replace(&mut stored.row.signing_secret, fresh_secret(pim.entropy()));

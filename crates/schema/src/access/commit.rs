@@ -1,6 +1,6 @@
 //! Writing: a change and its entry in the audit log commit together.
 
-use super::{DeliveriesWrite, May, Needed, TokensWrite, WebhooksWrite};
+use super::{DeliveriesWrite, EventsWrite, May, Needed, TokensWrite, WebhooksWrite};
 use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::change::{Change, CommitError, Committed, Write};
 use hookgraph_domain::ids::AuditEntryId;
@@ -39,6 +39,19 @@ impl<P: Writes> May<'_, P> {
             before: managed.before.map(|before| before.to_string()),
             after: managed.after.map(|after| after.to_string()),
         }));
+        self.commit_and_wake(change).await
+    }
+}
+
+impl May<'_, EventsWrite> {
+    /// Commits events from outside, and tells those who wait. They have no entry: an event is what it leaves behind.
+    pub async fn publish(&self, change: Change) -> Result<Committed, CommitError> {
+        self.commit_and_wake(change).await
+    }
+}
+
+impl<P> May<'_, P> {
+    async fn commit_and_wake(&self, change: Change) -> Result<Committed, CommitError> {
         let committed = self.store().commit(change).await?;
         let ports = &self.asked.core.services.ports;
         ports.wake_ups.due();

@@ -1,9 +1,9 @@
 //! The specification's validation, by apollo-compiler on our own SDL, with the two rules that it lacks.
 
 use super::follow_ups::without_follow_ups;
-use super::input_rules;
-use super::problems::{nearest_name, placed, problem, problem_at};
+use super::problems::{placed, problem, problem_at};
 use super::sha256_hex;
+use super::{hints, input_rules};
 use crate::limits::DocumentLimits;
 use apollo_compiler::ast::Document;
 use apollo_compiler::parser::Parser;
@@ -73,7 +73,9 @@ impl Validator {
             let data: &apollo_compiler::validation::DiagnosticData = diagnostic.error;
             let code = data.unstable_error_name().map_or_else(|| "INVALID_DOCUMENT".to_owned(), screaming);
             let mut message = data.unstable_compat_message().unwrap_or_else(|| data.to_string());
-            if let Some(hint) = self.field_hint(&code, &message) {
+            if self.suggests
+                && let Some(hint) = hints::for_document(&self.schema, &message)
+            {
                 message.push_str(&hint);
             }
             match diagnostic.line_column_range() {
@@ -84,20 +86,9 @@ impl Validator {
         diagnostics.iter().map(translate).collect()
     }
 
-    /// For an unknown field, the one of its type that is most like it.
-    fn field_hint(&self, code: &str, message: &str) -> Option<String> {
-        if code != "UNDEFINED_FIELD" || !self.suggests {
-            return None;
-        }
-        let mut quoted = message.split('"').skip(1).step_by(2);
-        let (field, type_name) = (quoted.next()?, quoted.next()?);
-        let fields = match self.schema.types.get(type_name)? {
-            apollo_compiler::schema::ExtendedType::Object(object) => &object.fields,
-            apollo_compiler::schema::ExtendedType::Interface(interface) => &interface.fields,
-            _ => return None,
-        };
-        let nearest = nearest_name(field, fields.keys().map(|name| name.as_str()))?;
-        Some(format!(" Did you mean \"{nearest}\"?"))
+    /// What would be right where variables are wrong, for their message.
+    pub(crate) fn variables_hint(&self, message: &str) -> Option<String> {
+        if self.suggests { hints::for_variables(&self.schema, message) } else { None }
     }
 }
 

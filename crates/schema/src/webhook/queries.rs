@@ -4,6 +4,7 @@ use super::object::WebhookObject;
 use super::preview::{PayloadPreview, PreviewPayloadInput, preview};
 use crate::access::WebhooksRead;
 use crate::context::Asked;
+use crate::event_type::require_known_type;
 use crate::ids::parsed;
 use crate::limits::WEBHOOKS_LIST_MAX;
 use async_graphql::{Context, ID, Object};
@@ -47,6 +48,7 @@ impl WebhookQueries {
     ) -> async_graphql::Result<Option<Vec<WebhookObject>>> {
         let asked = Asked::of(ctx)?;
         asked.require_own_tenant(Some(&tenant_id)).graphql()?;
+        require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
         let query =
             WebhookQuery { tenant_id: asked.tenant_id(), concern, event, after: None, limit: WEBHOOKS_LIST_MAX };
         let webhooks = asked.may::<WebhooksRead>().graphql()?.webhook_page(query).await.graphql()?;

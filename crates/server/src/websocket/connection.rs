@@ -1,11 +1,11 @@
 //! One connection, from `connection_init` to its close.
 
-use super::operation;
 use super::protocol::{self, Closing, Incoming};
 use super::subscriptions::Subscriptions;
 use crate::auth::{AuthError, ShownToken};
 use crate::http::{WebState, parse};
 use crate::limits;
+use crate::operation;
 use axum::extract::ws::{Message, WebSocket};
 use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
@@ -160,7 +160,7 @@ impl Connection<'_> {
 
     async fn recheck(&mut self) -> Result<(), Closing> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        session.recheck_at = Instant::now() + Duration::from_millis(limits::TOKEN_RECHECK_MS);
+        session.recheck_at = Instant::now() + self.state.limits.token_recheck;
         let token = session.token.clone();
         match self.session_of(token).await {
             Ok(session) => {

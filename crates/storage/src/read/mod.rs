@@ -4,6 +4,7 @@ mod audit;
 mod deliveries;
 mod events;
 mod feed;
+mod idempotency;
 mod record_pages;
 mod records;
 mod tenants;
@@ -11,7 +12,7 @@ mod webhooks;
 
 pub use deliveries::{delivery_page, webhook_attempts};
 pub use events::event_page;
-pub use feed::feed_entries;
+pub use feed::FEED_BATCHES;
 
 use crate::limits::PAGE_ROWS_MAX;
 

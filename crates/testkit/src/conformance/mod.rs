@@ -1,5 +1,6 @@
 //! The conformance suite: what every store must do, as facts. A store runs it with [`crate::conformance_suite!`].
 
+pub mod answers;
 pub mod claiming;
 pub mod commits;
 pub mod due_work;
@@ -26,6 +27,12 @@ macro_rules! conformance_suite {
                 creating_what_exists_is_refused,
                 a_required_record_that_is_gone_refuses_the_change,
                 a_change_over_the_limit_is_refused,
+            ],
+            answers: [
+                an_answer_is_kept_with_its_change,
+                a_second_answer_of_a_key_refuses_its_change,
+                two_changes_at_once_under_one_key_commit_once,
+                an_answer_past_its_time_is_forgotten_and_replaced,
             ],
             records: [
                 a_record_reads_back_as_written,

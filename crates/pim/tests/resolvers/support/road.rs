@@ -7,11 +7,12 @@ use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader,
+    AnswerReader, AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader,
 };
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
@@ -119,6 +120,13 @@ impl TokenReader for RecordStore {
     }
 
     async fn token(&self, _id: TokenId) -> Result<Option<AccessToken>, StoreError> {
+        not_kept()
+    }
+}
+
+#[async_trait]
+impl AnswerReader for RecordStore {
+    async fn kept_answer(&self, _: &AnswerKey, _: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
         not_kept()
     }
 }

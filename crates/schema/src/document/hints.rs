@@ -1,0 +1,97 @@
+//! What would be right, for the names that a schema does not know: read off what the validator and the coercion say.
+
+use super::problems::nearest_name;
+use apollo_compiler::Schema;
+use apollo_compiler::schema::ExtendedType;
+
+/// The longest list of an enum's values that is told whole; of a longer one the nearest is.
+const VALUES_TOLD_MAX: usize = 12;
+
+/// A sentence to put behind the message of a wrong document, if there is something like what it asked for.
+pub(super) fn for_document(schema: &Schema, message: &str) -> Option<String> {
+    let mut quoted = message.split('"').skip(1).step_by(2);
+    let (asked, place) = (quoted.next()?, quoted.next()?);
+    match place.split_once('.') {
+        Some((type_name, field)) => for_argument(schema, asked, type_name, field),
+        None => for_member(schema, asked, place),
+    }
+}
+
+/// The same behind the message of wrong variables.
+pub(crate) fn for_variables(schema: &Schema, message: &str) -> Option<String> {
+    if let Some((_, type_name)) = message.rsplit_once(" to type ") {
+        let Some(ExtendedType::Enum(wanted)) = schema.types.get(type_name.trim_matches(['!', '[', ']'])) else {
+            return None;
+        };
+        return one_of(wanted.values.keys().map(|name| name.as_str()).collect());
+    }
+    let (asked, type_name) = message.strip_prefix("Input object has key ")?.split_once(" not in type ")?;
+    for_member(schema, asked, type_name)
+}
+
+fn for_member(schema: &Schema, asked: &str, type_name: &str) -> Option<String> {
+    let known: Vec<&str> = match schema.types.get(type_name)? {
+        ExtendedType::Object(object) => object.fields.keys().map(|name| name.as_str()).collect(),
+        ExtendedType::Interface(interface) => interface.fields.keys().map(|name| name.as_str()).collect(),
+        ExtendedType::InputObject(input) => input.fields.keys().map(|name| name.as_str()).collect(),
+        ExtendedType::Enum(wanted) => {
+            let values: Vec<&str> = wanted.values.keys().map(|name| name.as_str()).collect();
+            if values.len() <= VALUES_TOLD_MAX {
+                return one_of(values);
+            }
+            values
+        }
+        ExtendedType::Scalar(_) | ExtendedType::Union(_) => return None,
+    };
+    did_you_mean(asked, known)
+}
+
+fn for_argument(schema: &Schema, asked: &str, type_name: &str, field: &str) -> Option<String> {
+    let fields = match schema.types.get(type_name)? {
+        ExtendedType::Object(object) => &object.fields,
+        ExtendedType::Interface(interface) => &interface.fields,
+        _ => return None,
+    };
+    did_you_mean(asked, fields.get(field)?.arguments.iter().map(|argument| argument.name.as_str()).collect())
+}
+
+fn did_you_mean(asked: &str, known: Vec<&str>) -> Option<String> {
+    nearest_name(asked, known.into_iter()).map(|nearest| format!(" Did you mean \"{nearest}\"?"))
+}
+
+fn one_of(values: Vec<&str>) -> Option<String> {
+    (!values.is_empty()).then(|| format!(" It is one of {}.", values.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{for_document, for_variables};
+    use apollo_compiler::Schema;
+
+    #[test]
+    fn what_is_like_an_unknown_name_is_told() {
+        let sdl = "type Query { order(identifier: ID): Order } type Order { total: Int }
+            enum Method { GET POST } input Customer { identifier: ID, method: Method }";
+        let schema = Schema::parse_and_validate(sdl, "schema.graphql").unwrap();
+        for (message, hint) in [
+            (r#"Cannot query field "totel" on type "Order"."#, Some(r#" Did you mean "total"?"#)),
+            (r#"Cannot query field "zzz" on type "Order"."#, None),
+            (r#"Field "identifer" is not defined by type "Customer"."#, Some(r#" Did you mean "identifier"?"#)),
+            (r#"Unknown argument "identifer" on field "Query.order"."#, Some(r#" Did you mean "identifier"?"#)),
+            (r#"Value "HEAD" does not exist in "Method" enum."#, Some(" It is one of GET, POST.")),
+            (r#"Variable "$n" is never used."#, None),
+        ] {
+            assert_eq!(for_document(&schema, message).as_deref(), hint, "{message}");
+        }
+        for (message, hint) in [
+            (
+                r#"could not coerce input field Customer.method: "HEAD" to type Method"#,
+                Some(" It is one of GET, POST."),
+            ),
+            (r#"could not coerce variable n: "x" to type Int"#, None),
+            ("Input object has key identifer not in type Customer", Some(r#" Did you mean "identifier"?"#)),
+        ] {
+            assert_eq!(for_variables(&schema, message).as_deref(), hint, "{message}");
+        }
+    }
+}
