@@ -2,7 +2,7 @@
 
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, due_again, under};
-use crate::batch::{self, IDS, execute, query};
+use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
 use crate::commit::feed::FeedLog;
 use crate::deliveries::{end, remove_due, update_due};
 use crate::entities::delivery::{DUE_COLUMNS, Model};
@@ -70,6 +70,7 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
     }
     let parts = Parts::load(store, &transaction, &sendable, &standings, webhooks).await?;
     sendable.retain(|row| parts.are_whole(row));
+    parts.freeze_defaults(&mut sendable, request.now);
     lease(&transaction, request, &mut sendable).await?;
     sendable.iter().try_for_each(|row| feed.delivery(row))?;
     let claimed =
@@ -124,6 +125,12 @@ async fn locked_rows(
     Ok(candidates.iter().filter_map(|candidate| by_id.remove(&candidate.id)).collect())
 }
 
+/// What a lease writes of each row.
+const LEASES: Table = Table {
+    name: "leases",
+    columns: &[("id", Kind::Uuid), ("payload_kind", Kind::Text), ("default_frozen_at_us", Kind::IntOrNull)],
+};
+
 /// The rows are locked.
 async fn lease(
     transaction: &DatabaseTransaction,
@@ -137,11 +144,15 @@ async fn lease(
     let (now_us, leased_until_us) = (from_time(request.now), from_time(request.leased_until));
     let sql = format!(
         "UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = $1, \
-         fencing_token = fencing_token + 1, updated_at_us = $2 WHERE id IN (SELECT id FROM {} AS given)",
-        IDS.source(backend, 3)
+         fencing_token = fencing_token + 1, updated_at_us = $2, payload_kind = given.payload_kind, \
+         default_frozen_at_us = given.default_frozen_at_us FROM {} AS given WHERE due.id = given.id",
+        LEASES.source(backend, 3)
     );
     let mut values = vec![leased_until_us.into(), now_us.into()];
-    values.extend(batch::ids(backend, rows.iter().map(|row| row.id)));
+    let leases = rows.iter().map(|row| {
+        vec![Cell::Uuid(row.id), Cell::Text(row.payload_kind.clone()), Cell::IntOrNull(row.default_frozen_at_us)]
+    });
+    values.extend(LEASES.parameters(backend, leases.collect()));
     execute(transaction, &sql, values).await?;
     for row in rows {
         row.state = DeliveryState::InFlight.as_str().to_owned();

@@ -1,14 +1,16 @@
 //! What a claimed delivery comes with: its event, webhook, signer and payload, read in batches.
 
 use crate::batch::{self, Cell, IDS, Kind, Table, query};
-use crate::entities::delivery::PAYLOAD_RENDERED;
+use crate::entities::delivery::{PAYLOAD_DEFAULT, PAYLOAD_NONE, PAYLOAD_RENDERED};
 use crate::entities::{delivery, event, payload};
 use crate::error::corrupt;
+use crate::micros::{from_time, to_time};
 use crate::rows;
 use crate::standing::Standing;
 use crate::store::SqlStore;
 use hookgraph_domain::delivery::{ClaimedDelivery, Signer};
 use hookgraph_domain::event::Event;
+use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
@@ -79,13 +81,27 @@ impl Parts {
             && self.signers.contains_key(&row.tenant_id)
     }
 
+    /// Where the webhook has no payload query, what is not frozen yet is frozen as the default payload.
+    pub fn freeze_defaults(&self, rows: &mut [delivery::Model], now: Timestamp) {
+        let has_no_query = |id: &Uuid| self.webhooks.get(id).is_some_and(|webhook| webhook.graphql_query.is_none());
+        for row in rows.iter_mut().filter(|row| row.payload_kind == PAYLOAD_NONE && has_no_query(&row.webhook_id)) {
+            row.payload_kind = PAYLOAD_DEFAULT.to_owned();
+            row.default_frozen_at_us = Some(from_time(now));
+        }
+    }
+
     pub fn claimed(&self, row: delivery::Model, leased_until: Timestamp) -> Result<ClaimedDelivery, StoreError> {
         let missing = |what: &str| corrupt("claimed delivery", format!("its {what} is missing"));
+        let event = self.events.get(&row.event_id).cloned().ok_or_else(|| missing("event"))?;
+        let payload = match row.default_frozen_at_us {
+            Some(at_us) => Some(FrozenPayload::default_of(&event, WebhookId(row.webhook_id), to_time(at_us)?)),
+            None => self.payloads.get(&row.id).cloned(),
+        };
         Ok(ClaimedDelivery {
-            event: self.events.get(&row.event_id).cloned().ok_or_else(|| missing("event"))?,
+            event,
             webhook: self.webhooks.get(&row.webhook_id).cloned().ok_or_else(|| missing("webhook"))?,
             signer: self.signers.get(&row.tenant_id).cloned().ok_or_else(|| missing("tenant"))?,
-            payload: self.payloads.get(&row.id).cloned(),
+            payload,
             delivery: rows::delivery::from_row(row)?,
             leased_until,
         })

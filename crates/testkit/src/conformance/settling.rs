@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Neither freeze nor settle of a worker that lost its lease takes effect, nor its attempt.
 pub async fn an_old_token_changes_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    world.webhook().await;
+    world.webhook_with_query().await;
     world.event().await;
     let lost = world.claim_one().await;
     let current = world.claim_at(plus_ms(sample::now(), LEASE_MS), 10, 10).await.remove(0);
@@ -34,7 +34,7 @@ pub async fn an_old_token_changes_nothing(store: Arc<dyn Store>) {
 /// Not by the same claim, not by a later one.
 pub async fn a_frozen_payload_is_never_replaced(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    world.webhook().await;
+    world.webhook_with_query().await;
     world.event().await;
     let first = world.claim_one().await;
     assert_eq!(world.freeze(&first, r#"{"n":1}"#).await, Fenced::Done);
