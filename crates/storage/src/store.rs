@@ -14,6 +14,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Advisory locks of PostgreSQL that this crate takes, always to the end of a transaction.
@@ -67,6 +68,8 @@ pub struct SqlStore {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) opened: Opened,
     pub(crate) recorder: Recorder,
+    /// Whether more is due than the last claim took. A guess: a claim that errs here looks once too often.
+    pub(crate) last_claim_was_full: Arc<AtomicBool>,
     failpoints: Arc<dyn Failpoints>,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -106,7 +109,8 @@ impl SqlStore {
         };
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
         let (opened, recorder) = (Opened::new(), Recorder::default());
-        Ok(Self { writer, reader, vault, entropy, opened, recorder, failpoints, observer })
+        let last_claim_was_full = Arc::default();
+        Ok(Self { writer, reader, vault, entropy, opened, recorder, last_claim_was_full, failpoints, observer })
     }
 
     /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.

@@ -1,5 +1,6 @@
 //! Claim: which due deliveries are leased next, fairly over webhooks.
 
+use super::claim_at_once::{AtOnce, claim_at_once};
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
@@ -15,6 +16,7 @@ use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 #[derive(FromQueryResult)]
@@ -27,10 +29,38 @@ struct Candidate {
 /// decide at once would each fill a webhook's slots. `SKIP LOCKED` keeps a claim from waiting for a row that a settle or a
 /// cancel holds.
 pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-    // A look without a lock: an idle worker costs the writers nothing.
-    if candidates(&store.reader, &ClaimRequest { limit: 1, ..*request }).await?.is_empty() {
+    // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more.
+    let is_busy = store.last_claim_was_full.swap(false, Ordering::Relaxed);
+    if !is_busy && candidates(&store.reader, &ClaimRequest { limit: 1, ..*request }).await?.is_empty() {
         return Ok(Vec::new());
     }
+    let claimed = claim_all(store, request).await?;
+    let is_full = claimed.len() >= request.limit as usize;
+    store.last_claim_was_full.store(is_full && request.limit > 0, Ordering::Relaxed);
+    Ok(claimed)
+}
+
+/// PostgreSQL first leases in one statement what can simply be sent.
+async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    if store.backend() != DbBackend::Postgres {
+        return claim_one_by_one(store, request).await;
+    }
+    let AtOnce { mut claimed, left_some } = claim_at_once(store, request).await?;
+    let limit = request.limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
+    if !left_some || limit == 0 {
+        return Ok(claimed);
+    }
+    match claim_one_by_one(store, &ClaimRequest { limit, ..*request }).await {
+        Ok(more) => claimed.extend(more),
+        Err(error) if claimed.is_empty() => return Err(error),
+        // What is leased already goes; the next claim meets the rest again.
+        Err(error) => tracing::warn!(%error, "what is due for webhooks that stopped was not held or cancelled"),
+    }
+    Ok(claimed)
+}
+
+/// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
+async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
     let transaction = store.begin().await?;
     if store.backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");

@@ -1,11 +1,14 @@
 //! The queue: claim, freeze, settle, release.
 
 mod claim;
+mod claim_at_once;
 mod freeze;
 mod heads;
 mod parts;
 mod settle;
+mod settle_delivered;
 
+pub use claim_at_once::claim_sql;
 pub use heads::{candidates_sql, next_due_sql};
 
 use crate::batch::query;

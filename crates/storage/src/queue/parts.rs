@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 const EVENT_KEYS: Table = Table { name: "event_keys", columns: &[("tenant_id", Kind::Uuid), ("id", Kind::Uuid)] };
 
+#[derive(Default)]
 pub(super) struct Parts {
     webhooks: HashMap<Uuid, Arc<Webhook>>,
     events: HashMap<Uuid, Arc<Event>>,
@@ -30,7 +31,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Reads what those deliveries need. What cannot be read is left out and logged: its deliveries wait, the others go.
+    /// Reads what those deliveries need.
     pub async fn load(
         store: &SqlStore,
         transaction: &DatabaseTransaction,
@@ -38,11 +39,9 @@ impl Parts {
         standings: &HashMap<Uuid, Standing>,
         webhooks: HashMap<Uuid, Arc<Webhook>>,
     ) -> Result<Self, StoreError> {
-        let mut parts = Self { webhooks, events: HashMap::new(), signers: HashMap::new(), payloads: HashMap::new() };
         if deliveries.is_empty() {
-            return Ok(parts);
+            return Ok(Self::default());
         }
-        parts.signers = store.opened.signers(transaction, standings, &*store.vault).await?;
         let backend = store.backend();
         let keys: BTreeSet<(Uuid, Uuid)> = deliveries.iter().map(|row| (row.tenant_id, row.event_id)).collect();
         let sql = format!(
@@ -50,8 +49,23 @@ impl Parts {
             EVENT_KEYS.source(backend, 1)
         );
         let keys = keys.into_iter().map(|(tenant_id, id)| vec![Cell::Uuid(tenant_id), Cell::Uuid(id)]).collect();
-        let found: Vec<event::Model> = query(transaction, &sql, EVENT_KEYS.parameters(backend, keys)).await?;
-        for row in found {
+        let events: Vec<event::Model> = query(transaction, &sql, EVENT_KEYS.parameters(backend, keys)).await?;
+        Self::of(store, transaction, deliveries, standings, webhooks, events).await
+    }
+
+    /// Reads what those deliveries need beside their events. What cannot be read is left out and logged: its deliveries
+    /// wait, the others go.
+    pub async fn of(
+        store: &SqlStore,
+        transaction: &DatabaseTransaction,
+        deliveries: &[delivery::Model],
+        standings: &HashMap<Uuid, Standing>,
+        webhooks: HashMap<Uuid, Arc<Webhook>>,
+        events: impl IntoIterator<Item = event::Model>,
+    ) -> Result<Self, StoreError> {
+        let signers = store.opened.signers(transaction, standings, &*store.vault).await?;
+        let mut parts = Self { webhooks, signers, ..Self::default() };
+        for row in events {
             let id = row.id;
             match rows::event::from_row(row) {
                 Ok(event) => {
@@ -63,6 +77,7 @@ impl Parts {
         let rendered: Vec<Uuid> =
             deliveries.iter().filter(|row| row.payload_kind == PAYLOAD_RENDERED).map(|row| row.id).collect();
         if !rendered.is_empty() {
+            let backend = store.backend();
             let source = IDS.source(backend, 1);
             let sql = format!("SELECT payload.* FROM payload JOIN {source} AS given ON payload.delivery_id = given.id");
             let found: Vec<payload::Model> = query(transaction, &sql, batch::ids(backend, rendered)).await?;

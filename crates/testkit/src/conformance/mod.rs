@@ -77,6 +77,7 @@ macro_rules! conformance_suite {
             ],
             settling: [
                 an_old_token_changes_nothing,
+                each_of_a_batch_is_settled_for_itself,
                 a_frozen_payload_is_never_replaced,
                 an_attempt_and_its_state_are_written_together,
                 a_retry_waits_for_its_time,
