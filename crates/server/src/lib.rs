@@ -11,6 +11,7 @@ pub mod limits;
 pub mod metrics;
 mod observer;
 mod only_one;
+mod partitions;
 mod server;
 pub mod surroundings;
 mod telemetry;

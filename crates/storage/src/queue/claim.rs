@@ -31,7 +31,7 @@ struct Candidate {
 pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
     // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more.
     let is_busy = store.last_claim_was_full.swap(false, Ordering::Relaxed);
-    if !is_busy && candidates(&store.reader, &ClaimRequest { limit: 1, ..*request }).await?.is_empty() {
+    if !is_busy && candidates(store.road_reader(), &ClaimRequest { limit: 1, ..*request }).await?.is_empty() {
         return Ok(Vec::new());
     }
     let claimed = claim_all(store, request).await?;
@@ -61,7 +61,7 @@ async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<Claim
 
 /// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
 async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-    let transaction = store.begin().await?;
+    let transaction = store.begin_on_road().await?;
     if store.backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
         transaction.execute_unprepared(&lock).await.map_err(store_error)?;

@@ -100,7 +100,7 @@ const EVENT_COLUMNS: &str = "event.tenant_id AS event_tenant_id, event.id AS eve
      event.recorded_at_us AS event_recorded_at_us";
 
 pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> Result<AtOnce, StoreError> {
-    let transaction = store.begin().await?;
+    let transaction = store.begin_on_road().await?;
     let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
     transaction.execute_unprepared(&lock).await.map_err(store_error)?;
     let slots = i64::from(request.in_flight_per_webhook_max);

@@ -60,7 +60,7 @@ impl Rows {
 
 pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
     let Some(last) = settlements.iter().map(|settlement| settlement.now).max() else { return Ok(Vec::new()) };
-    let transaction = store.begin().await?;
+    let transaction = store.begin_on_road().await?;
     let AsTheyStand { mut webhooks, locked } = webhooks(store, &transaction, settlements).await?;
     let at_once: Vec<bool> = ends_at_once(store.backend(), settlements, &webhooks, &locked);
     let mut feed = FeedLog::at(last);
@@ -192,7 +192,7 @@ pub(super) async fn release(store: &SqlStore, claims: &[(DeliveryId, i64)], now:
         return Ok(());
     }
     let backend = store.backend();
-    let transaction = store.begin().await?;
+    let transaction = store.begin_on_road().await?;
     let sql = format!("SELECT webhook_id FROM due WHERE id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
     let found: Vec<OfWebhook> = query(&transaction, &sql, ids(backend, claims.iter().map(|(id, _)| id.0))).await?;
     let standings = Opened::standings(&transaction, found.iter().map(|row| row.webhook_id), WebhookLock::Share).await?;
