@@ -175,11 +175,13 @@ CREATE TABLE due (
     attempt_count BIGINT NOT NULL,        -- of all attempts
     fencing_token BIGINT NOT NULL,        -- one more with every claim
     cancel_requested BOOLEAN NOT NULL,    -- someone asked for its end while it was in flight
-    payload_kind TEXT NOT NULL,           -- NONE yet, RENDERED: has a row in payload
+    payload_kind TEXT NOT NULL,           -- NONE yet; RENDERED: has a row in payload; DEFAULT: follows from the event
+    default_frozen_at_us BIGINT,          -- when a claim froze the default payload
     created_at_us BIGINT NOT NULL,
     updated_at_us BIGINT NOT NULL,
     CONSTRAINT due_state_is_known CHECK (state IN ('PENDING', 'IN_FLIGHT', 'RETRYING', 'HELD')),
-    CONSTRAINT due_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED')),
+    CONSTRAINT due_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED', 'DEFAULT')),
+    CONSTRAINT due_default_payload_has_a_time CHECK ((payload_kind = 'DEFAULT') = (default_frozen_at_us IS NOT NULL)),
     CONSTRAINT due_is_leased_while_in_flight CHECK ((state = 'IN_FLIGHT') = (leased_until_us IS NOT NULL)),
     CONSTRAINT due_has_a_time_unless_it_is_held CHECK ((state = 'HELD') = (due_at_us IS NULL))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
@@ -206,10 +208,13 @@ CREATE TABLE delivery (
     attempt_count BIGINT NOT NULL,        -- of all attempts
     fencing_token BIGINT NOT NULL,        -- of its last claim
     payload_kind TEXT NOT NULL,           -- as in due
+    default_frozen_at_us BIGINT,          -- as in due
     created_at_us BIGINT NOT NULL,
     updated_at_us BIGINT NOT NULL,
     CONSTRAINT delivery_state_is_final CHECK (state IN ('DELIVERED', 'FAILED', 'RENDER_FAILED', 'CANCELLED', 'EXPIRED')),
-    CONSTRAINT delivery_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED'))
+    CONSTRAINT delivery_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED', 'DEFAULT')),
+    CONSTRAINT delivery_default_payload_has_a_time
+        CHECK ((payload_kind = 'DEFAULT') = (default_frozen_at_us IS NOT NULL))
 ) PARTITION BY RANGE (id);
 CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
 CREATE INDEX delivery_by_tenant ON delivery (tenant_id, id);

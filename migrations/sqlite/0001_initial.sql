@@ -171,11 +171,13 @@ CREATE TABLE due (
     attempt_count INTEGER NOT NULL,        -- of all attempts
     fencing_token INTEGER NOT NULL,        -- one more with every claim
     cancel_requested INTEGER NOT NULL,    -- someone asked for its end while it was in flight
-    payload_kind TEXT NOT NULL,           -- NONE yet, RENDERED: has a row in payload
+    payload_kind TEXT NOT NULL,           -- NONE yet; RENDERED: has a row in payload; DEFAULT: follows from the event
+    default_frozen_at_us INTEGER,         -- when a claim froze the default payload
     created_at_us INTEGER NOT NULL,
     updated_at_us INTEGER NOT NULL,
     CONSTRAINT due_state_is_known CHECK (state IN ('PENDING', 'IN_FLIGHT', 'RETRYING', 'HELD')),
-    CONSTRAINT due_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED')),
+    CONSTRAINT due_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED', 'DEFAULT')),
+    CONSTRAINT due_default_payload_has_a_time CHECK ((payload_kind = 'DEFAULT') = (default_frozen_at_us IS NOT NULL)),
     CONSTRAINT due_is_leased_while_in_flight CHECK ((state = 'IN_FLIGHT') = (leased_until_us IS NOT NULL)),
     CONSTRAINT due_has_a_time_unless_it_is_held CHECK ((state = 'HELD') = (due_at_us IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -201,10 +203,13 @@ CREATE TABLE delivery (
     attempt_count INTEGER NOT NULL,        -- of all attempts
     fencing_token INTEGER NOT NULL,        -- of its last claim
     payload_kind TEXT NOT NULL,           -- as in due
+    default_frozen_at_us INTEGER,         -- as in due
     created_at_us INTEGER NOT NULL,
     updated_at_us INTEGER NOT NULL,
     CONSTRAINT delivery_state_is_final CHECK (state IN ('DELIVERED', 'FAILED', 'RENDER_FAILED', 'CANCELLED', 'EXPIRED')),
-    CONSTRAINT delivery_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED'))
+    CONSTRAINT delivery_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED', 'DEFAULT')),
+    CONSTRAINT delivery_default_payload_has_a_time
+        CHECK ((payload_kind = 'DEFAULT') = (default_frozen_at_us IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_by_tenant ON delivery (tenant_id, id);
 CREATE INDEX delivery_by_webhook ON delivery (webhook_id, id);

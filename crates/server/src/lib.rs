@@ -12,6 +12,7 @@ pub mod metrics;
 mod observer;
 mod only_one;
 mod operation;
+mod partitions;
 mod server;
 pub mod surroundings;
 mod telemetry;

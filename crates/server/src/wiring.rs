@@ -6,6 +6,7 @@ use crate::http::Endpoints;
 use crate::limits;
 use crate::metrics::{Metrics, ObservedQueue, ObservedRenderer, Scrape};
 use crate::observer::CommitObserver;
+use crate::partitions;
 use crate::surroundings::{self, OsEntropy};
 use crate::traces::{ObservedTransport, Traces};
 use crate::wake_ups::{self, ProcessWakeUps};
@@ -59,6 +60,7 @@ pub struct Loops {
     link: Option<WakeUpLink>,
     metrics: Option<Arc<Metrics>>,
     pim: PimServices,
+    sql: SqlStore,
 }
 
 /// The loops as they run.
@@ -70,7 +72,7 @@ pub struct Workers {
 impl Loops {
     /// Starts them.
     pub fn start(self) -> Workers {
-        let Self { api, dispatcher, wake_ups, link, metrics, pim } = self;
+        let Self { api, dispatcher, wake_ups, link, metrics, pim, sql } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
         if let Some(link) = link {
             workers.running.spawn(wake_ups::run(link, wake_ups.clone(), workers.stopping.clone()));
@@ -92,6 +94,13 @@ impl Loops {
                 () = stopping.cancelled() => return,
             }
             dispatcher.run(wake_ups.due_signal(), stopping).await;
+        });
+        let (stopping, clock) = (workers.stopping.clone(), pim.clock.clone());
+        workers.running.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = partitions::keep_up(sql, clock) => {}
+            }
         });
         let copies = CopyRunner::new(pim);
         let stopping = workers.stopping.clone();
@@ -154,6 +163,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
     if !applied.is_empty() {
         tracing::info!(migrations = ?applied, "the database is brought up to date");
     }
+    partitions::ensure(&store, &*clock).await;
     let link = store.wake_up_link();
     let sql = store.clone();
     let scrape = metrics.clone().map(|metrics| Arc::new(Scrape::new(metrics, sql.clone(), clock.clone())));
@@ -192,7 +202,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    let loops = Loops { api, dispatcher, wake_ups, link, metrics, pim };
+    let loops = Loops { api, dispatcher, wake_ups, link, metrics, pim, sql: sql.clone() };
     Ok(Wired { store, sql, scrape, clock, entropy, endpoints, loops })
 }
 

@@ -29,6 +29,7 @@ pub fn new_row(id: DeliveryId, tenant_id: TenantId, webhook_id: WebhookId, event
         fencing_token: 0,
         cancel_requested: false,
         payload_kind: PAYLOAD_NONE.to_owned(),
+        default_frozen_at_us: None,
         created_at_us: from_time(at),
         updated_at_us: from_time(at),
     }

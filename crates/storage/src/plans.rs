@@ -1,6 +1,6 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
-use crate::queue::{candidates_sql, next_due_sql};
+use crate::queue::{candidates_sql, claim_sql, next_due_sql};
 use crate::read::{FEED_BATCHES, delivery_page, event_page, webhook_attempts};
 use hookgraph_domain::ids::{AttemptId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
@@ -40,9 +40,10 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         raw(&sql, values)
     };
     let claim = vec![0_i64.into(), 10_i64.into(), 100_i64.into(), 74_i64.into()];
+    let at_once: Vec<Value> = claim.iter().cloned().chain([Value::from(1_i64)]).collect();
     let feed = vec![tenant_id.0.into(), 0_i64.into(), 10_000_i64.into(), 300_i64.into()];
     let attempts = webhook_attempts(webhook_id, Some(AttemptId(Uuid::max())), 20);
-    vec![
+    let mut statements = vec![
         (raw(&candidates_sql(backend), claim), vec!["due_by_time"]),
         (raw(&next_due_sql(), vec![64_i64.into()]), vec!["due_by_time"]),
         (page(&deliveries), vec!["due_by_tenant"]),
@@ -52,5 +53,9 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (event_page(&of_type).build(backend), Vec::new()),
         (attempts.build(backend), Vec::new()),
         (raw(FEED_BATCHES, feed), Vec::new()),
-    ]
+    ];
+    if backend == DbBackend::Postgres {
+        statements.push((raw(&claim_sql(), at_once), vec!["due_by_time", "due_pkey"]));
+    }
+    statements
 }

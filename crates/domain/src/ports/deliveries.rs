@@ -49,7 +49,8 @@ pub enum Fenced {
 #[async_trait]
 pub trait DeliveryQueue: Send + Sync {
     /// Leases due deliveries in one short transaction, fairly over webhooks; each gets a higher fencing token. What is due
-    /// since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] is claimed too: `settle` expires it.
+    /// since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] is claimed too: `settle` expires it. Where the webhook has no
+    /// payload query as it stands in that transaction, the claim freezes the default payload, which is on the claim then.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError>;
 
     /// Freezes payloads, in one transaction; the answers are in the order of the asks. A payload that is frozen already

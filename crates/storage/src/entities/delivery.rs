@@ -23,6 +23,7 @@ pub struct Model {
     pub fencing_token: i64,
     pub cancel_requested: bool,
     pub payload_kind: String,
+    pub default_frozen_at_us: Option<i64>,
     pub created_at_us: i64,
     pub updated_at_us: i64,
 }
@@ -32,15 +33,19 @@ pub const PAYLOAD_NONE: &str = "NONE";
 /// Of one whose payload was rendered and is kept.
 pub const PAYLOAD_RENDERED: &str = "RENDERED";
 
+/// Of one whose payload is the default payload, which follows from its event.
+pub const PAYLOAD_DEFAULT: &str = "DEFAULT";
+
 /// The columns of a row of the queue.
 pub const DUE_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, state_reason, due_at_us, \
      due_since_us, leased_until_us, attempts_spent, attempt_count, fencing_token, cancel_requested, payload_kind, \
-     created_at_us, updated_at_us";
+     default_frozen_at_us, created_at_us, updated_at_us";
 
 /// The same columns of a row of the history.
 pub const ENDED_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, state_reason, \
      CAST(NULL AS BIGINT) AS due_at_us, due_since_us, CAST(NULL AS BIGINT) AS leased_until_us, attempts_spent, \
-     attempt_count, fencing_token, FALSE AS cancel_requested, payload_kind, created_at_us, updated_at_us";
+     attempt_count, fencing_token, FALSE AS cancel_requested, payload_kind, \
+     default_frozen_at_us, created_at_us, updated_at_us";
 
 /// The queue.
 pub const DUE: Table = Table {
@@ -62,6 +67,7 @@ pub const DUE: Table = Table {
         ("fencing_token", Kind::Int),
         ("cancel_requested", Kind::Bool),
         ("payload_kind", Kind::Text),
+        ("default_frozen_at_us", Kind::IntOrNull),
         ("created_at_us", Kind::Int),
         ("updated_at_us", Kind::Int),
     ],
@@ -84,6 +90,7 @@ pub const ENDED: Table = Table {
         ("attempt_count", Kind::Int),
         ("fencing_token", Kind::Int),
         ("payload_kind", Kind::Text),
+        ("default_frozen_at_us", Kind::IntOrNull),
         ("created_at_us", Kind::Int),
         ("updated_at_us", Kind::Int),
     ],
@@ -109,6 +116,7 @@ impl Model {
             Cell::Int(self.fencing_token),
             Cell::Bool(self.cancel_requested),
             Cell::Text(self.payload_kind.clone()),
+            Cell::IntOrNull(self.default_frozen_at_us),
             Cell::Int(self.created_at_us),
             Cell::Int(self.updated_at_us),
         ]
@@ -130,6 +138,7 @@ impl Model {
             Cell::Int(self.attempt_count),
             Cell::Int(self.fencing_token),
             Cell::Text(self.payload_kind.clone()),
+            Cell::IntOrNull(self.default_frozen_at_us),
             Cell::Int(self.created_at_us),
             Cell::Int(self.updated_at_us),
         ]

@@ -15,9 +15,9 @@ const DUE_WEBHOOK: &str = "WITH RECURSIVE due_webhook (webhook_id) AS (
     FROM due_webhook WHERE due_webhook.webhook_id IS NOT NULL
 )";
 
-/// The statement that picks candidates: $1 now, $2 in flight per webhook at most, $3 rows at most, $4 rows per webhook to
+/// The candidates, as the common table `picked` and what it needs: $1 now, $2 in flight per webhook at most, $3 rows at most, $4 rows per webhook to
 /// look at. The databases differ in how a query with a limit is run once per webhook.
-pub fn candidates_sql(backend: DbBackend) -> String {
+fn picked(backend: DbBackend) -> String {
     const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
          AND head.due_at_us <= $1 ORDER BY head.due_at_us, head.id LIMIT $4";
     let heads = if backend == DbBackend::Postgres {
@@ -39,11 +39,24 @@ pub fn candidates_sql(backend: DbBackend) -> String {
 ), ranked (id, webhook_id, due_at_us, place) AS (
     SELECT id, webhook_id, due_at_us, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id) FROM first_rows
     WHERE leased_until_us IS NULL OR leased_until_us <= $1
-)
-SELECT ranked.id, ranked.webhook_id FROM ranked LEFT JOIN taken ON taken.webhook_id = ranked.webhook_id
-WHERE ranked.place + coalesce(taken.slot_count, 0) <= $2
-ORDER BY ranked.place, ranked.due_at_us, ranked.id LIMIT $3"
+), picked (id, webhook_id, due_at_us, place) AS (
+    SELECT ranked.id, ranked.webhook_id, ranked.due_at_us, ranked.place
+    FROM ranked LEFT JOIN taken ON taken.webhook_id = ranked.webhook_id
+    WHERE ranked.place + coalesce(taken.slot_count, 0) <= $2
+    ORDER BY ranked.place, ranked.due_at_us, ranked.id LIMIT $3
+)"
     )
+}
+
+/// The beginning of a statement of PostgreSQL that goes on with the candidates.
+pub fn picked_sql() -> String {
+    picked(DbBackend::Postgres)
+}
+
+/// The statement that picks candidates.
+pub fn candidates_sql(backend: DbBackend) -> String {
+    let picked = picked(backend);
+    format!("{picked}\nSELECT id, webhook_id FROM picked ORDER BY place, due_at_us, id")
 }
 
 /// The statement for when the next delivery falls due or the next lease ends: $1 rows per webhook to look at.

@@ -1,11 +1,14 @@
 //! The queue: claim, freeze, settle, release.
 
 mod claim;
+mod claim_at_once;
 mod freeze;
 mod heads;
 mod parts;
 mod settle;
+mod settle_delivered;
 
+pub use claim_at_once::claim_sql;
 pub use heads::{candidates_sql, next_due_sql};
 
 use crate::batch::query;
@@ -48,7 +51,7 @@ impl DeliveryQueue for SqlStore {
 
     async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let values = vec![CLAIM_HEAD_ROWS_SPARE.into()];
-        let found: Vec<NextDue> = query(&self.reader, &next_due_sql(), values).await?;
+        let found: Vec<NextDue> = query(self.road_reader(), &next_due_sql(), values).await?;
         found.first().and_then(|next| next.at_us).map(to_time).transpose()
     }
 }

@@ -1,5 +1,6 @@
 //! Settle: the attempt and the next state together, under the webhook as it stands in this transaction.
 
+use super::settle_delivered::{has_arrived, settle_delivered};
 use super::{apply_next, due_again, is_under, under};
 use crate::batch::{Collision, IDS, ids, query};
 use crate::commit::deliveries::DueChange;
@@ -17,8 +18,8 @@ use hookgraph_domain::ports::{Failpoint, Fenced, StoreError};
 use hookgraph_domain::settle::{self, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter};
-use std::collections::{BTreeSet, HashMap};
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -36,7 +37,8 @@ struct Rows {
 
 impl Rows {
     async fn locked(transaction: &DatabaseTransaction, ids: impl Iterator<Item = Uuid>) -> Result<Self, StoreError> {
-        let rows = locked_due(transaction, ids.collect::<BTreeSet<_>>()).await?;
+        let ids: BTreeSet<Uuid> = ids.collect();
+        let rows = if ids.is_empty() { Vec::new() } else { locked_due(transaction, ids).await? };
         Ok(Self { by_id: rows.into_iter().map(|row| (row.id, row)).collect(), ended: Vec::new(), due: Vec::new() })
     }
 
@@ -58,14 +60,24 @@ impl Rows {
 
 pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
     let Some(last) = settlements.iter().map(|settlement| settlement.now).max() else { return Ok(Vec::new()) };
-    let transaction = store.begin().await?;
-    let mut webhooks = webhooks(store, &transaction, settlements).await?;
-    let mut rows = Rows::locked(&transaction, settlements.iter().map(|one| one.delivery_id.0)).await?;
+    let transaction = store.begin_on_road().await?;
+    let AsTheyStand { mut webhooks, locked } = webhooks(store, &transaction, settlements).await?;
+    let at_once: Vec<bool> = ends_at_once(store.backend(), settlements, &webhooks, &locked);
     let mut feed = FeedLog::at(last);
-    let mut attempts = Vec::with_capacity(settlements.len());
+    let mut attempts = Vec::new();
     let mut answers = Vec::with_capacity(settlements.len());
     let mut changed_webhooks: Vec<(Webhook, Timestamp)> = Vec::new();
-    for settlement in settlements {
+    let arrived: Vec<&Settlement> =
+        settlements.iter().zip(&at_once).filter_map(|(one, at_once)| at_once.then_some(one)).collect();
+    let ended = settle_delivered(&transaction, &arrived, &mut feed).await?;
+    let others = settlements.iter().zip(&at_once).filter(|(_, at_once)| !**at_once);
+    let mut rows = Rows::locked(&transaction, others.map(|(one, _)| one.delivery_id.0)).await?;
+    for (settlement, at_once) in settlements.iter().zip(&at_once) {
+        if *at_once {
+            let is_done = ended.contains(&settlement.delivery_id.0);
+            answers.push(if is_done { Fenced::Done } else { Fenced::LeaseLost });
+            continue;
+        }
         let Some(webhook) = webhooks.get(&settlement.webhook_id.0) else {
             answers.push(Fenced::LeaseLost);
             continue;
@@ -107,7 +119,7 @@ async fn webhooks(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
     settlements: &[Settlement],
-) -> Result<HashMap<Uuid, Arc<Webhook>>, StoreError> {
+) -> Result<AsTheyStand, StoreError> {
     let ids = settlements.iter().map(|settlement| settlement.webhook_id.0);
     let standings = Opened::standings(transaction, ids, WebhookLock::None).await?;
     let mut webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
@@ -123,9 +135,33 @@ async fn webhooks(
         })
         .map(|one| one.webhook_id.0)
         .collect();
-    let locked: HashMap<Uuid, Standing> = Opened::standings(transaction, to_lock, WebhookLock::Update).await?;
+    let locked = Opened::standings(transaction, to_lock, WebhookLock::Update).await?;
     webhooks.extend(store.opened.webhooks(transaction, &locked, &*store.vault).await?);
-    Ok(webhooks)
+    Ok(AsTheyStand { webhooks, locked })
+}
+
+/// The webhooks of settlements, and those of them that are locked.
+struct AsTheyStand {
+    webhooks: HashMap<Uuid, Arc<Webhook>>,
+    locked: HashMap<Uuid, Standing>,
+}
+
+/// Which settlements need no look at their row: the delivery arrived, and its webhook stays as it is. Each delivery once;
+/// whoever asks for it again finds it gone.
+fn ends_at_once(
+    backend: DbBackend,
+    settlements: &[Settlement],
+    webhooks: &HashMap<Uuid, Arc<Webhook>>,
+    locked: &HashMap<Uuid, Standing>,
+) -> Vec<bool> {
+    let mut seen = HashSet::new();
+    let ends = |one: &Settlement| {
+        backend == DbBackend::Postgres
+            && has_arrived(one)
+            && webhooks.contains_key(&one.webhook_id.0)
+            && !locked.contains_key(&one.webhook_id.0)
+    };
+    settlements.iter().map(|one| ends(one) && seen.insert(one.delivery_id)).collect()
 }
 
 /// What is due for a webhook that was just auto-disabled is held with it.
@@ -156,7 +192,7 @@ pub(super) async fn release(store: &SqlStore, claims: &[(DeliveryId, i64)], now:
         return Ok(());
     }
     let backend = store.backend();
-    let transaction = store.begin().await?;
+    let transaction = store.begin_on_road().await?;
     let sql = format!("SELECT webhook_id FROM due WHERE id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
     let found: Vec<OfWebhook> = query(&transaction, &sql, ids(backend, claims.iter().map(|(id, _)| id.0))).await?;
     let standings = Opened::standings(&transaction, found.iter().map(|row| row.webhook_id), WebhookLock::Share).await?;

@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod claiming;
 pub mod commits;
+pub mod default_payloads;
 pub mod due_work;
 pub mod fan_outs;
 pub mod feeds;
@@ -69,8 +70,14 @@ macro_rules! conformance_suite {
                 the_next_due_time_is_the_earliest_of_due_and_leases,
                 a_released_claim_is_due_at_once,
             ],
+            default_payloads: [
+                a_claim_freezes_the_payload_of_a_webhook_without_a_query,
+                a_query_that_comes_later_changes_no_frozen_payload,
+                a_query_that_is_removed_changes_no_frozen_payload,
+            ],
             settling: [
                 an_old_token_changes_nothing,
+                each_of_a_batch_is_settled_for_itself,
                 a_frozen_payload_is_never_replaced,
                 an_attempt_and_its_state_are_written_together,
                 a_retry_waits_for_its_time,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState, Signer};
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, StoreError};
 use hookgraph_domain::settle::{self, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
@@ -104,14 +105,20 @@ impl DeliveryQueue for MemoryStore {
             delivery.updated_at = request.now;
             state.put_delivery(delivery.clone(), Some(request.leased_until), request.now);
             let tenant = state.tenants.get(&delivery.tenant_id).ok_or_else(|| gone("tenant"))?;
+            let signer = Arc::new(Signer {
+                tenant_id: tenant.id,
+                tenant_identifier: tenant.identifier.clone(),
+                secret: tenant.signing_secret.clone(),
+            });
+            let event = state.events.get(&delivery.event_id).cloned().ok_or_else(|| gone("event"))?;
+            if webhook.graphql_query.is_none() && !state.payloads.contains_key(&id) {
+                let payload = FrozenPayload::default_of(&event, webhook.id, request.now);
+                state.payloads.insert(id, payload);
+            }
             claimed.push(ClaimedDelivery {
-                event: Arc::new(state.events.get(&delivery.event_id).cloned().ok_or_else(|| gone("event"))?),
+                event: Arc::new(event),
                 webhook: Arc::new(webhook),
-                signer: Arc::new(Signer {
-                    tenant_id: tenant.id,
-                    tenant_identifier: tenant.identifier.clone(),
-                    secret: tenant.signing_secret.clone(),
-                }),
+                signer,
                 payload: state.payloads.get(&id).cloned(),
                 leased_until: request.leased_until,
                 delivery,
