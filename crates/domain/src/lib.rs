@@ -5,21 +5,26 @@
 
 pub mod address;
 pub mod attempt;
+pub mod breaker;
 pub mod canonical_json;
 pub mod catalogue;
 pub mod change;
 pub mod delivery;
+pub mod drain;
 pub mod event;
 pub mod fan_out;
 pub mod feed;
+pub mod flow;
 pub mod ids;
 pub mod limits;
 pub mod page;
 pub mod payload;
 pub mod ports;
 pub mod problem;
+pub mod rate;
 pub mod record;
 pub mod refusal;
+pub mod replay;
 pub mod request;
 pub mod retry;
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //! the fakes that pass the same conformance suite live in `testkit`.
 
 mod deliveries;
+mod flow;
 mod records;
 mod rendering;
 mod surroundings;
 
 pub use deliveries::*;
+pub use flow::*;
 pub use records::*;
 pub use rendering::*;
 pub use surroundings::*;

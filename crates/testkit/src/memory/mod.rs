@@ -2,6 +2,7 @@
 
 mod commit;
 mod deliveries;
+mod flow;
 mod queue;
 mod read;
 mod reads;
