@@ -1,9 +1,7 @@
 //! Flow: how fast and in which order a webhook's deliveries are sent.
 
 use crate::event::Event;
-use crate::limits::{
-    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, CONCURRENCY_MIN, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN,
-};
+use crate::limits::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, CONCURRENCY_MIN, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN};
 use crate::problem::Problem;
 
 /// In which order the deliveries of a webhook are sent.
@@ -92,13 +90,7 @@ pub fn check(draft: FlowDraft, path: &str, problems: &mut Vec<Problem>) -> FlowS
 }
 
 /// The number, if it lies within that range; else its lower end, with a problem that says so.
-pub(crate) fn in_range(
-    asked: i64,
-    (min, max): (u32, u32),
-    path: &str,
-    code: &str,
-    problems: &mut Vec<Problem>,
-) -> u32 {
+pub(crate) fn in_range(asked: i64, (min, max): (u32, u32), path: &str, code: &str, problems: &mut Vec<Problem>) -> u32 {
     match u32::try_from(asked) {
         Ok(allowed) if (min..=max).contains(&allowed) => allowed,
         _ => {
@@ -121,11 +113,8 @@ mod tests {
 
     #[test]
     fn settings_within_their_ranges_stand_and_have_defaults() {
-        let settings = |concurrency, rate_per_second| FlowSettings {
-            concurrency,
-            rate_per_second,
-            ordering: Ordering::ByRecord,
-        };
+        let settings =
+            |concurrency, rate_per_second| FlowSettings { concurrency, rate_per_second, ordering: Ordering::ByRecord };
         assert_eq!(judged(None, None), (settings(50, None), vec![]));
         assert_eq!(judged(Some(1), Some(1)), (settings(1, Some(1)), vec![]));
         assert_eq!(judged(Some(200), Some(1_000)), (settings(200, Some(1_000)), vec![]));

@@ -36,6 +36,11 @@ impl TokenBucket {
         u32::try_from(left_us.max(0) / self.token_us()).unwrap_or(u32::MAX)
     }
 
+    /// Whether nothing was taken that has not come back.
+    pub fn is_full(self, now: Timestamp) -> bool {
+        self.full_at <= now
+    }
+
     /// Takes a token, if there is one.
     pub fn take(&mut self, now: Timestamp) -> bool {
         let has_one = self.tokens(now) > 0;

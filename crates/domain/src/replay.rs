@@ -192,7 +192,8 @@ pub fn check(draft: &ReplayDraft, path: &str) -> Result<u32, Vec<Problem>> {
     }
     for (index, state) in draft.states.iter().enumerate().filter(|(_, state)| !state.is_final()) {
         let name = state.as_str();
-        let message = format!("{name} has not ended: DELIVERED, FAILED, RENDER_FAILED, CANCELLED and EXPIRED can be replayed");
+        let message =
+            format!("{name} has not ended: DELIVERED, FAILED, RENDER_FAILED, CANCELLED and EXPIRED can be replayed");
         problems.push(Problem::new(format!("{path}.states.{index}"), "STATE_NOT_FINAL", message));
     }
     let asked = draft.rate_per_second.unwrap_or_else(|| REPLAY_RATE_PER_SECOND_DEFAULT.into());

@@ -24,8 +24,10 @@ pub struct ClaimRequest {
     /// At most so many in flight for one webhook, those leased before counted: one receiver's slots. Its own concurrency
     /// holds too.
     pub in_flight_per_webhook_max: u32,
-    /// At most so many of these webhooks in this claim; none of them where it is nothing. No bound for the others.
+    /// At most so many of these webhooks in this claim; none of them where it is nothing.
     pub limits: Vec<(crate::ids::WebhookId, u32)>,
+    /// At most so many of any other webhook in this claim.
+    pub limit_per_webhook: u32,
     /// At most so many in this claim of which an attempt is spent already: the rest of the slots is for first attempts.
     pub retries_max: u32,
 }

@@ -51,7 +51,12 @@ pub const fn health_signal(code: OutcomeCode, is_test: bool) -> Option<HealthSig
 
 /// What an attempt of that delivery says of its webhook as it was claimed: [`health_signal`], where the attempt was a probe or
 /// opened the breaker said so.
-pub fn signal_of(code: OutcomeCode, delivery: &Delivery, webhook: &Webhook, trip: Option<Trip>) -> Option<HealthSignal> {
+pub fn signal_of(
+    code: OutcomeCode,
+    delivery: &Delivery,
+    webhook: &Webhook,
+    trip: Option<Trip>,
+) -> Option<HealthSignal> {
     let signal = health_signal(code, delivery.is_test)?;
     let is_probe = webhook.is_probed_by(delivery);
     Some(match (signal, trip) {
@@ -84,9 +89,7 @@ pub fn apply_health(webhook: &Webhook, signal: HealthSignal, now: Timestamp) -> 
             Some(auto_disabled(failed(), reason, now))
         }
         (ProbeSucceeded, _) if is_suspended => Some(next.with_status(WebhookStatus::Active, None, now)),
-        (ProbeFailed, _) if is_suspended => {
-            Some(Webhook { breaker: webhook.breaker.probe_failed(now), ..failed() })
-        }
+        (ProbeFailed, _) if is_suspended => Some(Webhook { breaker: webhook.breaker.probe_failed(now), ..failed() }),
         (Tripped(trip), _) if webhook.status == WebhookStatus::Active => {
             Some(failed().with_status(WebhookStatus::Suspended, Some(trip.to_string()), now))
         }

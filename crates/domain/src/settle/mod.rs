@@ -127,15 +127,20 @@ pub fn is_expired(delivery: &Delivery, now: Timestamp) -> bool {
 /// resumed since, so the store decides by what it is at the commit ([`under_webhook`]). A test is sent whatever its
 /// webhook's status is, unless the webhook is deleted: people try a webhook before they switch it on.
 pub fn before_sending(delivery: &Delivery, webhook: &Webhook, now: Timestamp) -> Option<NextState> {
-    let attempts_spent = delivery.attempts_spent;
     if is_expired(delivery, now) {
-        return Some(expired(attempts_spent));
+        return Some(expired(delivery.attempts_spent));
     }
     if webhook.sends(delivery) && !delivery.cancel_requested {
         return None;
     }
+    Some(postponed(delivery, now))
+}
+
+/// What a claimed delivery becomes that is not sent yet: due again, unspent.
+pub fn postponed(delivery: &Delivery, due_at: Timestamp) -> NextState {
+    let attempts_spent = delivery.attempts_spent;
     let state = if attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
-    Some(NextState { state, reason: None, due_at: Some(now), attempts_spent })
+    NextState { state, reason: None, due_at: Some(due_at), attempts_spent }
 }
 
 /// Decides what comes after an outcome. `jitter` is a fraction from 0 to 1.

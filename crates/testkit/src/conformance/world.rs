@@ -108,6 +108,7 @@ impl World {
             limit,
             in_flight_per_webhook_max,
             limits: Vec::new(),
+            limit_per_webhook: u32::MAX,
             retries_max: u32::MAX,
         };
         self.store.claim(&request).await.expect("claim")

@@ -68,7 +68,11 @@ impl MemoryStore {
 }
 
 /// What an optimistic write does with what is there.
-pub(super) fn check(current: Option<i64>, expected: Expected, label: impl FnOnce() -> String) -> Result<(), CommitError> {
+pub(super) fn check(
+    current: Option<i64>,
+    expected: Expected,
+    label: impl FnOnce() -> String,
+) -> Result<(), CommitError> {
     match (expected, current) {
         (Expected::Absent, None) => Ok(()),
         (Expected::Absent, Some(_)) => Err(CommitError::AlreadyExists(label())),

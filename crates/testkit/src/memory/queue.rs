@@ -116,7 +116,7 @@ impl State {
 /// How many of a webhook's this claim may take.
 fn limit_of(webhook_id: WebhookId, request: &ClaimRequest) -> u32 {
     let limit = request.limits.iter().find(|(limited, _)| *limited == webhook_id);
-    limit.map_or(u32::MAX, |(_, limit)| *limit)
+    limit.map_or(request.limit_per_webhook, |(_, limit)| *limit)
 }
 
 fn gone(what: &str) -> StoreError {
