@@ -35,6 +35,7 @@ pub fn new_row(
         event_id: event_id.0,
         is_test: false,
         is_fan_out: false,
+        replay_id: None,
         state: DeliveryState::Pending.as_str().to_owned(),
         state_reason: None,
         due_at_us: Some(from_time(at)),
@@ -127,9 +128,9 @@ impl Work<'_> {
     pub(super) async fn insert_delivery(&mut self, asked: NewDelivery) -> Result<(), CommitError> {
         let webhook = self.shared_webhook(asked.webhook_id).await?;
         let webhook = webhook.filter(|webhook| webhook.tenant_id == asked.tenant_id && webhook.deleted_at.is_none());
-        if webhook.is_none() {
+        let Some(webhook) = webhook else {
             return Err(CommitError::Refused(format!("there is no webhook {}", asked.webhook_id)));
-        }
+        };
         let event_id = match asked.event {
             DeliveryEvent::Recorded(event_id) => {
                 let found = event::Entity::find_by_id(event_id.0)
@@ -148,11 +149,11 @@ impl Work<'_> {
             }
         };
         let mut row = new_row(asked.id, asked.tenant_id, asked.webhook_id, event_id, self.at);
-        row.is_test = true;
+        let payload_of = super::flow::purposed(&mut row, asked.purpose, &webhook)?;
         self.feed.delivery(&row);
         let row: delivery::ActiveModel = whole(row);
         if insert_new(self.transaction, row).await? {
-            Ok(())
+            self.copy_payload(payload_of, asked.id).await
         } else {
             Err(CommitError::AlreadyExists(format!("delivery {}", asked.id)))
         }

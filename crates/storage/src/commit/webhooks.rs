@@ -79,7 +79,7 @@ impl Work<'_> {
 
     /// Keeps settles and fan outs of the webhook out until this change is committed: none of its deliveries comes or goes
     /// between the statements of a change to all of them.
-    async fn lock_webhook(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+    pub(super) async fn lock_webhook(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
         let _: Option<i64> = webhook::Entity::find_by_id(webhook_id.0)
             .select_only()
             .column(webhook::Column::Version)

@@ -12,6 +12,7 @@ pub struct Model {
     pub event_id: Uuid,
     pub is_test: bool,
     pub is_fan_out: bool,
+    pub replay_id: Option<Uuid>,
     pub state: String,
     pub state_reason: Option<String>,
     pub due_at_us: Option<i64>,

@@ -63,7 +63,9 @@ impl DeliveryQueue for SqlStore {
 /// Whether a delivery may be sent under its webhook as it stands. A test is sent whatever the status: someone asked for
 /// this very request.
 fn may_be_sent(row: &delivery::Model, webhook: &Webhook) -> bool {
-    webhook.deleted_at.is_none() && (row.is_test || webhook.status == WebhookStatus::Active)
+    let is_probe =
+        webhook.status == WebhookStatus::Suspended && webhook.breaker.probe_id.map(|id| id.0) == Some(row.id);
+    webhook.deleted_at.is_none() && (row.is_test || is_probe || webhook.status == WebhookStatus::Active)
 }
 
 /// Whether the row is still under the claim of that token.
@@ -79,9 +81,9 @@ fn due_again(row: &delivery::Model, now: Timestamp) -> Result<NextState, StoreEr
     Ok(NextState { state, reason: None, due_at: Some(now), attempts_spent })
 }
 
-/// A decision under the webhook as it stands. A test that nobody cancelled minds only its webhook's deletion.
+/// A decision under the webhook as it stands. What it sends, and nobody cancelled, is left as it is.
 fn under(row: &delivery::Model, next: NextState, webhook: &Webhook) -> NextState {
-    if row.is_test && !row.cancel_requested && webhook.deleted_at.is_none() {
+    if may_be_sent(row, webhook) && !row.cancel_requested {
         return next;
     }
     settle_decision::under_webhook(next, Some(webhook), row.cancel_requested)

@@ -45,7 +45,7 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
         feed.delivery(row);
         write_row(&transaction, row.clone()).await?;
         if let Some(changed) = changed {
-            write_health(store, &transaction, &changed, settlement.now, &mut feed).await?;
+            write_health(store, &transaction, webhook.status, &changed, settlement.now, &mut feed).await?;
             webhooks.insert(row.webhook_id, changed);
         }
         answers.push(Fenced::Done);
@@ -63,10 +63,11 @@ fn changed_by(settlement: &Settlement, row: &delivery::Model, webhook: &Webhook)
     settle::apply_health(webhook, signal, settlement.now)
 }
 
-/// What is due for a webhook that was just auto-disabled is held with it.
+/// What is due for a webhook that was just suspended or auto-disabled is held with it.
 async fn write_health(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
+    before: WebhookStatus,
     changed: &Webhook,
     now: Timestamp,
     feed: &mut FeedLog,
@@ -78,7 +79,7 @@ async fn write_health(
         .exec(transaction)
         .await
         .map_err(store_error)?;
-    if changed.status == WebhookStatus::AutoDisabled {
+    if changed.status != before && changed.status.holds() {
         let reason = held_reason(changed.status);
         DueChange::Hold { reason: &reason }.apply(transaction, changed.id, now, feed).await?;
     }

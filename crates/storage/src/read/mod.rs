@@ -3,6 +3,7 @@
 mod deliveries;
 mod events;
 mod feed;
+mod flow;
 mod record_pages;
 mod records;
 mod tenants;
