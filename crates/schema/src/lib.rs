@@ -18,6 +18,7 @@ pub mod limits;
 mod loaders;
 mod recheck;
 mod render;
+mod replay;
 mod roots;
 mod sdl;
 mod subscription;
@@ -27,6 +28,8 @@ mod webhook;
 mod api_tests;
 #[cfg(test)]
 mod field_document_tests;
+#[cfg(test)]
+mod flow_tests;
 #[cfg(test)]
 mod recheck_tests;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
 use hookgraph_dispatcher::transport::HttpTransport;
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
@@ -43,6 +44,7 @@ pub struct Wired {
 pub struct Loops {
     api: Api,
     dispatcher: Dispatcher,
+    flow: FlowLoop,
     wake_ups: Arc<ProcessWakeUps>,
     pim: PimServices,
 }
@@ -56,7 +58,7 @@ pub struct Workers {
 impl Loops {
     /// Starts them.
     pub fn start(self) -> Workers {
-        let Self { api, dispatcher, wake_ups, pim } = self;
+        let Self { api, dispatcher, flow, wake_ups, pim } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move {
@@ -67,6 +69,8 @@ impl Loops {
             }
             dispatcher.run(wake_ups.due_signal(), stopping).await;
         });
+        let stopping = workers.stopping.clone();
+        workers.running.spawn(async move { flow.run(stopping).await });
         let copies = CopyRunner::new(pim);
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move { copies.run(stopping).await });
@@ -140,13 +144,19 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         failpoints,
     };
     let dispatcher = Dispatcher::new(services, dispatch_limits(config));
+    let flow = FlowLoop::new(FlowServices {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        wake_ups: wake_ups.clone(),
+    });
     let endpoints = Endpoints {
         management: Arc::new(Management(api.clone())),
         payload: Arc::new(Payload(api.clone())),
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    Ok(Wired { store, clock, entropy, endpoints, loops: Loops { api, dispatcher, wake_ups, pim } })
+    Ok(Wired { store, clock, entropy, endpoints, loops: Loops { api, dispatcher, flow, wake_ups, pim } })
 }
 
 /// Opens the database and brings it up to date.
