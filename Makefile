@@ -6,7 +6,11 @@ CARGO ?= cargo
 # Receivers on this machine, as in the README's examples, are called only because of this line.
 LOCAL_RECEIVERS := 127.0.0.0/8,::1/128
 
-.PHONY: help run test check schema fmt
+# How long each fuzz target runs, and which do.
+SECONDS_EACH ?= 600
+FUZZ_TARGETS ?= addresses canonical_json headers cursors documents tokens requests
+
+.PHONY: help run test check schema bench fmt fuzz
 
 help: ## Explain these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,5 +29,14 @@ check: ## What CI checks beside the tests: format, lints, documentation, licence
 schema: ## Rewrite schema.graphql and payload-schema.graphql from the code
 	scripts/schema.sh --write
 
+bench: ## Measure the road, docs/benchmarks.md: CASE=one,ten DATABASE=sqlite|postgres RUNS=5 SECONDS_PER_RUN=5 FULL=1
+	$(CARGO) build --release --locked --package hookgraph-server --package hookgraph-bench
+	CASE="$(CASE)" DATABASE="$(DATABASE)" RUNS="$(RUNS)" SECONDS_PER_RUN="$(SECONDS_PER_RUN)" FULL="$(FULL)" \
+		target/release/hookgraph-bench run
+
 fmt: ## Format the code
 	$(CARGO) fmt --all
+
+fuzz: ## Look for bytes that break what the fuzz targets hold, SECONDS_EACH a target; needs cargo install cargo-fuzz
+	cd fuzz && for target in $(FUZZ_TARGETS); do mkdir -p found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --features schema,server \
+		$$target found/$$target corpus/$$target -- -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 || exit 1; done

@@ -24,7 +24,9 @@ fn edges(kind: DependencyKind) -> Edges {
     let short = |name: &str| name.strip_prefix("hookgraph-").map(str::to_owned);
     let mut edges = Edges::new();
     for package in metadata.packages {
-        let Some(name) = short(package.name.as_str()).filter(|name| name != "tests") else { continue };
+        // Nothing depends on the two packages that drive the others from outside.
+        let is_crate = |name: &String| name != "tests" && name != "bench";
+        let Some(name) = short(package.name.as_str()).filter(is_crate) else { continue };
         let dependencies = package.dependencies.iter().filter(|dependency| dependency.kind == kind);
         edges.insert(name, dependencies.filter_map(|dependency| short(&dependency.name)).collect());
     }
@@ -71,4 +73,54 @@ fn the_table_of_edges_in_the_architecture_document_is_the_one_that_is_held() {
         documented.insert(name, dependencies.collect());
     }
     assert_eq!(documented, allowed());
+}
+
+/// What opens a connection to elsewhere. The database's own connections are the libraries' that speak its protocol.
+const OPENING: &[&str] =
+    &["reqwest::Client", "reqwest::get", "TcpStream::connect", "UdpSocket", "TcpSocket", "hyper_util::client"];
+
+#[test]
+fn nothing_but_the_checked_transport_opens_connections() {
+    let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates");
+    let mut opening = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(crates)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of this repository").flatten() {
+            let path = entry.path();
+            let shown = path.strip_prefix(crates).expect("a path beneath it").display().to_string();
+            // Tests and the testkit speak to servers of their own.
+            let is_passed_over = shown.starts_with("testkit") || shown.split('/').any(|part| part == "tests");
+            if path.is_dir() && !is_passed_over {
+                folders.push(path);
+            } else if shown.ends_with(".rs") && !is_passed_over {
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                if OPENING.iter().any(|word| text.contains(word)) {
+                    opening.push(shown);
+                }
+            }
+        }
+    }
+    assert_eq!(opening, ["dispatcher/src/transport/mod.rs"], "call the address filter's transport instead");
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let root = std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let model = std::fs::read_to_string(root.join("SECURITY.md")).expect("SECURITY.md is there");
+    let find = |path: &str| {
+        ["crates", "tests", ""].map(|below| root.join(below).join(path)).into_iter().find(|path| path.exists())
+    };
+    let (mut file, mut named) = (String::new(), 0);
+    for word in model.split('`').skip(1).step_by(2) {
+        let (path, test) = word.split_once("::").unwrap_or((word, ""));
+        if [".rs", ".mjs", ".md", "/"].iter().any(|end| path.ends_with(end)) {
+            let found = find(path).unwrap_or_else(|| panic!("{path} is not there"));
+            file = std::fs::read_to_string(found).unwrap_or_default();
+        }
+        if !test.is_empty() {
+            assert!(file.contains(&format!("fn {test}(")), "{word} is not there");
+            named += 1;
+        }
+    }
+    assert!(named >= 10, "{named} tests are named");
 }

@@ -4,3 +4,6 @@ mod architecture;
 mod catalogue;
 mod crash;
 mod database_trouble;
+mod fuzz_corpus;
+mod observability;
+mod processes;

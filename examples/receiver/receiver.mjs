@@ -28,6 +28,7 @@ const server = createServer(async (request, response) => {
         response.writeHead(204).end();
     } catch (error) {
         console.error(`refused: ${error.message}`);
+        if (!process.env.WEBHOOK_URL) console.error(`(is the webhook's url http://127.0.0.1:${server.address().port}/ to the letter? else set WEBHOOK_URL to it)`);
         response.writeHead(401).end();
     }
 });

@@ -158,9 +158,13 @@ CREATE INDEX replay_due ON replay (next_at_us, id) WHERE state = 'RUNNING';
 CREATE INDEX replay_by_tenant ON replay (tenant_id, id);
 CREATE INDEX replay_by_webhook ON replay (webhook_id, id);
 
+-- Partitioned tables can be split by day; a row of a day without a partition of its own goes to the rest, so none is refused.
+-- Hot tables have no foreign keys: see docs/decisions/0006-the-queue-apart-from-the-history.md. What belongs to a tenant is deleted with
+-- it by hand (commit::tenants).
+
 CREATE TABLE event (
-    id UUID NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
     tenant_id UUID NOT NULL,
+    id UUID NOT NULL,                     -- UUID v7: sorts by time
     concern TEXT COLLATE "C" NOT NULL,
     event TEXT COLLATE "C" NOT NULL,
     variables TEXT NOT NULL,              -- JSON object, in the catalogue's order
@@ -168,9 +172,9 @@ CREATE TABLE event (
     record_label TEXT NOT NULL,           -- e.g. order:0198…
     is_test BOOLEAN NOT NULL,             -- made up for a test: in no event feed, fans out to nobody
     recorded_at_us BIGINT NOT NULL,
-    CONSTRAINT event_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
-);
-CREATE INDEX event_by_tenant ON event (tenant_id, id);
+    CONSTRAINT event_is_unique_per_tenant PRIMARY KEY (tenant_id, id)
+) PARTITION BY RANGE (id);
+CREATE TABLE event_rest PARTITION OF event DEFAULT;
 CREATE INDEX event_by_type ON event (tenant_id, concern, event, id);
 
 CREATE TABLE event_skip (
@@ -178,9 +182,9 @@ CREATE TABLE event_skip (
     webhook_id UUID NOT NULL,             -- that got no delivery
     reason TEXT NOT NULL,
     CONSTRAINT event_skip_is_unique_per_event_and_webhook PRIMARY KEY (event_id, webhook_id),
-    CONSTRAINT event_skip_reason_is_known CHECK (reason IN ('DISABLED', 'CREATED_LATER', 'SUBSCRIBED_LATER')),
-    CONSTRAINT event_skip_belongs_to_an_event FOREIGN KEY (event_id) REFERENCES event (id) ON DELETE CASCADE
-);
+    CONSTRAINT event_skip_reason_is_known CHECK (reason IN ('DISABLED', 'CREATED_LATER', 'SUBSCRIBED_LATER'))
+) PARTITION BY RANGE (event_id);
+CREATE TABLE event_skip_rest PARTITION OF event_skip DEFAULT;
 
 CREATE TABLE tombstone (
     event_id UUID NOT NULL PRIMARY KEY,   -- the delete event whose render reads this
@@ -190,10 +194,48 @@ CREATE TABLE tombstone (
     version BIGINT NOT NULL,
     body TEXT NOT NULL,                   -- the record as it was
     created_at_us BIGINT NOT NULL,
-    updated_at_us BIGINT NOT NULL,
-    CONSTRAINT tombstone_belongs_to_an_event FOREIGN KEY (event_id) REFERENCES event (id) ON DELETE CASCADE
-);
+    updated_at_us BIGINT NOT NULL
+) PARTITION BY RANGE (event_id);
+CREATE TABLE tombstone_rest PARTITION OF tombstone DEFAULT;
 
+-- The queue: every delivery that has not ended, and nothing else. A claim changes no column that an index holds or asks for,
+-- so that PostgreSQL keeps its new versions on the same page.
+CREATE TABLE due (
+    id UUID NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
+    tenant_id UUID NOT NULL,
+    webhook_id UUID NOT NULL,
+    event_id UUID NOT NULL,
+    is_test BOOLEAN NOT NULL,
+    is_fan_out BOOLEAN NOT NULL,          -- made by the fan out of its event
+    replay_id UUID,                       -- the replay that made it
+    state TEXT NOT NULL,
+    state_reason TEXT,
+    due_at_us BIGINT,                     -- null while it is held
+    due_since_us BIGINT NOT NULL,         -- since when it has been owed: made, or last retried by a person
+    leased_until_us BIGINT,               -- null unless it is in flight
+    attempts_spent BIGINT NOT NULL,       -- since it was made or last retried by a person
+    attempt_count BIGINT NOT NULL,        -- of all attempts
+    fencing_token BIGINT NOT NULL,        -- one more with every claim
+    cancel_requested BOOLEAN NOT NULL,    -- someone asked for its end while it was in flight
+    payload_kind TEXT NOT NULL,           -- NONE yet, RENDERED: has a row in payload
+    order_key TEXT COLLATE "C",           -- whose line it stands in: its record, where its webhook keeps order
+    created_at_us BIGINT NOT NULL,
+    updated_at_us BIGINT NOT NULL,
+    CONSTRAINT due_state_is_known CHECK (state IN ('PENDING', 'IN_FLIGHT', 'RETRYING', 'HELD')),
+    CONSTRAINT due_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED')),
+    CONSTRAINT due_is_leased_while_in_flight CHECK ((state = 'IN_FLIGHT') = (leased_until_us IS NOT NULL)),
+    CONSTRAINT due_has_a_time_unless_it_is_held CHECK ((state = 'HELD') = (due_at_us IS NULL))
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.2);
+CREATE INDEX due_by_time ON due (webhook_id, due_at_us, id) WHERE due_at_us IS NOT NULL;
+CREATE INDEX due_by_tenant ON due (tenant_id, id);
+CREATE INDEX due_by_webhook ON due (webhook_id, id);
+CREATE INDEX due_by_line ON due (webhook_id, order_key, id) WHERE order_key IS NOT NULL;
+-- One per event and webhook of the fan out; nulls never collide.
+CREATE UNIQUE INDEX due_is_unique_per_event_and_webhook
+    ON due (event_id, webhook_id, (CASE WHEN is_fan_out THEN 1 END));
+
+-- The history: deliveries that have ended. A retry moves one back into the queue.
 CREATE TABLE delivery (
     id UUID NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
     tenant_id UUID NOT NULL,
@@ -204,29 +246,17 @@ CREATE TABLE delivery (
     replay_id UUID,                       -- the replay that made it
     state TEXT NOT NULL,
     state_reason TEXT,
-    due_at_us BIGINT,                    -- null while it is held and once it has ended
-    due_since_us BIGINT NOT NULL,        -- since when it has been owed: made, or last retried by a person
-    leased_until_us BIGINT,              -- null unless it is in flight
-    attempts_spent BIGINT NOT NULL,      -- since it was made or last retried by a person
-    attempt_count BIGINT NOT NULL,       -- of all attempts
-    fencing_token BIGINT NOT NULL,       -- one more with every claim
-    cancel_requested BOOLEAN NOT NULL,    -- someone asked for its end while it was in flight
+    due_since_us BIGINT NOT NULL,         -- since when it was owed: made, or last retried by a person
+    attempts_spent BIGINT NOT NULL,       -- since it was made or last retried by a person
+    attempt_count BIGINT NOT NULL,        -- of all attempts
+    fencing_token BIGINT NOT NULL,        -- of its last claim
+    payload_kind TEXT NOT NULL,           -- as in due
     created_at_us BIGINT NOT NULL,
     updated_at_us BIGINT NOT NULL,
-    CONSTRAINT delivery_state_is_known CHECK (state IN ('PENDING', 'IN_FLIGHT', 'DELIVERED', 'RETRYING', 'HELD', 'FAILED',
-        'RENDER_FAILED', 'CANCELLED', 'EXPIRED')),
-    CONSTRAINT delivery_is_leased_while_in_flight CHECK ((state = 'IN_FLIGHT') = (leased_until_us IS NOT NULL)),
-    CONSTRAINT delivery_is_due_unless_it_is_held_or_has_ended
-        CHECK ((state IN ('PENDING', 'IN_FLIGHT', 'RETRYING')) = (due_at_us IS NOT NULL)),
-    CONSTRAINT delivery_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE,
-    CONSTRAINT delivery_goes_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE,
-    CONSTRAINT delivery_carries_an_event FOREIGN KEY (event_id) REFERENCES event (id) ON DELETE CASCADE
-);
-CREATE UNIQUE INDEX delivery_is_unique_per_event_and_webhook ON delivery (event_id, webhook_id) WHERE is_fan_out;
-CREATE INDEX delivery_due_by_webhook ON delivery (webhook_id, due_at_us, id) WHERE state IN ('PENDING', 'RETRYING');
-CREATE INDEX delivery_due ON delivery (due_at_us) WHERE state IN ('PENDING', 'RETRYING');
-CREATE INDEX delivery_in_flight ON delivery (leased_until_us, webhook_id) WHERE state = 'IN_FLIGHT';
-CREATE INDEX delivery_held ON delivery (webhook_id) WHERE state = 'HELD';
+    CONSTRAINT delivery_state_is_final CHECK (state IN ('DELIVERED', 'FAILED', 'RENDER_FAILED', 'CANCELLED', 'EXPIRED')),
+    CONSTRAINT delivery_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED'))
+) PARTITION BY RANGE (id);
+CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
 CREATE INDEX delivery_by_tenant ON delivery (tenant_id, id);
 CREATE INDEX delivery_by_webhook ON delivery (webhook_id, id);
 CREATE INDEX delivery_by_event ON delivery (event_id, id);
@@ -234,49 +264,63 @@ CREATE INDEX delivery_by_event ON delivery (event_id, id);
 CREATE TABLE payload (
     delivery_id UUID NOT NULL PRIMARY KEY,
     json TEXT NOT NULL,                   -- the frozen bytes: never replaced
-    rendered_at_us BIGINT NOT NULL,
-    CONSTRAINT payload_belongs_to_a_delivery FOREIGN KEY (delivery_id) REFERENCES delivery (id) ON DELETE CASCADE
-);
+    rendered_at_us BIGINT NOT NULL
+) PARTITION BY RANGE (delivery_id);
+CREATE TABLE payload_rest PARTITION OF payload DEFAULT;
 
 CREATE TABLE attempt (
-    id UUID NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
-    delivery_id UUID NOT NULL,
     webhook_id UUID NOT NULL,             -- of the delivery: the log of a webhook is read by it
-    number BIGINT NOT NULL,              -- 1 for the first of its delivery
+    id UUID NOT NULL,                     -- UUID v7: sorts by time
+    delivery_id UUID NOT NULL,
+    number BIGINT NOT NULL,               -- 1 for the first of its delivery; the fencing token keeps it unique
     code TEXT NOT NULL,                   -- how it ended
     detail TEXT,                          -- in plain words
     request_method TEXT,                  -- null where no request was built
     request_url TEXT,
     request_headers TEXT,                 -- JSON list of name and value, secrets redacted
     request_body TEXT,                    -- null for GET
-    response_status BIGINT,              -- null where no answer came
+    response_status BIGINT,               -- null where no answer came
     response_headers TEXT,                -- JSON list of name and value
     response_body TEXT,                   -- its first bytes
     response_truncated BOOLEAN NOT NULL,
     remote_address TEXT,
     started_at_us BIGINT NOT NULL,
     ended_at_us BIGINT NOT NULL,
-    CONSTRAINT attempt_number_is_unique_per_delivery UNIQUE (delivery_id, number),
-    CONSTRAINT attempt_belongs_to_a_delivery FOREIGN KEY (delivery_id) REFERENCES delivery (id) ON DELETE CASCADE
-);
-CREATE INDEX attempt_by_webhook ON attempt (webhook_id, id);
+    CONSTRAINT attempt_is_unique_per_webhook PRIMARY KEY (webhook_id, id)
+) PARTITION BY RANGE (id);
+CREATE TABLE attempt_rest PARTITION OF attempt DEFAULT;
+CREATE INDEX attempt_by_delivery ON attempt (delivery_id, number);
 
+-- The feed: what one transaction changed for one tenant, in batches.
 CREATE TABLE feed (
-    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- follows commit order: the cursor of subscribers
     tenant_id UUID NOT NULL,
+    seq_last BIGINT NOT NULL,             -- of the batch's last entry; seq follows commit order: the cursor of subscribers
+    seq_first BIGINT NOT NULL,            -- of its first entry
     at_us BIGINT NOT NULL,
-    kind TEXT COLLATE "C" NOT NULL,
-    event_id UUID NOT NULL,
-    concern TEXT COLLATE "C",                         -- of an event
-    event TEXT COLLATE "C",                           -- of an event
-    delivery_id UUID,                     -- of a delivery
-    webhook_id UUID,                      -- of a delivery
-    state TEXT,                           -- of a delivery: the one it came into
-    attempt_count BIGINT,                -- of a delivery
-    CONSTRAINT feed_kind_is_known CHECK (kind IN ('EVENT', 'DELIVERY')),
-    CONSTRAINT feed_entry_is_whole CHECK (
-        (kind = 'EVENT' AND concern IS NOT NULL AND event IS NOT NULL)
-        OR (kind = 'DELIVERY' AND delivery_id IS NOT NULL AND webhook_id IS NOT NULL AND state IS NOT NULL
-            AND attempt_count IS NOT NULL))
+    entries BYTEA NOT NULL,               -- packed: see rows::feed
+    CONSTRAINT feed_batch_is_unique_per_tenant PRIMARY KEY (tenant_id, seq_last),
+    CONSTRAINT feed_batch_has_entries CHECK (seq_first <= seq_last)
 );
-CREATE INDEX feed_by_tenant ON feed (tenant_id, seq);
+ALTER TABLE feed ALTER COLUMN entries SET STORAGE EXTERNAL;
+
+-- One row: written last in every transaction that feeds, and locked by that until its commit.
+CREATE TABLE feed_position (
+    id BIGINT NOT NULL PRIMARY KEY,
+    seq BIGINT NOT NULL,                  -- of the last entry of all
+    pruned_seq BIGINT NOT NULL,           -- entries up to this one may be gone
+    CONSTRAINT feed_position_is_one CHECK (id = 1)
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+INSERT INTO feed_position (id, seq, pruned_seq) VALUES (1, 0, 0);
+
+CREATE TABLE idempotency (
+    tenant_id UUID NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,        -- in the caller's words
+    step BIGINT NOT NULL,                 -- which change of the request, from 0
+    request_sha256 BYTEA NOT NULL,        -- of the whole request
+    answer TEXT NOT NULL,                 -- JSON of who wrote the change
+    created_at_us BIGINT NOT NULL,
+    CONSTRAINT idempotency_key_is_unique_per_tenant_and_step PRIMARY KEY (tenant_id, key, step),
+    CONSTRAINT idempotency_request_is_a_sha256 CHECK (length(request_sha256) = 32),
+    CONSTRAINT idempotency_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+);
+CREATE INDEX idempotency_by_age ON idempotency (created_at_us);

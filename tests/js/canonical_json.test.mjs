@@ -1,6 +1,8 @@
 // Canonical JSON is what `JSON.stringify(JSON.parse(text))` prints: thousands of seeded texts are given to both.
 import assert from 'node:assert/strict';
+import { isUtf8 } from 'node:buffer';
 import { spawnSync } from 'node:child_process';
+import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { randomFrom } from './random.mjs';
@@ -24,6 +26,15 @@ test('nesting is taken as deep as the limit, and no deeper', () => {
     assert.equal(within, nested(DEPTH_MAX));
     assert.equal(beyond, null);
     assert.equal(absurd, null);
+});
+
+test('what fuzzing keeps prints as JavaScript prints it', async () => {
+    const folder = new URL('../../fuzz/corpus/canonical_json/', import.meta.url);
+    const files = await Promise.all((await readdir(folder)).map((name) => readFile(new URL(name, folder))));
+    const texts = files.filter(isUtf8).map((file) => file.toString('utf8'));
+    assert.ok(texts.length >= 20, `${texts.length} texts`);
+    // What is deeper than the limit is refused though JavaScript takes it: the test above holds that.
+    agree(texts.filter((text) => (text.match(/[[{]/g) ?? []).length <= DEPTH_MAX));
 });
 
 test('ten thousand seeded texts print as JavaScript prints them', () => {

@@ -6,6 +6,7 @@
 
 use crate::delivery::NewDelivery;
 use crate::event::NewEvent;
+use crate::idempotency::KeptAnswer;
 use crate::ids::{CopyTaskId, DeliveryId, EventId, ReplayId, TenantId, TokenId, WebhookId};
 use crate::ports::StoreError;
 use crate::record::{Link, Name, Record, RecordRef};
@@ -72,6 +73,9 @@ pub enum Write {
     UpdateTenant(Tenant),
     /// Deletes a tenant with all it owns.
     DeleteTenant(TenantId),
+    /// Keeps the answer of this very change. A [`CommitError::Conflict`] when one is kept under that key already, unless it
+    /// is older than [`crate::limits::IDEMPOTENCY_KEPT_MS`]: then it is replaced.
+    KeepAnswer(KeptAnswer),
     /// Creates an access token.
     InsertToken(AccessToken),
     /// Ends an access token; unknown ids change nothing.

@@ -2,7 +2,7 @@
 
 use crate::delivery::DeliveryState;
 use crate::event::SkipReason;
-use crate::webhook::{Webhook, WebhookStatus};
+use crate::webhook::WebhookStatus;
 
 /// What an event means for one webhook of its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub enum Match {
     Skip(SkipReason),
 }
 
-/// Decides for one webhook of the event's tenant and type that is not deleted.
-pub fn decide(webhook: &Webhook) -> Match {
-    match webhook.status {
+/// Decides for one webhook of the event's tenant and type that is not deleted, by its status.
+pub fn decide(status: WebhookStatus) -> Match {
+    match status {
         WebhookStatus::Active => Match::Delivery { state: DeliveryState::Pending, reason: None },
         WebhookStatus::Disabled => Match::Skip(SkipReason::Disabled),
         status => Match::Delivery { state: DeliveryState::Held, reason: Some(held_reason(status)) },

@@ -52,6 +52,20 @@ pub const PAGE_SIZE_DEFAULT: u32 = 20;
 pub const PAGE_SIZE_MAX: u32 = 100;
 /// Top-level writes of one change, in rows: a cascade over more is refused.
 pub const CHANGE_ROWS_MAX: usize = 10_000;
+/// Events that one call may publish: with [`WEBHOOKS_PER_EVENT_TYPE_MAX`], what one transaction can be made to write.
+pub const EVENTS_PER_PUBLISH_MAX: usize = 1_000;
+/// The value of an event's variable, in bytes: an id, a name or a short text, never a document.
+pub const EVENT_VARIABLE_BYTES_MAX: usize = 1024;
+/// The changed fields that an event may name.
+pub const CHANGED_FIELDS_MAX: usize = 100;
+/// The name of a changed field, in bytes.
+pub const CHANGED_FIELD_BYTES_MAX: usize = 200;
+/// Problems of one refusal: an answer must not grow with what an input gets wrong.
+pub const PROBLEMS_MAX: usize = 100;
+/// An idempotency key, in bytes: room for any id that a platform makes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
+/// How long the answer of an idempotency key is kept, in milliseconds: a day, longer than anyone retries one call.
+pub const IDEMPOTENCY_KEPT_MS: u64 = 24 * 3600 * 1000;
 /// Arrays and objects within each other in a JSON text: what a parser can do on a worker's stack.
 pub const JSON_DEPTH_MAX: usize = 128;
 /// The default of a webhook's concurrency: requests to one receiver at once, over all processes.

@@ -1,5 +1,6 @@
 //! What resolvers find in the request: who asks, the ports, and the loaders.
 
+use crate::idempotency::Idempotency;
 use crate::loaders::{self, Loaders};
 use crate::tenant::StoredTenant;
 use async_graphql::Context;
@@ -41,6 +42,7 @@ pub struct PimContext {
     pub(crate) caller: Caller,
     pub(crate) services: PimServices,
     pub(crate) loaders: Loaders,
+    pub(crate) idempotency: Option<Idempotency>,
 }
 
 impl PimContext {
@@ -48,14 +50,22 @@ impl PimContext {
     /// it was.
     pub fn new(caller: Caller, services: PimServices, tombstone_of: Option<Arc<Event>>) -> Self {
         let loaders = Loaders::new(caller.tenant_id, services.store.clone(), tombstone_of);
-        Self { caller, services, loaders }
+        Self { caller, services, loaders, idempotency: None }
+    }
+
+    /// The context of a request with an idempotency key.
+    #[must_use]
+    pub fn with_idempotency(mut self, idempotency: Option<Idempotency>) -> Self {
+        self.idempotency = idempotency;
+        self
     }
 
     /// A context for one of many renders of a batch: it shares what the loaders remember, and has a budget of its own for
     /// what they hand out.
     #[must_use]
     pub fn sharing(&self) -> Self {
-        Self { caller: self.caller.clone(), services: self.services.clone(), loaders: self.loaders.sharing() }
+        let (caller, services, loaders) = (self.caller.clone(), self.services.clone(), self.loaders.sharing());
+        Self { caller, services, loaders, idempotency: None }
     }
 
     /// Whether the store has not answered all that it was asked: then who waits too long waits for us.

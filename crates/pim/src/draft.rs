@@ -11,6 +11,8 @@ use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::record::{Link, Name, Record, RecordRef};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// The change that a mutation is deciding on.
@@ -25,38 +27,82 @@ pub(crate) type ChangedFields = Vec<String>;
 /// Runs a mutation: decides, commits, and decides again on what is there now when something changed meanwhile.
 ///
 /// The decision gets an empty draft and answers with it. It reads through `pim` (which forgets what an earlier try read).
+///
+/// Under an idempotency key the answer is kept with the change, and what was answered before is answered again.
 pub(crate) async fn mutate<'a, T, F, D>(pim: &'a PimContext, decide: F) -> Result<T, Refusal>
+where
+    T: Serialize + DeserializeOwned,
+    F: Fn(Draft<'a>) -> D,
+    D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
+{
+    let step = pim.next_step();
+    let mut tries = 0;
+    loop {
+        if let Some(step) = &step
+            && let Some(answer) = pim.answered(step).await?
+        {
+            return Ok(answer);
+        }
+        let (mut change, answer) = decided(pim, &decide).await?;
+        if let Some(step) = &step {
+            change.writes.push(step.keep(&answer)?);
+        }
+        if is_committed(pim, change, &mut tries).await? {
+            return Ok(answer);
+        }
+    }
+}
+
+/// Runs a mutation that raises no event and whose answer is kept nowhere: it may hold a secret. Refuses an idempotency key.
+pub(crate) async fn mutate_unkept<'a, T, F, D>(pim: &'a PimContext, decide: F) -> Result<T, Refusal>
 where
     F: Fn(Draft<'a>) -> D,
     D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
 {
+    pim.require_no_idempotency()?;
     let mut tries = 0;
     loop {
-        pim.loaders.forget();
-        let draft = Draft { pim, change: Change::at(pim.now()) };
-        let (Draft { change, .. }, answer) = decide(draft).await?;
-        if change.writes.is_empty() && change.events.is_empty() {
+        let (change, answer) = decided(pim, &decide).await?;
+        if is_committed(pim, change, &mut tries).await? {
             return Ok(answer);
         }
-        let rows = change.writes.len() + change.events.len();
-        if rows > CHANGE_ROWS_MAX {
-            let message =
-                format!("this would write {rows} rows at once, {CHANGE_ROWS_MAX} are allowed: do it in parts");
-            return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+    }
+}
+
+/// What a mutation decides on what is there now.
+async fn decided<'a, T, F, D>(pim: &'a PimContext, decide: &F) -> Result<(Change, T), Refusal>
+where
+    F: Fn(Draft<'a>) -> D,
+    D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
+{
+    pim.loaders.forget();
+    let (Draft { change, .. }, answer) = decide(Draft { pim, change: Change::at(pim.now()) }).await?;
+    Ok((change, answer))
+}
+
+/// Commits a change. False when something changed meanwhile, and it is to be decided again.
+async fn is_committed(pim: &PimContext, change: Change, tries: &mut u32) -> Result<bool, Refusal> {
+    if change.writes.is_empty() && change.events.is_empty() {
+        return Ok(true);
+    }
+    let rows = change.writes.len() + change.events.len();
+    if rows > CHANGE_ROWS_MAX {
+        let message = format!("this would write {rows} rows at once, {CHANGE_ROWS_MAX} are allowed: do it in parts");
+        return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+    }
+    match pim.store().commit(change).await {
+        Ok(_) => {
+            pim.loaders.forget();
+            pim.services.wake_ups.due();
+            pim.services.wake_ups.fed();
+            Ok(true)
         }
-        match pim.store().commit(change).await {
-            Ok(_) => {
-                pim.loaders.forget();
-                pim.services.wake_ups.due();
-                pim.services.wake_ups.fed();
-                return Ok(answer);
-            }
-            Err(CommitError::Conflict(what)) if tries < CONFLICT_RETRIES_MAX => {
-                tracing::debug!(what, tries, "changed meanwhile: deciding again");
-                tries += 1;
-            }
-            Err(error) => return Err(error.into()),
+        Err(CommitError::Conflict(what)) if *tries < CONFLICT_RETRIES_MAX => {
+            tracing::debug!(what, tries, "changed meanwhile: deciding again");
+            *tries += 1;
+            Ok(false)
         }
+        Err(error) => Err(error.into()),
     }
 }
 

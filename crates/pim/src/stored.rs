@@ -4,8 +4,8 @@ use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::record::{Link, Name, Record, RecordKind};
 use hookgraph_domain::time::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The JSON body of one kind of record.
 pub(crate) trait RecordBody: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
@@ -22,7 +22,7 @@ pub(crate) trait RecordBody: Serialize + DeserializeOwned + Clone + Send + Sync 
 }
 
 /// A record with its body read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Stored<B> {
     pub tenant_id: TenantId,
     pub key: String,

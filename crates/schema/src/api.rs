@@ -2,18 +2,19 @@
 
 use crate::call::{bounded, refused};
 use crate::context::{Asked, Core, Services};
-use crate::document::{DocumentChecker, Validator};
-use crate::guard::{Admitted, Guard};
+use crate::document::{DocumentChecker, Judge, Validator, judge};
+use crate::guard::Guard;
+use crate::idempotency;
 use crate::limits::RENDER;
 use crate::recheck::{self, Rechecked};
 use crate::render::Renderer;
 use crate::roots::{self, ManagementSchema, PayloadSchema};
 use crate::sdl;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request, Response};
+use async_graphql::{Pos, Request, Response};
 use futures::stream::{self, BoxStream, StreamExt};
 use hookgraph_domain::ports::{PayloadRenderer, StoreError};
-use hookgraph_pim::{Caller, PimContext};
+use hookgraph_pim::{Caller, Idempotency, PimContext, graphql_error};
 use std::sync::Arc;
 
 /// The schemas at work.
@@ -25,8 +26,6 @@ pub struct Api {
 struct Inner {
     core: Arc<Core>,
     management: ManagementSchema,
-    proving: ManagementSchema,
-    mutating: ManagementSchema,
     payload: PayloadSchema,
     management_guard: Guard,
     payload_guard: Guard,
@@ -43,19 +42,19 @@ impl Api {
     /// # Errors
     /// `SchemaFault` when a schema is not valid GraphQL, which a test of this crate rules out.
     pub fn new(services: Services) -> Result<Self, SchemaFault> {
-        let payload = roots::payload(services.suggests);
+        let suggests = services.suggests;
         let validator = |sdl: &str| Validator::of_sdl(sdl).map_err(SchemaFault);
-        let guard = |sdl: &str| validator(sdl).map(|validator| Guard::new(validator.suggesting_if(services.suggests)));
+        let guard = |sdl: &str, judge: Judge| {
+            validator(sdl).map(|validator| Guard::new(validator.suggesting_if(suggests), judge))
+        };
+        let (management, payload) = (roots::management(), roots::payload());
         let payload_sdl = sdl::of(&payload);
-        let documents = Arc::new(DocumentChecker::new(validator(&payload_sdl)?, roots::proving_payload()));
+        let documents = Arc::new(DocumentChecker::new(validator(&payload_sdl)?, roots::proving_payload(true)));
         let schema = roots::rendering_payload();
         let renderer = Renderer::new(schema, documents.clone(), services.ports.clone(), RENDER);
-        let management = roots::management(services.suggests);
         let inner = Inner {
-            management_guard: guard(&sdl::of(&management))?,
-            payload_guard: guard(&payload_sdl)?,
-            proving: roots::proving_management(services.suggests),
-            mutating: roots::mutating_management(),
+            management_guard: guard(&sdl::of(&management), judge(roots::proving_management(suggests)))?,
+            payload_guard: guard(&payload_sdl, judge(roots::proving_payload(suggests)))?,
             core: Arc::new(Core { services, documents, renderer: Arc::new(renderer) }),
             management,
             payload,
@@ -65,12 +64,12 @@ impl Api {
 
     /// The SDL of the management API: `schema.graphql`.
     pub fn sdl() -> String {
-        sdl::of(&roots::management(true))
+        sdl::of(&roots::management())
     }
 
     /// The SDL that payload queries are written against.
     pub fn payload_sdl() -> String {
-        sdl::of(&roots::payload(true))
+        sdl::of(&roots::payload())
     }
 
     /// What renders payloads.
@@ -89,33 +88,26 @@ impl Api {
     }
 
     async fn execute_admitted(&self, caller: Caller, request: Request) -> Response {
-        let inner = &self.inner;
-        let original = inner.management_guard.document(&request);
-        let Admitted { request, is_mutation } = match inner.management_guard.admit(request) {
-            Ok(admitted) => admitted,
-            Err(errors) => return refused(errors),
+        let idempotency = match idempotency::of(&request) {
+            Ok(idempotency) => idempotency,
+            Err(refusal) => return refused(vec![graphql_error(&refusal).into_server_error(Pos::default())]),
         };
-        if is_mutation && let Some(document) = original {
-            let mut judged = Request::new("").variables(request.variables.clone());
-            judged.operation_name.clone_from(&request.operation_name);
-            judged.set_parsed_query(document);
-            let verdict = inner.proving.execute(judged).await;
-            if !verdict.errors.is_empty() {
-                return refused(verdict.errors);
+        match self.inner.management_guard.admit(request) {
+            Ok(request) => {
+                let pim = self.pim_context(caller, idempotency);
+                self.inner.management.execute(self.with_context(pim, request)).await
             }
+            Err(errors) => refused(errors),
         }
-        let request = self.with_context(caller, request);
-        let schema = if is_mutation { &inner.mutating } else { &inner.management };
-        schema.execute(request).await
     }
 
     /// Runs a query of the payload schema: for editors, and to try a payload query out.
     pub async fn execute_payload(&self, caller: Caller, request: Request) -> Response {
         let execution = async {
             match self.inner.payload_guard.admit(request) {
-                Ok(admitted) => {
-                    let context = self.pim_context(caller);
-                    self.inner.payload.execute(admitted.request.data(context)).await
+                Ok(request) => {
+                    let context = self.pim_context(caller, None);
+                    self.inner.payload.execute(request.data(context)).await
                 }
                 Err(errors) => refused(errors),
             }
@@ -131,7 +123,10 @@ impl Api {
             return stream::once(async move { api.execute(caller, request).await }).boxed();
         }
         match self.inner.management_guard.admit(request) {
-            Ok(admitted) => self.inner.management.execute_stream(self.with_context(caller, admitted.request)).boxed(),
+            Ok(request) => {
+                let request = self.with_context(self.pim_context(caller, None), request);
+                self.inner.management.execute_stream(request).boxed()
+            }
             Err(errors) => stream::once(async move { refused(errors) }).boxed(),
         }
     }
@@ -156,12 +151,13 @@ impl Api {
         recheck::recheck_documents(&self.inner.core).await
     }
 
-    fn with_context(&self, caller: Caller, request: Request) -> Request {
-        let pim = self.pim_context(caller.clone());
-        request.data(pim).data(Arc::new(Asked::new(caller, self.inner.core.clone())))
+    fn with_context(&self, pim: Arc<PimContext>, request: Request) -> Request {
+        let asked = Asked::new(pim.caller().clone(), self.inner.core.clone());
+        request.data(pim).data(Arc::new(asked))
     }
 
-    fn pim_context(&self, caller: Caller) -> Arc<PimContext> {
-        Arc::new(PimContext::new(caller, self.inner.core.services.ports.clone(), None))
+    fn pim_context(&self, caller: Caller, idempotency: Option<Idempotency>) -> Arc<PimContext> {
+        let pim = PimContext::new(caller, self.inner.core.services.ports.clone(), None);
+        Arc::new(pim.with_idempotency(idempotency))
     }
 }

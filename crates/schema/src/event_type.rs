@@ -3,7 +3,8 @@
 use crate::context::Asked;
 use async_graphql::{Context, Object, SimpleObject};
 use hookgraph_domain::catalogue::{self, EventType};
-use hookgraph_pim::JsonValue;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_pim::{IntoGraphql, JsonValue};
 use serde_json::Value;
 
 #[derive(Default)]
@@ -23,10 +24,11 @@ pub(crate) struct EventTypeQueries;
 #[Object]
 impl EventTypeQueries {
     /// Every event type, by category; those of one concern where one is named.
-    async fn get_many(&self, concern: Option<String>) -> Vec<EventTypeObject> {
+    async fn get_many(&self, concern: Option<String>) -> async_graphql::Result<Vec<EventTypeObject>> {
+        require_known_type(concern.as_deref(), None).graphql()?;
         let known = catalogue::all().iter();
         let asked = known.filter(|known| concern.as_deref().is_none_or(|concern| concern == known.concern));
-        asked.map(EventTypeObject).collect()
+        Ok(asked.map(EventTypeObject).collect())
     }
 
     /// The event type of that pair.
@@ -104,4 +106,17 @@ pub(crate) struct EventVariable {
     is_required: bool,
     /// What it holds.
     description: &'static str,
+}
+
+/// Refuses a filter that fits no event type: the answer to it would be silence.
+pub(crate) fn require_known_type(concern: Option<&str>, event: Option<&str>) -> Result<(), Refusal> {
+    let concern_fits = |known: &&catalogue::EventType| concern.is_none_or(|concern| concern == known.concern);
+    let fits = |known: &&catalogue::EventType| concern_fits(known) && event.is_none_or(|event| event == known.event);
+    if catalogue::all().iter().any(|known| fits(&known)) {
+        return Ok(());
+    }
+    let path = if catalogue::all().iter().any(|known| concern_fits(&known)) { "event" } else { "concern" };
+    let nearest = catalogue::nearest(concern.unwrap_or_default(), event.unwrap_or_default()).join(", ");
+    let message = format!("there is no such event type, the nearest are {nearest}");
+    Err(Refusal::invalid_at(path, "EVENT_TYPE_UNKNOWN", message))
 }

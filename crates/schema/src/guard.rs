@@ -9,7 +9,7 @@ mod merging;
 #[cfg(test)]
 mod tests;
 
-use crate::document::{Validator, measure, parse, scan, sha256_hex};
+use crate::document::{Judge, Validator, measure, parse, scan};
 use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
 use apollo_compiler::ExecutableDocument as TypedDocument;
 use apollo_compiler::request::{RequestError, coerce_variable_values};
@@ -20,12 +20,14 @@ use async_graphql::{ErrorExtensionValues, Pos, Request, ServerError, Variables};
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::refusal::RefusalCode;
 use moka::sync::Cache;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Proves requests against one schema.
 pub(crate) struct Guard {
     validator: Validator,
-    proven: Cache<String, Kept>,
+    judge: Judge,
+    proven: Cache<[u8; 32], Kept>,
 }
 
 /// A verdict with the length of the text that it is on.
@@ -35,25 +37,22 @@ struct Kept {
     verdict: Result<Arc<Proven>, Arc<Vec<Problem>>>,
 }
 
-/// A request that may be executed.
-pub(crate) struct Admitted {
-    pub request: Request,
-    pub is_mutation: bool,
-}
-
 struct Proven {
     typed: Valid<TypedDocument>,
     document: ExecutableDocument,
+    /// Whether `document` is merged already, because its merging does not hang on the variables.
+    is_merged: bool,
 }
 
 impl Guard {
-    pub fn new(validator: Validator) -> Self {
+    /// Proves with the specification's rules and the executor's own verdict.
+    pub fn new(validator: Validator, judge: Judge) -> Self {
         let proven = Cache::builder().max_capacity(PROVEN_TEXT_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
-        Self { validator, proven }
+        Self { validator, judge, proven }
     }
 
     /// The request with its proven and merged document.
-    pub fn admit(&self, mut request: Request) -> Result<Admitted, Vec<ServerError>> {
+    pub fn admit(&self, mut request: Request) -> Result<Request, Vec<ServerError>> {
         let proven =
             self.proven(&request.query).map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
         let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
@@ -69,16 +68,12 @@ impl Guard {
         let coerced = coerced.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
         let is_mutation = operation.is_mutation();
         let mut document = proven.document.clone();
-        merging::merge(&mut document, is_mutation, &coerced);
+        if !proven.is_merged {
+            merging::merge(&mut document, is_mutation, &coerced);
+        }
         request.operation_name = name.map(str::to_owned);
         request.set_parsed_query(document);
-        Ok(Admitted { request, is_mutation })
-    }
-
-    /// The document of a request as it was sent: what is left of a mutation after merging may not use all its variables
-    /// and fragments any more.
-    pub fn document(&self, request: &Request) -> Option<ExecutableDocument> {
-        self.proven(&request.query).ok().map(|proven| proven.document.clone())
+        Ok(request)
     }
 
     /// The type of the operation that a request asks for; none where the request is refused.
@@ -102,15 +97,27 @@ impl Guard {
             bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
             verdict: self.prove(text).map(Arc::new).map_err(Arc::new),
         };
-        self.proven.get_with(sha256_hex(text), keep).verdict
+        self.proven.get_with(Sha256::digest(text.as_bytes()).into(), keep).verdict
     }
 
     fn prove(&self, text: &str) -> Result<Proven, Vec<Problem>> {
         let parsed = parse(text, &CALL_DOCUMENT)?;
         measure(&parsed, &CALL_DOCUMENT).map_err(|problem| vec![problem])?;
         let typed = self.validator.proven(&parsed)?;
-        let document = parse_query(text).map_err(|error| vec![Problem::new("", "SYNTAX", error.to_string())])?;
-        Ok(Proven { typed, document })
+        let mut document = parse_query(text).map_err(|error| vec![Problem::new("", "SYNTAX", error.to_string())])?;
+        for operation in typed.operations.iter() {
+            let problems = (self.judge)(&document, operation.name.as_ref().map(|name| name.as_str()));
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+        }
+        // Without a directive nothing of the merging hangs on the variables.
+        let is_merged = typed.operations.len() == 1 && !text.contains('@');
+        if is_merged {
+            let is_mutation = typed.operations.iter().any(|operation| operation.is_mutation());
+            merging::merge(&mut document, is_mutation, &Variables::default());
+        }
+        Ok(Proven { typed, document, is_merged })
     }
 }
 

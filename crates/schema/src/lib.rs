@@ -13,6 +13,7 @@ pub mod document;
 mod event;
 mod event_type;
 mod guard;
+mod idempotency;
 mod ids;
 pub mod limits;
 mod loaders;
@@ -31,6 +32,8 @@ mod field_document_tests;
 #[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
+mod idempotency_tests;
+#[cfg(test)]
 mod recheck_tests;
 #[cfg(test)]
 mod refused_document_tests;
@@ -41,5 +44,7 @@ mod test_world;
 
 pub use api::Api;
 pub use context::Services;
+pub use idempotency::IDEMPOTENCY_EXTENSION;
 pub use recheck::Rechecked;
 pub use render::Renderer;
+pub use subscription::cursor as feed_cursor;

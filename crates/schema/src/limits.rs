@@ -16,6 +16,12 @@ pub struct DocumentLimits {
     pub complexity_max: u32,
     /// Aliases, fragments spread.
     pub aliases_max: u32,
+    /// How often one selection set may ask for the same response key.
+    pub repeats_max: usize,
+    /// Lists of the schema's own description within each other, e.g. `fields` of the type of `fields`.
+    pub introspection_lists_max: u32,
+    /// Directives at one field or fragment: the specification has two for them.
+    pub directives_max: usize,
 }
 
 /// A payload query: rendered once for every event, so it may cost less than a call.
@@ -26,6 +32,10 @@ pub const PAYLOAD_DOCUMENT: DocumentLimits = DocumentLimits {
     depth_max: 20,
     complexity_max: 5_000,
     aliases_max: 100,
+    repeats_max: 100,
+    // Its shape allows no introspection at all.
+    introspection_lists_max: 2,
+    directives_max: 4,
 };
 
 /// A call of an API. Deep enough for the introspection query of every client that we know of.
@@ -35,7 +45,11 @@ pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
     nesting_max: 80,
     depth_max: 30,
     complexity_max: 50_000,
-    aliases_max: 200,
+    aliases_max: 100,
+    repeats_max: 100,
+    // What clients send has one; graphql-js allows two as well.
+    introspection_lists_max: 2,
+    directives_max: 4,
 };
 
 /// What one render may take.

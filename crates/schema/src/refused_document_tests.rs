@@ -81,3 +81,38 @@ async fn a_stored_document_that_no_longer_fits_reads_nothing_when_it_is_rendered
         assert_eq!(world.store.reads().take_count(), 0, "{document}");
     }
 }
+
+/// Calls that are too much, each of which asks for a record as well.
+fn refused_calls() -> Vec<String> {
+    let get = "tenant { get(identifier: \"acme\") { id } }";
+    let many = |count: usize, part: &dyn Fn(usize) -> String| (0..count).map(part).collect::<Vec<_>>().join(" ");
+    let bomb = many(30, &|n| format!("fragment f{n} on Query {{ ...f{} ...f{} }}", n + 1, n + 1));
+    vec![
+        format!("{{ {} }}", many(101, &|n| format!("a{n}: {get}"))),
+        format!("{{ {} }}", many(101, &|_| get.to_owned())),
+        format!("{{ {get} __typename {} }}", "@include(if: true) ".repeat(5)),
+        format!("{{ ...f0 {get} }} {bomb} fragment f30 on Query {{ a: __typename b: {get} }}"),
+        format!("{{ {get} ...A }} fragment A on Query {{ ...B }} fragment B on Query {{ ...A }}"),
+        format!("{{ {get} {}__typename{} }}", "... { ".repeat(100), " }".repeat(100)),
+        format!("{{ {get} tenant {{ get(identifier: {}1{}) {{ id }} }} }}", "[".repeat(100), "]".repeat(100)),
+        format!(
+            "{{ {get} __schema {{ types {{ fields {{ type {{ fields {{ type {{ fields {{ name }} }} }} }} }} }} }} }}"
+        ),
+        format!("{{ {get} }} #{}", "x".repeat(200_000)),
+        format!("{{ {get} }} {}", "a ".repeat(20_000)),
+        format!("{{ {get} order {{ getMany(tenantId: \"x\", first: 1000000) {{ edges {{ node {{ id }} }} }} }} }}"),
+    ]
+}
+
+#[tokio::test]
+async fn a_call_that_is_too_much_reads_nothing() {
+    let world = world().await;
+    world.store.reads().take_count();
+    for call in refused_calls() {
+        let answer = world.ask(&call, json!({})).await;
+        let shown = &call[..call.len().min(200)];
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{shown}: {answer}");
+        assert!(answer["data"].is_null(), "{shown}");
+        assert_eq!(world.store.reads().take_count(), 0, "{shown}");
+    }
+}

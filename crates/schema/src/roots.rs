@@ -2,7 +2,7 @@
 
 use crate::delivery::{DeliveryMutationRoot, DeliveryQueryRoot};
 use crate::document::NeverExecute;
-use crate::event::EventQueryRoot;
+use crate::event::{EventMutationRoot, EventQueryRoot};
 use crate::event_type::EventTypeQueryRoot;
 use crate::limits::CALL_DOCUMENT;
 use crate::replay::{ReplayMutationRoot, ReplayQueryRoot};
@@ -26,7 +26,13 @@ pub(crate) struct Query(
 /// What can be done.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-pub(crate) struct Mutation(PimMutation, WebhookMutationRoot, DeliveryMutationRoot, ReplayMutationRoot);
+pub(crate) struct Mutation(
+    PimMutation,
+    EventMutationRoot,
+    WebhookMutationRoot,
+    DeliveryMutationRoot,
+    ReplayMutationRoot,
+);
 
 /// What a payload query can ask: records, and nothing of the webhooks themselves.
 #[derive(Default, MergedObject)]
@@ -36,9 +42,9 @@ pub(crate) struct PayloadQuery(PimQuery);
 pub(crate) type ManagementSchema = Schema<Query, Mutation, Subscription>;
 pub(crate) type PayloadSchema = Schema<PayloadQuery, EmptyMutation, EmptySubscription>;
 
-/// The schema of the management API.
-pub(crate) fn management(suggests: bool) -> ManagementSchema {
-    bounded(management_builder(), suggests).finish()
+/// The schema of the management API, which runs what is judged already.
+pub(crate) fn management() -> ManagementSchema {
+    bounded(management_builder(), false).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// The management schema that only judges calls.
@@ -46,23 +52,18 @@ pub(crate) fn proving_management(suggests: bool) -> ManagementSchema {
     bounded(management_builder(), suggests).extension(NeverExecute).finish()
 }
 
-/// The management schema that runs mutations which are judged already.
-pub(crate) fn mutating_management() -> ManagementSchema {
-    bounded(management_builder(), false).validation_mode(ValidationMode::Fast).finish()
-}
-
 fn management_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query::default(), Mutation::default(), Subscription).register_output_type::<PaymentType>()
 }
 
-/// The payload schema as it is asked over the API: for editors and for trying documents out.
-pub(crate) fn payload(suggests: bool) -> PayloadSchema {
-    bounded(payload_builder(), suggests).finish()
+/// The payload schema as it is asked over the API, for editors and for trying documents out: it runs what is judged already.
+pub(crate) fn payload() -> PayloadSchema {
+    bounded(payload_builder(), false).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// The payload schema that only judges documents.
-pub(crate) fn proving_payload() -> PayloadSchema {
-    bounded(payload_builder(), true).extension(NeverExecute).finish()
+pub(crate) fn proving_payload(suggests: bool) -> PayloadSchema {
+    bounded(payload_builder(), suggests).extension(NeverExecute).finish()
 }
 
 /// The payload schema that renders documents which are proven already.

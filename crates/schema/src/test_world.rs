@@ -131,7 +131,7 @@ impl World {
     /// A renderer with limits of its own.
     pub fn renderer(&self, limits: RenderLimits) -> Renderer {
         let validator = Validator::of_sdl(&Api::payload_sdl()).unwrap();
-        let checker = DocumentChecker::new(validator, roots::proving_payload());
+        let checker = DocumentChecker::new(validator, roots::proving_payload(true));
         Renderer::new(roots::rendering_payload(), Arc::new(checker), self.services.clone(), limits)
     }
 

@@ -8,9 +8,16 @@ pub mod config;
 pub mod endpoint;
 pub mod http;
 pub mod limits;
+pub mod metrics;
+mod observer;
+mod only_one;
+mod operation;
 mod server;
 pub mod surroundings;
 mod telemetry;
+pub mod token_cache;
+pub mod traces;
+pub mod wake_ups;
 mod websocket;
 mod wiring;
 

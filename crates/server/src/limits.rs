@@ -16,11 +16,34 @@ pub const OUTGOING_MESSAGES_MAX: usize = 16;
 pub const WEBSOCKET_WRITE_MS_MAX: u64 = 30_000;
 /// Pings without an answer before a WebSocket connection is given up.
 pub const UNANSWERED_PINGS_MAX: u32 = 2;
-/// How often a WebSocket connection's token is looked up again, in milliseconds: a revoked one ends it.
-pub const TOKEN_RECHECK_MS: u64 = 30_000;
+/// How long a browser may remember what an origin may ask, in seconds.
+pub const CORS_MAX_AGE_S: u64 = 3_600;
 /// A close reason, in bytes: RFC 6455 leaves 123 in a control frame.
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// How far an unknown key may be from a known one, as a Jaro-Winkler similarity, to be named as meant.
 pub const NEAREST_KEY_SIMILARITY_MIN: f64 = 0.7;
 /// The wait before stored payload queries are checked again when the database failed, in milliseconds.
 pub const RECHECK_RETRY_MS: u64 = 1_000;
+/// How long a token that was looked up is believed, in milliseconds: so long may one that was revoked still be let in.
+pub const TOKEN_CACHE_MS: u64 = 1_000;
+/// Tokens that are believed at a time.
+pub const TOKENS_CACHED_MAX: u64 = 10_000;
+/// How often other processes are woken at most, in milliseconds: each time costs the database a small transaction, and
+/// live status that lags by as much is still live.
+pub const WAKE_UP_DEBOUNCE_MS: u64 = 50;
+/// The first wait before the link to other processes is made again, in milliseconds; it doubles.
+pub const LINK_BACKOFF_MS_MIN: u64 = 100;
+/// The longest wait before the link to other processes is made again, in milliseconds.
+pub const LINK_BACKOFF_MS_MAX: u64 = 5_000;
+/// How long a scrape of the metrics is answered again, in milliseconds.
+pub const SCRAPE_CACHE_MS: u64 = 1_000;
+/// How long a scrape may wait for the database, in milliseconds.
+pub const SCRAPE_DATABASE_MS_MAX: u64 = 2_000;
+/// How often counted durations are sorted into their buckets when nobody scrapes, in milliseconds.
+pub const METRICS_UPKEEP_MS: u64 = 5_000;
+/// How long `/readyz` may wait for the database, in milliseconds.
+pub const READY_MS_MAX: u64 = 2_000;
+/// How long one batch of spans may take to be sent, in milliseconds.
+pub const TRACES_EXPORT_MS_MAX: u64 = 10_000;
+/// How long the last spans may take to be sent when the server has stopped, in milliseconds.
+pub const TRACES_FLUSH_MS_MAX: u64 = 3_000;

@@ -1,8 +1,12 @@
 //! A server from its start to its end.
 
 use crate::bootstrap::{Bootstrapped, bootstrap};
-use crate::config::Config;
+use crate::config::{Config, Exposure};
+use crate::http::operations::{self, ServerReadiness};
 use crate::http::{self, RequestIds, WebState};
+use crate::only_one;
+use crate::token_cache::TokenCache;
+use crate::traces::Traces;
 use crate::wiring::{self, Wired};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -21,12 +25,19 @@ pub struct Server;
 pub struct RunningServer {
     /// The address that it listens on, with the port that it got.
     pub address: SocketAddr,
+    /// The address of the metrics, where they have one of their own.
+    pub metrics_address: Option<SocketAddr>,
     /// What was made on an empty database, to be shown once.
     pub bootstrapped: Option<Bootstrapped>,
+    draining: CancellationToken,
     stopping: CancellationToken,
     web: JoinHandle<()>,
+    operations: Option<JoinHandle<()>>,
     workers: wiring::Workers,
+    shutdown_delay: Duration,
     shutdown_max: Duration,
+    /// Held until the end.
+    _only_one: Option<std::fs::File>,
 }
 
 impl Server {
@@ -36,16 +47,33 @@ impl Server {
     /// # Errors
     /// What cannot be opened, read, written or listened on.
     pub async fn start(config: Config) -> anyhow::Result<RunningServer> {
-        let Wired { store, clock, entropy, endpoints, loops } = wiring::wire(&config).await?;
+        Self::start_traced(config, None).await
+    }
+
+    /// As [`Server::start`], with traces that are sent.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_traced(config: Config, traces: Option<Arc<Traces>>) -> anyhow::Result<RunningServer> {
+        let only_one = only_one::of_database(&config.database)?;
+        let Wired { store, sql, scrape, clock, entropy, endpoints, loops } = wiring::wire(&config, traces).await?;
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("listen: cannot listen on {}", config.listen))?;
-        let address = listener.local_addr()?;
-        let stopping = CancellationToken::new();
+        let (listener, address) = bind("listen", config.listen).await?;
+        let own = match config.metrics {
+            Exposure::Own(wanted) => Some(bind("metrics", wanted).await?),
+            Exposure::Off | Exposure::Open => None,
+        };
+        let (stopping, draining) = (CancellationToken::new(), CancellationToken::new());
+        let readiness = Arc::new(ServerReadiness::new(sql, draining.clone()));
+        let metrics_address = own.as_ref().map(|(_, address)| *address);
+        let operations = own.zip(scrape.clone()).map(|((listener, address), scrape)| {
+            tracing::info!(%address, "metrics are served");
+            tokio::spawn(serve(listener, operations::router(readiness.clone(), scrape), CancellationToken::new()))
+        });
         let state = Arc::new(WebState {
-            tokens: store.clone(),
-            feed: store,
+            tokens: Arc::new(TokenCache::new(store.clone(), clock.clone())),
+            readiness,
+            scrape: scrape.filter(|_| config.metrics == Exposure::Open),
             endpoints,
             graphiql: config.graphiql,
             introspection: config.introspection,
@@ -55,30 +83,58 @@ impl Server {
             stopping: stopping.clone(),
             request_ids: RequestIds { clock, entropy },
         });
-        let web = tokio::spawn(listen(listener, state, stopping.clone()));
+        let web = tokio::spawn(serve(listener, http::router(state), stopping.clone()));
         let workers = loops.start();
         tracing::info!(%address, "listening");
-        Ok(RunningServer { address, bootstrapped, stopping, web, workers, shutdown_max: config.shutdown_max })
+        Ok(RunningServer {
+            address,
+            metrics_address,
+            bootstrapped,
+            draining,
+            stopping,
+            web,
+            operations,
+            workers,
+            shutdown_delay: config.shutdown_delay,
+            shutdown_max: config.shutdown_max,
+            _only_one: only_one,
+        })
     }
 }
 
-async fn listen(listener: TcpListener, state: Arc<WebState>, stopping: CancellationToken) {
-    let served = axum::serve(listener, http::router(state)).with_graceful_shutdown(stopping.cancelled_owned());
+async fn bind(key: &str, wanted: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(wanted).await.with_context(|| format!("{key}: cannot listen on {wanted}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+async fn serve(listener: TcpListener, routes: axum::Router, stopping: CancellationToken) {
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
     if let Err(error) = served.await {
         tracing::error!(%error, "serving ended");
     }
 }
 
 impl RunningServer {
-    /// Stops accepting, lets requests and deliveries under way end within `shutdown_ms_max`, and releases the rest: what
+    /// Answers "not ready" from now on, and goes on as before for `shutdown_delay_ms`. Then it stops accepting, lets requests and deliveries under way end within `shutdown_ms_max`, and releases the rest: what
     /// was due stays due.
     pub async fn shutdown(self) {
+        self.draining.cancel();
+        if !self.shutdown_delay.is_zero() {
+            let delay_ms = u64::try_from(self.shutdown_delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(delay_ms, "not ready any more: serving on for a while");
+            tokio::time::sleep(self.shutdown_delay).await;
+        }
         self.stopping.cancel();
         let mut web = self.web;
         let (served, ()) = tokio::join!(timeout(self.shutdown_max, &mut web), self.workers.stop());
         if served.is_err() {
             tracing::warn!("requests under way did not end in time (shutdown_ms_max)");
             web.abort();
+        }
+        // Its answers are wanted until the last delivery is settled.
+        if let Some(operations) = self.operations {
+            operations.abort();
         }
         tracing::info!("stopped");
     }

@@ -1,13 +1,11 @@
-//! The real time, randomness, wake-ups and failpoints.
+//! The real time, randomness and failpoints.
 
-use hookgraph_dispatcher::worker::DueSignal;
-use hookgraph_domain::ports::{Clock, Entropy, WakeUps};
+use hookgraph_domain::ports::{Clock, Entropy};
 #[cfg(feature = "failpoints")]
 use hookgraph_domain::ports::{Failpoint, Failpoints};
 use hookgraph_domain::time::{Timestamp, plus_ms, truncated};
 use parking_lot::Mutex;
 use rand::Rng;
-use tokio::sync::watch;
 use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
 
 /// The machine's clock.
@@ -44,41 +42,6 @@ impl Entropy for OsEntropy {
     #[expect(clippy::disallowed_methods, reason = "this is the port that everything else takes randomness from")]
     fn fill(&self, buffer: &mut [u8]) {
         rand::rng().fill_bytes(buffer);
-    }
-}
-
-/// Wakes the loops and subscribers of this process.
-#[derive(Debug)]
-pub struct ProcessWakeUps {
-    due: DueSignal,
-    fed: watch::Sender<()>,
-}
-
-impl Default for ProcessWakeUps {
-    fn default() -> Self {
-        Self { due: DueSignal::default(), fed: watch::Sender::new(()) }
-    }
-}
-
-impl ProcessWakeUps {
-    /// Raised when something may be due.
-    pub fn due_signal(&self) -> DueSignal {
-        self.due.clone()
-    }
-
-    /// Changes when the feed may have grown.
-    pub fn fed_receiver(&self) -> watch::Receiver<()> {
-        self.fed.subscribe()
-    }
-}
-
-impl WakeUps for ProcessWakeUps {
-    fn due(&self) {
-        self.due.raise();
-    }
-
-    fn fed(&self) {
-        self.fed.send_replace(());
     }
 }
 

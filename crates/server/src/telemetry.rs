@@ -1,21 +1,57 @@
-//! Logging: lines to standard error, so that standard output stays what a command prints.
+//! Logging: lines to standard error, so that standard output stays what a command prints; and traces, where they are
+//! configured.
 
 use crate::config::{Config, LogFormat};
+use crate::surroundings::OsEntropy;
+use crate::traces::Traces;
 use anyhow::Context;
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+use std::sync::Arc;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// Starts logging, once a process.
 ///
 /// # Errors
 /// A filter that cannot be read.
 pub fn start(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log).context("log: not a level or a list of directives")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let lines = lines.with_ansi(std::io::stderr().is_terminal());
-    let started = match config.log_format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    start_lines(config, None)
+}
+
+/// Starts logging, and tracing where it is configured, once a process.
+///
+/// # Errors
+/// A filter that cannot be read, or an address of the collector that cannot be one.
+pub fn start_traced(config: &Config) -> anyhow::Result<Option<Arc<Traces>>> {
+    let traces = match &config.otlp_endpoint {
+        Some(endpoint) => {
+            let entropy = Arc::new(OsEntropy::default());
+            Some(Arc::new(Traces::start(endpoint, config.otlp_sample_percent, entropy)?))
+        }
+        None => None,
     };
+    start_lines(config, traces.as_deref())?;
+    Ok(traces)
+}
+
+fn start_lines(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log).context("log: not a level or a list of directives")?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
+    let lines = match config.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let requests = traces.map(|traces| {
+        // Requests alone: the spans of the road are made under ids of their own.
+        let of_requests =
+            filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("hookgraph_server::http"));
+        let layer =
+            tracing_opentelemetry::layer().with_tracer(traces.tracer()).with_location(false).with_threads(false);
+        layer.with_tracked_inactivity(false).with_filter(of_requests)
+    });
+    let started = tracing_subscriber::registry().with(requests).with(lines.with_filter(filter)).try_init();
     started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
 }

@@ -1,25 +1,33 @@
 //! Wiring: the adapters behind the ports, and the loops that run beside the routes.
 
-use crate::config::Config;
+use crate::config::{Config, Exposure};
 use crate::endpoint::Endpoint;
 use crate::http::Endpoints;
 use crate::limits;
-use crate::surroundings::{self, OsEntropy, ProcessWakeUps};
+use crate::metrics::{Metrics, ObservedQueue, ObservedRenderer, Scrape};
+use crate::observer::CommitObserver;
+use crate::surroundings::{self, OsEntropy};
+use crate::traces::{ObservedTransport, Traces};
+use crate::wake_ups::{self, ProcessWakeUps};
 use anyhow::Context;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
-use hookgraph_dispatcher::transport::HttpTransport;
+use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions};
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
-use hookgraph_domain::ports::{Clock, Entropy, Failpoints, Store, TenantReader, TokenReader};
+use hookgraph_domain::ports::{
+    Clock, DeliveryQueue, Entropy, Failpoints, NoObserver, Observer, PayloadRenderer, SecretVault, Store, TenantReader,
+    TokenReader, Transport, VaultError,
+};
 use hookgraph_pim::copy::CopyRunner;
 use hookgraph_pim::{Caller, PimServices};
 use hookgraph_schema::{Api, Services};
 use hookgraph_storage::vault::KeyFileVault;
-use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_storage::{SqlStore, StoreOptions, WakeUpLink};
+use rustls::pki_types::pem::PemObject;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +38,10 @@ use tokio_util::task::TaskTracker;
 pub struct Wired {
     /// The database.
     pub store: Arc<dyn Store>,
+    /// The same, for what is asked of no other store: its health and its gauges.
+    pub sql: SqlStore,
+    /// The metrics, where they are served.
+    pub scrape: Option<Arc<Scrape>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -46,6 +58,8 @@ pub struct Loops {
     dispatcher: Dispatcher,
     flow: FlowLoop,
     wake_ups: Arc<ProcessWakeUps>,
+    link: Option<WakeUpLink>,
+    metrics: Option<Arc<Metrics>>,
     pim: PimServices,
 }
 
@@ -58,8 +72,20 @@ pub struct Workers {
 impl Loops {
     /// Starts them.
     pub fn start(self) -> Workers {
-        let Self { api, dispatcher, flow, wake_ups, pim } = self;
+        let Self { api, dispatcher, flow, wake_ups, link, metrics, pim } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
+        if let Some(link) = link {
+            workers.running.spawn(wake_ups::run(link, wake_ups.clone(), workers.stopping.clone()));
+        }
+        if let Some(metrics) = metrics {
+            let stopping = workers.stopping.clone();
+            workers.running.spawn(async move {
+                tokio::select! {
+                    () = stopping.cancelled() => {}
+                    () = keep_up(&metrics) => {}
+                }
+            });
+        }
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move {
             // A payload query that no longer fits must be held before it is rendered.
@@ -76,6 +102,14 @@ impl Loops {
         workers.running.spawn(async move { copies.run(stopping).await });
         workers.running.close();
         workers
+    }
+}
+
+/// What is counted is sorted even where nobody scrapes.
+async fn keep_up(metrics: &Metrics) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(limits::METRICS_UPKEEP_MS)).await;
+        metrics.upkeep();
     }
 }
 
@@ -107,18 +141,26 @@ impl Workers {
 ///
 /// # Errors
 /// What cannot be opened, read or written.
-pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
+pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Result<Wired> {
     // Another server of this process may have installed it: that is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(surroundings::clock());
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::default());
     let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
-    let store = open(config, entropy.clone(), failpoints.clone()).await?;
+    let metrics = match config.metrics {
+        Exposure::Off => None,
+        Exposure::Open | Exposure::Own(_) => Some(Arc::new(Metrics::new().context("metrics")?)),
+    };
+    let observer = Arc::new(CommitObserver { metrics: metrics.clone(), traces: traces.clone() });
+    let store = open(config, entropy.clone(), failpoints.clone(), observer).await?;
     let applied = store.migrate().await.context("the database cannot be brought up to date")?;
     check_key(&store, &config.key_file).await?;
     if !applied.is_empty() {
         tracing::info!(migrations = ?applied, "the database is brought up to date");
     }
+    let link = store.wake_up_link();
+    let sql = store.clone();
+    let scrape = metrics.clone().map(|metrics| Arc::new(Scrape::new(metrics, sql.clone(), clock.clone())));
     let store: Arc<dyn Store> = Arc::new(store);
     let wake_ups = Arc::new(ProcessWakeUps::default());
     let pim = PimServices {
@@ -127,7 +169,8 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
     };
-    let address_rules = AddressRules { allowed: config.allowed_addresses.clone() };
+    let address_rules =
+        AddressRules { allowed: config.allowed_addresses.clone(), allowed_hosts: config.allowed_hosts.clone() };
     let api = Api::new(Services {
         ports: pim.clone(),
         fed: wake_ups.fed_receiver(),
@@ -135,9 +178,12 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         suggests: config.introspection,
     })?;
     let services = worker::Services {
-        queue: store.clone(),
-        renderer: api.renderer(),
-        transport: Arc::new(HttpTransport::new(address_rules, clock.clone())?),
+        queue: observed_queue(store.clone(), metrics.as_ref()),
+        renderer: observed_renderer(api.renderer(), metrics.as_ref()),
+        transport: observed_transport(
+            HttpTransport::with(address_rules, clock.clone(), transport_options(config)?)?,
+            traces,
+        ),
         clock: clock.clone(),
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
@@ -156,7 +202,29 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    Ok(Wired { store, clock, entropy, endpoints, loops: Loops { api, dispatcher, flow, wake_ups, pim } })
+    let loops = Loops { api, dispatcher, flow, wake_ups, link, metrics, pim };
+    Ok(Wired { store, sql, scrape, clock, entropy, endpoints, loops })
+}
+
+fn observed_queue(queue: Arc<dyn DeliveryQueue>, metrics: Option<&Arc<Metrics>>) -> Arc<dyn DeliveryQueue> {
+    match metrics {
+        Some(metrics) => Arc::new(ObservedQueue { queue, metrics: metrics.clone() }),
+        None => queue,
+    }
+}
+
+fn observed_transport(transport: HttpTransport, traces: Option<Arc<Traces>>) -> Arc<dyn Transport> {
+    match traces {
+        Some(traces) => Arc::new(ObservedTransport { transport: Arc::new(transport), traces }),
+        None => Arc::new(transport),
+    }
+}
+
+fn observed_renderer(renderer: Arc<dyn PayloadRenderer>, metrics: Option<&Arc<Metrics>>) -> Arc<dyn PayloadRenderer> {
+    match metrics {
+        Some(metrics) => Arc::new(ObservedRenderer { renderer, metrics: metrics.clone() }),
+        None => renderer,
+    }
 }
 
 /// Opens the database and brings it up to date.
@@ -164,8 +232,7 @@ pub async fn wire(config: &Config) -> anyhow::Result<Wired> {
 /// # Errors
 /// What cannot be opened, read or written.
 pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let store =
-        open(config, Arc::new(OsEntropy::default()), surroundings::failpoints().map_err(anyhow::Error::msg)?).await?;
+    let store = open_unobserved(config).await?;
     store.migrate().await.context("the database cannot be brought up to date")?;
     check_key(&store, &config.key_file).await?;
     Ok(Arc::new(store))
@@ -188,19 +255,61 @@ async fn check_key(store: &SqlStore, key_file: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// What cannot be opened, read or written.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
-    let store =
-        open(config, Arc::new(OsEntropy::default()), surroundings::failpoints().map_err(anyhow::Error::msg)?).await?;
+    let store = open_unobserved(config).await?;
     store.migrate().await.context("the database cannot be brought up to date")
 }
 
-async fn open(config: &Config, entropy: Arc<dyn Entropy>, failpoints: Arc<dyn Failpoints>) -> anyhow::Result<SqlStore> {
+async fn open_unobserved(config: &Config) -> anyhow::Result<SqlStore> {
+    let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
+    open(config, Arc::new(OsEntropy::default()), failpoints, Arc::new(NoObserver)).await
+}
+
+async fn open(
+    config: &Config,
+    entropy: Arc<dyn Entropy>,
+    failpoints: Arc<dyn Failpoints>,
+    observer: Arc<dyn Observer>,
+) -> anyhow::Result<SqlStore> {
+    if !config.key_file.exists() {
+        refuse_new_key_for_old_secrets(config).await?;
+    }
     make_parent(&config.key_file).context("key_file: its folder cannot be made")?;
     let vault = KeyFileVault::open_or_create(&config.key_file, entropy.clone()).context("key_file")?;
     let mut options = StoreOptions::new(database_url(&config.database)?, Arc::new(vault), entropy);
     options.failpoints = failpoints;
+    options.observer = observer;
     options.postgres_connections_max = config.database_connections_max;
     options.sqlite_bytes_max = config.database_bytes_max;
     SqlStore::open(options).await.context("database: it cannot be opened")
+}
+
+/// A key that is made anew opens nothing of what a database holds already: then the right one is missing.
+async fn refuse_new_key_for_old_secrets(config: &Config) -> anyhow::Result<()> {
+    let options = StoreOptions::new(database_url(&config.database)?, Arc::new(NoKey), Arc::new(OsEntropy::default()));
+    let store = SqlStore::open(options).await.context("database: it cannot be opened")?;
+    let is_new = !store.pending_migrations().await.context("database")?.is_empty();
+    let holds_secrets = !is_new && store.tenant_count().await.context("database")? > 0;
+    store.close().await.context("database")?;
+    if holds_secrets {
+        anyhow::bail!(
+            "key_file {} is missing, and this database holds secrets that it opens: put back the one it was made with",
+            config.key_file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Opens nothing.
+struct NoKey;
+
+impl SecretVault for NoKey {
+    fn seal(&self, _label: &str, _secret: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn open(&self, _label: &str, _sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        Err(VaultError)
+    }
 }
 
 /// The URL as the storage takes it: an SQLite file, and its folder, are made when they are missing.
@@ -216,6 +325,19 @@ fn make_parent(path: &Path) -> std::io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => std::fs::create_dir_all(parent),
         _ => Ok(()),
     }
+}
+
+fn transport_options(config: &Config) -> anyhow::Result<TransportOptions> {
+    let extra_roots = config.trusted_certificates.as_deref().map_or_else(|| Ok(Vec::new()), certificates)?;
+    Ok(TransportOptions { egress_proxy: config.egress_proxy.clone(), extra_roots, ..TransportOptions::default() })
+}
+
+/// The certificates of a PEM file, of which there must be one.
+fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.with_context(|| format!("trusted_certificates: {} cannot be read", path.display()))?;
+    anyhow::ensure!(!certificates.is_empty(), "trusted_certificates: {} holds no certificate", path.display());
+    Ok(certificates)
 }
 
 fn dispatch_limits(config: &Config) -> DispatchLimits {

@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "a test binary")]
 
 use hookgraph_server::config::keys::KEYS;
-use hookgraph_server::config::{Config, ConfigError, Layers, Source, printed, printed_json};
+use hookgraph_server::config::{Config, ConfigError, Exposure, Layers, Source, printed, printed_json};
 
 fn environment(variables: &[(&str, &str)]) -> Result<Layers, ConfigError> {
     let mut layers = Layers::defaults()?;
@@ -42,6 +42,14 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
 }
 
 #[test]
+fn metrics_are_off_open_or_on_an_address_of_their_own() {
+    let metrics = |text: &str| Config::from_layers(&environment(&[("HOOKGRAPH_METRICS", text)]).unwrap()).metrics;
+    assert_eq!(Config::from_layers(&Layers::defaults().unwrap()).metrics, Exposure::Off);
+    assert_eq!(metrics("open"), Exposure::Open);
+    assert_eq!(metrics("127.0.0.1:9090"), Exposure::Own("127.0.0.1:9090".parse().unwrap()));
+}
+
+#[test]
 fn an_unknown_key_is_an_error_that_names_the_nearest() {
     let mut layers = Layers::defaults().unwrap();
     let error = layers.lay_file("hookgraph.toml", "lisen = \"127.0.0.1:1\"").unwrap_err();
@@ -56,11 +64,15 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
 fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
     let cases = [
         ("HOOKGRAPH_LISTEN", "8080", "address:port"),
+        ("HOOKGRAPH_METRICS", "yes", "off, open or address:port"),
         ("HOOKGRAPH_POLL_MS", "1", "number from 10 to 600000"),
         ("HOOKGRAPH_POLL_MS", "-5", "number from 10 to 600000"),
         ("HOOKGRAPH_GRAPHIQL", "yes", "true or false"),
         ("HOOKGRAPH_LOG_FORMAT", "xml", "text or json"),
         ("HOOKGRAPH_ALLOWED_ADDRESSES", "10.0.0.0/8,nonsense", "list of CIDR networks"),
+        ("HOOKGRAPH_ALLOWED_HOSTS", "receiver.lan,10.0.0.1", "list of host names"),
+        ("HOOKGRAPH_EGRESS_PROXY", "proxy.lan:3128", "URL of an HTTP proxy"),
+        ("HOOKGRAPH_EGRESS_PROXY", "socks5://proxy.lan:3128", "URL of an HTTP proxy"),
         ("HOOKGRAPH_ALLOWED_ORIGINS", "https://a.example/path", "list of origins"),
     ];
     for (name, value, wanted) in cases {
@@ -82,6 +94,8 @@ fn the_print_is_a_file_that_can_be_read_back_and_shows_no_secret() {
         ("HOOKGRAPH_BOOTSTRAP_TOKEN", "hgt_very-secret"),
         ("HOOKGRAPH_DATABASE", "postgres://me:hidden@db/hookgraph"),
         ("HOOKGRAPH_ALLOWED_ADDRESSES", "10.0.0.0/8, 127.0.0.1/32"),
+        ("HOOKGRAPH_ALLOWED_HOSTS", "receiver.lan, *.internal.example"),
+        ("HOOKGRAPH_EGRESS_PROXY", "http://me:hidden@proxy.lan:3128"),
     ])
     .unwrap();
     let text = printed(&layers);
@@ -92,5 +106,14 @@ fn the_print_is_a_file_that_can_be_read_back_and_shows_no_secret() {
     }
     let mut read_back = Layers::defaults().unwrap();
     read_back.lay_file("printed", &text).unwrap();
-    assert_eq!(Config::from_layers(&read_back).allowed_addresses.len(), 2);
+    let config = Config::from_layers(&read_back);
+    assert_eq!(config.allowed_addresses.len(), 2);
+    assert_eq!(config.allowed_hosts.len(), 2);
+    assert_eq!(config.egress_proxy.unwrap().host_str(), Some("proxy.lan"));
+}
+
+#[test]
+fn a_proxys_password_is_not_shown_where_its_url_is_refused() {
+    let error = environment(&[("HOOKGRAPH_EGRESS_PROXY", "http://me:hidden@proxy.lan/path")]).unwrap_err().to_string();
+    assert!(!error.contains("hidden"), "{error}");
 }

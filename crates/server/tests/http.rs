@@ -184,3 +184,128 @@ async fn introspection_and_sdl_can_be_switched_off() {
     assert_eq!(answer(sdl(&off)).await.0, 404);
     assert_eq!(answer(client().get(on.url("/payload/schema.graphql"))).await.0, 401);
 }
+
+/// An empty line as data.
+const COMPLETE: &str = "event: complete data:  data: ";
+
+/// What an event stream says until it ends, an event a line.
+async fn events(request: RequestBuilder) -> Vec<String> {
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    assert_eq!(answer.headers()["x-accel-buffering"], "no");
+    let text = answer.text().await.unwrap();
+    text.split("\n\n").filter(|event| !event.is_empty()).map(|event| event.replace('\n', " ")).collect()
+}
+
+fn streaming(rig: &Rig, query: &str) -> RequestBuilder {
+    post(rig, &json!({ "query": query })).header("accept", "text/event-stream")
+}
+
+#[tokio::test]
+async fn an_event_stream_has_an_event_for_each_answer_and_one_for_the_end() {
+    let rig = start(&[]).await;
+    let counted = events(streaming(&rig, "subscription { count(to: 2) }")).await;
+    let next = |count: i32| format!("event: next data: {{\"data\":{{\"count\":{count}}}}}");
+    assert_eq!(counted, [next(1), next(2), COMPLETE.to_owned()]);
+    let asked = events(streaming(&rig, "{ hello }")).await;
+    assert_eq!(asked[0], "event: next data: {\"data\":{\"hello\":\"hello you\"}}");
+    assert_eq!(asked[1], COMPLETE);
+    let url = url::Url::parse_with_params(&rig.url("/graphql"), [("query", "subscription { count(to: 1) }")]).unwrap();
+    let by_get = events(client().get(url).bearer_auth(TOKEN).header("accept", "text/event-stream")).await;
+    assert_eq!(by_get, [next(1), COMPLETE.to_owned()]);
+}
+
+#[tokio::test]
+async fn a_request_error_is_an_event_without_data() {
+    let rig = start(&[]).await;
+    let refused = events(streaming(&rig, "subscription { nope }")).await;
+    assert_eq!(refused.len(), 2);
+    assert!(refused[0].starts_with("event: next data: {\"errors\":["), "{refused:?}");
+    assert!(!refused[0].contains("\"data\":null"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_event_stream_needs_a_token_and_a_place_like_a_connection() {
+    let rig = start(&[("websocket_connections_max", "1")]).await;
+    let query = json!({ "query": "subscription { quiet }" });
+    let stranger = client().post(rig.url("/graphql")).json(&query).header("accept", "text/event-stream");
+    assert_eq!(answer(stranger).await.0, 401);
+    let open = streaming(&rig, "subscription { quiet }").send().await.unwrap();
+    assert_eq!(answer(streaming(&rig, "subscription { quiet }")).await.0, 503);
+    drop(open);
+    // The place is free as soon as the server sees that the client has gone.
+    while streaming(&rig, "{ hello }").send().await.unwrap().status() != 200 {}
+}
+
+#[tokio::test]
+async fn a_revoked_token_and_a_stop_end_an_event_stream_without_completing_it() {
+    let rig = start(&[("token_recheck_ms", "100")]).await;
+    let open = streaming(&rig, "subscription { quiet }").send().await.unwrap();
+    rig.tokens.is_revoked.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(!open.text().await.unwrap().contains("event:"));
+    let rig = start(&[]).await;
+    let open = streaming(&rig, "subscription { quiet }").send().await.unwrap();
+    rig.stopping.cancel();
+    assert!(!open.text().await.unwrap().contains("event:"));
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_what_it_is_not_for() {
+    let rig = start(&[("public_url", "https://hooks.example")]).await;
+    let paths =
+        ["/", "/graphql", "/payload/graphql", "/schema.graphql", "/graphiql/page.js", "/healthz", "/readyz", "/no"];
+    for path in paths {
+        let answer = client().get(rig.url(path)).send().await.unwrap();
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("x-frame-options", "DENY"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("strict-transport-security", "max-age=31536000"),
+        ] {
+            assert_eq!(answer.headers()[name], value, "{path}");
+        }
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(answer.headers().contains_key("cache-control"), "{path}");
+    }
+    let plain = start(&[]).await;
+    let answer = client().get(plain.url("/healthz")).send().await.unwrap();
+    assert!(!answer.headers().contains_key("strict-transport-security"));
+}
+
+#[tokio::test]
+async fn pages_of_allowed_origins_may_call_and_no_others() {
+    let rig = start(&[("allowed_origins", "https://console.example")]).await;
+    let preflight = |origin: &str| {
+        let request = client().request(reqwest::Method::OPTIONS, rig.url("/graphql")).header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        request.header("access-control-request-headers", "authorization,content-type")
+    };
+    let allowed = preflight("https://console.example").send().await.unwrap();
+    assert_eq!(allowed.headers()["access-control-allow-origin"], "https://console.example");
+    assert!(!allowed.headers().contains_key("access-control-allow-credentials"));
+    for origin in ["https://evil.example", "https://console.example.evil.example", "http://console.example", "null"] {
+        let refused = preflight(origin).send().await.unwrap();
+        assert!(!refused.headers().contains_key("access-control-allow-origin"), "{origin}");
+    }
+    let answered = post(&rig, &json!({ "query": "{ hello }" })).header("origin", "https://console.example");
+    let answered = answered.send().await.unwrap();
+    assert_eq!(answered.headers()["access-control-allow-origin"], "https://console.example");
+    let closed = start(&[]).await;
+    let refused = post(&closed, &json!({ "query": "{ hello }" })).header("origin", "https://console.example");
+    assert!(!refused.send().await.unwrap().headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn production_is_one_switch_whatever_the_others_say() {
+    let rig = start(&[("production", "true"), ("graphiql", "true"), ("introspection", "true")]).await;
+    let introspected = post(&rig, &json!({ "query": "{ __schema { queryType { name } } }" }));
+    assert!(answer(introspected).await.1["data"]["__schema"].is_null());
+    assert_eq!(answer(client().get(rig.url("/schema.graphql")).bearer_auth(TOKEN)).await.0, 404);
+    assert_eq!(answer(client().get(rig.url("/graphql")).header("accept", "text/html")).await.0, 404);
+    let by_get = client().get(rig.url("/graphql?query={hello}")).bearer_auth(TOKEN).send().await.unwrap();
+    assert_eq!((by_get.status().as_u16(), by_get.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    assert_eq!(answer(post(&rig, &json!({ "query": "{ hello }" }))).await.0, 200);
+}

@@ -92,6 +92,13 @@ async fn each_break_of_the_protocol_has_its_close_code() {
         (vec![json!({ "type": "connection_terminate" })], 4400),
         (vec![json!({ "type": "start", "id": "a" })], 4400),
         (vec![json!(7)], 4400),
+        (vec![json!({})], 4400),
+        (vec![json!({ "type": "connection_init", "payload": "x" })], 4400),
+        (vec![json!({ "type": "connection_init", "payload": { "authorization": 7 } })], 4403),
+        (vec![json!({ "type": "complete" })], 4400),
+        (vec![init.clone(), json!({ "type": "subscribe", "id": "", "payload": { "query": "{ hello }" } })], 4400),
+        (vec![init.clone(), json!({ "type": "subscribe", "id": 1, "payload": { "query": "{ hello }" } })], 4400),
+        (vec![init.clone(), subscribe(&"x".repeat(257), "{ hello }")], 4400),
         (vec![init, json!({ "type": "subscribe", "payload": { "query": "{ hello }" } })], 4400),
     ];
     for (messages, code) in cases {
@@ -178,4 +185,77 @@ async fn a_client_that_does_not_read_is_read_no_further_than_its_queue() {
     // 16 queued, one being written, one in hand, and what the sockets' buffers take.
     let produced = rig.produced.load(Ordering::SeqCst) - 200;
     assert!(produced < 60, "{produced} answers of a mebibyte were made for a client that reads none");
+}
+
+#[tokio::test]
+async fn frames_that_are_no_text_or_no_json_are_closed_with_4400() {
+    let rig = start(&[]).await;
+    for frame in [Message::binary(vec![0xff]), Message::text("{"), Message::text("")] {
+        let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+        socket.send(frame.clone()).await.unwrap();
+        assert_eq!(hear(&mut socket).await["close"], 4400, "{frame:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_ends_the_connection() {
+    let rig = start(&[("websocket_message_bytes_max", "1024")]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", &format!("{{ hello }} #{}", "x".repeat(2048)))).await;
+    assert_eq!(hear(&mut socket).await["close"], 4400);
+}
+
+#[tokio::test]
+async fn a_revoked_token_closes_its_connections_with_4403() {
+    let rig = start(&[("token_recheck_ms", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+    rig.tokens.is_revoked.store(true, Ordering::SeqCst);
+    assert_eq!(hear(&mut socket).await["close"], 4403);
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_given_up() {
+    let rig = start(&[("websocket_ping_ms", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    for _ in 0..2 {
+        assert_eq!(hear(&mut socket).await, json!({ "type": "ping" }));
+    }
+    assert_eq!(hear(&mut socket).await["close"], 1000);
+}
+
+#[tokio::test]
+async fn a_pong_nobody_asked_for_and_the_end_of_an_unknown_operation_change_nothing() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, json!({ "type": "pong", "payload": { "a": 1 } })).await;
+    say(&mut socket, json!({ "type": "complete", "id": "unknown" })).await;
+    say(&mut socket, json!({ "type": "ping", "payload": { "a": 1 } })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+}
+
+#[tokio::test]
+async fn a_ping_before_the_init_is_answered_and_a_second_init_is_too_many_even_while_one_is_judged() {
+    let rig = start(&[]).await;
+    let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+    say(&mut socket, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {TOKEN}") } });
+    say(&mut socket, init.clone()).await;
+    say(&mut socket, init).await;
+    assert_eq!(hear(&mut socket).await["type"], "connection_ack");
+    assert_eq!(hear(&mut socket).await["close"], 4429);
+}
+
+#[tokio::test]
+async fn an_id_is_free_as_soon_as_its_client_ends_the_operation() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    for _ in 0..3 {
+        say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+        say(&mut socket, json!({ "type": "complete", "id": "a" })).await;
+    }
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    let next = json!({ "id": "a", "type": "next", "payload": { "data": { "hello": "hello you" } } });
+    assert_eq!(hear(&mut socket).await, next);
 }

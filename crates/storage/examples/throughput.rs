@@ -1,4 +1,4 @@
-//! Roughly how fast a store records, claims and settles: `cargo run --example throughput -- URL [EVENTS]`.
+//! Roughly how fast a store records, claims and settles: `cargo run --example throughput -- URL [EVENTS [RECORDERS]]`.
 #![expect(clippy::print_stdout, reason = "its output is the point")]
 
 use futures::future::try_join_all;
@@ -14,7 +14,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-const RECORDERS: usize = 8;
+const RECORDERS_DEFAULT: usize = 8;
 const WEBHOOKS: usize = 4;
 const BATCH: u32 = 100;
 
@@ -23,6 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("the first argument is the database URL")?;
     let event_count: usize = arguments.next().map_or(Ok(2_000), |text| text.parse())?;
+    let recorders: usize = arguments.next().map_or(Ok(RECORDERS_DEFAULT), |text| text.parse())?;
     let entropy = SeededEntropy::new(u64::from(std::process::id()));
     let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault), Arc::new(entropy.clone()))).await?;
     store.migrate().await?;
@@ -36,8 +37,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     store.commit(change).await?;
 
     let started = Instant::now();
-    try_join_all((0..RECORDERS).map(|_| async {
-        for _ in 0..event_count / RECORDERS {
+    try_join_all((0..recorders).map(|_| async {
+        for _ in 0..event_count / recorders {
             let mut change = Change::at(now);
             change.events.push(sample::event(EventId(entropy.uuid(now)), tenant_id, "o1"));
             store.commit(change).await?;

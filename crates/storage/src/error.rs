@@ -49,6 +49,8 @@ fn of_sqlite(code: &str, text: String) -> StoreError {
         Ok(8 | 13) => StoreError::Full(text),
         // CORRUPT, NOTADB
         Ok(11 | 26) => StoreError::Corrupt(text),
+        // TOOBIG, CONSTRAINT, MISMATCH: the statement itself. The same one never goes through.
+        Ok(18..=20) => StoreError::Rejected(text),
         _ => StoreError::Failed(text),
     }
 }
@@ -83,6 +85,7 @@ mod tests {
         assert!(matches!(of_sqlite("517", String::new()), StoreError::Busy(_)));
         assert!(matches!(of_sqlite("13", String::new()), StoreError::Full(_)));
         assert!(matches!(of_sqlite("778", String::new()), StoreError::Failed(_)));
+        assert!(matches!(of_sqlite("1555", String::new()), StoreError::Rejected(_)), "a key that is taken");
         assert!(matches!(of_postgres("40P01", String::new()), StoreError::Busy(_)));
         assert!(matches!(of_postgres("53100", String::new()), StoreError::Full(_)));
         for code in ["22021", "23514", "54000"] {

@@ -4,20 +4,27 @@
 //! the secrets that it keeps. Writes are in `commit` and `queue`, reads in `read`; a transaction never waits for anything
 //! but the database.
 
+mod batch;
 mod commit;
+mod deliveries;
 mod entities;
 mod error;
+mod gauges;
 pub mod limits;
 mod micros;
 mod migrate;
+mod notify;
 #[doc(hidden)]
 pub mod plans;
 mod queue;
 mod read;
 mod rows;
+mod standing;
 mod statements;
 mod store;
 pub mod vault;
 
+pub use gauges::{Gauges, PoolGauge};
 pub use migrate::MigrateError;
+pub use notify::{Heard, Listener, Notifier, WakeUpKinds, WakeUpLink};
 pub use store::{SqlStore, StoreOptions};

@@ -20,7 +20,26 @@ pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 10_000;
 pub const INSERT_ROWS_MAX: usize = 500;
 /// Keys of one `IN` list, for the same reason.
 pub const IN_LIST_MAX: usize = 5_000;
-/// How far one feed page looks, in entries of all tenants: what an unlucky filter can cost.
-pub const FEED_SCAN_ENTRIES_MAX: i64 = 10_000;
+/// Entries of one stored batch of the feed: below the 2 KB from which PostgreSQL would keep it apart.
+pub const FEED_BATCH_ENTRIES_MAX: usize = 30;
+/// How far one feed page looks, in batches of its tenant: what an unlucky filter can cost.
+pub const FEED_SCAN_BATCHES_MAX: u64 = 300;
+/// Rows at the head of a webhook's due work that a claim looks at beyond its slots: what is in flight sits there, behind at
+/// most what came late with an earlier time.
+pub const CLAIM_HEAD_ROWS_SPARE: i64 = 64;
+/// Webhooks, and signers of tenants, that this process keeps opened.
+pub const OPENED_ENTRIES_MAX: u64 = 4_096;
+/// Answers past their time that a new one takes out with it: more than one, so that they become fewer.
+pub const STALE_ANSWERS_PER_WRITE_MAX: u64 = 2;
 /// Rows of one page or claim, whatever the caller asks for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
+/// Rows that one gauge counts: a backlog beyond it reads as that many.
+pub const GAUGE_ROWS_MAX: u64 = 100_000;
+/// How long the link for wake-ups may take to connect or to answer, in milliseconds.
+pub const LINK_MS_MAX: u64 = 5_000;
+/// How often a listening connection on which nothing comes is checked, in milliseconds.
+pub const LINK_CHECK_MS: u64 = 15_000;
+/// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.
+pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
+/// Events of one group commit, unless one change alone has more.
+pub const RECORD_GROUP_EVENTS_MAX: usize = 500;

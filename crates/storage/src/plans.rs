@@ -1,10 +1,12 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
-use crate::queue::candidates_sql;
-use crate::read::{delivery_page, event_page, feed_entries, webhook_attempts};
-use hookgraph_domain::feed::FeedFilter;
+use crate::queue::{candidates_sql, candidates_values, next_due_sql};
+use crate::read::{BACKLOG_SQL, FEED_BATCHES, HELD_SQL, delivery_page, event_page, webhook_attempts};
 use hookgraph_domain::ids::{AttemptId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
+use hookgraph_domain::ports::ClaimRequest;
+use hookgraph_domain::time::Timestamp;
+use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, QueryTrait, Statement};
 use uuid::Uuid;
 
@@ -34,17 +36,38 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         limit: 20,
     };
     let of_type = EventQuery { concern: Some("orders".to_owned()), event: Some("create".to_owned()), ..events.clone() };
-    let claim =
-        Statement::from_sql_and_values(backend, candidates_sql(backend), [0_i64.into(), 10_i64.into(), 100_i64.into()]);
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    let page = |query: &DeliveryQuery| {
+        let (sql, values) = delivery_page(query);
+        raw(&sql, values)
+    };
+    let claim = candidates_values(backend, &claim_request(webhook_id));
+    let held = vec![webhook_id.0.into(), 10_i64.into()];
+    let feed = vec![tenant_id.0.into(), 0_i64.into(), 10_000_i64.into(), 300_i64.into()];
     let attempts = webhook_attempts(webhook_id, Some(AttemptId(Uuid::max())), 20);
     vec![
-        (claim, vec!["delivery_due_by_webhook", "delivery_in_flight"]),
-        (delivery_page(&deliveries).build(backend), vec!["delivery_by_tenant"]),
-        (delivery_page(&of_webhook).build(backend), Vec::new()),
-        (delivery_page(&of_event).build(backend), Vec::new()),
-        (event_page(&events).build(backend), vec!["event_by_tenant"]),
-        (event_page(&of_type).build(backend), vec!["event_by_type"]),
-        (attempts.build(backend), vec!["attempt_by_webhook"]),
-        (feed_entries(tenant_id, 0, 10_000, &FeedFilter::default(), 100).build(backend), Vec::new()),
+        (raw(&candidates_sql(backend), claim), vec!["due_by_time", "due_by_line"]),
+        (raw(&next_due_sql(), vec![64_i64.into()]), vec!["due_by_time"]),
+        (page(&deliveries), vec!["due_by_tenant"]),
+        (page(&of_webhook), Vec::new()),
+        (page(&of_event), Vec::new()),
+        (event_page(&events).build(backend), Vec::new()),
+        (event_page(&of_type).build(backend), Vec::new()),
+        (attempts.build(backend), Vec::new()),
+        (raw(FEED_BATCHES, feed), Vec::new()),
+        (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
+        (raw(BACKLOG_SQL, held), vec!["due_by_webhook"]),
     ]
+}
+
+fn claim_request(limited: WebhookId) -> ClaimRequest {
+    ClaimRequest {
+        now: Timestamp::UNIX_EPOCH,
+        leased_until: Timestamp::UNIX_EPOCH,
+        limit: 100,
+        in_flight_per_webhook_max: 10,
+        limits: vec![(limited, 1)],
+        limit_per_webhook: 10,
+        retries_max: 10,
+    }
 }

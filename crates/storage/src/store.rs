@@ -1,9 +1,13 @@
 //! The store: one database behind the domain's ports.
 
+use crate::commit::group::Recorder;
 use crate::error::store_error;
 use crate::limits;
 use crate::migrate::{self, MigrateError};
-use hookgraph_domain::ports::{Entropy, Failpoint, Failpoints, NoFailpoints, SecretVault, StoreError};
+use crate::standing::Opened;
+use hookgraph_domain::ports::{
+    Entropy, Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError,
+};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
@@ -16,8 +20,6 @@ use std::time::Duration;
 pub const MIGRATE_LOCK: i64 = 0x686f_6f6b_0001;
 /// Held while a claim is decided: see `queue::claim`.
 pub const CLAIM_LOCK: i64 = 0x686f_6f6b_0002;
-/// Held from the feed's insert to the commit: see `commit::feed`.
-pub const FEED_LOCK: i64 = 0x686f_6f6b_0003;
 
 /// What a store needs.
 pub struct StoreOptions {
@@ -29,6 +31,8 @@ pub struct StoreOptions {
     pub entropy: Arc<dyn Entropy>,
     /// Planned failures.
     pub failpoints: Arc<dyn Failpoints>,
+    /// Told of what is committed.
+    pub observer: Arc<dyn Observer>,
     /// Connections to PostgreSQL; SQLite has its own numbers.
     pub postgres_connections_max: u32,
     /// The size that an SQLite file may reach, in bytes; none means as the disk allows. A full one refuses changes.
@@ -43,6 +47,7 @@ impl StoreOptions {
             vault,
             entropy,
             failpoints: Arc::new(NoFailpoints),
+            observer: Arc::new(NoObserver),
             postgres_connections_max: limits::POSTGRES_CONNECTIONS_DEFAULT,
             sqlite_bytes_max: None,
         }
@@ -60,7 +65,10 @@ pub struct SqlStore {
     pub(crate) reader: DatabaseConnection,
     pub(crate) vault: Arc<dyn SecretVault>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) opened: Opened,
+    pub(crate) recorder: Recorder,
     failpoints: Arc<dyn Failpoints>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl std::fmt::Debug for SqlStore {
@@ -96,8 +104,9 @@ impl SqlStore {
         } else {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
-        let StoreOptions { vault, entropy, failpoints, .. } = options;
-        Ok(Self { writer, reader, vault, entropy, failpoints })
+        let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
+        let (opened, recorder) = (Opened::new(), Recorder::default());
+        Ok(Self { writer, reader, vault, entropy, opened, recorder, failpoints, observer })
     }
 
     /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.

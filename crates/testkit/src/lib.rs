@@ -1,10 +1,12 @@
 //! What tests of the other crates share: time, randomness and secrets under control ([`ManualClock`], [`SeededEntropy`],
 //! [`PlainVault`], [`RecordingWakeUps`]), values to start from ([`sample`]), the suite that every store passes
-//! ([`conformance`]) and its fake ([`MemoryStore`]), a database of one's own ([`postgres`]) and a receiver that checks signatures ([`receiver`]).
+//! ([`conformance`]) and its fake ([`MemoryStore`]), a database of one's own ([`postgres`]) a receiver that checks signatures ([`receiver`])
+//! and receivers that misbehave ([`hostile`]).
 
 mod clock;
 pub mod conformance;
 mod entropy;
+pub mod hostile;
 mod memory;
 pub mod postgres;
 pub mod receiver;
@@ -14,6 +16,7 @@ mod wake_ups;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
+pub use hostile::HostileReceiver;
 pub use memory::{MemoryStore, ReadPlan, Reads};
 pub use receiver::ScriptedReceiver;
 pub use vault::PlainVault;

@@ -56,6 +56,24 @@ impl Failure {
         Self::of_answer(http, io)
     }
 
+    /// The same where an egress proxy stands between: what keeps this server from its proxy is a fault of ours.
+    pub(super) fn of_proxied(error: &reqwest::Error) -> Self {
+        let causes = causes(error);
+        let has = |words: &str| causes.iter().any(|cause| cause.to_string().contains(words));
+        let is_dialling = error.is_connect() && !causes.iter().any(|cause| cause.is::<rustls::Error>());
+        let reached = has("tunnel error") && !has("failed to create underlying connection");
+        if is_dialling && has("proxy authorization required") {
+            return Self::new(OutcomeCode::ServerFault, "the egress proxy wants another user name or password");
+        }
+        if is_dialling && reached {
+            return Self::new(OutcomeCode::ConnectFailed, "the egress proxy does not connect to the receiver");
+        }
+        if is_dialling {
+            return Self::new(OutcomeCode::ServerFault, "the egress proxy cannot be reached");
+        }
+        Self::of(error)
+    }
+
     fn of_name(error: &NameError) -> Self {
         match error {
             NameError::Refused(refused) => Self::refused(refused),

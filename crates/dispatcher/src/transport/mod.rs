@@ -8,6 +8,7 @@ mod tests;
 mod tls;
 
 pub use names::{NameResolver, SystemNames};
+pub use rustls::pki_types::CertificateDer;
 
 use crate::limits::{HTTP2_HEADERS_BYTES_MAX, POOL_IDLE_MS, POOL_IDLE_PER_HOST_MAX};
 use answer::Answer;
@@ -26,11 +27,31 @@ use url::Url;
 /// Sends over HTTP/1.1, or HTTP/2 where TLS offers it, with one connection pool for all webhooks.
 ///
 /// No redirect is followed, no proxy of the environment is asked, nothing is sent a second time, and nothing is
-/// decompressed. Only addresses that the rules let pass are dialled.
+/// decompressed. Only addresses that the rules let pass are dialled. With an egress proxy, only the proxy is dialled: names
+/// are then looked up by the proxy and its rules judge them, while the rules here still judge addresses and `localhost`.
 pub struct HttpTransport {
     client: reqwest::Client,
     rules: Arc<AddressRules>,
     clock: Arc<dyn Clock>,
+    is_proxied: bool,
+}
+
+/// How names are found, whom TLS trusts, and through whom requests go.
+#[derive(Clone)]
+pub struct TransportOptions {
+    /// Looks names up; what it answers is checked all the same.
+    pub names: Arc<dyn NameResolver>,
+    /// An HTTP proxy that every request goes through, whose own address is not checked. Its user name and password are
+    /// sent to it as basic authorization.
+    pub egress_proxy: Option<Url>,
+    /// Certificates that are trusted beside the system's roots.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self { names: Arc::new(SystemNames), egress_proxy: None, extra_roots: Vec::new() }
+    }
 }
 
 /// An HTTP client that cannot be set up.
@@ -50,59 +71,57 @@ impl HttpTransport {
     /// # Errors
     /// [`TransportError`] when TLS or the client cannot be set up.
     pub fn new(rules: AddressRules, clock: Arc<dyn Clock>) -> Result<Self, TransportError> {
-        Self::with_names(rules, clock, Arc::new(SystemNames))
+        Self::with(rules, clock, TransportOptions::default())
     }
 
-    /// A transport that resolves names by the given means; what they answer is checked all the same.
+    /// The same with other options.
     ///
     /// # Errors
     /// As [`HttpTransport::new`].
-    pub fn with_names(
-        rules: AddressRules,
-        clock: Arc<dyn Clock>,
-        names: Arc<dyn NameResolver>,
-    ) -> Result<Self, TransportError> {
-        Self::with_tls(rules, clock, names, tls::client_config()?)
-    }
-
-    fn with_tls(
-        rules: AddressRules,
-        clock: Arc<dyn Clock>,
-        names: Arc<dyn NameResolver>,
-        tls: rustls::ClientConfig,
-    ) -> Result<Self, TransportError> {
+    pub fn with(rules: AddressRules, clock: Arc<dyn Clock>, options: TransportOptions) -> Result<Self, TransportError> {
         let rules = Arc::new(rules);
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(CheckedNames::new(names, Arc::clone(&rules)))
+        let is_proxied = options.egress_proxy.is_some();
+        // Behind a proxy the only name that is looked up here is the proxy's own, which the operator vouches for.
+        let dialled_rules = (!is_proxied).then(|| Arc::clone(&rules));
+        let mut client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config(&options.extra_roots)?)
+            .dns_resolver(CheckedNames::new(options.names, dialled_rules))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .referer(false)
             .pool_idle_timeout(Duration::from_millis(POOL_IDLE_MS))
             .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
-            .http2_max_header_list_size(HTTP2_HEADERS_BYTES_MAX)
-            .build()?;
-        Ok(Self { client, rules, clock })
+            .http2_max_header_list_size(HTTP2_HEADERS_BYTES_MAX);
+        if let Some(proxy) = options.egress_proxy {
+            client = client.proxy(reqwest::Proxy::all(proxy)?);
+        }
+        Ok(Self { client: client.build()?, rules, clock, is_proxied })
     }
 
     async fn exchange(&self, request: &OutgoingRequest, timeout_ms: u32, answer: &mut Answer) -> Result<(), Failure> {
         let url = exact_url(&request.url)?;
-        if let Some(address) = names::literal_address(&url) {
-            answer.remote_address = url.port_or_known_default().map(|port| (address, port).into());
-            self.rules.check(address).map_err(|refused| Failure::refused(&refused))?;
+        if let Some(host) = url.host() {
+            self.rules.check_host(&host).map_err(|refused| Failure::refused(&refused))?;
+        }
+        if !self.is_proxied {
+            answer.remote_address = names::literal_address(&url);
         }
         let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
         let sent = timeout_at(deadline, self.client.execute(outgoing(request, url)?)).await;
         let response = match sent {
-            Ok(sent) => sent.map_err(|error| Failure::of(&error))?,
+            Ok(sent) => sent.map_err(|error| self.failure_of(&error))?,
             Err(_) => return Err(Failure::timeout("no answer", timeout_ms)),
         };
         answer.head(&response, self.clock.now());
         match timeout_at(deadline, answer.body(response)).await {
-            Ok(read) => read.map_err(|error| Failure::of(&error)),
+            Ok(read) => read.map_err(|error| self.failure_of(&error)),
             Err(_) => Err(Failure::timeout("the answer did not end", timeout_ms)),
         }
+    }
+
+    fn failure_of(&self, error: &reqwest::Error) -> Failure {
+        if self.is_proxied { Failure::of_proxied(error) } else { Failure::of(error) }
     }
 }
 
@@ -123,6 +142,9 @@ fn exact_url(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(text).map_err(|error| Failure::invalid(format!("the URL cannot be read: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Failure::invalid("the URL is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Failure::invalid("the URL holds a user name or password"));
     }
     if url.as_str() != text {
         return Err(Failure::invalid("the URL is not in its normal form, so it would be sent otherwise than signed"));

@@ -46,11 +46,12 @@ pub(super) enum NameError {
 /// The client's resolver hook.
 pub(super) struct CheckedNames {
     names: Arc<dyn NameResolver>,
-    rules: Arc<AddressRules>,
+    rules: Option<Arc<AddressRules>>,
 }
 
 impl CheckedNames {
-    pub(super) fn new(names: Arc<dyn NameResolver>, rules: Arc<AddressRules>) -> Self {
+    /// Without rules every address passes: what is asked for then is the name of the operator's own proxy.
+    pub(super) fn new(names: Arc<dyn NameResolver>, rules: Option<Arc<AddressRules>>) -> Self {
         Self { names, rules }
     }
 }
@@ -58,28 +59,41 @@ impl CheckedNames {
 impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
         let names = Arc::clone(&self.names);
-        let rules = Arc::clone(&self.rules);
-        Box::pin(async move { Ok(checked(&*names, &rules, name.as_str()).await?) })
+        let rules = self.rules.clone();
+        Box::pin(async move {
+            let addresses = checked(&*names, rules.as_deref(), name.as_str()).await?;
+            // Port 0 stands for the URL's.
+            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
     }
 }
 
-async fn checked(names: &dyn NameResolver, rules: &AddressRules, name: &str) -> Result<Addrs, NameError> {
+/// The addresses to dial for a name.
+pub(super) async fn checked(
+    names: &dyn NameResolver,
+    rules: Option<&AddressRules>,
+    name: &str,
+) -> Result<Vec<IpAddr>, NameError> {
     let addresses = names.addresses(name).await.map_err(NameError::Failed)?;
     if addresses.is_empty() {
         return Err(NameError::Empty);
     }
-    for address in &addresses {
-        rules.check(*address)?;
+    if let Some(rules) = rules {
+        for address in &addresses {
+            rules.check_resolved(name, *address)?;
+        }
     }
-    // Port 0 stands for the URL's.
-    Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))))
+    Ok(addresses)
 }
 
-/// The address that the URL's host is, in any of its spellings: WHATWG parsing has made `127.1` and `0x7f.1` one already.
-pub(super) fn literal_address(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Domain(_) => None,
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.into()),
-    }
+/// The address and port that the URL's host is, in any of its spellings: WHATWG parsing has made `127.1` and `0x7f.1` one
+/// already.
+pub(super) fn literal_address(url: &Url) -> Option<SocketAddr> {
+    let address: IpAddr = match url.host()? {
+        Host::Domain(_) => return None,
+        Host::Ipv4(address) => address.into(),
+        Host::Ipv6(address) => address.into(),
+    };
+    Some(SocketAddr::new(address, url.port_or_known_default()?))
 }

@@ -2,11 +2,14 @@
 
 mod data;
 mod nearest;
+mod subject;
 mod variables;
 
 pub use nearest::nearest;
+pub use subject::record_label;
 pub use variables::{Fit, fit};
 
+use crate::problem::Problem;
 use serde_json::{Map, Value};
 
 /// The GraphQL type of a declared variable, without its nullability.
@@ -90,6 +93,20 @@ pub fn all() -> &'static [EventType] {
 /// The event type of that pair.
 pub fn find(concern: &str, event: &str) -> Option<&'static EventType> {
     all().iter().find(|event_type| event_type.concern == concern && event_type.event == event)
+}
+
+/// The event type of that pair, as an input names it.
+///
+/// # Errors
+/// `EVENT_TYPE_UNKNOWN` with the nearest pairs; `path` is where the pair stands in the input.
+pub fn known(concern: &str, event: &str, path: &str) -> Result<&'static EventType, Problem> {
+    find(concern, event).ok_or_else(|| {
+        let concern_is_known = all().iter().any(|known| known.concern == concern);
+        let field = if concern_is_known { "event" } else { "concern" };
+        let nearest = nearest(concern, event).join(", ");
+        let message = format!("there is no event type {concern:?} / {event:?}: did you mean {nearest}?");
+        Problem::new(format!("{path}.{field}"), "EVENT_TYPE_UNKNOWN", message)
+    })
 }
 
 /// What a category is about; the empty text for a number that is none.

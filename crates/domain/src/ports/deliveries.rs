@@ -128,6 +128,7 @@ pub trait Store:
     + super::RecordReader
     + super::TenantReader
     + super::TokenReader
+    + super::AnswerReader
     + super::WebhookReader
     + DeliveryQueue
     + History
@@ -141,6 +142,7 @@ impl<T> Store for T where
         + super::RecordReader
         + super::TenantReader
         + super::TokenReader
+        + super::AnswerReader
         + super::WebhookReader
         + DeliveryQueue
         + History

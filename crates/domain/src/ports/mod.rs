@@ -3,12 +3,14 @@
 
 mod deliveries;
 mod flow;
+mod observer;
 mod records;
 mod rendering;
 mod surroundings;
 
 pub use deliveries::*;
 pub use flow::*;
+pub use observer::*;
 pub use records::*;
 pub use rendering::*;
 pub use surroundings::*;

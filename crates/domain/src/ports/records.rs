@@ -2,10 +2,12 @@
 
 use super::StoreError;
 use crate::change::{Change, CommitError, Committed};
+use crate::idempotency::{AnswerKey, KeptAnswer};
 use crate::ids::{CopyTaskId, EventId, TenantId, TokenId, WebhookId};
 use crate::page::{RecordQuery, WebhookQuery};
 use crate::record::{Record, RecordKind};
 use crate::tenant::{CopyTask, Tenant};
+use crate::time::Timestamp;
 use crate::token::AccessToken;
 use crate::webhook::Webhook;
 use async_trait::async_trait;
@@ -85,6 +87,13 @@ pub trait TokenReader: Send + Sync {
 
     /// The token of that id.
     async fn token(&self, id: TokenId) -> Result<Option<AccessToken>, StoreError>;
+}
+
+/// Reads the answers that were kept under idempotency keys.
+#[async_trait]
+pub trait AnswerReader: Send + Sync {
+    /// The answer of that key, unless it is older than [`crate::limits::IDEMPOTENCY_KEPT_MS`].
+    async fn kept_answer(&self, key: &AnswerKey, now: Timestamp) -> Result<Option<KeptAnswer>, StoreError>;
 }
 
 /// Reads webhooks.

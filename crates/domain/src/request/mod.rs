@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::payload::FrozenPayload;
 use crate::signing::{SignedParts, sign};
 use crate::time::Timestamp;
+use crate::trace::{TRACEPARENT_HEADER, TraceContext};
 use crate::webhook::{HttpMethod, Webhook};
 use serde_json::{Map, Value};
 use url::Url;
@@ -23,7 +24,8 @@ pub const CONTENT_TYPE: &str = "application/json";
 
 /// Builds and signs one attempt's request: pure, and the same for a first try, a retry, a preview and a test.
 ///
-/// Headers are in this order: `user-agent`, `content-type` where there is a body, the webhook's own, the signatures.
+/// Headers are in this order: `user-agent`, `content-type` where there is a body, `traceparent`, the webhook's own, the
+/// signatures. None but the signatures' own are signed.
 ///
 /// # Errors
 /// [`BuildError`], e.g. a GET whose URL grows over [`crate::limits::URL_BYTES_MAX`].
@@ -49,19 +51,24 @@ pub fn build(
     let method = webhook.method.as_str();
     let parts = SignedParts { method, url: configured.as_str(), body_json: body_json.as_deref() };
     let user_id = event.variables.get("userId").and_then(Value::as_str);
-    let mut headers = own_headers(webhook, body.is_some());
+    let trace = TraceContext::of_attempt(event.id, delivery.id, delivery.attempt_count.saturating_add(1));
+    let mut headers = own_headers(webhook, body.is_some(), &trace);
     headers.extend(sign(parts, signer, user_id, delivery.id, now));
     Ok(OutgoingRequest { method: method.to_owned(), url: url.into(), headers, body })
 }
 
 /// The headers before the signatures.
-fn own_headers(webhook: &Webhook, has_body: bool) -> Vec<(String, String)> {
-    let mut headers = Vec::with_capacity(webhook.headers.len() + 6);
-    if !webhook.headers.iter().any(|header| header.name == "user-agent") {
+fn own_headers(webhook: &Webhook, has_body: bool, trace: &TraceContext) -> Vec<(String, String)> {
+    let mut headers = Vec::with_capacity(webhook.headers.len() + 7);
+    let has_own = |name: &str| webhook.headers.iter().any(|header| header.name == name);
+    if !has_own("user-agent") {
         headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
     }
     if has_body {
         headers.push(("content-type".to_owned(), CONTENT_TYPE.to_owned()));
+    }
+    if !has_own(TRACEPARENT_HEADER) {
+        headers.push((TRACEPARENT_HEADER.to_owned(), trace.traceparent()));
     }
     headers.extend(webhook.headers.iter().map(|header| (header.name.clone(), header.value.clone())));
     headers

@@ -6,8 +6,16 @@ use crate::signing::{JWT_HEADER, SIGNATURE_HEADER};
 /// What stands in the log for a secret.
 const REDACTED: &str = "[redacted]";
 /// The headers whose values the log keeps: those that hookgraph sets. A webhook's own may bear a secret under any name.
-const KEPT: [&str; 7] =
-    ["accept", "content-type", "user-agent", "webhook-id", "webhook-timestamp", SIGNATURE_HEADER, JWT_HEADER];
+const KEPT: [&str; 8] = [
+    "accept",
+    "content-type",
+    "traceparent",
+    "user-agent",
+    "webhook-id",
+    "webhook-timestamp",
+    SIGNATURE_HEADER,
+    JWT_HEADER,
+];
 
 /// The request as the log keeps it: the values of the webhook's own headers are replaced by `[redacted]`.
 ///
@@ -43,6 +51,7 @@ mod tests {
             ("content-type", false),
             ("user-agent", false),
             ("accept", false),
+            ("traceparent", false),
             ("webhook-id", false),
             ("webhook-timestamp", false),
             ("webhook-signature", false),

@@ -49,11 +49,19 @@ fn headers_are_in_their_order_and_a_webhooks_user_agent_replaces_ours() {
         request.headers.into_iter().map(|(name, _)| name).collect()
     };
     let signatures = ["x-crystallize-signature", "webhook-id", "webhook-timestamp", "webhook-signature"];
-    assert_eq!(names(&webhook()), [&["user-agent", "content-type"], &signatures[..]].concat());
-    assert_eq!(names(&Webhook { method: HttpMethod::Get, ..webhook() }), [&["user-agent"], &signatures[..]].concat());
+    assert_eq!(names(&webhook()), [&["user-agent", "content-type", "traceparent"], &signatures[..]].concat());
+    assert_eq!(
+        names(&Webhook { method: HttpMethod::Get, ..webhook() }),
+        [&["user-agent", "traceparent"], &signatures[..]].concat()
+    );
     let own = |name: &str| Header { name: name.to_owned(), value: "x".to_owned() };
     let webhook = Webhook { headers: vec![own("hello-test"), own("user-agent")], ..webhook() };
-    assert_eq!(names(&webhook), [&["content-type", "hello-test", "user-agent"], &signatures[..]].concat());
+    assert_eq!(
+        names(&webhook),
+        [&["content-type", "traceparent", "hello-test", "user-agent"], &signatures[..]].concat()
+    );
+    let webhook = Webhook { headers: vec![own("traceparent")], ..webhook.clone() };
+    assert_eq!(names(&webhook), [&["user-agent", "content-type", "traceparent"], &signatures[..]].concat());
 }
 
 #[test]

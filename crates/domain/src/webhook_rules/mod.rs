@@ -102,15 +102,8 @@ fn name(name: &str, path: &str, problems: &mut Vec<Problem>) -> String {
 }
 
 fn event_type(draft: &WebhookDraft, path: &str, problems: &mut Vec<Problem>) -> EventTypeKey {
-    let (concern, event) = (&draft.concern, &draft.event);
-    if catalogue::find(concern, event).is_none() {
-        let concern_is_known = catalogue::all().iter().any(|known| known.concern == concern);
-        let field = if concern_is_known { "event" } else { "concern" };
-        let nearest = catalogue::nearest(concern, event).join(", ");
-        let message = format!("there is no event type {concern:?} / {event:?}: did you mean {nearest}?");
-        problems.push(Problem::new(format!("{path}.{field}"), "EVENT_TYPE_UNKNOWN", message));
-    }
-    EventTypeKey::new(concern, event)
+    problems.extend(catalogue::known(&draft.concern, &draft.event, path).err());
+    EventTypeKey::new(&draft.concern, &draft.event)
 }
 
 fn graphql_query(document: Option<&str>, path: &str, problems: &mut Vec<Problem>) -> Option<String> {

@@ -65,11 +65,16 @@ impl CopyRunner {
 
     /// Runs rounds until it is told to stop: one after the other while there is work, else every [`COPY_POLL_MS`].
     pub async fn run(self, shutdown: CancellationToken) {
+        // An outage is one line in the log, not one a round.
+        let mut is_failing = false;
         while !shutdown.is_cancelled() {
-            match self.run_once().await {
+            let round = self.run_once().await;
+            let has_failed = std::mem::replace(&mut is_failing, round.is_err());
+            match round {
                 Ok(CopyRound::Worked) => continue,
                 Ok(CopyRound::Idle) => {}
-                Err(error) => tracing::warn!(%error, "tenant copies wait for the database"),
+                Err(error) if !has_failed => tracing::warn!(%error, "tenant copies wait for the database"),
+                Err(_) => {}
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}

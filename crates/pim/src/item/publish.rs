@@ -9,9 +9,10 @@ use crate::stored::Stored;
 use crate::version::{Version, check_language};
 use async_graphql::{ID, SimpleObject};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use serde::{Deserialize, Serialize};
 
 /// What was published or unpublished.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, SimpleObject, Serialize, Deserialize)]
 pub struct PublishInfo {
     /// The item.
     pub id: ID,

@@ -7,6 +7,7 @@ use crate::common::{KeyValuePair, property};
 use crate::component::{Component, components};
 use crate::image::Image;
 use async_graphql::{ComplexObject, ID, Object, SimpleObject};
+use serde::{Deserialize, Serialize};
 
 /// What prices and stock are called where nothing else is named.
 pub(crate) const DEFAULT: &str = "default";
@@ -149,7 +150,7 @@ pub struct ProductPriceVariant {
 }
 
 /// Where a variant is kept, and how many.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, SimpleObject, Serialize, Deserialize)]
 #[graphql(complex)]
 pub struct ProductStockLocation {
     /// Which location.

@@ -5,7 +5,7 @@ use super::body::{LANGUAGE_DEFAULT, StoredTenant, TenantBody, VatTypeBody, body_
 use crate::common::{KeyValuePairInput, converted};
 use crate::context::PimContext;
 use crate::copy::{CopyRequest, TenantCopyExcludeableTypes, start};
-use crate::draft::mutate;
+use crate::draft::mutate_unkept;
 use crate::error::IntoGraphql;
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use hookgraph_domain::change::Write;
@@ -80,7 +80,7 @@ impl TenantMutations {
     /// Creates a tenant. Its signature secret is shown in this answer alone.
     async fn create(&self, ctx: &Context<'_>, input: CreateTenantInput) -> async_graphql::Result<Tenant> {
         let pim = PimContext::of(ctx)?;
-        let created = mutate(pim, async |mut draft| {
+        let created = mutate_unkept(pim, async |mut draft| {
             let stored = new_tenant(pim, input.clone())?;
             draft.write(Write::InsertTenant(stored.row.clone()));
             Ok((draft, stored))
@@ -92,7 +92,7 @@ impl TenantMutations {
     async fn update(&self, ctx: &Context<'_>, id: ID, input: UpdateTenantInput) -> async_graphql::Result<Tenant> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&id)).graphql()?;
-        let updated = mutate(pim, async |mut draft| {
+        let updated = mutate_unkept(pim, async |mut draft| {
             let old = pim.own_tenant().await?;
             let mut new = old.clone();
             let defaults = input.defaults.clone().unwrap_or_default();
@@ -122,7 +122,7 @@ impl TenantMutations {
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;
         let tenant_id = pim.tenant(Some(&id)).graphql()?;
-        let deleted = mutate(pim, async |mut draft| {
+        let deleted = mutate_unkept(pim, async |mut draft| {
             draft.write(Write::DeleteTenant(tenant_id));
             Ok((draft, 1))
         });
@@ -145,7 +145,7 @@ impl TenantMutations {
         if input.is_some_and(|input| input.signature_secret != Some(true)) {
             return Ok(pim.own_tenant().await.graphql()?.into());
         }
-        let regenerated = mutate(pim, async |mut draft| {
+        let regenerated = mutate_unkept(pim, async |mut draft| {
             let mut stored = pim.own_tenant().await?;
             stored.row.signing_secret = fresh_secret(pim.services.entropy.as_ref());
             stored.row.version += 1;

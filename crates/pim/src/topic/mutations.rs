@@ -9,9 +9,10 @@ use crate::item::{self, ItemBody};
 use crate::limits::INPUT_LIST_MAX;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use hookgraph_domain::refusal::Refusal;
+use serde::{Deserialize, Serialize};
 
 /// How many items of a topic changed.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, SimpleObject, Serialize, Deserialize)]
 pub struct TopicItemsModified {
     /// How many items belong to it now that did not, or the other way round.
     pub modified: Option<i32>,

@@ -6,12 +6,13 @@ use hookgraph_domain::change::{Change, CommitError, Committed, Expected, Write};
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
 use hookgraph_domain::event::{Event, EventSkip, NewEvent};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::{AttemptId, CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, Direction, EventQuery, RecordQuery, RecordSort, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, RecordReader, StoreError, TenantReader, TokenReader,
-    UnitOfWork, WebhookReader,
+    AnswerReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, RecordReader, StoreError, TenantReader,
+    TokenReader, UnitOfWork, WebhookReader,
 };
 use hookgraph_domain::record::{Link, Name, Record, RecordKind, RecordRef};
 use hookgraph_domain::settle::Settlement;
@@ -204,6 +205,13 @@ impl TokenReader for RecordStore {
     }
 
     async fn token(&self, _: TokenId) -> Result<Option<AccessToken>, StoreError> {
+        Ok(Default::default())
+    }
+}
+
+#[async_trait]
+impl AnswerReader for RecordStore {
+    async fn kept_answer(&self, _: &AnswerKey, _: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
         Ok(Default::default())
     }
 }

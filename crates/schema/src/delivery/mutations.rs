@@ -8,7 +8,7 @@ use async_graphql::{Context, ID, Object};
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_pim::IntoGraphql;
+use hookgraph_pim::{IntoGraphql, PimContext};
 
 #[derive(Default)]
 pub(crate) struct DeliveryMutationRoot;
@@ -16,8 +16,9 @@ pub(crate) struct DeliveryMutationRoot;
 #[Object]
 impl DeliveryMutationRoot {
     /// What can be done to deliveries.
-    async fn delivery(&self) -> DeliveryMutations {
-        DeliveryMutations
+    async fn delivery(&self, ctx: &Context<'_>) -> async_graphql::Result<DeliveryMutations> {
+        PimContext::of(ctx)?.require_no_idempotency().graphql()?;
+        Ok(DeliveryMutations)
     }
 }
 

@@ -19,7 +19,12 @@ pub(crate) struct Cost {
     pub depth: u32,
     /// Aliases.
     pub aliases: u32,
+    /// Lists of the schema's own description within each other, where this is beneath `__schema` or `__type`.
+    pub introspection_lists: u32,
 }
+
+/// The fields of the schema's description that are lists: what a document can go round in.
+const INTROSPECTION_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 
 impl Cost {
     fn beside(self, other: Self) -> Self {
@@ -27,6 +32,7 @@ impl Cost {
             complexity: self.complexity.saturating_add(other.complexity),
             depth: self.depth.max(other.depth),
             aliases: self.aliases.saturating_add(other.aliases),
+            introspection_lists: self.introspection_lists.max(other.introspection_lists),
         }
     }
 
@@ -35,17 +41,20 @@ impl Cost {
             complexity: self.complexity.saturating_mul(places(field)).saturating_add(1),
             depth: self.depth.saturating_add(1),
             aliases: self.aliases.saturating_add(u32::from(field.alias.is_some())),
+            introspection_lists: self
+                .introspection_lists
+                .saturating_add(u32::from(INTROSPECTION_LISTS.contains(&field.name.as_str()))),
         }
     }
 }
 
 /// The cost of a document: the sum of its operations, or its first problem with the limits.
-pub(crate) fn measure(document: &Document, limits: &DocumentLimits) -> Result<Cost, Problem> {
+pub(crate) fn measure<'a>(document: &'a Document, limits: &'a DocumentLimits) -> Result<Cost, Problem> {
     let fragments = document.definitions.iter().filter_map(|definition| match definition {
         Definition::FragmentDefinition(fragment) => Some((&fragment.name, fragment)),
         _ => None,
     });
-    let mut meter = Meter { document, fragments: fragments.collect(), known: HashMap::new() };
+    let mut meter = Meter { document, limits, fragments: fragments.collect(), known: HashMap::new() };
     let mut cost = Cost::default();
     for operation in document.definitions.iter().filter_map(Definition::as_operation_definition) {
         cost = cost.beside(meter.selections(&operation.selection_set)?);
@@ -68,6 +77,7 @@ pub(crate) fn measure(document: &Document, limits: &DocumentLimits) -> Result<Co
 
 struct Meter<'a> {
     document: &'a Document,
+    limits: &'a DocumentLimits,
     fragments: HashMap<&'a Name, &'a Node<FragmentDefinition>>,
     /// None while a fragment is being measured: to meet it then is a circle.
     known: HashMap<&'a Name, Option<Cost>>,
@@ -75,15 +85,57 @@ struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     fn selections(&mut self, selections: &'a [Selection]) -> Result<Cost, Problem> {
+        self.check_width(selections)?;
         let mut cost = Cost::default();
         for selection in selections {
             cost = cost.beside(match selection {
-                Selection::Field(field) => self.selections(&field.selection_set)?.beneath(field),
+                Selection::Field(field) => self.field(field)?,
                 Selection::InlineFragment(fragment) => self.selections(&fragment.selection_set)?,
                 Selection::FragmentSpread(spread) => self.fragment(&spread.fragment_name)?,
             });
         }
         Ok(cost)
+    }
+
+    fn field(&mut self, field: &'a Node<Field>) -> Result<Cost, Problem> {
+        let beneath = self.selections(&field.selection_set)?;
+        let (lists, max) = (beneath.introspection_lists, self.limits.introspection_lists_max);
+        if matches!(field.name.as_str(), "__schema" | "__type") && lists > max {
+            let message = format!("introspection nests {lists} lists, {max} are allowed");
+            let location = field.location();
+            return Err(problem_at("INTROSPECTION_TOO_DEEP", message, &self.document.sources, location));
+        }
+        Ok(beneath.beneath(field))
+    }
+
+    /// Refuses what makes a validator compare or complain once for each: one key over and over, directives in a heap.
+    fn check_width(&self, selections: &'a [Selection]) -> Result<(), Problem> {
+        let too_many = |code, message, node| Err(problem_at(code, message, &self.document.sources, node));
+        let mut counts: HashMap<&Name, usize> = HashMap::new();
+        for selection in selections {
+            let (directives, location) = match selection {
+                Selection::Field(field) => (&field.directives, field.location()),
+                Selection::InlineFragment(fragment) => (&fragment.directives, fragment.location()),
+                Selection::FragmentSpread(spread) => (&spread.directives, spread.location()),
+            };
+            if directives.len() > self.limits.directives_max {
+                let message =
+                    format!("{} directives at one place, {} are allowed", directives.len(), self.limits.directives_max);
+                return too_many("DOCUMENT_TOO_MANY_DIRECTIVES", message, location);
+            }
+            let Selection::Field(field) = selection else { continue };
+            let count = counts.entry(field.response_name()).or_default();
+            *count += 1;
+            if *count > self.limits.repeats_max {
+                let message = format!(
+                    "the field {} is asked for more than {} times",
+                    field.response_name(),
+                    self.limits.repeats_max
+                );
+                return too_many("DOCUMENT_TOO_MANY_REPEATS", message, location);
+            }
+        }
+        Ok(())
     }
 
     fn fragment(&mut self, name: &'a Name) -> Result<Cost, Problem> {

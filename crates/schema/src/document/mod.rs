@@ -19,16 +19,20 @@ mod verdict;
 mod tests;
 
 pub(crate) use cost::measure;
+pub(crate) use problems::nearest_name;
 pub(crate) use scan::scan;
 pub use validator::Validator;
 pub(crate) use validator::parse;
-pub(crate) use verdict::NeverExecute;
+pub(crate) use verdict::{Judge, NeverExecute, judge};
 
 use crate::limits::{DocumentLimits, ERRORS_MAX, PAYLOAD_DOCUMENT};
-use crate::roots::PayloadSchema;
+use crate::roots::{self, PayloadSchema};
+use crate::sdl;
+use async_graphql::parser::parse_query;
 use hookgraph_domain::catalogue::EventType;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::webhook::CheckedDocument;
+use problems::problem;
 use sha2::{Digest, Sha256};
 
 /// Where a payload query stands in an input; the problems' paths begin with it.
@@ -38,13 +42,22 @@ pub const QUERY_PATH: &str = "input.graphqlQuery";
 pub struct DocumentChecker {
     pub(crate) validator: Validator,
     pub(crate) limits: DocumentLimits,
-    proving_schema: PayloadSchema,
+    judge: Judge,
 }
 
 impl DocumentChecker {
     /// A checker for the schema of that SDL; `proving_schema` never executes.
     pub(crate) fn new(validator: Validator, proving_schema: PayloadSchema) -> Self {
-        Self { validator, limits: PAYLOAD_DOCUMENT, proving_schema }
+        Self { validator, limits: PAYLOAD_DOCUMENT, judge: judge(proving_schema) }
+    }
+
+    /// A checker for the payload schema of this version.
+    ///
+    /// # Errors
+    /// Why the schema is none, which a test of this crate rules out.
+    pub fn for_payloads() -> Result<Self, String> {
+        let validator = Validator::of_sdl(&sdl::of(&roots::payload()))?;
+        Ok(Self::new(validator, roots::proving_payload(true)))
     }
 
     /// SHA-256 of the SDL that documents are checked against, lower-case hex.
@@ -93,7 +106,10 @@ impl DocumentChecker {
         }
         problems.extend(self.validator.problems(&document));
         if problems.is_empty() {
-            problems.extend(verdict::problems(&self.proving_schema, text));
+            match parse_query(text) {
+                Ok(document) => problems.extend((self.judge)(&document, None)),
+                Err(error) => problems.push(problem("SYNTAX", error.to_string())),
+            }
         }
         if !problems.is_empty() {
             return Err(problems);

@@ -7,8 +7,8 @@ use hookgraph_domain::problem::Problem;
 use std::fmt::Write;
 
 fn checker() -> DocumentChecker {
-    let sdl = sdl::of(&roots::payload(true));
-    DocumentChecker::new(Validator::of_sdl(&sdl).unwrap(), roots::proving_payload())
+    let sdl = sdl::of(&roots::payload());
+    DocumentChecker::new(Validator::of_sdl(&sdl).unwrap(), roots::proving_payload(true))
 }
 
 fn problems(text: &str) -> Vec<Problem> {
@@ -104,6 +104,8 @@ fn what_costs_too_much_is_refused_before_it_costs() {
     assert_eq!(codes(&deep), ["DOCUMENT_TOO_DEEP"]);
     let aliases: String = (0..150).map(|n| format!(" a{n}: __typename")).collect();
     assert_eq!(codes(&format!("{{{aliases} }}")), ["DOCUMENT_TOO_MANY_ALIASES"]);
+    assert_eq!(codes(&format!("{{{} }}", " __typename".repeat(101))), ["DOCUMENT_TOO_MANY_REPEATS"]);
+    assert_eq!(codes(&format!("{{ __typename{} }}", " @a".repeat(5))), ["DOCUMENT_TOO_MANY_DIRECTIVES"]);
 }
 
 #[test]

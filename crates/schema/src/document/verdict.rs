@@ -2,9 +2,9 @@
 //! must not be stored.
 
 use super::problems::{placed, problem};
-use crate::roots::PayloadSchema;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
-use async_graphql::{Request, Response};
+use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::{ObjectType, Request, Response, Schema, SubscriptionType};
 use async_trait::async_trait;
 use futures::FutureExt;
 use hookgraph_domain::problem::Problem;
@@ -26,18 +26,31 @@ impl Extension for NeverExecute {
     }
 }
 
-/// What async-graphql refuses in a document.
-pub(crate) fn problems(never_executing: &PayloadSchema, text: &str) -> Vec<Problem> {
-    // Nothing on the way to the execution waits, so the answer is there at once.
-    let Some(response) = never_executing.execute(Request::new(text)).now_or_never() else {
-        return vec![problem("INVALID_DOCUMENT", "the document could not be checked")];
-    };
-    let refused = response.errors.into_iter().map(|error| {
-        let refused = problem("INVALID_DOCUMENT", error.message);
-        match error.locations.first() {
-            Some(place) => placed(refused, place.line, place.column),
-            None => refused,
-        }
-    });
-    refused.collect()
+/// The executor's own verdict on one operation of a document: every problem that it sees, whatever the variables.
+pub(crate) type Judge = Box<dyn Fn(&ExecutableDocument, Option<&str>) -> Vec<Problem> + Send + Sync>;
+
+/// The verdict of a schema that never executes.
+pub(crate) fn judge<Q, M, S>(never_executing: Schema<Q, M, S>) -> Judge
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    Box::new(move |document, operation_name| {
+        let mut request = Request::new("");
+        request.operation_name = operation_name.map(str::to_owned);
+        request.set_parsed_query(document.clone());
+        // Nothing on the way to the execution waits, so the answer is there at once.
+        let Some(response) = never_executing.execute(request).now_or_never() else {
+            return vec![problem("INVALID_DOCUMENT", "the document could not be checked")];
+        };
+        let refused = response.errors.into_iter().map(|error| {
+            let refused = problem("INVALID_DOCUMENT", error.message);
+            match error.locations.first() {
+                Some(place) => placed(refused, place.line, place.column),
+                None => refused,
+            }
+        });
+        refused.collect()
+    })
 }

@@ -1,9 +1,16 @@
 //! Events in the API.
 
 mod matches;
+mod mutations;
 mod object;
+mod publish;
+#[cfg(test)]
+mod publish_tests;
+mod variables;
 
+pub(crate) use mutations::EventMutationRoot;
 pub(crate) use object::EventObject;
+pub(crate) use variables::{checked_variables, object as variables_object};
 
 use crate::connection::{PageAsked, history_connection};
 use crate::context::Asked;

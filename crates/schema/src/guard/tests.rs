@@ -2,14 +2,14 @@
 
 use super::Guard;
 use crate::document::Validator;
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Request, Variables};
 use serde_json::json;
 
 fn guard() -> Guard {
     let sdl = "type Query { a: A b(n: Int! = 1): Int } type A { x: Int y: Int a: A }
         type Mutation { shop: Shop } type Shop { buy(n: Int!): A }";
-    Guard::new(Validator::of_sdl(sdl).unwrap())
+    Guard::new(Validator::of_sdl(sdl).unwrap(), Box::new(|_, _| Vec::new()))
 }
 
 fn request(text: &str, variables: serde_json::Value) -> Request {
@@ -18,7 +18,7 @@ fn request(text: &str, variables: serde_json::Value) -> Request {
 
 /// The selection sets of the only operation, spelled with spreads as `...`.
 fn admitted(text: &str, variables: serde_json::Value) -> String {
-    let mut admitted = guard().admit(request(text, variables)).unwrap().request;
+    let mut admitted = guard().admit(request(text, variables)).unwrap();
     let document: &ExecutableDocument = admitted.parsed_query().unwrap();
     let operation = document.operations.iter().next().unwrap().1;
     spelled(&operation.node.selection_set.node)
@@ -89,12 +89,26 @@ fn what_the_executor_lets_through_is_refused() {
 }
 
 #[test]
+fn introspection_may_not_go_round_in_its_own_lists() {
+    let nested = |depth: usize| {
+        let inner = (0..depth).fold("name".to_owned(), |inner, _| format!("fields {{ type {{ {inner} }} }}"));
+        format!("{{ __type(name: \"Query\") {{ {inner} }} }}")
+    };
+    assert_eq!(refusal(&nested(2), json!({})), "admitted");
+    assert_eq!(refusal(&nested(3), json!({})), "introspection nests 3 lists, 2 are allowed");
+    let spread = "{ __schema { types { ...F } } } fragment F on __Type { fields { type { ...G } } }
+        fragment G on __Type { possibleTypes { interfaces { name } } }";
+    assert_eq!(refusal(spread, json!({})), "introspection nests 3 lists, 2 are allowed");
+}
+
+#[test]
 fn an_operation_is_asked_for_by_its_name() {
     let text = "query A { b } mutation B { shop { buy(n: 1) { x } } }";
     let guard = guard();
-    for (name, is_mutation) in [("A", false), ("B", true)] {
-        let admitted = guard.admit(Request::new(text).operation_name(name)).unwrap();
-        assert_eq!(admitted.is_mutation, is_mutation);
+    for (name, operation_type) in [("A", OperationType::Query), ("B", OperationType::Mutation)] {
+        let asked = || Request::new(text).operation_name(name);
+        assert_eq!(guard.admit(asked()).unwrap().operation_name.as_deref(), Some(name));
+        assert_eq!(guard.operation_type(&asked()), Some(operation_type));
     }
     assert!(guard.admit(Request::new(text)).is_err());
     assert!(guard.admit(Request::new(text).operation_name("C")).is_err());

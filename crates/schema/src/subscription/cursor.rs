@@ -9,12 +9,12 @@ use hookgraph_domain::refusal::Refusal;
 const PREFIX: &str = "f1:";
 
 /// The cursor of a `seq`.
-pub(super) fn write(seq: i64) -> String {
+pub fn write(seq: i64) -> String {
     URL_SAFE_NO_PAD.encode(format!("{PREFIX}{seq}"))
 }
 
-/// The `seq` of a cursor that [`write()`] made.
-pub(super) fn read(cursor: &str) -> Option<i64> {
+/// The `seq` of a cursor that [`write()`] made; none of any other text.
+pub fn read(cursor: &str) -> Option<i64> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let seq: i64 = std::str::from_utf8(&bytes).ok()?.strip_prefix(PREFIX)?.parse().ok()?;
     // One spelling for each `seq`: no sign, no leading zero.

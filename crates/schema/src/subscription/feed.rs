@@ -24,6 +24,8 @@ struct Follower<T> {
     read_to_seq: i64,
     page: VecDeque<T>,
     fed: watch::Receiver<()>,
+    /// Whether the last read failed: an outage is one line in the log, not one a second.
+    is_failing: bool,
 }
 
 /// The entries after a `seq`, for ever.
@@ -33,7 +35,7 @@ pub(super) fn follow<T: Entries + 'static>(
     after_seq: i64,
 ) -> impl Stream<Item = T> + Send + use<T> {
     let fed = asked.core.services.fed.clone();
-    let follower = Follower { asked, filter, read_to_seq: after_seq, page: VecDeque::new(), fed };
+    let follower = Follower { asked, filter, read_to_seq: after_seq, page: VecDeque::new(), fed, is_failing: false };
     unfold(follower, |mut follower| async move {
         let item = follower.next().await;
         Some((item, follower))
@@ -49,10 +51,16 @@ impl<T: Entries> Follower<T> {
             // What is fed from here on is either on the page or wakes the wait.
             self.fed.mark_unchanged();
             match self.read_page().await {
-                Ok(true) => {}
-                Ok(false) => self.wait().await,
+                Ok(more) => {
+                    self.is_failing = false;
+                    if !more {
+                        self.wait().await;
+                    }
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "the feed cannot be read: the subscription waits");
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        tracing::warn!(%error, "the feed cannot be read: the subscription waits");
+                    }
                     tokio::time::sleep(Duration::from_millis(FEED_POLL_MS)).await;
                 }
             }

@@ -1,6 +1,6 @@
 //! Live status: the feed of changes as subscriptions, resumable by cursor.
 
-mod cursor;
+pub mod cursor;
 mod feed;
 mod payloads;
 
@@ -8,12 +8,12 @@ pub(crate) use cursor::latest as latest_cursor;
 
 use crate::context::Asked;
 use crate::delivery::DeliveryStateName;
+use crate::event_type::require_known_type;
 use crate::ids::required;
 use crate::replay::{ReplayObject, follow_replay, known_replay};
 use async_graphql::{Context, ID};
 use feed::follow;
 use futures::stream::{Stream, StreamExt};
-use hookgraph_domain::catalogue;
 use hookgraph_domain::feed::{FeedFilter, FeedKind};
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::refusal::Refusal;
@@ -84,20 +84,4 @@ async fn known_webhook(asked: &Asked, id: Option<ID>) -> Result<Option<WebhookId
         Some(_) => Ok(Some(webhook_id)),
         None => Err(Refusal::not_found("webhook", &id)),
     }
-}
-
-/// A subscription to what never happens would be silent for ever.
-fn require_known_type(concern: Option<&str>, event: Option<&str>) -> Result<(), Refusal> {
-    let fits = |known: &&catalogue::EventType| {
-        concern.is_none_or(|concern| concern == known.concern) && event.is_none_or(|event| event == known.event)
-    };
-    if catalogue::all().iter().any(|known| fits(&known)) {
-        return Ok(());
-    }
-    let nearest = catalogue::nearest(concern.unwrap_or_default(), event.unwrap_or_default()).join(", ");
-    Err(Refusal::invalid_at(
-        "event",
-        "EVENT_TYPE_UNKNOWN",
-        format!("there is no such event type, the nearest are {nearest}"),
-    ))
 }

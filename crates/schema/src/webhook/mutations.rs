@@ -18,7 +18,7 @@ use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::webhook::Webhook;
-use hookgraph_pim::{IntoGraphql, JsonValue};
+use hookgraph_pim::{IntoGraphql, JsonValue, PimContext};
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -27,8 +27,9 @@ pub(crate) struct WebhookMutationRoot;
 #[Object]
 impl WebhookMutationRoot {
     /// What can be done to webhooks.
-    async fn webhook(&self) -> Option<WebhookMutations> {
-        Some(WebhookMutations)
+    async fn webhook(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookMutations>> {
+        PimContext::of(ctx)?.require_no_idempotency().graphql()?;
+        Ok(Some(WebhookMutations))
     }
 }
 

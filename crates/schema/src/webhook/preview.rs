@@ -98,7 +98,7 @@ async fn previewed_webhook(
             created(&asked.core, &draft, "input.webhook", ids, asked.now()).map(Arc::new)
         }
         _ => {
-            let message = "name a saved webhook by id, or draft one in webhook";
+            let message = "name one of the two, not both: a saved webhook by id, or a draft in webhook";
             Err(Refusal::invalid_at("input.webhook", "WEBHOOK_AMBIGUOUS", message))
         }
     }

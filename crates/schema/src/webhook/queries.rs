@@ -3,6 +3,7 @@
 use super::object::WebhookObject;
 use super::preview::{PayloadPreview, PreviewPayloadInput, preview};
 use crate::context::Asked;
+use crate::event_type::require_known_type;
 use crate::ids::parsed;
 use crate::limits::WEBHOOKS_LIST_MAX;
 use async_graphql::{Context, ID, Object};
@@ -44,6 +45,7 @@ impl WebhookQueries {
     ) -> async_graphql::Result<Option<Vec<WebhookObject>>> {
         let asked = Asked::of(ctx)?;
         asked.require_own_tenant(Some(&tenant_id)).graphql()?;
+        require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
         let query =
             WebhookQuery { tenant_id: asked.tenant_id(), concern, event, after: None, limit: WEBHOOKS_LIST_MAX };
         let webhooks = asked.store().webhook_page(&query).await.graphql()?;

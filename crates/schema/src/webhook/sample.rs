@@ -1,16 +1,17 @@
 //! Events for previews and tests: one that was recorded, or one made up of given variables or of the catalogue's examples.
 
 use crate::context::Asked;
+use crate::event::{checked_variables, variables_object};
 use crate::ids::required;
 use async_graphql::ID;
-use hookgraph_domain::catalogue::{self, EventType, Variable, VariableType};
+use hookgraph_domain::catalogue;
 use hookgraph_domain::event::{Event, EventTypeKey, NewEvent};
 use hookgraph_domain::ids::EventId;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_pim::JsonValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What a caller says of the event.
@@ -72,16 +73,18 @@ async fn recorded(asked: &Asked, key: &EventTypeKey, path: &str, id: &ID) -> Res
 fn made_up(asked: &Asked, key: &EventTypeKey, path: &str, given: Option<JsonValue>) -> Result<NewEvent, Refusal> {
     let unknown = || Refusal::not_found("event type", &key.to_string());
     let event_type = catalogue::find(&key.concern, &key.event).ok_or_else(unknown)?;
-    let given = match given {
-        None => event_type.example_payload(),
-        Some(JsonValue(Value::Object(given))) => given,
-        Some(_) => {
-            let message = "give an object with a value for each variable";
-            return Err(Refusal::invalid_at(format!("{path}variables"), "VARIABLES_NO_OBJECT", message));
-        }
-    };
-    let is_example = given == event_type.example_payload();
-    let variables = checked_variables(asked, event_type, path, given, is_example)?;
+    let path = format!("{path}variables");
+    let example = event_type.example_payload();
+    let mut given = given.map_or_else(|| Ok(example.clone()), |given| variables_object(given, &path)).map_err(one)?;
+    if given == example {
+        // The example's own are nobody's: the caller's are filled in.
+        given.retain(|name, _| name != "tenantId" && name != "userId");
+    }
+    let mut problems = Vec::new();
+    let variables = checked_variables(&asked.caller, event_type, &path, given, &mut problems);
+    if !problems.is_empty() {
+        return Err(Refusal::invalid(problems));
+    }
     let subject = ["id", "orderId", "identifier", "taskId"].into_iter().find_map(|name| variables.get(name));
     let record_label = format!("test:{}", subject.and_then(Value::as_str).unwrap_or_default());
     Ok(NewEvent {
@@ -95,54 +98,6 @@ fn made_up(asked: &Asked, key: &EventTypeKey, path: &str, given: Option<JsonValu
     })
 }
 
-/// The values in the catalogue's order, `webhookId` left out, the caller's own filled in.
-fn checked_variables(
-    asked: &Asked,
-    event_type: &EventType,
-    path: &str,
-    given: Map<String, Value>,
-    is_example: bool,
-) -> Result<Map<String, Value>, Refusal> {
-    let at = |name: &str| format!("{path}variables.{name}");
-    let mut problems = Vec::new();
-    for name in given.keys().filter(|name| event_type.variable(name).is_none()) {
-        let known: Vec<_> = event_type.variables.iter().map(|variable| variable.name).collect();
-        let message = format!("the event type supplies {}", known.join(", "));
-        problems.push(Problem::new(at(name), "VARIABLE_UNKNOWN", message));
-    }
-    let own_tenant = asked.tenant_id().to_string();
-    let mut variables = Map::new();
-    for variable in event_type.variables.iter().filter(|variable| variable.name != "webhookId") {
-        let value = given.get(variable.name).cloned().unwrap_or_default();
-        let value = match variable.name {
-            "tenantId" if is_example || value.is_null() => Value::from(own_tenant.clone()),
-            "tenantId" if value.as_str() != Some(&own_tenant) => {
-                problems.push(Problem::new(at("tenantId"), "VARIABLE_TENANT", "leave it out: it is your own tenant"));
-                continue;
-            }
-            "userId" if is_example || value.is_null() => asked.caller.user_id.clone().map_or(Value::Null, Value::from),
-            _ => value,
-        };
-        if let Some(message) = value_problem(variable, &value) {
-            problems.push(Problem::new(at(variable.name), "VARIABLE_VALUE", message));
-        }
-        variables.insert(variable.name.to_owned(), value);
-    }
-    if problems.is_empty() { Ok(variables) } else { Err(Refusal::invalid(problems)) }
-}
-
-fn value_problem(variable: &Variable, value: &Value) -> Option<String> {
-    const ITEM_TYPES: [&str; 3] = ["product", "document", "folder"];
-    match value {
-        Value::Null if variable.is_required => Some(format!("{} is required", variable.graphql_type())),
-        Value::Null => None,
-        Value::String(text)
-            if variable.variable_type == VariableType::ItemType && !ITEM_TYPES.contains(&text.as_str()) =>
-        {
-            Some(format!("{text:?} is none of {}", ITEM_TYPES.join(", ")))
-        }
-        Value::String(text) if text.contains('\0') => Some("a text without the character U+0000 is needed".to_owned()),
-        Value::String(_) => None,
-        _ => Some(format!("a text is needed: the type is {}", variable.graphql_type())),
-    }
+fn one(problem: Problem) -> Refusal {
+    Refusal::invalid(vec![problem])
 }

@@ -6,6 +6,7 @@ use crate::{RunningServer, Server, telemetry};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,11 +24,11 @@ impl ServeArgs {
 }
 
 pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    telemetry::start(&config)?;
+    let traces = telemetry::start_traced(&config)?;
     let mut terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
     let public_url = config.public_url.clone();
     let allowed = config.allowed_addresses.clone();
-    let server = Server::start(config).await?;
+    let server = Server::start_traced(config, traces.clone()).await?;
     let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
     print!("{}", welcome(&server, &address, &allowed));
     tokio::select! {
@@ -38,6 +39,9 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         }
     }
     server.shutdown().await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,13 +52,13 @@ fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet]) -> S
         let _ = writeln!(text, "  Webhooks may call addresses of this machine's networks: {}", allowed.join(", "));
     }
     if let Some(made) = &server.bootstrapped {
-        text.push_str(&first_steps(made, address));
+        text.push_str(&first_steps(made, address, allowed));
     }
     text
 }
 
 /// What a stranger needs to go on, with the secrets, this once.
-fn first_steps(made: &Bootstrapped, address: &str) -> String {
+fn first_steps(made: &Bootstrapped, address: &str, allowed: &[ipnet::IpNet]) -> String {
     let mut text = format!("\nTenant {} (id {}) is new.\n", made.tenant_identifier, made.tenant_id);
     if let Some(secret) = &made.signature_secret {
         let _ = writeln!(text, "  Signature secret, shown this once: {}", secret.expose_secret());
@@ -64,12 +68,15 @@ fn first_steps(made: &Bootstrapped, address: &str) -> String {
     let _ = write!(
         text,
         "\nOpen {address}/graphql, paste the token at the top, and define a first webhook:\n\n{}\n",
-        first_mutation(&made.tenant_id.to_string())
+        first_mutation(&made.tenant_id.to_string(), allowed)
     );
     text
 }
 
-fn first_mutation(tenant_id: &str) -> String {
+/// A mutation that this server takes: a receiver on this machine is named only where it may be called.
+fn first_mutation(tenant_id: &str, allowed: &[ipnet::IpNet]) -> String {
+    let is_local_allowed = allowed.iter().any(|network| network.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let url = if is_local_allowed { "http://127.0.0.1:9000/" } else { "https://example.com/" };
     format!(
         r#"mutation {{
   webhook {{
@@ -79,7 +86,7 @@ fn first_mutation(tenant_id: &str) -> String {
       concern: "orders"
       event: "create"
       method: POST
-      url: "http://127.0.0.1:9000/"
+      url: "{url}"
       graphqlQuery: "query ($id: ID!) {{ order {{ get(id: $id) {{ id createdAt customer {{ firstName }} total {{ gross currency }} }} }} }}"
     }}) {{
       id

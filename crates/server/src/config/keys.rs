@@ -15,8 +15,14 @@ pub enum KeyKind {
     Choice(&'static [&'static str]),
     /// IP networks as CIDR, divided by commas (in the file, an array).
     Networks,
+    /// Host names, divided by commas (in the file, an array); `*.name` is all names below it.
+    Hosts,
+    /// The URL of an HTTP proxy, or nothing.
+    Proxy,
     /// Web origins (`https://host:port`), divided by commas (in the file, an array).
     Origins,
+    /// `off`, `open`, or an address of its own.
+    Exposure,
 }
 
 impl KeyKind {
@@ -29,7 +35,10 @@ impl KeyKind {
             KeyKind::Number(min, max) => format!("number from {min} to {max}"),
             KeyKind::Choice(words) => words.join(" or "),
             KeyKind::Networks => "list of CIDR networks".into(),
+            KeyKind::Hosts => "list of host names".into(),
+            KeyKind::Proxy => "URL of an HTTP proxy".into(),
             KeyKind::Origins => "list of origins".into(),
+            KeyKind::Exposure => "off, open or address:port".into(),
         }
     }
 }
@@ -111,19 +120,56 @@ pub const KEYS: &[Key] = &[
         "Networks that webhooks may call although they are not globally routable, e.g. 127.0.0.0/8,::1/128.",
     ),
     key(
+        "allowed_hosts",
+        KeyKind::Hosts,
+        "",
+        "Names that webhooks may call at any address, e.g. receiver.lan,*.internal.example.",
+    ),
+    key(
+        "egress_proxy",
+        KeyKind::Proxy,
+        "",
+        "An HTTP proxy that all webhooks are called through, e.g. http://USER:PASSWORD@proxy.lan:3128. It then judges names.",
+    ),
+    key(
+        "trusted_certificates",
+        KeyKind::Text,
+        "",
+        "A PEM file of certificates that receivers' certificates may be signed by, beside the system's.",
+    ),
+    key(
         "log",
         KeyKind::Text,
         "info",
         "What is logged: a level, or directives such as info,hookgraph_dispatcher=debug.",
     ),
     key("log_format", KeyKind::Choice(&["text", "json"]), "text", "How log lines are written, to standard error."),
+    key(
+        "metrics",
+        KeyKind::Exposure,
+        "off",
+        "Where /metrics is served: nowhere, open to everyone on the address listened on, or on an address of its own.",
+    ),
+    key(
+        "otlp_endpoint",
+        KeyKind::Text,
+        "",
+        "Where traces are sent by OTLP over HTTP, e.g. http://127.0.0.1:4318. Empty: nowhere.",
+    ),
+    number("otlp_sample_percent", (0, 100), "percent", "100", "How many of the traces are sent."),
+    key(
+        "production",
+        KeyKind::Flag,
+        "false",
+        "Switches off what helps strangers: introspection, GraphiQL, suggestions in errors, and queries by GET.",
+    ),
     key("graphiql", KeyKind::Flag, "true", "Whether browsers that open /graphql get GraphiQL."),
     key("introspection", KeyKind::Flag, "true", "Whether the schema can be asked for by introspection and as SDL."),
     key(
         "allowed_origins",
         KeyKind::Origins,
         "",
-        "Origins of web pages that may open WebSocket connections, beside this server's own.",
+        "Origins of web pages that may call this server (CORS, WebSocket), beside its own.",
     ),
     number(
         "http_body_bytes_max",
@@ -140,7 +186,13 @@ pub const KEYS: &[Key] = &[
         "1024",
         "GraphQL requests that are executed at a time; more are refused with 503.",
     ),
-    number("websocket_connections_max", (1, 100_000), "connections", "1000", "WebSocket connections at a time."),
+    number(
+        "websocket_connections_max",
+        (1, 100_000),
+        "connections",
+        "1000",
+        "WebSocket connections and event streams at a time.",
+    ),
     number(
         "websocket_subscriptions_max",
         (1, 10_000),
@@ -170,6 +222,13 @@ pub const KEYS: &[Key] = &[
         "How often a quiet WebSocket client is pinged.",
     ),
     number(
+        "token_recheck_ms",
+        (100, 3_600_000),
+        "milliseconds",
+        "30000",
+        "How often the token of an open connection or event stream is looked up again: a revoked one ends it.",
+    ),
+    number(
         "deliveries_in_flight_max",
         (1, 100_000),
         "deliveries",
@@ -191,6 +250,13 @@ pub const KEYS: &[Key] = &[
         "milliseconds",
         "10000",
         "How long requests under way may take to end when the server stops.",
+    ),
+    number(
+        "shutdown_delay_ms",
+        (0, 600_000),
+        "milliseconds",
+        "0",
+        "How long a server that stops goes on as before, /readyz answering 503, so that load balancers turn away first.",
     ),
     key(
         "bootstrap_tenant",

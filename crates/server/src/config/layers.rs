@@ -1,9 +1,11 @@
 //! The layers of the configuration: defaults, then the file, then the environment, then flags.
 
 use super::keys::{self, KEYS, Key, KeyKind};
+use hookgraph_domain::address::HostRule;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use url::Url;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +83,25 @@ pub enum Value {
     Number(u64),
     /// [`KeyKind::Networks`].
     Networks(Vec<IpNet>),
+    /// [`KeyKind::Hosts`].
+    Hosts(Vec<HostRule>),
+    /// [`KeyKind::Proxy`].
+    Proxy(Option<Url>),
     /// [`KeyKind::Origins`].
     Origins(Vec<String>),
+    /// [`KeyKind::Exposure`].
+    Exposure(Exposure),
+}
+
+/// Where something is served that is not for everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Nowhere.
+    Off,
+    /// On the address of everything else.
+    Open,
+    /// On that address.
+    Own(SocketAddr),
 }
 
 /// The value of every key, with its source.
@@ -164,7 +183,12 @@ impl Layers {
             key: key.name,
             origin: source.to_string(),
             wanted: key.kind.describe(),
-            found: if key.is_secret { "what is there".into() } else { format!("{text:?}") },
+            // A proxy's URL may hold a password.
+            found: if key.is_secret || key.kind == KeyKind::Proxy {
+                "what is there".into()
+            } else {
+                format!("{text:?}")
+            },
         })?;
         self.values.insert(key.name, (text.trim().to_owned(), value, source));
         Ok(())
@@ -188,7 +212,19 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
         KeyKind::Number(min, max) => text.parse().ok().filter(|number| (min..=max).contains(number)).map(Value::Number),
         KeyKind::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
         KeyKind::Networks => items().map(network).collect::<Option<_>>().map(Value::Networks),
+        KeyKind::Hosts => items().map(|item| item.parse().ok()).collect::<Option<_>>().map(Value::Hosts),
+        KeyKind::Proxy if text.is_empty() => Some(Value::Proxy(None)),
+        KeyKind::Proxy => proxy(text).map(|url| Value::Proxy(Some(url))),
         KeyKind::Origins => items().map(origin).collect::<Option<_>>().map(Value::Origins),
+        KeyKind::Exposure => exposure(text).map(Value::Exposure),
+    }
+}
+
+fn exposure(text: &str) -> Option<Exposure> {
+    match text {
+        "off" => Some(Exposure::Off),
+        "open" => Some(Exposure::Open),
+        address => address.parse().ok().map(Exposure::Own),
     }
 }
 
@@ -196,8 +232,14 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
 }
 
+fn proxy(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    (matches!(url.scheme(), "http" | "https") && is_bare).then_some(url)
+}
+
 fn origin(text: &str) -> Option<String> {
-    let url = url::Url::parse(text).ok()?;
+    let url = Url::parse(text).ok()?;
     let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     (matches!(url.scheme(), "http" | "https") && is_bare).then(|| url.origin().ascii_serialization())
 }

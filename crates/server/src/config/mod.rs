@@ -4,14 +4,16 @@ pub mod keys;
 mod layers;
 mod print;
 
-pub use layers::{ConfigError, Layers, Source, Value};
+pub use layers::{ConfigError, Exposure, Layers, Source, Value};
 pub use print::{printed, printed_json};
 
+use hookgraph_domain::address::HostRule;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,18 +41,32 @@ pub struct Config {
     pub key_file: PathBuf,
     /// `allowed_addresses`.
     pub allowed_addresses: Vec<IpNet>,
+    /// `allowed_hosts`.
+    pub allowed_hosts: Vec<HostRule>,
+    /// `egress_proxy`: may hold a password, so it is never logged.
+    pub egress_proxy: Option<Url>,
+    /// `trusted_certificates`, where a file is named.
+    pub trusted_certificates: Option<PathBuf>,
     /// `log`.
     pub log: String,
     /// `log_format`.
     pub log_format: LogFormat,
-    /// `graphiql`.
+    /// `metrics`.
+    pub metrics: Exposure,
+    /// `otlp_endpoint`, where one is set; without a slash at its end.
+    pub otlp_endpoint: Option<String>,
+    /// `otlp_sample_percent`.
+    pub otlp_sample_percent: u32,
+    /// `graphiql`; off in production.
     pub graphiql: bool,
-    /// `introspection`.
+    /// `introspection`; off in production.
     pub introspection: bool,
     /// Bounds of HTTP and WebSocket.
     pub web: WebLimits,
     /// Bounds of the dispatcher.
     pub delivery: DeliveryLimits,
+    /// `shutdown_delay_ms`.
+    pub shutdown_delay: Duration,
     /// `shutdown_ms_max`.
     pub shutdown_max: Duration,
     /// The tenant and token that are made at the start.
@@ -78,6 +94,12 @@ pub struct WebLimits {
     pub websocket_init_max: Duration,
     /// `websocket_ping_ms`.
     pub websocket_ping: Duration,
+    /// `token_recheck_ms`.
+    pub token_recheck: Duration,
+    /// Whether queries may be sent by GET: not in production.
+    pub queries_by_get: bool,
+    /// Whether `public_url` is `https`: browsers are then told to keep to it.
+    pub is_served_over_tls: bool,
 }
 
 /// Bounds of the dispatcher; the keys of the same names.
@@ -108,6 +130,7 @@ impl Config {
     /// The configuration of those layers.
     pub fn from_layers(layers: &Layers) -> Self {
         let read = Reader(layers);
+        let production = read.flag("production");
         Self {
             listen: read.address("listen"),
             public_url: read.set_text("public_url").map(|url| url.trim_end_matches('/').to_owned()),
@@ -116,10 +139,16 @@ impl Config {
             database_bytes_max: Some(read.number("database_bytes_max")).filter(|bytes| *bytes > 0),
             key_file: read.text("key_file").into(),
             allowed_addresses: read.networks("allowed_addresses"),
+            allowed_hosts: read.hosts("allowed_hosts"),
+            egress_proxy: read.proxy("egress_proxy"),
+            trusted_certificates: read.set_text("trusted_certificates").map(PathBuf::from),
             log: read.text("log"),
             log_format: if read.text("log_format") == "json" { LogFormat::Json } else { LogFormat::Text },
-            graphiql: read.flag("graphiql"),
-            introspection: read.flag("introspection"),
+            metrics: read.exposure("metrics"),
+            otlp_endpoint: read.set_text("otlp_endpoint").map(|url| url.trim_end_matches('/').to_owned()),
+            otlp_sample_percent: read.number_u32("otlp_sample_percent"),
+            graphiql: read.flag("graphiql") && !production,
+            introspection: read.flag("introspection") && !production,
             web: WebLimits {
                 allowed_origins: read.origins("allowed_origins"),
                 http_body_bytes_max: read.count("http_body_bytes_max"),
@@ -130,6 +159,9 @@ impl Config {
                 websocket_message_bytes_max: read.count("websocket_message_bytes_max"),
                 websocket_init_max: read.duration("websocket_init_ms_max"),
                 websocket_ping: read.duration("websocket_ping_ms"),
+                token_recheck: read.duration("token_recheck_ms"),
+                queries_by_get: !production,
+                is_served_over_tls: read.text("public_url").starts_with("https://"),
             },
             delivery: DeliveryLimits {
                 in_flight_max: read.number_u32("deliveries_in_flight_max"),
@@ -137,6 +169,7 @@ impl Config {
                 claim_batch_max: read.number_u32("claim_batch_max"),
                 poll: read.duration("poll_ms"),
             },
+            shutdown_delay: read.duration("shutdown_delay_ms"),
             shutdown_max: read.duration("shutdown_ms_max"),
             bootstrap: BootstrapConfig {
                 tenant: read.set_text("bootstrap_tenant"),
@@ -158,6 +191,13 @@ impl Reader<'_> {
     fn address(&self, name: &str) -> SocketAddr {
         match self.value(name) {
             Value::Address(address) => *address,
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn exposure(&self, name: &str) -> Exposure {
+        match self.value(name) {
+            Value::Exposure(exposure) => *exposure,
             other => unreachable!("{name}: {other:?}"),
         }
     }
@@ -202,6 +242,20 @@ impl Reader<'_> {
     fn networks(&self, name: &str) -> Vec<IpNet> {
         match self.value(name) {
             Value::Networks(networks) => networks.clone(),
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn hosts(&self, name: &str) -> Vec<HostRule> {
+        match self.value(name) {
+            Value::Hosts(hosts) => hosts.clone(),
+            other => unreachable!("{name}: {other:?}"),
+        }
+    }
+
+    fn proxy(&self, name: &str) -> Option<Url> {
+        match self.value(name) {
+            Value::Proxy(proxy) => proxy.clone(),
             other => unreachable!("{name}: {other:?}"),
         }
     }

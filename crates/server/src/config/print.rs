@@ -44,11 +44,13 @@ fn toml_value(key: &Key, value: &str) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     match key.kind {
         KeyKind::Flag | KeyKind::Number(..) => value.to_owned(),
-        KeyKind::Networks | KeyKind::Origins => {
+        KeyKind::Networks | KeyKind::Hosts | KeyKind::Origins => {
             let items = value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(quoted);
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
-        KeyKind::Address | KeyKind::Text | KeyKind::Choice(_) => quoted(&shown(key, value)),
+        KeyKind::Address | KeyKind::Exposure | KeyKind::Text | KeyKind::Proxy | KeyKind::Choice(_) => {
+            quoted(&shown(key, value))
+        }
     }
 }
 

@@ -61,6 +61,12 @@ pub fn graphql(response: async_graphql::Response, media_type: MediaType) -> Resp
     answer
 }
 
+/// A response as an event shows it.
+pub fn event_json(response: async_graphql::Response) -> serde_json::Value {
+    let response = bounded(response);
+    if is_request_error(&response) { json!({ "errors": response.errors }) } else { json!(response) }
+}
+
 /// The code of the response's first error.
 fn code_of(response: &async_graphql::Response) -> Option<RefusalCode> {
     let code = response.errors.first()?.extensions.as_ref()?.get("code")?;

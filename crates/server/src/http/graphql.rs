@@ -12,7 +12,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_pim::Caller;
+use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
+
+/// The header with a request's idempotency key.
+const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
 /// Answers one request with that schema.
 pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum::extract::Request) -> Response {
@@ -24,15 +28,10 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         Ok(caller) => caller,
         Err(error) => return answer::unauthenticated(&error, media_type),
     };
-    let reading = read(endpoint.as_ref(), request, media_type);
     // Read before a permit is taken: who sends slowly keeps nobody else from being served.
-    let mut asked = match tokio::time::timeout(state.limits.http_request_max, reading).await {
-        Ok(Ok(asked)) => asked,
-        Ok(Err(refused)) => return *refused,
-        Err(_) => {
-            let message = "the request did not arrive in time (http_request_ms_max)";
-            return answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type);
-        }
+    let asked = match read_in_time(state, endpoint.as_ref(), request, media_type, &[OperationType::Query]).await {
+        Ok(asked) => asked,
+        Err(refused) => return *refused,
     };
     let Ok(_permit) = state.requests.try_acquire() else {
         let message = "the server executes as many requests as it may (http_requests_max): try again";
@@ -44,9 +43,6 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return refused;
     };
-    if !state.introspection {
-        asked = asked.disable_introspection();
-    }
     let execution = endpoint.execute(caller, asked);
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
         Ok(response) => answer::graphql(response, media_type),
@@ -63,22 +59,62 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
 /// # Errors
 /// [`AuthError`].
 pub async fn authenticate(state: &WebState, headers: &HeaderMap) -> Result<Caller, AuthError> {
+    shown_token(headers)?.caller(state.tokens.as_ref()).await
+}
+
+/// The token of the request's `authorization` header.
+///
+/// # Errors
+/// [`AuthError::Missing`] and [`AuthError::Malformed`].
+pub fn shown_token(headers: &HeaderMap) -> Result<ShownToken, AuthError> {
     let authorization =
         headers.get(header::AUTHORIZATION).map(|value| value.to_str().map_err(|_| AuthError::Malformed));
-    ShownToken::read(authorization.transpose()?)?.caller(state.tokens.as_ref()).await
+    ShownToken::read(authorization.transpose()?)
+}
+
+/// The request, as the operator lets it be asked; `by_get` is what may be sent by GET.
+///
+/// # Errors
+/// The answer that says what is wrong with it.
+pub async fn read_in_time(
+    state: &WebState,
+    endpoint: &dyn Endpoint,
+    request: axum::extract::Request,
+    media_type: MediaType,
+    by_get: &[OperationType],
+) -> Result<Request, Box<Response>> {
+    let by_get = if state.limits.queries_by_get { by_get } else { &[] };
+    let idempotency_key = request.headers().get(IDEMPOTENCY_HEADER).cloned();
+    let reading = read(endpoint, request, media_type, by_get);
+    let Ok(asked) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
+        let message = "the request did not arrive in time (http_request_ms_max)";
+        return Err(Box::new(answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type)));
+    };
+    let mut asked = asked?;
+    if let Some(key) = idempotency_key {
+        let key = async_graphql::Value::String(String::from_utf8_lossy(key.as_bytes()).into_owned());
+        asked.extensions.insert(IDEMPOTENCY_EXTENSION.to_owned(), key);
+    }
+    Ok(if state.introspection { asked } else { asked.disable_introspection() })
 }
 
 async fn read(
     endpoint: &dyn Endpoint,
     request: axum::extract::Request,
     media_type: MediaType,
+    by_get: &[OperationType],
 ) -> Result<Request, Box<Response>> {
     let refused = |status, message: &str| Box::new(answer::bad_request(status, message, media_type));
     match *request.method() {
+        Method::GET if by_get.is_empty() => {
+            let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "send GraphQL requests with POST");
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            Err(answer)
+        }
         Method::GET => {
             let asked = parse::query_string(request.uri().query().unwrap_or_default())
                 .map_err(|message| refused(StatusCode::BAD_REQUEST, &message))?;
-            if endpoint.operation_type(&asked).is_some_and(|operation| operation != OperationType::Query) {
+            if endpoint.operation_type(&asked).is_some_and(|operation| !by_get.contains(&operation)) {
                 let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "GET is for queries: send this with POST");
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
                 return Err(answer);

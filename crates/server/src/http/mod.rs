@@ -1,21 +1,25 @@
 //! The routes, and what every answer has.
 
 pub mod answer;
+mod events;
 mod graphiql;
 mod graphql;
+mod headers;
 mod negotiate;
+pub mod operations;
 pub mod parse;
 mod request_id;
 
 use crate::config::WebLimits;
 use crate::endpoint::Endpoint;
+use crate::metrics::Scrape;
 use crate::websocket;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use hookgraph_domain::ports::{Feed, TokenReader};
+use hookgraph_domain::ports::TokenReader;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +29,9 @@ pub struct WebState {
     /// Where tokens are looked up.
     pub tokens: Arc<dyn TokenReader>,
     /// What `/readyz` asks.
-    pub feed: Arc<dyn Feed>,
+    pub readiness: Arc<dyn operations::Readiness>,
+    /// The metrics, where they are open on this address.
+    pub scrape: Option<Arc<Scrape>>,
     /// The management schema and its payload sibling.
     pub endpoints: Endpoints,
     /// The bounds that the operator sets.
@@ -61,19 +67,23 @@ pub use request_id::RequestIds;
 /// The whole of what is served.
 pub fn router(state: Arc<WebState>) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.http_body_bytes_max);
-    Router::new()
+    let mut router = Router::new()
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphql") }))
         .route("/graphql", any(management))
         .route("/payload/graphql", any(payload))
         .route("/schema.graphql", get(management_sdl))
         .route("/payload/schema.graphql", get(payload_sdl))
         .route("/graphiql/{file}", get(graphiql::asset))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
+        .route("/healthz", get(operations::alive))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(operations::metrics))
         .layer(body_limit)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
-        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::identify))
-        .with_state(state)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::identify));
+    if !state.limits.allowed_origins.is_empty() {
+        router = router.layer(headers::cors(&state.limits.allowed_origins));
+    }
+    router.layer(axum::middleware::from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 async fn management(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {
@@ -82,6 +92,9 @@ async fn management(State(state): State<Arc<WebState>>, request: axum::extract::
     }
     if negotiate::is_browser(&request) {
         return if state.graphiql { graphiql::page("/graphql") } else { StatusCode::NOT_FOUND.into_response() };
+    }
+    if negotiate::wants_events(request.headers()) {
+        return events::serve(state, request).await;
     }
     let endpoint = state.endpoints.management.clone();
     graphql::serve(&state, endpoint, request).await
@@ -111,14 +124,4 @@ async fn sdl(state: &WebState, headers: &HeaderMap, text: Arc<str>) -> Response 
         return answer::unauthenticated(&error, answer::MediaType::Json);
     }
     ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], text.to_string()).into_response()
-}
-
-async fn readyz(State(state): State<Arc<WebState>>) -> Response {
-    match state.feed.latest_seq().await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
-        }
-    }
 }

@@ -74,6 +74,17 @@ pub fn answer_type(headers: &HeaderMap) -> Option<MediaType> {
     }
 }
 
+/// Whether the caller wants an event stream more than one answer.
+pub fn wants_events(headers: &HeaderMap) -> bool {
+    let Some(accept) = accept(headers) else { return false };
+    let names_events = ranges(&accept).any(|range| range.closeness("text", "event-stream") == Some(2));
+    let wanted = quality(&accept, "text", "event-stream");
+    names_events
+        && wanted > 0.0
+        && wanted >= quality(&accept, "application", "json")
+        && wanted >= quality(&accept, "application", "graphql-response+json")
+}
+
 /// Whether a person opened the address: a GET without a query that wants a page more than JSON.
 pub fn is_browser(request: &Request) -> bool {
     let has_query = request.uri().query().is_some_and(|query| {

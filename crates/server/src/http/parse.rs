@@ -1,6 +1,7 @@
 //! From the parameters of a request to what the schema is asked. Unknown keys are passed over, as the specification says.
 
 use async_graphql::{Request, Variables};
+use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use serde_json::{Map, Value};
 
 /// Reads the body of a POST.
@@ -61,7 +62,29 @@ pub fn from_parameters(mut parameters: Map<String, Value>) -> Result<Request, St
         Some(_) => return Err("\"variables\" is not an object".into()),
     }
     match parameters.remove("extensions") {
-        None | Some(Value::Null | Value::Object(_)) => Ok(request),
+        None | Some(Value::Null) => Ok(request),
+        Some(Value::Object(mut extensions)) => {
+            let key = extensions
+                .remove(IDEMPOTENCY_EXTENSION)
+                .map(|key| async_graphql::Value::from_json(key).unwrap_or_default());
+            request.extensions.extend(key.map(|key| (IDEMPOTENCY_EXTENSION.to_owned(), key)));
+            Ok(request)
+        }
         Some(_) => Err("\"extensions\" is not an object".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::body;
+    use async_graphql::Value;
+    use hookgraph_schema::IDEMPOTENCY_EXTENSION;
+
+    #[test]
+    fn of_the_extensions_the_idempotency_key_alone_is_read() {
+        let request = body(br#"{"query":"{ a }","extensions":{"idempotencyKey":"k","trace":true}}"#).unwrap();
+        assert_eq!(request.extensions.get(IDEMPOTENCY_EXTENSION), Some(&Value::from("k")));
+        assert_eq!(request.extensions.len(), 1);
+        assert!(body(br#"{"query":"{ a }","extensions":[]}"#).is_err());
     }
 }

@@ -1,14 +1,16 @@
 //! Request ids: one for every request, in its answer and in every log line it causes.
 
 use super::WebState;
-use crate::limits;
+use crate::{limits, traces};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use hookgraph_domain::ports::{Clock, Entropy};
+use hookgraph_domain::trace::{TRACEPARENT_HEADER, TraceContext};
 use std::sync::Arc;
 use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,6 +38,8 @@ pub async fn identify(State(state): State<Arc<WebState>>, request: Request, next
         method = %request.method(),
         path = request.uri().path(),
     );
+    // Refused where no traces are sent, which is as good.
+    let _ = callers_trace(&request).map(|caller| span.set_parent(traces::parent(caller)));
     let mut answer = async {
         let answer = next.run(request).await;
         tracing::debug!(status = answer.status().as_u16(), "answered");
@@ -45,4 +49,9 @@ pub async fn identify(State(state): State<Arc<WebState>>, request: Request, next
     .await;
     answer.headers_mut().insert(X_REQUEST_ID.clone(), id);
     answer
+}
+
+/// The trace that the caller is in.
+fn callers_trace(request: &Request) -> Option<TraceContext> {
+    TraceContext::parse(request.headers().get(TRACEPARENT_HEADER)?.to_str().ok()?)
 }

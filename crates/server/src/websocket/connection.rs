@@ -1,11 +1,11 @@
 //! One connection, from `connection_init` to its close.
 
-use super::operation;
 use super::protocol::{self, Closing, Incoming};
 use super::subscriptions::Subscriptions;
 use crate::auth::{AuthError, ShownToken};
 use crate::http::{WebState, parse};
 use crate::limits;
+use crate::operation;
 use axum::extract::ws::{Message, WebSocket};
 use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
@@ -72,7 +72,7 @@ impl Connection<'_> {
     async fn run(&mut self, frames: &mut futures::stream::SplitStream<WebSocket>) -> Closing {
         let init_until = Instant::now() + self.state.limits.websocket_init_max;
         let mut pings = ticks(self.state.limits.websocket_ping);
-        let mut rechecks = ticks(Duration::from_millis(limits::TOKEN_RECHECK_MS));
+        let mut rechecks = ticks(self.state.limits.token_recheck);
         let stopping = self.state.stopping.clone();
         let outgoing = self.outgoing.clone();
         loop {

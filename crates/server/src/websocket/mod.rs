@@ -2,7 +2,6 @@
 //! <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>.
 
 mod connection;
-mod operation;
 mod protocol;
 mod subscriptions;
 

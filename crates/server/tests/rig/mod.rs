@@ -7,13 +7,13 @@ use async_graphql::{Context, EmptyMutation, Object, Request, Response, Schema, S
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use hookgraph_domain::feed::{FeedFilter, FeedPage};
 use hookgraph_domain::ids::{TenantId, TokenId};
-use hookgraph_domain::ports::{Feed, StoreError, TokenReader};
+use hookgraph_domain::ports::{StoreError, TokenReader};
 use hookgraph_domain::token::AccessToken;
 use hookgraph_pim::Caller;
 use hookgraph_server::config::{Config, Layers};
 use hookgraph_server::endpoint::Endpoint;
+use hookgraph_server::http::operations::{NotReady, Readiness};
 use hookgraph_server::http::{Endpoints, RequestIds, WebState, router};
 use hookgraph_server::surroundings::{OsEntropy, SystemClock};
 use std::net::SocketAddr;
@@ -54,16 +54,16 @@ impl TokenReader for OneToken {
     }
 }
 
-struct NoFeed;
+/// Ready, unless it is told otherwise.
+#[derive(Default)]
+pub struct Ready {
+    pub not: parking_lot::Mutex<Option<NotReady>>,
+}
 
 #[async_trait]
-impl Feed for NoFeed {
-    async fn feed_page(&self, _: TenantId, _: i64, _: &FeedFilter, _: u32) -> Result<FeedPage, StoreError> {
-        Err(StoreError::Failed("no feed here".into()))
-    }
-
-    async fn latest_seq(&self) -> Result<i64, StoreError> {
-        Ok(0)
+impl Readiness for Ready {
+    async fn check(&self) -> Result<(), NotReady> {
+        self.not.lock().map_or(Ok(()), Err)
     }
 }
 
@@ -136,6 +136,7 @@ impl Endpoint for Scripted {
 }
 
 pub struct Rig {
+    pub ready: Arc<Ready>,
     pub address: SocketAddr,
     pub tokens: Arc<OneToken>,
     pub produced: Arc<AtomicU64>,
@@ -153,9 +154,11 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     let schema = Schema::build(Query, EmptyMutation, Ticks).data(produced.clone()).finish();
     let scripted = Arc::new(Scripted { schema, produced: produced.clone() });
     let (tokens, stopping) = (Arc::new(OneToken::default()), CancellationToken::new());
+    let ready = Arc::new(Ready::default());
     let state = WebState {
         tokens: tokens.clone(),
-        feed: Arc::new(NoFeed),
+        readiness: ready.clone(),
+        scrape: None,
         endpoints: Endpoints {
             management: scripted.clone(),
             payload: scripted,
@@ -173,7 +176,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router(Arc::new(state))).await });
-    Rig { address, tokens, produced, stopping }
+    Rig { ready, address, tokens, produced, stopping }
 }
 
 impl Rig {

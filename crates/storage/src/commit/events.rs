@@ -1,83 +1,116 @@
 //! Recording: events, their tombstones, and their fan out.
 
 use super::Work;
-use super::deliveries::new_row;
-use crate::entities::{delivery, event, event_skip, tombstone, webhook};
-use crate::error::store_error;
+use crate::batch::{Cell, Collision, Kind, Table, query};
+use crate::deliveries::{insert_due, new_row};
+use crate::entities::{delivery, tombstone};
+use crate::error::corrupt;
+use crate::micros::from_time;
 use crate::rows;
+use crate::standing::{Opened, WebhookLock};
 use crate::statements::{insert_all, whole};
-use hookgraph_domain::change::{CommitError, Committed};
+use hookgraph_domain::change::Committed;
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::event::{EventTypeKey, NewEvent};
+use hookgraph_domain::event::{EventTypeKey, NewEvent, SkipReason};
 use hookgraph_domain::fan_out::{self, Match};
-use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::webhook::Webhook;
-use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::WebhookStatus;
+use sea_orm::{DatabaseTransaction, FromQueryResult};
 use std::collections::HashMap;
+use uuid::Uuid;
+
+const EVENTS: Table = Table {
+    name: "event",
+    columns: &[
+        ("tenant_id", Kind::Uuid),
+        ("id", Kind::Uuid),
+        ("concern", Kind::Text),
+        ("event", Kind::Text),
+        ("variables", Kind::Text),
+        ("changed_fields", Kind::Text),
+        ("record_label", Kind::Text),
+        ("is_test", Kind::Bool),
+        ("recorded_at_us", Kind::Int),
+    ],
+};
+
+const SKIPS: Table = Table {
+    name: "event_skip",
+    columns: &[("event_id", Kind::Uuid), ("webhook_id", Kind::Uuid), ("reason", Kind::Text)],
+};
+
+#[derive(FromQueryResult)]
+struct Subscriber {
+    id: Uuid,
+    status: String,
+    ordering: String,
+}
+
+/// A webhook of an event's type: what its fan out asks of it.
+struct Called {
+    id: Uuid,
+    status: WebhookStatus,
+    ordering: Ordering,
+}
 
 impl Work<'_> {
-    pub(super) async fn record(&mut self, events: Vec<NewEvent>) -> Result<Committed, CommitError> {
-        self.insert_events(&events, IsTest::No).await?;
-        let mut subscribers: HashMap<(TenantId, EventTypeKey), Vec<Webhook>> = HashMap::new();
-        let mut deliveries: Vec<delivery::Model> = Vec::new();
-        let mut skips: Vec<event_skip::ActiveModel> = Vec::new();
-        for event in &events {
-            self.feed.event(event);
-            let key = (event.tenant_id, event.event_type.clone());
-            if !subscribers.contains_key(&key) {
-                let found = self.subscribers(&key).await?;
-                subscribers.insert(key.clone(), found);
+    /// Records the events of changes, each at its change's time; what each made is in the order of the changes.
+    pub(super) async fn record(&mut self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
+        let mut rows = EventRows::default();
+        for change in changes {
+            for event in &change.events {
+                rows.add(change.at, event, IsTest::No)?;
             }
-            for webhook in &subscribers[&key] {
-                match fan_out::decide(webhook) {
-                    Match::Delivery { state, reason } => {
-                        deliveries.push(self.fanned_out(event, webhook.id, state, reason));
+        }
+        rows.insert(self.transaction).await?;
+        let mut subscribers: HashMap<(TenantId, EventTypeKey), Vec<Called>> = HashMap::new();
+        let mut deliveries: Vec<delivery::Model> = Vec::new();
+        let mut skips: Vec<Vec<Cell>> = Vec::new();
+        let mut committed = Vec::with_capacity(changes.len());
+        for Recording { at, events } in changes {
+            let delivery_count_before = deliveries.len();
+            for event in events {
+                self.feed.event(event);
+                let key = (event.tenant_id, event.event_type.clone());
+                if !subscribers.contains_key(&key) {
+                    let found = self.subscribers(&key).await?;
+                    subscribers.insert(key.clone(), found);
+                }
+                for webhook in &subscribers[&key] {
+                    match fan_out::decide(webhook.status) {
+                        Match::Delivery { state, reason } => {
+                            deliveries.push(self.fanned_out(*at, event, webhook, state, reason));
+                        }
+                        Match::Skip(reason) => skips.push(skip(event, webhook.id, reason)),
                     }
-                    Match::Skip(reason) => skips.push(event_skip::ActiveModel {
-                        event_id: Set(event.id.0),
-                        webhook_id: Set(webhook.id.0),
-                        reason: Set(reason.as_str().to_owned()),
-                    }),
                 }
             }
+            let event_ids = events.iter().map(|event| event.id).collect();
+            committed.push(Committed { event_ids, delivery_count: deliveries.len() - delivery_count_before });
         }
         for row in &deliveries {
-            self.feed.delivery(row);
+            self.feed.delivery(row)?;
         }
-        let committed =
-            Committed { event_ids: events.iter().map(|event| event.id).collect(), delivery_count: deliveries.len() };
-        let deliveries: Vec<delivery::ActiveModel> = deliveries.into_iter().map(whole).collect();
-        insert_all(self.transaction, deliveries).await?;
-        insert_all(self.transaction, skips).await?;
+        insert_due(self.transaction, &deliveries, Collision::Fails).await?;
+        SKIPS.insert(self.transaction, skips, Collision::Fails).await?;
         Ok(committed)
-    }
-
-    pub(super) async fn insert_events(&self, events: &[NewEvent], is_test: IsTest) -> Result<(), StoreError> {
-        let mut event_rows: Vec<event::ActiveModel> = Vec::with_capacity(events.len());
-        let mut tombstones: Vec<tombstone::ActiveModel> = Vec::new();
-        for event in events {
-            event_rows.push(whole(rows::event::to_row(event, is_test == IsTest::Yes, self.at)?));
-            if let Some(record) = &event.tombstone {
-                tombstones.push(whole(rows::event::tombstone_to_row(event.id, record)));
-            }
-        }
-        insert_all(self.transaction, event_rows).await?;
-        insert_all(self.transaction, tombstones).await
     }
 
     fn fanned_out(
         &self,
+        at: Timestamp,
         event: &NewEvent,
-        webhook_id: WebhookId,
+        webhook: &Called,
         state: DeliveryState,
         reason: Option<String>,
     ) -> delivery::Model {
-        let id = DeliveryId(self.store.entropy.uuid(self.at));
-        let mut row = new_row(id, event.tenant_id, webhook_id, EventId(event.id.0), self.at);
+        let id = DeliveryId(self.store.entropy.uuid(at));
+        let mut row = new_row(id, event.tenant_id, WebhookId(webhook.id), event.id, at);
         row.is_fan_out = true;
+        row.order_key = (webhook.ordering == Ordering::ByRecord).then(|| event.record_label.clone());
         row.state = state.as_str().to_owned();
         row.state_reason = reason;
         if state == DeliveryState::Held {
@@ -86,22 +119,73 @@ impl Work<'_> {
         row
     }
 
-    /// The webhooks of that type, locked against a change of their status until this change is committed: else what a
-    /// concurrent change cancels or holds could miss a delivery made here.
-    async fn subscribers(&self, key: &(TenantId, EventTypeKey)) -> Result<Vec<Webhook>, StoreError> {
+    /// The webhooks of that type. Those that hold are locked until this change is committed, so that a
+    /// resume misses no delivery that is held here; the others are not: what becomes due for a webhook that just stopped is
+    /// held or cancelled as it is claimed.
+    async fn subscribers(&self, key: &(TenantId, EventTypeKey)) -> Result<Vec<Called>, StoreError> {
         let (tenant_id, event_type) = key;
-        let found = webhook::Entity::find()
-            .filter(webhook::Column::TenantId.eq(tenant_id.0))
-            .filter(webhook::Column::Concern.eq(event_type.concern.as_str()))
-            .filter(webhook::Column::Event.eq(event_type.event.as_str()))
-            .filter(webhook::Column::DeletedAtUs.is_null())
-            .order_by_asc(webhook::Column::Id)
-            .lock(LockType::Share)
-            .all(self.transaction)
-            .await
-            .map_err(store_error)?;
-        found.into_iter().map(|row| rows::webhook::from_row(row, &*self.store.vault)).collect()
+        let sql = "SELECT id, status, ordering FROM webhook WHERE tenant_id = $1 AND concern = $2 AND event = $3 \
+                   AND deleted_at_us IS NULL ORDER BY id";
+        let values = vec![tenant_id.0.into(), event_type.concern.as_str().into(), event_type.event.as_str().into()];
+        let found: Vec<Subscriber> = query(self.transaction, sql, values).await?;
+        let mut subscribers = Vec::with_capacity(found.len());
+        for row in found {
+            let status = WebhookStatus::from_name(&row.status).ok_or_else(|| corrupt("webhook status", &row.status))?;
+            let ordering = rows::webhook::ordering(&row.ordering)?;
+            subscribers.push(Called { id: row.id, status, ordering });
+        }
+        let holding: Vec<Uuid> = subscribers.iter().filter(|one| one.status.holds()).map(|one| one.id).collect();
+        let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
+        for webhook in &mut subscribers {
+            if let Some(standing) = locked.get(&webhook.id) {
+                webhook.status = standing.status;
+            }
+        }
+        subscribers.retain(|webhook| locked.get(&webhook.id).is_none_or(|standing| !standing.is_deleted));
+        Ok(subscribers)
     }
+}
+
+/// The events of one change.
+pub(super) struct Recording {
+    pub at: Timestamp,
+    pub events: Vec<NewEvent>,
+}
+
+/// Events on their way into the tables.
+#[derive(Default)]
+pub(super) struct EventRows {
+    events: Vec<Vec<Cell>>,
+    tombstones: Vec<tombstone::ActiveModel>,
+}
+
+impl EventRows {
+    pub(super) fn add(&mut self, at: Timestamp, event: &NewEvent, is_test: IsTest) -> Result<(), StoreError> {
+        self.events.push(vec![
+            Cell::Uuid(event.tenant_id.0),
+            Cell::Uuid(event.id.0),
+            Cell::Text(event.event_type.concern.clone()),
+            Cell::Text(event.event_type.event.clone()),
+            Cell::Text(rows::to_json("variables", &event.variables)?),
+            Cell::Text(rows::to_json("changed fields", &event.changed_fields)?),
+            Cell::Text(event.record_label.clone()),
+            Cell::Bool(is_test == IsTest::Yes),
+            Cell::Int(from_time(at)),
+        ]);
+        if let Some(record) = &event.tombstone {
+            self.tombstones.push(whole(rows::event::tombstone_to_row(event.id, record)));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+        EVENTS.insert(transaction, self.events, Collision::Fails).await?;
+        insert_all(transaction, self.tombstones).await
+    }
+}
+
+fn skip(event: &NewEvent, webhook_id: Uuid, reason: SkipReason) -> Vec<Cell> {
+    vec![Cell::Uuid(event.id.0), Cell::Uuid(webhook_id), Cell::Text(reason.as_str().to_owned())]
 }
 
 /// Whether an event was made up for a test.

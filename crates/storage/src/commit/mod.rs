@@ -4,6 +4,8 @@ pub mod deliveries;
 mod events;
 pub mod feed;
 mod flow;
+pub mod group;
+mod idempotency;
 mod records;
 mod tenants;
 mod webhooks;
@@ -11,6 +13,7 @@ mod webhooks;
 use crate::error::store_error;
 use crate::store::SqlStore;
 use async_trait::async_trait;
+use events::Recording;
 use feed::FeedLog;
 use hookgraph_domain::change::{Change, CommitError, Committed, Write};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
@@ -35,18 +38,27 @@ impl UnitOfWork for SqlStore {
                 "the change touches {row_count} rows, {CHANGE_ROWS_MAX} are allowed: do it in parts"
             )));
         }
+        let at = change.at;
+        if change.writes.is_empty() && !change.events.is_empty() {
+            let committed = self.record_in_group(at, change.events).await?;
+            self.hit(Failpoint::AfterRecord);
+            self.observer.recorded(&committed, at);
+            return Ok(committed);
+        }
         let transaction = self.begin().await?;
         let mut work = Work { store: self, transaction: &transaction, at: change.at, feed: FeedLog::at(change.at) };
         for write in change.writes {
             work.apply(write).await?;
         }
-        let committed = work.record(change.events).await?;
+        let recorded = work.record(&[Recording { at: change.at, events: change.events }]).await?;
         let Work { feed, .. } = work;
         feed.append(&transaction).await?;
         transaction.commit().await.map_err(store_error)?;
+        let committed = recorded.into_iter().next().unwrap_or_default();
         if !committed.event_ids.is_empty() {
             self.hit(Failpoint::AfterRecord);
         }
+        self.observer.recorded(&committed, at);
         Ok(committed)
     }
 }
@@ -64,6 +76,7 @@ impl Work<'_> {
             Write::InsertTenant(tenant) => self.insert_tenant(&tenant).await,
             Write::UpdateTenant(tenant) => self.update_tenant(&tenant).await,
             Write::DeleteTenant(id) => self.delete_tenant(id).await,
+            Write::KeepAnswer(answer) => self.keep_answer(answer).await,
             Write::InsertToken(token) => self.insert_token(&token).await,
             Write::RevokeToken(id) => self.revoke_token(id).await,
             Write::PutCopyTask { task, expected } => self.put_copy_task(&task, expected).await,

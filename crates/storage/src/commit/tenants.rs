@@ -1,7 +1,8 @@
 //! Writes of tenants, their access tokens and copy tasks.
 
 use super::Work;
-use crate::entities::{access_token, copy_task, feed, tenant};
+use crate::batch::execute;
+use crate::entities::{access_token, copy_task, tenant};
 use crate::error::store_error;
 use crate::micros::from_time;
 use crate::rows;
@@ -12,6 +13,19 @@ use hookgraph_domain::tenant::{CopyTask, Tenant};
 use hookgraph_domain::token::AccessToken;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, SqlErr};
+
+/// What a tenant owns on the road, what others are found by last.
+const OF_TENANT: [&str; 9] = [
+    "DELETE FROM attempt WHERE webhook_id IN (SELECT id FROM webhook WHERE tenant_id = $1)",
+    "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM due WHERE tenant_id = $1)",
+    "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM delivery WHERE tenant_id = $1)",
+    "DELETE FROM due WHERE tenant_id = $1",
+    "DELETE FROM delivery WHERE tenant_id = $1",
+    "DELETE FROM event_skip WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",
+    "DELETE FROM tombstone WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",
+    "DELETE FROM event WHERE tenant_id = $1",
+    "DELETE FROM feed WHERE tenant_id = $1",
+];
 
 impl Work<'_> {
     pub(super) async fn insert_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
@@ -34,18 +48,13 @@ impl Work<'_> {
         if updated.rows_affected == 0 { Err(CommitError::Conflict(label(tenant.id))) } else { Ok(()) }
     }
 
-    /// The rest of what it owns goes with it by the foreign keys.
+    /// Records, webhooks, tokens and copy tasks go with it by the foreign keys; the tables of the road have none.
     pub(super) async fn delete_tenant(&self, id: TenantId) -> Result<(), CommitError> {
-        let deleted = tenant::Entity::delete_by_id(id.0).exec(self.transaction).await.map_err(store_error)?;
-        if deleted.rows_affected == 0 {
-            return Err(CommitError::Conflict(label(id)));
+        for sql in OF_TENANT {
+            execute(self.transaction, sql, vec![id.0.into()]).await?;
         }
-        feed::Entity::delete_many()
-            .filter(feed::Column::TenantId.eq(id.0))
-            .exec(self.transaction)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        let deleted = tenant::Entity::delete_by_id(id.0).exec(self.transaction).await.map_err(store_error)?;
+        if deleted.rows_affected == 0 { Err(CommitError::Conflict(label(id))) } else { Ok(()) }
     }
 
     pub(super) async fn insert_token(&self, token: &AccessToken) -> Result<(), CommitError> {

@@ -41,6 +41,7 @@ impl Work<'_> {
                 if updated.rows_affected == 0 {
                     return Err(CommitError::Conflict(label(webhook.id)));
                 }
+                self.keep_order(webhook).await?;
             }
         }
         Ok(())
@@ -91,7 +92,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn change_due(&mut self, webhook_id: WebhookId, change: DueChange<'_>) -> Result<(), CommitError> {
+    pub(super) async fn change_due(&mut self, webhook_id: WebhookId, change: DueChange<'_>) -> Result<(), CommitError> {
         self.lock_webhook(webhook_id).await?;
         Ok(change.apply(self.transaction, webhook_id, self.at, &mut self.feed).await?)
     }

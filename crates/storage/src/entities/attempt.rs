@@ -6,9 +6,10 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "attempt")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
+    pub webhook_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub delivery_id: Uuid,
-    pub webhook_id: Uuid,
     pub number: i64,
     pub code: String,
     pub detail: Option<String>,

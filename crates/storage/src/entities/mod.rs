@@ -6,7 +6,7 @@ pub mod copy_task;
 pub mod delivery;
 pub mod event;
 pub mod event_skip;
-pub mod feed;
+pub mod idempotency;
 pub mod payload;
 pub mod record;
 pub mod record_link;

@@ -1,48 +1,59 @@
 //! Freeze: a payload is kept once, before the first send.
 
-use super::is_under;
-use crate::entities::{delivery, payload};
+use crate::batch::{Cell, Collision, Kind, Table, query};
+use crate::entities::delivery::{PAYLOAD_NONE, PAYLOAD_RENDERED};
 use crate::error::store_error;
-use crate::rows;
-use crate::statements::{insert_new, whole};
+use crate::micros::from_time;
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{Fenced, Freeze, StoreError};
-use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use std::collections::{BTreeSet, HashMap};
+use sea_orm::FromQueryResult;
+use std::collections::HashSet;
 use uuid::Uuid;
+
+/// Ids and tokens of claims.
+const CLAIMS: Table = Table { name: "claims", columns: &[("id", Kind::Uuid), ("fencing_token", Kind::Int)] };
+
+const PAYLOADS: Table = Table {
+    name: "payload",
+    columns: &[("delivery_id", Kind::Uuid), ("json", Kind::Text), ("rendered_at_us", Kind::Int)],
+};
+
+#[derive(FromQueryResult)]
+struct Frozen {
+    id: Uuid,
+    fencing_token: i64,
+}
 
 pub(super) async fn freeze(store: &SqlStore, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
     if freezes.is_empty() {
         return Ok(Vec::new());
     }
+    let backend = store.backend();
     let transaction = store.begin().await?;
-    let rows = locked_deliveries(&transaction, freezes.iter().map(|freeze| freeze.delivery_id.0)).await?;
+    let mark = format!(
+        "UPDATE due SET payload_kind = '{PAYLOAD_RENDERED}' FROM {} AS given WHERE due.id = given.id \
+         AND due.fencing_token = given.fencing_token AND due.state = 'IN_FLIGHT' AND due.payload_kind = '{PAYLOAD_NONE}' \
+         RETURNING due.id, due.fencing_token",
+        CLAIMS.source(backend, 1)
+    );
+    let claims = freezes.iter().map(|freeze| vec![Cell::Uuid(freeze.delivery_id.0), Cell::Int(freeze.fencing_token)]);
+    let marked: Vec<Frozen> = query(&transaction, &mark, CLAIMS.parameters(backend, claims.collect())).await?;
+    let mut open: HashSet<(Uuid, i64)> = marked.into_iter().map(|row| (row.id, row.fencing_token)).collect();
     let mut answers = Vec::with_capacity(freezes.len());
-    for freeze in freezes {
-        let mut done = rows.get(&freeze.delivery_id.0).is_some_and(|row| is_under(row, freeze.fencing_token));
-        if done {
-            let row: payload::ActiveModel = whole(rows::attempt::payload_to_row(freeze.delivery_id, &freeze.payload));
-            done = insert_new(&transaction, row).await?;
+    let mut payloads = Vec::with_capacity(freezes.len());
+    for Freeze { delivery_id, fencing_token, payload } in freezes {
+        if !open.remove(&(delivery_id.0, *fencing_token)) {
+            answers.push(Fenced::LeaseLost);
+            continue;
         }
-        answers.push(if done { Fenced::Done } else { Fenced::LeaseLost });
+        payloads.push(vec![
+            Cell::Uuid(delivery_id.0),
+            Cell::Text(payload.json.to_string()),
+            Cell::Int(from_time(payload.rendered_at)),
+        ]);
+        answers.push(Fenced::Done);
     }
+    PAYLOADS.insert(&transaction, payloads, Collision::Fails).await?;
     transaction.commit().await.map_err(store_error)?;
     Ok(answers)
-}
-
-/// The deliveries of those ids by id, locked in the order of their ids.
-pub(super) async fn locked_deliveries(
-    transaction: &DatabaseTransaction,
-    ids: impl Iterator<Item = Uuid>,
-) -> Result<HashMap<Uuid, delivery::Model>, StoreError> {
-    let ids: BTreeSet<Uuid> = ids.collect();
-    let rows = delivery::Entity::find()
-        .filter(delivery::Column::Id.is_in(ids))
-        .order_by_asc(delivery::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(transaction)
-        .await
-        .map_err(store_error)?;
-    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }

@@ -2,13 +2,15 @@
 
 mod claim;
 mod freeze;
+mod heads;
 mod parts;
 mod settle;
 
-pub use claim::candidates_sql;
+pub use heads::{candidates_sql, candidates_values, next_due_sql};
 
+use crate::batch::query;
 use crate::entities::delivery;
-use crate::error::store_error;
+use crate::limits::CLAIM_HEAD_ROWS_SPARE;
 use crate::micros::{from_time, to_time};
 use crate::rows;
 use crate::store::SqlStore;
@@ -19,7 +21,12 @@ use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, Store
 use hookgraph_domain::settle::{self as settle_decision, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::FromQueryResult;
+
+#[derive(FromQueryResult)]
+struct NextDue {
+    at_us: Option<i64>,
+}
 
 #[async_trait]
 impl DeliveryQueue for SqlStore {
@@ -40,23 +47,9 @@ impl DeliveryQueue for SqlStore {
     }
 
     async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let due: Option<Option<i64>> = delivery::Entity::find()
-            .select_only()
-            .column_as(delivery::Column::DueAtUs.min(), "due_at_us")
-            .filter(sea_orm::sea_query::Expr::cust("state IN ('PENDING', 'RETRYING')"))
-            .into_tuple()
-            .one(&self.reader)
-            .await
-            .map_err(store_error)?;
-        let leased: Option<Option<i64>> = delivery::Entity::find()
-            .select_only()
-            .column_as(delivery::Column::LeasedUntilUs.min(), "leased_until_us")
-            .filter(sea_orm::sea_query::Expr::cust("state = 'IN_FLIGHT'"))
-            .into_tuple()
-            .one(&self.reader)
-            .await
-            .map_err(store_error)?;
-        due.flatten().into_iter().chain(leased.flatten()).min().map(to_time).transpose()
+        let values = vec![CLAIM_HEAD_ROWS_SPARE.into()];
+        let found: Vec<NextDue> = query(&self.reader, &next_due_sql(), values).await?;
+        found.first().and_then(|next| next.at_us).map(to_time).transpose()
     }
 }
 
@@ -75,8 +68,7 @@ fn is_under(row: &delivery::Model, fencing_token: i64) -> bool {
 
 /// What an interrupted delivery goes back to.
 fn due_again(row: &delivery::Model, now: Timestamp) -> Result<NextState, StoreError> {
-    let attempts_spent =
-        u32::try_from(row.attempts_spent).map_err(|error| crate::error::corrupt("attempts spent", error))?;
+    let attempts_spent = rows::number("attempts spent", row.attempts_spent)?;
     let state = if attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
     Ok(NextState { state, reason: None, due_at: Some(now), attempts_spent })
 }
@@ -89,8 +81,8 @@ fn under(row: &delivery::Model, next: NextState, webhook: &Webhook) -> NextState
     settle_decision::under_webhook(next, Some(webhook), row.cancel_requested)
 }
 
-/// Writes a decision into a row; the lease ends with it.
-fn apply_next(row: &mut delivery::Model, next: NextState, now: Timestamp) {
+/// Writes a decision into a row; the lease ends with it. Says whether the delivery has ended.
+fn apply_next(row: &mut delivery::Model, next: NextState, now: Timestamp) -> bool {
     row.state = next.state.as_str().to_owned();
     row.state_reason = next.reason;
     let is_due = matches!(next.state, DeliveryState::Pending | DeliveryState::Retrying);
@@ -101,47 +93,5 @@ fn apply_next(row: &mut delivery::Model, next: NextState, now: Timestamp) {
         row.cancel_requested = false;
     }
     row.updated_at_us = from_time(now);
-}
-
-async fn write_row(transaction: &DatabaseTransaction, row: delivery::Model) -> Result<(), StoreError> {
-    let id = row.id;
-    let row: delivery::ActiveModel = crate::statements::whole(row);
-    delivery::Entity::update_many()
-        .set(row)
-        .filter(delivery::Column::Id.eq(id))
-        .exec(transaction)
-        .await
-        .map_err(store_error)?;
-    Ok(())
-}
-
-/// The webhooks of those ids by id, locked in the order of their ids, which every writer keeps.
-async fn locked_webhooks(
-    store: &SqlStore,
-    transaction: &DatabaseTransaction,
-    ids: impl IntoIterator<Item = uuid::Uuid>,
-    lock: sea_orm::sea_query::LockType,
-) -> Result<std::collections::HashMap<uuid::Uuid, Webhook>, StoreError> {
-    use crate::entities::webhook;
-    use sea_orm::QueryOrder;
-    let ids: std::collections::BTreeSet<uuid::Uuid> = ids.into_iter().collect();
-    let found = webhook::Entity::find()
-        .filter(webhook::Column::Id.is_in(ids))
-        .order_by_asc(webhook::Column::Id)
-        .lock(lock)
-        .all(transaction)
-        .await
-        .map_err(store_error)?;
-    let mut webhooks = std::collections::HashMap::with_capacity(found.len());
-    for row in found {
-        let id = row.id;
-        match rows::webhook::from_row(row, &*store.vault) {
-            Ok(webhook) => {
-                webhooks.insert(id, webhook);
-            }
-            // One unreadable webhook must not stop the others.
-            Err(error) => tracing::error!(webhook_id = %id, %error, "a webhook cannot be read, its deliveries wait"),
-        }
-    }
-    Ok(webhooks)
+    next.state.is_final()
 }

@@ -1,8 +1,11 @@
 //! What a claimed delivery comes with: its event, webhook, signer and payload, read in batches.
 
-use crate::entities::{delivery, event, payload, tenant};
-use crate::error::{corrupt, store_error};
+use crate::batch::{self, Cell, IDS, Kind, Table, query};
+use crate::entities::delivery::PAYLOAD_RENDERED;
+use crate::entities::{delivery, event, payload};
+use crate::error::corrupt;
 use crate::rows;
+use crate::standing::Standing;
 use crate::store::SqlStore;
 use hookgraph_domain::delivery::{ClaimedDelivery, Signer};
 use hookgraph_domain::event::Event;
@@ -10,10 +13,12 @@ use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
+
+const EVENT_KEYS: Table = Table { name: "event_keys", columns: &[("tenant_id", Kind::Uuid), ("id", Kind::Uuid)] };
 
 pub(super) struct Parts {
     webhooks: HashMap<Uuid, Arc<Webhook>>,
@@ -28,41 +33,41 @@ impl Parts {
         store: &SqlStore,
         transaction: &DatabaseTransaction,
         deliveries: &[delivery::Model],
-        webhooks: HashMap<Uuid, Webhook>,
+        standings: &HashMap<Uuid, Standing>,
+        webhooks: HashMap<Uuid, Arc<Webhook>>,
     ) -> Result<Self, StoreError> {
-        let mut parts = Self {
-            webhooks: webhooks.into_iter().map(|(id, webhook)| (id, Arc::new(webhook))).collect(),
-            events: HashMap::new(),
-            signers: HashMap::new(),
-            payloads: HashMap::new(),
-        };
+        let mut parts = Self { webhooks, events: HashMap::new(), signers: HashMap::new(), payloads: HashMap::new() };
         if deliveries.is_empty() {
             return Ok(parts);
         }
-        let event_ids: BTreeSet<Uuid> = deliveries.iter().map(|row| row.event_id).collect();
-        let found = event::Entity::find().filter(event::Column::Id.is_in(event_ids)).all(transaction).await;
-        for row in found.map_err(store_error)? {
+        parts.signers = store.opened.signers(transaction, standings, &*store.vault).await?;
+        let backend = store.backend();
+        let keys: BTreeSet<(Uuid, Uuid)> = deliveries.iter().map(|row| (row.tenant_id, row.event_id)).collect();
+        let sql = format!(
+            "SELECT event.* FROM event JOIN {} AS given ON event.tenant_id = given.tenant_id AND event.id = given.id",
+            EVENT_KEYS.source(backend, 1)
+        );
+        let keys = keys.into_iter().map(|(tenant_id, id)| vec![Cell::Uuid(tenant_id), Cell::Uuid(id)]).collect();
+        let found: Vec<event::Model> = query(transaction, &sql, EVENT_KEYS.parameters(backend, keys)).await?;
+        for row in found {
             let id = row.id;
-            keep(&mut parts.events, id, "event", rows::event::from_row(row).map(Arc::new));
+            match rows::event::from_row(row) {
+                Ok(event) => {
+                    parts.events.insert(id, Arc::new(event));
+                }
+                Err(error) => tracing::error!(event_id = %id, %error, "an event cannot be read, its deliveries wait"),
+            }
         }
-        let tenant_ids: BTreeSet<Uuid> = deliveries.iter().map(|row| row.tenant_id).collect();
-        let found = tenant::Entity::find().filter(tenant::Column::Id.is_in(tenant_ids)).all(transaction).await;
-        for row in found.map_err(store_error)? {
-            let id = row.id;
-            let signer = rows::tenant::from_row(row, &*store.vault).map(|tenant| {
-                Arc::new(Signer {
-                    tenant_id: tenant.id,
-                    tenant_identifier: tenant.identifier,
-                    secret: tenant.signing_secret,
-                })
-            });
-            keep(&mut parts.signers, id, "tenant", signer);
-        }
-        let ids = deliveries.iter().map(|row| row.id);
-        let found = payload::Entity::find().filter(payload::Column::DeliveryId.is_in(ids)).all(transaction).await;
-        for row in found.map_err(store_error)? {
-            let (id, payload) = rows::attempt::payload_from_row(row)?;
-            parts.payloads.insert(id.0, payload);
+        let rendered: Vec<Uuid> =
+            deliveries.iter().filter(|row| row.payload_kind == PAYLOAD_RENDERED).map(|row| row.id).collect();
+        if !rendered.is_empty() {
+            let source = IDS.source(backend, 1);
+            let sql = format!("SELECT payload.* FROM payload JOIN {source} AS given ON payload.delivery_id = given.id");
+            let found: Vec<payload::Model> = query(transaction, &sql, batch::ids(backend, rendered)).await?;
+            for row in found {
+                let (id, payload) = rows::attempt::payload_from_row(row)?;
+                parts.payloads.insert(id.0, payload);
+            }
         }
         Ok(parts)
     }
@@ -84,14 +89,5 @@ impl Parts {
             delivery: rows::delivery::from_row(row)?,
             leased_until,
         })
-    }
-}
-
-fn keep<T>(map: &mut HashMap<Uuid, T>, id: Uuid, what: &str, read: Result<T, StoreError>) {
-    match read {
-        Ok(value) => {
-            map.insert(id, value);
-        }
-        Err(error) => tracing::error!(what, %id, %error, "a row cannot be read, its deliveries wait"),
     }
 }

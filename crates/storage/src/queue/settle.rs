@@ -1,13 +1,15 @@
 //! Settle: the attempt and the next state together, under the webhook as it stands in this transaction.
 
-use super::freeze::locked_deliveries;
-use super::{apply_next, due_again, is_under, locked_webhooks, under, write_row};
+use super::{apply_next, due_again, is_under, under};
+use crate::batch::{Collision, IDS, ids, query};
 use crate::commit::deliveries::DueChange;
 use crate::commit::feed::FeedLog;
-use crate::entities::{attempt, delivery, webhook};
+use crate::deliveries::{end, locked_due, update_due};
+use crate::entities::{delivery, webhook};
 use crate::error::store_error;
 use crate::rows;
-use crate::statements::{insert_all, whole};
+use crate::standing::{Opened, Standing, WebhookLock};
+use crate::statements::whole;
 use crate::store::SqlStore;
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
@@ -15,52 +17,128 @@ use hookgraph_domain::ports::{Failpoint, Fenced, StoreError};
 use hookgraph_domain::settle::{self, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
-use std::collections::HashMap;
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use uuid::Uuid;
+
+#[derive(FromQueryResult)]
+struct OfWebhook {
+    webhook_id: Uuid,
+}
+
+/// Rows by id, and what becomes of them.
+struct Rows {
+    by_id: HashMap<Uuid, delivery::Model>,
+    ended: Vec<delivery::Model>,
+    due: Vec<delivery::Model>,
+}
+
+impl Rows {
+    async fn locked(transaction: &DatabaseTransaction, ids: impl Iterator<Item = Uuid>) -> Result<Self, StoreError> {
+        let rows = locked_due(transaction, ids.collect::<BTreeSet<_>>()).await?;
+        Ok(Self { by_id: rows.into_iter().map(|row| (row.id, row)).collect(), ended: Vec::new(), due: Vec::new() })
+    }
+
+    /// The row under that claim. It is settled once: whoever asks for it again finds nothing.
+    fn take(&mut self, id: DeliveryId, fencing_token: i64) -> Option<delivery::Model> {
+        self.by_id.get(&id.0).filter(|row| is_under(row, fencing_token))?;
+        self.by_id.remove(&id.0)
+    }
+
+    fn put(&mut self, row: delivery::Model, has_ended: bool) {
+        if has_ended { self.ended.push(row) } else { self.due.push(row) }
+    }
+
+    async fn write(&self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+        end(transaction, &self.ended).await?;
+        update_due(transaction, &self.due).await
+    }
+}
 
 pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
     let Some(last) = settlements.iter().map(|settlement| settlement.now).max() else { return Ok(Vec::new()) };
     let transaction = store.begin().await?;
-    let webhook_ids = settlements.iter().map(|settlement| settlement.webhook_id.0);
-    let mut webhooks = locked_webhooks(store, &transaction, webhook_ids, LockType::NoKeyUpdate).await?;
-    let mut rows = locked_deliveries(&transaction, settlements.iter().map(|one| one.delivery_id.0)).await?;
+    let mut webhooks = webhooks(store, &transaction, settlements).await?;
+    let mut rows = Rows::locked(&transaction, settlements.iter().map(|one| one.delivery_id.0)).await?;
     let mut feed = FeedLog::at(last);
-    let mut attempts: Vec<attempt::ActiveModel> = Vec::new();
+    let mut attempts = Vec::with_capacity(settlements.len());
     let mut answers = Vec::with_capacity(settlements.len());
+    let mut changed_webhooks: Vec<(WebhookStatus, Webhook, Timestamp)> = Vec::new();
     for settlement in settlements {
-        let row = rows.get_mut(&settlement.delivery_id.0).filter(|row| is_under(row, settlement.fencing_token));
-        let (Some(row), Some(webhook)) = (row, webhooks.get(&settlement.webhook_id.0)) else {
+        let Some(webhook) = webhooks.get(&settlement.webhook_id.0) else {
+            answers.push(Fenced::LeaseLost);
+            continue;
+        };
+        let Some(mut row) = rows.take(settlement.delivery_id, settlement.fencing_token) else {
             answers.push(Fenced::LeaseLost);
             continue;
         };
         if let Some(attempt) = &settlement.attempt {
-            attempts.push(whole(rows::attempt::to_row(attempt, WebhookId(row.webhook_id))?));
+            attempts.push(rows::attempt::cells(attempt, WebhookId(row.webhook_id))?);
             row.attempt_count = row.attempt_count.max(i64::from(attempt.number));
         }
-        let changed = changed_by(settlement, row, webhook);
-        let next = under(row, settlement.next.clone(), changed.as_ref().unwrap_or(webhook));
-        apply_next(row, next, settlement.now);
-        feed.delivery(row);
-        write_row(&transaction, row.clone()).await?;
+        let signal = settlement.health.filter(|_| !row.is_test);
+        let changed = signal.and_then(|signal| settle::apply_health(webhook, signal, settlement.now));
+        let next = under(&row, settlement.next.clone(), changed.as_ref().unwrap_or(webhook));
+        let has_ended = apply_next(&mut row, next, settlement.now);
+        feed.delivery(&row)?;
         if let Some(changed) = changed {
-            write_health(store, &transaction, webhook.status, &changed, settlement.now, &mut feed).await?;
-            webhooks.insert(row.webhook_id, changed);
+            changed_webhooks.push((webhook.status, changed.clone(), settlement.now));
+            webhooks.insert(row.webhook_id, Arc::new(changed));
         }
+        rows.put(row, has_ended);
         answers.push(Fenced::Done);
     }
-    insert_all(&transaction, attempts).await?;
+    rows.write(&transaction).await?;
+    rows::attempt::ATTEMPTS.insert(&transaction, attempts, Collision::Fails).await?;
+    for (before, changed, now) in &changed_webhooks {
+        write_health(store, &transaction, *before, changed, *now, &mut feed).await?;
+    }
     feed.append(&transaction).await?;
     store.hit(Failpoint::InSettle);
     transaction.commit().await.map_err(store_error)?;
+    changed_webhooks.iter().for_each(|(before, changed, _)| log_status(*before, changed));
     Ok(answers)
 }
 
-/// The webhook as the attempt leaves it, if it changes it. A test changes nothing.
-fn changed_by(settlement: &Settlement, row: &delivery::Model, webhook: &Webhook) -> Option<Webhook> {
-    let signal = settlement.health.filter(|_| !row.is_test)?;
-    settle::apply_health(webhook, signal, settlement.now)
+/// The webhooks of those settlements. One that sends and stays as it is is not locked: what becomes due for it while it
+/// stops is held or cancelled as it is claimed. The others are, before their deliveries are, and read again.
+async fn webhooks(
+    store: &SqlStore,
+    transaction: &DatabaseTransaction,
+    settlements: &[Settlement],
+) -> Result<HashMap<Uuid, Arc<Webhook>>, StoreError> {
+    let ids = settlements.iter().map(|settlement| settlement.webhook_id.0);
+    let standings = Opened::standings(transaction, ids, WebhookLock::None).await?;
+    let mut webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
+    let stopped = |id: &Uuid| standings.get(id).is_some_and(|standing| !standing.sends());
+    let changes = |one: &Settlement, webhook: &Webhook| {
+        one.health.is_some_and(|signal| settle::apply_health(webhook, signal, one.now).is_some())
+    };
+    let to_lock: BTreeSet<Uuid> = settlements
+        .iter()
+        .filter(|one| {
+            let id = one.webhook_id.0;
+            stopped(&id) || webhooks.get(&id).is_some_and(|webhook| changes(one, webhook))
+        })
+        .map(|one| one.webhook_id.0)
+        .collect();
+    let locked: HashMap<Uuid, Standing> = Opened::standings(transaction, to_lock, WebhookLock::Update).await?;
+    webhooks.extend(store.opened.webhooks(transaction, &locked, &*store.vault).await?);
+    Ok(webhooks)
+}
+
+/// One line where deliveries changed what their webhook is.
+fn log_status(before: WebhookStatus, webhook: &Webhook) {
+    let (webhook_id, status) = (webhook.id, webhook.status.as_str());
+    let reason = webhook.status_reason.as_deref().unwrap_or_default();
+    match webhook.status {
+        status if status == before => {}
+        WebhookStatus::Active => tracing::info!(%webhook_id, "the breaker of a webhook closed: a probe was delivered"),
+        WebhookStatus::Suspended => tracing::warn!(%webhook_id, reason, "the breaker of a webhook opened"),
+        _ => tracing::warn!(%webhook_id, status, reason, "a webhook was taken out of service"),
+    }
 }
 
 /// What is due for a webhook that was just suspended or auto-disabled is held with it.
@@ -91,28 +169,23 @@ pub(super) async fn release(store: &SqlStore, claims: &[(DeliveryId, i64)], now:
     if claims.is_empty() {
         return Ok(());
     }
+    let backend = store.backend();
     let transaction = store.begin().await?;
-    let ids = claims.iter().map(|(id, _)| id.0);
-    let webhook_ids: Vec<Uuid> = delivery::Entity::find()
-        .filter(delivery::Column::Id.is_in(ids.clone()))
-        .all(&transaction)
-        .await
-        .map_err(store_error)?
-        .into_iter()
-        .map(|row| row.webhook_id)
-        .collect();
-    let webhooks = locked_webhooks(store, &transaction, webhook_ids, LockType::Share).await?;
-    let mut rows: HashMap<Uuid, delivery::Model> = locked_deliveries(&transaction, ids).await?;
+    let sql = format!("SELECT webhook_id FROM due WHERE id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
+    let found: Vec<OfWebhook> = query(&transaction, &sql, ids(backend, claims.iter().map(|(id, _)| id.0))).await?;
+    let standings = Opened::standings(&transaction, found.iter().map(|row| row.webhook_id), WebhookLock::Share).await?;
+    let webhooks = store.opened.webhooks(&transaction, &standings, &*store.vault).await?;
+    let mut rows = Rows::locked(&transaction, claims.iter().map(|(id, _)| id.0)).await?;
     let mut feed = FeedLog::at(now);
     for (id, fencing_token) in claims {
-        let row = rows.get_mut(&id.0).filter(|row| is_under(row, *fencing_token));
-        let Some(row) = row else { continue };
+        let Some(mut row) = rows.take(*id, *fencing_token) else { continue };
         let Some(webhook) = webhooks.get(&row.webhook_id) else { continue };
-        let next = under(row, due_again(row, now)?, webhook);
-        apply_next(row, next, now);
-        feed.delivery(row);
-        write_row(&transaction, row.clone()).await?;
+        let next = under(&row, due_again(&row, now)?, webhook);
+        let has_ended = apply_next(&mut row, next, now);
+        feed.delivery(&row)?;
+        rows.put(row, has_ended);
     }
+    rows.write(&transaction).await?;
     feed.append(&transaction).await?;
     transaction.commit().await.map_err(store_error)
 }

@@ -1,6 +1,8 @@
 //! The log of deliveries, their attempts and payloads.
 
 use super::rows as page_rows;
+use crate::batch::{self, IDS, query};
+use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS};
 use crate::entities::{attempt, delivery, payload};
 use crate::error::store_error;
 use crate::micros::from_time;
@@ -14,6 +16,7 @@ use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId}
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{History, StoreError};
+use sea_orm::sea_query::Value;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 #[async_trait]
@@ -31,17 +34,21 @@ impl History for SqlStore {
     }
 
     async fn deliveries(&self, tenant_id: TenantId, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
-        let found = delivery::Entity::find()
-            .filter(delivery::Column::Id.is_in(ids.iter().map(|id| id.0)))
-            .filter(delivery::Column::TenantId.eq(tenant_id.0))
-            .all(&self.reader)
-            .await
-            .map_err(store_error)?;
+        let backend = self.backend();
+        let source = IDS.source(backend, 2);
+        let of = |table: &str, columns: &str| {
+            format!("SELECT {columns} FROM {table} WHERE tenant_id = $1 AND id IN (SELECT id FROM {source} AS given)")
+        };
+        let sql = format!("{} UNION ALL {}", of("due", DUE_COLUMNS), of("delivery", ENDED_COLUMNS));
+        let mut values: Vec<Value> = vec![tenant_id.0.into()];
+        values.extend(batch::ids(backend, ids.iter().map(|id| id.0)));
+        let found: Vec<delivery::Model> = query(&self.reader, &sql, values).await?;
         found.into_iter().map(rows::delivery::from_row).collect()
     }
 
     async fn delivery_page(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        let found = delivery_page(query).all(&self.reader).await.map_err(store_error)?;
+        let (sql, values) = delivery_page(query);
+        let found: Vec<delivery::Model> = batch::query(&self.reader, &sql, values).await?;
         found.into_iter().map(rows::delivery::from_row).collect()
     }
 
@@ -77,27 +84,52 @@ impl History for SqlStore {
     }
 }
 
-pub fn delivery_page(query: &DeliveryQuery) -> Select<delivery::Entity> {
-    let mut select = delivery::Entity::find().filter(delivery::Column::TenantId.eq(query.tenant_id.0));
+/// The statement of a page: a page of the queue and one of the history, as one.
+pub fn delivery_page(query: &DeliveryQuery) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = vec![query.tenant_id.0.into()];
+    let mut conditions = String::from("tenant_id = $1");
+    let mut add = |condition: &str, value: Value| {
+        values.push(value);
+        conditions.push_str(&format!(" AND {condition} ${}", values.len()));
+    };
     if let Some(webhook_id) = query.webhook_id {
-        select = select.filter(delivery::Column::WebhookId.eq(webhook_id.0));
+        add("webhook_id =", webhook_id.0.into());
     }
     if let Some(event_id) = query.event_id {
-        select = select.filter(delivery::Column::EventId.eq(event_id.0));
-    }
-    if !query.states.is_empty() {
-        select = select.filter(delivery::Column::State.is_in(query.states.iter().map(|state| state.as_str())));
+        add("event_id =", event_id.0.into());
     }
     if let Some(from) = query.created_from {
-        select = select.filter(delivery::Column::CreatedAtUs.gte(from_time(from)));
+        add("created_at_us >=", from_time(from).into());
     }
     if let Some(before) = query.created_before {
-        select = select.filter(delivery::Column::CreatedAtUs.lt(from_time(before)));
+        add("created_at_us <", from_time(before).into());
     }
     if let Some(before) = query.before {
-        select = select.filter(delivery::Column::Id.lt(before));
+        add("id <", before.into());
     }
-    select.order_by_desc(delivery::Column::Id).limit(page_rows(query.limit))
+    let limit = page_rows(query.limit);
+    let page = |table: &str, columns: &str, is_final: bool| {
+        let asked: Vec<String> = query
+            .states
+            .iter()
+            .filter(|state| state.is_final() == is_final)
+            .map(|state| format!("'{}'", state.as_str()))
+            .collect();
+        // A table that holds none of the states asked for is not looked at.
+        let states = match (query.states.is_empty(), asked.is_empty()) {
+            (true, _) => String::new(),
+            (false, true) => return None,
+            (false, false) => format!(" AND state IN ({})", asked.join(", ")),
+        };
+        Some(format!(
+            "SELECT * FROM (SELECT {columns} FROM {table} WHERE {conditions}{states} ORDER BY id DESC LIMIT {limit}) \
+             AS of_{table}"
+        ))
+    };
+    let pages = [page("due", DUE_COLUMNS, false), page("delivery", ENDED_COLUMNS, true)];
+    let pages: Vec<String> = pages.into_iter().flatten().collect();
+    let sql = format!("SELECT * FROM ({}) AS page ORDER BY id DESC LIMIT {limit}", pages.join(" UNION ALL "));
+    (sql, values)
 }
 
 pub fn webhook_attempts(webhook_id: WebhookId, before: Option<AttemptId>, limit: u32) -> Select<attempt::Entity> {

@@ -1,17 +1,33 @@
 //! The feed, read by cursor.
 
 use super::rows as page_rows;
-use crate::entities::feed;
-use crate::error::store_error;
-use crate::limits::FEED_SCAN_ENTRIES_MAX;
+use crate::batch::query;
+use crate::limits::FEED_SCAN_BATCHES_MAX;
+use crate::micros::to_time;
 use crate::rows;
-use crate::rows::feed::{DELIVERY, EVENT};
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use hookgraph_domain::feed::{FeedFilter, FeedKind, FeedPage};
+use hookgraph_domain::feed::{FeedChange, FeedEntry, FeedFilter, FeedKind, FeedPage};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Feed, StoreError};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::FromQueryResult;
+
+/// The batches of a page: $1 tenant, $2 after which `seq`, $3 up to which, $4 batches at most.
+pub const FEED_BATCHES: &str = "SELECT seq_first, seq_last, at_us, entries FROM feed \
+     WHERE tenant_id = $1 AND seq_last > $2 AND seq_last <= $3 ORDER BY seq_last LIMIT $4";
+
+#[derive(FromQueryResult)]
+struct Batch {
+    seq_first: i64,
+    seq_last: i64,
+    at_us: i64,
+    entries: Vec<u8>,
+}
+
+#[derive(FromQueryResult)]
+struct Position {
+    seq: i64,
+}
 
 #[async_trait]
 impl Feed for SqlStore {
@@ -24,68 +40,46 @@ impl Feed for SqlStore {
     ) -> Result<FeedPage, StoreError> {
         // The end is read first: whatever is committed after it has a higher number and waits for the next page.
         let latest = self.latest_seq().await?;
-        let end = latest.min(after_seq.saturating_add(FEED_SCAN_ENTRIES_MAX));
-        if end <= after_seq {
+        if latest <= after_seq {
             return Ok(FeedPage { entries: Vec::new(), read_to_seq: after_seq, more: false });
         }
-        let select = feed_entries(tenant_id, after_seq, end, filter, limit);
-        let found = select.all(&self.reader).await.map_err(store_error)?;
-        let entries = found.into_iter().map(rows::feed::from_row).collect::<Result<Vec<_>, _>>()?;
-        let is_full = entries.len() as u64 >= page_rows(limit);
-        let read_to_seq = match entries.last() {
-            Some(last) if is_full => last.seq,
-            _ => end,
-        };
-        Ok(FeedPage { entries, read_to_seq, more: read_to_seq < latest })
+        let values = vec![tenant_id.0.into(), after_seq.into(), latest.into(), (FEED_SCAN_BATCHES_MAX as i64).into()];
+        let batches: Vec<Batch> = query(&self.reader, FEED_BATCHES, values).await?;
+        let is_all = (batches.len() as u64) < FEED_SCAN_BATCHES_MAX;
+        let end = batches.last().filter(|_| !is_all).map_or(latest, |batch| batch.seq_last);
+        let mut entries = Vec::new();
+        for batch in batches {
+            let at = to_time(batch.at_us)?;
+            for (seq, what) in (batch.seq_first..).zip(rows::feed::unpack(&batch.entries)?) {
+                if seq <= after_seq || !is_wanted(filter, &what) {
+                    continue;
+                }
+                entries.push(FeedEntry { seq, tenant_id, at, what });
+                if entries.len() as u64 >= page_rows(limit) {
+                    return Ok(FeedPage { entries, read_to_seq: seq, more: seq < latest });
+                }
+            }
+        }
+        Ok(FeedPage { entries, read_to_seq: end, more: end < latest })
     }
 
     async fn latest_seq(&self) -> Result<i64, StoreError> {
-        let latest: Option<Option<i64>> = feed::Entity::find()
-            .select_only()
-            .column_as(feed::Column::Seq.max(), "seq")
-            .into_tuple()
-            .one(&self.reader)
-            .await
-            .map_err(store_error)?;
-        Ok(latest.flatten().unwrap_or(0))
+        let found: Vec<Position> = query(&self.reader, "SELECT seq FROM feed_position WHERE id = 1", vec![]).await?;
+        Ok(found.first().map_or(0, |position| position.seq))
     }
 }
 
-/// The entries after one number up to another.
-pub fn feed_entries(
-    tenant_id: TenantId,
-    after_seq: i64,
-    end_seq: i64,
-    filter: &FeedFilter,
-    limit: u32,
-) -> Select<feed::Entity> {
-    feed::Entity::find()
-        .filter(feed::Column::TenantId.eq(tenant_id.0))
-        .filter(feed::Column::Seq.gt(after_seq))
-        .filter(feed::Column::Seq.lte(end_seq))
-        .filter(wanted(filter))
-        .order_by_asc(feed::Column::Seq)
-        .limit(page_rows(limit))
-}
-
-fn wanted(filter: &FeedFilter) -> Condition {
-    let mut events = Condition::all().add(feed::Column::Kind.eq(EVENT));
-    if let Some(concern) = &filter.concern {
-        events = events.add(feed::Column::Concern.eq(concern.as_str()));
-    }
-    if let Some(event) = &filter.event {
-        events = events.add(feed::Column::Event.eq(event.as_str()));
-    }
-    let mut deliveries = Condition::all().add(feed::Column::Kind.eq(DELIVERY));
-    if let Some(webhook_id) = filter.webhook_id {
-        deliveries = deliveries.add(feed::Column::WebhookId.eq(webhook_id.0));
-    }
-    if !filter.states.is_empty() {
-        deliveries = deliveries.add(feed::Column::State.is_in(filter.states.iter().map(|state| state.as_str())));
-    }
-    match filter.only {
-        Some(FeedKind::Events) => events,
-        Some(FeedKind::Deliveries) => deliveries,
-        None => Condition::any().add(events).add(deliveries),
+fn is_wanted(filter: &FeedFilter, what: &FeedChange) -> bool {
+    match what {
+        FeedChange::EventRecorded { event_type, .. } => {
+            filter.only != Some(FeedKind::Deliveries)
+                && filter.concern.as_ref().is_none_or(|concern| *concern == event_type.concern)
+                && filter.event.as_ref().is_none_or(|event| *event == event_type.event)
+        }
+        FeedChange::DeliveryUpdated { webhook_id, state, .. } => {
+            filter.only != Some(FeedKind::Events)
+                && filter.webhook_id.is_none_or(|wanted| wanted == *webhook_id)
+                && (filter.states.is_empty() || filter.states.contains(state))
+        }
     }
 }

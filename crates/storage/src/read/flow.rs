@@ -1,24 +1,58 @@
 //! What waits for the flow loop, and how far behind webhooks are.
 
 use super::rows as page_rows;
+use crate::batch::query;
+use crate::entities::delivery::ENDED_COLUMNS;
 use crate::entities::{delivery, replay, webhook};
-use crate::error::{corrupt, store_error};
+use crate::error::store_error;
+use crate::limits::PAGE_ROWS_MAX;
 use crate::micros::{from_time, to_optional_time};
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use hookgraph_domain::delivery::{Delivery, DeliveryState};
+use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::ids::{DeliveryId, ReplayId, TenantId, WebhookId};
 use hookgraph_domain::ports::{Backlog, FlowReader, StoreError};
 use hookgraph_domain::replay::{Replay, ReplayState};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement};
+use sea_orm::sea_query::Value;
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
+/// The statement for what is held, oldest first: $1 the webhook, $2 rows at most.
+pub const HELD_SQL: &str = "SELECT id FROM due WHERE webhook_id = $1 AND state = 'HELD' ORDER BY id LIMIT $2";
+
 /// The statement that counts what is owed to a webhook: $1 the webhook, $2 rows at most.
-const BACKLOG_SQL: &str = "SELECT count(*), min(due_at_us) FROM (SELECT due_at_us FROM delivery \
-    WHERE webhook_id = $1 AND state IN ('PENDING', 'RETRYING', 'IN_FLIGHT', 'HELD') AND NOT is_test LIMIT $2) AS owed";
+pub const BACKLOG_SQL: &str = "SELECT count(*) AS count, min(due_at_us) AS oldest_due_at_us \
+     FROM (SELECT due_at_us FROM due WHERE webhook_id = $1 AND NOT is_test ORDER BY id LIMIT $2) AS owed";
+
+#[derive(FromQueryResult)]
+struct Held {
+    id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct Owed {
+    count: i64,
+    oldest_due_at_us: Option<i64>,
+}
+
+/// The statement for the next deliveries that a replay makes again. They have ended: they are in the history.
+pub fn deliveries_to_replay(replay: &Replay, limit: u32) -> (String, Vec<Value>) {
+    let wanted: Vec<String> = replay.wanted_states().iter().map(|state| format!("'{}'", state.as_str())).collect();
+    let after = replay.position.map_or_else(|| floor(replay.from), |position| position.0);
+    let sql = format!(
+        "SELECT {ENDED_COLUMNS} FROM delivery WHERE tenant_id = $1 AND webhook_id = $2 AND id > $3 \
+         AND created_at_us >= $4 AND created_at_us < $5 AND NOT is_test AND replay_id IS NULL AND state IN ({}) \
+         ORDER BY id LIMIT {}",
+        wanted.join(", "),
+        page_rows(limit)
+    );
+    let (from_us, before_us) = (from_time(replay.from), from_time(replay.before));
+    let ids = [replay.tenant_id.0, replay.webhook_id.0, after].map(Value::from);
+    (sql, ids.into_iter().chain([from_us.into(), before_us.into()]).collect())
+}
 
 /// How far an id's time may be ahead of the row's, in milliseconds: a clock may be set back between the two.
 const ID_SLACK_MS: i64 = 3_600_000;
@@ -66,30 +100,17 @@ impl FlowReader for SqlStore {
     }
 
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
-        let ids: Vec<Uuid> = delivery::Entity::find()
-            .select_only()
-            .column(delivery::Column::Id)
-            .filter(delivery::Column::WebhookId.eq(webhook_id.0))
-            .filter(delivery::Column::State.eq(DeliveryState::Held.as_str()))
-            .order_by_asc(delivery::Column::Id)
-            .limit(page_rows(limit))
-            .into_tuple()
-            .all(&self.reader)
-            .await
-            .map_err(store_error)?;
-        Ok(ids.into_iter().map(DeliveryId).collect())
+        let values = vec![webhook_id.0.into(), i64::from(Ord::min(limit, PAGE_ROWS_MAX)).into()];
+        let found: Vec<Held> = query(&self.reader, HELD_SQL, values).await?;
+        Ok(found.into_iter().map(|row| DeliveryId(row.id)).collect())
     }
 
     async fn backlog(&self, webhook_id: WebhookId, count_max: u32) -> Result<Backlog, StoreError> {
-        let values = [webhook_id.0.into(), i64::from(count_max).into()];
-        let statement = Statement::from_sql_and_values(self.backend(), BACKLOG_SQL, values);
-        let Some(row) = self.reader.query_one_raw(statement).await.map_err(store_error)? else {
-            return Ok(Backlog::default());
-        };
-        let (count, due_at_us): (i64, Option<i64>) =
-            (row.try_get_by(0).map_err(store_error)?, row.try_get_by(1).map_err(store_error)?);
-        let count = u32::try_from(count).map_err(|error| corrupt("backlog", error))?;
-        Ok(Backlog { count, oldest_due_at: to_optional_time(due_at_us)? })
+        let values = vec![webhook_id.0.into(), i64::from(count_max).into()];
+        let found: Vec<Owed> = query(&self.reader, BACKLOG_SQL, values).await?;
+        let Some(owed) = found.into_iter().next() else { return Ok(Backlog::default()) };
+        let count = rows::number("backlog", owed.count)?;
+        Ok(Backlog { count, oldest_due_at: to_optional_time(owed.oldest_due_at_us)? })
     }
 
     async fn replays_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Replay>, StoreError> {
@@ -103,23 +124,8 @@ impl FlowReader for SqlStore {
     }
 
     async fn deliveries_to_replay(&self, replay: &Replay, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let wanted = replay.wanted_states();
-        let mut select = delivery::Entity::find()
-            .filter(delivery::Column::TenantId.eq(replay.tenant_id.0))
-            .filter(delivery::Column::WebhookId.eq(replay.webhook_id.0))
-            .filter(delivery::Column::CreatedAtUs.gte(from_time(replay.from)))
-            .filter(delivery::Column::CreatedAtUs.lt(from_time(replay.before)))
-            .filter(delivery::Column::State.is_in(wanted.iter().map(|state| state.as_str())))
-            .filter(delivery::Column::IsTest.eq(false))
-            .filter(delivery::Column::ReplayId.is_null());
-        let after = replay.position.map_or_else(|| floor(replay.from), |position| position.0);
-        select = select.filter(delivery::Column::Id.gt(after));
-        let found = select
-            .order_by_asc(delivery::Column::Id)
-            .limit(page_rows(limit))
-            .all(&self.reader)
-            .await
-            .map_err(store_error)?;
+        let (sql, values) = deliveries_to_replay(replay, limit);
+        let found: Vec<delivery::Model> = query(&self.reader, &sql, values).await?;
         found.into_iter().map(rows::delivery::from_row).collect()
     }
 

@@ -1,6 +1,7 @@
 //! Attempts and payloads.
 
 use super::{from_json, number, to_json};
+use crate::batch::{Cell, Kind, Table};
 use crate::entities::{attempt, payload};
 use crate::error::corrupt;
 use crate::micros::{from_time, to_time};
@@ -9,28 +10,53 @@ use hookgraph_domain::ids::{AttemptId, DeliveryId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::StoreError;
 
-pub fn to_row(attempt: &Attempt, webhook_id: WebhookId) -> Result<attempt::Model, StoreError> {
+/// The table of attempts, to write to.
+pub const ATTEMPTS: Table = Table {
+    name: "attempt",
+    columns: &[
+        ("webhook_id", Kind::Uuid),
+        ("id", Kind::Uuid),
+        ("delivery_id", Kind::Uuid),
+        ("number", Kind::Int),
+        ("code", Kind::Text),
+        ("detail", Kind::TextOrNull),
+        ("request_method", Kind::TextOrNull),
+        ("request_url", Kind::TextOrNull),
+        ("request_headers", Kind::TextOrNull),
+        ("request_body", Kind::TextOrNull),
+        ("response_status", Kind::IntOrNull),
+        ("response_headers", Kind::TextOrNull),
+        ("response_body", Kind::TextOrNull),
+        ("response_truncated", Kind::Bool),
+        ("remote_address", Kind::TextOrNull),
+        ("started_at_us", Kind::Int),
+        ("ended_at_us", Kind::Int),
+    ],
+};
+
+/// An attempt as a row of [`ATTEMPTS`].
+pub fn cells(attempt: &Attempt, webhook_id: WebhookId) -> Result<Vec<Cell>, StoreError> {
     let request = attempt.request.as_ref();
     let response = attempt.response.as_ref();
-    Ok(attempt::Model {
-        id: attempt.id.0,
-        delivery_id: attempt.delivery_id.0,
-        webhook_id: webhook_id.0,
-        number: i64::from(attempt.number),
-        code: attempt.code.as_str().to_owned(),
-        detail: attempt.detail.clone(),
-        request_method: request.map(|request| request.method.clone()),
-        request_url: request.map(|request| request.url.clone()),
-        request_headers: request.map(|request| to_json("request headers", &request.headers)).transpose()?,
-        request_body: request.and_then(|request| request.body.clone()),
-        response_status: response.map(|response| i64::from(response.status)),
-        response_headers: response.map(|response| to_json("response headers", &response.headers)).transpose()?,
-        response_body: attempt.response_body.clone(),
-        response_truncated: attempt.response_truncated,
-        remote_address: attempt.remote_address.clone(),
-        started_at_us: from_time(attempt.started_at),
-        ended_at_us: from_time(attempt.ended_at),
-    })
+    Ok(vec![
+        Cell::Uuid(webhook_id.0),
+        Cell::Uuid(attempt.id.0),
+        Cell::Uuid(attempt.delivery_id.0),
+        Cell::Int(i64::from(attempt.number)),
+        Cell::Text(attempt.code.as_str().to_owned()),
+        Cell::TextOrNull(attempt.detail.clone()),
+        Cell::TextOrNull(request.map(|request| request.method.clone())),
+        Cell::TextOrNull(request.map(|request| request.url.clone())),
+        Cell::TextOrNull(request.map(|request| to_json("request headers", &request.headers)).transpose()?),
+        Cell::TextOrNull(request.and_then(|request| request.body.clone())),
+        Cell::IntOrNull(response.map(|response| i64::from(response.status))),
+        Cell::TextOrNull(response.map(|response| to_json("response headers", &response.headers)).transpose()?),
+        Cell::TextOrNull(attempt.response_body.clone()),
+        Cell::Bool(attempt.response_truncated),
+        Cell::TextOrNull(attempt.remote_address.clone()),
+        Cell::Int(from_time(attempt.started_at)),
+        Cell::Int(from_time(attempt.ended_at)),
+    ])
 }
 
 pub fn from_row(row: attempt::Model) -> Result<Attempt, StoreError> {
@@ -64,14 +90,6 @@ pub fn from_row(row: attempt::Model) -> Result<Attempt, StoreError> {
         started_at: to_time(row.started_at_us)?,
         ended_at: to_time(row.ended_at_us)?,
     })
-}
-
-pub fn payload_to_row(delivery_id: DeliveryId, frozen: &FrozenPayload) -> payload::Model {
-    payload::Model {
-        delivery_id: delivery_id.0,
-        json: frozen.json.to_string(),
-        rendered_at_us: from_time(frozen.rendered_at),
-    }
 }
 
 pub fn payload_from_row(row: payload::Model) -> Result<(DeliveryId, FrozenPayload), StoreError> {

@@ -1,30 +1,15 @@
 //! Events, their skips and tombstones.
 
-use super::{from_json, to_json};
+use super::from_json;
 use crate::entities::{event, event_skip, tombstone};
 use crate::error::corrupt;
 use crate::micros::{from_time, to_time};
-use hookgraph_domain::event::{Event, EventSkip, EventTypeKey, NewEvent, SkipReason};
+use hookgraph_domain::event::{Event, EventSkip, EventTypeKey, SkipReason};
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
-use hookgraph_domain::time::Timestamp;
 
 const REASONS: [SkipReason; 3] = [SkipReason::Disabled, SkipReason::CreatedLater, SkipReason::SubscribedLater];
-
-pub fn to_row(event: &NewEvent, is_test: bool, at: Timestamp) -> Result<event::Model, StoreError> {
-    Ok(event::Model {
-        id: event.id.0,
-        tenant_id: event.tenant_id.0,
-        concern: event.event_type.concern.clone(),
-        event: event.event_type.event.clone(),
-        variables: to_json("variables", &event.variables)?,
-        changed_fields: to_json("changed fields", &event.changed_fields)?,
-        record_label: event.record_label.clone(),
-        is_test,
-        recorded_at_us: from_time(at),
-    })
-}
 
 pub fn from_row(row: event::Model) -> Result<Event, StoreError> {
     Ok(Event {

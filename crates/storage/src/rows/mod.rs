@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The JSON text of a column.
-fn to_json<T: Serialize>(what: &str, value: &T) -> Result<String, StoreError> {
+pub fn to_json<T: Serialize>(what: &str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| corrupt(what, error))
 }
 
@@ -25,7 +25,7 @@ fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreErro
 }
 
 /// A number of a column that holds small ones.
-fn number<T: TryFrom<i64>>(what: &str, value: i64) -> Result<T, StoreError> {
+pub fn number<T: TryFrom<i64>>(what: &str, value: i64) -> Result<T, StoreError> {
     T::try_from(value).map_err(|_| corrupt(what, value))
 }
 

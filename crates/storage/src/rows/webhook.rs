@@ -59,8 +59,12 @@ fn flow_from_row(row: &Model) -> Result<FlowSettings, StoreError> {
     Ok(FlowSettings {
         concurrency: number("concurrency", row.concurrency)?,
         rate_per_second: row.rate_per_second.map(|rate| number("rate", rate)).transpose()?,
-        ordering: Ordering::from_name(&row.ordering).ok_or_else(|| corrupt("ordering", &row.ordering))?,
+        ordering: ordering(&row.ordering)?,
     })
+}
+
+pub fn ordering(name: &str) -> Result<Ordering, StoreError> {
+    Ordering::from_name(name).ok_or_else(|| corrupt("ordering", name))
 }
 
 fn breaker_from_row(row: &Model) -> Result<Breaker, StoreError> {

@@ -1,5 +1,6 @@
 //! The conformance suite: what every store must do, as facts. A store runs it with [`crate::conformance_suite!`].
 
+pub mod answers;
 pub mod claiming;
 pub mod commits;
 pub mod due_work;
@@ -28,6 +29,12 @@ macro_rules! conformance_suite {
                 creating_what_exists_is_refused,
                 a_required_record_that_is_gone_refuses_the_change,
                 a_change_over_the_limit_is_refused,
+            ],
+            answers: [
+                an_answer_is_kept_with_its_change,
+                a_second_answer_of_a_key_refuses_its_change,
+                two_changes_at_once_under_one_key_commit_once,
+                an_answer_past_its_time_is_forgotten_and_replaced,
             ],
             records: [
                 a_record_reads_back_as_written,
@@ -91,6 +98,12 @@ macro_rules! conformance_suite {
                 a_reader_resumes_by_cursor_without_gap_or_duplicate,
                 concurrent_commits_never_appear_behind_a_reader,
                 a_filter_moves_the_cursor_past_what_it_leaves_out,
+            ],
+            flow_claims: [
+                a_webhooks_own_concurrency_bounds_what_is_in_flight,
+                a_claim_keeps_to_the_limits_of_webhooks,
+                a_claim_takes_no_more_retries_than_it_may,
+                a_later_event_of_a_record_waits_for_the_earlier_ones_end,
             ],
             flows: [
                 flow_reads_back_as_written,

@@ -50,7 +50,7 @@ impl MemoryStore {
             .collect();
         let mut delivery_count = 0;
         for webhook in subscribers {
-            match fan_out::decide(&webhook) {
+            match fan_out::decide(webhook.status) {
                 Match::Delivery { state: first, reason } => {
                     let delivery_id = DeliveryId(self.entropy.uuid(at));
                     let mut delivery = fresh(delivery_id, tenant_id, webhook.id, id, at);
@@ -126,6 +126,7 @@ impl State {
                 self.tenants.insert(tenant.id, tenant);
             }
             Write::DeleteTenant(id) => self.delete_tenant(id)?,
+            Write::KeepAnswer(answer) => self.keep_answer(answer, at)?,
             Write::InsertToken(token) => {
                 self.tokens.insert(token.id, token);
             }
@@ -184,6 +185,7 @@ impl State {
             return Err(CommitError::Conflict(format!("tenant {id}")));
         }
         self.tokens.retain(|_, token| token.tenant_id != id);
+        self.answers.retain(|key, _| key.tenant_id != id);
         self.copy_tasks.retain(|_, task| task.source_tenant_id != id);
         self.replays.retain(|_, replay| replay.tenant_id != id);
         self.records.retain(|(owner, _), _| *owner != id);

@@ -1,5 +1,6 @@
 //! The fake of the road: every port of the store in maps, for tests that need no database. It passes the same suite.
 
+mod answers;
 mod commit;
 mod deliveries;
 mod flow;

@@ -4,6 +4,7 @@ use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedChange, FeedEntry};
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::{CopyTaskId, DeliveryId, EventId, ReplayId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::record::{Link, Name, Record, RecordRef};
@@ -21,6 +22,7 @@ pub(super) struct State {
     pub copy_tasks: BTreeMap<CopyTaskId, CopyTask>,
     pub replays: BTreeMap<ReplayId, Replay>,
     pub records: BTreeMap<(TenantId, RecordRef), KeptRecord>,
+    pub answers: BTreeMap<AnswerKey, (Timestamp, KeptAnswer)>,
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     pub events: BTreeMap<EventId, Event>,
     pub skips: Vec<EventSkip>,

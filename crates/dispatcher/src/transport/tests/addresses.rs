@@ -2,7 +2,7 @@
 
 use super::servers::{answering, silent};
 use super::{Noon, TIMEOUT_MS, loopback_allowed, post};
-use crate::transport::{HttpTransport, NameResolver};
+use crate::transport::{HttpTransport, NameResolver, TransportOptions};
 use async_trait::async_trait;
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::attempt::OutcomeCode;
@@ -25,7 +25,8 @@ impl NameResolver for Scripted {
 
 fn resolving(rules: AddressRules, answers: Vec<io::Result<Vec<IpAddr>>>) -> HttpTransport {
     let names = Arc::new(Scripted(Mutex::new(answers.into())));
-    HttpTransport::with_names(rules, Arc::new(Noon), names).expect("a transport")
+    let options = TransportOptions { names, ..TransportOptions::default() };
+    HttpTransport::with(rules, Arc::new(Noon), options).expect("a transport")
 }
 
 fn addresses(texts: &[&str]) -> io::Result<Vec<IpAddr>> {

@@ -1,8 +1,11 @@
 //! Exchanges with real sockets on the loopback address, each test with a hand-written server of its own.
 
+mod address_table;
 mod addresses;
 mod answers;
 mod failures;
+mod proxied;
+mod rebinding;
 mod requests;
 mod secure;
 mod servers;
@@ -21,7 +24,8 @@ impl Clock for Noon {
 }
 
 fn loopback_allowed() -> AddressRules {
-    AddressRules { allowed: vec!["127.0.0.0/8".parse().expect("a range"), "::1/128".parse().expect("a range")] }
+    let allowed = vec!["127.0.0.0/8".parse().expect("a range"), "::1/128".parse().expect("a range")];
+    AddressRules { allowed, ..AddressRules::default() }
 }
 
 /// A transport for which loopback is allowed, as every test with a server needs.

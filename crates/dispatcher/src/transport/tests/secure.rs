@@ -3,7 +3,7 @@
 
 use super::servers::{answering, silent};
 use super::{Noon, TIMEOUT_MS, loopback_allowed, post, transport};
-use crate::transport::{HttpTransport, SystemNames, tls};
+use crate::transport::{HttpTransport, TransportOptions};
 use hookgraph_domain::attempt::{Exchange, OutcomeCode};
 use hookgraph_domain::ports::Transport;
 use rustls::crypto::ring;
@@ -33,15 +33,8 @@ fn server_config() -> rustls::ServerConfig {
 
 /// A transport that trusts the test's certificate after all.
 fn trusting_transport() -> HttpTransport {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate()).expect("a root");
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    HttpTransport::with_tls(loopback_allowed(), Arc::new(Noon), Arc::new(SystemNames), tls::offering_http_2(tls))
-        .expect("a transport")
+    let options = TransportOptions { extra_roots: vec![certificate()], ..TransportOptions::default() };
+    HttpTransport::with(loopback_allowed(), Arc::new(Noon), options).expect("a transport")
 }
 
 /// A server that speaks HTTP/2 over TLS and answers its first request with that status, or resets it.

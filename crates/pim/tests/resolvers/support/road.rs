@@ -6,10 +6,13 @@ use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader};
+use hookgraph_domain::ports::{
+    AnswerReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader,
+};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
@@ -109,6 +112,13 @@ impl TokenReader for RecordStore {
     }
 
     async fn token(&self, _id: TokenId) -> Result<Option<AccessToken>, StoreError> {
+        not_kept()
+    }
+}
+
+#[async_trait]
+impl AnswerReader for RecordStore {
+    async fn kept_answer(&self, _: &AnswerKey, _: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
         not_kept()
     }
 }

@@ -3,6 +3,10 @@
 //! Refused by default is everything that is not globally routable (IANA's special-purpose registries), judged on the
 //! address that is dialled. IPv6 forms by which an IPv4 address is reached (mapped, NAT64) are judged as that address.
 
+mod hosts;
+
+pub use hosts::{HostRule, HostRuleError};
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::Host;
@@ -48,6 +52,8 @@ pub struct AddressRules {
     /// Ranges that may be called although they are not globally routable. An IPv4 range allows the IPv6 forms that carry
     /// its addresses too.
     pub allowed: Vec<IpNet>,
+    /// Names that may be called at whatever address they resolve to.
+    pub allowed_hosts: Vec<HostRule>,
 }
 
 impl AddressRules {
@@ -66,6 +72,14 @@ impl AddressRules {
         }
     }
 
+    /// Whether a connection to that address may be dialled for that name.
+    ///
+    /// # Errors
+    /// The name of the range that refuses it.
+    pub fn check_resolved(&self, name: &str, address: IpAddr) -> Result<(), RefusedAddress> {
+        if self.allows_host(name) { Ok(()) } else { self.check(address) }
+    }
+
     /// Whether a URL's host may be called as far as its text says: an IP literal by its address, `localhost` by the two
     /// loopback addresses, of which one must be allowed. Other names are judged by what they resolve to when dialled.
     ///
@@ -75,12 +89,16 @@ impl AddressRules {
         match host {
             Host::Ipv4(address) => self.check((*address).into()),
             Host::Ipv6(address) => self.check((*address).into()),
-            Host::Domain(name) if is_localhost(name) => {
+            Host::Domain(name) if is_localhost(name) && !self.allows_host(name) => {
                 let loopback = self.check(Ipv4Addr::LOCALHOST.into());
                 loopback.or_else(|refused| self.check(Ipv6Addr::LOCALHOST.into()).map_err(|_| refused))
             }
             Host::Domain(_) => Ok(()),
         }
+    }
+
+    fn allows_host(&self, name: &str) -> bool {
+        self.allowed_hosts.iter().any(|rule| rule.covers(name))
     }
 }
 
@@ -96,7 +114,7 @@ pub struct RefusedAddress {
 
 /// RFC 6761: `localhost` and all names below it mean this machine.
 fn is_localhost(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let name = hosts::plain(name);
     name == "localhost" || name.ends_with(".localhost")
 }
 
@@ -207,7 +225,10 @@ mod tests {
 
     #[test]
     fn an_allowed_range_may_be_called_in_every_form_and_no_more() {
-        let rules = AddressRules { allowed: vec!["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()] };
+        let rules = AddressRules {
+            allowed: vec!["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()],
+            ..AddressRules::default()
+        };
         for (address, is_refused) in [
             ("10.1.2.3", false),
             ("::ffff:10.1.2.3", false),
@@ -223,7 +244,7 @@ mod tests {
     #[test]
     fn a_host_is_judged_by_its_text_where_that_is_an_address_or_localhost() {
         let open = AddressRules::default();
-        let local = AddressRules { allowed: vec!["127.0.0.0/8".parse().unwrap()] };
+        let local = AddressRules { allowed: vec!["127.0.0.0/8".parse().unwrap()], ..AddressRules::default() };
         for (url, open_refuses, local_refuses) in [
             ("http://127.0.0.1/", true, false),
             ("http://2130706433/", true, false),
@@ -242,6 +263,20 @@ mod tests {
             assert_eq!(open.check_host(&host).is_err(), open_refuses, "{url}");
             assert_eq!(local.check_host(&host).is_err(), local_refuses, "{url}");
         }
+    }
+
+    #[test]
+    fn an_allowed_host_may_be_called_wherever_it_is_and_no_other() {
+        let rules = AddressRules {
+            allowed_hosts: vec!["receiver.lan".parse().unwrap(), "*.localhost".parse().unwrap()],
+            ..AddressRules::default()
+        };
+        let inside: IpAddr = "10.0.0.1".parse().unwrap();
+        assert!(rules.check_resolved("receiver.lan.", inside).is_ok());
+        assert!(rules.check_resolved("other.lan", inside).is_err());
+        assert!(rules.check(inside).is_err());
+        assert!(rules.check_host(&Host::Domain("a.localhost")).is_ok());
+        assert!(rules.check_host(&Host::Domain("localhost")).is_err());
     }
 
     proptest! {

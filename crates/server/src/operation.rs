@@ -1,4 +1,4 @@
-//! One operation of a connection. A query or mutation has the places and the time that one over HTTP has.
+//! One operation of a connection or an event stream. A query or mutation has the places and the time that one over HTTP has.
 
 use crate::http::WebState;
 use async_graphql::parser::types::OperationType;

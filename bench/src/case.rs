@@ -1,0 +1,150 @@
+//! The cases, as data.
+
+use crate::database::DatabaseKind;
+
+/// How a webhook's receiver behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// 200 at once.
+    Ok,
+    /// 500 at once, every time.
+    Fails,
+    /// 200 after ten seconds.
+    Hangs,
+    /// 200 once the gate is open.
+    Gated,
+}
+
+impl Behaviour {
+    /// The first part of its path.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Behaviour::Ok => "ok",
+            Behaviour::Fails => "fail",
+            Behaviour::Hangs => "hang",
+            Behaviour::Gated => "gate",
+        }
+    }
+}
+
+/// How fast events are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as answers come, on 64 connections.
+    Saturated,
+    /// So many requests per second, whatever the answers.
+    PerSecond(u32),
+    /// Half of what the same database reached with one webhook and one event per request in the same round.
+    HalfOfMaximum,
+    /// A fixed number of events is published before the receiver answers; what is measured is how fast they drain.
+    Backlog(u32),
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// What stands in the table.
+    pub name: &'static str,
+    /// By which it is chosen.
+    pub key: &'static str,
+    /// On which database.
+    pub database: DatabaseKind,
+    /// Server processes on it.
+    pub servers: usize,
+    /// Webhooks that answer at once.
+    pub healthy: u32,
+    /// One more webhook that does not.
+    pub sick: Option<Behaviour>,
+    /// Events of one request.
+    pub batch: u32,
+    /// Whether the payload is a query of ten fields over three records.
+    pub query: bool,
+    /// How fast.
+    pub pace: Pace,
+    /// Whether it belongs to a full run only.
+    pub is_long: bool,
+}
+
+const ONE: Case = Case {
+    name: "one webhook",
+    key: "one",
+    database: DatabaseKind::Postgres,
+    servers: 1,
+    healthy: 1,
+    sick: None,
+    batch: 1,
+    query: false,
+    pace: Pace::Saturated,
+    is_long: false,
+};
+const TEN: Case = Case { name: "ten webhooks per event", key: "ten", healthy: 10, ..ONE };
+const PACED: Case = Case { name: "one webhook, 100 events/s", key: "paced", pace: Pace::PerSecond(100), ..ONE };
+const TEN_PACED: Case =
+    Case { name: "ten webhooks, 100 events/s", key: "ten-paced", pace: Pace::PerSecond(100), ..TEN };
+
+/// Every case on one database. Those that others are compared with come first.
+pub const CASES: &[Case] = &[
+    ONE,
+    TEN,
+    Case { name: "one webhook, 100 events per request", key: "batch", batch: 100, ..ONE },
+    Case { name: "one webhook, ten-field query", key: "query", query: true, ..ONE },
+    Case { name: "ten webhooks per event, ten-field query", key: "ten-query", query: true, ..TEN },
+    PACED,
+    Case { name: "one webhook, ten-field query, 100 events/s", key: "paced-query", query: true, ..PACED },
+    Case { name: "one webhook, half of the maximum rate", key: "half", pace: Pace::HalfOfMaximum, ..ONE },
+    TEN_PACED,
+    Case {
+        name: "nine webhooks beside one that hangs, 100 events/s",
+        key: "hangs",
+        healthy: 9,
+        sick: Some(Behaviour::Hangs),
+        ..TEN_PACED
+    },
+    Case {
+        name: "nine webhooks beside one that fails, 100 events/s",
+        key: "fails",
+        healthy: 9,
+        sick: Some(Behaviour::Fails),
+        ..TEN_PACED
+    },
+    Case { name: "one webhook, two processes", key: "processes-2", servers: 2, is_long: true, ..ONE },
+    Case { name: "one webhook, four processes", key: "processes-4", servers: 4, is_long: true, ..ONE },
+    Case { name: "ten webhooks per event, two processes", key: "ten-processes-2", servers: 2, is_long: true, ..TEN },
+    Case { name: "ten webhooks per event, four processes", key: "ten-processes-4", servers: 4, is_long: true, ..TEN },
+    Case { name: "backlog of 1,000", key: "backlog-1k", pace: Pace::Backlog(1_000), ..ONE },
+    Case { name: "backlog of 1,000,000", key: "backlog-1m", pace: Pace::Backlog(1_000_000), is_long: true, ..ONE },
+];
+
+/// The cases that a run is made of. `wanted` is a key, a part of one, or none for all; several processes need PostgreSQL.
+pub fn chosen(wanted: Option<&str>, databases: &[DatabaseKind], is_full: bool) -> Vec<Case> {
+    let on = |database: DatabaseKind| CASES.iter().map(move |case| Case { database, ..*case });
+    let cases = databases.iter().flat_map(|database| on(*database));
+    let possible = cases.filter(|case| case.servers == 1 || case.database == DatabaseKind::Postgres);
+    let is_wanted = |case: &Case| match wanted {
+        Some(wanted) => wanted.split(',').any(|wanted| wanted == case.key),
+        None => is_full || !case.is_long,
+    };
+    possible.filter(is_wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CASES, chosen};
+    use crate::database::DatabaseKind;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_case_has_a_key_and_a_name_of_its_own() {
+        let keys: BTreeSet<_> = CASES.iter().map(|case| case.key).collect();
+        let names: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!((keys.len(), names.len()), (CASES.len(), CASES.len()));
+    }
+
+    #[test]
+    fn several_processes_are_tried_on_postgres_only() {
+        let both = [DatabaseKind::Sqlite, DatabaseKind::Postgres];
+        let cases = chosen(Some("one,processes-2"), &both, false);
+        let found: Vec<_> = cases.iter().map(|case| (case.key, case.database)).collect();
+        assert_eq!(found, [("one", both[0]), ("one", both[1]), ("processes-2", both[1])]);
+    }
+}

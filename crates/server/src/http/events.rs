@@ -1,0 +1,79 @@
+//! GraphQL over Server-Sent Events, in distinct connections mode: one operation a request, its answers as events.
+//! <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>
+
+use super::answer::{self, MediaType};
+use super::{WebState, graphql};
+use crate::auth::{AuthError, ShownToken};
+use crate::operation;
+use async_graphql::parser::types::OperationType;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use futures::stream::once;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// Answers one request with a stream of events, which is read no further than the client reads. It ends with the
+/// operation, with the server, or when the token is not valid any more.
+pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
+    let media_type = MediaType::Json;
+    let shown = match graphql::shown_token(request.headers()) {
+        Ok(shown) => shown,
+        Err(error) => return answer::unauthenticated(&error, media_type),
+    };
+    let caller = match shown.caller(state.tokens.as_ref()).await {
+        Ok(caller) => caller,
+        Err(error) => return answer::unauthenticated(&error, media_type),
+    };
+    let Ok(permit) = state.connections.clone().try_acquire_owned() else {
+        let message = "there are as many connections as there may be (websocket_connections_max)";
+        let refused = Refusal::new(RefusalCode::Unavailable, message);
+        return answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type);
+    };
+    let endpoint = state.endpoints.management.clone();
+    let by_get = [OperationType::Query, OperationType::Subscription];
+    let asked = match graphql::read_in_time(&state, endpoint.as_ref(), request, media_type, &by_get).await {
+        Ok(asked) => asked,
+        Err(refused) => return *refused,
+    };
+    let answers = operation::responses(&state, caller, asked).map(|response| next(&answer::event_json(response)));
+    let keep_alive = KeepAlive::new().interval(state.limits.websocket_ping);
+    let events = answers.chain(once(async { complete() })).take_until(ended(state, shown)).map(move |event| {
+        let _held = &permit;
+        Ok::<_, Infallible>(event)
+    });
+    let mut answer = Sse::new(events).keep_alive(keep_alive).into_response();
+    // Proxies that collect answers would hold the events back.
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+fn next(data: &serde_json::Value) -> Event {
+    Event::default().event("next").data(data.to_string())
+}
+
+/// With data, without which a browser's `EventSource` would not tell its page; a text without a line has none.
+fn complete() -> Event {
+    Event::default().event("complete").data("\n")
+}
+
+/// Waits until the stream must end though its operation goes on.
+async fn ended(state: Arc<WebState>, shown: ShownToken) {
+    let rechecked = async {
+        loop {
+            tokio::time::sleep(state.limits.token_recheck).await;
+            match shown.caller(state.tokens.as_ref()).await {
+                Ok(_) => {}
+                Err(AuthError::Store(error)) => tracing::warn!(%error, "a token could not be looked up again"),
+                Err(_) => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = rechecked => {}
+        () = state.stopping.cancelled() => {}
+    }
+}

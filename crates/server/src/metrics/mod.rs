@@ -1,0 +1,169 @@
+//! Metrics for Prometheus: counted on the road through handles made once, measured of the database when someone looks.
+//!
+//! Labels are outcome codes, states and the like: never ids, names or URLs, so their number is known.
+
+pub mod catalogue;
+mod observed;
+mod scrape;
+
+pub use observed::{ObservedQueue, ObservedRenderer};
+pub use scrape::Scrape;
+
+use catalogue::{Kind, METRICS, Metric};
+use hookgraph_domain::attempt::{Attempt, OutcomeCode};
+use hookgraph_domain::change::Committed;
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::ports::{Fenced, RenderError};
+use hookgraph_domain::settle::Settlement;
+use hookgraph_domain::time::Timestamp;
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+static METADATA: Metadata<'static> = Metadata::new("hookgraph", Level::INFO, None);
+
+/// The counters of the road, each behind a handle that costs an addition.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    events: Counter,
+    deliveries: Counter,
+    attempts: [Counter; OutcomeCode::ALL.len()],
+    ended: [Counter; DeliveryState::ALL.len()],
+    leases_lost: Counter,
+    renders_refused: Counter,
+    renders_over_budget: Counter,
+    renders_unavailable: Counter,
+    attempt_duration: Histogram,
+    first_attempt_delay: Histogram,
+}
+
+impl Metrics {
+    /// Every counter at zero.
+    ///
+    /// # Errors
+    /// A histogram without buckets, which a test holds that there is none of.
+    pub fn new() -> Result<Self, BuildError> {
+        let mut builder = PrometheusBuilder::new();
+        for metric in METRICS {
+            if let Kind::Histogram(bounds) = metric.kind {
+                builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
+            }
+        }
+        let recorder = builder.build_recorder();
+        METRICS.iter().for_each(|metric| describe(&recorder, metric));
+        let failures = |reason: &str| counter(&recorder, catalogue::RENDER_FAILURES, &[("reason", reason)]);
+        Ok(Self {
+            events: counter(&recorder, catalogue::EVENTS, &[]),
+            deliveries: counter(&recorder, catalogue::DELIVERIES, &[]),
+            attempts: OutcomeCode::ALL
+                .map(|code| counter(&recorder, catalogue::ATTEMPTS, &[("outcome", code.as_str())])),
+            ended: DeliveryState::ALL.map(|state| match state.is_final() {
+                true => counter(&recorder, catalogue::ENDED, &[("state", state.as_str())]),
+                false => Counter::noop(),
+            }),
+            leases_lost: counter(&recorder, catalogue::LEASES_LOST, &[]),
+            renders_refused: failures("refused"),
+            renders_over_budget: failures("budget"),
+            renders_unavailable: failures("unavailable"),
+            attempt_duration: histogram(&recorder, catalogue::ATTEMPT_DURATION),
+            first_attempt_delay: histogram(&recorder, catalogue::FIRST_ATTEMPT_DELAY),
+            recorder,
+        })
+    }
+
+    /// Counts what a change recorded.
+    pub fn recorded(&self, committed: &Committed) {
+        self.events.increment(committed.event_ids.len() as u64);
+        self.deliveries.increment(committed.delivery_count as u64);
+    }
+
+    /// Counts a settlement.
+    pub fn settled(&self, settlement: &Settlement, answer: Fenced) {
+        if answer == Fenced::LeaseLost {
+            return self.leases_lost.increment(1);
+        }
+        if let Some(place) = DeliveryState::ALL.iter().position(|state| *state == settlement.next.state) {
+            self.ended[place].increment(1);
+        }
+        if let Some(attempt) = &settlement.attempt {
+            self.attempted(attempt);
+        }
+    }
+
+    fn attempted(&self, attempt: &Attempt) {
+        if let Some(place) = OutcomeCode::ALL.iter().position(|code| *code == attempt.code) {
+            self.attempts[place].increment(1);
+        }
+        if attempt.request.is_none() {
+            return;
+        }
+        self.attempt_duration.record(seconds(attempt.started_at, attempt.ended_at));
+        if attempt.number == 1
+            && let Some(recorded_at) = made_at(attempt.delivery_id)
+        {
+            self.first_attempt_delay.record(seconds(recorded_at, attempt.started_at));
+        }
+    }
+
+    /// Counts a lease that was lost before anything was sent.
+    pub fn lease_lost(&self) {
+        self.leases_lost.increment(1);
+    }
+
+    /// Counts a payload that could not be rendered.
+    pub fn not_rendered(&self, error: &RenderError) {
+        match error {
+            RenderError::Refused(_) => self.renders_refused.increment(1),
+            RenderError::BudgetExceeded(_) => self.renders_over_budget.increment(1),
+            RenderError::Unavailable(_) => self.renders_unavailable.increment(1),
+        }
+    }
+
+    fn gauge(&self, metric: Metric, labels: &[(&'static str, &str)]) -> Gauge {
+        self.recorder.register_gauge(&key(metric, labels), &METADATA)
+    }
+
+    /// Sorts what was counted since into the buckets: done now and then, so that samples do not pile up unlooked at.
+    pub fn upkeep(&self) {
+        self.handle().run_upkeep();
+    }
+
+    fn handle(&self) -> PrometheusHandle {
+        self.recorder.handle()
+    }
+}
+
+/// When a delivery was made, from its UUID v7.
+fn made_at(id: DeliveryId) -> Option<Timestamp> {
+    let (seconds, nanos) = id.0.get_timestamp()?.to_unix();
+    Timestamp::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    (to - from).num_microseconds().map_or(0.0, |micros| micros.max(0) as f64 / 1e6)
+}
+
+fn key(metric: Metric, labels: &[(&'static str, &str)]) -> Key {
+    let labels: Vec<_> = labels.iter().map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
+    Key::from_parts(metric.name, labels)
+}
+
+fn counter(recorder: &PrometheusRecorder, metric: Metric, labels: &[(&'static str, &str)]) -> Counter {
+    recorder.register_counter(&key(metric, labels), &METADATA)
+}
+
+fn histogram(recorder: &PrometheusRecorder, metric: Metric) -> Histogram {
+    recorder.register_histogram(&key(metric, &[]), &METADATA)
+}
+
+fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
+    let (name, meaning) = (metric.name.into(), metric.meaning.into());
+    match metric.kind {
+        Kind::Counter => recorder.describe_counter(name, None, meaning),
+        Kind::Gauge => recorder.describe_gauge(name, None, meaning),
+        Kind::Histogram(_) => recorder.describe_histogram(name, None, meaning),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! One look at the metrics: the gauges are read from the database, bounded in time and at most once a second.
+
+use super::{Metrics, catalogue as names};
+use crate::limits::{SCRAPE_CACHE_MS, SCRAPE_DATABASE_MS_MAX};
+use hookgraph_domain::ports::Clock;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::WebhookStatus;
+use hookgraph_storage::{Gauges, SqlStore};
+use metrics_process::Collector;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+/// Answers scrapes.
+pub struct Scrape {
+    metrics: Arc<Metrics>,
+    store: SqlStore,
+    clock: Arc<dyn Clock>,
+    process: Collector,
+    is_failing: AtomicBool,
+    last: Mutex<Option<(Instant, Arc<str>)>>,
+}
+
+impl Scrape {
+    /// A scrape of those counters and that database.
+    pub fn new(metrics: Arc<Metrics>, store: SqlStore, clock: Arc<dyn Clock>) -> Self {
+        let process = Collector::default();
+        metrics::with_local_recorder(&metrics.recorder, || process.describe());
+        metrics
+            .gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION")), ("database", store.database_kind())])
+            .set(1.0);
+        Self { metrics, store, clock, process, is_failing: AtomicBool::new(false), last: Mutex::new(None) }
+    }
+
+    /// The text of now, or of up to [`SCRAPE_CACHE_MS`] ago: many who look cost as much as one.
+    pub async fn text(&self) -> Arc<str> {
+        let mut last = self.last.lock().await;
+        if let Some((at, text)) = last.as_ref()
+            && at.elapsed() < Duration::from_millis(SCRAPE_CACHE_MS)
+        {
+            return text.clone();
+        }
+        let text: Arc<str> = self.fresh().await.into();
+        *last = Some((Instant::now(), text.clone()));
+        text
+    }
+
+    async fn fresh(&self) -> String {
+        let now = self.clock.now();
+        self.set_gauges(self.gauges(now).await.as_ref(), now);
+        for pool in self.store.pools() {
+            let labels = [("pool", pool.pool)];
+            self.metrics.gauge(names::CONNECTIONS_OPEN, &labels).set(f64::from(pool.open));
+            self.metrics.gauge(names::CONNECTIONS_IDLE, &labels).set(f64::from(pool.idle));
+        }
+        metrics::with_local_recorder(&self.metrics.recorder, || self.process.collect());
+        self.metrics.handle().render()
+    }
+
+    /// What the database says; a failure is one line in the log per outage.
+    async fn gauges(&self, now: Timestamp) -> Option<Gauges> {
+        let error = match timeout(Duration::from_millis(SCRAPE_DATABASE_MS_MAX), self.store.gauges(now)).await {
+            Ok(Ok(gauges)) => {
+                self.is_failing.store(false, Ordering::Relaxed);
+                return Some(gauges);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {SCRAPE_DATABASE_MS_MAX} ms"),
+        };
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error, "the gauges of the metrics cannot be read");
+        }
+        None
+    }
+
+    /// Sets what was read; what was not is not a number, rather than what it was some time ago.
+    fn set_gauges(&self, gauges: Option<&Gauges>, now: Timestamp) {
+        let set = |metric, value: Option<f64>| self.metrics.gauge(metric, &[]).set(value.unwrap_or(f64::NAN));
+        set(names::DATABASE_UP, Some(if gauges.is_some() { 1.0 } else { 0.0 }));
+        set(names::DUE, gauges.map(|gauges| gauges.due as f64));
+        set(names::IN_FLIGHT, gauges.map(|gauges| gauges.in_flight as f64));
+        set(names::HELD, gauges.map(|gauges| gauges.held as f64));
+        set(names::OLDEST_DUE, gauges.map(|gauges| gauges.oldest_due_at.map_or(0.0, |at| super::seconds(at, now))));
+        for status in WebhookStatus::ALL {
+            let count = gauges.map(|gauges| {
+                let found = gauges.webhooks.iter().find(|(known, _)| *known == status);
+                found.map_or(0.0, |(_, count)| *count as f64)
+            });
+            let labels = [("status", status.as_str())];
+            self.metrics.gauge(names::WEBHOOKS, &labels).set(count.unwrap_or(f64::NAN));
+        }
+    }
+}

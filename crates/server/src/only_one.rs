@@ -1,0 +1,57 @@
+//! One server for each SQLite file: its queue is one process's, and two with different settings would each send with theirs.
+
+use anyhow::{Context, bail};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Takes the place of the server of that database, for as long as what it returns is kept; none where several may serve.
+///
+/// # Errors
+/// When another server has it.
+pub fn of_database(database: &str) -> anyhow::Result<Option<File>> {
+    let Some(path) = lock_path(database) else { return Ok(None) };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("database: {} cannot be made", folder.display()))?;
+    }
+    let file = File::create(&path).with_context(|| format!("database: {} cannot be written", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => bail!(
+            "database: another server serves {database}: one SQLite file is for one server, PostgreSQL is for more"
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("database: {} cannot be locked", path.display()))
+        }
+    }
+}
+
+/// Beside the database, never the database itself: closing a second handle of that file would drop SQLite's own locks.
+fn lock_path(database: &str) -> Option<PathBuf> {
+    let path = database.strip_prefix("sqlite://")?;
+    let path = Path::new(path.split('?').next().unwrap_or(path));
+    let mut name = path.file_name()?.to_owned();
+    name.push(".serving");
+    Some(path.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_database;
+
+    #[test]
+    fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("sqlite://{}/hookgraph.db?mode=rwc", folder.path().display());
+        let first = of_database(&database).unwrap();
+        assert!(first.is_some());
+        assert!(of_database(&database).unwrap_err().to_string().contains("another server serves"));
+        drop(first);
+        assert!(of_database(&database).unwrap().is_some());
+    }
+
+    #[test]
+    fn several_may_serve_one_postgresql_and_each_its_own_memory() {
+        assert!(of_database("postgres://user@127.0.0.1/name").unwrap().is_none());
+        assert!(of_database("sqlite::memory:").unwrap().is_none());
+    }
+}

@@ -1,0 +1,217 @@
+//! Rows given to one statement, however many: the statement's text stays the same, so that it is prepared once.
+//!
+//! PostgreSQL gets one array per column, SQLite one JSON text that `json_each` takes apart.
+
+use crate::error::store_error;
+use crate::limits;
+use hookgraph_domain::ports::StoreError;
+use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use std::fmt::Write;
+use uuid::Uuid;
+
+/// What a column holds.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Uuid,
+    UuidOrNull,
+    Text,
+    TextOrNull,
+    Int,
+    IntOrNull,
+    Bool,
+    Bytes,
+}
+
+/// A value of a row.
+pub enum Cell {
+    Uuid(Uuid),
+    UuidOrNull(Option<Uuid>),
+    Text(String),
+    TextOrNull(Option<String>),
+    Int(i64),
+    IntOrNull(Option<i64>),
+    Bool(bool),
+    Bytes(Vec<u8>),
+}
+
+/// A table, or a list of rows that a statement reads like one.
+pub struct Table {
+    pub name: &'static str,
+    pub columns: &'static [(&'static str, Kind)],
+}
+
+/// Arrays of PostgreSQL are bound without nulls: this number stands for one, and the nil UUID for another.
+const NULL_INT: i64 = i64::MIN;
+
+impl Table {
+    fn names(&self) -> String {
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The rows as a table expression, from parameter `$first` on.
+    pub fn source(&self, backend: DbBackend, first: usize) -> String {
+        let mut select = String::from("(SELECT ");
+        for (index, (name, kind)) in self.columns.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = match (backend, kind) {
+                (DbBackend::Postgres, Kind::TextOrNull) => {
+                    write!(select, "{comma}CASE WHEN {name} = '' THEN NULL ELSE substr({name}, 2) END AS {name}")
+                }
+                (DbBackend::Postgres, Kind::UuidOrNull) => {
+                    write!(select, "{comma}nullif({name}, '{}'::uuid) AS {name}", Uuid::nil())
+                }
+                (DbBackend::Postgres, Kind::IntOrNull) => write!(select, "{comma}nullif({name}, {NULL_INT}) AS {name}"),
+                (DbBackend::Postgres, _) => write!(select, "{comma}{name}"),
+                (_, Kind::Uuid | Kind::UuidOrNull | Kind::Bytes) => {
+                    write!(select, "{comma}unhex(value ->> {index}) AS {name}")
+                }
+                _ => write!(select, "{comma}value ->> {index} AS {name}"),
+            };
+        }
+        if backend != DbBackend::Postgres {
+            let _ = write!(select, " FROM json_each(${first}))");
+            return select;
+        }
+        select.push_str(" FROM unnest(");
+        for (index, (_, kind)) in self.columns.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            let _ = write!(select, "{comma}${}::{}[]", first + index, postgres_type(*kind));
+        }
+        let _ = write!(select, ") AS given ({}))", self.names());
+        select
+    }
+
+    /// The parameters of [`Table::source`].
+    pub fn parameters(&self, backend: DbBackend, rows: Vec<Vec<Cell>>) -> Vec<Value> {
+        if backend != DbBackend::Postgres {
+            return vec![json(rows).into()];
+        }
+        let mut arrays: Vec<Vec<Value>> = self.columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+        for row in rows {
+            for (array, cell) in arrays.iter_mut().zip(row) {
+                array.push(value(cell));
+            }
+        }
+        let kinds = self.columns.iter().map(|(_, kind)| array_type(*kind));
+        kinds.zip(arrays).map(|(kind, array)| Value::Array(kind, Some(Box::new(array)))).collect()
+    }
+
+    /// Inserts rows and says how many are new; what collides with one that is there is passed over where `or_nothing`.
+    pub async fn insert<C: ConnectionTrait>(
+        &self,
+        connection: &C,
+        mut rows: Vec<Vec<Cell>>,
+        collision: Collision,
+    ) -> Result<u64, StoreError> {
+        let backend = connection.get_database_backend();
+        let (name, names) = (self.name, self.names());
+        let tail = match collision {
+            Collision::Fails => "",
+            Collision::IsPassedOver => " ON CONFLICT DO NOTHING",
+        };
+        let source = self.source(backend, 1);
+        let sql = format!("INSERT INTO {name} ({names}) SELECT {names} FROM {source} AS given WHERE TRUE{tail}");
+        let mut row_count = 0;
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(limits::INSERT_ROWS_MAX));
+            let parameters = self.parameters(backend, std::mem::replace(&mut rows, rest));
+            row_count += execute(connection, &sql, parameters).await?;
+        }
+        Ok(row_count)
+    }
+}
+
+/// What becomes of a row whose key is taken.
+#[derive(Clone, Copy)]
+pub enum Collision {
+    /// The statement fails.
+    Fails,
+    /// The row that is there stays.
+    IsPassedOver,
+}
+
+/// Runs a statement; the number of rows that it touched.
+pub async fn execute<C: ConnectionTrait>(connection: &C, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    Ok(connection.execute_raw(statement).await.map_err(store_error)?.rows_affected())
+}
+
+/// The rows that a statement answers with.
+pub async fn query<T, C>(connection: &C, sql: &str, values: Vec<Value>) -> Result<Vec<T>, StoreError>
+where
+    T: sea_orm::FromQueryResult,
+    C: ConnectionTrait,
+{
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    let rows = connection.query_all_raw(statement).await.map_err(store_error)?;
+    rows.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, _>>().map_err(store_error)
+}
+
+/// Ids as rows of one column `id`.
+pub const IDS: Table = Table { name: "ids", columns: &[("id", Kind::Uuid)] };
+
+/// The parameters of [`IDS`].
+pub fn ids(backend: DbBackend, ids: impl IntoIterator<Item = Uuid>) -> Vec<Value> {
+    IDS.parameters(backend, ids.into_iter().map(|id| vec![Cell::Uuid(id)]).collect())
+}
+
+const fn postgres_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Uuid | Kind::UuidOrNull => "uuid",
+        Kind::Text | Kind::TextOrNull => "text",
+        Kind::Int | Kind::IntOrNull => "bigint",
+        Kind::Bool => "boolean",
+        Kind::Bytes => "bytea",
+    }
+}
+
+const fn array_type(kind: Kind) -> ArrayType {
+    match kind {
+        Kind::Uuid | Kind::UuidOrNull => ArrayType::Uuid,
+        Kind::Text | Kind::TextOrNull => ArrayType::String,
+        Kind::Int | Kind::IntOrNull => ArrayType::BigInt,
+        Kind::Bool => ArrayType::Bool,
+        Kind::Bytes => ArrayType::Bytes,
+    }
+}
+
+fn value(cell: Cell) -> Value {
+    match cell {
+        Cell::Uuid(id) => id.into(),
+        Cell::UuidOrNull(id) => id.unwrap_or_default().into(),
+        Cell::Text(text) => text.into(),
+        Cell::TextOrNull(None) => String::new().into(),
+        Cell::TextOrNull(Some(text)) => format!("={text}").into(),
+        Cell::Int(number) => number.into(),
+        Cell::IntOrNull(number) => number.unwrap_or(NULL_INT).into(),
+        Cell::Bool(is) => is.into(),
+        Cell::Bytes(bytes) => bytes.into(),
+    }
+}
+
+fn json(rows: Vec<Vec<Cell>>) -> String {
+    let rows: Vec<serde_json::Value> =
+        rows.into_iter().map(|row| serde_json::Value::Array(row.into_iter().map(json_value).collect())).collect();
+    serde_json::Value::Array(rows).to_string()
+}
+
+fn json_value(cell: Cell) -> serde_json::Value {
+    match cell {
+        Cell::Uuid(id) => id.simple().to_string().into(),
+        Cell::UuidOrNull(id) => id.map(|id| id.simple().to_string()).into(),
+        Cell::Text(text) => text.into(),
+        Cell::TextOrNull(text) => text.into(),
+        Cell::Int(number) => number.into(),
+        Cell::IntOrNull(number) => number.into(),
+        Cell::Bool(is) => is.into(),
+        Cell::Bytes(bytes) => {
+            let mut hex = String::with_capacity(bytes.len() * 2);
+            for byte in bytes {
+                let _ = write!(hex, "{byte:02x}");
+            }
+            hex.into()
+        }
+    }
+}

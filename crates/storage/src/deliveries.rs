@@ -1,0 +1,106 @@
+//! Rows of deliveries between the queue and the history: every writer moves them with these.
+
+use crate::batch::{self, Collision, IDS, execute, query};
+use crate::entities::delivery::{DUE, DUE_COLUMNS, ENDED, ENDED_COLUMNS, Model, PAYLOAD_NONE};
+use crate::micros::from_time;
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::Timestamp;
+use sea_orm::{ConnectionTrait, DbBackend};
+use uuid::Uuid;
+
+/// A delivery that is due at once, as a row.
+pub fn new_row(id: DeliveryId, tenant_id: TenantId, webhook_id: WebhookId, event_id: EventId, at: Timestamp) -> Model {
+    Model {
+        id: id.0,
+        tenant_id: tenant_id.0,
+        webhook_id: webhook_id.0,
+        event_id: event_id.0,
+        is_test: false,
+        is_fan_out: false,
+        replay_id: None,
+        state: DeliveryState::Pending.as_str().to_owned(),
+        state_reason: None,
+        due_at_us: Some(from_time(at)),
+        due_since_us: from_time(at),
+        leased_until_us: None,
+        attempts_spent: 0,
+        attempt_count: 0,
+        fencing_token: 0,
+        cancel_requested: false,
+        payload_kind: PAYLOAD_NONE.to_owned(),
+        order_key: None,
+        created_at_us: from_time(at),
+        updated_at_us: from_time(at),
+    }
+}
+
+/// Puts rows into the queue; how many are new.
+pub async fn insert_due<C: ConnectionTrait>(
+    connection: &C,
+    rows: &[Model],
+    collision: Collision,
+) -> Result<u64, StoreError> {
+    DUE.insert(connection, rows.iter().map(Model::due_cells).collect(), collision).await
+}
+
+/// Moves rows of the queue, as they now are, into the history.
+pub async fn end<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    remove_due(connection, rows.iter().map(|row| row.id)).await?;
+    keep_ended(connection, rows).await
+}
+
+/// Puts rows that were taken out of the queue into the history.
+pub async fn keep_ended<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
+    ENDED.insert(connection, rows.iter().map(Model::ended_cells).collect(), Collision::Fails).await.map(|_| ())
+}
+
+/// Takes rows out of the queue.
+pub async fn remove_due<C: ConnectionTrait>(
+    connection: &C,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<(), StoreError> {
+    let backend = connection.get_database_backend();
+    let sql = format!("DELETE FROM due WHERE id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
+    execute(connection, &sql, batch::ids(backend, ids)).await.map(|_| ())
+}
+
+/// Writes rows of the queue that stay in it.
+pub async fn update_due<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let backend = connection.get_database_backend();
+    let sql = format!(
+        "UPDATE due SET state = given.state, state_reason = given.state_reason, due_at_us = given.due_at_us, \
+         leased_until_us = given.leased_until_us, attempts_spent = given.attempts_spent, \
+         attempt_count = given.attempt_count, cancel_requested = given.cancel_requested, \
+         updated_at_us = given.updated_at_us FROM {} AS given WHERE due.id = given.id",
+        DUE.source(backend, 1)
+    );
+    execute(connection, &sql, DUE.parameters(backend, rows.iter().map(Model::due_cells).collect())).await.map(|_| ())
+}
+
+/// The rows of the queue with those ids, locked in the order of their ids.
+pub async fn locked_due<C: ConnectionTrait>(
+    connection: &C,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<Model>, StoreError> {
+    let backend = connection.get_database_backend();
+    let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE" } else { "" };
+    let source = IDS.source(backend, 1);
+    let sql = format!("SELECT {DUE_COLUMNS} FROM due WHERE id IN (SELECT id FROM {source} AS given) ORDER BY id{lock}");
+    query(connection, &sql, batch::ids(backend, ids)).await
+}
+
+/// The row of that id, in the queue or in the history.
+pub async fn find<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Option<Model>, StoreError> {
+    let sql = format!(
+        "SELECT {DUE_COLUMNS} FROM due WHERE id = $1 UNION ALL SELECT {ENDED_COLUMNS} FROM delivery WHERE id = $1"
+    );
+    Ok(query(connection, &sql, vec![id.into()]).await?.pop())
+}

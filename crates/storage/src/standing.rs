@@ -1,0 +1,186 @@
+//! How webhooks stand: what a transaction asks of every webhook that it touches. The rest of a webhook, and what its tenant
+//! signs with, is opened once per version and kept in this process.
+
+use crate::batch::{self, IDS, query};
+use crate::entities::{tenant, webhook};
+use crate::error::{corrupt, store_error};
+use crate::limits::OPENED_ENTRIES_MAX;
+use crate::rows;
+use hookgraph_domain::delivery::Signer;
+use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ports::{SecretVault, StoreError};
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use moka::sync::Cache;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use uuid::Uuid;
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: Uuid,
+    tenant_id: Uuid,
+    version: i64,
+    tenant_version: i64,
+    status: String,
+    ordering: String,
+    deleted_at_us: Option<i64>,
+}
+
+/// How a webhook stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    pub tenant_id: Uuid,
+    pub version: i64,
+    pub tenant_version: i64,
+    pub status: WebhookStatus,
+    pub ordering: Ordering,
+    pub is_deleted: bool,
+}
+
+impl Standing {
+    /// Whether it gets what is due.
+    pub fn sends(&self) -> bool {
+        self.status == WebhookStatus::Active && !self.is_deleted
+    }
+}
+
+/// The lock that a reader of webhooks takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum WebhookLock {
+    None,
+    Share,
+    Update,
+}
+
+/// Webhooks and signers, opened, by id and version: what was committed under a version never changes.
+#[derive(Clone)]
+pub struct Opened {
+    webhooks: Cache<(Uuid, i64), Arc<Webhook>>,
+    signers: Cache<(Uuid, i64), Arc<Signer>>,
+}
+
+impl Opened {
+    pub fn new() -> Self {
+        Self { webhooks: Cache::new(OPENED_ENTRIES_MAX), signers: Cache::new(OPENED_ENTRIES_MAX) }
+    }
+
+    /// The webhooks of those ids, locked in the order of their ids, which every writer keeps. One that is missing went with
+    /// its tenant.
+    pub async fn standings<C: ConnectionTrait>(
+        connection: &C,
+        ids: impl IntoIterator<Item = Uuid>,
+        lock: WebhookLock,
+    ) -> Result<HashMap<Uuid, Standing>, StoreError> {
+        let ids: BTreeSet<Uuid> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let backend = connection.get_database_backend();
+        let lock = match (backend, lock) {
+            (DbBackend::Postgres, WebhookLock::Share) => " FOR SHARE OF webhook",
+            (DbBackend::Postgres, WebhookLock::Update) => " FOR NO KEY UPDATE OF webhook",
+            _ => "",
+        };
+        let sql = format!(
+            "SELECT webhook.id, webhook.tenant_id, webhook.version, webhook.status, webhook.ordering, \
+             webhook.deleted_at_us, tenant.version AS tenant_version FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id \
+             WHERE webhook.id IN (SELECT id FROM {} AS given) ORDER BY webhook.id{lock}",
+            IDS.source(backend, 1)
+        );
+        let rows: Vec<Row> = query(connection, &sql, batch::ids(backend, ids)).await?;
+        rows.into_iter().map(|row| Ok((row.id, row.standing()?))).collect()
+    }
+
+    /// Those webhooks, opened. One that cannot be read is left out and logged: it must not stop the others. To be called
+    /// before the transaction writes a webhook, so that only what is committed is kept.
+    pub async fn webhooks<C: ConnectionTrait>(
+        &self,
+        connection: &C,
+        standings: &HashMap<Uuid, Standing>,
+        vault: &dyn SecretVault,
+    ) -> Result<HashMap<Uuid, Arc<Webhook>>, StoreError> {
+        let mut found = HashMap::with_capacity(standings.len());
+        let mut missing = Vec::new();
+        for (id, standing) in standings {
+            match self.webhooks.get(&(*id, standing.version)) {
+                Some(webhook) => {
+                    found.insert(*id, webhook);
+                }
+                None => missing.push(*id),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let rows = webhook::Entity::find().filter(webhook::Column::Id.is_in(missing)).all(connection).await;
+        for row in rows.map_err(store_error)? {
+            let (id, version) = (row.id, row.version);
+            match rows::webhook::from_row(row, vault) {
+                Ok(webhook) => {
+                    let webhook = Arc::new(webhook);
+                    self.webhooks.insert((id, version), webhook.clone());
+                    found.insert(id, webhook);
+                }
+                Err(error) => {
+                    tracing::error!(webhook_id = %id, %error, "a webhook cannot be read, its deliveries wait")
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the tenants of those webhooks sign with.
+    pub async fn signers<C: ConnectionTrait>(
+        &self,
+        connection: &C,
+        standings: &HashMap<Uuid, Standing>,
+        vault: &dyn SecretVault,
+    ) -> Result<HashMap<Uuid, Arc<Signer>>, StoreError> {
+        let mut found = HashMap::new();
+        let mut missing = BTreeSet::new();
+        for standing in standings.values() {
+            match self.signers.get(&(standing.tenant_id, standing.tenant_version)) {
+                Some(signer) => {
+                    found.insert(standing.tenant_id, signer);
+                }
+                None => {
+                    missing.insert(standing.tenant_id);
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let rows = tenant::Entity::find().filter(tenant::Column::Id.is_in(missing)).all(connection).await;
+        for row in rows.map_err(store_error)? {
+            let (id, version) = (row.id, row.version);
+            match rows::tenant::from_row(row, vault) {
+                Ok(tenant) => {
+                    let signer = Arc::new(Signer {
+                        tenant_id: tenant.id,
+                        tenant_identifier: tenant.identifier,
+                        secret: tenant.signing_secret,
+                    });
+                    self.signers.insert((id, version), signer.clone());
+                    found.insert(id, signer);
+                }
+                Err(error) => tracing::error!(tenant_id = %id, %error, "a tenant cannot be read, its deliveries wait"),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Row {
+    fn standing(&self) -> Result<Standing, StoreError> {
+        Ok(Standing {
+            tenant_id: self.tenant_id,
+            version: self.version,
+            tenant_version: self.tenant_version,
+            status: WebhookStatus::from_name(&self.status).ok_or_else(|| corrupt("webhook status", &self.status))?,
+            ordering: rows::webhook::ordering(&self.ordering)?,
+            is_deleted: self.deleted_at_us.is_some(),
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Answers kept under idempotency keys.
+
+use super::MemoryStore;
+use super::state::State;
+use async_trait::async_trait;
+use hookgraph_domain::change::CommitError;
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
+use hookgraph_domain::limits::IDEMPOTENCY_KEPT_MS;
+use hookgraph_domain::ports::{AnswerReader, StoreError};
+use hookgraph_domain::time::{Timestamp, plus_ms};
+
+fn is_stale(kept_at: Timestamp, now: Timestamp) -> bool {
+    plus_ms(kept_at, IDEMPOTENCY_KEPT_MS) <= now
+}
+
+impl State {
+    pub(super) fn keep_answer(&mut self, answer: KeptAnswer, at: Timestamp) -> Result<(), CommitError> {
+        let key = answer.key.clone();
+        if self.answers.get(&key).is_some_and(|(kept_at, _)| !is_stale(*kept_at, at)) {
+            return Err(CommitError::Conflict(format!("idempotency key {:?}", key.key)));
+        }
+        self.answers.retain(|_, (kept_at, _)| !is_stale(*kept_at, at));
+        self.answers.insert(key, (at, answer));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AnswerReader for MemoryStore {
+    async fn kept_answer(&self, key: &AnswerKey, now: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
+        let state = self.state.lock();
+        let fresh = state.answers.get(key).filter(|(kept_at, _)| !is_stale(*kept_at, now));
+        Ok(fresh.map(|(_, answer)| answer.clone()))
+    }
+}

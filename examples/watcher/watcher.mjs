@@ -1,0 +1,32 @@
+// Watches every delivery live, and goes on where it was after the connection or the server was gone.
+import { createClient } from 'graphql-ws';
+import WebSocket from 'ws';
+
+const token = process.env.ACCESS_TOKEN;
+if (!token) throw new Error('set ACCESS_TOKEN to an access token of the tenant (hgt_…)');
+const client = createClient({
+    url: process.env.HOOKGRAPH_URL ?? 'ws://127.0.0.1:8080/graphql',
+    webSocketImpl: WebSocket,
+    connectionParams: { authorization: `Bearer ${token}` },
+    retryAttempts: 0, // its own retry would subscribe without the cursor: the loop below does not
+});
+const query = `subscription ($after: String) {
+    deliveryUpdated(after: $after) { cursor at state attemptCount deliveryId webhookId }
+}`;
+
+let after = process.env.AFTER; // a cursor that was kept: of the last entry seen, or `delivery { feedCursor }`
+while (true) {
+    try {
+        for await (const { data, errors } of client.iterate({ query, variables: { after } })) {
+            if (errors) throw new Error(errors[0].message);
+            const { cursor, at, state, attemptCount, deliveryId } = data.deliveryUpdated;
+            console.log(`${at} ${deliveryId} ${state}, attempts: ${attemptCount}`);
+            after = cursor; // a real watcher keeps it with what it did about the entry
+        }
+    } catch (error) {
+        const closedFor = error.code; // of the WebSocket; none where the server could not be reached
+        if (closedFor >= 4400 || error instanceof Error) throw error; // a wrong token, query or cursor stays wrong
+        console.error('the connection was lost: once more in a second');
+        await new Promise((resume) => setTimeout(resume, 1000));
+    }
+}
