@@ -1,7 +1,5 @@
 //! What the pure steps of the road cost: match, canonical JSON, sign, settle.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hookgraph_domain::attempt::OutcomeCode;
 use hookgraph_domain::delivery::{Delivery, DeliveryState, Signer};

@@ -9,6 +9,7 @@ use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::EventId;
 use hookgraph_domain::ports::{ClaimRequest, Entropy, Store};
 use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::Webhook;
 use std::sync::Arc;
 
 fn request() -> ClaimRequest {
@@ -25,6 +26,19 @@ fn request() -> ClaimRequest {
 
 async fn claimed(world: &World, request: ClaimRequest) -> Vec<ClaimedDelivery> {
     world.store.claim(&request).await.expect("a claim")
+}
+
+async fn record(world: &World, order_ids: &[&str]) {
+    for order_id in order_ids {
+        let mut change = Change::at(sample::now());
+        let id = EventId(world.entropy.uuid(change.at));
+        change.events.push(sample::event(id, world.tenant_id, order_id));
+        world.store.commit(change).await.expect("an event");
+    }
+}
+
+fn labels(claims: &[ClaimedDelivery]) -> Vec<&str> {
+    claims.iter().map(|claim| claim.event.record_label.as_str()).collect()
 }
 
 /// Claims of before counted.
@@ -75,15 +89,9 @@ pub async fn a_claim_takes_no_more_retries_than_it_may(store: Arc<dyn Store>) {
 pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
-    for order_id in ["a", "a", "b", "a"] {
-        let mut change = Change::at(sample::now());
-        let id = EventId(world.entropy.uuid(change.at));
-        change.events.push(sample::event(id, world.tenant_id, order_id));
-        world.store.commit(change).await.expect("an event");
-    }
+    record(&world, &["a", "a", "b", "a"]).await;
     let first = claimed(&world, request()).await;
-    let labels: Vec<_> = first.iter().map(|claim| claim.event.record_label.as_str()).collect();
-    assert_eq!(labels, ["order:a", "order:b"]);
+    assert_eq!(labels(&first), ["order:a", "order:b"]);
     world.settle(&first[0], DeliveryState::Retrying).await;
     let again = claimed(&world, request()).await;
     assert_eq!(again.iter().map(|claim| claim.delivery.id).collect::<Vec<_>>(), [first[0].delivery.id]);
@@ -96,4 +104,39 @@ pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc
     let third = claimed(&world, request()).await;
     assert_eq!(third.len(), 1);
     assert!(third[0].delivery.id > second[0].delivery.id);
+}
+
+/// However few rows of a webhook a claim looks at.
+pub async fn a_long_line_does_not_delay_another_record(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    record(&world, &["a"; 80]).await;
+    record(&world, &["b"]).await;
+    let narrow = ClaimRequest { in_flight_per_webhook_max: 2, ..request() };
+    assert_eq!(labels(&claimed(&world, narrow).await), ["order:a", "order:b"]);
+}
+
+/// What is due already stands in line, or leaves it.
+pub async fn an_ordering_that_is_changed_holds_for_what_is_due(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    record(&world, &["a", "a"]).await;
+    let order = |ordering| move |webhook: &mut Webhook| webhook.flow.ordering = ordering;
+    world.change_webhook(webhook.id, order(Ordering::ByRecord), Vec::new()).await;
+    assert_eq!(labels(&claimed(&world, request()).await), ["order:a"]);
+    assert!(claimed(&world, request()).await.is_empty());
+    world.change_webhook(webhook.id, order(Ordering::None), Vec::new()).await;
+    assert_eq!(labels(&claimed(&world, request()).await), ["order:a"]);
+}
+
+/// Later ones wait for it again.
+pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    record(&world, &["a", "a"]).await;
+    let first = claimed(&world, request()).await.remove(0);
+    world.settle(&first, DeliveryState::Failed).await;
+    world.write(vec![Write::RetryDelivery(first.delivery.id)]).await;
+    let again = claimed(&world, request()).await;
+    assert_eq!(again.iter().map(|claim| claim.delivery.id).collect::<Vec<_>>(), [first.delivery.id]);
 }

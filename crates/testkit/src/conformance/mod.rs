@@ -104,6 +104,9 @@ macro_rules! conformance_suite {
                 a_claim_keeps_to_the_limits_of_webhooks,
                 a_claim_takes_no_more_retries_than_it_may,
                 a_later_event_of_a_record_waits_for_the_earlier_ones_end,
+                a_long_line_does_not_delay_another_record,
+                an_ordering_that_is_changed_holds_for_what_is_due,
+                a_retried_delivery_goes_before_later_ones_of_its_record,
             ],
             flows: [
                 flow_reads_back_as_written,
