@@ -47,4 +47,6 @@ typed_id! {
     TokenId;
     /// A tenant copy.
     CopyTaskId;
+    /// A replay of past deliveries.
+    ReplayId;
 }

@@ -5,13 +5,16 @@
 
 pub mod address;
 pub mod attempt;
+pub mod breaker;
 pub mod canonical_json;
 pub mod catalogue;
 pub mod change;
 pub mod delivery;
+pub mod drain;
 pub mod event;
 pub mod fan_out;
 pub mod feed;
+pub mod flow;
 pub mod idempotency;
 pub mod ids;
 pub mod limits;
@@ -19,8 +22,10 @@ pub mod page;
 pub mod payload;
 pub mod ports;
 pub mod problem;
+pub mod rate;
 pub mod record;
 pub mod refusal;
+pub mod replay;
 pub mod request;
 pub mod retry;
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod limits;
 mod loaders;
 mod recheck;
 mod render;
+mod replay;
 mod roots;
 mod sdl;
 mod subscription;
@@ -28,6 +29,8 @@ mod webhook;
 mod api_tests;
 #[cfg(test)]
 mod field_document_tests;
+#[cfg(test)]
+mod flow_tests;
 #[cfg(test)]
 mod idempotency_tests;
 #[cfg(test)]

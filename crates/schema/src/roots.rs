@@ -5,6 +5,7 @@ use crate::document::NeverExecute;
 use crate::event::{EventMutationRoot, EventQueryRoot};
 use crate::event_type::EventTypeQueryRoot;
 use crate::limits::CALL_DOCUMENT;
+use crate::replay::{ReplayMutationRoot, ReplayQueryRoot};
 use crate::subscription::Subscription;
 use crate::webhook::{WebhookMutationRoot, WebhookQueryRoot};
 use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, Schema, SchemaBuilder, ValidationMode};
@@ -13,12 +14,25 @@ use hookgraph_pim::{PaymentType, PimMutation, PimQuery};
 /// What can be asked.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Query")]
-pub(crate) struct Query(PimQuery, WebhookQueryRoot, EventTypeQueryRoot, EventQueryRoot, DeliveryQueryRoot);
+pub(crate) struct Query(
+    PimQuery,
+    WebhookQueryRoot,
+    EventTypeQueryRoot,
+    EventQueryRoot,
+    DeliveryQueryRoot,
+    ReplayQueryRoot,
+);
 
 /// What can be done.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-pub(crate) struct Mutation(PimMutation, EventMutationRoot, WebhookMutationRoot, DeliveryMutationRoot);
+pub(crate) struct Mutation(
+    PimMutation,
+    EventMutationRoot,
+    WebhookMutationRoot,
+    DeliveryMutationRoot,
+    ReplayMutationRoot,
+);
 
 /// What a payload query can ask: records, and nothing of the webhooks themselves.
 #[derive(Default, MergedObject)]

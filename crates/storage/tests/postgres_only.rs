@@ -41,7 +41,15 @@ async fn number(connection: &DatabaseConnection, sql: &str) -> i64 {
 
 fn request(limit: u32) -> ClaimRequest {
     let now = sample::now();
-    ClaimRequest { now, leased_until: plus_ms(now, 60_000), limit, in_flight_per_webhook_max: limit }
+    ClaimRequest {
+        now,
+        leased_until: plus_ms(now, 60_000),
+        limit,
+        in_flight_per_webhook_max: limit,
+        limits: Vec::new(),
+        limit_per_webhook: limit,
+        retries_max: limit,
+    }
 }
 
 async fn record(store: &SqlStore, id: Uuid) {

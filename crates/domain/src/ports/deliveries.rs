@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 use async_trait::async_trait;
 
 /// What a worker asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
     /// Deliveries due at this time or before, and leases that ended before it.
     pub now: Timestamp,
@@ -21,8 +21,15 @@ pub struct ClaimRequest {
     pub leased_until: Timestamp,
     /// At most so many.
     pub limit: u32,
-    /// At most so many in flight for one webhook, those leased before counted: one receiver's slots.
+    /// At most so many in flight for one webhook, those leased before counted: one receiver's slots. Its own concurrency
+    /// holds too.
     pub in_flight_per_webhook_max: u32,
+    /// At most so many of these webhooks in this claim; none of them where it is nothing.
+    pub limits: Vec<(crate::ids::WebhookId, u32)>,
+    /// At most so many of any other webhook in this claim.
+    pub limit_per_webhook: u32,
+    /// At most so many in this claim of which an attempt is spent already: the rest of the slots is for first attempts.
+    pub retries_max: u32,
 }
 
 /// A payload to freeze under a claim.
@@ -127,6 +134,7 @@ pub trait Store:
     + DeliveryQueue
     + History
     + Feed
+    + super::FlowReader
 {
 }
 
@@ -140,5 +148,6 @@ impl<T> Store for T where
         + DeliveryQueue
         + History
         + Feed
+        + super::FlowReader
 {
 }

@@ -1,5 +1,6 @@
 //! Webhooks in the API.
 
+mod health;
 mod input;
 mod invocation;
 mod mutations;
@@ -9,6 +10,6 @@ mod queries;
 mod sample;
 mod saving;
 
-pub(crate) use mutations::WebhookMutationRoot;
+pub(crate) use mutations::{WebhookMutationRoot, live_webhook};
 pub(crate) use object::WebhookObject;
 pub(crate) use queries::WebhookQueryRoot;

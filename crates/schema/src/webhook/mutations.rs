@@ -3,14 +3,15 @@
 use super::input::{CreateWebhookInput, UpdateWebhookInput};
 use super::object::WebhookObject;
 use super::sample::{EventChoice, chosen_event};
-use super::saving::{created, deleted, updated};
+use super::saving::{created, deleted, paused, resumed, updated};
 use crate::context::Asked;
 use crate::delivery::DeliveryObject;
 use crate::ids::required;
 use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::replay::{ReplayObject, ReplayWebhookInput, start_replay};
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
-use hookgraph_domain::delivery::{DeliveryEvent, NewDelivery};
+use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, NewDelivery};
 use hookgraph_domain::event::EventTypeKey;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
@@ -57,6 +58,25 @@ impl WebhookMutations {
         delete(Asked::of(ctx)?, &id).await.graphql()
     }
 
+    /// Holds what is due for a webhook, and what comes, until it is resumed.
+    async fn pause(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<WebhookObject> {
+        let asked = Asked::of(ctx)?;
+        changed(asked, &id, |saved| paused(saved, asked.now())).await.graphql()
+    }
+
+    /// Sets a webhook to work again that a person paused, the breaker suspended, or that was disabled automatically. What is
+    /// held is sent oldest first, slowly at first and then faster and faster.
+    async fn resume(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<WebhookObject> {
+        let asked = Asked::of(ctx)?;
+        changed(asked, &id, |saved| resumed(&asked.core, saved, asked.now())).await.graphql()
+    }
+
+    /// Begins to send past deliveries of a webhook again: new deliveries of the same events, made at a rate. Two replays of
+    /// one webhook may not overlap while both run.
+    async fn replay(&self, ctx: &Context<'_>, input: ReplayWebhookInput) -> async_graphql::Result<ReplayObject> {
+        start_replay(Asked::of(ctx)?, &input).await.graphql()
+    }
+
     /// Really sends one delivery to a webhook, marked as a test: for an event that was recorded, for one made up of the
     /// given variables, or for one with example values where neither is given.
     async fn test(
@@ -101,6 +121,25 @@ async fn update(asked: &Asked, id: &ID, input: &UpdateWebhookInput) -> Result<We
     }
 }
 
+/// Decides on a webhook and commits that, again where it was changed meanwhile.
+async fn changed(
+    asked: &Asked,
+    id: &ID,
+    decide: impl Fn(&Webhook) -> Result<(Webhook, Option<Change>), Refusal>,
+) -> Result<WebhookObject, Refusal> {
+    let mut tries = 0;
+    loop {
+        let saved = live_webhook(asked, id).await?;
+        let (webhook, change) = decide(&saved)?;
+        let Some(change) = change else { return Ok(WebhookObject(Arc::new(webhook))) };
+        match asked.commit(change).await {
+            Ok(_) => return Ok(WebhookObject(Arc::new(webhook))),
+            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 async fn delete(asked: &Asked, id: &ID) -> Result<i32, Refusal> {
     let mut tries = 0;
     loop {
@@ -126,6 +165,7 @@ async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObj
         tenant_id: asked.tenant_id(),
         webhook_id: webhook.id,
         event,
+        purpose: DeliveryPurpose::Test,
     }));
     asked.commit(change).await?;
     let delivery = asked.loaders.delivery(delivery_id).await?;
@@ -133,7 +173,7 @@ async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObj
 }
 
 /// The tenant's webhook of that id that is not deleted.
-pub(super) async fn live_webhook(asked: &Asked, id: &ID) -> Result<Arc<Webhook>, Refusal> {
+pub(crate) async fn live_webhook(asked: &Asked, id: &ID) -> Result<Arc<Webhook>, Refusal> {
     let webhook = asked.loaders.webhook(required("webhook", id)?).await?;
     let live = webhook.filter(|webhook| webhook.deleted_at.is_none());
     live.ok_or_else(|| Refusal::not_found("webhook", id))

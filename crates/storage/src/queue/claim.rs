@@ -2,13 +2,12 @@
 
 use super::claim_at_once::{AtOnce, claim_at_once};
 use super::parts::Parts;
-use super::{apply_next, candidates_sql, due_again, under};
+use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
 use crate::commit::feed::FeedLog;
 use crate::deliveries::{end, remove_due, update_due};
 use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::error::store_error;
-use crate::limits::{CLAIM_HEAD_ROWS_SPARE, PAGE_ROWS_MAX};
 use crate::micros::from_time;
 use crate::standing::{Opened, Standing, WebhookLock};
 use crate::store::{CLAIM_LOCK, SqlStore};
@@ -31,7 +30,7 @@ struct Candidate {
 pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
     // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more.
     let is_busy = store.last_claim_was_full.swap(false, Ordering::Relaxed);
-    if !is_busy && candidates(store.road_reader(), &ClaimRequest { limit: 1, ..*request }).await?.is_empty() {
+    if !is_busy && candidates(store.road_reader(), &ClaimRequest { limit: 1, ..request.clone() }).await?.is_empty() {
         return Ok(Vec::new());
     }
     let claimed = claim_all(store, request).await?;
@@ -50,7 +49,7 @@ async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<Claim
     if !left_some || limit == 0 {
         return Ok(claimed);
     }
-    match claim_one_by_one(store, &ClaimRequest { limit, ..*request }).await {
+    match claim_one_by_one(store, &ClaimRequest { limit, ..request.clone() }).await {
         Ok(more) => claimed.extend(more),
         Err(error) if claimed.is_empty() => return Err(error),
         // What is leased already goes; the next claim meets the rest again.
@@ -111,14 +110,8 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
 }
 
 async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Vec<Candidate>, StoreError> {
-    let slots = i64::from(request.in_flight_per_webhook_max);
-    let values = vec![
-        from_time(request.now).into(),
-        slots.into(),
-        i64::from(Ord::min(request.limit, PAGE_ROWS_MAX)).into(),
-        slots.saturating_add(CLAIM_HEAD_ROWS_SPARE).into(),
-    ];
-    query(connection, &candidates_sql(connection.get_database_backend()), values).await
+    let backend = connection.get_database_backend();
+    query(connection, &candidates_sql(backend), candidates_values(backend, request)).await
 }
 
 /// How the webhooks stand. Where one does not send, its deliveries may come to be held, so it is locked: a resume misses

@@ -1,21 +1,22 @@
 //! A claim in one statement, where PostgreSQL can: what is due for webhooks that send is picked, locked, leased and read with
 //! its event. What else is due is left to `claim`, which holds and cancels.
 
-use super::heads::picked_sql;
+use super::heads::{PICKED_NEXT, candidates_values, picked_sql};
 use super::parts::Parts;
 use crate::batch::{self, IDS, execute, query};
 use crate::commit::feed::FeedLog;
 use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_DEFAULT, PAYLOAD_NONE};
 use crate::entities::event;
 use crate::error::{corrupt, store_error};
-use crate::limits::{CLAIM_HEAD_ROWS_SPARE, PAGE_ROWS_MAX};
 use crate::micros::from_time;
 use crate::standing::Standing;
 use crate::store::{CLAIM_LOCK, SqlStore};
 use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult, QueryResult};
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -56,7 +57,7 @@ impl FromQueryResult for Answer {
     }
 }
 
-/// The parameters are those of [`picked_sql`], and $5 until when the leases hold.
+/// The parameters are [`claim_values`]: those of [`picked_sql`], and until when the leases hold.
 ///
 /// The ids go through an array, so that the planner expects few of them and looks each up; the `coalesce` keeps it off the
 /// index of times, whatever it believes of a queue that was empty a moment ago.
@@ -70,7 +71,7 @@ pub fn claim_sql() -> String {
     SELECT due.id FROM due WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
     AND (due.leased_until_us IS NULL OR due.leased_until_us <= $1) FOR NO KEY UPDATE SKIP LOCKED
 ), leased AS (
-    UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = $5, updated_at_us = $1,
+    UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = ${leased_until}, updated_at_us = $1,
         fencing_token = due.fencing_token + 1,
         payload_kind = CASE WHEN {is_default} THEN '{PAYLOAD_DEFAULT}' ELSE due.payload_kind END,
         default_frozen_at_us = CASE WHEN {is_default} THEN $1 ELSE due.default_frozen_at_us END
@@ -86,6 +87,7 @@ LEFT JOIN picked ON picked.id = leased.id
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id
 ORDER BY picked.place, picked.due_at_us, picked.id",
         picked = picked_sql(),
+        leased_until = PICKED_NEXT,
         never = i64::MAX,
         active = WebhookStatus::Active.as_str(),
         due = qualified("due"),
@@ -99,18 +101,18 @@ const EVENT_COLUMNS: &str = "event.tenant_id AS event_tenant_id, event.id AS eve
      event.record_label AS event_record_label, event.is_test AS event_is_test, \
      event.recorded_at_us AS event_recorded_at_us";
 
+/// The parameters of [`claim_sql`].
+pub fn claim_values(request: &ClaimRequest) -> Vec<Value> {
+    let mut values = candidates_values(DbBackend::Postgres, request);
+    values.push(from_time(request.leased_until).into());
+    values
+}
+
 pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> Result<AtOnce, StoreError> {
     let transaction = store.begin_on_road().await?;
     let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
     transaction.execute_unprepared(&lock).await.map_err(store_error)?;
-    let slots = i64::from(request.in_flight_per_webhook_max);
-    let values = vec![
-        from_time(request.now).into(),
-        slots.into(),
-        i64::from(Ord::min(request.limit, PAGE_ROWS_MAX)).into(),
-        slots.saturating_add(CLAIM_HEAD_ROWS_SPARE).into(),
-        from_time(request.leased_until).into(),
-    ];
+    let values = claim_values(request);
     let answers: Vec<Answer> = query(&transaction, &claim_sql(), values).await?;
     let locked_count = answers.first().map_or(0, |answer| answer.locked_count);
     let leased: Vec<Leased> = answers.into_iter().filter_map(|answer| answer.leased).collect();
@@ -136,8 +138,9 @@ async fn claimed(
             tenant_id: row.tenant_id,
             version: webhook_version,
             tenant_version,
-            // Of a test the webhook may have stopped; nothing below asks.
+            // Of a test the webhook may have stopped, and it may keep order; nothing below asks.
             status: WebhookStatus::Active,
+            ordering: Ordering::None,
             is_deleted: false,
         });
         if let Some(event) = event {

@@ -66,7 +66,7 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
     let mut feed = FeedLog::at(last);
     let mut attempts = Vec::new();
     let mut answers = Vec::with_capacity(settlements.len());
-    let mut changed_webhooks: Vec<(Webhook, Timestamp)> = Vec::new();
+    let mut changed_webhooks: Vec<(WebhookStatus, Webhook, Timestamp)> = Vec::new();
     let arrived: Vec<&Settlement> =
         settlements.iter().zip(&at_once).filter_map(|(one, at_once)| at_once.then_some(one)).collect();
     let ended = settle_delivered(&transaction, &arrived, &mut feed).await?;
@@ -96,20 +96,21 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
         let has_ended = apply_next(&mut row, next, settlement.now);
         feed.delivery(&row)?;
         if let Some(changed) = changed {
-            webhooks.insert(row.webhook_id, Arc::new(changed.clone()));
-            changed_webhooks.push((changed, settlement.now));
+            changed_webhooks.push((webhook.status, changed.clone(), settlement.now));
+            webhooks.insert(row.webhook_id, Arc::new(changed));
         }
         rows.put(row, has_ended);
         answers.push(Fenced::Done);
     }
     rows.write(&transaction).await?;
     rows::attempt::ATTEMPTS.insert(&transaction, attempts, Collision::Fails).await?;
-    for (changed, now) in changed_webhooks {
-        write_health(store, &transaction, &changed, now, &mut feed).await?;
+    for (before, changed, now) in &changed_webhooks {
+        write_health(store, &transaction, *before, changed, *now, &mut feed).await?;
     }
     feed.append(&transaction).await?;
     store.hit(Failpoint::InSettle);
     transaction.commit().await.map_err(store_error)?;
+    changed_webhooks.iter().for_each(|(before, changed, _)| log_status(*before, changed));
     Ok(answers)
 }
 
@@ -164,10 +165,23 @@ fn ends_at_once(
     settlements.iter().map(|one| ends(one) && seen.insert(one.delivery_id)).collect()
 }
 
-/// What is due for a webhook that was just auto-disabled is held with it.
+/// One line where deliveries changed what their webhook is.
+fn log_status(before: WebhookStatus, webhook: &Webhook) {
+    let (webhook_id, status) = (webhook.id, webhook.status.as_str());
+    let reason = webhook.status_reason.as_deref().unwrap_or_default();
+    match webhook.status {
+        status if status == before => {}
+        WebhookStatus::Active => tracing::info!(%webhook_id, "the breaker of a webhook closed: a probe was delivered"),
+        WebhookStatus::Suspended => tracing::warn!(%webhook_id, reason, "the breaker of a webhook opened"),
+        _ => tracing::warn!(%webhook_id, status, reason, "a webhook was taken out of service"),
+    }
+}
+
+/// What is due for a webhook that was just suspended or auto-disabled is held with it.
 async fn write_health(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
+    before: WebhookStatus,
     changed: &Webhook,
     now: Timestamp,
     feed: &mut FeedLog,
@@ -179,7 +193,7 @@ async fn write_health(
         .exec(transaction)
         .await
         .map_err(store_error)?;
-    if changed.status == WebhookStatus::AutoDisabled {
+    if changed.status != before && changed.status.holds() {
         let reason = held_reason(changed.status);
         DueChange::Hold { reason: &reason }.apply(transaction, changed.id, now, feed).await?;
     }

@@ -51,13 +51,13 @@ fn settle_sql() -> String {
         "WITH taken AS (
     DELETE FROM due USING {arrived} AS arrived
     WHERE due.id = arrived.delivery_id AND due.fencing_token = arrived.fencing_token AND due.state = 'IN_FLIGHT'
-    RETURNING due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.due_since_us,
+    RETURNING due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id, due.due_since_us,
         arrived.spent, greatest(due.attempt_count, arrived.number) AS attempt_count, due.fencing_token,
         due.payload_kind, due.default_frozen_at_us, due.created_at_us, arrived.now_us
 ), kept AS (
-    INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, state_reason, due_since_us,
+    INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason, due_since_us,
         attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)
-    SELECT id, tenant_id, webhook_id, event_id, is_test, is_fan_out, '{delivered}', NULL, due_since_us,
+    SELECT id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, '{delivered}', NULL, due_since_us,
         spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, now_us FROM taken
 ), logged AS (
     INSERT INTO attempt ({attempt_columns}) SELECT {attempt_values}

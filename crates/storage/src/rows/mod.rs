@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod event;
 pub mod feed;
 pub mod record;
+pub mod replay;
 pub mod tenant;
 pub mod webhook;
 

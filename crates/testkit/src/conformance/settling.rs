@@ -5,7 +5,7 @@ use super::world::LEASE_MS;
 use crate::sample;
 use hookgraph_domain::attempt::{OutgoingRequest, ResponseHead};
 use hookgraph_domain::change::Write;
-use hookgraph_domain::delivery::{DeliveryEvent, DeliveryState, NewDelivery};
+use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::ports::{Fenced, Store};
 use hookgraph_domain::settle::HealthSignal;
 use hookgraph_domain::time::plus_ms;
@@ -198,6 +198,7 @@ pub async fn a_test_leaves_the_webhook_alone(store: Arc<dyn Store>) {
         tenant_id: world.tenant_id,
         webhook_id: webhook.id,
         event: DeliveryEvent::Synthetic(Box::new(event)),
+        purpose: DeliveryPurpose::Test,
     };
     world.write(vec![Write::InsertDelivery(delivery)]).await;
     let claimed = world.claim_one().await;

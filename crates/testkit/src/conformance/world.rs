@@ -110,7 +110,15 @@ impl World {
 
     /// Claims at that time.
     pub async fn claim_at(&self, now: Timestamp, limit: u32, in_flight_per_webhook_max: u32) -> Vec<ClaimedDelivery> {
-        let request = ClaimRequest { now, leased_until: plus_ms(now, LEASE_MS), limit, in_flight_per_webhook_max };
+        let request = ClaimRequest {
+            now,
+            leased_until: plus_ms(now, LEASE_MS),
+            limit,
+            in_flight_per_webhook_max,
+            limits: Vec::new(),
+            limit_per_webhook: u32::MAX,
+            retries_max: u32::MAX,
+        };
         self.store.claim(&request).await.expect("claim")
     }
 
