@@ -1,7 +1,5 @@
 //! What the pure steps of the road cost: match, canonical JSON, sign, settle.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hookgraph_domain::attempt::OutcomeCode;
 use hookgraph_domain::delivery::{Delivery, DeliveryState, Signer};
@@ -67,6 +65,7 @@ fn settling(criterion: &mut Criterion) {
         webhook_id: webhook.id,
         event_id: EventId(Uuid::from_u128(3)),
         is_test: false,
+        replay_id: None,
         state: DeliveryState::InFlight,
         state_reason: None,
         due_at: Some(now),

@@ -1,6 +1,7 @@
 //! URLs and addresses: what is saved is in its normal form and leads nowhere that is refused, in any of its spellings.
 
 use hookgraph_domain::address::AddressRules;
+use hookgraph_domain::flow::FlowDraft;
 use hookgraph_domain::webhook::HttpMethod;
 use hookgraph_domain::webhook_rules::{self, WebhookDraft};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -30,6 +31,7 @@ fn of_url(text: &str) {
         graphql_query: None,
         timeout_ms: None,
         retry_delays_s: None,
+        flow: FlowDraft::default(),
     };
     let Ok(saved) = webhook_rules::check(&draft, &rules, "input") else { return };
     let url = Url::parse(&saved.url).expect("what is saved is a URL");

@@ -1,6 +1,7 @@
 //! Header rules: what is saved can be sent as it is, on one line, and replaces nothing of ours.
 
 use hookgraph_domain::address::AddressRules;
+use hookgraph_domain::flow::FlowDraft;
 use hookgraph_domain::limits::{HEADERS_BYTES_MAX, HEADERS_MAX};
 use hookgraph_domain::webhook::{Header, HttpMethod};
 use hookgraph_domain::webhook_rules::{self, WebhookDraft, is_reserved_header};
@@ -23,6 +24,7 @@ pub fn hold(data: &[u8]) {
         graphql_query: None,
         timeout_ms: None,
         retry_delays_s: None,
+        flow: FlowDraft::default(),
     };
     let Ok(saved) = webhook_rules::check(&draft, &AddressRules::default(), "input") else { return };
     assert!(saved.headers.len() <= HEADERS_MAX);

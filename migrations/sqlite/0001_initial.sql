@@ -121,6 +121,14 @@ CREATE TABLE webhook (
     status_since_us INTEGER NOT NULL,
     timeout_ms INTEGER NOT NULL,
     retry_delays_s TEXT NOT NULL,         -- JSON list of seconds
+    concurrency INTEGER NOT NULL,          -- requests at once, over all processes
+    rate_per_second INTEGER,               -- requests per second of each process; null for as many as come
+    ordering TEXT NOT NULL,
+    probe_at_us INTEGER,                   -- when the open breaker may probe; null while it is closed
+    probes_failed INTEGER NOT NULL,        -- since the breaker opened
+    probe_id BLOB,                        -- the delivery that probes: the only one that is sent
+    draining_since_us INTEGER,             -- since when what was held has become due; null when nothing is held
+    drain_at_us INTEGER,                   -- when the next batch of it becomes due
     subscribed_at_us INTEGER NOT NULL,    -- since when it calls on this event type
     failing_since_us INTEGER,             -- null unless all attempts fail
     version INTEGER NOT NULL,             -- one more with every write
@@ -130,12 +138,45 @@ CREATE TABLE webhook (
     CONSTRAINT webhook_method_is_known CHECK (method IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
     CONSTRAINT webhook_status_is_known
         CHECK (status IN ('ACTIVE', 'DISABLED', 'PAUSED', 'SUSPENDED', 'AUTO_DISABLED', 'INVALID')),
+    CONSTRAINT webhook_ordering_is_known CHECK (ordering IN ('NONE', 'BY_RECORD')),
+    CONSTRAINT webhook_is_probed_only_while_it_is_suspended CHECK (probe_at_us IS NULL OR status = 'SUSPENDED'),
+    CONSTRAINT webhook_probes_with_an_open_breaker CHECK (probe_id IS NULL OR probe_at_us IS NOT NULL),
+    CONSTRAINT webhook_drains_in_batches CHECK ((draining_since_us IS NULL) = (drain_at_us IS NULL)),
     CONSTRAINT webhook_document_names_its_schema CHECK ((document IS NULL) = (document_schema_sha256 IS NULL)),
     CONSTRAINT webhook_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX webhook_by_tenant ON webhook (tenant_id, id) WHERE deleted_at_us IS NULL;
 CREATE INDEX webhook_by_event_type ON webhook (tenant_id, concern, event, id) WHERE deleted_at_us IS NULL;
 CREATE INDEX webhook_of_a_tenant ON webhook (tenant_id);
+CREATE INDEX webhook_to_probe ON webhook (probe_at_us, id) WHERE probe_at_us IS NOT NULL;
+CREATE INDEX webhook_to_drain ON webhook (drain_at_us, id) WHERE drain_at_us IS NOT NULL;
+
+CREATE TABLE replay (
+    id BLOB NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
+    tenant_id BLOB NOT NULL,
+    webhook_id BLOB NOT NULL,
+    from_us INTEGER NOT NULL,              -- deliveries created at or after
+    before_us INTEGER NOT NULL,            -- and before
+    states TEXT NOT NULL,                 -- JSON list; empty means every state that has ended
+    rate_per_second INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,                          -- why it waits or failed
+    position_id BLOB,                     -- the last delivery that it replayed
+    made_count INTEGER NOT NULL,           -- deliveries that it made
+    next_at_us INTEGER NOT NULL,           -- when its next batch is due
+    user_id TEXT,                         -- who asked
+    version INTEGER NOT NULL,              -- one more with every write
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    CONSTRAINT replay_payload_is_known CHECK (payload IN ('FROZEN', 'FRESH')),
+    CONSTRAINT replay_state_is_known CHECK (state IN ('RUNNING', 'FINISHED', 'CANCELLED', 'FAILED')),
+    CONSTRAINT replay_belongs_to_a_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE,
+    CONSTRAINT replay_goes_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replay_due ON replay (next_at_us, id) WHERE state = 'RUNNING';
+CREATE INDEX replay_by_tenant ON replay (tenant_id, id);
+CREATE INDEX replay_by_webhook ON replay (webhook_id, id);
 
 -- Hot tables have no foreign keys: see docs/decisions/0006-the-queue-apart-from-the-history.md. What belongs to a tenant is deleted with
 -- it by hand (commit::tenants).
@@ -181,6 +222,7 @@ CREATE TABLE due (
     event_id BLOB NOT NULL,
     is_test INTEGER NOT NULL,
     is_fan_out INTEGER NOT NULL,          -- made by the fan out of its event
+    replay_id BLOB,                       -- the replay that made it
     state TEXT NOT NULL,
     state_reason TEXT,
     due_at_us INTEGER,                     -- null while it is held
@@ -190,17 +232,21 @@ CREATE TABLE due (
     attempt_count INTEGER NOT NULL,        -- of all attempts
     fencing_token INTEGER NOT NULL,        -- one more with every claim
     cancel_requested INTEGER NOT NULL,    -- someone asked for its end while it was in flight
-    payload_kind TEXT NOT NULL,           -- NONE yet, RENDERED: has a row in payload
+    payload_kind TEXT NOT NULL,           -- NONE yet; RENDERED: has a row in payload; DEFAULT: follows from the event
+    default_frozen_at_us INTEGER,         -- when a claim froze the default payload
+    order_key TEXT,                       -- whose line it stands in: its record, where its webhook keeps order
     created_at_us INTEGER NOT NULL,
     updated_at_us INTEGER NOT NULL,
     CONSTRAINT due_state_is_known CHECK (state IN ('PENDING', 'IN_FLIGHT', 'RETRYING', 'HELD')),
-    CONSTRAINT due_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED')),
+    CONSTRAINT due_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED', 'DEFAULT')),
+    CONSTRAINT due_default_payload_has_a_time CHECK ((payload_kind = 'DEFAULT') = (default_frozen_at_us IS NOT NULL)),
     CONSTRAINT due_is_leased_while_in_flight CHECK ((state = 'IN_FLIGHT') = (leased_until_us IS NOT NULL)),
     CONSTRAINT due_has_a_time_unless_it_is_held CHECK ((state = 'HELD') = (due_at_us IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX due_by_time ON due (webhook_id, due_at_us, id) WHERE due_at_us IS NOT NULL;
 CREATE INDEX due_by_tenant ON due (tenant_id, id);
 CREATE INDEX due_by_webhook ON due (webhook_id, id);
+CREATE INDEX due_by_line ON due (webhook_id, order_key, id) WHERE order_key IS NOT NULL;
 -- One per event and webhook of the fan out; nulls never collide.
 CREATE UNIQUE INDEX due_is_unique_per_event_and_webhook
     ON due (event_id, webhook_id, (CASE WHEN is_fan_out THEN 1 END));
@@ -213,6 +259,7 @@ CREATE TABLE delivery (
     event_id BLOB NOT NULL,
     is_test INTEGER NOT NULL,
     is_fan_out INTEGER NOT NULL,          -- made by the fan out of its event
+    replay_id BLOB,                       -- the replay that made it
     state TEXT NOT NULL,
     state_reason TEXT,
     due_since_us INTEGER NOT NULL,         -- since when it was owed: made, or last retried by a person
@@ -220,10 +267,13 @@ CREATE TABLE delivery (
     attempt_count INTEGER NOT NULL,        -- of all attempts
     fencing_token INTEGER NOT NULL,        -- of its last claim
     payload_kind TEXT NOT NULL,           -- as in due
+    default_frozen_at_us INTEGER,         -- as in due
     created_at_us INTEGER NOT NULL,
     updated_at_us INTEGER NOT NULL,
     CONSTRAINT delivery_state_is_final CHECK (state IN ('DELIVERED', 'FAILED', 'RENDER_FAILED', 'CANCELLED', 'EXPIRED')),
-    CONSTRAINT delivery_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED'))
+    CONSTRAINT delivery_payload_kind_is_known CHECK (payload_kind IN ('NONE', 'RENDERED', 'DEFAULT')),
+    CONSTRAINT delivery_default_payload_has_a_time
+        CHECK ((payload_kind = 'DEFAULT') = (default_frozen_at_us IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_by_tenant ON delivery (tenant_id, id);
 CREATE INDEX delivery_by_webhook ON delivery (webhook_id, id);

@@ -4,8 +4,21 @@ use hookgraph_domain::limits::{RENDER_MS_MAX, TIMEOUT_MS_MAX};
 
 /// Deliveries between claim and settlement in this process: what a crash may send twice, and what memory holds.
 pub const IN_FLIGHT_MAX: u32 = 256;
-/// Deliveries in flight to one webhook, over all processes: what one slow receiver can occupy.
-pub const IN_FLIGHT_PER_WEBHOOK_MAX: u32 = 16;
+/// Deliveries in flight to one webhook, over all processes, whatever its own concurrency is: what one slow receiver can
+/// occupy. Of one process it occupies no more than it leaves free ([`crate::worker`]).
+pub const IN_FLIGHT_PER_WEBHOOK_MAX: u32 = hookgraph_domain::limits::CONCURRENCY_MAX;
+/// The share of [`IN_FLIGHT_MAX`] that retries leave to first attempts, in percent.
+pub const FIRST_ATTEMPTS_PERCENT: u32 = 25;
+/// Webhooks whose flow a process remembers before it forgets those at rest.
+pub const FLOW_WEBHOOKS_MAX: usize = 10_000;
+/// The shortest wait for the tokens of a webhook with a rate, in milliseconds: what a claim costs is shared by a few.
+pub const RATE_LOOK_MS: u64 = 50;
+/// How often the flow loop looks for probes, drains and replays, in milliseconds.
+pub const FLOW_POLL_MS: u64 = 250;
+/// Webhooks to probe, webhooks to drain, and replays of one round of the flow loop, of each.
+pub const FLOW_ROUND_MAX: u32 = 32;
+/// Held deliveries among which probes go round, so that one that can never be delivered does not speak for all.
+pub const PROBE_CANDIDATES_MAX: u32 = 20;
 /// Deliveries of one claim: large enough to share a transaction and loaders, small enough to spread over processes.
 pub const CLAIM_BATCH_MAX: u32 = 64;
 /// Settlements of one transaction.

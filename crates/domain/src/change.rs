@@ -8,9 +8,10 @@ use crate::audit::AuditEntry;
 use crate::delivery::NewDelivery;
 use crate::event::NewEvent;
 use crate::idempotency::KeptAnswer;
-use crate::ids::{CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
+use crate::ids::{CopyTaskId, DeliveryId, EventId, ReplayId, TenantId, TokenId, WebhookId};
 use crate::ports::StoreError;
 use crate::record::{Link, Name, Record, RecordRef};
+use crate::replay::Replay;
 use crate::tenant::{CopyTask, Tenant};
 use crate::time::Timestamp;
 use crate::token::AccessToken;
@@ -116,7 +117,22 @@ pub enum Write {
         /// Whose deliveries.
         webhook_id: WebhookId,
     },
-    /// Owes an event to a webhook outside the fan out: a test.
+    /// Makes those deliveries of a webhook that are held due at the time of the change; passes over the others.
+    ReleaseDeliveries {
+        /// Whose deliveries.
+        webhook_id: WebhookId,
+        /// Which: at most [`crate::limits::DELIVERIES_AT_ONCE_MAX`].
+        delivery_ids: Vec<DeliveryId>,
+    },
+    /// Creates a replay, or replaces one; `replay.version` is the new version.
+    PutReplay {
+        /// The replay as it shall stand.
+        replay: Replay,
+        /// What it replaces.
+        expected: Expected,
+    },
+    /// Owes an event to a webhook outside the fan out: a test, or a replay, which is held while its webhook holds.
+    /// Refused as [`CommitError::Refused`] where the webhook is deleted, and for a replay where it is disabled.
     InsertDelivery(NewDelivery),
     /// Makes a delivery that has ended due at the time of the change, with its attempts and its age (`due_since`) counted
     /// anew.
@@ -174,4 +190,9 @@ impl Change {
 /// Names the copy task in a conflict.
 pub fn copy_task_label(id: CopyTaskId) -> String {
     format!("copy task {id}")
+}
+
+/// Names the replay in a conflict.
+pub fn replay_label(id: ReplayId) -> String {
+    format!("replay {id}")
 }

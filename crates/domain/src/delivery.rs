@@ -1,7 +1,7 @@
 //! Deliveries: one event owed to one webhook.
 
 use crate::event::{Event, NewEvent};
-use crate::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use crate::ids::{DeliveryId, EventId, ReplayId, TenantId, WebhookId};
 use crate::payload::FrozenPayload;
 use crate::signing::{PreviousSecret, SigningSecret};
 use crate::time::Timestamp;
@@ -71,7 +71,7 @@ impl DeliveryState {
     }
 }
 
-/// A delivery outside the fan out: a test of one webhook, with its made-up event or one that was recorded.
+/// A delivery outside the fan out: a test of one webhook, with its made-up event or one that was recorded, or a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewDelivery {
     /// Its id, made by the caller.
@@ -82,9 +82,25 @@ pub struct NewDelivery {
     pub webhook_id: WebhookId,
     /// Which event it carries.
     pub event: DeliveryEvent,
+    /// What it is made for.
+    pub purpose: DeliveryPurpose,
 }
 
-/// The event of a test delivery.
+/// What a delivery outside the fan out is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryPurpose {
+    /// A test: it reaches its webhook alone and counts in no health, breaker or event feed.
+    Test,
+    /// A replay. It goes the way of its webhook like one of the fan out.
+    Replay {
+        /// Which.
+        replay_id: ReplayId,
+        /// The delivery whose frozen payload it bears, where that has one; rendered anew where none is named.
+        payload_of: Option<DeliveryId>,
+    },
+}
+
+/// The event of a delivery outside the fan out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeliveryEvent {
     /// One that was recorded.
@@ -106,6 +122,8 @@ pub struct Delivery {
     pub event_id: EventId,
     /// Whether it is a test: it reaches its webhook alone and counts in no health, breaker or event feed.
     pub is_test: bool,
+    /// The replay that made it.
+    pub replay_id: Option<ReplayId>,
     /// Where it stands.
     pub state: DeliveryState,
     /// Why, where the state alone does not say.

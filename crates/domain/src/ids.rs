@@ -49,4 +49,6 @@ typed_id! {
     AuditEntryId;
     /// A tenant copy.
     CopyTaskId;
+    /// A replay of past deliveries.
+    ReplayId;
 }

@@ -6,13 +6,16 @@
 pub mod address;
 pub mod attempt;
 pub mod audit;
+pub mod breaker;
 pub mod canonical_json;
 pub mod catalogue;
 pub mod change;
 pub mod delivery;
+pub mod drain;
 pub mod event;
 pub mod fan_out;
 pub mod feed;
+pub mod flow;
 pub mod idempotency;
 pub mod ids;
 pub mod limits;
@@ -21,8 +24,10 @@ pub mod payload;
 pub mod permission;
 pub mod ports;
 pub mod problem;
+pub mod rate;
 pub mod record;
 pub mod refusal;
+pub mod replay;
 pub mod request;
 pub mod retry;
 #[cfg(test)]

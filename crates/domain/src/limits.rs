@@ -74,3 +74,53 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
 pub const IDEMPOTENCY_KEPT_MS: u64 = 24 * 3600 * 1000;
 /// Arrays and objects within each other in a JSON text: what a parser can do on a worker's stack.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// The default of a webhook's concurrency: requests to one receiver at once, over all processes.
+pub const CONCURRENCY_DEFAULT: u32 = 50;
+/// The least concurrency that can be asked for.
+pub const CONCURRENCY_MIN: u32 = 1;
+/// The largest concurrency that can be asked for: below what one process has in flight altogether.
+pub const CONCURRENCY_MAX: u32 = 200;
+/// The lowest rate of a webhook that can be asked for, in requests per second.
+pub const RATE_PER_SECOND_MIN: u32 = 1;
+/// The highest rate of a webhook that can be asked for, in requests per second: beyond it, ask for none.
+pub const RATE_PER_SECOND_MAX: u32 = 1_000;
+/// What a webhook's bucket of tokens holds, in milliseconds of its rate: what may go out at once after a pause.
+pub const RATE_BURST_MS: u64 = 250;
+/// What the breaker looks back on, in milliseconds.
+pub const BREAKER_WINDOW_MS: i64 = 60_000;
+/// The parts by which that window moves on.
+pub const BREAKER_BUCKETS: usize = 12;
+/// Attempts within the window below which the breaker stays closed: a handful says nothing.
+pub const BREAKER_ATTEMPTS_MIN: u32 = 20;
+/// The failing share of the window at which the breaker opens, in percent.
+pub const BREAKER_FAILING_PERCENT_MIN: u32 = 50;
+/// The wait from the breaker's opening to its first probe, in milliseconds; it doubles with each probe that fails.
+pub const PROBE_WAIT_MS_MIN: u64 = 10_000;
+/// The longest wait between two probes, in milliseconds: what a receiver that is back waits at most.
+pub const PROBE_WAIT_MS_MAX: u64 = 15 * 60_000;
+/// After this long a probe that did not come back makes way for another, in milliseconds: longer than a lease.
+pub const PROBE_LOST_MS: u64 = 120_000;
+/// The pace at which a drain begins, in deliveries per second.
+pub const DRAIN_PER_S_MIN: u32 = 10;
+/// The pace that a drain comes to, in deliveries per second.
+pub const DRAIN_PER_S_MAX: u32 = 1_000;
+/// How long a drain takes to double its pace, in milliseconds.
+pub const DRAIN_DOUBLES_MS: u64 = 5_000;
+/// The time between two batches of a drain, in milliseconds.
+pub const DRAIN_BATCH_MS: u64 = 500;
+/// The default rate of a replay, in deliveries per second.
+pub const REPLAY_RATE_PER_SECOND_DEFAULT: u32 = 50;
+/// The lowest rate of a replay that can be asked for, in deliveries per second.
+pub const REPLAY_RATE_PER_SECOND_MIN: u32 = 1;
+/// The highest rate of a replay that can be asked for, in deliveries per second: one transaction per second writes as many.
+pub const REPLAY_RATE_PER_SECOND_MAX: u32 = 200;
+/// The time between two batches of a replay, in milliseconds.
+pub const REPLAY_BATCH_MS: u64 = 1_000;
+/// How long a replay waits before it looks again whether its webhook sends, in milliseconds.
+pub const REPLAY_WAIT_MS: u64 = 10_000;
+/// The longest range of time of one replay, in milliseconds: ninety days.
+pub const REPLAY_RANGE_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
+/// Replays of one tenant that run at once.
+pub const REPLAYS_RUNNING_MAX: usize = 10;
+/// Deliveries that `retryMany` and `cancelMany` look at in one call.
+pub const DELIVERIES_AT_ONCE_MAX: u32 = 500;

@@ -1,6 +1,10 @@
 //! Webhooks: what to call, how, with which payload query, on which event type.
 
+use crate::breaker::Breaker;
+use crate::delivery::Delivery;
+use crate::drain::Drain;
 use crate::event::EventTypeKey;
+use crate::flow::FlowSettings;
 use crate::ids::{TenantId, WebhookId};
 use crate::permission::{Permission, PermissionSet};
 use crate::time::Timestamp;
@@ -165,6 +169,12 @@ pub struct Webhook {
     pub timeout_ms: u32,
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     pub retry_delays_s: Vec<u32>,
+    /// How fast and in which order it is called.
+    pub flow: FlowSettings,
+    /// Where its breaker stands.
+    pub breaker: Breaker,
+    /// Its backlog that is becoming due; none while nothing is held, and while it does not send.
+    pub draining: Option<Drain>,
     /// Since when it calls on this event type.
     pub subscribed_at: Timestamp,
     /// Since when no attempt has succeeded, while all fail.
@@ -181,9 +191,26 @@ pub struct Webhook {
 
 impl Webhook {
     /// The webhook in that status since `now`; the caller sets the version. Made active it starts with a clean record, so
-    /// that the first failure after a resume does not disable it again.
+    /// that the first failure after a resume does not disable it again, and what is held for it drains at a pace.
     pub fn with_status(self, status: WebhookStatus, status_reason: Option<String>, now: Timestamp) -> Self {
         let failing_since = self.failing_since.filter(|_| status != WebhookStatus::Active);
-        Self { status, status_reason, status_since: now, failing_since, updated_at: now, ..self }
+        let breaker = match status {
+            WebhookStatus::Suspended => Breaker::opened(now),
+            _ => Breaker::default(),
+        };
+        let draining = (status == WebhookStatus::Active && self.status != status).then(|| Drain::begun(now));
+        Self { status, status_reason, status_since: now, failing_since, breaker, draining, updated_at: now, ..self }
+    }
+
+    /// Whether that delivery is the one that probes it while its breaker is open.
+    pub fn is_probed_by(&self, delivery: &Delivery) -> bool {
+        self.status == WebhookStatus::Suspended && self.breaker.probe_id == Some(delivery.id)
+    }
+
+    /// Whether that delivery is sent as things stand: a test always, a probe while the breaker is open, and all others
+    /// while the webhook is active; none once it is deleted.
+    pub fn sends(&self, delivery: &Delivery) -> bool {
+        let sends = delivery.is_test || self.status == WebhookStatus::Active || self.is_probed_by(delivery);
+        sends && self.deleted_at.is_none()
     }
 }

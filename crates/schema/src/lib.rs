@@ -22,6 +22,7 @@ pub mod limits;
 mod loaders;
 mod recheck;
 mod render;
+mod replay;
 mod roots;
 mod sdl;
 mod subscription;
@@ -31,6 +32,8 @@ mod webhook;
 mod api_tests;
 #[cfg(test)]
 mod field_document_tests;
+#[cfg(test)]
+mod flow_tests;
 #[cfg(test)]
 mod idempotency_tests;
 #[cfg(test)]

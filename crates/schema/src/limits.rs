@@ -81,6 +81,12 @@ pub const FEED_PAGE_ENTRIES_MAX: u32 = 50;
 pub const FEED_POLL_MS: u64 = 1_000;
 /// Webhooks that are checked again at a time when the schema changed.
 pub const RECHECK_BATCH_MAX: u32 = 100;
+/// Attempts that the health of a webhook is told from.
+pub const HEALTH_ATTEMPTS_MAX: u32 = 100;
+/// A backlog is counted no further than this.
+pub const BACKLOG_COUNT_MAX: u32 = 10_000;
+/// How often the subscription to a replay looks at it, in milliseconds.
+pub const REPLAY_POLL_MS: u64 = 1_000;
 /// Webhooks of a list that is not paged.
 pub const WEBHOOKS_LIST_MAX: u32 = 1_000;
 /// Tokens of a tenant that are valid at a time.

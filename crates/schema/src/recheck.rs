@@ -78,44 +78,34 @@ fn verdict(core: &Core, webhook: &Webhook) -> Result<CheckedDocument, Vec<Proble
 /// What a verdict means for a webhook. One that is switched off or held for another reason keeps its status: it is checked
 /// again before it is set free.
 fn decide(
-    mut webhook: Webhook,
+    webhook: Webhook,
     verdict: Result<CheckedDocument, Vec<Problem>>,
     now: hookgraph_domain::time::Timestamp,
 ) -> Option<Change> {
     let mut change = Change::at(now);
     let expected = Expected::Version(webhook.version);
     let mut after = None;
-    match verdict {
+    let mut webhook = match verdict {
         Ok(document) => {
-            webhook.document = Some(document);
-            if webhook.status == WebhookStatus::Invalid {
-                set_status(&mut webhook, WebhookStatus::Active, None, now);
-                after = Some(Write::ReleaseHeld { webhook_id: webhook.id });
+            let webhook = Webhook { document: Some(document), ..webhook };
+            match webhook.status {
+                // What was held drains by itself.
+                WebhookStatus::Invalid => webhook.with_status(WebhookStatus::Active, None, now),
+                _ => webhook,
             }
         }
         Err(problems) if matches!(webhook.status, WebhookStatus::Active | WebhookStatus::Suspended) => {
             let reason = reason_of(&problems);
-            set_status(&mut webhook, WebhookStatus::Invalid, Some(reason.clone()), now);
-            after = Some(Write::HoldDue { webhook_id: webhook.id, reason });
+            after = Some(Write::HoldDue { webhook_id: webhook.id, reason: reason.clone() });
+            webhook.with_status(WebhookStatus::Invalid, Some(reason), now)
         }
         Err(_) => return None,
-    }
+    };
     webhook.version += 1;
     webhook.updated_at = now;
     change.writes.push(Write::PutWebhook { webhook, expected });
     change.writes.extend(after);
     Some(change)
-}
-
-fn set_status(
-    webhook: &mut Webhook,
-    status: WebhookStatus,
-    reason: Option<String>,
-    now: hookgraph_domain::time::Timestamp,
-) {
-    webhook.status = status;
-    webhook.status_reason = reason;
-    webhook.status_since = now;
 }
 
 fn reason_of(problems: &[Problem]) -> String {

@@ -57,7 +57,8 @@ async fn a_document_that_no_longer_fits_makes_its_webhook_invalid_and_holds_unti
     let found = world.api.recheck_documents().await.unwrap();
     assert_eq!(found, Rechecked { checked: 1, invalidated: 0, restored: 1 });
     let (active, delivery) = now(&world, &webhook).await;
-    assert_eq!((active.status, delivery.state), (WebhookStatus::Active, DeliveryState::Pending));
+    assert_eq!((active.status, delivery.state), (WebhookStatus::Active, DeliveryState::Held));
+    assert!(active.draining.is_some(), "what is held becomes due at a pace");
     assert_eq!(active.status_reason, None);
     assert_eq!(active.document.unwrap().schema_sha256, world.api.documents().schema_sha256());
     assert_eq!(world.api.recheck_documents().await.unwrap(), Rechecked::default());

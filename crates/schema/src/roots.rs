@@ -7,6 +7,7 @@ use crate::document::NeverExecute;
 use crate::event::{EventMutationRoot, EventQueryRoot};
 use crate::event_type::EventTypeQueryRoot;
 use crate::limits::CALL_DOCUMENT;
+use crate::replay::{ReplayMutationRoot, ReplayQueryRoot};
 use crate::subscription::Subscription;
 use crate::webhook::{WebhookMutationRoot, WebhookQueryRoot};
 use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, Schema, SchemaBuilder, ValidationMode};
@@ -23,6 +24,7 @@ pub(crate) struct Query(
     DeliveryQueryRoot,
     AccessTokenQueryRoot,
     AuditQueryRoot,
+    ReplayQueryRoot,
 );
 
 /// What can be done.
@@ -34,6 +36,7 @@ pub(crate) struct Mutation(
     WebhookMutationRoot,
     DeliveryMutationRoot,
     AccessTokenMutationRoot,
+    ReplayMutationRoot,
 );
 
 /// What a payload query can ask: records, and nothing of the webhooks themselves.

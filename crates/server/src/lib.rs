@@ -13,6 +13,7 @@ mod observer;
 pub mod oidc;
 mod only_one;
 mod operation;
+mod partitions;
 mod server;
 pub mod surroundings;
 mod telemetry;

@@ -34,6 +34,10 @@ pub const TOKEN_USES_NOTED_MAX: usize = 10_000;
 pub const CORS_MAX_AGE_S: u64 = 3_600;
 /// A close reason, in bytes: RFC 6455 leaves 123 in a control frame.
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+/// Days after today that have their partitions already: a server that can make none for three days loses nothing.
+pub const PARTITION_DAYS_AHEAD: u32 = 3;
+/// How often partitions are looked for, in milliseconds: every six hours.
+pub const PARTITION_CHECK_MS: u64 = 6 * 3600 * 1000;
 /// How far an unknown key may be from a known one, as a Jaro-Winkler similarity, to be named as meant.
 pub const NEAREST_KEY_SIMILARITY_MIN: f64 = 0.7;
 /// The wait before stored payload queries are checked again when the database failed, in milliseconds.

@@ -6,6 +6,7 @@ use crate::http::Endpoints;
 use crate::limits;
 use crate::metrics::{Metrics, ObservedQueue, ObservedRenderer, Scrape};
 use crate::observer::CommitObserver;
+use crate::partitions;
 use crate::surroundings::{self, OsEntropy};
 use crate::traces::{ObservedTransport, Traces};
 use crate::wake_ups::{self, ProcessWakeUps};
@@ -14,6 +15,7 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
 use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions};
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
@@ -55,10 +57,12 @@ pub struct Wired {
 pub struct Loops {
     api: Api,
     dispatcher: Dispatcher,
+    flow: FlowLoop,
     wake_ups: Arc<ProcessWakeUps>,
     link: Option<WakeUpLink>,
     metrics: Option<Arc<Metrics>>,
     pim: PimServices,
+    sql: SqlStore,
 }
 
 /// The loops as they run.
@@ -70,7 +74,7 @@ pub struct Workers {
 impl Loops {
     /// Starts them.
     pub fn start(self) -> Workers {
-        let Self { api, dispatcher, wake_ups, link, metrics, pim } = self;
+        let Self { api, dispatcher, flow, wake_ups, link, metrics, pim, sql } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
         if let Some(link) = link {
             workers.running.spawn(wake_ups::run(link, wake_ups.clone(), workers.stopping.clone()));
@@ -93,6 +97,15 @@ impl Loops {
             }
             dispatcher.run(wake_ups.due_signal(), stopping).await;
         });
+        let (stopping, clock) = (workers.stopping.clone(), pim.clock.clone());
+        workers.running.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = partitions::keep_up(sql, clock) => {}
+            }
+        });
+        let stopping = workers.stopping.clone();
+        workers.running.spawn(async move { flow.run(stopping).await });
         let copies = CopyRunner::new(pim);
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move { copies.run(stopping).await });
@@ -154,6 +167,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
     if !applied.is_empty() {
         tracing::info!(migrations = ?applied, "the database is brought up to date");
     }
+    partitions::ensure(&store, &*clock).await;
     let link = store.wake_up_link();
     let sql = store.clone();
     let scrape = metrics.clone().map(|metrics| Arc::new(Scrape::new(metrics, sql.clone(), clock.clone())));
@@ -186,13 +200,19 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         failpoints,
     };
     let dispatcher = Dispatcher::new(services, dispatch_limits(config));
+    let flow = FlowLoop::new(FlowServices {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        wake_ups: wake_ups.clone(),
+    });
     let endpoints = Endpoints {
         management: Arc::new(Management(api.clone())),
         payload: Arc::new(Payload(api.clone())),
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    let loops = Loops { api, dispatcher, wake_ups, link, metrics, pim };
+    let loops = Loops { api, dispatcher, flow, wake_ups, link, metrics, pim, sql: sql.clone() };
     Ok(Wired { store, sql, scrape, clock, entropy, endpoints, loops })
 }
 

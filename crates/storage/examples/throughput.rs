@@ -51,8 +51,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let mut delivery_count = 0;
     loop {
-        let request =
-            ClaimRequest { now, leased_until: plus_ms(now, 60_000), limit: BATCH, in_flight_per_webhook_max: BATCH };
+        let request = ClaimRequest {
+            now,
+            leased_until: plus_ms(now, 60_000),
+            limit: BATCH,
+            in_flight_per_webhook_max: BATCH,
+            limits: Vec::new(),
+            limit_per_webhook: BATCH,
+            retries_max: BATCH,
+        };
         let claimed = store.claim(&request).await?;
         if claimed.is_empty() {
             break;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 #[derive(Clone, Copy)]
 pub enum Kind {
     Uuid,
+    UuidOrNull,
     Text,
     TextOrNull,
     Int,
@@ -25,6 +26,7 @@ pub enum Kind {
 /// A value of a row.
 pub enum Cell {
     Uuid(Uuid),
+    UuidOrNull(Option<Uuid>),
     Text(String),
     TextOrNull(Option<String>),
     Int(i64),
@@ -39,7 +41,7 @@ pub struct Table {
     pub columns: &'static [(&'static str, Kind)],
 }
 
-/// Arrays of PostgreSQL are bound without nulls: this number stands for one.
+/// Arrays of PostgreSQL are bound without nulls: this number stands for one, and the nil UUID for another.
 const NULL_INT: i64 = i64::MIN;
 
 impl Table {
@@ -57,9 +59,14 @@ impl Table {
                 (DbBackend::Postgres, Kind::TextOrNull) => {
                     write!(select, "{comma}CASE WHEN {name} = '' THEN NULL ELSE substr({name}, 2) END AS {name}")
                 }
+                (DbBackend::Postgres, Kind::UuidOrNull) => {
+                    write!(select, "{comma}nullif({name}, '{}'::uuid) AS {name}", Uuid::nil())
+                }
                 (DbBackend::Postgres, Kind::IntOrNull) => write!(select, "{comma}nullif({name}, {NULL_INT}) AS {name}"),
                 (DbBackend::Postgres, _) => write!(select, "{comma}{name}"),
-                (_, Kind::Uuid | Kind::Bytes) => write!(select, "{comma}unhex(value ->> {index}) AS {name}"),
+                (_, Kind::Uuid | Kind::UuidOrNull | Kind::Bytes) => {
+                    write!(select, "{comma}unhex(value ->> {index}) AS {name}")
+                }
                 _ => write!(select, "{comma}value ->> {index} AS {name}"),
             };
         }
@@ -152,7 +159,7 @@ pub fn ids(backend: DbBackend, ids: impl IntoIterator<Item = Uuid>) -> Vec<Value
 
 const fn postgres_type(kind: Kind) -> &'static str {
     match kind {
-        Kind::Uuid => "uuid",
+        Kind::Uuid | Kind::UuidOrNull => "uuid",
         Kind::Text | Kind::TextOrNull => "text",
         Kind::Int | Kind::IntOrNull => "bigint",
         Kind::Bool => "boolean",
@@ -162,7 +169,7 @@ const fn postgres_type(kind: Kind) -> &'static str {
 
 const fn array_type(kind: Kind) -> ArrayType {
     match kind {
-        Kind::Uuid => ArrayType::Uuid,
+        Kind::Uuid | Kind::UuidOrNull => ArrayType::Uuid,
         Kind::Text | Kind::TextOrNull => ArrayType::String,
         Kind::Int | Kind::IntOrNull => ArrayType::BigInt,
         Kind::Bool => ArrayType::Bool,
@@ -173,6 +180,7 @@ const fn array_type(kind: Kind) -> ArrayType {
 fn value(cell: Cell) -> Value {
     match cell {
         Cell::Uuid(id) => id.into(),
+        Cell::UuidOrNull(id) => id.unwrap_or_default().into(),
         Cell::Text(text) => text.into(),
         Cell::TextOrNull(None) => String::new().into(),
         Cell::TextOrNull(Some(text)) => format!("={text}").into(),
@@ -192,6 +200,7 @@ fn json(rows: Vec<Vec<Cell>>) -> String {
 fn json_value(cell: Cell) -> serde_json::Value {
     match cell {
         Cell::Uuid(id) => id.simple().to_string().into(),
+        Cell::UuidOrNull(id) => id.map(|id| id.simple().to_string()).into(),
         Cell::Text(text) => text.into(),
         Cell::TextOrNull(text) => text.into(),
         Cell::Int(number) => number.into(),

@@ -19,6 +19,7 @@ pub fn new_row(id: DeliveryId, tenant_id: TenantId, webhook_id: WebhookId, event
         event_id: event_id.0,
         is_test: false,
         is_fan_out: false,
+        replay_id: None,
         state: DeliveryState::Pending.as_str().to_owned(),
         state_reason: None,
         due_at_us: Some(from_time(at)),
@@ -29,6 +30,8 @@ pub fn new_row(id: DeliveryId, tenant_id: TenantId, webhook_id: WebhookId, event
         fencing_token: 0,
         cancel_requested: false,
         payload_kind: PAYLOAD_NONE.to_owned(),
+        default_frozen_at_us: None,
+        order_key: None,
         created_at_us: from_time(at),
         updated_at_us: from_time(at),
     }

@@ -28,7 +28,7 @@ pub struct Gauges {
 /// The connections of one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolGauge {
-    /// What it is for: `all`, or `writer` and `reader` on SQLite.
+    /// What it is for: `road` and `others`, or `all` where they are few; `writer` and `reader` on SQLite.
     pub pool: &'static str,
     /// Connections that are open.
     pub open: u32,
@@ -58,7 +58,10 @@ impl SqlStore {
     /// The pools as they stand, without asking the database.
     pub fn pools(&self) -> Vec<PoolGauge> {
         match self.backend() {
-            DbBackend::Postgres => vec![pool_gauge("all", &self.writer)],
+            DbBackend::Postgres => match &self.road {
+                Some(road) => vec![pool_gauge("road", road), pool_gauge("others", &self.writer)],
+                None => vec![pool_gauge("all", &self.writer)],
+            },
             _ => vec![pool_gauge("writer", &self.writer), pool_gauge("reader", &self.reader)],
         }
     }

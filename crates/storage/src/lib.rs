@@ -14,6 +14,7 @@ pub mod limits;
 mod micros;
 mod migrate;
 mod notify;
+mod partitions;
 #[doc(hidden)]
 pub mod plans;
 mod queue;

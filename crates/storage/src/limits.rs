@@ -8,6 +8,20 @@ pub const SQLITE_PAGE_BYTES: u64 = 4_096;
 pub const SQLITE_BUSY_MS_MAX: u64 = 5_000;
 /// Connections to PostgreSQL of one process, where the options name no other number.
 pub const POSTGRES_CONNECTIONS_DEFAULT: u32 = 16;
+/// Of those, connections that record, claim, freeze and settle have for themselves: one for each of them. Changes and pages that
+/// hold all others leave the road going.
+pub const POSTGRES_ROAD_CONNECTIONS: u32 = 4;
+/// How long PostgreSQL may take to answer as the store is opened, in milliseconds.
+pub const CONNECT_MS_MAX: u64 = 5_000;
+
+/// The connections of everything else, and those of the road; with fewer than twice the road's all share one pool.
+pub const fn postgres_pools(connections_max: u32) -> (u32, u32) {
+    if connections_max < 2 * POSTGRES_ROAD_CONNECTIONS {
+        return (if connections_max == 0 { 1 } else { connections_max }, 0);
+    }
+    (connections_max - POSTGRES_ROAD_CONNECTIONS, POSTGRES_ROAD_CONNECTIONS)
+}
+
 /// How long a caller waits for a connection, in milliseconds.
 pub const ACQUIRE_MS_MAX: u64 = 10_000;
 /// How long a statement waits for a lock of PostgreSQL, in milliseconds.
@@ -47,3 +61,14 @@ pub const LINK_CHECK_MS: u64 = 15_000;
 pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
 /// Events of one group commit, unless one change alone has more.
 pub const RECORD_GROUP_EVENTS_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pools_keep_to_the_connections_allowed() {
+        assert_eq!(postgres_pools(POSTGRES_CONNECTIONS_DEFAULT), (12, 4));
+        assert_eq!([0, 1, 7, 8].map(postgres_pools), [(1, 0), (1, 0), (7, 0), (4, 4)]);
+    }
+}

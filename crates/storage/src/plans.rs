@@ -1,9 +1,11 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
-use crate::queue::{candidates_sql, next_due_sql};
-use crate::read::{FEED_BATCHES, delivery_page, event_page, webhook_attempts};
+use crate::queue::{candidates_sql, candidates_values, claim_sql, claim_values, next_due_sql};
+use crate::read::{BACKLOG_SQL, FEED_BATCHES, HELD_SQL, delivery_page, event_page, webhook_attempts};
 use hookgraph_domain::ids::{AttemptId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
+use hookgraph_domain::ports::ClaimRequest;
+use hookgraph_domain::time::Timestamp;
 use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, QueryTrait, Statement};
 use uuid::Uuid;
@@ -39,11 +41,12 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         let (sql, values) = delivery_page(query);
         raw(&sql, values)
     };
-    let claim = vec![0_i64.into(), 10_i64.into(), 100_i64.into(), 74_i64.into()];
+    let request = claim_request(webhook_id);
+    let held = vec![webhook_id.0.into(), 10_i64.into()];
     let feed = vec![tenant_id.0.into(), 0_i64.into(), 10_000_i64.into(), 300_i64.into()];
     let attempts = webhook_attempts(webhook_id, Some(AttemptId(Uuid::max())), 20);
-    vec![
-        (raw(&candidates_sql(backend), claim), vec!["due_by_time"]),
+    let mut statements = vec![
+        (raw(&candidates_sql(backend), candidates_values(backend, &request)), vec!["due_by_time", "due_by_line"]),
         (raw(&next_due_sql(), vec![64_i64.into()]), vec!["due_by_time"]),
         (page(&deliveries), vec!["due_by_tenant"]),
         (page(&of_webhook), Vec::new()),
@@ -52,5 +55,23 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (event_page(&of_type).build(backend), Vec::new()),
         (attempts.build(backend), Vec::new()),
         (raw(FEED_BATCHES, feed), Vec::new()),
-    ]
+        (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
+        (raw(BACKLOG_SQL, held), vec!["due_by_webhook"]),
+    ];
+    if backend == DbBackend::Postgres {
+        statements.push((raw(&claim_sql(), claim_values(&request)), vec!["due_by_time", "due_by_line", "due_pkey"]));
+    }
+    statements
+}
+
+fn claim_request(limited: WebhookId) -> ClaimRequest {
+    ClaimRequest {
+        now: Timestamp::UNIX_EPOCH,
+        leased_until: Timestamp::UNIX_EPOCH,
+        limit: 100,
+        in_flight_per_webhook_max: 10,
+        limits: vec![(limited, 1)],
+        limit_per_webhook: 10,
+        retries_max: 10,
+    }
 }

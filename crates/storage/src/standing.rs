@@ -7,6 +7,7 @@ use crate::error::{corrupt, store_error};
 use crate::limits::OPENED_ENTRIES_MAX;
 use crate::rows;
 use hookgraph_domain::delivery::Signer;
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ports::{SecretVault, StoreError};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use moka::sync::Cache;
@@ -22,6 +23,7 @@ struct Row {
     version: i64,
     tenant_version: i64,
     status: String,
+    ordering: String,
     deleted_at_us: Option<i64>,
 }
 
@@ -32,6 +34,7 @@ pub struct Standing {
     pub version: i64,
     pub tenant_version: i64,
     pub status: WebhookStatus,
+    pub ordering: Ordering,
     pub is_deleted: bool,
 }
 
@@ -80,8 +83,8 @@ impl Opened {
             _ => "",
         };
         let sql = format!(
-            "SELECT webhook.id, webhook.tenant_id, webhook.version, webhook.status, webhook.deleted_at_us, \
-             tenant.version AS tenant_version FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id \
+            "SELECT webhook.id, webhook.tenant_id, webhook.version, webhook.status, webhook.ordering, \
+             webhook.deleted_at_us, tenant.version AS tenant_version FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id \
              WHERE webhook.id IN (SELECT id FROM {} AS given) ORDER BY webhook.id{lock}",
             IDS.source(backend, 1)
         );
@@ -172,6 +175,7 @@ impl Row {
             version: self.version,
             tenant_version: self.tenant_version,
             status: WebhookStatus::from_name(&self.status).ok_or_else(|| corrupt("webhook status", &self.status))?,
+            ordering: rows::webhook::ordering(&self.ordering)?,
             is_deleted: self.deleted_at_us.is_some(),
         })
     }

@@ -8,16 +8,22 @@ use crate::standing::Opened;
 use hookgraph_domain::ports::{
     Entropy, Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError,
 };
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Advisory locks of PostgreSQL that this crate takes, always to the end of a transaction.
 pub const MIGRATE_LOCK: i64 = 0x686f_6f6b_0001;
+/// Held while a partition is made: see `partitions`.
+pub const PARTITION_LOCK: i64 = 0x686f_6f6b_0003;
 /// Held while a claim is decided: see `queue::claim`.
 pub const CLAIM_LOCK: i64 = 0x686f_6f6b_0002;
 
@@ -57,16 +63,21 @@ impl StoreOptions {
 /// A database behind every port of [`hookgraph_domain::ports::Store`]. Cheap to clone.
 ///
 /// SQLite has one connection that writes, so that writers queue up in this process instead of failing on each other's
-/// locks, and a pool that reads. PostgreSQL has one pool, and transactions at `READ COMMITTED`: what must not change
+/// locks, and a pool that reads. PostgreSQL has a pool for the steps of the road and one for
+/// everything else, and transactions at `READ COMMITTED`: what must not change
 /// between a read and its write is locked, always in the order webhooks, deliveries, feed.
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) writer: DatabaseConnection,
     pub(crate) reader: DatabaseConnection,
+    /// Connections that only the road has, where there are enough of them.
+    pub(crate) road: Option<DatabaseConnection>,
     pub(crate) vault: Arc<dyn SecretVault>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) opened: Opened,
     pub(crate) recorder: Recorder,
+    /// Whether more is due than the last claim took. A guess: a claim that errs here looks once too often.
+    pub(crate) last_claim_was_full: Arc<AtomicBool>,
     failpoints: Arc<dyn Failpoints>,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -84,9 +95,9 @@ impl SqlStore {
     /// [`StoreError`] when the URL is not understood or the database cannot be reached.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let url = &options.url;
-        let (writer, reader) = if url.starts_with("sqlite::memory:") {
+        let (writer, reader, road) = if url.starts_with("sqlite::memory:") {
             let only = connect(sqlite(url, 1)).await?;
-            (only.clone(), only)
+            (only.clone(), only, None)
         } else if url.starts_with("sqlite:") {
             let mut writing = sqlite(url, 1);
             if let Some(bytes_max) = options.sqlite_bytes_max {
@@ -97,16 +108,23 @@ impl SqlStore {
             let writer = connect(writing).await?;
             let mut reading = sqlite(url, limits::SQLITE_READERS_MAX);
             reading.map_sqlx_sqlite_opts(|options| durable(options).pragma("query_only", "ON"));
-            (writer, connect(reading).await?)
+            (writer, connect(reading).await?, None)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let only = connect(postgres(url, options.postgres_connections_max)).await?;
-            (only.clone(), only)
+            reach_postgres(url).await?;
+            let (others_max, road_max) = limits::postgres_pools(options.postgres_connections_max);
+            let others = connect(postgres(url, others_max)).await?;
+            let road = match road_max {
+                0 => None,
+                road_max => Some(connect(postgres(url, road_max)).await?),
+            };
+            (others.clone(), others, road)
         } else {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
         let (opened, recorder) = (Opened::new(), Recorder::default());
-        Ok(Self { writer, reader, vault, entropy, opened, recorder, failpoints, observer })
+        let last_claim_was_full = Arc::default();
+        Ok(Self { writer, reader, road, vault, entropy, opened, recorder, last_claim_was_full, failpoints, observer })
     }
 
     /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.
@@ -144,6 +162,9 @@ impl SqlStore {
     /// [`StoreError`] when the database fails while closing.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.reader.close_by_ref().await.map_err(store_error)?;
+        if let Some(road) = &self.road {
+            road.close_by_ref().await.map_err(store_error)?;
+        }
         self.writer.close_by_ref().await.map_err(store_error)
     }
 
@@ -153,15 +174,47 @@ impl SqlStore {
 
     /// A transaction that writes; dropping it undoes it. On SQLite it has the database to itself from the first moment.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        self.writer.begin_with_options(options).await.map_err(store_error)
+        begin(&self.writer).await
+    }
+
+    /// The same for a step of the road: it never waits for a connection that a reader or a writer of records holds.
+    pub(crate) async fn begin_on_road(&self) -> Result<DatabaseTransaction, StoreError> {
+        begin(self.road.as_ref().unwrap_or(&self.writer)).await
+    }
+
+    /// What a step of the road reads from before it begins.
+    pub(crate) fn road_reader(&self) -> &DatabaseConnection {
+        self.road.as_ref().unwrap_or(&self.reader)
     }
 
     pub(crate) fn hit(&self, place: Failpoint) {
         self.failpoints.hit(place);
+    }
+}
+
+async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+    let options =
+        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+    connection.begin_with_options(options).await.map_err(store_error)
+}
+
+/// A pool tries again until its time is over and then says no more than that: one connection by itself says what is wrong.
+async fn reach_postgres(url: &str) -> Result<(), StoreError> {
+    let sqlx_error = |error| store_error(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+    let options: PgConnectOptions = url.parse().map_err(sqlx_error)?;
+    let place = format!("{}:{}", options.get_host(), options.get_port());
+    let connecting = PgConnection::connect_with(&options);
+    match timeout(Duration::from_millis(limits::CONNECT_MS_MAX), connecting).await {
+        Ok(Ok(connection)) => connection.close().await.map_err(sqlx_error),
+        Ok(Err(sqlx::Error::Io(error))) => {
+            let what = error.kind().to_string();
+            Err(StoreError::Failed(format!("cannot connect to {place}: {what}")))
+        }
+        Ok(Err(error)) => Err(sqlx_error(error)),
+        Err(_) => {
+            let ms_max = limits::CONNECT_MS_MAX;
+            Err(StoreError::Failed(format!("cannot connect to {place}: no answer in {ms_max} ms")))
+        }
     }
 }
 

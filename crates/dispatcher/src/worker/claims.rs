@@ -1,6 +1,7 @@
 //! The loop: claims whenever slots are free, gives each tenant's share of a claim and then each delivery a task of its own,
 //! and ends without losing any.
 
+use super::flow::{self, InFlight};
 use super::outage::{Outage, guarded};
 use super::settler::{self, Ending};
 use super::signal::DueSignal;
@@ -18,11 +19,13 @@ use tokio_util::task::TaskTracker;
 /// A place among those in flight, free again when dropped, however its task ended.
 pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
+    in_flight: Option<InFlight>,
     freed: Arc<Notify>,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        drop(self.in_flight.take());
         drop(self.permit.take());
         self.freed.notify_one();
     }
@@ -98,18 +101,20 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 async fn claim_round(road: &Arc<Road>, outage: &mut Outage) -> Wait {
     let limits = road.stages.limits;
     let free = u32::try_from(road.slots.available_permits()).unwrap_or(u32::MAX);
-    let wanted = free.min(limits.claim_batch_max);
+    let wanted = flow::claim_size(free).min(limits.claim_batch_max);
     if wanted == 0 {
         return Wait::ForSlot;
     }
     let Ok(permits) = Arc::clone(&road.slots).try_acquire_many_owned(wanted) else { return Wait::ForSlot };
-    match guarded(road.stages.claim(wanted)).await {
+    let allowance = road.stages.flow.allowance(free, limits.in_flight_max, road.stages.now());
+    match guarded(road.stages.claim(wanted, &allowance)).await {
         Err(error) => Wait::ForStore(outage.failed(&error)),
         Ok(claims) => {
             outage.over();
             let count = claims.len();
+            let may_be_more = count >= wanted as usize || allowance.is_reached_by(&claims);
             start(road, claims, permits).await;
-            if count >= wanted as usize { Wait::Not } else { Wait::ForDue(until_due(road, count).await) }
+            if may_be_more { Wait::Not } else { Wait::ForDue(until_due(road, count).await) }
         }
     }
 }
@@ -118,6 +123,7 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage) -> Wait {
 /// its webhook: no reason to ask again at once.
 async fn until_due(road: &Road, claimed: usize) -> Duration {
     let poll_ms = road.stages.limits.poll_ms;
+    let poll_ms = road.stages.flow.next_token_ms(road.stages.now()).map_or(poll_ms, |token_ms| poll_ms.min(token_ms));
     if claimed > 0 {
         return Duration::from_millis(poll_ms);
     }
@@ -132,10 +138,8 @@ async fn until_due(road: &Road, claimed: usize) -> Duration {
 }
 
 async fn start(road: &Arc<Road>, claims: Vec<ClaimedDelivery>, mut permits: OwnedSemaphorePermit) {
-    let mut slots: HashMap<DeliveryId, Slot> = claims
-        .iter()
-        .map(|claim| (claim.delivery.id, Slot { permit: permits.split(1), freed: Arc::clone(&road.freed) }))
-        .collect();
+    let mut slots: HashMap<DeliveryId, Slot> =
+        claims.iter().map(|claim| (claim.delivery.id, road.slot(claim, permits.split(1)))).collect();
     let (live, settlements) = road.stages.screen(claims);
     for settlement in settlements {
         if let Some(slot) = slots.remove(&settlement.delivery_id) {
@@ -181,6 +185,10 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 }
 
 impl Road {
+    fn slot(&self, claim: &ClaimedDelivery, permit: Option<OwnedSemaphorePermit>) -> Slot {
+        Slot { permit, in_flight: Some(self.stages.flow.enter(claim)), freed: Arc::clone(&self.freed) }
+    }
+
     async fn end(&self, ending: Ending) {
         // The receiver is dropped only after a shutdown that could not be written down: the leases end by themselves.
         if self.endings.send(ending).await.is_err() {

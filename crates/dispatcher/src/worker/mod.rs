@@ -10,9 +10,10 @@
 //!
 //! The stages are functions over values, in the module `stages`. [`Dispatcher::run_once`] takes one batch through them, and
 //! [`Dispatcher::run`] keeps doing so: it claims whenever slots are free, so a slow receiver keeps its own slots busy and
-//! nobody else's. A settlement that the store does not take is offered again until it does: the request did happen.
+//! nobody else's, and [`crate::limits`] and the module `flow` say how many those are. A settlement that the store does not take is offered again until it does: the request did happen.
 
 mod claims;
+mod flow;
 mod outage;
 mod settler;
 mod signal;
@@ -24,6 +25,7 @@ mod verdicts;
 pub use signal::DueSignal;
 
 use crate::limits;
+use flow::FlowControl;
 use futures::future::join_all;
 use hookgraph_domain::ports::Fenced;
 use hookgraph_domain::ports::{
@@ -113,7 +115,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A worker with those services and bounds.
     pub fn new(services: Services, limits: DispatchLimits) -> Self {
-        Self { stages: Arc::new(Stages { services, limits }) }
+        Self { stages: Arc::new(Stages { services, limits, flow: FlowControl::default() }) }
     }
 
     /// Claims one batch and brings each of its deliveries to settlement; nothing is retried here.
@@ -121,7 +123,9 @@ impl Dispatcher {
     /// # Errors
     /// The store's: what was claimed then stays leased until its lease ends.
     pub async fn run_once(&self) -> Result<Ran, StoreError> {
-        let claims = self.stages.claim(self.stages.limits.claim_batch_max).await?;
+        let limits = self.stages.limits;
+        let allowance = self.stages.flow.allowance(limits.in_flight_max, limits.in_flight_max, self.stages.now());
+        let claims = self.stages.claim(limits.claim_batch_max, &allowance).await?;
         let mut ran = Ran { claimed: claims.len(), ..Ran::default() };
         if claims.is_empty() {
             return Ok(ran);

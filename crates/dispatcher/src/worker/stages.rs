@@ -1,5 +1,6 @@
 //! The stages of the road, one function each, over values: tests drive them one at a time.
 
+use super::flow::{Allowance, FlowControl};
 use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
 use crate::limits::SEND_MARGIN_MS;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub(super) struct Stages {
     pub(super) services: Services,
     pub(super) limits: DispatchLimits,
+    pub(super) flow: FlowControl,
 }
 
 /// A delivery with its payload: all that a request needs.
@@ -68,14 +70,17 @@ impl Stages {
         self.services.clock.now()
     }
 
-    /// Claims at most so many due deliveries.
-    pub(super) async fn claim(&self, limit: u32) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    /// Claims at most so many due deliveries, within what flow control allows.
+    pub(super) async fn claim(&self, limit: u32, allowance: &Allowance) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let now = self.now();
         let request = ClaimRequest {
             now,
             leased_until: plus_ms(now, self.limits.lease_ms),
             limit,
             in_flight_per_webhook_max: self.limits.in_flight_per_webhook_max,
+            limits: allowance.limits.clone(),
+            limit_per_webhook: allowance.per_webhook,
+            retries_max: allowance.retries_max,
         };
         let claims = self.services.queue.claim(&request).await?;
         if !claims.is_empty() {
@@ -86,8 +91,8 @@ impl Stages {
         Ok(claims)
     }
 
-    /// Parts those that shall be sent from those that end or wait without a request: too old, cancelled, or of a webhook
-    /// that stopped sending meanwhile.
+    /// Parts those that shall be sent from those that end or wait without a request: too old, cancelled, of a webhook that
+    /// stopped sending meanwhile, or more than its rate allows.
     pub(super) fn screen(&self, claims: Vec<ClaimedDelivery>) -> (Vec<ClaimedDelivery>, Vec<Settlement>) {
         let now = self.now();
         let mut live = Vec::with_capacity(claims.len());
@@ -95,7 +100,16 @@ impl Stages {
         for claim in claims {
             match settle::before_sending(&claim.delivery, &claim.webhook, now) {
                 Some(next) => settlements.push(settlement(&claim, None, next, None, now)),
-                None => live.push(claim),
+                None => match self.flow.take_token(&claim, now) {
+                    Ok(()) => live.push(claim),
+                    Err(token_at) => settlements.push(settlement(
+                        &claim,
+                        None,
+                        settle::postponed(&claim.delivery, token_at),
+                        None,
+                        now,
+                    )),
+                },
             }
         }
         (live, settlements)
@@ -233,7 +247,7 @@ impl Stages {
             // From the exchange's own measure: the clock may have been set meanwhile.
             ended_at: plus_ms(started_at, exchange.duration_ms),
         };
-        settlement(claim, Some(attempt), next, settle::health_signal(exchange.code, claim.delivery.is_test), now)
+        settlement(claim, Some(attempt), next, self.signal(claim, exchange.code, now), now)
     }
 
     /// Settles an attempt that came to no request: the log says why.
@@ -254,7 +268,17 @@ impl Stages {
             started_at: now,
             ended_at: now,
         };
-        settlement(claim, Some(attempt), next, settle::health_signal(code, claim.delivery.is_test), now)
+        settlement(claim, Some(attempt), next, self.signal(claim, code, now), now)
+    }
+
+    /// What an attempt says of its webhook, counted by its breaker. Probes are the open breaker's own.
+    fn signal(&self, claim: &ClaimedDelivery, code: OutcomeCode, now: Timestamp) -> Option<HealthSignal> {
+        let ClaimedDelivery { delivery, webhook, .. } = claim;
+        settle::health_signal(code, delivery.is_test)?;
+        let is_counted = !webhook.is_probed_by(delivery);
+        let failed = code != OutcomeCode::Delivered;
+        let trip = if is_counted { self.flow.ended(webhook.id, failed, now) } else { None };
+        settle::signal_of(code, delivery, webhook, trip)
     }
 
     fn decide(&self, claim: &ClaimedDelivery, outcome: Outcome, now: Timestamp) -> NextState {

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 use async_trait::async_trait;
 
 /// What a worker asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
     /// Deliveries due at this time or before, and leases that ended before it.
     pub now: Timestamp,
@@ -21,8 +21,15 @@ pub struct ClaimRequest {
     pub leased_until: Timestamp,
     /// At most so many.
     pub limit: u32,
-    /// At most so many in flight for one webhook, those leased before counted: one receiver's slots.
+    /// At most so many in flight for one webhook, those leased before counted: one receiver's slots. Its own concurrency
+    /// holds too.
     pub in_flight_per_webhook_max: u32,
+    /// At most so many of these webhooks in this claim; none of them where it is nothing.
+    pub limits: Vec<(crate::ids::WebhookId, u32)>,
+    /// At most so many of any other webhook in this claim.
+    pub limit_per_webhook: u32,
+    /// At most so many in this claim of which an attempt is spent already: the rest of the slots is for first attempts.
+    pub retries_max: u32,
 }
 
 /// A payload to freeze under a claim.
@@ -49,7 +56,8 @@ pub enum Fenced {
 #[async_trait]
 pub trait DeliveryQueue: Send + Sync {
     /// Leases due deliveries in one short transaction, fairly over webhooks; each gets a higher fencing token. What is due
-    /// since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] is claimed too: `settle` expires it.
+    /// since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] is claimed too: `settle` expires it. Where the webhook has no
+    /// payload query as it stands in that transaction, the claim freezes the default payload, which is on the claim then.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError>;
 
     /// Freezes payloads, in one transaction; the answers are in the order of the asks. A payload that is frozen already
@@ -127,6 +135,7 @@ pub trait Store:
     + DeliveryQueue
     + History
     + Feed
+    + super::FlowReader
 {
 }
 
@@ -141,5 +150,6 @@ impl<T> Store for T where
         + DeliveryQueue
         + History
         + Feed
+        + super::FlowReader
 {
 }

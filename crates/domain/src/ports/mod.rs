@@ -2,12 +2,14 @@
 //! the fakes that pass the same conformance suite live in `testkit`.
 
 mod deliveries;
+mod flow;
 mod observer;
 mod records;
 mod rendering;
 mod surroundings;
 
 pub use deliveries::*;
+pub use flow::*;
 pub use observer::*;
 pub use records::*;
 pub use rendering::*;

@@ -6,7 +6,7 @@
 //!                 ▼          the webhook resumes        ▼
 //!              PENDING ◀────────────────────────────── HELD
 //!                 │                                     ▲
-//!                 │ claim                               │ the webhook holds, or answered 410
+//!                 │ claim                               │ the webhook holds, or answered 410; a failed probe
 //!                 ▼                                     │
 //!   ┌────────▶ IN_FLIGHT ───────────────────────────────┤
 //!   │ claim       │                                     │
@@ -27,10 +27,13 @@
 //! The delivery that is answered 410 is held, not failed: its webhook is auto-disabled, which holds all that is due to
 //! it, and nothing is dropped until someone resumes or deletes it. Its attempt is spent. A test that is answered 410
 //! disables nothing, so it fails.
+//!
+//! A delivery that probes a suspended webhook ([`crate::breaker`]) is claimed like another. Where it fails it is held again
+//! and its attempt is not spent, or the receiver's outage would use it up.
 
 mod health;
 
-pub use health::{HealthSignal, apply_health, health_signal};
+pub use health::{HealthSignal, apply_health, health_signal, signal_of};
 
 use crate::attempt::{Attempt, OutcomeCode};
 use crate::delivery::{Delivery, DeliveryState};
@@ -124,16 +127,20 @@ pub fn is_expired(delivery: &Delivery, now: Timestamp) -> bool {
 /// resumed since, so the store decides by what it is at the commit ([`under_webhook`]). A test is sent whatever its
 /// webhook's status is, unless the webhook is deleted: people try a webhook before they switch it on.
 pub fn before_sending(delivery: &Delivery, webhook: &Webhook, now: Timestamp) -> Option<NextState> {
-    let attempts_spent = delivery.attempts_spent;
     if is_expired(delivery, now) {
-        return Some(expired(attempts_spent));
+        return Some(expired(delivery.attempts_spent));
     }
-    let sends = webhook.deleted_at.is_none() && (delivery.is_test || webhook.status == WebhookStatus::Active);
-    if sends && !delivery.cancel_requested {
+    if webhook.sends(delivery) && !delivery.cancel_requested {
         return None;
     }
+    Some(postponed(delivery, now))
+}
+
+/// What a claimed delivery becomes that is not sent yet: due again, unspent.
+pub fn postponed(delivery: &Delivery, due_at: Timestamp) -> NextState {
+    let attempts_spent = delivery.attempts_spent;
     let state = if attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
-    Some(NextState { state, reason: None, due_at: Some(now), attempts_spent })
+    NextState { state, reason: None, due_at: Some(due_at), attempts_spent }
 }
 
 /// Decides what comes after an outcome. `jitter` is a fraction from 0 to 1.
@@ -180,6 +187,10 @@ pub fn decide(delivery: &Delivery, webhook: &Webhook, outcome: Outcome, now: Tim
 
 /// An attempt is spent without success: another one is due, or none is left.
 fn after_failure(delivery: &Delivery, webhook: &Webhook, outcome: Outcome, now: Timestamp, jitter: f64) -> NextState {
+    if webhook.is_probed_by(delivery) && !is_expired(delivery, now) {
+        let reason = format!("a probe of the suspended webhook ended as {outcome}, no attempt is spent");
+        return NextState::resting(DeliveryState::Held, delivery.attempts_spent, Some(reason));
+    }
     let spent = delivery.attempts_spent.saturating_add(1);
     let delays_s = &webhook.retry_delays_s;
     match next_attempt_at(delays_s, spent, outcome.honoured_retry_after_ms(), now, jitter) {
@@ -198,7 +209,8 @@ fn after_failure(delivery: &Delivery, webhook: &Webhook, outcome: Outcome, now: 
 }
 
 /// What a decision becomes under its webhook's status at the commit, and under a cancel that was asked for meanwhile:
-/// what would be due again is held or cancelled. `None` is a webhook whose row is gone.
+/// what would be due again is held or cancelled. `None` is a webhook whose row is gone. Not to be asked for what its webhook
+/// sends as it stands ([`Webhook::sends`]), unless that is to be cancelled.
 pub fn under_webhook(next: NextState, webhook: Option<&Webhook>, cancel_requested: bool) -> NextState {
     let cancelled =
         |reason: &str| NextState::resting(DeliveryState::Cancelled, next.attempts_spent, Some(reason.to_owned()));

@@ -40,6 +40,26 @@ fn each_outcome_of_a_first_attempt_leads_to_its_state() {
 }
 
 #[test]
+fn a_failed_probe_is_held_again_and_spends_nothing() {
+    let suspended = webhook().with_status(WebhookStatus::Suspended, None, now());
+    let probed = Webhook { breaker: suspended.breaker.probing(delivery().id, now()), ..suspended };
+    let tried = Delivery { attempts_spent: 10, ..delivery() };
+    for (code, state, spent) in [
+        (OutcomeCode::Timeout, Held, 10),
+        (OutcomeCode::HttpStatus, Held, 10),
+        (OutcomeCode::Gone, Held, 11),
+        (OutcomeCode::Delivered, Delivered, 11),
+        (OutcomeCode::ServerFault, Retrying, 10),
+    ] {
+        let next = decide(&tried, &probed, outcome(code, None), now(), 0.0);
+        assert_eq!((next.state, next.attempts_spent), (state, spent), "{code:?}");
+    }
+    assert_eq!(before_sending(&tried, &probed, now()), None);
+    let expired = Delivery { due_since: now() - chrono::TimeDelta::days(30), ..delivery() };
+    assert_eq!(decide(&expired, &probed, outcome(OutcomeCode::Timeout, None), now(), 0.0).state, Expired);
+}
+
+#[test]
 fn a_delivery_fails_after_its_eleventh_attempt() {
     let mut delivery = delivery();
     for spent in 1..=11 {

@@ -11,6 +11,7 @@ pub use headers::{RESERVED_HEADERS, is_reserved_header};
 use crate::address::AddressRules;
 use crate::catalogue;
 use crate::event::EventTypeKey;
+use crate::flow::{self, FlowDraft, FlowSettings};
 use crate::limits::{DOCUMENT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, WEBHOOK_NAME_CHARS_MAX};
 use crate::problem::Problem;
 use crate::retry::{self, RETRY_DELAYS_S_DEFAULT};
@@ -37,6 +38,8 @@ pub struct WebhookDraft {
     pub timeout_ms: Option<i64>,
     /// `retryDelaysS`; none means [`RETRY_DELAYS_S_DEFAULT`].
     pub retry_delays_s: Option<Vec<i64>>,
+    /// `concurrency`, `ratePerSecond`, `ordering`.
+    pub flow: FlowDraft,
 }
 
 /// What of a draft may be saved, in the form in which it is.
@@ -58,6 +61,8 @@ pub struct CheckedWebhook {
     pub timeout_ms: u32,
     /// Within the bounds of [`retry::problems`].
     pub retry_delays_s: Vec<u32>,
+    /// Within the bounds of [`flow::check`].
+    pub flow: FlowSettings,
 }
 
 /// Judges a draft. `path` is where it stands in the input, e.g. `input`.
@@ -75,6 +80,7 @@ pub fn check(draft: &WebhookDraft, address_rules: &AddressRules, path: &str) -> 
         graphql_query: graphql_query(draft.graphql_query.as_deref(), path, &mut problems),
         timeout_ms: timeout_ms(draft.timeout_ms, path, &mut problems),
         retry_delays_s: retry_delays_s(draft.retry_delays_s.as_deref(), path, &mut problems),
+        flow: flow::check(draft.flow, path, &mut problems),
     };
     if problems.is_empty() { Ok(checked) } else { Err(problems) }
 }

@@ -15,6 +15,7 @@ fn draft() -> WebhookDraft {
         graphql_query: None,
         timeout_ms: None,
         retry_delays_s: None,
+        flow: Default::default(),
     }
 }
 

@@ -195,6 +195,8 @@ impl Copy<'_> {
             status_since: now,
             subscribed_at: now,
             failing_since: None,
+            breaker: Default::default(),
+            draining: None,
             version: 1,
             created_at: now,
             updated_at: now,

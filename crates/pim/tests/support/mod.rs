@@ -1,5 +1,6 @@
 //! A shop to try the resolver tree on: its schema, its store, and the events that were raised.
 
+mod flow;
 mod store;
 
 use async_graphql::{EmptySubscription, Request, Schema, Variables};

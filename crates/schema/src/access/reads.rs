@@ -6,11 +6,12 @@ use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::{Delivery, Signer};
 use hookgraph_domain::event::{Event, EventSkip, EventTypeKey};
 use hookgraph_domain::feed::{FeedFilter, FeedKind, FeedPage};
-use hookgraph_domain::ids::{DeliveryId, EventId, TokenId, WebhookId};
+use hookgraph_domain::ids::{DeliveryId, EventId, ReplayId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::ports::{Backlog, StoreError};
 use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::replay::Replay;
 use hookgraph_domain::token::AccessToken;
 use hookgraph_domain::webhook::Webhook;
 use std::sync::Arc;
@@ -76,6 +77,31 @@ impl May<'_, DeliveriesRead> {
     /// The newest attempts to a webhook of the tenant.
     pub async fn webhook_attempts(&self, id: WebhookId, limit: u32) -> Result<Vec<Attempt>, StoreError> {
         self.store().webhook_attempts(id, None, limit).await
+    }
+
+    /// What is owed to a webhook of the tenant, counted up to a limit.
+    pub async fn backlog(&self, id: WebhookId, count_max: u32) -> Result<Backlog, StoreError> {
+        self.store().backlog(id, count_max).await
+    }
+
+    /// The tenant's replay of that id.
+    pub async fn replay(&self, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        self.store().replay(self.asked.tenant_id(), id).await
+    }
+
+    /// One page of the tenant's replays, newest first.
+    pub async fn replay_page(
+        &self,
+        of: Option<WebhookId>,
+        before: Option<ReplayId>,
+        limit: u32,
+    ) -> Result<Vec<Replay>, StoreError> {
+        self.store().replay_page(self.asked.tenant_id(), of, before, limit).await
+    }
+
+    /// The tenant's replays that are running.
+    pub async fn running_replays(&self) -> Result<Vec<Replay>, StoreError> {
+        self.store().running_replays(self.asked.tenant_id()).await
     }
 
     /// The changes of the tenant's deliveries after a `seq`.

@@ -1,6 +1,7 @@
 //! Deliveries in the API.
 
 mod attempt;
+mod many;
 mod mutations;
 mod object;
 

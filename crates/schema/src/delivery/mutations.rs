@@ -1,6 +1,7 @@
 //! What a person may do to a delivery: make an ended one due again, or end a due one.
 
 use super::DeliveryObject;
+use super::many::{DeliveriesChanged, DeliveriesFilter, cancel_many, retry_many};
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
 use crate::context::Asked;
 use crate::ids::required;
@@ -40,6 +41,32 @@ impl DeliveryMutations {
         change_one(Asked::of(ctx)?, &id, "delivery.cancel", |delivery_id| Write::CancelDelivery { delivery_id, reason })
             .await
             .graphql()
+    }
+
+    /// Makes many deliveries that have ended due again, newest first: those of the filter that were not delivered, or those
+    /// in the states that it names.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite))]
+    async fn retry_many(
+        &self,
+        ctx: &Context<'_>,
+        filter: DeliveriesFilter,
+        #[graphql(desc = "At most so many, up to 500; 100 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "Goes on after this cursor of an earlier answer.")] after: Option<String>,
+    ) -> async_graphql::Result<DeliveriesChanged> {
+        retry_many(Asked::of(ctx)?, filter, first, after.as_deref()).await.graphql()
+    }
+
+    /// Ends many deliveries that are due or held, newest first. Those in flight are cancelled as they settle, unless they
+    /// were delivered.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite))]
+    async fn cancel_many(
+        &self,
+        ctx: &Context<'_>,
+        filter: DeliveriesFilter,
+        #[graphql(desc = "At most so many, up to 500; 100 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "Goes on after this cursor of an earlier answer.")] after: Option<String>,
+    ) -> async_graphql::Result<DeliveriesChanged> {
+        cancel_many(Asked::of(ctx)?, filter, first, after.as_deref()).await.graphql()
     }
 }
 

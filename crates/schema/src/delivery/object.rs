@@ -62,6 +62,11 @@ impl DeliveryObject {
         self.0.is_test
     }
 
+    /// The replay that made it.
+    async fn replay_id(&self) -> Option<ID> {
+        self.0.replay_id.map(|id| id.to_string().into())
+    }
+
     /// When it is to be sent next; none while it is held and once it has ended.
     async fn due_at(&self) -> Option<DateTime> {
         self.0.due_at.map(DateTime)

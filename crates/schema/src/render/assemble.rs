@@ -1,7 +1,5 @@
 //! From data to the frozen payload: merged with the default payload, made canonical, bounded.
 
-use hookgraph_domain::canonical_json;
-use hookgraph_domain::limits::PAYLOAD_BYTES_MAX;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{RenderError, RenderRequest};
 use hookgraph_domain::request::default_payload;
@@ -19,10 +17,5 @@ pub(super) fn assemble(
     for (key, value) in data.into_iter().flatten() {
         payload.insert(key.clone(), value.clone());
     }
-    let json = canonical_json::to_text(&Value::Object(payload));
-    if json.len() > PAYLOAD_BYTES_MAX {
-        let message = format!("the payload is {} bytes, {PAYLOAD_BYTES_MAX} are allowed: select less", json.len());
-        return Err(RenderError::BudgetExceeded(message));
-    }
-    Ok(FrozenPayload { json: json.into(), rendered_at })
+    FrozenPayload::of(payload, rendered_at).map_err(|error| RenderError::BudgetExceeded(error.to_string()))
 }

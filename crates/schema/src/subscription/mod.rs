@@ -11,6 +11,7 @@ use crate::context::Asked;
 use crate::delivery::DeliveryStateName;
 use crate::event_type::require_known_type;
 use crate::ids::required;
+use crate::replay::{ReplayObject, follow_replay, known_replay};
 use async_graphql::{Context, ID};
 use feed::follow;
 use futures::stream::{Stream, StreamExt};
@@ -48,6 +49,18 @@ impl Subscription {
         };
         let after_seq = cursor::start::<DeliveriesRead>(&asked, after.as_deref()).await.graphql()?;
         Ok(follow::<DeliveryUpdate>(asked, filter, after_seq).map(Ok))
+    }
+
+    /// A replay as it goes on: as it stands now, then after each of its batches, until it has ended.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
+    async fn replay_updated(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<ReplayObject>> + use<>> {
+        let asked = Asked::of(ctx)?.clone();
+        let replay = known_replay(&asked, &id).await.graphql()?;
+        Ok(follow_replay(asked, replay).map(Ok))
     }
 
     /// Each event as it is recorded; tests are left out.

@@ -1,7 +1,8 @@
 //! What a person writes of a webhook, and how it becomes the domain's draft.
 
-use super::object::{HttpMethodName, WebhookPayloadQueryApi};
+use super::object::{HttpMethodName, OrderingName, WebhookPayloadQueryApi};
 use async_graphql::{ID, InputObject, MaybeUndefined};
+use hookgraph_domain::flow::FlowDraft;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::webhook::{Header, Webhook, WebhookStatus};
 use hookgraph_domain::webhook_rules::WebhookDraft;
@@ -35,11 +36,17 @@ pub(crate) struct CreateWebhookInput {
     pub timeout_ms: Option<i32>,
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     pub retry_delays_s: Option<Vec<i32>>,
+    /// Requests to it at once, over all processes: 1 to 200, 50 unless you say otherwise.
+    pub concurrency: Option<i32>,
+    /// Requests to it per second of each process: 1 to 1000; as many as come where there is none.
+    pub rate_per_second: Option<i32>,
+    /// In which order it is called: in none unless you say otherwise.
+    pub ordering: Option<OrderingName>,
 }
 
 /// What to change of a webhook; what is left out stays. Null clears `graphqlQuery` and `headers`, and sets the others that
 /// have a default to it.
-#[derive(Clone, InputObject)]
+#[derive(Clone, Default, InputObject)]
 pub(crate) struct UpdateWebhookInput {
     /// What its events are about, e.g. `orders`.
     pub concern: MaybeUndefined<String>,
@@ -65,6 +72,12 @@ pub(crate) struct UpdateWebhookInput {
     pub timeout_ms: MaybeUndefined<i32>,
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     pub retry_delays_s: MaybeUndefined<Vec<i32>>,
+    /// Requests to it at once, over all processes: 1 to 200.
+    pub concurrency: MaybeUndefined<i32>,
+    /// Requests to it per second of each process: 1 to 1000; null for as many as come.
+    pub rate_per_second: MaybeUndefined<i32>,
+    /// In which order it is called. What is owed already keeps the order that it was recorded under.
+    pub ordering: MaybeUndefined<OrderingName>,
 }
 
 /// A header that a webhook's requests bear beside those of the server.
@@ -89,6 +102,11 @@ impl CreateWebhookInput {
             graphql_query: self.graphql_query.clone(),
             timeout_ms: self.timeout_ms.map(i64::from),
             retry_delays_s: self.retry_delays_s.as_deref().map(widened),
+            flow: FlowDraft {
+                concurrency: self.concurrency.map(i64::from),
+                rate_per_second: self.rate_per_second.map(i64::from),
+                ordering: self.ordering.map_or_else(Default::default, Into::into),
+            },
         }
     }
 }
@@ -121,6 +139,25 @@ impl UpdateWebhookInput {
                 MaybeUndefined::Undefined => Some(saved.retry_delays_s.iter().map(|delay| (*delay).into()).collect()),
                 MaybeUndefined::Null => None,
                 MaybeUndefined::Value(delays) => Some(widened(delays)),
+            },
+            flow: self.flow(saved),
+        }
+    }
+
+    fn flow(&self, saved: &Webhook) -> FlowDraft {
+        let kept = FlowDraft::from(saved.flow);
+        let number = |given: &MaybeUndefined<i32>, kept: Option<i64>| match given {
+            MaybeUndefined::Undefined => kept,
+            MaybeUndefined::Null => None,
+            MaybeUndefined::Value(number) => Some(i64::from(*number)),
+        };
+        FlowDraft {
+            concurrency: number(&self.concurrency, kept.concurrency),
+            rate_per_second: number(&self.rate_per_second, kept.rate_per_second),
+            ordering: match self.ordering {
+                MaybeUndefined::Undefined => kept.ordering,
+                MaybeUndefined::Null => Default::default(),
+                MaybeUndefined::Value(ordering) => ordering.into(),
             },
         }
     }

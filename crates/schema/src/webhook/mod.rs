@@ -1,6 +1,7 @@
 //! Webhooks in the API.
 
 mod audited;
+mod health;
 mod input;
 mod invocation;
 mod mutations;
@@ -10,6 +11,6 @@ mod queries;
 mod sample;
 mod saving;
 
-pub(crate) use mutations::WebhookMutationRoot;
+pub(crate) use mutations::{WebhookMutationRoot, live_webhook, require_held};
 pub(crate) use object::WebhookObject;
 pub(crate) use queries::WebhookQueryRoot;

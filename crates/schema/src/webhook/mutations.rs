@@ -4,15 +4,16 @@ use super::audited::{audited, subject};
 use super::input::{CreateWebhookInput, UpdateWebhookInput};
 use super::object::WebhookObject;
 use super::sample::{EventChoice, chosen_event};
-use super::saving::{created, deleted, updated};
+use super::saving::{created, deleted, paused, resumed, updated};
 use crate::access::{DeliveriesRead, Managed, WebhooksRead, WebhooksWrite};
 use crate::context::Asked;
 use crate::delivery::DeliveryObject;
 use crate::ids::required;
 use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::replay::{ReplayObject, ReplayWebhookInput, start_replay};
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
-use hookgraph_domain::delivery::{DeliveryEvent, NewDelivery};
+use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, NewDelivery};
 use hookgraph_domain::event::EventTypeKey;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
@@ -61,6 +62,34 @@ impl WebhookMutations {
     #[graphql(directive = requires::apply(PermissionName::WebhooksWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         delete(Asked::of(ctx)?, &id).await.graphql()
+    }
+
+    /// Holds what is due for a webhook, and what comes, until it is resumed.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite))]
+    async fn pause(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<WebhookObject> {
+        let asked = Asked::of(ctx)?;
+        changed(asked, &id, "webhook.pause", |saved| paused(saved, asked.now())).await.graphql()
+    }
+
+    /// Sets a webhook to work again that a person paused, the breaker suspended, or that was disabled automatically. What is
+    /// held is sent oldest first, slowly at first and then faster and faster.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead))]
+    async fn resume(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<WebhookObject> {
+        let asked = Asked::of(ctx)?;
+        let resume = |saved: &Webhook| {
+            require_held(asked, saved)?;
+            let (webhook, change) = resumed(&asked.core, saved, asked.now())?;
+            require_held(asked, &webhook)?;
+            Ok((webhook, change))
+        };
+        changed(asked, &id, "webhook.resume", resume).await.graphql()
+    }
+
+    /// Begins to send past deliveries of a webhook again: new deliveries of the same events, made at a rate. Two replays of
+    /// one webhook may not overlap while both run.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite), directive = requires::apply(PermissionName::WebhooksRead))]
+    async fn replay(&self, ctx: &Context<'_>, input: ReplayWebhookInput) -> async_graphql::Result<ReplayObject> {
+        start_replay(Asked::of(ctx)?, &input).await.graphql()
     }
 
     /// Really sends one delivery to a webhook, marked as a test: for an event that was recorded, for one made up of the
@@ -116,6 +145,28 @@ async fn update(asked: &Asked, id: &ID, input: &UpdateWebhookInput) -> Result<We
     }
 }
 
+/// Decides on a webhook and commits that, again where it was changed meanwhile.
+async fn changed(
+    asked: &Asked,
+    id: &ID,
+    action: &'static str,
+    decide: impl Fn(&Webhook) -> Result<(Webhook, Option<Change>), Refusal>,
+) -> Result<WebhookObject, Refusal> {
+    let mut tries = 0;
+    loop {
+        let saved = live_webhook(asked, id).await?;
+        let (webhook, change) = decide(&saved)?;
+        let Some(change) = change else { return Ok(WebhookObject(Arc::new(webhook))) };
+        let (before, after) = (Some(audited(&saved)), Some(audited(&webhook)));
+        let managed = Managed { action, subject: subject(saved.id), before, after };
+        match asked.may::<WebhooksWrite>()?.commit(change, managed).await {
+            Ok(_) => return Ok(WebhookObject(Arc::new(webhook))),
+            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 async fn delete(asked: &Asked, id: &ID) -> Result<i32, Refusal> {
     let mut tries = 0;
     loop {
@@ -145,6 +196,7 @@ async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObj
         tenant_id: asked.tenant_id(),
         webhook_id: webhook.id,
         event,
+        purpose: DeliveryPurpose::Test,
     }));
     let after = Some(json!({ "deliveryId": delivery_id }));
     let managed = Managed { action: "webhook.test", subject: subject(webhook.id), before: None, after };
@@ -154,14 +206,14 @@ async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObj
 }
 
 /// The tenant's webhook of that id that is not deleted.
-pub(super) async fn live_webhook(asked: &Asked, id: &ID) -> Result<Arc<Webhook>, Refusal> {
+pub(crate) async fn live_webhook(asked: &Asked, id: &ID) -> Result<Arc<Webhook>, Refusal> {
     let webhook = asked.may::<WebhooksRead>()?.webhook(required("webhook", id)?).await?;
     let live = webhook.filter(|webhook| webhook.deleted_at.is_none());
     live.ok_or_else(|| Refusal::not_found("webhook", id))
 }
 
 /// Refuses who does not hold all that the webhook's payload query reads: they would read it through the webhook.
-pub(super) fn require_held(asked: &Asked, webhook: &Webhook) -> Result<(), Refusal> {
+pub(crate) fn require_held(asked: &Asked, webhook: &Webhook) -> Result<(), Refusal> {
     let Some(document) = &webhook.document else { return Ok(()) };
     match asked.caller.permissions.missing(document.needed()) {
         None => Ok(()),

@@ -1,5 +1,6 @@
 //! A webhook as the API shows it.
 
+use super::health::{WebhookHealth, health};
 use super::invocation::{WebhookInvocation, invocations};
 use crate::connection::page_size;
 use crate::context::Asked;
@@ -8,6 +9,7 @@ use crate::event_type::EventTypeObject;
 use crate::limits::{INVOCATIONS_DEFAULT, INVOCATIONS_MAX};
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use hookgraph_domain::catalogue;
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
 use hookgraph_pim::tenant::Tenant;
@@ -111,6 +113,27 @@ impl WebhookObject {
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     async fn retry_delays_s(&self) -> &[u32] {
         &self.0.retry_delays_s
+    }
+
+    /// Requests to it at once, over all processes.
+    async fn concurrency(&self) -> u32 {
+        self.0.flow.concurrency
+    }
+
+    /// Requests to it per second of each process; none for as many as come.
+    async fn rate_per_second(&self) -> Option<u32> {
+        self.0.flow.rate_per_second
+    }
+
+    /// In which order it is called.
+    async fn ordering(&self) -> OrderingName {
+        self.0.flow.ordering.into()
+    }
+
+    /// How it fares: from its newest attempts and what is owed to it.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
+    async fn health(&self, ctx: &Context<'_>) -> async_graphql::Result<WebhookHealth> {
+        health(Asked::of(ctx)?, &self.0).await.graphql()
     }
 
     /// Since when it is called on this event type.
@@ -224,6 +247,16 @@ pub(crate) enum WebhookStatusName {
     AutoDisabled,
     /// Held: its payload query does not fit the schema any more.
     Invalid,
+}
+
+/// In which order a webhook is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "WebhookOrdering", remote = "Ordering")]
+pub(crate) enum OrderingName {
+    /// In none: whatever is due is sent.
+    None,
+    /// A later event on the same record waits until the earlier one's delivery has ended. Tests and replays do not wait.
+    ByRecord,
 }
 
 /// Which generation of the PIM API a payload query asks. Only `current` is there.

@@ -114,6 +114,7 @@ fn never_sent(webhook: &Webhook, event: &Event, id: DeliveryId, now: Timestamp) 
         webhook_id: webhook.id,
         event_id: event.id,
         is_test: true,
+        replay_id: None,
         state: DeliveryState::Pending,
         state_reason: None,
         due_at: Some(now),

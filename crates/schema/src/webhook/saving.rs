@@ -2,11 +2,13 @@
 
 use super::input::{CreateWebhookInput, UpdateWebhookInput, target_problem};
 use crate::context::Core;
+use async_graphql::MaybeUndefined;
 use hookgraph_domain::catalogue;
 use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::problem::Problem;
-use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{CheckedDocument, Webhook, WebhookStatus};
 use hookgraph_domain::webhook_rules::{self, CheckedWebhook, WebhookDraft};
@@ -44,6 +46,9 @@ pub(super) fn created(
         status_since: now,
         timeout_ms: checked.timeout_ms,
         retry_delays_s: checked.retry_delays_s,
+        flow: checked.flow,
+        breaker: Default::default(),
+        draining: None,
         subscribed_at: now,
         failing_since: None,
         version: 1,
@@ -92,6 +97,7 @@ pub(super) fn updated(
         document,
         timeout_ms: checked.timeout_ms,
         retry_delays_s: checked.retry_delays_s,
+        flow: checked.flow,
         ..saved.clone()
     };
     if checked.event_type != saved.event_type {
@@ -100,7 +106,7 @@ pub(super) fn updated(
     }
     // A payload query that was just proven ends INVALID by itself.
     let mended = saved.status == WebhookStatus::Invalid && is_other_document && switch.is_none();
-    let due = switched(&mut webhook, if mended { Some(true) } else { switch }, now);
+    let (mut webhook, due) = switched(webhook, if mended { Some(true) } else { switch }, now);
     if webhook == *saved {
         return Ok((webhook, None));
     }
@@ -112,21 +118,51 @@ pub(super) fn updated(
     Ok((webhook, Some(change)))
 }
 
-/// Sets the status, and answers what that means for what is due.
-fn switched(webhook: &mut Webhook, switch: Option<bool>, now: Timestamp) -> Option<Write> {
+/// Sets the status, and answers what that means for what is due. What was held drains by itself once the webhook sends.
+fn switched(webhook: Webhook, switch: Option<bool>, now: Timestamp) -> (Webhook, Option<Write>) {
     let webhook_id = webhook.id;
-    let enabled = switch?;
-    webhook.status_since = now;
-    if enabled {
-        webhook.status = WebhookStatus::Active;
-        webhook.status_reason = None;
-        webhook.failing_since = None;
-        Some(Write::ReleaseHeld { webhook_id })
-    } else {
-        webhook.status = WebhookStatus::Disabled;
-        webhook.status_reason = Some(SWITCHED_OFF.to_owned());
-        Some(Write::CancelDue { webhook_id, reason: "its webhook was switched off".to_owned() })
+    match switch {
+        None => (webhook, None),
+        Some(true) => (webhook.with_status(WebhookStatus::Active, None, now), None),
+        Some(false) => {
+            let cancel = Write::CancelDue { webhook_id, reason: "its webhook was switched off".to_owned() };
+            (webhook.with_status(WebhookStatus::Disabled, Some(SWITCHED_OFF.to_owned()), now), Some(cancel))
+        }
     }
+}
+
+/// The change that a pause is: what is due is held. None where the webhook is paused already.
+///
+/// # Errors
+/// Where it does not send anyway, and a pause would hide why.
+pub(super) fn paused(saved: &Webhook, now: Timestamp) -> Result<(Webhook, Option<Change>), Refusal> {
+    match saved.status {
+        WebhookStatus::Paused => return Ok((saved.clone(), None)),
+        WebhookStatus::Active | WebhookStatus::Suspended => {}
+        status => {
+            let message = format!("the webhook is {}: only one that sends can be paused", status.as_str());
+            return Err(Refusal::new(RefusalCode::Conflict, message));
+        }
+    }
+    let next = Webhook { version: saved.version + 1, ..saved.clone() };
+    let webhook = next.with_status(WebhookStatus::Paused, Some("paused by a person".to_owned()), now);
+    let mut change = Change::at(now);
+    change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected: Expected::Version(saved.version) });
+    change.writes.push(Write::HoldDue { webhook_id: saved.id, reason: held_reason(WebhookStatus::Paused) });
+    Ok((webhook, Some(change)))
+}
+
+/// The change that a resume is: the payload query is proven again, and what is held drains at a pace. None where the
+/// webhook sends already.
+///
+/// # Errors
+/// Where it is switched off, or its payload query does not fit the schema.
+pub(super) fn resumed(core: &Core, saved: &Webhook, now: Timestamp) -> Result<(Webhook, Option<Change>), Refusal> {
+    if saved.status == WebhookStatus::Disabled {
+        let message = "the webhook is DISABLED: switch it on by webhook.update with enabled: true";
+        return Err(Refusal::new(RefusalCode::Conflict, message));
+    }
+    updated(core, saved, &UpdateWebhookInput { enabled: MaybeUndefined::Value(true), ..Default::default() }, now)
 }
 
 /// The change that a deletion is: what is due is cancelled, the history stays.

@@ -3,7 +3,7 @@
 use super::Work;
 use super::events::{EventRows, IsTest};
 use super::feed::FeedLog;
-use crate::batch::{Collision, execute, query};
+use crate::batch::{self, Collision, IDS, execute, query};
 use crate::deliveries::{self, new_row};
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, Model};
 use crate::entities::event;
@@ -18,8 +18,12 @@ use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::{DatabaseTransaction, EntityTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
 use uuid::Uuid;
+
+/// The statement that makes what is held due: $1 the webhook, $2 now.
+const RELEASE_HELD: &str = "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
+     state_reason = NULL, due_at_us = $2, updated_at_us = $2 WHERE webhook_id = $1 AND state = 'HELD'";
 
 /// What becomes of all that is due for a webhook.
 pub enum DueChange<'a> {
@@ -29,6 +33,8 @@ pub enum DueChange<'a> {
     Hold { reason: &'a str },
     /// What was kept is due.
     Release,
+    /// Of what was kept, these are due.
+    ReleaseSome { ids: &'a [DeliveryId] },
 }
 
 impl DueChange<'_> {
@@ -64,12 +70,17 @@ impl DueChange<'_> {
                 query(transaction, &hold, vec![id.into(), at_us.into(), reason.into()]).await?
             }
             DueChange::Release => {
-                let release = format!(
-                    "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
-                     state_reason = NULL, due_at_us = $2, updated_at_us = $2 \
-                     WHERE webhook_id = $1 AND state = 'HELD' RETURNING {DUE_COLUMNS}"
-                );
+                let release = format!("{RELEASE_HELD} RETURNING {DUE_COLUMNS}");
                 query(transaction, &release, vec![id.into(), at_us.into()]).await?
+            }
+            DueChange::ReleaseSome { ids } => {
+                let backend = transaction.get_database_backend();
+                let source = IDS.source(backend, 3);
+                let release =
+                    format!("{RELEASE_HELD} AND id IN (SELECT id FROM {source} AS given) RETURNING {DUE_COLUMNS}");
+                let mut values = vec![id.into(), at_us.into()];
+                values.extend(batch::ids(backend, ids.iter().map(|id| id.0)));
+                query(transaction, &release, values).await?
             }
         };
         changed.iter().try_for_each(|row| feed.delivery(row))
@@ -86,9 +97,10 @@ fn cancel(row: &mut Model, reason: &str, at_us: i64) {
 impl Work<'_> {
     pub(super) async fn insert_delivery(&mut self, asked: NewDelivery) -> Result<(), CommitError> {
         let webhook = self.shared_webhook(asked.webhook_id).await?;
-        if webhook.is_none_or(|webhook| webhook.tenant_id != asked.tenant_id.0 || webhook.is_deleted) {
+        let webhook = webhook.filter(|webhook| webhook.tenant_id == asked.tenant_id.0 && !webhook.is_deleted);
+        let Some(webhook) = webhook else {
             return Err(CommitError::Refused(format!("there is no webhook {}", asked.webhook_id)));
-        }
+        };
         let event_id = match asked.event {
             DeliveryEvent::Recorded(event_id) => {
                 let key = (asked.tenant_id.0, event_id.0);
@@ -110,7 +122,7 @@ impl Work<'_> {
             return Err(exists());
         }
         let mut row = new_row(asked.id, asked.tenant_id, asked.webhook_id, event_id, self.at);
-        row.is_test = true;
+        self.purposed(&mut row, asked.purpose, &webhook).await?;
         self.feed.delivery(&row)?;
         let inserted = deliveries::insert_due(self.transaction, &[row], Collision::IsPassedOver).await?;
         if inserted == 1 { Ok(()) } else { Err(exists()) }
@@ -141,6 +153,7 @@ impl Work<'_> {
         row.due_since_us = from_time(self.at);
         row.attempts_spent = 0;
         row.cancel_requested = false;
+        row.order_key = self.order_key(&row, webhook.ordering).await?;
         row.updated_at_us = from_time(self.at);
         self.feed.delivery(&row)?;
         deliveries::insert_due(self.transaction, &[row], Collision::Fails).await?;

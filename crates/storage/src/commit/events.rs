@@ -13,6 +13,7 @@ use hookgraph_domain::change::Committed;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::event::{EventTypeKey, NewEvent, SkipReason};
 use hookgraph_domain::fan_out::{self, Match};
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
@@ -45,6 +46,14 @@ const SKIPS: Table = Table {
 struct Subscriber {
     id: Uuid,
     status: String,
+    ordering: String,
+}
+
+/// A webhook of an event's type: what its fan out asks of it.
+struct Called {
+    id: Uuid,
+    status: WebhookStatus,
+    ordering: Ordering,
 }
 
 impl Work<'_> {
@@ -57,7 +66,7 @@ impl Work<'_> {
             }
         }
         rows.insert(self.transaction).await?;
-        let mut subscribers: HashMap<(TenantId, EventTypeKey), Vec<(Uuid, WebhookStatus)>> = HashMap::new();
+        let mut subscribers: HashMap<(TenantId, EventTypeKey), Vec<Called>> = HashMap::new();
         let mut deliveries: Vec<delivery::Model> = Vec::new();
         let mut skips: Vec<Vec<Cell>> = Vec::new();
         let mut committed = Vec::with_capacity(changes.len());
@@ -70,12 +79,12 @@ impl Work<'_> {
                     let found = self.subscribers(&key).await?;
                     subscribers.insert(key.clone(), found);
                 }
-                for (webhook_id, status) in &subscribers[&key] {
-                    match fan_out::decide(*status) {
+                for webhook in &subscribers[&key] {
+                    match fan_out::decide(webhook.status) {
                         Match::Delivery { state, reason } => {
-                            deliveries.push(self.fanned_out(*at, event, *webhook_id, state, reason));
+                            deliveries.push(self.fanned_out(*at, event, webhook, state, reason));
                         }
-                        Match::Skip(reason) => skips.push(skip(event, *webhook_id, reason)),
+                        Match::Skip(reason) => skips.push(skip(event, webhook.id, reason)),
                     }
                 }
             }
@@ -94,13 +103,14 @@ impl Work<'_> {
         &self,
         at: Timestamp,
         event: &NewEvent,
-        webhook_id: Uuid,
+        webhook: &Called,
         state: DeliveryState,
         reason: Option<String>,
     ) -> delivery::Model {
         let id = DeliveryId(self.store.entropy.uuid(at));
-        let mut row = new_row(id, event.tenant_id, WebhookId(webhook_id), event.id, at);
+        let mut row = new_row(id, event.tenant_id, WebhookId(webhook.id), event.id, at);
         row.is_fan_out = true;
+        row.order_key = (webhook.ordering == Ordering::ByRecord).then(|| event.record_label.clone());
         row.state = state.as_str().to_owned();
         row.state_reason = reason;
         if state == DeliveryState::Held {
@@ -109,28 +119,29 @@ impl Work<'_> {
         row
     }
 
-    /// The webhooks of that type and their status. Those that hold are locked until this change is committed, so that a
+    /// The webhooks of that type. Those that hold are locked until this change is committed, so that a
     /// resume misses no delivery that is held here; the others are not: what becomes due for a webhook that just stopped is
     /// held or cancelled as it is claimed.
-    async fn subscribers(&self, key: &(TenantId, EventTypeKey)) -> Result<Vec<(Uuid, WebhookStatus)>, StoreError> {
+    async fn subscribers(&self, key: &(TenantId, EventTypeKey)) -> Result<Vec<Called>, StoreError> {
         let (tenant_id, event_type) = key;
-        let sql = "SELECT id, status FROM webhook WHERE tenant_id = $1 AND concern = $2 AND event = $3 \
+        let sql = "SELECT id, status, ordering FROM webhook WHERE tenant_id = $1 AND concern = $2 AND event = $3 \
                    AND deleted_at_us IS NULL ORDER BY id";
         let values = vec![tenant_id.0.into(), event_type.concern.as_str().into(), event_type.event.as_str().into()];
         let found: Vec<Subscriber> = query(self.transaction, sql, values).await?;
         let mut subscribers = Vec::with_capacity(found.len());
         for row in found {
             let status = WebhookStatus::from_name(&row.status).ok_or_else(|| corrupt("webhook status", &row.status))?;
-            subscribers.push((row.id, status));
+            let ordering = rows::webhook::ordering(&row.ordering)?;
+            subscribers.push(Called { id: row.id, status, ordering });
         }
-        let holding: Vec<Uuid> = subscribers.iter().filter(|(_, status)| status.holds()).map(|(id, _)| *id).collect();
+        let holding: Vec<Uuid> = subscribers.iter().filter(|one| one.status.holds()).map(|one| one.id).collect();
         let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
-        for (id, status) in &mut subscribers {
-            if let Some(standing) = locked.get(id) {
-                *status = standing.status;
+        for webhook in &mut subscribers {
+            if let Some(standing) = locked.get(&webhook.id) {
+                webhook.status = standing.status;
             }
         }
-        subscribers.retain(|(id, _)| locked.get(id).is_none_or(|standing| !standing.is_deleted));
+        subscribers.retain(|webhook| locked.get(&webhook.id).is_none_or(|standing| !standing.is_deleted));
         Ok(subscribers)
     }
 }

@@ -51,6 +51,11 @@ impl FeedLog {
         self.changes.push((event.tenant_id, change));
     }
 
+    /// Any change.
+    pub fn change(&mut self, tenant_id: TenantId, change: FeedChange) {
+        self.changes.push((tenant_id, change));
+    }
+
     /// The delivery as it now stands.
     pub fn delivery(&mut self, row: &delivery::Model) -> Result<(), StoreError> {
         let change = FeedChange::DeliveryUpdated {

@@ -146,7 +146,7 @@ impl SqlStore {
 
     async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
-        let transaction = self.begin().await?;
+        let transaction = self.begin_on_road().await?;
         let mut work = Work { store: self, transaction: &transaction, at: last, feed: FeedLog::at(last) };
         let committed = work.record(changes).await?;
         let Work { feed, .. } = work;

@@ -3,6 +3,7 @@
 pub mod deliveries;
 mod events;
 pub mod feed;
+mod flow;
 pub mod group;
 mod idempotency;
 mod records;
@@ -85,6 +86,10 @@ impl Work<'_> {
             Write::CancelDue { webhook_id, reason } => self.cancel_due(webhook_id, &reason).await,
             Write::HoldDue { webhook_id, reason } => self.hold_due(webhook_id, &reason).await,
             Write::ReleaseHeld { webhook_id } => self.release_held(webhook_id).await,
+            Write::ReleaseDeliveries { webhook_id, delivery_ids } => {
+                self.release_deliveries(webhook_id, &delivery_ids).await
+            }
+            Write::PutReplay { replay, expected } => self.put_replay(&replay, expected).await,
             Write::InsertDelivery(delivery) => self.insert_delivery(delivery).await,
             Write::RetryDelivery(id) => self.retry_delivery(id).await,
             Write::CancelDelivery { delivery_id, reason } => self.cancel_delivery(delivery_id, &reason).await,

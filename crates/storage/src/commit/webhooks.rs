@@ -41,6 +41,7 @@ impl Work<'_> {
                 if updated.rows_affected == 0 {
                     return Err(CommitError::Conflict(label(webhook.id)));
                 }
+                self.keep_order(webhook).await?;
             }
         }
         Ok(())
@@ -79,7 +80,7 @@ impl Work<'_> {
 
     /// Keeps settles and fan outs of the webhook out until this change is committed: none of its deliveries comes or goes
     /// between the statements of a change to all of them.
-    async fn lock_webhook(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+    pub(super) async fn lock_webhook(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
         let _: Option<i64> = webhook::Entity::find_by_id(webhook_id.0)
             .select_only()
             .column(webhook::Column::Version)
@@ -91,7 +92,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn change_due(&mut self, webhook_id: WebhookId, change: DueChange<'_>) -> Result<(), CommitError> {
+    pub(super) async fn change_due(&mut self, webhook_id: WebhookId, change: DueChange<'_>) -> Result<(), CommitError> {
         self.lock_webhook(webhook_id).await?;
         Ok(change.apply(self.transaction, webhook_id, self.at, &mut self.feed).await?)
     }

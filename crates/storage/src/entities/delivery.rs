@@ -13,6 +13,7 @@ pub struct Model {
     pub event_id: Uuid,
     pub is_test: bool,
     pub is_fan_out: bool,
+    pub replay_id: Option<Uuid>,
     pub state: String,
     pub state_reason: Option<String>,
     pub due_at_us: Option<i64>,
@@ -23,6 +24,9 @@ pub struct Model {
     pub fencing_token: i64,
     pub cancel_requested: bool,
     pub payload_kind: String,
+    pub default_frozen_at_us: Option<i64>,
+    /// The record in whose line it stands, where its webhook keeps order; none once it has ended.
+    pub order_key: Option<String>,
     pub created_at_us: i64,
     pub updated_at_us: i64,
 }
@@ -32,15 +36,19 @@ pub const PAYLOAD_NONE: &str = "NONE";
 /// Of one whose payload was rendered and is kept.
 pub const PAYLOAD_RENDERED: &str = "RENDERED";
 
+/// Of one whose payload is the default payload, which follows from its event.
+pub const PAYLOAD_DEFAULT: &str = "DEFAULT";
+
 /// The columns of a row of the queue.
-pub const DUE_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, state_reason, due_at_us, \
-     due_since_us, leased_until_us, attempts_spent, attempt_count, fencing_token, cancel_requested, payload_kind, \
-     created_at_us, updated_at_us";
+pub const DUE_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason, \
+     due_at_us, due_since_us, leased_until_us, attempts_spent, attempt_count, fencing_token, cancel_requested, \
+     payload_kind, default_frozen_at_us, order_key, created_at_us, updated_at_us";
 
 /// The same columns of a row of the history.
-pub const ENDED_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, state_reason, \
-     CAST(NULL AS BIGINT) AS due_at_us, due_since_us, CAST(NULL AS BIGINT) AS leased_until_us, attempts_spent, \
-     attempt_count, fencing_token, FALSE AS cancel_requested, payload_kind, created_at_us, updated_at_us";
+pub const ENDED_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, \
+     state_reason, CAST(NULL AS BIGINT) AS due_at_us, due_since_us, CAST(NULL AS BIGINT) AS leased_until_us, \
+     attempts_spent, attempt_count, fencing_token, FALSE AS cancel_requested, payload_kind, default_frozen_at_us, \
+     CAST(NULL AS TEXT) AS order_key, created_at_us, updated_at_us";
 
 /// The queue.
 pub const DUE: Table = Table {
@@ -52,6 +60,7 @@ pub const DUE: Table = Table {
         ("event_id", Kind::Uuid),
         ("is_test", Kind::Bool),
         ("is_fan_out", Kind::Bool),
+        ("replay_id", Kind::UuidOrNull),
         ("state", Kind::Text),
         ("state_reason", Kind::TextOrNull),
         ("due_at_us", Kind::IntOrNull),
@@ -62,6 +71,8 @@ pub const DUE: Table = Table {
         ("fencing_token", Kind::Int),
         ("cancel_requested", Kind::Bool),
         ("payload_kind", Kind::Text),
+        ("default_frozen_at_us", Kind::IntOrNull),
+        ("order_key", Kind::TextOrNull),
         ("created_at_us", Kind::Int),
         ("updated_at_us", Kind::Int),
     ],
@@ -77,6 +88,7 @@ pub const ENDED: Table = Table {
         ("event_id", Kind::Uuid),
         ("is_test", Kind::Bool),
         ("is_fan_out", Kind::Bool),
+        ("replay_id", Kind::UuidOrNull),
         ("state", Kind::Text),
         ("state_reason", Kind::TextOrNull),
         ("due_since_us", Kind::Int),
@@ -84,6 +96,7 @@ pub const ENDED: Table = Table {
         ("attempt_count", Kind::Int),
         ("fencing_token", Kind::Int),
         ("payload_kind", Kind::Text),
+        ("default_frozen_at_us", Kind::IntOrNull),
         ("created_at_us", Kind::Int),
         ("updated_at_us", Kind::Int),
     ],
@@ -99,6 +112,7 @@ impl Model {
             Cell::Uuid(self.event_id),
             Cell::Bool(self.is_test),
             Cell::Bool(self.is_fan_out),
+            Cell::UuidOrNull(self.replay_id),
             Cell::Text(self.state.clone()),
             Cell::TextOrNull(self.state_reason.clone()),
             Cell::IntOrNull(self.due_at_us),
@@ -109,6 +123,8 @@ impl Model {
             Cell::Int(self.fencing_token),
             Cell::Bool(self.cancel_requested),
             Cell::Text(self.payload_kind.clone()),
+            Cell::IntOrNull(self.default_frozen_at_us),
+            Cell::TextOrNull(self.order_key.clone()),
             Cell::Int(self.created_at_us),
             Cell::Int(self.updated_at_us),
         ]
@@ -123,6 +139,7 @@ impl Model {
             Cell::Uuid(self.event_id),
             Cell::Bool(self.is_test),
             Cell::Bool(self.is_fan_out),
+            Cell::UuidOrNull(self.replay_id),
             Cell::Text(self.state.clone()),
             Cell::TextOrNull(self.state_reason.clone()),
             Cell::Int(self.due_since_us),
@@ -130,6 +147,7 @@ impl Model {
             Cell::Int(self.attempt_count),
             Cell::Int(self.fencing_token),
             Cell::Text(self.payload_kind.clone()),
+            Cell::IntOrNull(self.default_frozen_at_us),
             Cell::Int(self.created_at_us),
             Cell::Int(self.updated_at_us),
         ]

@@ -12,6 +12,7 @@ pub mod payload;
 pub mod record;
 pub mod record_link;
 pub mod record_name;
+pub mod replay;
 pub mod tenant;
 pub mod tombstone;
 pub mod webhook;

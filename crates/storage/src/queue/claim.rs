@@ -1,13 +1,13 @@
 //! Claim: which due deliveries are leased next, fairly over webhooks.
 
+use super::claim_at_once::{AtOnce, claim_at_once};
 use super::parts::Parts;
-use super::{apply_next, candidates_sql, due_again, under};
-use crate::batch::{self, IDS, execute, query};
+use super::{apply_next, candidates_sql, candidates_values, due_again, under};
+use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
 use crate::commit::feed::FeedLog;
 use crate::deliveries::{end, remove_due, update_due};
 use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::error::store_error;
-use crate::limits::{CLAIM_HEAD_ROWS_SPARE, PAGE_ROWS_MAX};
 use crate::micros::from_time;
 use crate::standing::{Opened, Standing, WebhookLock};
 use crate::store::{CLAIM_LOCK, SqlStore};
@@ -15,6 +15,7 @@ use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 #[derive(FromQueryResult)]
@@ -27,11 +28,39 @@ struct Candidate {
 /// decide at once would each fill a webhook's slots. `SKIP LOCKED` keeps a claim from waiting for a row that a settle or a
 /// cancel holds.
 pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-    // A look without a lock: an idle worker costs the writers nothing.
-    if candidates(&store.reader, &ClaimRequest { limit: 1, ..*request }).await?.is_empty() {
+    // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more.
+    let is_busy = store.last_claim_was_full.swap(false, Ordering::Relaxed);
+    if !is_busy && candidates(store.road_reader(), &ClaimRequest { limit: 1, ..request.clone() }).await?.is_empty() {
         return Ok(Vec::new());
     }
-    let transaction = store.begin().await?;
+    let claimed = claim_all(store, request).await?;
+    let is_full = claimed.len() >= request.limit as usize;
+    store.last_claim_was_full.store(is_full && request.limit > 0, Ordering::Relaxed);
+    Ok(claimed)
+}
+
+/// PostgreSQL first leases in one statement what can simply be sent.
+async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    if store.backend() != DbBackend::Postgres {
+        return claim_one_by_one(store, request).await;
+    }
+    let AtOnce { mut claimed, left_some } = claim_at_once(store, request).await?;
+    let limit = request.limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
+    if !left_some || limit == 0 {
+        return Ok(claimed);
+    }
+    match claim_one_by_one(store, &ClaimRequest { limit, ..request.clone() }).await {
+        Ok(more) => claimed.extend(more),
+        Err(error) if claimed.is_empty() => return Err(error),
+        // What is leased already goes; the next claim meets the rest again.
+        Err(error) => tracing::warn!(%error, "what is due for webhooks that stopped was not held or cancelled"),
+    }
+    Ok(claimed)
+}
+
+/// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
+async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    let transaction = store.begin_on_road().await?;
     if store.backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
         transaction.execute_unprepared(&lock).await.map_err(store_error)?;
@@ -70,6 +99,7 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
     }
     let parts = Parts::load(store, &transaction, &sendable, &standings, webhooks).await?;
     sendable.retain(|row| parts.are_whole(row));
+    parts.freeze_defaults(&mut sendable, request.now);
     lease(&transaction, request, &mut sendable).await?;
     sendable.iter().try_for_each(|row| feed.delivery(row))?;
     let claimed =
@@ -80,14 +110,8 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
 }
 
 async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Vec<Candidate>, StoreError> {
-    let slots = i64::from(request.in_flight_per_webhook_max);
-    let values = vec![
-        from_time(request.now).into(),
-        slots.into(),
-        i64::from(Ord::min(request.limit, PAGE_ROWS_MAX)).into(),
-        slots.saturating_add(CLAIM_HEAD_ROWS_SPARE).into(),
-    ];
-    query(connection, &candidates_sql(connection.get_database_backend()), values).await
+    let backend = connection.get_database_backend();
+    query(connection, &candidates_sql(backend), candidates_values(backend, request)).await
 }
 
 /// How the webhooks stand. Where one does not send, its deliveries may come to be held, so it is locked: a resume misses
@@ -124,6 +148,12 @@ async fn locked_rows(
     Ok(candidates.iter().filter_map(|candidate| by_id.remove(&candidate.id)).collect())
 }
 
+/// What a lease writes of each row.
+const LEASES: Table = Table {
+    name: "leases",
+    columns: &[("id", Kind::Uuid), ("payload_kind", Kind::Text), ("default_frozen_at_us", Kind::IntOrNull)],
+};
+
 /// The rows are locked.
 async fn lease(
     transaction: &DatabaseTransaction,
@@ -137,11 +167,15 @@ async fn lease(
     let (now_us, leased_until_us) = (from_time(request.now), from_time(request.leased_until));
     let sql = format!(
         "UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = $1, \
-         fencing_token = fencing_token + 1, updated_at_us = $2 WHERE id IN (SELECT id FROM {} AS given)",
-        IDS.source(backend, 3)
+         fencing_token = fencing_token + 1, updated_at_us = $2, payload_kind = given.payload_kind, \
+         default_frozen_at_us = given.default_frozen_at_us FROM {} AS given WHERE due.id = given.id",
+        LEASES.source(backend, 3)
     );
     let mut values = vec![leased_until_us.into(), now_us.into()];
-    values.extend(batch::ids(backend, rows.iter().map(|row| row.id)));
+    let leases = rows.iter().map(|row| {
+        vec![Cell::Uuid(row.id), Cell::Text(row.payload_kind.clone()), Cell::IntOrNull(row.default_frozen_at_us)]
+    });
+    values.extend(LEASES.parameters(backend, leases.collect()));
     execute(transaction, &sql, values).await?;
     for row in rows {
         row.state = DeliveryState::InFlight.as_str().to_owned();

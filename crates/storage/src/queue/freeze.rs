@@ -29,7 +29,7 @@ pub(super) async fn freeze(store: &SqlStore, freezes: &[Freeze]) -> Result<Vec<F
         return Ok(Vec::new());
     }
     let backend = store.backend();
-    let transaction = store.begin().await?;
+    let transaction = store.begin_on_road().await?;
     let mark = format!(
         "UPDATE due SET payload_kind = '{PAYLOAD_RENDERED}' FROM {} AS given WHERE due.id = given.id \
          AND due.fencing_token = given.fencing_token AND due.state = 'IN_FLIGHT' AND due.payload_kind = '{PAYLOAD_NONE}' \

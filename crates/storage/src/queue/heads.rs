@@ -4,7 +4,12 @@
 //! What is in flight keeps the time at which it was due, so it sits at the head of its webhook: its slots are counted, and
 //! leases that ended are found, by the same look.
 
+use crate::batch::{Cell, Kind, Table};
+use crate::limits::{CLAIM_HEAD_ROWS_SPARE, PAGE_ROWS_MAX};
+use crate::micros::from_time;
+use hookgraph_domain::ports::ClaimRequest;
 use sea_orm::DbBackend;
+use sea_orm::sea_query::Value;
 
 /// The webhooks with due work.
 const DUE_WEBHOOK: &str = "WITH RECURSIVE due_webhook (webhook_id) AS (
@@ -15,35 +20,88 @@ const DUE_WEBHOOK: &str = "WITH RECURSIVE due_webhook (webhook_id) AS (
     FROM due_webhook WHERE due_webhook.webhook_id IS NOT NULL
 )";
 
-/// The statement that picks candidates: $1 now, $2 in flight per webhook at most, $3 rows at most, $4 rows per webhook to
-/// look at. The databases differ in how a query with a limit is run once per webhook.
-pub fn candidates_sql(backend: DbBackend) -> String {
+/// The webhooks of which a claim takes fewer than of others.
+const LIMITS: Table = Table { name: "limits", columns: &[("webhook_id", Kind::Uuid), ("most", Kind::Int)] };
+
+/// Where the parameters of [`LIMITS`] begin.
+const LIMITS_FIRST: usize = 7;
+
+/// The candidates, as the common table `picked` and what it needs: $1 now, $2 in flight per webhook at most (its own
+/// concurrency holds too), $3 rows at most, $4 rows per webhook to look at, $5 of each webhook at most, $6 of which an attempt
+/// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over. The databases
+/// differ in how a query with a limit is run once per webhook.
+fn picked(backend: DbBackend) -> String {
     const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
-         AND head.due_at_us <= $1 ORDER BY head.due_at_us, head.id LIMIT $4";
+         AND head.due_at_us <= $1 AND (head.order_key IS NULL OR head.leased_until_us > $1 OR NOT EXISTS ( \
+         SELECT 1 FROM due AS earlier WHERE earlier.webhook_id = head.webhook_id \
+         AND earlier.order_key = head.order_key AND earlier.id < head.id)) ORDER BY head.due_at_us, head.id LIMIT $4";
     let heads = if backend == DbBackend::Postgres {
         format!(
-            "SELECT head.id, due_webhook.webhook_id, head.due_at_us, head.leased_until_us FROM due_webhook \
-             CROSS JOIN LATERAL (SELECT head.id, head.due_at_us, head.leased_until_us {HEAD_OF_WEBHOOK}) AS head"
+            "SELECT head.id, due_webhook.webhook_id, head.due_at_us, head.leased_until_us, head.attempts_spent \
+             FROM due_webhook CROSS JOIN LATERAL (\
+             SELECT head.id, head.due_at_us, head.leased_until_us, head.attempts_spent {HEAD_OF_WEBHOOK}) AS head"
         )
     } else {
         format!(
-            "SELECT row.id, row.webhook_id, row.due_at_us, row.leased_until_us FROM due_webhook \
+            "SELECT row.id, row.webhook_id, row.due_at_us, row.leased_until_us, row.attempts_spent FROM due_webhook \
              CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK})"
         )
     };
     format!(
-        "{DUE_WEBHOOK}, first_rows (id, webhook_id, due_at_us, leased_until_us) AS (
+        "{DUE_WEBHOOK}, first_rows (id, webhook_id, due_at_us, leased_until_us, attempts_spent) AS (
     {heads}
 ), taken (webhook_id, slot_count) AS (
     SELECT webhook_id, count(*) FROM first_rows WHERE leased_until_us > $1 GROUP BY webhook_id
-), ranked (id, webhook_id, due_at_us, place) AS (
-    SELECT id, webhook_id, due_at_us, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id) FROM first_rows
-    WHERE leased_until_us IS NULL OR leased_until_us <= $1
-)
-SELECT ranked.id, ranked.webhook_id FROM ranked LEFT JOIN taken ON taken.webhook_id = ranked.webhook_id
-WHERE ranked.place + coalesce(taken.slot_count, 0) <= $2
-ORDER BY ranked.place, ranked.due_at_us, ranked.id LIMIT $3"
+), ranked (id, webhook_id, due_at_us, is_retry, place) AS (
+    SELECT id, webhook_id, due_at_us, attempts_spent > 0, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id)
+    FROM first_rows WHERE leased_until_us IS NULL OR leased_until_us <= $1
+), allowed (id, webhook_id, due_at_us, is_retry, place) AS (
+    SELECT ranked.id, ranked.webhook_id, ranked.due_at_us, ranked.is_retry, ranked.place FROM ranked
+    LEFT JOIN webhook ON webhook.id = ranked.webhook_id
+    LEFT JOIN taken ON taken.webhook_id = ranked.webhook_id
+    LEFT JOIN {limits} AS given ON given.webhook_id = ranked.webhook_id
+    WHERE ranked.place + coalesce(taken.slot_count, 0)
+        <= CASE WHEN webhook.concurrency < $2 THEN webhook.concurrency ELSE $2 END
+    AND ranked.place <= coalesce(given.most, $5)
+), numbered (id, webhook_id, due_at_us, is_retry, place, number) AS (
+    SELECT id, webhook_id, due_at_us, is_retry, place, row_number() OVER (PARTITION BY is_retry ORDER BY place, due_at_us, id)
+    FROM allowed
+), picked (id, webhook_id, due_at_us, place) AS (
+    SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= $6
+    ORDER BY place, due_at_us, id LIMIT $3
+)",
+        limits = LIMITS.source(backend, LIMITS_FIRST)
     )
+}
+
+/// The beginning of a statement of PostgreSQL that goes on with the candidates; its parameters are [`candidates_values`].
+pub fn picked_sql() -> String {
+    picked(DbBackend::Postgres)
+}
+
+/// The parameter behind those of [`picked_sql`].
+pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
+
+/// The statement that picks candidates.
+pub fn candidates_sql(backend: DbBackend) -> String {
+    let picked = picked(backend);
+    format!("{picked}\nSELECT id, webhook_id FROM picked ORDER BY place, due_at_us, id")
+}
+
+/// The parameters of [`candidates_sql`].
+pub fn candidates_values(backend: DbBackend, request: &ClaimRequest) -> Vec<Value> {
+    let slots = i64::from(request.in_flight_per_webhook_max);
+    let mut values = vec![
+        from_time(request.now).into(),
+        slots.into(),
+        i64::from(Ord::min(request.limit, PAGE_ROWS_MAX)).into(),
+        slots.saturating_add(CLAIM_HEAD_ROWS_SPARE).into(),
+        i64::from(request.limit_per_webhook).into(),
+        i64::from(request.retries_max).into(),
+    ];
+    let limits = request.limits.iter().map(|(id, most)| vec![Cell::Uuid(id.0), Cell::Int(i64::from(*most))]);
+    values.extend(LIMITS.parameters(backend, limits.collect()));
+    values
 }
 
 /// The statement for when the next delivery falls due or the next lease ends: $1 rows per webhook to look at.

@@ -1,12 +1,15 @@
 //! The queue: claim, freeze, settle, release.
 
 mod claim;
+mod claim_at_once;
 mod freeze;
 mod heads;
 mod parts;
 mod settle;
+mod settle_delivered;
 
-pub use heads::{candidates_sql, next_due_sql};
+pub use claim_at_once::{claim_sql, claim_values};
+pub use heads::{candidates_sql, candidates_values, next_due_sql};
 
 use crate::batch::query;
 use crate::entities::delivery;
@@ -20,7 +23,7 @@ use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, StoreError};
 use hookgraph_domain::settle::{self as settle_decision, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_domain::webhook::Webhook;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use sea_orm::FromQueryResult;
 
 #[derive(FromQueryResult)]
@@ -48,9 +51,17 @@ impl DeliveryQueue for SqlStore {
 
     async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let values = vec![CLAIM_HEAD_ROWS_SPARE.into()];
-        let found: Vec<NextDue> = query(&self.reader, &next_due_sql(), values).await?;
+        let found: Vec<NextDue> = query(self.road_reader(), &next_due_sql(), values).await?;
         found.first().and_then(|next| next.at_us).map(to_time).transpose()
     }
+}
+
+/// Whether a delivery may be sent under its webhook as it stands. A test is sent whatever the status: someone asked for
+/// this very request.
+fn may_be_sent(row: &delivery::Model, webhook: &Webhook) -> bool {
+    let is_probe =
+        webhook.status == WebhookStatus::Suspended && webhook.breaker.probe_id.map(|id| id.0) == Some(row.id);
+    webhook.deleted_at.is_none() && (row.is_test || is_probe || webhook.status == WebhookStatus::Active)
 }
 
 /// Whether the row is still under the claim of that token.
@@ -65,9 +76,9 @@ fn due_again(row: &delivery::Model, now: Timestamp) -> Result<NextState, StoreEr
     Ok(NextState { state, reason: None, due_at: Some(now), attempts_spent })
 }
 
-/// A decision under the webhook as it stands. A test that nobody cancelled minds only its webhook's deletion.
+/// A decision under the webhook as it stands. What it sends, and nobody cancelled, is left as it is.
 fn under(row: &delivery::Model, next: NextState, webhook: &Webhook) -> NextState {
-    if row.is_test && !row.cancel_requested && webhook.deleted_at.is_none() {
+    if may_be_sent(row, webhook) && !row.cancel_requested {
         return next;
     }
     settle_decision::under_webhook(next, Some(webhook), row.cancel_requested)

@@ -1,14 +1,16 @@
 //! What a claimed delivery comes with: its event, webhook, signer and payload, read in batches.
 
 use crate::batch::{self, Cell, IDS, Kind, Table, query};
-use crate::entities::delivery::PAYLOAD_RENDERED;
+use crate::entities::delivery::{PAYLOAD_DEFAULT, PAYLOAD_NONE, PAYLOAD_RENDERED};
 use crate::entities::{delivery, event, payload};
 use crate::error::corrupt;
+use crate::micros::{from_time, to_time};
 use crate::rows;
 use crate::standing::Standing;
 use crate::store::SqlStore;
 use hookgraph_domain::delivery::{ClaimedDelivery, Signer};
 use hookgraph_domain::event::Event;
+use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
@@ -20,6 +22,7 @@ use uuid::Uuid;
 
 const EVENT_KEYS: Table = Table { name: "event_keys", columns: &[("tenant_id", Kind::Uuid), ("id", Kind::Uuid)] };
 
+#[derive(Default)]
 pub(super) struct Parts {
     webhooks: HashMap<Uuid, Arc<Webhook>>,
     events: HashMap<Uuid, Arc<Event>>,
@@ -28,7 +31,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Reads what those deliveries need. What cannot be read is left out and logged: its deliveries wait, the others go.
+    /// Reads what those deliveries need.
     pub async fn load(
         store: &SqlStore,
         transaction: &DatabaseTransaction,
@@ -36,11 +39,9 @@ impl Parts {
         standings: &HashMap<Uuid, Standing>,
         webhooks: HashMap<Uuid, Arc<Webhook>>,
     ) -> Result<Self, StoreError> {
-        let mut parts = Self { webhooks, events: HashMap::new(), signers: HashMap::new(), payloads: HashMap::new() };
         if deliveries.is_empty() {
-            return Ok(parts);
+            return Ok(Self::default());
         }
-        parts.signers = store.opened.signers(transaction, standings, &*store.vault).await?;
         let backend = store.backend();
         let keys: BTreeSet<(Uuid, Uuid)> = deliveries.iter().map(|row| (row.tenant_id, row.event_id)).collect();
         let sql = format!(
@@ -48,8 +49,23 @@ impl Parts {
             EVENT_KEYS.source(backend, 1)
         );
         let keys = keys.into_iter().map(|(tenant_id, id)| vec![Cell::Uuid(tenant_id), Cell::Uuid(id)]).collect();
-        let found: Vec<event::Model> = query(transaction, &sql, EVENT_KEYS.parameters(backend, keys)).await?;
-        for row in found {
+        let events: Vec<event::Model> = query(transaction, &sql, EVENT_KEYS.parameters(backend, keys)).await?;
+        Self::of(store, transaction, deliveries, standings, webhooks, events).await
+    }
+
+    /// Reads what those deliveries need beside their events. What cannot be read is left out and logged: its deliveries
+    /// wait, the others go.
+    pub async fn of(
+        store: &SqlStore,
+        transaction: &DatabaseTransaction,
+        deliveries: &[delivery::Model],
+        standings: &HashMap<Uuid, Standing>,
+        webhooks: HashMap<Uuid, Arc<Webhook>>,
+        events: impl IntoIterator<Item = event::Model>,
+    ) -> Result<Self, StoreError> {
+        let signers = store.opened.signers(transaction, standings, &*store.vault).await?;
+        let mut parts = Self { webhooks, signers, ..Self::default() };
+        for row in events {
             let id = row.id;
             match rows::event::from_row(row) {
                 Ok(event) => {
@@ -61,6 +77,7 @@ impl Parts {
         let rendered: Vec<Uuid> =
             deliveries.iter().filter(|row| row.payload_kind == PAYLOAD_RENDERED).map(|row| row.id).collect();
         if !rendered.is_empty() {
+            let backend = store.backend();
             let source = IDS.source(backend, 1);
             let sql = format!("SELECT payload.* FROM payload JOIN {source} AS given ON payload.delivery_id = given.id");
             let found: Vec<payload::Model> = query(transaction, &sql, batch::ids(backend, rendered)).await?;
@@ -79,13 +96,27 @@ impl Parts {
             && self.signers.contains_key(&row.tenant_id)
     }
 
+    /// Where the webhook has no payload query, what is not frozen yet is frozen as the default payload.
+    pub fn freeze_defaults(&self, rows: &mut [delivery::Model], now: Timestamp) {
+        let has_no_query = |id: &Uuid| self.webhooks.get(id).is_some_and(|webhook| webhook.graphql_query.is_none());
+        for row in rows.iter_mut().filter(|row| row.payload_kind == PAYLOAD_NONE && has_no_query(&row.webhook_id)) {
+            row.payload_kind = PAYLOAD_DEFAULT.to_owned();
+            row.default_frozen_at_us = Some(from_time(now));
+        }
+    }
+
     pub fn claimed(&self, row: delivery::Model, leased_until: Timestamp) -> Result<ClaimedDelivery, StoreError> {
         let missing = |what: &str| corrupt("claimed delivery", format!("its {what} is missing"));
+        let event = self.events.get(&row.event_id).cloned().ok_or_else(|| missing("event"))?;
+        let payload = match row.default_frozen_at_us {
+            Some(at_us) => Some(FrozenPayload::default_of(&event, WebhookId(row.webhook_id), to_time(at_us)?)),
+            None => self.payloads.get(&row.id).cloned(),
+        };
         Ok(ClaimedDelivery {
-            event: self.events.get(&row.event_id).cloned().ok_or_else(|| missing("event"))?,
+            event,
             webhook: self.webhooks.get(&row.webhook_id).cloned().ok_or_else(|| missing("webhook"))?,
             signer: self.signers.get(&row.tenant_id).cloned().ok_or_else(|| missing("tenant"))?,
-            payload: self.payloads.get(&row.id).cloned(),
+            payload,
             delivery: rows::delivery::from_row(row)?,
             leased_until,
         })

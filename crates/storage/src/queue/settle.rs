@@ -1,5 +1,6 @@
 //! Settle: the attempt and the next state together, under the webhook as it stands in this transaction.
 
+use super::settle_delivered::{has_arrived, settle_delivered};
 use super::{apply_next, due_again, is_under, under};
 use crate::batch::{Collision, IDS, ids, query};
 use crate::commit::deliveries::DueChange;
@@ -17,8 +18,8 @@ use hookgraph_domain::ports::{Failpoint, Fenced, StoreError};
 use hookgraph_domain::settle::{self, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter};
-use std::collections::{BTreeSet, HashMap};
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -36,7 +37,8 @@ struct Rows {
 
 impl Rows {
     async fn locked(transaction: &DatabaseTransaction, ids: impl Iterator<Item = Uuid>) -> Result<Self, StoreError> {
-        let rows = locked_due(transaction, ids.collect::<BTreeSet<_>>()).await?;
+        let ids: BTreeSet<Uuid> = ids.collect();
+        let rows = if ids.is_empty() { Vec::new() } else { locked_due(transaction, ids).await? };
         Ok(Self { by_id: rows.into_iter().map(|row| (row.id, row)).collect(), ended: Vec::new(), due: Vec::new() })
     }
 
@@ -58,14 +60,24 @@ impl Rows {
 
 pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
     let Some(last) = settlements.iter().map(|settlement| settlement.now).max() else { return Ok(Vec::new()) };
-    let transaction = store.begin().await?;
-    let mut webhooks = webhooks(store, &transaction, settlements).await?;
-    let mut rows = Rows::locked(&transaction, settlements.iter().map(|one| one.delivery_id.0)).await?;
+    let transaction = store.begin_on_road().await?;
+    let AsTheyStand { mut webhooks, locked } = webhooks(store, &transaction, settlements).await?;
+    let at_once: Vec<bool> = ends_at_once(store.backend(), settlements, &webhooks, &locked);
     let mut feed = FeedLog::at(last);
-    let mut attempts = Vec::with_capacity(settlements.len());
+    let mut attempts = Vec::new();
     let mut answers = Vec::with_capacity(settlements.len());
-    let mut changed_webhooks: Vec<(Webhook, Timestamp)> = Vec::new();
-    for settlement in settlements {
+    let mut changed_webhooks: Vec<(WebhookStatus, Webhook, Timestamp)> = Vec::new();
+    let arrived: Vec<&Settlement> =
+        settlements.iter().zip(&at_once).filter_map(|(one, at_once)| at_once.then_some(one)).collect();
+    let ended = settle_delivered(&transaction, &arrived, &mut feed).await?;
+    let others = settlements.iter().zip(&at_once).filter(|(_, at_once)| !**at_once);
+    let mut rows = Rows::locked(&transaction, others.map(|(one, _)| one.delivery_id.0)).await?;
+    for (settlement, at_once) in settlements.iter().zip(&at_once) {
+        if *at_once {
+            let is_done = ended.contains(&settlement.delivery_id.0);
+            answers.push(if is_done { Fenced::Done } else { Fenced::LeaseLost });
+            continue;
+        }
         let Some(webhook) = webhooks.get(&settlement.webhook_id.0) else {
             answers.push(Fenced::LeaseLost);
             continue;
@@ -84,20 +96,21 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
         let has_ended = apply_next(&mut row, next, settlement.now);
         feed.delivery(&row)?;
         if let Some(changed) = changed {
-            webhooks.insert(row.webhook_id, Arc::new(changed.clone()));
-            changed_webhooks.push((changed, settlement.now));
+            changed_webhooks.push((webhook.status, changed.clone(), settlement.now));
+            webhooks.insert(row.webhook_id, Arc::new(changed));
         }
         rows.put(row, has_ended);
         answers.push(Fenced::Done);
     }
     rows.write(&transaction).await?;
     rows::attempt::ATTEMPTS.insert(&transaction, attempts, Collision::Fails).await?;
-    for (changed, now) in changed_webhooks {
-        write_health(store, &transaction, &changed, now, &mut feed).await?;
+    for (before, changed, now) in &changed_webhooks {
+        write_health(store, &transaction, *before, changed, *now, &mut feed).await?;
     }
     feed.append(&transaction).await?;
     store.hit(Failpoint::InSettle);
     transaction.commit().await.map_err(store_error)?;
+    changed_webhooks.iter().for_each(|(before, changed, _)| log_status(*before, changed));
     Ok(answers)
 }
 
@@ -107,7 +120,7 @@ async fn webhooks(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
     settlements: &[Settlement],
-) -> Result<HashMap<Uuid, Arc<Webhook>>, StoreError> {
+) -> Result<AsTheyStand, StoreError> {
     let ids = settlements.iter().map(|settlement| settlement.webhook_id.0);
     let standings = Opened::standings(transaction, ids, WebhookLock::None).await?;
     let mut webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
@@ -123,15 +136,52 @@ async fn webhooks(
         })
         .map(|one| one.webhook_id.0)
         .collect();
-    let locked: HashMap<Uuid, Standing> = Opened::standings(transaction, to_lock, WebhookLock::Update).await?;
+    let locked = Opened::standings(transaction, to_lock, WebhookLock::Update).await?;
     webhooks.extend(store.opened.webhooks(transaction, &locked, &*store.vault).await?);
-    Ok(webhooks)
+    Ok(AsTheyStand { webhooks, locked })
 }
 
-/// What is due for a webhook that was just auto-disabled is held with it.
+/// The webhooks of settlements, and those of them that are locked.
+struct AsTheyStand {
+    webhooks: HashMap<Uuid, Arc<Webhook>>,
+    locked: HashMap<Uuid, Standing>,
+}
+
+/// Which settlements need no look at their row: the delivery arrived, and its webhook stays as it is. Each delivery once;
+/// whoever asks for it again finds it gone.
+fn ends_at_once(
+    backend: DbBackend,
+    settlements: &[Settlement],
+    webhooks: &HashMap<Uuid, Arc<Webhook>>,
+    locked: &HashMap<Uuid, Standing>,
+) -> Vec<bool> {
+    let mut seen = HashSet::new();
+    let ends = |one: &Settlement| {
+        backend == DbBackend::Postgres
+            && has_arrived(one)
+            && webhooks.contains_key(&one.webhook_id.0)
+            && !locked.contains_key(&one.webhook_id.0)
+    };
+    settlements.iter().map(|one| ends(one) && seen.insert(one.delivery_id)).collect()
+}
+
+/// One line where deliveries changed what their webhook is.
+fn log_status(before: WebhookStatus, webhook: &Webhook) {
+    let (webhook_id, status) = (webhook.id, webhook.status.as_str());
+    let reason = webhook.status_reason.as_deref().unwrap_or_default();
+    match webhook.status {
+        status if status == before => {}
+        WebhookStatus::Active => tracing::info!(%webhook_id, "the breaker of a webhook closed: a probe was delivered"),
+        WebhookStatus::Suspended => tracing::warn!(%webhook_id, reason, "the breaker of a webhook opened"),
+        _ => tracing::warn!(%webhook_id, status, reason, "a webhook was taken out of service"),
+    }
+}
+
+/// What is due for a webhook that was just suspended or auto-disabled is held with it.
 async fn write_health(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
+    before: WebhookStatus,
     changed: &Webhook,
     now: Timestamp,
     feed: &mut FeedLog,
@@ -143,7 +193,7 @@ async fn write_health(
         .exec(transaction)
         .await
         .map_err(store_error)?;
-    if changed.status == WebhookStatus::AutoDisabled {
+    if changed.status != before && changed.status.holds() {
         let reason = held_reason(changed.status);
         DueChange::Hold { reason: &reason }.apply(transaction, changed.id, now, feed).await?;
     }
@@ -156,7 +206,7 @@ pub(super) async fn release(store: &SqlStore, claims: &[(DeliveryId, i64)], now:
         return Ok(());
     }
     let backend = store.backend();
-    let transaction = store.begin().await?;
+    let transaction = store.begin_on_road().await?;
     let sql = format!("SELECT webhook_id FROM due WHERE id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
     let found: Vec<OfWebhook> = query(&transaction, &sql, ids(backend, claims.iter().map(|(id, _)| id.0))).await?;
     let standings = Opened::standings(&transaction, found.iter().map(|row| row.webhook_id), WebhookLock::Share).await?;

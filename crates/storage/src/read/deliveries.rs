@@ -2,10 +2,10 @@
 
 use super::rows as page_rows;
 use crate::batch::{self, IDS, query};
-use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS};
-use crate::entities::{attempt, delivery, payload};
+use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, PAYLOAD_DEFAULT};
+use crate::entities::{attempt, delivery, event, payload};
 use crate::error::store_error;
-use crate::micros::from_time;
+use crate::micros::{from_time, to_time};
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -17,7 +17,10 @@ use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{History, StoreError};
 use sea_orm::sea_query::Value;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select,
+};
+use uuid::Uuid;
 
 #[async_trait]
 impl History for SqlStore {
@@ -80,7 +83,61 @@ impl History for SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        found.into_iter().map(rows::attempt::payload_from_row).collect()
+        let mut payloads: Vec<_> = found.into_iter().map(rows::attempt::payload_from_row).collect::<Result<_, _>>()?;
+        payloads.extend(self.default_payloads(delivery_ids).await?);
+        Ok(payloads)
+    }
+}
+
+/// A delivery whose default payload is frozen, with its event.
+struct WithDefault {
+    delivery_id: Uuid,
+    webhook_id: Uuid,
+    default_frozen_at_us: i64,
+    event: event::Model,
+}
+
+impl FromQueryResult for WithDefault {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            delivery_id: row.try_get(prefix, "delivery_id")?,
+            webhook_id: row.try_get(prefix, "webhook_id")?,
+            default_frozen_at_us: row.try_get(prefix, "default_frozen_at_us")?,
+            event: event::Model::from_query_result(row, prefix)?,
+        })
+    }
+}
+
+impl SqlStore {
+    /// The default payloads that claims froze, made from their events.
+    async fn default_payloads(
+        &self,
+        delivery_ids: &[DeliveryId],
+    ) -> Result<Vec<(DeliveryId, FrozenPayload)>, StoreError> {
+        let backend = self.backend();
+        let source = IDS.source(backend, 1);
+        let of = |table: &str| {
+            format!(
+                "SELECT id AS delivery_id, tenant_id, webhook_id, event_id, default_frozen_at_us FROM {table} \
+                 WHERE id IN (SELECT id FROM {source} AS given) AND payload_kind = '{PAYLOAD_DEFAULT}'"
+            )
+        };
+        let sql = format!(
+            "SELECT frozen.delivery_id, frozen.webhook_id, frozen.default_frozen_at_us, event.* \
+             FROM ({} UNION ALL {}) AS frozen \
+             JOIN event ON event.tenant_id = frozen.tenant_id AND event.id = frozen.event_id",
+            of("due"),
+            of("delivery")
+        );
+        let values = batch::ids(backend, delivery_ids.iter().map(|id| id.0));
+        let found: Vec<WithDefault> = query(&self.reader, &sql, values).await?;
+        let payload = |row: WithDefault| {
+            let event = rows::event::from_row(row.event)?;
+            let frozen_at = to_time(row.default_frozen_at_us)?;
+            let payload = FrozenPayload::default_of(&event, WebhookId(row.webhook_id), frozen_at);
+            Ok((DeliveryId(row.delivery_id), payload))
+        };
+        found.into_iter().map(payload).collect()
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod deliveries;
 mod events;
 mod feed;
+mod flow;
 mod idempotency;
 mod record_pages;
 mod records;
@@ -13,6 +14,7 @@ mod webhooks;
 pub use deliveries::{delivery_page, webhook_attempts};
 pub use events::event_page;
 pub use feed::FEED_BATCHES;
+pub use flow::{BACKLOG_SQL, HELD_SQL};
 
 use crate::limits::PAGE_ROWS_MAX;
 

@@ -13,7 +13,7 @@ use hookgraph_domain::webhook::Webhook;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 impl SqlStore {
-    fn opened(&self, found: Vec<webhook::Model>) -> Result<Vec<Webhook>, StoreError> {
+    pub(super) fn opened(&self, found: Vec<webhook::Model>) -> Result<Vec<Webhook>, StoreError> {
         found.into_iter().map(|row| rows::webhook::from_row(row, &*self.vault)).collect()
     }
 }

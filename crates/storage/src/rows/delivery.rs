@@ -5,7 +5,7 @@ use crate::entities::delivery::Model;
 use crate::error::corrupt;
 use crate::micros::{to_optional_time, to_time};
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
-use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use hookgraph_domain::ids::{DeliveryId, EventId, ReplayId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 
 pub fn state(name: &str) -> Result<DeliveryState, StoreError> {
@@ -19,6 +19,7 @@ pub fn from_row(row: Model) -> Result<Delivery, StoreError> {
         webhook_id: WebhookId(row.webhook_id),
         event_id: EventId(row.event_id),
         is_test: row.is_test,
+        replay_id: row.replay_id.map(ReplayId),
         state: state(&row.state)?,
         state_reason: row.state_reason,
         due_at: to_optional_time(row.due_at_us)?,

@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod event;
 pub mod feed;
 pub mod record;
+pub mod replay;
 pub mod tenant;
 pub mod webhook;
 

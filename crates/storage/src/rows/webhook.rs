@@ -4,8 +4,11 @@ use super::{from_json, number, open, to_json};
 use crate::entities::webhook::Model;
 use crate::error::corrupt;
 use crate::micros::{from_time, to_optional_time, to_time};
+use hookgraph_domain::breaker::Breaker;
+use hookgraph_domain::drain::Drain;
 use hookgraph_domain::event::EventTypeKey;
-use hookgraph_domain::ids::{TenantId, WebhookId};
+use hookgraph_domain::flow::{FlowSettings, Ordering};
+use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::{SecretVault, StoreError};
 use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, Webhook, WebhookStatus};
 use uuid::Uuid;
@@ -35,6 +38,14 @@ pub fn to_row(webhook: &Webhook, vault: &dyn SecretVault) -> Result<Model, Store
         status_since_us: from_time(webhook.status_since),
         timeout_ms: i64::from(webhook.timeout_ms),
         retry_delays_s: to_json("retry delays", &webhook.retry_delays_s)?,
+        concurrency: i64::from(webhook.flow.concurrency),
+        rate_per_second: webhook.flow.rate_per_second.map(i64::from),
+        ordering: webhook.flow.ordering.as_str().to_owned(),
+        probe_at_us: webhook.breaker.probe_at.map(from_time),
+        probes_failed: i64::from(webhook.breaker.probes_failed),
+        probe_id: webhook.breaker.probe_id.map(|id| id.0),
+        draining_since_us: webhook.draining.map(|drain| from_time(drain.since)),
+        drain_at_us: webhook.draining.map(|drain| from_time(drain.next_at)),
         subscribed_at_us: from_time(webhook.subscribed_at),
         failing_since_us: webhook.failing_since.map(from_time),
         version: webhook.version,
@@ -44,7 +55,33 @@ pub fn to_row(webhook: &Webhook, vault: &dyn SecretVault) -> Result<Model, Store
     })
 }
 
+fn flow_from_row(row: &Model) -> Result<FlowSettings, StoreError> {
+    Ok(FlowSettings {
+        concurrency: number("concurrency", row.concurrency)?,
+        rate_per_second: row.rate_per_second.map(|rate| number("rate", rate)).transpose()?,
+        ordering: ordering(&row.ordering)?,
+    })
+}
+
+pub fn ordering(name: &str) -> Result<Ordering, StoreError> {
+    Ordering::from_name(name).ok_or_else(|| corrupt("ordering", name))
+}
+
+fn breaker_from_row(row: &Model) -> Result<Breaker, StoreError> {
+    Ok(Breaker {
+        probe_at: to_optional_time(row.probe_at_us)?,
+        probes_failed: number("failed probes", row.probes_failed)?,
+        probe_id: row.probe_id.map(DeliveryId),
+    })
+}
+
+fn drain_from_row(row: &Model) -> Result<Option<Drain>, StoreError> {
+    let (Some(since_us), Some(next_us)) = (row.draining_since_us, row.drain_at_us) else { return Ok(None) };
+    Ok(Some(Drain { since: to_time(since_us)?, next_at: to_time(next_us)? }))
+}
+
 pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreError> {
+    let (flow, breaker, draining) = (flow_from_row(&row)?, breaker_from_row(&row)?, drain_from_row(&row)?);
     let label = headers_label(row.id);
     let opened = open(vault, &label, &row.headers_sealed)?;
     let headers: Vec<Header> = serde_json::from_slice(&opened).map_err(|_| corrupt(&label, "not a list of headers"))?;
@@ -66,6 +103,9 @@ pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreErr
         status_since: to_time(row.status_since_us)?,
         timeout_ms: number("timeout", row.timeout_ms)?,
         retry_delays_s: from_json("retry delays", &row.retry_delays_s)?,
+        flow,
+        breaker,
+        draining,
         subscribed_at: to_time(row.subscribed_at_us)?,
         failing_since: to_optional_time(row.failing_since_us)?,
         version: row.version,

@@ -1,7 +1,7 @@
 //! Claims: leases of due deliveries, fairly over webhooks.
 
 use super::World;
-use super::world::LEASE_MS;
+use super::world::{LEASE_MS, QUERY};
 use crate::sample;
 use hookgraph_domain::change::Write;
 use hookgraph_domain::delivery::DeliveryState;
@@ -15,7 +15,12 @@ use std::sync::Arc;
 pub async fn a_claim_carries_all_that_sending_needs(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let header = Header { name: "x-key".to_owned(), value: "k".to_owned() };
-    let webhook = world.webhook_with(|webhook| webhook.headers = vec![header]).await;
+    let webhook = world
+        .webhook_with(|webhook| {
+            webhook.headers = vec![header];
+            webhook.graphql_query = Some(QUERY.to_owned());
+        })
+        .await;
     let event_id = world.event().await;
     let claimed = world.claim_one().await;
     assert_eq!(*claimed.webhook, webhook);

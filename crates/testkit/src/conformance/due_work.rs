@@ -56,7 +56,7 @@ pub async fn due_work_is_held_released_and_cancelled_together(store: Arc<dyn Sto
 /// Attempts and age are counted anew, the log goes on.
 pub async fn a_retry_makes_an_ended_delivery_due_with_its_payload(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    world.webhook().await;
+    world.webhook_with_query().await;
     world.event().await;
     let claimed = world.claim_one().await;
     world.freeze(&claimed, r#"{"n":1}"#).await;

@@ -3,7 +3,7 @@
 use super::World;
 use crate::sample;
 use hookgraph_domain::change::{Expected, Write};
-use hookgraph_domain::delivery::{DeliveryEvent, DeliveryState, NewDelivery};
+use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::event::{EventTypeKey, SkipReason};
 use hookgraph_domain::feed::{FeedFilter, FeedKind};
 use hookgraph_domain::ids::TenantId;
@@ -77,6 +77,7 @@ pub async fn a_synthetic_event_reaches_its_webhook_alone(store: Arc<dyn Store>) 
         tenant_id: world.tenant_id,
         webhook_id: tested.id,
         event: DeliveryEvent::Synthetic(Box::new(event)),
+        purpose: DeliveryPurpose::Test,
     };
     world.write(vec![Write::InsertDelivery(delivery.clone())]).await;
     let deliveries = world.deliveries().await;
@@ -100,6 +101,7 @@ pub async fn a_test_of_a_recorded_event_is_marked(store: Arc<dyn Store>) {
         tenant_id: world.tenant_id,
         webhook_id: webhook.id,
         event: DeliveryEvent::Recorded(event_id),
+        purpose: DeliveryPurpose::Test,
     };
     world.write(vec![Write::InsertDelivery(delivery.clone())]).await;
     assert!(world.delivery(delivery.id).await.is_test);

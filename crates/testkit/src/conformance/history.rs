@@ -3,7 +3,7 @@
 use super::World;
 use crate::sample;
 use hookgraph_domain::change::Write;
-use hookgraph_domain::delivery::{DeliveryEvent, DeliveryState, NewDelivery};
+use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::Store;
 use hookgraph_domain::time::plus_ms;
@@ -50,6 +50,7 @@ pub async fn event_pages_leave_tests_out(store: Arc<dyn Store>) {
         tenant_id: world.tenant_id,
         webhook_id: webhook.id,
         event: DeliveryEvent::Synthetic(Box::new(sample::event(world.id(), world.tenant_id, "o1"))),
+        purpose: DeliveryPurpose::Test,
     };
     world.write(vec![Write::InsertDelivery(delivery)]).await;
     let all = EventQuery {

@@ -3,9 +3,12 @@
 pub mod answers;
 pub mod claiming;
 pub mod commits;
+pub mod default_payloads;
 pub mod due_work;
 pub mod fan_outs;
 pub mod feeds;
+pub mod flow_claims;
+pub mod flows;
 pub mod history;
 pub mod records;
 pub mod settling;
@@ -69,8 +72,14 @@ macro_rules! conformance_suite {
                 the_next_due_time_is_the_earliest_of_due_and_leases,
                 a_released_claim_is_due_at_once,
             ],
+            default_payloads: [
+                a_claim_freezes_the_payload_of_a_webhook_without_a_query,
+                a_query_that_comes_later_changes_no_frozen_payload,
+                a_query_that_is_removed_changes_no_frozen_payload,
+            ],
             settling: [
                 an_old_token_changes_nothing,
+                each_of_a_batch_is_settled_for_itself,
                 a_frozen_payload_is_never_replaced,
                 an_attempt_and_its_state_are_written_together,
                 a_retry_waits_for_its_time,
@@ -96,6 +105,27 @@ macro_rules! conformance_suite {
                 a_reader_resumes_by_cursor_without_gap_or_duplicate,
                 concurrent_commits_never_appear_behind_a_reader,
                 a_filter_moves_the_cursor_past_what_it_leaves_out,
+            ],
+            flow_claims: [
+                a_webhooks_own_concurrency_bounds_what_is_in_flight,
+                a_claim_keeps_to_the_limits_of_webhooks,
+                a_claim_takes_no_more_retries_than_it_may,
+                a_later_event_of_a_record_waits_for_the_earlier_ones_end,
+                a_long_line_does_not_delay_another_record,
+                an_ordering_that_is_changed_holds_for_what_is_due,
+                a_retried_delivery_goes_before_later_ones_of_its_record,
+            ],
+            flows: [
+                flow_reads_back_as_written,
+                a_trip_holds_all_that_is_due,
+                a_suspended_webhook_gets_its_probe_alone,
+                a_delivered_probe_sets_its_webhook_to_work,
+                a_failed_probe_is_held_again,
+                only_what_is_held_is_released,
+                a_backlog_is_what_is_owed,
+                a_replay_reads_back_and_moves_on_by_its_version,
+                what_is_replayed_is_neither_test_nor_replay,
+                a_replayed_delivery_is_held_with_its_webhook,
             ],
             history: [
                 delivery_pages_run_from_new_to_old,

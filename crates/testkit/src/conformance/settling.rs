@@ -5,7 +5,7 @@ use super::world::LEASE_MS;
 use crate::sample;
 use hookgraph_domain::attempt::{OutgoingRequest, ResponseHead};
 use hookgraph_domain::change::Write;
-use hookgraph_domain::delivery::{DeliveryEvent, DeliveryState, NewDelivery};
+use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::ports::{Fenced, Store};
 use hookgraph_domain::settle::HealthSignal;
 use hookgraph_domain::time::plus_ms;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Neither freeze nor settle of a worker that lost its lease takes effect, nor its attempt.
 pub async fn an_old_token_changes_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    world.webhook().await;
+    world.webhook_with_query().await;
     world.event().await;
     let lost = world.claim_one().await;
     let current = world.claim_at(plus_ms(sample::now(), LEASE_MS), 10, 10).await.remove(0);
@@ -31,10 +31,39 @@ pub async fn an_old_token_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(world.delivery(before.id).await.state, DeliveryState::Delivered);
 }
 
+/// What arrived, what did not, what is another's by now and what is named twice, in one call.
+pub async fn each_of_a_batch_is_settled_for_itself(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    for _ in 0..3 {
+        world.event().await;
+    }
+    let claimed = world.claim().await;
+    let mut old = world.settlement(&claimed[2], DeliveryState::Delivered);
+    old.fencing_token -= 1;
+    let batch = [
+        world.settlement(&claimed[0], DeliveryState::Delivered),
+        world.settlement(&claimed[0], DeliveryState::Delivered),
+        world.settlement(&claimed[0], DeliveryState::Failed),
+        old,
+        world.settlement(&claimed[1], DeliveryState::Retrying),
+        world.settlement(&claimed[2], DeliveryState::Delivered),
+    ];
+    let answers = world.store.settle(&batch).await.expect("settle");
+    let (done, lost) = (Fenced::Done, Fenced::LeaseLost);
+    assert_eq!(answers, [done, lost, lost, lost, done, done]);
+    let ids: Vec<_> = claimed.iter().map(|claimed| claimed.delivery.id).collect();
+    for (id, state) in ids.iter().zip([DeliveryState::Delivered, DeliveryState::Retrying, DeliveryState::Delivered]) {
+        let delivery = world.delivery(*id).await;
+        assert_eq!((delivery.state, delivery.attempts_spent, delivery.attempt_count), (state, 1, 1));
+    }
+    assert_eq!(world.store.attempts(&ids).await.expect("read").len(), 3, "one attempt each");
+}
+
 /// Not by the same claim, not by a later one.
 pub async fn a_frozen_payload_is_never_replaced(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    world.webhook().await;
+    world.webhook_with_query().await;
     world.event().await;
     let first = world.claim_one().await;
     assert_eq!(world.freeze(&first, r#"{"n":1}"#).await, Fenced::Done);
@@ -169,6 +198,7 @@ pub async fn a_test_leaves_the_webhook_alone(store: Arc<dyn Store>) {
         tenant_id: world.tenant_id,
         webhook_id: webhook.id,
         event: DeliveryEvent::Synthetic(Box::new(event)),
+        purpose: DeliveryPurpose::Test,
     };
     world.write(vec![Write::InsertDelivery(delivery)]).await;
     let claimed = world.claim_one().await;

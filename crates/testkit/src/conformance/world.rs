@@ -17,6 +17,9 @@ use uuid::Uuid;
 /// How long a lease of [`World::claim`] holds.
 pub const LEASE_MS: u64 = 30_000;
 
+/// A payload query; no store runs it.
+pub const QUERY: &str = "query($id: ID!) { order { get(id: $id) { id } } }";
+
 /// A store with one tenant in it. Its methods panic where the store fails.
 pub struct World {
     /// The store under test.
@@ -55,6 +58,11 @@ impl World {
     /// An active webhook on `orders`/`create`.
     pub async fn webhook(&self) -> Webhook {
         self.webhook_with(|_| {}).await
+    }
+
+    /// An active webhook on `orders`/`create` with a payload query.
+    pub async fn webhook_with_query(&self) -> Webhook {
+        self.webhook_with(|webhook| webhook.graphql_query = Some(QUERY.to_owned())).await
     }
 
     /// A webhook like the sample but for that.
@@ -102,7 +110,15 @@ impl World {
 
     /// Claims at that time.
     pub async fn claim_at(&self, now: Timestamp, limit: u32, in_flight_per_webhook_max: u32) -> Vec<ClaimedDelivery> {
-        let request = ClaimRequest { now, leased_until: plus_ms(now, LEASE_MS), limit, in_flight_per_webhook_max };
+        let request = ClaimRequest {
+            now,
+            leased_until: plus_ms(now, LEASE_MS),
+            limit,
+            in_flight_per_webhook_max,
+            limits: Vec::new(),
+            limit_per_webhook: u32::MAX,
+            retries_max: u32::MAX,
+        };
         self.store.claim(&request).await.expect("claim")
     }
 

@@ -68,7 +68,11 @@ impl MemoryStore {
 }
 
 /// What an optimistic write does with what is there.
-fn check(current: Option<i64>, expected: Expected, label: impl FnOnce() -> String) -> Result<(), CommitError> {
+pub(super) fn check(
+    current: Option<i64>,
+    expected: Expected,
+    label: impl FnOnce() -> String,
+) -> Result<(), CommitError> {
     match (expected, current) {
         (Expected::Absent, None) => Ok(()),
         (Expected::Absent, Some(_)) => Err(CommitError::AlreadyExists(label())),
@@ -190,6 +194,7 @@ impl State {
         self.audit.retain(|entry| entry.tenant_id != id);
         self.answers.retain(|key, _| key.tenant_id != id);
         self.copy_tasks.retain(|_, task| task.source_tenant_id != id);
+        self.replays.retain(|_, replay| replay.tenant_id != id);
         self.records.retain(|(owner, _), _| *owner != id);
         self.webhooks.retain(|_, webhook| webhook.tenant_id != id);
         self.events.retain(|_, event| event.tenant_id != id);

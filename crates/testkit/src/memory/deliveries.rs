@@ -1,8 +1,9 @@
 //! Writes of deliveries that a person asks for.
 
+use super::commit::check;
 use super::state::State;
-use hookgraph_domain::change::{CommitError, Write};
-use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryState, NewDelivery};
+use hookgraph_domain::change::{CommitError, Write, replay_label};
+use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::time::Timestamp;
@@ -22,6 +23,7 @@ pub(super) fn fresh(
         webhook_id,
         event_id,
         is_test: false,
+        replay_id: None,
         state: DeliveryState::Pending,
         state_reason: None,
         due_at: Some(at),
@@ -33,6 +35,12 @@ pub(super) fn fresh(
         created_at: at,
         updated_at: at,
     }
+}
+
+/// What was held is due.
+fn set_free(delivery: &mut Delivery, at: Timestamp) {
+    delivery.state = if delivery.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
+    (delivery.state_reason, delivery.due_at) = (None, Some(at));
 }
 
 fn refused<T>(why: String) -> Result<T, CommitError> {
@@ -54,10 +62,17 @@ impl State {
                 });
             }
             Write::HoldDue { webhook_id, reason } => self.hold_due(webhook_id, &reason, at),
-            Write::ReleaseHeld { webhook_id } => self.move_all(webhook_id, &[Held], at, |delivery| {
-                delivery.state = if delivery.attempts_spent == 0 { Pending } else { Retrying };
-                (delivery.state_reason, delivery.due_at) = (None, Some(at));
+            Write::ReleaseHeld { webhook_id } => self.move_all(webhook_id, &[Held], at, |it| set_free(it, at)),
+            Write::ReleaseDeliveries { webhook_id, delivery_ids } => self.move_all(webhook_id, &[Held], at, |it| {
+                if delivery_ids.contains(&it.id) {
+                    set_free(it, at);
+                }
             }),
+            Write::PutReplay { replay, expected } => {
+                let current = self.replays.get(&replay.id).map(|replay| replay.version);
+                check(current, expected, || replay_label(replay.id))?;
+                self.replays.insert(replay.id, replay);
+            }
             Write::InsertDelivery(asked) => self.insert_delivery(asked, at)?,
             Write::RetryDelivery(id) => self.retry(id, at)?,
             Write::CancelDelivery { delivery_id, reason } => self.cancel(delivery_id, reason, at)?,
@@ -101,9 +116,10 @@ impl State {
 
     fn insert_delivery(&mut self, asked: NewDelivery, at: Timestamp) -> Result<(), CommitError> {
         let webhook = self.webhooks.get(&asked.webhook_id);
-        if webhook.is_none_or(|webhook| webhook.tenant_id != asked.tenant_id || webhook.deleted_at.is_some()) {
+        let live = webhook.filter(|webhook| webhook.tenant_id == asked.tenant_id && webhook.deleted_at.is_none());
+        let Some(status) = live.map(|webhook| webhook.status) else {
             return refused(format!("there is no webhook {}", asked.webhook_id));
-        }
+        };
         let event_id = match asked.event {
             DeliveryEvent::Recorded(id) if self.events.get(&id).is_some_and(|it| it.tenant_id == asked.tenant_id) => id,
             DeliveryEvent::Recorded(id) => return refused(format!("there is no event {id}")),
@@ -114,7 +130,21 @@ impl State {
             }
         };
         let mut delivery = fresh(asked.id, asked.tenant_id, asked.webhook_id, event_id, at);
-        delivery.is_test = true;
+        match asked.purpose {
+            DeliveryPurpose::Test => delivery.is_test = true,
+            DeliveryPurpose::Replay { replay_id, payload_of } => {
+                if status == WebhookStatus::Disabled {
+                    return refused(format!("webhook {} is DISABLED", asked.webhook_id));
+                }
+                delivery.replay_id = Some(replay_id);
+                if status.holds() {
+                    (delivery.state, delivery.due_at) = (DeliveryState::Held, None);
+                    delivery.state_reason = Some(held_reason(status));
+                }
+                let frozen = payload_of.and_then(|original| self.payloads.get(&original).cloned());
+                self.payloads.extend(frozen.map(|payload| (asked.id, payload)));
+            }
+        }
         self.put_delivery(delivery, None, at);
         Ok(())
     }

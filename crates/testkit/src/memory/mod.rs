@@ -3,6 +3,7 @@
 mod answers;
 mod commit;
 mod deliveries;
+mod flow;
 mod queue;
 mod read;
 mod reads;

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState};
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, StoreError};
 use hookgraph_domain::settle::{self, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_domain::webhook::Webhook;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,9 +23,9 @@ fn due_again(delivery: &Delivery, now: Timestamp) -> NextState {
     NextState { state, reason: None, due_at: Some(now), attempts_spent: delivery.attempts_spent }
 }
 
-/// A test that nobody cancelled minds only its webhook's deletion.
+/// What its webhook sends as it stands, and nobody cancelled, is left as it is.
 fn under(delivery: &Delivery, next: NextState, webhook: &Webhook) -> NextState {
-    if delivery.is_test && !delivery.cancel_requested && webhook.deleted_at.is_none() {
+    if webhook.sends(delivery) && !delivery.cancel_requested {
         return next;
     }
     settle::under_webhook(next, Some(webhook), delivery.cancel_requested)
@@ -61,20 +62,62 @@ impl State {
                 None => {}
             }
         }
+        free.retain(|delivery| !self.waits_in_line(delivery));
         free.sort_by_key(|delivery| (delivery.due_at, delivery.id));
         let mut places: HashMap<WebhookId, u32> = HashMap::new();
+        let mut retries_left = request.retries_max;
         let mut ranked: Vec<_> = free
             .into_iter()
             .filter_map(|delivery| {
                 let place = places.entry(delivery.webhook_id).or_default();
                 *place += 1;
                 let slots = *place + taken.get(&delivery.webhook_id).copied().unwrap_or(0);
-                (slots <= request.in_flight_per_webhook_max).then_some((*place, delivery.due_at, delivery.id))
+                let within = slots <= self.slots_max(delivery.webhook_id, request)
+                    && *place <= limit_of(delivery.webhook_id, request);
+                within.then_some((*place, delivery.due_at, delivery.id, delivery.attempts_spent > 0))
             })
             .collect();
         ranked.sort();
-        ranked.into_iter().take(request.limit as usize).map(|(_, _, id)| id).collect()
+        ranked.retain(|(_, _, _, is_retry)| {
+            let fits = !is_retry || retries_left > 0;
+            retries_left -= u32::from(fits && *is_retry);
+            fits
+        });
+        ranked.into_iter().take(request.limit as usize).map(|(_, _, id, _)| id).collect()
     }
+
+    /// How many of a webhook's may be in flight.
+    fn slots_max(&self, webhook_id: WebhookId, request: &ClaimRequest) -> u32 {
+        let own = self.webhooks.get(&webhook_id).map_or(u32::MAX, |webhook| webhook.flow.concurrency);
+        own.min(request.in_flight_per_webhook_max)
+    }
+
+    /// Whether an earlier delivery of the same record has not ended, where the webhook keeps order. Neither tests nor
+    /// replays stand in the line.
+    fn waits_in_line(&self, delivery: &Delivery) -> bool {
+        let Some(key) = self.line(delivery) else { return false };
+        self.deliveries.values().map(|kept| &kept.delivery).any(|earlier| {
+            earlier.id < delivery.id
+                && earlier.webhook_id == delivery.webhook_id
+                && !earlier.state.is_final()
+                && self.line(earlier) == Some(key)
+        })
+    }
+
+    /// The line in which a delivery stands.
+    fn line(&self, delivery: &Delivery) -> Option<&str> {
+        if delivery.is_test || delivery.replay_id.is_some() {
+            return None;
+        }
+        let ordering = self.webhooks.get(&delivery.webhook_id)?.flow.ordering;
+        ordering.key(self.events.get(&delivery.event_id)?)
+    }
+}
+
+/// How many of a webhook's this claim may take.
+fn limit_of(webhook_id: WebhookId, request: &ClaimRequest) -> u32 {
+    let limit = request.limits.iter().find(|(limited, _)| *limited == webhook_id);
+    limit.map_or(request.limit_per_webhook, |(_, limit)| *limit)
 }
 
 fn gone(what: &str) -> StoreError {
@@ -89,9 +132,7 @@ impl DeliveryQueue for MemoryStore {
         for id in state.candidates(request) {
             let Some(mut delivery) = state.deliveries.get(&id).map(|kept| kept.delivery.clone()) else { continue };
             let webhook = state.webhooks.get(&delivery.webhook_id).cloned().ok_or_else(|| gone("webhook"))?;
-            let sendable =
-                webhook.deleted_at.is_none() && (delivery.is_test || webhook.status == WebhookStatus::Active);
-            if delivery.cancel_requested || !sendable {
+            if delivery.cancel_requested || !webhook.sends(&delivery) {
                 let next = under(&delivery, due_again(&delivery, request.now), &webhook);
                 if !matches!(next.state, DeliveryState::Pending | DeliveryState::Retrying) {
                     state.put_next(delivery, next, request.now);
@@ -104,10 +145,16 @@ impl DeliveryQueue for MemoryStore {
             delivery.updated_at = request.now;
             state.put_delivery(delivery.clone(), Some(request.leased_until), request.now);
             let tenant = state.tenants.get(&delivery.tenant_id).ok_or_else(|| gone("tenant"))?;
+            let signer = Arc::new(tenant.clone().signer());
+            let event = state.events.get(&delivery.event_id).cloned().ok_or_else(|| gone("event"))?;
+            if webhook.graphql_query.is_none() && !state.payloads.contains_key(&id) {
+                let payload = FrozenPayload::default_of(&event, webhook.id, request.now);
+                state.payloads.insert(id, payload);
+            }
             claimed.push(ClaimedDelivery {
-                event: Arc::new(state.events.get(&delivery.event_id).cloned().ok_or_else(|| gone("event"))?),
+                event: Arc::new(event),
                 webhook: Arc::new(webhook),
-                signer: Arc::new(tenant.clone().signer()),
+                signer,
                 payload: state.payloads.get(&id).cloned(),
                 leased_until: request.leased_until,
                 delivery,
@@ -147,7 +194,7 @@ impl DeliveryQueue for MemoryStore {
             let next = under(&delivery, settlement.next.clone(), changed.as_ref().unwrap_or(&webhook));
             state.put_next(delivery, next, settlement.now);
             if let Some(changed) = changed {
-                if changed.status == WebhookStatus::AutoDisabled {
+                if changed.status != webhook.status && changed.status.holds() {
                     state.hold_due(changed.id, &held_reason(changed.status), settlement.now);
                 }
                 state.webhooks.insert(changed.id, changed);

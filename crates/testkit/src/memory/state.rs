@@ -6,9 +6,10 @@ use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedChange, FeedEntry};
 use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
-use hookgraph_domain::ids::{CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
+use hookgraph_domain::ids::{CopyTaskId, DeliveryId, EventId, ReplayId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::record::{Link, Name, Record, RecordRef};
+use hookgraph_domain::replay::Replay;
 use hookgraph_domain::tenant::{CopyTask, Tenant};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
@@ -21,6 +22,7 @@ pub(super) struct State {
     pub tokens: BTreeMap<TokenId, AccessToken>,
     pub audit: Vec<AuditEntry>,
     pub copy_tasks: BTreeMap<CopyTaskId, CopyTask>,
+    pub replays: BTreeMap<ReplayId, Replay>,
     pub records: BTreeMap<(TenantId, RecordRef), KeptRecord>,
     pub answers: BTreeMap<AnswerKey, (Timestamp, KeptAnswer)>,
     pub webhooks: BTreeMap<WebhookId, Webhook>,

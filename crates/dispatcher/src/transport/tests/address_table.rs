@@ -7,6 +7,7 @@ use crate::transport::{HttpTransport, NameResolver, TransportOptions};
 use async_trait::async_trait;
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::attempt::OutcomeCode;
+use hookgraph_domain::flow::FlowDraft;
 use hookgraph_domain::limits::TIMEOUT_MS_MIN;
 use hookgraph_domain::ports::Transport;
 use hookgraph_domain::webhook::HttpMethod;
@@ -110,6 +111,7 @@ fn saved(case: &Case, rules: &AddressRules) -> String {
         graphql_query: None,
         timeout_ms: None,
         retry_delays_s: None,
+        flow: FlowDraft::default(),
     };
     match webhook_rules::check(&draft, rules, "input") {
         Ok(_) => "SAVED".to_owned(),

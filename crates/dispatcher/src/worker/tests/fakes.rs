@@ -75,13 +75,22 @@ impl FakeQueue {
 impl DeliveryQueue for FakeQueue {
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let mut state = self.state.lock();
-        state.claims.push(*request);
+        state.claims.push(request.clone());
         state.fail("claim")?;
         let mut claimed = Vec::new();
         for mut claim in std::mem::take(&mut state.due) {
             let webhook_id = claim.delivery.webhook_id;
             let in_flight = state.leased.iter().filter(|leased| leased.delivery.webhook_id == webhook_id).count();
-            if claimed.len() == request.limit as usize || in_flight >= request.in_flight_per_webhook_max as usize {
+            let slots = request.in_flight_per_webhook_max.min(claim.webhook.flow.concurrency);
+            let limit = request.limits.iter().find(|(id, _)| *id == webhook_id);
+            let limit = limit.map_or(request.limit_per_webhook, |(_, limit)| *limit);
+            let of_it = claimed.iter().filter(|one: &&ClaimedDelivery| one.delivery.webhook_id == webhook_id).count();
+            let retries = claimed.iter().filter(|one| one.delivery.attempts_spent > 0).count();
+            if claimed.len() == request.limit as usize
+                || in_flight >= slots as usize
+                || of_it >= limit as usize
+                || (claim.delivery.attempts_spent > 0 && retries >= request.retries_max as usize)
+            {
                 state.due.push(claim);
                 continue;
             }

@@ -54,6 +54,65 @@ async fn a_slow_receiver_delays_nobody_beyond_its_own_slots() {
 }
 
 #[tokio::test]
+async fn however_many_receivers_hang_there_is_room_for_the_others() {
+    // Each hanging webhook alone has enough due to fill the process, and may by its own concurrency.
+    let hanging =
+        (1..=5_u128).flat_map(|webhook| (0..40).map(move |place| due(webhook * 100 + place, webhook, "never")));
+    let mut bench = Bench::with(hanging);
+    bench.limits.in_flight_max = 32;
+    bench.limits.in_flight_per_webhook_max = 200;
+    let running = Running::of(&bench);
+    bench.transport.begun(20).await;
+    for number in 1_000..1_050 {
+        bench.queue.add(due(number, 9, "200"));
+    }
+    running.wake.raise();
+    bench.queue.ended(50).await;
+    assert_eq!(settled_ids(&bench), (1_000..1_050).collect());
+    let held = bench.queue.state.lock().leased.len();
+    assert!(held < 32, "{held} are held by those that hang");
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn retries_leave_a_share_of_the_slots_to_first_attempts() {
+    let retried = (1..=20).map(|number| {
+        let mut claim = due(number, number, "never");
+        claim.delivery.attempts_spent = 1;
+        claim
+    });
+    let mut bench = Bench::with(retried);
+    bench.limits.in_flight_max = 8;
+    let running = Running::of(&bench);
+    bench.transport.begun(6).await;
+    for number in 101..=120 {
+        bench.queue.add(due(number, number, "200"));
+    }
+    running.wake.raise();
+    bench.queue.ended(20).await;
+    assert_eq!(settled_ids(&bench), (101..=120).collect());
+    assert_eq!(bench.queue.state.lock().leased.len(), 6, "three quarters of the slots");
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_webhook_has_no_more_in_flight_than_its_concurrency() {
+    let due = (1..=10).map(|number| with_webhook(due(number, 1, "gate"), |webhook| webhook.flow.concurrency = 3));
+    let bench = Bench::with(due);
+    let running = Running::of(&bench);
+    bench.transport.begun(3).await;
+    for ended in 1..=7 {
+        assert_eq!(bench.queue.state.lock().leased.len(), 3);
+        bench.transport.gate.add_permits(1);
+        bench.queue.ended(ended).await;
+        bench.transport.begun(3 + ended).await;
+    }
+    bench.transport.gate.add_permits(3);
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench).len(), 10);
+}
+
+#[tokio::test]
 async fn no_more_are_in_flight_than_allowed() {
     let mut bench = Bench::with((1..=10).map(|number| due(number, number, "gate")));
     bench.limits.in_flight_max = 3;

@@ -16,7 +16,7 @@ use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
 use uuid::Uuid;
 
-fn noon() -> Timestamp {
+pub(super) fn noon() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 23, 12, 0, 0).single().expect("a time that exists")
 }
 
@@ -60,7 +60,7 @@ impl Bench {
 }
 
 /// A delivery due to the webhook of that number, whose receiver is at that path; the path is the transport's script.
-fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
+pub(super) fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
     let tenant_id = TenantId(Uuid::from_u128(1));
     let webhook = webhook_at(WebhookId(Uuid::from_u128(webhook)), path);
     let event = Event {
@@ -85,6 +85,7 @@ fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
         webhook_id: webhook.id,
         event_id: event.id,
         is_test: false,
+        replay_id: None,
         state: DeliveryState::InFlight,
         state_reason: None,
         due_at: Some(noon()),
@@ -123,6 +124,9 @@ fn webhook_at(id: WebhookId, path: &str) -> Webhook {
         status_since: noon(),
         timeout_ms: 15_000,
         retry_delays_s: vec![5, 30],
+        flow: Default::default(),
+        breaker: Default::default(),
+        draining: None,
         subscribed_at: noon(),
         failing_since: None,
         version: 1,
@@ -137,7 +141,7 @@ fn payload(json: &str) -> FrozenPayload {
 }
 
 /// The delivery with its webhook changed.
-fn with_webhook(mut claim: ClaimedDelivery, change: impl FnOnce(&mut Webhook)) -> ClaimedDelivery {
+pub(super) fn with_webhook(mut claim: ClaimedDelivery, change: impl FnOnce(&mut Webhook)) -> ClaimedDelivery {
     change(Arc::make_mut(&mut claim.webhook));
     claim
 }

@@ -1,5 +1,7 @@
 //! What the resolver tests share: a store of records in memory that counts its calls, and a tenant with a schema on it.
 
+#[path = "../../support/flow.rs"]
+mod flow;
 mod road;
 mod store;
 mod world;

@@ -1,0 +1,232 @@
+//! Flow control of one process: who may have how many slots, what rates and breakers have seen.
+//!
+//! - **Slots.** A webhook may take no more slots of this process than it leaves free. One that hangs holds half of them at
+//!   most, two hold a third each, and so on: there is always room for one more, however many hang. Its concurrency, which
+//!   counts over all processes, is the store's to keep.
+//! - **First attempts.** Retries leave [`crate::limits::FIRST_ATTEMPTS_PERCENT`] of the slots to them.
+//! - **Rates.** A webhook with a rate is claimed no faster than its tokens come. The first claim of one cannot know its
+//!   rate: what is too many goes back, due when its token is.
+//! - **Breakers.** The windows: [`hookgraph_domain::breaker`].
+
+use crate::limits::{FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, RATE_LOOK_MS};
+use hookgraph_domain::breaker::{Trip, Window};
+use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::rate::TokenBucket;
+use hookgraph_domain::time::Timestamp;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What this process knows of the flow of webhooks. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FlowControl(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    webhooks: HashMap<WebhookId, Flow>,
+    retries_in_flight: u32,
+}
+
+#[derive(Debug, Default)]
+struct Flow {
+    in_flight: u32,
+    window: Window,
+    bucket: Option<TokenBucket>,
+}
+
+/// What a claim may take.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Allowance {
+    /// Of these webhooks; sorted.
+    pub(super) limits: Vec<(WebhookId, u32)>,
+    /// Of any other.
+    pub(super) per_webhook: u32,
+    /// Retries.
+    pub(super) retries_max: u32,
+}
+
+impl Allowance {
+    /// Whether those claims may be fewer than were due because a webhook came to its bound.
+    pub(super) fn is_reached_by(&self, claims: &[ClaimedDelivery]) -> bool {
+        let mut counts: HashMap<WebhookId, u32> = HashMap::new();
+        claims.iter().for_each(|claim| *counts.entry(claim.delivery.webhook_id).or_default() += 1);
+        counts.into_iter().any(|(webhook_id, count)| count >= self.of(webhook_id))
+    }
+
+    fn of(&self, webhook_id: WebhookId) -> u32 {
+        let found = self.limits.binary_search_by_key(&webhook_id, |(limited, _)| *limited);
+        found.map_or(self.per_webhook, |place| self.limits[place].1)
+    }
+}
+
+/// How many more a webhook may take that has so many in flight, so that it holds no more than it leaves free.
+fn fair_share(free: u32, in_flight: u32) -> u32 {
+    free.saturating_sub(in_flight).div_ceil(2)
+}
+
+/// How many a claim may take altogether: half of what is free, so that several that hang cannot fill the process in one
+/// claim, each within its share.
+pub(super) fn claim_size(free: u32) -> u32 {
+    free.div_ceil(2)
+}
+
+/// How many of the slots retries may hold.
+fn retry_slots(in_flight_max: u32) -> u32 {
+    in_flight_max - in_flight_max / 100 * FIRST_ATTEMPTS_PERCENT - in_flight_max % 100 * FIRST_ATTEMPTS_PERCENT / 100
+}
+
+impl FlowControl {
+    /// What may be claimed now with so many slots free.
+    pub(super) fn allowance(&self, free: u32, in_flight_max: u32, now: Timestamp) -> Allowance {
+        let mut known = self.0.lock();
+        known.forget_those_at_rest(now);
+        let per_webhook = fair_share(free, 0);
+        let limits = known.webhooks.iter().filter_map(|(id, flow)| {
+            let tokens = flow.bucket.map_or(u32::MAX, |bucket| bucket.tokens(now));
+            let limit = fair_share(free, flow.in_flight).min(tokens);
+            (limit < per_webhook).then_some((*id, limit))
+        });
+        let mut limits: Vec<_> = limits.collect();
+        limits.sort_unstable();
+        let retries_max = retry_slots(in_flight_max).saturating_sub(known.retries_in_flight);
+        Allowance { limits, per_webhook, retries_max }
+    }
+
+    /// Takes a token for a claimed delivery; else says when there will be one.
+    pub(super) fn take_token(&self, claim: &ClaimedDelivery, now: Timestamp) -> Result<(), Timestamp> {
+        let webhook = &claim.webhook;
+        let mut known = self.0.lock();
+        let Some(rate_per_second) = webhook.flow.rate_per_second else {
+            if let Some(flow) = known.webhooks.get_mut(&webhook.id) {
+                flow.bucket = None;
+            }
+            return Ok(());
+        };
+        let flow = known.webhooks.entry(webhook.id).or_default();
+        let mut bucket =
+            flow.bucket.unwrap_or_else(|| TokenBucket::full(rate_per_second, now)).at_rate(rate_per_second);
+        let taken = bucket.take(now);
+        flow.bucket = Some(bucket);
+        if taken { Ok(()) } else { Err(bucket.next_at(now)) }
+    }
+
+    /// How long the next token of a webhook that ran out of them takes, in milliseconds; none where none did.
+    pub(super) fn next_token_ms(&self, now: Timestamp) -> Option<u64> {
+        let known = self.0.lock();
+        let empty = known.webhooks.values().filter_map(|flow| flow.bucket).filter(|bucket| bucket.tokens(now) == 0);
+        let next_at = empty.map(|bucket| bucket.next_at(now)).min()?;
+        Some(u64::try_from((next_at - now).num_milliseconds() + 1).unwrap_or(0).max(RATE_LOOK_MS))
+    }
+
+    /// Counts how an attempt of a webhook ended, and says whether its breaker shall open.
+    pub(super) fn ended(&self, webhook_id: WebhookId, failed: bool, now: Timestamp) -> Option<Trip> {
+        self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
+    }
+
+    /// Counts a claimed delivery as in flight until the answer is dropped.
+    pub(super) fn enter(&self, claim: &ClaimedDelivery) -> InFlight {
+        let is_retry = claim.delivery.attempts_spent > 0;
+        let webhook_id = claim.delivery.webhook_id;
+        let mut known = self.0.lock();
+        known.webhooks.entry(webhook_id).or_default().in_flight += 1;
+        known.retries_in_flight += u32::from(is_retry);
+        InFlight { flow: self.clone(), webhook_id, is_retry }
+    }
+}
+
+impl Known {
+    fn forget_those_at_rest(&mut self, now: Timestamp) {
+        if self.webhooks.len() <= FLOW_WEBHOOKS_MAX {
+            return;
+        }
+        self.webhooks.retain(|_, flow| {
+            let has_all_tokens = flow.bucket.is_none_or(|bucket| bucket.is_full(now));
+            flow.in_flight > 0 || flow.window.counted(now).attempts > 0 || !has_all_tokens
+        });
+    }
+}
+
+/// One delivery in flight.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    flow: FlowControl,
+    webhook_id: WebhookId,
+    is_retry: bool,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut known = self.flow.0.lock();
+        known.retries_in_flight = known.retries_in_flight.saturating_sub(u32::from(self.is_retry));
+        if let Some(flow) = known.webhooks.get_mut(&self.webhook_id) {
+            flow.in_flight = flow.in_flight.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{due, noon, with_webhook};
+    use super::*;
+    use hookgraph_domain::time::plus_ms;
+
+    #[test]
+    fn whoever_hangs_holds_no_more_than_it_leaves_free() {
+        for (hanging, held_most, left) in [(1, 128, 128), (2, 86, 85), (3, 64, 64), (15, 16, 16), (255, 1, 1)] {
+            let mut held = vec![0_u32; hanging];
+            // In turns, until nobody may take one more.
+            let free = |held: &[u32]| 256 - held.iter().sum::<u32>();
+            while let Some(next) =
+                (0..hanging).filter(|own| fair_share(free(&held), held[*own]) > 0).min_by_key(|own| held[*own])
+            {
+                held[next] += 1;
+            }
+            assert_eq!((held.iter().max(), free(&held)), (Some(&held_most), left), "{hanging} hang");
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_the_slots_is_for_first_attempts() {
+        assert_eq!([1, 4, 100, 256, 1_024].map(retry_slots), [1, 3, 75, 192, 768]);
+        let flow = FlowControl::default();
+        let mut retried = due(1, 1, "200");
+        retried.delivery.attempts_spent = 1;
+        let held: Vec<_> = (0..3).map(|_| flow.enter(&retried)).collect();
+        let first = flow.enter(&due(2, 1, "200"));
+        assert_eq!(flow.allowance(4, 4, noon()).retries_max, 0);
+        drop(held);
+        assert_eq!(flow.allowance(4, 4, noon()).retries_max, 3);
+        drop(first);
+        assert_eq!(flow.allowance(4, 4, noon()), Allowance { limits: vec![], per_webhook: 2, retries_max: 3 });
+    }
+
+    #[test]
+    fn tokens_bound_the_claims_of_a_webhook_with_a_rate() {
+        let flow = FlowControl::default();
+        let claim = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(10));
+        assert_eq!(flow.take_token(&claim, noon()), Ok(()));
+        assert_eq!(flow.next_token_ms(noon()), None);
+        assert_eq!(flow.allowance(100, 100, noon()).limits, [(claim.webhook.id, 1)]);
+        assert_eq!(flow.take_token(&claim, noon()), Ok(()));
+        assert_eq!(flow.take_token(&claim, noon()), Err(plus_ms(noon(), 100)));
+        assert_eq!(flow.allowance(100, 100, noon()).limits, [(claim.webhook.id, 0)]);
+        assert_eq!(flow.next_token_ms(noon()), Some(101));
+        let unbounded = with_webhook(claim, |webhook| webhook.flow.rate_per_second = None);
+        assert_eq!(flow.take_token(&unbounded, noon()), Ok(()));
+        assert_eq!(flow.allowance(100, 100, noon()).limits, []);
+    }
+
+    #[test]
+    fn webhooks_at_rest_are_forgotten_once_there_are_too_many() {
+        let flow = FlowControl::default();
+        for number in 0..=FLOW_WEBHOOKS_MAX as u128 {
+            flow.ended(WebhookId(uuid::Uuid::from_u128(number)), true, noon());
+        }
+        let busy = flow.enter(&due(1, 7, "200"));
+        flow.allowance(4, 4, noon());
+        assert_eq!(flow.0.lock().webhooks.len(), FLOW_WEBHOOKS_MAX + 1);
+        flow.allowance(4, 4, plus_ms(noon(), 60_000));
+        assert_eq!(flow.0.lock().webhooks.keys().collect::<Vec<_>>(), [&busy.webhook_id]);
+    }
+}

@@ -1,0 +1,107 @@
+//! The breaker by table and by property.
+
+use super::*;
+use crate::sample::now;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn trips_after(outcomes: &[(bool, u64)]) -> Vec<Option<Trip>> {
+    let mut window = Window::default();
+    let mut at = now();
+    let record = |(failed, later_ms): &(bool, u64)| {
+        at = plus_ms(at, *later_ms);
+        window.record(*failed, at)
+    };
+    outcomes.iter().map(record).collect()
+}
+
+#[test]
+fn nineteen_failures_are_too_few_and_the_twentieth_opens() {
+    let answers = trips_after(&[(true, 100); 20]);
+    assert!(answers[..19].iter().all(Option::is_none));
+    assert_eq!(answers[19], Some(Trip { attempts: 20, failed: 20 }));
+}
+
+#[test]
+fn half_of_the_attempts_is_the_share_that_opens() {
+    let mut below: Vec<_> = [(false, 10); 11].to_vec();
+    below.extend([(true, 10); 10]);
+    assert!(trips_after(&below).iter().all(Option::is_none), "10 of 21");
+    below.push((true, 10));
+    assert_eq!(trips_after(&below)[21], Some(Trip { attempts: 22, failed: 11 }));
+}
+
+#[test]
+fn what_is_a_minute_old_is_forgotten() {
+    let mut outcomes = vec![(true, 10); 19];
+    outcomes.push((true, 60_000));
+    assert!(trips_after(&outcomes).iter().all(Option::is_none));
+}
+
+#[test]
+fn an_opened_breaker_starts_to_count_anew() {
+    let answers = trips_after(&[(true, 10); 40]);
+    let trips: Vec<_> = answers.iter().enumerate().filter_map(|(index, trip)| trip.map(|_| index)).collect();
+    assert_eq!(trips, [19, 39]);
+}
+
+#[test]
+fn the_wait_for_a_probe_doubles_from_ten_seconds_to_a_quarter_of_an_hour() {
+    let waits_s: Vec<_> = [0, 1, 2, 6, 7, 63, 64, u32::MAX].map(|failed| probe_wait_ms(failed) / 1_000).into();
+    assert_eq!(waits_s, [10, 20, 40, 640, 900, 900, 900, 900]);
+}
+
+#[test]
+fn one_delivery_probes_at_a_time_and_a_lost_one_makes_way() {
+    let id = DeliveryId(Uuid::from_u128(7));
+    let probing = Breaker::opened(now()).probing(id, plus_ms(now(), 10_000));
+    assert_eq!(probing.probe_id, Some(id));
+    assert_eq!(probing.probe_at, Some(plus_ms(now(), 10_000 + PROBE_LOST_MS)));
+    let open = probing.probe_failed(plus_ms(now(), 11_000));
+    assert_eq!(open, Breaker { probe_at: Some(plus_ms(now(), 31_000)), probes_failed: 1, probe_id: None });
+}
+
+proptest! {
+    #[test]
+    fn it_opens_only_on_a_failure_with_enough_attempts_and_a_reached_share(
+        outcomes in proptest::collection::vec((any::<bool>(), 0_u64..5_000), 0..200)
+    ) {
+        for (answer, (failed, _)) in trips_after(&outcomes).into_iter().zip(&outcomes) {
+            if let Some(trip) = answer {
+                prop_assert!(*failed);
+                prop_assert!(trip.attempts >= BREAKER_ATTEMPTS_MIN && trip.failed <= trip.attempts);
+                prop_assert!(trip.failed * 100 >= trip.attempts * BREAKER_FAILING_PERCENT_MIN);
+            }
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_mostly_works_is_never_left_alone(
+        outcomes in proptest::collection::vec(0_u64..3_000, 0..200)
+    ) {
+        // Two successes before each failure.
+        let outcomes: Vec<_> =
+            outcomes.into_iter().flat_map(|later_ms| [(false, later_ms), (false, 0), (true, 0)]).collect();
+        prop_assert!(trips_after(&outcomes).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn a_window_counts_no_more_than_what_it_spans(
+        outcomes in proptest::collection::vec((any::<bool>(), 0_u64..30_000), 1..100)
+    ) {
+        let mut window = Window::default();
+        let mut at = now();
+        let mut times = Vec::new();
+        for (failed, later_ms) in outcomes {
+            at = plus_ms(at, later_ms);
+            times.push(at);
+            let tripped = window.record(failed, at).is_some();
+            if tripped {
+                times.clear();
+            }
+            let span_ms = u64::try_from(BREAKER_WINDOW_MS).unwrap();
+            let within = times.iter().filter(|time| plus_ms(**time, span_ms) > at).count();
+            prop_assert!(window.counted(at).attempts as usize <= within);
+        }
+    }
+}

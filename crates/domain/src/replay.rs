@@ -1,0 +1,272 @@
+//! Replays: past deliveries of a webhook sent again, as new deliveries of the same events.
+//!
+//! A replay is a durable row that a loop advances in batches. A batch and the row's progress commit together, so that a
+//! crash costs the batch at hand and nothing is replayed twice.
+
+use crate::delivery::DeliveryState;
+use crate::flow::in_range;
+use crate::ids::{DeliveryId, ReplayId, TenantId, WebhookId};
+use crate::limits::{
+    REPLAY_BATCH_MS, REPLAY_RANGE_MS_MAX, REPLAY_RATE_PER_SECOND_DEFAULT, REPLAY_RATE_PER_SECOND_MAX,
+    REPLAY_RATE_PER_SECOND_MIN,
+};
+use crate::problem::Problem;
+use crate::time::{Timestamp, plus_ms};
+
+/// Which payload the new deliveries bear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplayPayload {
+    /// The one that was frozen then; rendered now where none was.
+    #[default]
+    Frozen,
+    /// One rendered now, by the webhook's payload query as it stands.
+    Fresh,
+}
+
+impl ReplayPayload {
+    /// Both.
+    pub const ALL: [ReplayPayload; 2] = [Self::Frozen, Self::Fresh];
+
+    /// The name in the API and in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ReplayPayload::Frozen => "FROZEN",
+            ReplayPayload::Fresh => "FRESH",
+        }
+    }
+
+    /// The choice of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == name)
+    }
+}
+
+/// Where a replay stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayState {
+    /// Under way; it waits while its webhook does not send.
+    Running,
+    /// Everything in its range is made.
+    Finished,
+    /// Ended by a person; what it made until then stays.
+    Cancelled,
+    /// It cannot go on: its webhook was deleted or disabled.
+    Failed,
+}
+
+impl ReplayState {
+    /// Every state.
+    pub const ALL: [ReplayState; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Failed];
+
+    /// The name in the API and in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ReplayState::Running => "RUNNING",
+            ReplayState::Finished => "FINISHED",
+            ReplayState::Cancelled => "CANCELLED",
+            ReplayState::Failed => "FAILED",
+        }
+    }
+
+    /// The state of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// A replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Its id.
+    pub id: ReplayId,
+    /// Whose.
+    pub tenant_id: TenantId,
+    /// To which webhook: that of the deliveries that are replayed.
+    pub webhook_id: WebhookId,
+    /// Deliveries created at or after.
+    pub from: Timestamp,
+    /// Deliveries created before.
+    pub before: Timestamp,
+    /// Deliveries in one of these states as it comes to them; empty means every state that has ended.
+    pub states: Vec<DeliveryState>,
+    /// How many it makes per second.
+    pub rate_per_second: u32,
+    /// With which payload.
+    pub payload: ReplayPayload,
+    /// Where it stands.
+    pub state: ReplayState,
+    /// Why it waits or failed.
+    pub reason: Option<String>,
+    /// The last delivery that it replayed: it goes on after this one.
+    pub position: Option<DeliveryId>,
+    /// How many it made.
+    pub made_count: u64,
+    /// When the next batch is due. Whoever writes the next version may make one.
+    pub next_at: Timestamp,
+    /// Who asked for it.
+    pub user_id: Option<String>,
+    /// 1 when created, one more with every write.
+    pub version: i64,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it last went on.
+    pub updated_at: Timestamp,
+}
+
+impl Replay {
+    /// How many deliveries a batch makes.
+    pub fn batch(&self) -> u32 {
+        let count = u64::from(self.rate_per_second) * REPLAY_BATCH_MS / 1_000;
+        u32::try_from(count).unwrap_or(REPLAY_RATE_PER_SECOND_MAX).max(1)
+    }
+
+    /// The states that are replayed.
+    pub fn wanted_states(&self) -> Vec<DeliveryState> {
+        if self.states.is_empty() {
+            DeliveryState::ALL.into_iter().filter(|state| state.is_final()).collect()
+        } else {
+            self.states.clone()
+        }
+    }
+
+    /// One version on, after a batch of those deliveries out of `wanted`; finished where there were no more.
+    pub fn after_batch(&self, replayed: &[DeliveryId], wanted: u32, now: Timestamp) -> Self {
+        let is_last = replayed.len() < wanted as usize;
+        Self {
+            state: if is_last { ReplayState::Finished } else { ReplayState::Running },
+            reason: None,
+            position: replayed.last().copied().or(self.position),
+            made_count: self.made_count.saturating_add(replayed.len() as u64),
+            next_at: plus_ms(now, REPLAY_BATCH_MS),
+            ..self.written(now)
+        }
+    }
+
+    /// One version on, in that state.
+    pub fn ended(&self, state: ReplayState, reason: Option<String>, now: Timestamp) -> Self {
+        Self { state, reason, ..self.written(now) }
+    }
+
+    /// One version on, looking again at `next_at`.
+    pub fn waiting(&self, reason: String, next_at: Timestamp, now: Timestamp) -> Self {
+        Self { reason: Some(reason), next_at, ..self.written(now) }
+    }
+
+    fn written(&self, now: Timestamp) -> Self {
+        Self { version: self.version + 1, updated_at: now, ..self.clone() }
+    }
+
+    /// Whether it and a range of time have a moment in common.
+    pub fn overlaps(&self, from: Timestamp, before: Timestamp) -> bool {
+        self.from < before && from < self.before
+    }
+}
+
+/// A replay as a user asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayDraft {
+    /// `from`.
+    pub from: Timestamp,
+    /// `to`.
+    pub before: Timestamp,
+    /// `states`.
+    pub states: Vec<DeliveryState>,
+    /// `ratePerSecond`; none means [`REPLAY_RATE_PER_SECOND_DEFAULT`].
+    pub rate_per_second: Option<i64>,
+}
+
+/// Judges a draft, and answers its rate.
+///
+/// # Errors
+/// Every problem that it has; `path` is where it stands in the input.
+pub fn check(draft: &ReplayDraft, path: &str) -> Result<u32, Vec<Problem>> {
+    let mut problems = Vec::new();
+    if draft.before <= draft.from {
+        let message = "the range is empty: `to` must be later than `from`";
+        problems.push(Problem::new(format!("{path}.to"), "RANGE_EMPTY", message));
+    }
+    if plus_ms(draft.from, REPLAY_RANGE_MS_MAX) < draft.before {
+        let days = REPLAY_RANGE_MS_MAX / (24 * 3600 * 1_000);
+        let message = format!("the range is longer than the {days} days that are allowed: replay it in parts");
+        problems.push(Problem::new(format!("{path}.to"), "RANGE_TOO_LONG", message));
+    }
+    for (index, state) in draft.states.iter().enumerate().filter(|(_, state)| !state.is_final()) {
+        let name = state.as_str();
+        let message =
+            format!("{name} has not ended: DELIVERED, FAILED, RENDER_FAILED, CANCELLED and EXPIRED can be replayed");
+        problems.push(Problem::new(format!("{path}.states.{index}"), "STATE_NOT_FINAL", message));
+    }
+    let asked = draft.rate_per_second.unwrap_or_else(|| REPLAY_RATE_PER_SECOND_DEFAULT.into());
+    let range = (REPLAY_RATE_PER_SECOND_MIN, REPLAY_RATE_PER_SECOND_MAX);
+    let rate = in_range(asked, range, &format!("{path}.ratePerSecond"), "RATE_OUT_OF_RANGE", &mut problems);
+    if problems.is_empty() { Ok(rate) } else { Err(problems) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::now;
+    use uuid::Uuid;
+
+    fn draft() -> ReplayDraft {
+        ReplayDraft { from: now(), before: plus_ms(now(), 1_000), states: Vec::new(), rate_per_second: None }
+    }
+
+    fn replay() -> Replay {
+        Replay {
+            id: ReplayId(Uuid::from_u128(9)),
+            tenant_id: TenantId(Uuid::from_u128(1)),
+            webhook_id: WebhookId(Uuid::from_u128(2)),
+            from: now(),
+            before: plus_ms(now(), 1_000),
+            states: Vec::new(),
+            rate_per_second: 50,
+            payload: ReplayPayload::Frozen,
+            state: ReplayState::Running,
+            reason: None,
+            position: None,
+            made_count: 0,
+            next_at: now(),
+            user_id: None,
+            version: 1,
+            created_at: now(),
+            updated_at: now(),
+        }
+    }
+
+    #[test]
+    fn a_draft_out_of_range_is_told_what_is_allowed() {
+        assert_eq!(check(&draft(), "input"), Ok(50));
+        let told = |draft: ReplayDraft| {
+            let problems = check(&draft, "input").unwrap_err();
+            problems.into_iter().map(|problem| (problem.path, problem.code)).collect::<Vec<_>>()
+        };
+        let is = |path: &str, code: &str| vec![(path.to_owned(), code.to_owned())];
+        assert_eq!(told(ReplayDraft { before: now(), ..draft() }), is("input.to", "RANGE_EMPTY"));
+        let long = plus_ms(now(), REPLAY_RANGE_MS_MAX + 1);
+        assert_eq!(told(ReplayDraft { before: long, ..draft() }), is("input.to", "RANGE_TOO_LONG"));
+        let states = vec![DeliveryState::Failed, DeliveryState::Held];
+        assert_eq!(told(ReplayDraft { states, ..draft() }), is("input.states.1", "STATE_NOT_FINAL"));
+        for rate in [0, 201] {
+            let problems = check(&ReplayDraft { rate_per_second: Some(rate), ..draft() }, "input").unwrap_err();
+            assert_eq!(problems[0].message, format!("{rate}: 1 to 200 are allowed"));
+        }
+    }
+
+    #[test]
+    fn a_batch_moves_it_on_and_the_last_one_finishes_it() {
+        let (first, second) = (DeliveryId(Uuid::from_u128(1)), DeliveryId(Uuid::from_u128(2)));
+        let after = replay().after_batch(&[first, second], 2, now());
+        assert_eq!((after.state, after.position, after.made_count), (ReplayState::Running, Some(second), 2));
+        assert_eq!((after.version, after.next_at), (2, plus_ms(now(), REPLAY_BATCH_MS)));
+        let done = after.after_batch(&[], 2, now());
+        assert_eq!((done.state, done.position, done.made_count), (ReplayState::Finished, Some(second), 2));
+    }
+
+    #[test]
+    fn ranges_overlap_where_they_share_a_moment() {
+        for (from_ms, before_ms, expected) in [(0, 1, true), (999, 2_000, true), (1_000, 2_000, false)] {
+            assert_eq!(replay().overlaps(plus_ms(now(), from_ms), plus_ms(now(), before_ms)), expected);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Many deliveries at once: retried or cancelled by filter, so many per call, and where to go on.
+
+use super::DeliveryStateName;
+use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
+use crate::connection::page_size;
+use crate::context::Asked;
+use async_graphql::{ID, InputObject, SimpleObject};
+use hookgraph_domain::change::{Change, CommitError, Write};
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::limits::DELIVERIES_AT_ONCE_MAX;
+use hookgraph_domain::page::DeliveryQuery;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_pim::DateTime;
+use serde_json::json;
+use uuid::Uuid;
+
+/// Deliveries looked at where the caller names no number.
+const DEFAULT: u32 = 100;
+/// Deliveries of one transaction.
+const BATCH: usize = 50;
+
+/// Which deliveries. Narrow it: nothing named means all of the tenant's.
+#[derive(Clone, InputObject)]
+pub(crate) struct DeliveriesFilter {
+    /// To this webhook.
+    pub webhook_id: Option<ID>,
+    /// Of this event.
+    pub event_id: Option<ID>,
+    /// In one of these states.
+    pub states: Option<Vec<DeliveryStateName>>,
+    /// Created at or after.
+    pub created_from: Option<DateTime>,
+    /// Created before.
+    pub created_before: Option<DateTime>,
+}
+
+/// What became of many deliveries.
+#[derive(SimpleObject)]
+pub(crate) struct DeliveriesChanged {
+    /// How many were changed.
+    count: u32,
+    /// How many were passed over: they changed meanwhile, or their webhook does not allow it.
+    passed_over_count: u32,
+    /// Whether there are more: call again with `endCursor` as `after`.
+    has_more: bool,
+    /// The last one looked at.
+    end_cursor: Option<String>,
+}
+
+pub(super) async fn retry_many(
+    asked: &Asked,
+    filter: DeliveriesFilter,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<DeliveriesChanged, Refusal> {
+    use DeliveryState::{Cancelled, Delivered, Expired, Failed, RenderFailed};
+    let states = States {
+        default: &[Failed, RenderFailed, Cancelled, Expired],
+        allowed: &[Delivered, Failed, RenderFailed, Cancelled, Expired],
+        verb: "retried",
+        action: "delivery.retryMany",
+    };
+    change_many(asked, filter, states, first, after, Write::RetryDelivery).await
+}
+
+pub(super) async fn cancel_many(
+    asked: &Asked,
+    filter: DeliveriesFilter,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<DeliveriesChanged, Refusal> {
+    use DeliveryState::{Held, InFlight, Pending, Retrying};
+    const OPEN: &[DeliveryState] = &[Pending, Retrying, Held, InFlight];
+    let states = States { default: OPEN, allowed: OPEN, verb: "cancelled", action: "delivery.cancelMany" };
+    let cancel = |delivery_id| Write::CancelDelivery { delivery_id, reason: "cancelled by a person".to_owned() };
+    change_many(asked, filter, states, first, after, cancel).await
+}
+
+/// Which states a change is for.
+struct States {
+    default: &'static [DeliveryState],
+    allowed: &'static [DeliveryState],
+    verb: &'static str,
+    /// What the audit log calls it.
+    action: &'static str,
+}
+
+impl States {
+    fn of(&self, filter: &DeliveriesFilter) -> Result<Vec<DeliveryState>, Refusal> {
+        let Some(named) = filter.states.as_ref().filter(|named| !named.is_empty()) else {
+            return Ok(self.default.to_vec());
+        };
+        let named: Vec<DeliveryState> = named.iter().copied().map(Into::into).collect();
+        match named.iter().position(|state| !self.allowed.contains(state)) {
+            None => Ok(named),
+            Some(index) => {
+                let allowed: Vec<_> = self.allowed.iter().map(|state| state.as_str()).collect();
+                let message = format!("{} cannot be {}: {} can", named[index].as_str(), self.verb, allowed.join(", "));
+                Err(Refusal::invalid_at(format!("filter.states.{index}"), "STATE_NOT_ALLOWED", message))
+            }
+        }
+    }
+}
+
+async fn change_many(
+    asked: &Asked,
+    filter: DeliveriesFilter,
+    states: States,
+    first: Option<i32>,
+    after: Option<&str>,
+    write: impl Fn(DeliveryId) -> Write,
+) -> Result<DeliveriesChanged, Refusal> {
+    let limit = page_size("first", first, DEFAULT, DELIVERIES_AT_ONCE_MAX)?;
+    let before = after.map(|cursor| {
+        let wrong = || Refusal::invalid_at("after", "CURSOR", format!("{cursor:?} is no cursor of an answer"));
+        Uuid::try_parse(cursor).map_err(|_| wrong())
+    });
+    let query = DeliveryQuery {
+        tenant_id: asked.tenant_id(),
+        webhook_id: filter.webhook_id.as_ref().map(|id| crate::ids::required("webhook", id)).transpose()?,
+        event_id: filter.event_id.as_ref().map(|id| crate::ids::required("event", id)).transpose()?,
+        states: states.of(&filter)?,
+        created_from: filter.created_from.map(Into::into),
+        created_before: filter.created_before.map(Into::into),
+        before: before.transpose()?,
+        limit: limit + 1,
+    };
+    let found = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
+    let has_more = found.len() > limit as usize;
+    let ids: Vec<DeliveryId> = found.iter().take(limit as usize).map(|delivery| delivery.id).collect();
+    let mut count = 0;
+    for batch in ids.chunks(BATCH) {
+        count += change_batch(asked, batch, states.action, &write).await?;
+    }
+    Ok(DeliveriesChanged {
+        count,
+        passed_over_count: u32::try_from(ids.len()).unwrap_or(u32::MAX).saturating_sub(count),
+        has_more,
+        end_cursor: ids.last().map(ToString::to_string),
+    })
+}
+
+/// All of a batch in one transaction; where one of them is refused, one by one.
+async fn change_batch(
+    asked: &Asked,
+    ids: &[DeliveryId],
+    action: &'static str,
+    write: impl Fn(DeliveryId) -> Write,
+) -> Result<u32, Refusal> {
+    let allowed = asked.may::<DeliveriesWrite>()?;
+    let managed = |ids: &[DeliveryId]| Managed {
+        action,
+        subject: "deliveries".to_owned(),
+        before: None,
+        after: Some(json!({ "ids": ids })),
+    };
+    let change = |ids: &[DeliveryId]| {
+        let mut change = Change::at(asked.now());
+        change.writes = ids.iter().copied().map(&write).collect();
+        change
+    };
+    match allowed.commit(change(ids), managed(ids)).await {
+        Ok(_) => return Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX)),
+        Err(CommitError::Store(error)) => return Err(error.into()),
+        Err(_) => {}
+    }
+    let mut count = 0;
+    for id in ids {
+        match allowed.commit(change(&[*id]), managed(&[*id])).await {
+            Ok(_) => count += 1,
+            Err(CommitError::Store(error)) => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    Ok(count)
+}

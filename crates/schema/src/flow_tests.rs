@@ -1,0 +1,199 @@
+//! Flow settings, pause and resume, replays, many deliveries at once, and health, as a caller sees them.
+
+use crate::test_world::{World, world};
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::event::NewEvent;
+use hookgraph_domain::ids::EventId;
+use hookgraph_domain::ports::{Entropy, UnitOfWork};
+use hookgraph_testkit::{SeededEntropy, sample};
+use serde_json::{Value, json};
+
+fn input(more: Value) -> Value {
+    let mut input = json!({ "name": "Orders", "concern": "orders", "event": "create", "method": "POST", "url": "https://a.example" });
+    let fields = more.as_object().cloned().unwrap_or_default();
+    input.as_object_mut().unwrap().extend(fields);
+    input
+}
+
+const CREATE: &str = "mutation ($input: CreateWebhookInput!) { webhook { create(input: $input) {
+    id concurrency ratePerSecond ordering } } }";
+
+async fn webhook_id(world: &World) -> String {
+    let answer = world.ask(CREATE, json!({ "input": input(json!({})) })).await;
+    answer["data"]["webhook"]["create"]["id"].as_str().expect("an id").to_owned()
+}
+
+/// Records events to which the webhook's deliveries are owed.
+async fn events(world: &World, count: usize) {
+    let entropy = SeededEntropy::new(99);
+    let mut change = Change::at(sample::now());
+    change.events = (0..count)
+        .map(|_| sample::event(EventId(entropy.uuid(sample::now())), world.caller.tenant_id, "o1"))
+        .collect::<Vec<NewEvent>>();
+    world.store.commit(change).await.unwrap();
+}
+
+async fn states(world: &World) -> Vec<String> {
+    let answer = world.ask("{ delivery { getMany(first: 100) { nodes { state } } } }", json!({})).await;
+    let nodes = answer["data"]["delivery"]["getMany"]["nodes"].as_array().expect("nodes").clone();
+    nodes.iter().map(|node| node["state"].as_str().expect("a state").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn flow_settings_have_defaults_are_kept_and_have_ranges() {
+    let world = world().await;
+    let created = async |more| world.ask(CREATE, json!({ "input": input(more) })).await;
+    let plain = created(json!({})).await["data"]["webhook"]["create"].clone();
+    assert_eq!(
+        (&plain["concurrency"], &plain["ratePerSecond"], &plain["ordering"]),
+        (&json!(50), &Value::Null, &json!("NONE"))
+    );
+    let set = created(json!({ "concurrency": 3, "ratePerSecond": 7, "ordering": "BY_RECORD" })).await;
+    let id = &set["data"]["webhook"]["create"]["id"];
+    let update = "mutation ($id: ID!, $input: UpdateWebhookInput!) { webhook { update(id: $id, input: $input) {
+        concurrency ratePerSecond ordering } } }";
+    let renamed = world.ask(update, json!({ "id": id, "input": { "name": "Other" } })).await;
+    assert_eq!(
+        renamed["data"]["webhook"]["update"],
+        json!({ "concurrency": 3, "ratePerSecond": 7, "ordering": "BY_RECORD" })
+    );
+    let cleared = json!({ "concurrency": null, "ratePerSecond": null, "ordering": null });
+    let cleared = world.ask(update, json!({ "id": id, "input": cleared })).await;
+    assert_eq!(
+        cleared["data"]["webhook"]["update"],
+        json!({ "concurrency": 50, "ratePerSecond": null, "ordering": "NONE" })
+    );
+    let refused = created(json!({ "concurrency": 0, "ratePerSecond": 1001 })).await;
+    let problems = &refused["errors"][0]["extensions"]["problems"];
+    assert_eq!(problems[0]["path"], "input.concurrency");
+    assert_eq!(problems[0]["message"], "0: 1 to 200 are allowed");
+    assert_eq!(
+        (&problems[1]["path"], &problems[1]["code"]),
+        (&json!("input.ratePerSecond"), &json!("RATE_OUT_OF_RANGE"))
+    );
+}
+
+#[tokio::test]
+async fn a_pause_holds_and_a_resume_begins_to_drain() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    events(&world, 2).await;
+    let act = async |what: &str| {
+        let text = format!(
+            "mutation {{ webhook {{ {what}(id: {id:?}) {{ status health {{ state backlog oldestDueAt }} }} }} }}"
+        );
+        world.ask(&text, json!({})).await
+    };
+    let held = json!({ "status": "PAUSED", "health": { "state": "STOPPED", "backlog": 2, "oldestDueAt": null } });
+    assert_eq!(act("pause").await["data"]["webhook"]["pause"], held);
+    assert_eq!(states(&world).await, ["HELD", "HELD"]);
+    assert_eq!(act("pause").await["data"]["webhook"]["pause"], held, "twice is once");
+    let resumed = act("resume").await["data"]["webhook"]["resume"].clone();
+    assert_eq!((&resumed["status"], &resumed["health"]["state"]), (&json!("ACTIVE"), &json!("DRAINING")));
+    assert_eq!(act("resume").await["data"]["webhook"]["resume"]["status"], "ACTIVE");
+    let off = "mutation ($id: ID!) { webhook { update(id: $id, input: { enabled: false }) { status } } }";
+    world.ask(off, json!({ "id": id })).await;
+    for what in ["pause", "resume"] {
+        assert_eq!(
+            act(what).await["errors"][0]["extensions"]["code"],
+            "CONFLICT",
+            "{what} of one that is switched off"
+        );
+    }
+}
+
+const REPLAY: &str = "mutation ($input: ReplayWebhookInput!) { webhook { replay(input: $input) {
+    id state ratePerSecond payload madeCount states } } }";
+
+#[tokio::test]
+async fn a_replay_is_begun_watched_and_cancelled() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    let asked = json!({ "webhookId": id, "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z",
+        "states": ["FAILED"], "payload": "FRESH" });
+    let begun = world.ask(REPLAY, json!({ "input": asked })).await["data"]["webhook"]["replay"].clone();
+    assert_eq!((&begun["state"], &begun["ratePerSecond"]), (&json!("RUNNING"), &json!(50)));
+    assert_eq!((&begun["payload"], &begun["states"]), (&json!("FRESH"), &json!(["FAILED"])));
+    let read = "query ($id: ID!) { replay { get(id: $id) { state } getMany { nodes { id } } } }";
+    let seen = world.ask(read, json!({ "id": begun["id"] })).await;
+    assert_eq!(seen["data"]["replay"]["get"]["state"], "RUNNING");
+    assert_eq!(seen["data"]["replay"]["getMany"]["nodes"], json!([{ "id": begun["id"] }]));
+
+    let overlapping = json!({ "webhookId": id, "from": "2026-01-31T00:00:00Z", "to": "2026-03-01T00:00:00Z" });
+    let refused = world.ask(REPLAY, json!({ "input": overlapping })).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "CONFLICT");
+    assert!(refused["errors"][0]["message"].as_str().expect("a message").contains("overlaps"), "{refused}");
+    let beside = json!({ "webhookId": id, "from": "2026-02-01T00:00:00Z", "to": "2026-03-01T00:00:00Z" });
+    assert_eq!(world.ask(REPLAY, json!({ "input": beside })).await["errors"], Value::Null);
+
+    let cancel = "mutation ($id: ID!) { replay { cancel(id: $id) { state } } }";
+    for _ in 0..2 {
+        let cancelled = world.ask(cancel, json!({ "id": begun["id"] })).await;
+        assert_eq!(cancelled["data"]["replay"]["cancel"]["state"], "CANCELLED");
+    }
+    assert_eq!(world.ask(REPLAY, json!({ "input": asked })).await["errors"], Value::Null, "the range is free again");
+    let unknown = world.ask(cancel, json!({ "id": id })).await;
+    assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_replay_out_of_its_limits_is_told_them() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    let asked = json!({ "webhookId": id, "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z",
+        "states": ["HELD"], "ratePerSecond": 201 });
+    let problems = world.ask(REPLAY, json!({ "input": asked })).await["errors"][0]["extensions"]["problems"].clone();
+    let codes: Vec<_> = problems.as_array().expect("problems").iter().map(|problem| problem["code"].clone()).collect();
+    assert_eq!(codes, ["RANGE_EMPTY", "STATE_NOT_FINAL", "RATE_OUT_OF_RANGE"]);
+    assert_eq!(problems[2]["message"], "201: 1 to 200 are allowed");
+}
+
+#[tokio::test]
+async fn many_deliveries_are_cancelled_and_retried_in_bounded_calls() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    events(&world, 5).await;
+    let text = |what: &str| {
+        format!(
+            "mutation ($filter: DeliveriesFilter!, $first: Int, $after: String) {{ delivery {{ \
+             {what}(filter: $filter, first: $first, after: $after) {{ count passedOverCount hasMore endCursor }} }} }}"
+        )
+    };
+    let call = async |what: &str, first: i32, after: Value| {
+        let variables = json!({ "filter": { "webhookId": id }, "first": first, "after": after });
+        world.ask(&text(what), variables).await["data"]["delivery"][what].clone()
+    };
+    let some = call("cancelMany", 3, Value::Null).await;
+    assert_eq!((&some["count"], &some["hasMore"]), (&json!(3), &json!(true)));
+    let rest = call("cancelMany", 3, some["endCursor"].clone()).await;
+    assert_eq!((&rest["count"], &rest["hasMore"]), (&json!(2), &json!(false)));
+    assert_eq!(states(&world).await, ["CANCELLED"; 5]);
+    assert_eq!(call("retryMany", 500, Value::Null).await["count"], 5);
+    assert_eq!(states(&world).await, ["PENDING"; 5]);
+
+    let write = Write::CancelDue { webhook_id: id.parse().unwrap(), reason: "by a test".to_owned() };
+    world.store.commit(Change { writes: vec![write], ..Change::at(sample::now()) }).await.unwrap();
+    let off = "mutation ($id: ID!) { webhook { update(id: $id, input: { enabled: false }) { status } } }";
+    world.ask(off, json!({ "id": id })).await;
+    let refused = call("retryMany", 2, Value::Null).await;
+    assert_eq!((&refused["count"], &refused["passedOverCount"]), (&json!(0), &json!(2)));
+
+    let wrong = json!({ "filter": { "states": ["DELIVERED"] }, "first": 501 });
+    let refused = world.ask(&text("cancelMany"), wrong).await;
+    assert_eq!(refused["errors"][0]["extensions"]["problems"][0]["message"], "501 is not from 1 to 500");
+    let wrong = json!({ "filter": { "states": ["DELIVERED"] } });
+    let refused = world.ask(&text("cancelMany"), wrong).await;
+    assert_eq!(refused["errors"][0]["extensions"]["problems"][0]["path"], "filter.states.0");
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_never_called_works() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    let text = "query ($id: ID!) { webhook { get(id: $id) { health {
+        state failingShare backlog backlogIsMore p50Ms p99Ms nextProbeAt } } } }";
+    let health = world.ask(text, json!({ "id": id })).await["data"]["webhook"]["get"]["health"].clone();
+    let expected = json!({ "state": "WORKING", "failingShare": null, "backlog": 0, "backlogIsMore": false,
+        "p50Ms": null, "p99Ms": null, "nextProbeAt": null });
+    assert_eq!(health, expected);
+}

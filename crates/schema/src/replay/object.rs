@@ -1,0 +1,110 @@
+//! A replay as the API shows it.
+
+use crate::access::WebhooksRead;
+use crate::context::Asked;
+use crate::delivery::DeliveryStateName;
+use crate::webhook::WebhookObject;
+use async_graphql::{Context, Enum, ID, Object};
+use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
+use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub(crate) struct ReplayObject(pub Arc<Replay>);
+
+/// Past deliveries of a webhook that are sent again, as new deliveries of the same events.
+#[Object(name = "Replay")]
+impl ReplayObject {
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    async fn webhook_id(&self) -> ID {
+        self.0.webhook_id.to_string().into()
+    }
+
+    /// The webhook; a deleted one too, until its history goes.
+    #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
+    async fn webhook(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookObject>> {
+        let may = Asked::of(ctx)?.may::<WebhooksRead>().graphql()?;
+        Ok(may.webhook(self.0.webhook_id).await.graphql()?.map(WebhookObject))
+    }
+
+    /// Deliveries created at or after.
+    async fn from(&self) -> DateTime {
+        DateTime(self.0.from)
+    }
+
+    /// Deliveries created before.
+    async fn to(&self) -> DateTime {
+        DateTime(self.0.before)
+    }
+
+    /// Deliveries in one of these states as it comes to them.
+    async fn states(&self) -> Vec<DeliveryStateName> {
+        self.0.wanted_states().into_iter().map(Into::into).collect()
+    }
+
+    /// How many it makes per second.
+    async fn rate_per_second(&self) -> u32 {
+        self.0.rate_per_second
+    }
+
+    /// With which payload.
+    async fn payload(&self) -> ReplayPayloadName {
+        self.0.payload.into()
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> ReplayStateName {
+        self.0.state.into()
+    }
+
+    /// Why it waits, or why it ended.
+    async fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
+    }
+
+    /// How many deliveries it has made.
+    async fn made_count(&self) -> u64 {
+        self.0.made_count
+    }
+
+    /// The last delivery that it replayed: it goes on after this one.
+    async fn position(&self) -> Option<ID> {
+        self.0.position.map(|id| id.to_string().into())
+    }
+
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When it last went on.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+}
+
+/// Which payload the deliveries of a replay bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ReplayPayload", remote = "ReplayPayload")]
+pub(crate) enum ReplayPayloadName {
+    /// The one that was frozen then; rendered now where none was.
+    Frozen,
+    /// One rendered now, by the webhook's payload query as it stands.
+    Fresh,
+}
+
+/// Where a replay stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ReplayState", remote = "ReplayState")]
+pub(crate) enum ReplayStateName {
+    /// Under way; it waits while its webhook does not send.
+    Running,
+    /// Everything in its range is made.
+    Finished,
+    /// Ended by a person; what it made until then stays.
+    Cancelled,
+    /// It cannot go on: its webhook was deleted or switched off.
+    Failed,
+}

@@ -1,0 +1,120 @@
+//! Beginning a replay: the row that the flow loop advances.
+
+use super::object::{ReplayObject, ReplayPayloadName};
+use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
+use crate::context::Asked;
+use crate::delivery::DeliveryStateName;
+use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::webhook::{live_webhook, require_held};
+use async_graphql::{ID, InputObject};
+use hookgraph_domain::change::{Change, CommitError, Expected, Write};
+use hookgraph_domain::limits::REPLAYS_RUNNING_MAX;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_domain::replay::{self, Replay, ReplayDraft, ReplayState};
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_pim::DateTime;
+use serde_json::json;
+use std::sync::Arc;
+
+/// What to replay, and how.
+#[derive(Clone, InputObject)]
+pub(crate) struct ReplayWebhookInput {
+    /// Whose deliveries, and to whom they go again.
+    pub webhook_id: ID,
+    /// Deliveries created at or after.
+    pub from: DateTime,
+    /// Deliveries created before; at most 90 days after `from`.
+    pub to: DateTime,
+    /// Deliveries in one of these states; in any that has ended where none is named.
+    pub states: Option<Vec<DeliveryStateName>>,
+    /// How many to make per second: 1 to 200, 50 where none is named.
+    pub rate_per_second: Option<i32>,
+    /// With which payload: the frozen one where none is named.
+    pub payload: Option<ReplayPayloadName>,
+}
+
+/// Writes the replay down. The webhook's version rises with it, so that two begun at once see each other.
+pub(crate) async fn start_replay(asked: &Asked, input: &ReplayWebhookInput) -> Result<ReplayObject, Refusal> {
+    let draft = ReplayDraft {
+        from: input.from.into(),
+        before: input.to.into(),
+        states: input.states.iter().flatten().copied().map(Into::into).collect(),
+        rate_per_second: input.rate_per_second.map(i64::from),
+    };
+    let rate_per_second = replay::check(&draft, "input").map_err(Refusal::invalid)?;
+    let mut tries = 0;
+    loop {
+        let webhook = live_webhook(asked, &input.webhook_id).await?;
+        require_held(asked, &webhook)?;
+        check_others(asked, &webhook, &draft).await?;
+        let replay = replay(asked, &webhook, &draft, rate_per_second, input.payload);
+        let expected = Expected::Version(webhook.version);
+        let webhook = Webhook { version: webhook.version + 1, ..(*webhook).clone() };
+        let mut change = Change::at(replay.created_at);
+        change.writes.push(Write::PutWebhook { webhook, expected });
+        change.writes.push(Write::PutReplay { replay: replay.clone(), expected: Expected::Absent });
+        let managed = Managed {
+            action: "webhook.replay",
+            subject: format!("webhook:{}", replay.webhook_id),
+            before: None,
+            after: Some(json!({ "replayId": replay.id })),
+        };
+        match asked.may::<DeliveriesWrite>()?.commit(change, managed).await {
+            Ok(_) => return Ok(ReplayObject(Arc::new(replay))),
+            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn check_others(asked: &Asked, webhook: &Webhook, draft: &ReplayDraft) -> Result<(), Refusal> {
+    if webhook.status == WebhookStatus::Disabled {
+        let message = "the webhook is DISABLED: switch it on first";
+        return Err(Refusal::new(RefusalCode::Conflict, message));
+    }
+    let running = asked.may::<DeliveriesRead>()?.running_replays().await?;
+    let of_it = running.iter().filter(|other| other.webhook_id == webhook.id);
+    if let Some(other) = of_it.clone().find(|other| other.overlaps(draft.from, draft.before)) {
+        let message = format!(
+            "replay {} of this webhook is running from {} to {}, which overlaps: wait for it, or cancel it",
+            other.id,
+            other.from.to_rfc3339(),
+            other.before.to_rfc3339()
+        );
+        return Err(Refusal::new(RefusalCode::Conflict, message));
+    }
+    if running.len() >= REPLAYS_RUNNING_MAX {
+        let message = format!("{REPLAYS_RUNNING_MAX} replays are running, and that is the limit: wait for one to end");
+        return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+    }
+    Ok(())
+}
+
+fn replay(
+    asked: &Asked,
+    webhook: &Webhook,
+    draft: &ReplayDraft,
+    rate_per_second: u32,
+    payload: Option<ReplayPayloadName>,
+) -> Replay {
+    let now = asked.now();
+    Replay {
+        id: asked.new_id().into(),
+        tenant_id: asked.tenant_id(),
+        webhook_id: webhook.id,
+        from: draft.from,
+        before: draft.before,
+        states: draft.states.clone(),
+        rate_per_second,
+        payload: payload.map_or_else(Default::default, Into::into),
+        state: ReplayState::Running,
+        reason: None,
+        position: None,
+        made_count: 0,
+        next_at: now,
+        user_id: asked.caller.user_id.clone(),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    }
+}

@@ -1,0 +1,122 @@
+//! Writes of the flow loop: some of what is held becomes due, replays move on, lines are kept.
+
+use super::Work;
+use super::deliveries::DueChange;
+use crate::batch::{execute, query};
+use crate::deliveries;
+use crate::entities::delivery::Model;
+use crate::entities::{payload, replay};
+use crate::error::store_error;
+use crate::rows;
+use crate::standing::Standing;
+use crate::statements::{insert_new, whole};
+use hookgraph_domain::change::{CommitError, Expected, replay_label};
+use hookgraph_domain::delivery::{DeliveryPurpose, DeliveryState};
+use hookgraph_domain::fan_out::held_reason;
+use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::replay::Replay;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
+
+#[derive(FromQueryResult)]
+struct Label {
+    record_label: String,
+}
+
+impl Work<'_> {
+    /// Makes a new row what it is made for, and freezes the payload that it shall bear.
+    pub(super) async fn purposed(
+        &self,
+        row: &mut Model,
+        purpose: DeliveryPurpose,
+        webhook: &Standing,
+    ) -> Result<(), CommitError> {
+        let DeliveryPurpose::Replay { replay_id, payload_of } = purpose else {
+            row.is_test = true;
+            return Ok(());
+        };
+        if webhook.status == WebhookStatus::Disabled {
+            return Err(CommitError::Refused(format!("webhook {} is DISABLED", row.webhook_id)));
+        }
+        row.replay_id = Some(replay_id.0);
+        if webhook.status.holds() {
+            row.state = DeliveryState::Held.as_str().to_owned();
+            row.state_reason = Some(held_reason(webhook.status));
+            row.due_at_us = None;
+        }
+        if let Some(from) = payload_of {
+            self.copy_payload(from, row).await?;
+        }
+        Ok(())
+    }
+
+    /// Freezes the payload of a delivery for another one too, where there is one.
+    async fn copy_payload(&self, from: DeliveryId, row: &mut Model) -> Result<(), CommitError> {
+        let Some(original) = deliveries::find(self.transaction, from.0).await? else { return Ok(()) };
+        row.payload_kind = original.payload_kind;
+        let found = payload::Entity::find_by_id(from.0).one(self.transaction).await.map_err(store_error)?;
+        if let Some(found) = found {
+            let copy: payload::ActiveModel = whole(payload::Model { delivery_id: row.id, ..found });
+            insert_new(self.transaction, copy).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn release_deliveries(
+        &mut self,
+        webhook_id: WebhookId,
+        ids: &[DeliveryId],
+    ) -> Result<(), CommitError> {
+        self.change_due(webhook_id, DueChange::ReleaseSome { ids }).await
+    }
+
+    /// The line in which a delivery stands that is due again.
+    pub(super) async fn order_key(&self, row: &Model, ordering: Ordering) -> Result<Option<String>, StoreError> {
+        if ordering == Ordering::None || row.is_test || row.replay_id.is_some() {
+            return Ok(None);
+        }
+        let sql = "SELECT record_label FROM event WHERE tenant_id = $1 AND id = $2";
+        let found: Vec<Label> = query(self.transaction, sql, vec![row.tenant_id.into(), row.event_id.into()]).await?;
+        Ok(found.into_iter().next().map(|event| event.record_label))
+    }
+
+    /// Lines up all that is due for a webhook, or dissolves its lines, as its ordering now says. What is recorded at this very
+    /// moment goes by the ordering before.
+    pub(super) async fn keep_order(&self, webhook: &Webhook) -> Result<(), StoreError> {
+        let sql = match webhook.flow.ordering {
+            Ordering::None => "UPDATE due SET order_key = NULL WHERE webhook_id = $1 AND order_key IS NOT NULL",
+            Ordering::ByRecord => {
+                "UPDATE due SET order_key = (SELECT event.record_label FROM event \
+                 WHERE event.tenant_id = due.tenant_id AND event.id = due.event_id) \
+                 WHERE webhook_id = $1 AND order_key IS NULL AND NOT is_test AND replay_id IS NULL"
+            }
+        };
+        execute(self.transaction, sql, vec![webhook.id.0.into()]).await.map(|_| ())
+    }
+
+    pub(super) async fn put_replay(&self, replay: &Replay, expected: Expected) -> Result<(), CommitError> {
+        let row: replay::ActiveModel = whole(rows::replay::to_row(replay)?);
+        match expected {
+            Expected::Absent => {
+                if !insert_new(self.transaction, row).await? {
+                    return Err(CommitError::AlreadyExists(replay_label(replay.id)));
+                }
+            }
+            Expected::Version(version) => {
+                let updated = replay::Entity::update_many()
+                    .set(row)
+                    .filter(replay::Column::Id.eq(replay.id.0))
+                    .filter(replay::Column::Version.eq(version))
+                    .exec(self.transaction)
+                    .await
+                    .map_err(store_error)?;
+                if updated.rows_affected == 0 {
+                    return Err(CommitError::Conflict(replay_label(replay.id)));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! A claim in one statement, where PostgreSQL can: what is due for webhooks that send is picked, locked, leased and read with
+//! its event. What else is due is left to `claim`, which holds and cancels.
+
+use super::heads::{PICKED_NEXT, candidates_values, picked_sql};
+use super::parts::Parts;
+use crate::batch::{self, IDS, execute, query};
+use crate::commit::feed::FeedLog;
+use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_DEFAULT, PAYLOAD_NONE};
+use crate::entities::event;
+use crate::error::{corrupt, store_error};
+use crate::micros::from_time;
+use crate::standing::Standing;
+use crate::store::{CLAIM_LOCK, SqlStore};
+use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ports::{ClaimRequest, StoreError};
+use hookgraph_domain::webhook::WebhookStatus;
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// What a claim came to.
+pub(super) struct AtOnce {
+    pub claimed: Vec<ClaimedDelivery>,
+    /// Whether there was due work that this claim left.
+    pub left_some: bool,
+}
+
+/// A leased delivery, with how its webhook and its tenant stood, and its event.
+struct Leased {
+    row: Model,
+    webhook_version: i64,
+    tenant_version: i64,
+    event: Option<event::Model>,
+}
+
+/// An answer of the statement: how many were locked, and one that was leased, if any.
+struct Answer {
+    locked_count: i64,
+    leased: Option<Leased>,
+}
+
+impl FromQueryResult for Answer {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let locked_count = row.try_get(prefix, "locked_count")?;
+        let leased = match Model::from_query_result_optional(row, prefix)? {
+            Some(leased) => Some(Leased {
+                row: leased,
+                webhook_version: row.try_get(prefix, "webhook_version")?,
+                tenant_version: row.try_get(prefix, "tenant_version")?,
+                event: event::Model::from_query_result_optional(row, "event_")?,
+            }),
+            None => None,
+        };
+        Ok(Self { locked_count, leased })
+    }
+}
+
+/// The parameters are [`claim_values`]: those of [`picked_sql`], and until when the leases hold.
+///
+/// The ids go through an array, so that the planner expects few of them and looks each up; the `coalesce` keeps it off the
+/// index of times, whatever it believes of a queue that was empty a moment ago.
+pub fn claim_sql() -> String {
+    let qualified = |alias: &str| {
+        DUE_COLUMNS.split(", ").map(|column| format!("{alias}.{}", column.trim())).collect::<Vec<_>>().join(", ")
+    };
+    let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND webhook.graphql_query IS NULL");
+    format!(
+        "{picked}, locked AS MATERIALIZED (
+    SELECT due.id FROM due WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
+    AND (due.leased_until_us IS NULL OR due.leased_until_us <= $1) FOR NO KEY UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = ${leased_until}, updated_at_us = $1,
+        fencing_token = due.fencing_token + 1,
+        payload_kind = CASE WHEN {is_default} THEN '{PAYLOAD_DEFAULT}' ELSE due.payload_kind END,
+        default_frozen_at_us = CASE WHEN {is_default} THEN $1 ELSE due.default_frozen_at_us END
+    FROM webhook, tenant
+    WHERE due.id = ANY (ARRAY(SELECT id FROM locked)) AND webhook.id = due.webhook_id
+        AND tenant.id = webhook.tenant_id AND NOT due.cancel_requested AND webhook.deleted_at_us IS NULL
+        AND (webhook.status = '{active}' OR due.is_test)
+    RETURNING {due}, webhook.version AS webhook_version, tenant.version AS tenant_version
+)
+SELECT counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version, {event}
+FROM (SELECT count(*) AS locked_count FROM locked) AS counted LEFT JOIN leased ON TRUE
+LEFT JOIN picked ON picked.id = leased.id
+LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id
+ORDER BY picked.place, picked.due_at_us, picked.id",
+        picked = picked_sql(),
+        leased_until = PICKED_NEXT,
+        never = i64::MAX,
+        active = WebhookStatus::Active.as_str(),
+        due = qualified("due"),
+        leased = qualified("leased"),
+        event = EVENT_COLUMNS,
+    )
+}
+
+const EVENT_COLUMNS: &str = "event.tenant_id AS event_tenant_id, event.id AS event_id, event.concern AS event_concern, \
+     event.event AS event_event, event.variables AS event_variables, event.changed_fields AS event_changed_fields, \
+     event.record_label AS event_record_label, event.is_test AS event_is_test, \
+     event.recorded_at_us AS event_recorded_at_us";
+
+/// The parameters of [`claim_sql`].
+pub fn claim_values(request: &ClaimRequest) -> Vec<Value> {
+    let mut values = candidates_values(DbBackend::Postgres, request);
+    values.push(from_time(request.leased_until).into());
+    values
+}
+
+pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> Result<AtOnce, StoreError> {
+    let transaction = store.begin_on_road().await?;
+    let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
+    transaction.execute_unprepared(&lock).await.map_err(store_error)?;
+    let values = claim_values(request);
+    let answers: Vec<Answer> = query(&transaction, &claim_sql(), values).await?;
+    let locked_count = answers.first().map_or(0, |answer| answer.locked_count);
+    let leased: Vec<Leased> = answers.into_iter().filter_map(|answer| answer.leased).collect();
+    let left_some = usize::try_from(locked_count).is_ok_and(|count| count > leased.len());
+    if leased.is_empty() {
+        return Ok(AtOnce { claimed: Vec::new(), left_some });
+    }
+    let claimed = claimed(store, &transaction, request, leased).await?;
+    transaction.commit().await.map_err(store_error)?;
+    Ok(AtOnce { claimed, left_some })
+}
+
+async fn claimed(
+    store: &SqlStore,
+    transaction: &DatabaseTransaction,
+    request: &ClaimRequest,
+    leased: Vec<Leased>,
+) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    let (mut rows, mut events) = (Vec::with_capacity(leased.len()), HashMap::with_capacity(leased.len()));
+    let mut standings: HashMap<Uuid, Standing> = HashMap::new();
+    for Leased { row, webhook_version, tenant_version, event } in leased {
+        standings.entry(row.webhook_id).or_insert(Standing {
+            tenant_id: row.tenant_id,
+            version: webhook_version,
+            tenant_version,
+            // Of a test the webhook may have stopped, and it may keep order; nothing below asks.
+            status: WebhookStatus::Active,
+            ordering: Ordering::None,
+            is_deleted: false,
+        });
+        if let Some(event) = event {
+            events.insert(event.id, event);
+        }
+        rows.push(row);
+    }
+    let webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
+    let parts = Parts::of(store, transaction, &rows, &standings, webhooks, events.into_values()).await?;
+    let (whole, broken): (Vec<Model>, Vec<Model>) = rows.into_iter().partition(|row| parts.are_whole(row));
+    give_back(transaction, &broken).await?;
+    let mut feed = FeedLog::at(request.now);
+    whole.iter().try_for_each(|row| feed.delivery(row))?;
+    feed.append(transaction).await?;
+    whole.into_iter().map(|row| parts.claimed(row, request.leased_until)).collect()
+}
+
+/// What cannot be read waits, as if it had not been claimed.
+async fn give_back(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let backend = transaction.get_database_backend();
+    let sql = format!(
+        "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
+         leased_until_us = NULL WHERE id IN (SELECT id FROM {} AS given)",
+        IDS.source(backend, 1)
+    );
+    let row_count = execute(transaction, &sql, batch::ids(backend, rows.iter().map(|row| row.id))).await?;
+    if row_count == rows.len() as u64 { Ok(()) } else { Err(corrupt("leased delivery", "it is gone")) }
+}

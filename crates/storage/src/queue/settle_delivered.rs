@@ -1,0 +1,115 @@
+//! What was delivered is settled in one statement, where PostgreSQL can: out of the queue, into the history, with its attempt.
+
+use crate::batch::{Cell, Kind, Table, query};
+use crate::commit::feed::FeedLog;
+use crate::error::corrupt;
+use crate::micros::from_time;
+use crate::rows;
+use crate::rows::attempt::ATTEMPTS;
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::feed::FeedChange;
+use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::settle::Settlement;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// Deliveries that arrived, by their claims.
+const ARRIVED: Table = Table {
+    name: "arrived",
+    columns: &[
+        ("delivery_id", Kind::Uuid),
+        ("fencing_token", Kind::Int),
+        ("spent", Kind::Int),
+        ("number", Kind::Int),
+        ("now_us", Kind::Int),
+    ],
+};
+
+#[derive(FromQueryResult)]
+struct Ended {
+    id: Uuid,
+    tenant_id: Uuid,
+    webhook_id: Uuid,
+    event_id: Uuid,
+    attempt_count: i64,
+}
+
+/// Whether a settlement is nothing but an end: the delivery arrived. (That it says so of a webhook that was failing is not
+/// asked here.)
+pub(super) fn has_arrived(settlement: &Settlement) -> bool {
+    settlement.next.state == DeliveryState::Delivered && settlement.next.reason.is_none()
+}
+
+/// The statement. The attempts' rows are of those deliveries whose claim still stood; each delivery is named once.
+fn settle_sql() -> String {
+    let backend = sea_orm::DbBackend::Postgres;
+    let attempt_columns: Vec<&str> = ATTEMPTS.columns.iter().map(|(name, _)| *name).collect();
+    let attempt_values: Vec<String> = attempt_columns.iter().map(|name| format!("tried.{name}")).collect();
+    format!(
+        "WITH taken AS (
+    DELETE FROM due USING {arrived} AS arrived
+    WHERE due.id = arrived.delivery_id AND due.fencing_token = arrived.fencing_token AND due.state = 'IN_FLIGHT'
+    RETURNING due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id, due.due_since_us,
+        arrived.spent, greatest(due.attempt_count, arrived.number) AS attempt_count, due.fencing_token,
+        due.payload_kind, due.default_frozen_at_us, due.created_at_us, arrived.now_us
+), kept AS (
+    INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason, due_since_us,
+        attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)
+    SELECT id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, '{delivered}', NULL, due_since_us,
+        spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, now_us FROM taken
+), logged AS (
+    INSERT INTO attempt ({attempt_columns}) SELECT {attempt_values}
+    FROM {tried} AS tried JOIN taken ON taken.id = tried.delivery_id
+)
+SELECT id, tenant_id, webhook_id, event_id, attempt_count FROM taken",
+        arrived = ARRIVED.source(backend, 1),
+        delivered = DeliveryState::Delivered.as_str(),
+        attempt_columns = attempt_columns.join(", "),
+        attempt_values = attempt_values.join(", "),
+        tried = ATTEMPTS.source(backend, 1 + ARRIVED.columns.len()),
+    )
+}
+
+/// Settles deliveries that arrived, each named once; answers which of them their claims still held.
+pub(super) async fn settle_delivered(
+    transaction: &DatabaseTransaction,
+    settlements: &[&Settlement],
+    feed: &mut FeedLog,
+) -> Result<HashSet<Uuid>, StoreError> {
+    if settlements.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let backend = transaction.get_database_backend();
+    let (mut arrived, mut attempts) = (Vec::with_capacity(settlements.len()), Vec::with_capacity(settlements.len()));
+    for settlement in settlements {
+        let number = settlement.attempt.as_ref().map_or(0, |attempt| attempt.number);
+        arrived.push(vec![
+            Cell::Uuid(settlement.delivery_id.0),
+            Cell::Int(settlement.fencing_token),
+            Cell::Int(i64::from(settlement.next.attempts_spent)),
+            Cell::Int(i64::from(number)),
+            Cell::Int(from_time(settlement.now)),
+        ]);
+        if let Some(attempt) = &settlement.attempt {
+            attempts.push(rows::attempt::cells(attempt, settlement.webhook_id)?);
+        }
+    }
+    let mut values = ARRIVED.parameters(backend, arrived);
+    values.extend(ATTEMPTS.parameters(backend, attempts));
+    let ended: Vec<Ended> = query(transaction, &settle_sql(), values).await?;
+    for row in &ended {
+        feed.change(
+            TenantId(row.tenant_id),
+            FeedChange::DeliveryUpdated {
+                delivery_id: DeliveryId(row.id),
+                webhook_id: WebhookId(row.webhook_id),
+                event_id: EventId(row.event_id),
+                state: DeliveryState::Delivered,
+                attempt_count: u32::try_from(row.attempt_count).map_err(|error| corrupt("attempt count", error))?,
+            },
+        );
+    }
+    Ok(ended.into_iter().map(|row| row.id).collect())
+}

@@ -1,0 +1,161 @@
+//! What waits for the flow loop, and how far behind webhooks are.
+
+use super::rows as page_rows;
+use crate::batch::query;
+use crate::entities::delivery::ENDED_COLUMNS;
+use crate::entities::{delivery, replay, webhook};
+use crate::error::store_error;
+use crate::limits::PAGE_ROWS_MAX;
+use crate::micros::{from_time, to_optional_time};
+use crate::rows;
+use crate::store::SqlStore;
+use async_trait::async_trait;
+use hookgraph_domain::delivery::Delivery;
+use hookgraph_domain::ids::{DeliveryId, ReplayId, TenantId, WebhookId};
+use hookgraph_domain::ports::{Backlog, FlowReader, StoreError};
+use hookgraph_domain::replay::{Replay, ReplayState};
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::Webhook;
+use sea_orm::sea_query::Value;
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
+
+/// The statement for what is held, oldest first: $1 the webhook, $2 rows at most.
+pub const HELD_SQL: &str = "SELECT id FROM due WHERE webhook_id = $1 AND state = 'HELD' ORDER BY id LIMIT $2";
+
+/// The statement that counts what is owed to a webhook: $1 the webhook, $2 rows at most.
+pub const BACKLOG_SQL: &str = "SELECT count(*) AS count, min(due_at_us) AS oldest_due_at_us \
+     FROM (SELECT due_at_us FROM due WHERE webhook_id = $1 AND NOT is_test ORDER BY id LIMIT $2) AS owed";
+
+#[derive(FromQueryResult)]
+struct Held {
+    id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct Owed {
+    count: i64,
+    oldest_due_at_us: Option<i64>,
+}
+
+/// The statement for the next deliveries that a replay makes again. They have ended: they are in the history.
+pub fn deliveries_to_replay(replay: &Replay, limit: u32) -> (String, Vec<Value>) {
+    let wanted: Vec<String> = replay.wanted_states().iter().map(|state| format!("'{}'", state.as_str())).collect();
+    let after = replay.position.map_or_else(|| floor(replay.from), |position| position.0);
+    let sql = format!(
+        "SELECT {ENDED_COLUMNS} FROM delivery WHERE tenant_id = $1 AND webhook_id = $2 AND id > $3 \
+         AND created_at_us >= $4 AND created_at_us < $5 AND NOT is_test AND replay_id IS NULL AND state IN ({}) \
+         ORDER BY id LIMIT {}",
+        wanted.join(", "),
+        page_rows(limit)
+    );
+    let (from_us, before_us) = (from_time(replay.from), from_time(replay.before));
+    let ids = [replay.tenant_id.0, replay.webhook_id.0, after].map(Value::from);
+    (sql, ids.into_iter().chain([from_us.into(), before_us.into()]).collect())
+}
+
+/// How far an id's time may be ahead of the row's, in milliseconds: a clock may be set back between the two.
+const ID_SLACK_MS: i64 = 3_600_000;
+
+/// Below the ids (UUID v7) of all that was created from then on: the page begins there in the index.
+fn floor(from: Timestamp) -> Uuid {
+    let millis = u64::try_from(from.timestamp_millis() - ID_SLACK_MS).unwrap_or(0);
+    Uuid::from_u128(u128::from(millis) << 80)
+}
+
+impl SqlStore {
+    /// The live webhooks for which the time in that column has come, longest waiting first.
+    async fn webhooks_waiting(
+        &self,
+        column: webhook::Column,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Webhook>, StoreError> {
+        let found = webhook::Entity::find()
+            .filter(column.lte(from_time(now)))
+            .filter(webhook::Column::DeletedAtUs.is_null())
+            .order_by_asc(column)
+            .order_by_asc(webhook::Column::Id)
+            .limit(page_rows(limit))
+            .all(&self.reader)
+            .await
+            .map_err(store_error)?;
+        self.opened(found)
+    }
+
+    async fn replays(&self, select: Select<replay::Entity>) -> Result<Vec<Replay>, StoreError> {
+        let found = select.all(&self.reader).await.map_err(store_error)?;
+        found.into_iter().map(rows::replay::from_row).collect()
+    }
+}
+
+#[async_trait]
+impl FlowReader for SqlStore {
+    async fn webhooks_to_probe(&self, now: Timestamp, limit: u32) -> Result<Vec<Webhook>, StoreError> {
+        self.webhooks_waiting(webhook::Column::ProbeAtUs, now, limit).await
+    }
+
+    async fn webhooks_to_drain(&self, now: Timestamp, limit: u32) -> Result<Vec<Webhook>, StoreError> {
+        self.webhooks_waiting(webhook::Column::DrainAtUs, now, limit).await
+    }
+
+    async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        let values = vec![webhook_id.0.into(), i64::from(Ord::min(limit, PAGE_ROWS_MAX)).into()];
+        let found: Vec<Held> = query(&self.reader, HELD_SQL, values).await?;
+        Ok(found.into_iter().map(|row| DeliveryId(row.id)).collect())
+    }
+
+    async fn backlog(&self, webhook_id: WebhookId, count_max: u32) -> Result<Backlog, StoreError> {
+        let values = vec![webhook_id.0.into(), i64::from(count_max).into()];
+        let found: Vec<Owed> = query(&self.reader, BACKLOG_SQL, values).await?;
+        let Some(owed) = found.into_iter().next() else { return Ok(Backlog::default()) };
+        let count = rows::number("backlog", owed.count)?;
+        Ok(Backlog { count, oldest_due_at: to_optional_time(owed.oldest_due_at_us)? })
+    }
+
+    async fn replays_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Replay>, StoreError> {
+        let due = replay::Entity::find()
+            .filter(replay::Column::State.eq(ReplayState::Running.as_str()))
+            .filter(replay::Column::NextAtUs.lte(from_time(now)))
+            .order_by_asc(replay::Column::NextAtUs)
+            .order_by_asc(replay::Column::Id)
+            .limit(page_rows(limit));
+        self.replays(due).await
+    }
+
+    async fn deliveries_to_replay(&self, replay: &Replay, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        let (sql, values) = deliveries_to_replay(replay, limit);
+        let found: Vec<delivery::Model> = query(&self.reader, &sql, values).await?;
+        found.into_iter().map(rows::delivery::from_row).collect()
+    }
+
+    async fn replay(&self, tenant_id: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        let one = replay::Entity::find_by_id(id.0).filter(replay::Column::TenantId.eq(tenant_id.0));
+        Ok(self.replays(one).await?.into_iter().next())
+    }
+
+    async fn replay_page(
+        &self,
+        tenant_id: TenantId,
+        webhook_id: Option<WebhookId>,
+        before: Option<ReplayId>,
+        limit: u32,
+    ) -> Result<Vec<Replay>, StoreError> {
+        let mut page = replay::Entity::find().filter(replay::Column::TenantId.eq(tenant_id.0));
+        if let Some(webhook_id) = webhook_id {
+            page = page.filter(replay::Column::WebhookId.eq(webhook_id.0));
+        }
+        if let Some(before) = before {
+            page = page.filter(replay::Column::Id.lt(before.0));
+        }
+        self.replays(page.order_by_desc(replay::Column::Id).limit(page_rows(limit))).await
+    }
+
+    async fn running_replays(&self, tenant_id: TenantId) -> Result<Vec<Replay>, StoreError> {
+        let running = replay::Entity::find()
+            .filter(replay::Column::TenantId.eq(tenant_id.0))
+            .filter(replay::Column::State.eq(ReplayState::Running.as_str()))
+            .order_by_asc(replay::Column::Id);
+        self.replays(running).await
+    }
+}

@@ -1,0 +1,147 @@
+//! What only PostgreSQL has: partitions, a server that may be away, and connections that are few.
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
+use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, Fenced, History, UnitOfWork};
+use hookgraph_domain::settle::{NextState, Settlement};
+use hookgraph_domain::time::plus_ms;
+use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_testkit::postgres::with_postgres;
+use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, TransactionTrait};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+const CONNECTIONS_MAX: u32 = 8;
+
+fn options(url: &str) -> StoreOptions {
+    let mut options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(2)));
+    options.postgres_connections_max = CONNECTIONS_MAX;
+    options
+}
+
+async fn store(url: &str) -> SqlStore {
+    let store = SqlStore::open(options(url)).await.unwrap();
+    store.migrate().await.unwrap();
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(sample::tenant(TENANT, "acme")));
+    let webhook = sample::webhook(WebhookId(Uuid::from_u128(2)), TENANT);
+    change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+    store.commit(change).await.unwrap();
+    store
+}
+
+async fn number(connection: &DatabaseConnection, sql: &str) -> i64 {
+    let row = connection.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+fn request(limit: u32) -> ClaimRequest {
+    let now = sample::now();
+    ClaimRequest {
+        now,
+        leased_until: plus_ms(now, 60_000),
+        limit,
+        in_flight_per_webhook_max: limit,
+        limits: Vec::new(),
+        limit_per_webhook: limit,
+        retries_max: limit,
+    }
+}
+
+async fn record(store: &SqlStore, id: Uuid) {
+    let mut change = Change::at(sample::now());
+    change.events.push(sample::event(EventId(id), TENANT, "o1"));
+    store.commit(change).await.unwrap();
+}
+
+/// Records, claims and settles one delivery.
+async fn road(store: &SqlStore, id: Uuid) {
+    record(store, id).await;
+    let claimed = store.claim(&request(10)).await.unwrap().pop().unwrap();
+    let settlement = Settlement {
+        delivery_id: claimed.delivery.id,
+        webhook_id: claimed.delivery.webhook_id,
+        fencing_token: claimed.delivery.fencing_token,
+        attempt: None,
+        next: NextState { state: DeliveryState::Delivered, reason: None, due_at: None, attempts_spent: 1 },
+        health: None,
+        now: sample::now(),
+    };
+    assert_eq!(store.settle(&[settlement]).await.unwrap(), [Fenced::Done]);
+}
+
+#[tokio::test]
+async fn a_day_gets_its_partitions_once_and_its_rows_go_there() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        assert_eq!(store.ensure_partitions(sample::now(), 1).await.unwrap(), 12);
+        assert_eq!(store.ensure_partitions(sample::now(), 1).await.unwrap(), 0);
+        let id = SeededEntropy::new(3).uuid(sample::now());
+        road(&store, id).await;
+        let connection = Database::connect(url).await.unwrap();
+        let count = |table: &str| format!("SELECT count(*) FROM {table}_{}", sample::now().format("%Y%m%d"));
+        assert_eq!(number(&connection, &count("event")).await, 1);
+        assert_eq!(number(&connection, &count("delivery")).await, 1);
+        assert_eq!(number(&connection, "SELECT count(*) FROM event_rest").await, 0);
+        connection.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_day_with_rows_in_the_default_partition_stays_there() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        let id = SeededEntropy::new(3).uuid(sample::now());
+        record(&store, id).await;
+        assert_eq!(store.ensure_partitions(sample::now(), 0).await.unwrap(), 5, "all but the events'");
+        assert_eq!(store.events(TENANT, &[EventId(id)]).await.unwrap().len(), 1);
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_told_at_once() {
+    let error = SqlStore::open(options("postgres://hookgraph@127.0.0.1:1/hookgraph")).await.unwrap_err();
+    assert!(error.to_string().ends_with("cannot connect to 127.0.0.1:1: connection refused"), "{error}");
+}
+
+/// As many changes as there are connections wait for a row that someone else holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_that_wait_leave_the_road_its_connections() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        let outside = Database::connect(&url).await.unwrap();
+        let holder = outside.begin().await.unwrap();
+        holder.execute_unprepared("SELECT 1 FROM tenant FOR UPDATE").await.unwrap();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..CONNECTIONS_MAX {
+            let store = store.clone();
+            waiting.spawn(async move {
+                let mut change = Change::at(sample::now());
+                let mut tenant = sample::tenant(TENANT, "acme");
+                tenant.version = 2;
+                change.writes.push(Write::UpdateTenant(tenant));
+                let _ = store.commit(change).await;
+            });
+        }
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        while number(&outside, waits).await < i64::from(CONNECTIONS_MAX / 2) {
+            tokio::task::yield_now().await;
+        }
+        road(&store, SeededEntropy::new(3).uuid(sample::now())).await;
+        assert!(waiting.try_join_next().is_none(), "all of them wait still");
+        holder.rollback().await.unwrap();
+        waiting.join_all().await;
+        outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}

@@ -1,0 +1,142 @@
+//! Claims within a webhook's concurrency, a request's limits, and the order of a record.
+
+use super::World;
+use super::world::LEASE_MS;
+use crate::sample;
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
+use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ids::EventId;
+use hookgraph_domain::ports::{ClaimRequest, Entropy, Store};
+use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::Webhook;
+use std::sync::Arc;
+
+fn request() -> ClaimRequest {
+    ClaimRequest {
+        now: plus_ms(sample::now(), 60_000),
+        leased_until: plus_ms(sample::now(), 60_000 + LEASE_MS),
+        limit: 100,
+        in_flight_per_webhook_max: 100,
+        limits: Vec::new(),
+        limit_per_webhook: 100,
+        retries_max: 100,
+    }
+}
+
+async fn claimed(world: &World, request: ClaimRequest) -> Vec<ClaimedDelivery> {
+    world.store.claim(&request).await.expect("a claim")
+}
+
+async fn record(world: &World, order_ids: &[&str]) {
+    for order_id in order_ids {
+        let mut change = Change::at(sample::now());
+        let id = EventId(world.entropy.uuid(change.at));
+        change.events.push(sample::event(id, world.tenant_id, order_id));
+        world.store.commit(change).await.expect("an event");
+    }
+}
+
+fn labels(claims: &[ClaimedDelivery]) -> Vec<&str> {
+    claims.iter().map(|claim| claim.event.record_label.as_str()).collect()
+}
+
+/// Claims of before counted.
+pub async fn a_webhooks_own_concurrency_bounds_what_is_in_flight(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.concurrency = 2).await;
+    for _ in 0..4 {
+        world.event().await;
+    }
+    let first = claimed(&world, request()).await;
+    assert_eq!(first.len(), 2);
+    assert!(claimed(&world, request()).await.is_empty());
+    world.settle(&first[0], DeliveryState::Delivered).await;
+    assert_eq!(claimed(&world, request()).await.len(), 1);
+}
+
+/// Of each that is named, and of any other.
+pub async fn a_claim_keeps_to_the_limits_of_webhooks(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (none, one, other) = (world.webhook().await, world.webhook().await, world.webhook().await);
+    for _ in 0..4 {
+        world.event().await;
+    }
+    let limits = vec![(none.id, 0), (one.id, 1)];
+    let claims = claimed(&world, ClaimRequest { limits, limit_per_webhook: 3, ..request() }).await;
+    let count = |id| claims.iter().filter(|claim| claim.webhook.id == id).count();
+    assert_eq!((count(none.id), count(one.id), count(other.id)), (0, 1, 3));
+}
+
+/// First attempts of another webhook are claimed beside them.
+pub async fn a_claim_takes_no_more_retries_than_it_may(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    for _ in 0..3 {
+        world.event().await;
+    }
+    for claim in claimed(&world, request()).await {
+        world.settle(&claim, DeliveryState::Retrying).await;
+    }
+    let fresh = world.webhook().await;
+    world.event().await;
+    let claims = claimed(&world, ClaimRequest { retries_max: 1, ..request() }).await;
+    assert_eq!(claims.iter().filter(|claim| claim.delivery.attempts_spent > 0).count(), 1);
+    assert_eq!(claims.iter().filter(|claim| claim.webhook.id == fresh.id).count(), 1);
+}
+
+/// However it ended.
+pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    record(&world, &["a", "a", "b", "a"]).await;
+    let first = claimed(&world, request()).await;
+    assert_eq!(labels(&first), ["order:a", "order:b"]);
+    world.settle(&first[0], DeliveryState::Retrying).await;
+    let again = claimed(&world, request()).await;
+    assert_eq!(again.iter().map(|claim| claim.delivery.id).collect::<Vec<_>>(), [first[0].delivery.id]);
+    world.settle(&again[0], DeliveryState::Failed).await;
+    let second = claimed(&world, request()).await;
+    assert_eq!(second.len(), 1);
+    world.store.release(&[(second[0].delivery.id, second[0].delivery.fencing_token)], request().now).await.expect("it");
+    let reason = "by a person".to_owned();
+    world.write(vec![Write::CancelDelivery { delivery_id: second[0].delivery.id, reason }]).await;
+    let third = claimed(&world, request()).await;
+    assert_eq!(third.len(), 1);
+    assert!(third[0].delivery.id > second[0].delivery.id);
+}
+
+/// However few rows of a webhook a claim looks at.
+pub async fn a_long_line_does_not_delay_another_record(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    record(&world, &["a"; 80]).await;
+    record(&world, &["b"]).await;
+    let narrow = ClaimRequest { in_flight_per_webhook_max: 2, ..request() };
+    assert_eq!(labels(&claimed(&world, narrow).await), ["order:a", "order:b"]);
+}
+
+/// What is due already stands in line, or leaves it.
+pub async fn an_ordering_that_is_changed_holds_for_what_is_due(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    record(&world, &["a", "a"]).await;
+    let order = |ordering| move |webhook: &mut Webhook| webhook.flow.ordering = ordering;
+    world.change_webhook(webhook.id, order(Ordering::ByRecord), Vec::new()).await;
+    assert_eq!(labels(&claimed(&world, request()).await), ["order:a"]);
+    assert!(claimed(&world, request()).await.is_empty());
+    world.change_webhook(webhook.id, order(Ordering::None), Vec::new()).await;
+    assert_eq!(labels(&claimed(&world, request()).await), ["order:a"]);
+}
+
+/// Later ones wait for it again.
+pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    record(&world, &["a", "a"]).await;
+    let first = claimed(&world, request()).await.remove(0);
+    world.settle(&first, DeliveryState::Failed).await;
+    world.write(vec![Write::RetryDelivery(first.delivery.id)]).await;
+    let again = claimed(&world, request()).await;
+    assert_eq!(again.iter().map(|claim| claim.delivery.id).collect::<Vec<_>>(), [first.delivery.id]);
+}

@@ -1,0 +1,265 @@
+//! Flow: breakers and their probes, drains, replays, and how far behind a webhook is.
+
+use super::World;
+use crate::sample;
+use hookgraph_domain::breaker::{Breaker, Trip};
+use hookgraph_domain::change::{CommitError, Expected, Write};
+use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
+use hookgraph_domain::drain::Drain;
+use hookgraph_domain::flow::{FlowSettings, Ordering};
+use hookgraph_domain::ids::{DeliveryId, ReplayId, WebhookId};
+use hookgraph_domain::ports::{Backlog, Store};
+use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
+use hookgraph_domain::settle::HealthSignal;
+use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use std::sync::Arc;
+
+/// Suspended, with one of those two deliveries in flight when it was.
+async fn tripped(world: &World) -> (Webhook, DeliveryId, DeliveryId) {
+    let webhook = world.webhook().await;
+    world.event().await;
+    world.event().await;
+    let claimed = world.claim_at(sample::now(), 1, 10).await.remove(0);
+    let mut settlement = world.settlement(&claimed, DeliveryState::Retrying);
+    settlement.health = Some(HealthSignal::Tripped(Trip { attempts: 20, failed: 20 }));
+    world.settle_as(settlement).await;
+    let held = world.store.held(webhook.id, 10).await.expect("read");
+    let [first, second] = held[..] else { panic!("two are held: {held:?}") };
+    (world.read_webhook(webhook.id).await, first, second)
+}
+
+async fn probe(world: &World, webhook_id: WebhookId, probe_id: DeliveryId) {
+    let release = Write::ReleaseDeliveries { webhook_id, delivery_ids: vec![probe_id] };
+    let begin = |webhook: &mut Webhook| webhook.breaker = webhook.breaker.probing(probe_id, sample::now());
+    world.change_webhook(webhook_id, begin, vec![release]).await;
+}
+
+/// Settings, an open breaker and a drain.
+pub async fn flow_reads_back_as_written(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let open = world
+        .webhook_with(|webhook| {
+            webhook.flow = FlowSettings { concurrency: 7, rate_per_second: Some(3), ordering: Ordering::ByRecord };
+            webhook.status = WebhookStatus::Suspended;
+            webhook.breaker = Breaker::opened(sample::now()).probing(world.id(), sample::now());
+            webhook.breaker.probes_failed = 4;
+        })
+        .await;
+    assert_eq!(world.read_webhook(open.id).await, open);
+    let draining = world.webhook_with(|webhook| webhook.draining = Some(Drain::begun(sample::now()))).await;
+    assert_eq!(world.read_webhook(draining.id).await, draining);
+}
+
+/// With the webhook, in the same transaction.
+pub async fn a_trip_holds_all_that_is_due(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (webhook, first, second) = tripped(&world).await;
+    assert_eq!((webhook.status, webhook.version), (WebhookStatus::Suspended, 2));
+    assert_eq!(webhook.breaker, Breaker::opened(sample::now()));
+    for id in [first, second] {
+        let held = world.delivery(id).await;
+        assert_eq!((held.state, held.due_at), (DeliveryState::Held, None));
+    }
+    assert!(world.claim_at(plus_ms(sample::now(), 3_600_000), 10, 10).await.is_empty());
+}
+
+/// Also after its lease was given back.
+pub async fn a_suspended_webhook_gets_its_probe_alone(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (webhook, first, second) = tripped(&world).await;
+    probe(&world, webhook.id, second).await;
+    let claimed = world.claim_one().await;
+    assert_eq!(claimed.delivery.id, second);
+    let key = (second, claimed.delivery.fencing_token);
+    world.store.release(&[key], sample::now()).await.expect("release");
+    assert_eq!(world.delivery(second).await.state, DeliveryState::Pending);
+    assert_eq!(world.claim_one().await.delivery.id, second);
+    assert_eq!(world.delivery(first).await.state, DeliveryState::Held);
+}
+
+/// And the other deliveries stay held, for the drain.
+pub async fn a_delivered_probe_sets_its_webhook_to_work(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (webhook, first, second) = tripped(&world).await;
+    probe(&world, webhook.id, first).await;
+    let claimed = world.claim_one().await;
+    let mut settlement = world.settlement(&claimed, DeliveryState::Delivered);
+    settlement.health = Some(HealthSignal::ProbeSucceeded);
+    world.settle_as(settlement).await;
+    let closed = world.read_webhook(webhook.id).await;
+    assert_eq!((closed.status, closed.draining), (WebhookStatus::Active, Some(Drain::begun(sample::now()))));
+    assert_eq!(world.delivery(first).await.state, DeliveryState::Delivered);
+    assert_eq!(world.delivery(second).await.state, DeliveryState::Held);
+    let waiting = world.store.webhooks_to_drain(sample::now(), 10).await.expect("read");
+    assert_eq!(waiting, [closed]);
+}
+
+/// And the webhook waits for the next one.
+pub async fn a_failed_probe_is_held_again(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (webhook, first, _) = tripped(&world).await;
+    probe(&world, webhook.id, first).await;
+    let claimed = world.claim_one().await;
+    let mut settlement = world.settlement(&claimed, DeliveryState::Held);
+    settlement.health = Some(HealthSignal::ProbeFailed);
+    world.settle_as(settlement).await;
+    assert_eq!(world.delivery(first).await.state, DeliveryState::Held);
+    let open = world.read_webhook(webhook.id).await;
+    assert_eq!((open.status, open.breaker.probes_failed), (WebhookStatus::Suspended, 1));
+    let at = |later_ms| plus_ms(sample::now(), later_ms);
+    assert!(world.store.webhooks_to_probe(at(19_999), 10).await.expect("read").is_empty());
+    assert_eq!(world.store.webhooks_to_probe(at(20_000), 10).await.expect("read"), [open]);
+}
+
+/// Deliveries that are not held, and those of other webhooks, stay as they are.
+pub async fn only_what_is_held_is_released(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (webhook, first, second) = tripped(&world).await;
+    let other = world.webhook_with(|other| other.status = WebhookStatus::Paused).await;
+    world.event().await;
+    let elsewhere = world.store.held(other.id, 10).await.expect("read")[0];
+    let cancel = Write::CancelDelivery { delivery_id: first, reason: "by a person".to_owned() };
+    let delivery_ids = vec![first, second, elsewhere];
+    world.write(vec![cancel, Write::ReleaseDeliveries { webhook_id: webhook.id, delivery_ids }]).await;
+    assert_eq!(world.delivery(first).await.state, DeliveryState::Cancelled);
+    let released = world.delivery(second).await;
+    assert_eq!((released.due_at, released.state_reason), (Some(sample::now()), None));
+    assert_eq!(world.delivery(elsewhere).await.state, DeliveryState::Held);
+    assert_eq!(world.fed_states(second).await.last(), Some(&released.state));
+}
+
+/// Up to what was asked; what has ended is not owed.
+pub async fn a_backlog_is_what_is_owed(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let backlog = async |count_max| world.store.backlog(webhook.id, count_max).await.expect("read");
+    assert_eq!(backlog(10).await, Backlog::default());
+    for _ in 0..3 {
+        world.event().await;
+    }
+    assert_eq!(backlog(10).await, Backlog { count: 3, oldest_due_at: Some(sample::now()) });
+    assert_eq!(backlog(2).await.count, 2);
+    let claimed = world.claim_at(sample::now(), 2, 10).await;
+    world.settle(&claimed[0], DeliveryState::Delivered).await;
+    assert_eq!(backlog(10).await.count, 2);
+}
+
+fn replay(world: &World, webhook_id: WebhookId) -> Replay {
+    Replay {
+        id: world.id(),
+        tenant_id: world.tenant_id,
+        webhook_id,
+        from: sample::now(),
+        before: plus_ms(sample::now(), 1_000),
+        states: vec![DeliveryState::Failed, DeliveryState::Delivered],
+        rate_per_second: 5,
+        payload: ReplayPayload::Fresh,
+        state: ReplayState::Running,
+        reason: Some("waits".to_owned()),
+        position: None,
+        made_count: 3,
+        next_at: plus_ms(sample::now(), 500),
+        user_id: Some("u1".to_owned()),
+        version: 1,
+        created_at: sample::now(),
+        updated_at: sample::now(),
+    }
+}
+
+fn inserted(replay: &Replay) -> Vec<Write> {
+    vec![Write::PutReplay { replay: replay.clone(), expected: Expected::Absent }]
+}
+
+/// Of its tenant alone, while it runs when it is due, newest first.
+pub async fn a_replay_reads_back_and_moves_on_by_its_version(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let first = replay(&world, webhook.id);
+    world.write(inserted(&first)).await;
+    assert!(matches!(
+        world.try_write(inserted(&first)).await,
+        Err(CommitError::AlreadyExists(_) | CommitError::Conflict(_))
+    ));
+    assert_eq!(world.store.replay(world.tenant_id, first.id).await.expect("read"), Some(first.clone()));
+    assert_eq!(world.store.replay(world.id(), first.id).await.expect("read"), None);
+    assert!(world.store.replays_due(plus_ms(sample::now(), 499), 10).await.expect("read").is_empty());
+    let due = plus_ms(sample::now(), 500);
+    assert_eq!(world.store.replays_due(due, 10).await.expect("read"), std::slice::from_ref(&first));
+    assert_eq!(world.store.running_replays(world.tenant_id).await.expect("read"), std::slice::from_ref(&first));
+
+    let ended = first.ended(ReplayState::Cancelled, None, due);
+    let moved = |replay: &Replay| Write::PutReplay { replay: replay.clone(), expected: Expected::Version(1) };
+    world.write(vec![moved(&ended)]).await;
+    assert!(matches!(world.try_write(vec![moved(&ended)]).await, Err(CommitError::Conflict(_))));
+    assert!(world.store.replays_due(due, 10).await.expect("read").is_empty());
+    assert!(world.store.running_replays(world.tenant_id).await.expect("read").is_empty());
+    let second = replay(&world, webhook.id);
+    world.write(inserted(&second)).await;
+    let page = async |webhook_id, before: Option<ReplayId>| {
+        world.store.replay_page(world.tenant_id, webhook_id, before, 10).await.expect("read")
+    };
+    assert_eq!(page(None, None).await, [second.clone(), ended.clone()]);
+    assert_eq!(page(Some(webhook.id), Some(second.id)).await, [ended]);
+    assert_eq!(page(Some(world.id()), None).await, []);
+}
+
+/// Of its webhook, its states and its time; oldest first, after its position.
+pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    for later_ms in [0, 999, 1_000] {
+        world.event_at(plus_ms(sample::now(), later_ms)).await;
+    }
+    let claimed = world.claim_at(plus_ms(sample::now(), 1_000), 10, 10).await;
+    for claim in &claimed {
+        world.freeze(claim, r#"{"a":1}"#).await;
+        world.settle(claim, DeliveryState::Delivered).await;
+    }
+    let asked = replay(&world, webhook.id);
+    world.write(inserted(&asked)).await;
+    let made = NewDelivery {
+        id: world.id(),
+        tenant_id: world.tenant_id,
+        webhook_id: webhook.id,
+        event: DeliveryEvent::Recorded(claimed[0].event.id),
+        purpose: DeliveryPurpose::Replay { replay_id: asked.id, payload_of: Some(claimed[0].delivery.id) },
+    };
+    let test = NewDelivery { id: world.id(), purpose: DeliveryPurpose::Test, ..made.clone() };
+    world.write(vec![Write::InsertDelivery(made.clone()), Write::InsertDelivery(test)]).await;
+    for claim in world.claim().await {
+        if claim.delivery.id == made.id {
+            assert_eq!((claim.delivery.replay_id, claim.delivery.is_test), (Some(asked.id), false));
+            assert_eq!(claim.payload.as_ref().map(|payload| &*payload.json), Some(r#"{"a":1}"#), "frozen with it");
+        }
+        world.settle(&claim, DeliveryState::Delivered).await;
+    }
+    let found = async |replay: &Replay| {
+        let found = world.store.deliveries_to_replay(replay, 10).await.expect("read");
+        found.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
+    };
+    let ids: Vec<_> = claimed.iter().map(|claim| claim.delivery.id).collect();
+    assert_eq!(found(&asked).await, ids[..2]);
+    assert_eq!(found(&Replay { position: Some(ids[0]), ..asked.clone() }).await, ids[1..2]);
+    assert!(found(&Replay { states: vec![DeliveryState::Failed], ..asked }).await.is_empty());
+}
+
+/// And refused where that is disabled.
+pub async fn a_replayed_delivery_is_held_with_its_webhook(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let event_id = world.event().await;
+    let asked = replay(&world, webhook.id);
+    world.write(inserted(&asked)).await;
+    let made = |id| {
+        let purpose = DeliveryPurpose::Replay { replay_id: asked.id, payload_of: None };
+        let event = DeliveryEvent::Recorded(event_id);
+        Write::InsertDelivery(NewDelivery { id, tenant_id: world.tenant_id, webhook_id: webhook.id, event, purpose })
+    };
+    world.set_status(webhook.id, WebhookStatus::Paused, Vec::new()).await;
+    let id = world.id();
+    world.write(vec![made(id)]).await;
+    assert_eq!(world.delivery(id).await.state, DeliveryState::Held);
+    world.set_status(webhook.id, WebhookStatus::Disabled, Vec::new()).await;
+    assert!(matches!(world.try_write(vec![made(world.id())]).await, Err(CommitError::Refused(_))));
+}
