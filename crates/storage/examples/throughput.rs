@@ -1,12 +1,14 @@
-//! Roughly how fast a store records, claims and settles: `cargo run --example throughput -- URL [EVENTS [RECORDERS]]`.
+//! Roughly how fast a store records, claims and settles: `cargo run --example throughput -- URL [EVENTS [RECORDERS
+//! [WEBHOOKS]]]`.
 #![expect(clippy::print_stdout, reason = "its output is the point")]
 
 use futures::future::try_join_all;
+use hookgraph_domain::attempt::{Attempt, OutcomeCode, OutgoingRequest, ResponseHead};
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
-use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ids::{AttemptId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, UnitOfWork};
-use hookgraph_domain::settle::{NextState, Settlement};
+use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const RECORDERS_DEFAULT: usize = 8;
-const WEBHOOKS: usize = 4;
+const WEBHOOKS_DEFAULT: usize = 4;
 const BATCH: u32 = 100;
 
 #[tokio::main]
@@ -24,13 +26,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = arguments.next().ok_or("the first argument is the database URL")?;
     let event_count: usize = arguments.next().map_or(Ok(2_000), |text| text.parse())?;
     let recorders: usize = arguments.next().map_or(Ok(RECORDERS_DEFAULT), |text| text.parse())?;
+    let webhooks: usize = arguments.next().map_or(Ok(WEBHOOKS_DEFAULT), |text| text.parse())?;
     let entropy = SeededEntropy::new(u64::from(std::process::id()));
     let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault), Arc::new(entropy.clone()))).await?;
     store.migrate().await?;
+    store.ensure_partitions(sample::now(), 1).await?;
     let (now, tenant_id) = (sample::now(), TenantId(entropy.uuid(sample::now())));
     let mut change = Change::at(now);
     change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, &tenant_id.to_string())));
-    for _ in 0..WEBHOOKS {
+    for _ in 0..webhooks {
         let webhook = sample::webhook(WebhookId(entropy.uuid(now)), tenant_id);
         change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
     }
@@ -65,22 +69,42 @@ async fn main() -> Result<(), Box<dyn Error>> {
             break;
         }
         delivery_count += claimed.len();
-        store.settle(&claimed.iter().map(delivered).collect::<Vec<_>>()).await?;
+        store.settle(&claimed.iter().map(|claimed| delivered(claimed, &entropy)).collect::<Vec<_>>()).await?;
     }
     report("claim and settle deliveries, in batches", delivery_count, started);
     store.close().await?;
     Ok(())
 }
 
-fn delivered(claimed: &ClaimedDelivery) -> Settlement {
+fn delivered(claimed: &ClaimedDelivery, entropy: &SeededEntropy) -> Settlement {
+    let (now, body) = (sample::now(), claimed.payload.as_ref().map(|payload| payload.json.to_string()));
+    let attempt = Attempt {
+        id: AttemptId(entropy.uuid(now)),
+        delivery_id: claimed.delivery.id,
+        number: claimed.delivery.attempt_count + 1,
+        code: OutcomeCode::Delivered,
+        detail: None,
+        request: Some(OutgoingRequest {
+            method: "POST".to_owned(),
+            url: claimed.webhook.url.clone(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body,
+        }),
+        response: Some(ResponseHead { status: 200, headers: Vec::new() }),
+        response_body: Some("ok".to_owned()),
+        response_truncated: false,
+        remote_address: Some("203.0.113.7:443".to_owned()),
+        started_at: now,
+        ended_at: plus_ms(now, 12),
+    };
     Settlement {
         delivery_id: claimed.delivery.id,
         webhook_id: claimed.delivery.webhook_id,
         fencing_token: claimed.delivery.fencing_token,
-        attempt: None,
+        attempt: Some(attempt),
         next: NextState { state: DeliveryState::Delivered, reason: None, due_at: None, attempts_spent: 1 },
-        health: None,
-        now: sample::now(),
+        health: Some(HealthSignal::Succeeded),
+        now,
     }
 }
 

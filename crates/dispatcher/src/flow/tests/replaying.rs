@@ -27,7 +27,9 @@ fn replay(world: &World, payload: ReplayPayload) -> Replay {
 
 /// With so many delivered events, and one more out of the range.
 async fn delivered(count: usize) -> World {
-    let world = World::with(|_| {}).await;
+    // With a payload query, so that a fresh payload is one that was rendered anew.
+    let query = "query ($id: ID!) { order { get(id: $id) { id } } }";
+    let world = World::with(|webhook| webhook.graphql_query = Some(query.to_owned())).await;
     world.events(count, "o1").await;
     world.clock.advance_ms(1);
     world.events(1, "late").await;
