@@ -207,7 +207,7 @@ pub async fn a_replay_reads_back_and_moves_on_by_its_version(store: Arc<dyn Stor
 /// Of its webhook, its states and its time; oldest first, after its position.
 pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let webhook = world.webhook().await;
+    let webhook = world.webhook_with_query().await;
     for later_ms in [0, 999, 1_000] {
         world.event_at(plus_ms(sample::now(), later_ms)).await;
     }
@@ -242,6 +242,28 @@ pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) 
     assert_eq!(found(&asked).await, ids[..2]);
     assert_eq!(found(&Replay { position: Some(ids[0]), ..asked.clone() }).await, ids[1..2]);
     assert!(found(&Replay { states: vec![DeliveryState::Failed], ..asked }).await.is_empty());
+}
+
+/// A default payload too: as of when it was frozen.
+pub async fn a_replayed_default_payload_is_the_one_of_then(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    world.event().await;
+    let first = world.claim_one().await;
+    world.settle(&first, DeliveryState::Delivered).await;
+    let asked = replay(&world, webhook.id);
+    world.write(inserted(&asked)).await;
+    let made = NewDelivery {
+        id: world.id(),
+        tenant_id: world.tenant_id,
+        webhook_id: webhook.id,
+        event: DeliveryEvent::Recorded(first.event.id),
+        purpose: DeliveryPurpose::Replay { replay_id: asked.id, payload_of: Some(first.delivery.id) },
+    };
+    world.write(vec![Write::InsertDelivery(made)]).await;
+    let again = world.claim_at(plus_ms(sample::now(), 1_000), 10, 10).await.remove(0);
+    assert!(first.payload.is_some());
+    assert_eq!(again.payload, first.payload);
 }
 
 /// And refused where that is disabled.
