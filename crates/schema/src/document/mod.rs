@@ -33,7 +33,6 @@ use async_graphql::parser::parse_query;
 use hookgraph_domain::catalogue::EventType;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::webhook::CheckedDocument;
-use problems::problem;
 use sha2::{Digest, Sha256};
 
 /// Where a payload query stands in an input; the problems' paths begin with it.
@@ -109,7 +108,7 @@ impl DocumentChecker {
         if problems.is_empty() {
             match parse_query(text) {
                 Ok(document) => problems.extend((self.judge)(&document, None)),
-                Err(error) => problems.push(problem("SYNTAX", error.to_string())),
+                Err(error) => problems.push(verdict::unread(&error)),
             }
         }
         if !problems.is_empty() {

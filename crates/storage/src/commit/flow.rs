@@ -56,6 +56,7 @@ impl Work<'_> {
     async fn copy_payload(&self, from: DeliveryId, row: &mut Model) -> Result<(), CommitError> {
         let Some(original) = deliveries::find(self.transaction, from.0).await? else { return Ok(()) };
         row.payload_kind = original.payload_kind;
+        row.default_frozen_at_us = original.default_frozen_at_us;
         let found = payload::Entity::find_by_id(from.0).one(self.transaction).await.map_err(store_error)?;
         if let Some(found) = found {
             let copy: payload::ActiveModel = whole(payload::Model { delivery_id: row.id, ..found });
