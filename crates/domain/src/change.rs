@@ -39,6 +39,7 @@ pub enum Expected {
 
 /// One write of a change.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a change holds few writes, and most are the large ones")]
 pub enum Write {
     /// Creates or replaces a record with its links and names. `record.version` is the new version.
     PutRecord {

@@ -35,7 +35,6 @@ use hookgraph_domain::catalogue::EventType;
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::webhook::CheckedDocument;
-use problems::problem;
 use sha2::{Digest, Sha256};
 
 /// Where a payload query stands in an input; the problems' paths begin with it.
@@ -121,7 +120,7 @@ impl DocumentChecker {
         if problems.is_empty() {
             match parse_query(text) {
                 Ok(document) => problems.extend((self.judge)(&document, None)),
-                Err(error) => problems.push(problem("SYNTAX", error.to_string())),
+                Err(error) => problems.push(verdict::unread(&error)),
             }
         }
         if !problems.is_empty() {

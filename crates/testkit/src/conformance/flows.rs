@@ -204,6 +204,24 @@ pub async fn a_replay_reads_back_and_moves_on_by_its_version(store: Arc<dyn Stor
     assert_eq!(page(Some(world.id()), None).await, []);
 }
 
+/// A default payload keeps no text of its own: what is frozen with it is when.
+pub async fn a_default_payload_is_replayed_as_it_was_frozen(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    world.event_at(sample::now()).await;
+    let original = world.claim().await.pop().expect("a claim");
+    world.settle(&original, DeliveryState::Delivered).await;
+    let asked = replay(&world, webhook.id);
+    world.write(inserted(&asked)).await;
+    let purpose = DeliveryPurpose::Replay { replay_id: asked.id, payload_of: Some(original.delivery.id) };
+    let event = DeliveryEvent::Recorded(original.event.id);
+    let made = NewDelivery { id: world.id(), tenant_id: world.tenant_id, webhook_id: webhook.id, event, purpose };
+    world.write(vec![Write::InsertDelivery(made)]).await;
+    let again = world.claim_at(plus_ms(sample::now(), 5_000), 10, 10).await.pop().expect("a claim");
+    assert!(original.payload.is_some());
+    assert_eq!(again.payload, original.payload);
+}
+
 /// Of its webhook, its states and its time; oldest first, after its position.
 pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) {
     let world = World::new(store).await;
@@ -242,28 +260,6 @@ pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) 
     assert_eq!(found(&asked).await, ids[..2]);
     assert_eq!(found(&Replay { position: Some(ids[0]), ..asked.clone() }).await, ids[1..2]);
     assert!(found(&Replay { states: vec![DeliveryState::Failed], ..asked }).await.is_empty());
-}
-
-/// A default payload too: as of when it was frozen.
-pub async fn a_replayed_default_payload_is_the_one_of_then(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let webhook = world.webhook().await;
-    world.event().await;
-    let first = world.claim_one().await;
-    world.settle(&first, DeliveryState::Delivered).await;
-    let asked = replay(&world, webhook.id);
-    world.write(inserted(&asked)).await;
-    let made = NewDelivery {
-        id: world.id(),
-        tenant_id: world.tenant_id,
-        webhook_id: webhook.id,
-        event: DeliveryEvent::Recorded(first.event.id),
-        purpose: DeliveryPurpose::Replay { replay_id: asked.id, payload_of: Some(first.delivery.id) },
-    };
-    world.write(vec![Write::InsertDelivery(made)]).await;
-    let again = world.claim_at(plus_ms(sample::now(), 1_000), 10, 10).await.remove(0);
-    assert!(first.payload.is_some());
-    assert_eq!(again.payload, first.payload);
 }
 
 /// And refused where that is disabled.
