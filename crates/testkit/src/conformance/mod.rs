@@ -139,6 +139,8 @@ macro_rules! conformance_suite {
                 an_identifier_is_taken_once,
                 a_deleted_tenant_leaves_nothing,
                 a_revoked_token_opens_nothing,
+                the_last_use_of_a_token_is_kept,
+                the_audit_log_runs_from_new_to_old,
                 running_copy_tasks_come_oldest_first,
             ],
         }
