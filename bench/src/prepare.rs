@@ -26,8 +26,12 @@ pub async fn prepare(api: &mut Api, case: &Case, receiver: SocketAddr) -> anyhow
     Ok(body(case.batch, ids))
 }
 
+/// Requests to one webhook at once: the most that can be asked for. With fewer, a single webhook waits for its own answers.
+const CONCURRENCY: u32 = 200;
+
 async fn webhook(api: &mut Api, case: &Case, url: &str) -> anyhow::Result<()> {
-    let mut input = json!({ "name": url, "concern": "orders", "event": "update", "method": "POST", "url": url });
+    let mut input = json!({ "name": url, "concern": "orders", "event": "update", "method": "POST", "url": url,
+        "concurrency": CONCURRENCY });
     if case.query {
         input["graphqlQuery"] = json!(TEN_FIELDS);
         // The default payload has the event's marker, which no query can answer.

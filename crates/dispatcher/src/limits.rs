@@ -47,8 +47,8 @@ pub const STORE_BACKOFF_MS_MAX: u64 = 5_000;
 /// How long an idle connection is kept, in milliseconds: below the 5 s after which common servers (Node) close theirs, so
 /// that a request rarely meets a connection that is being closed.
 pub const POOL_IDLE_MS: u64 = 4_000;
-/// Idle connections kept for one receiver.
-pub const POOL_IDLE_PER_HOST_MAX: usize = 16;
+/// Idle connections kept for one receiver: as many as may be busy at once, so that a burst is not spent on handshakes.
+pub const POOL_IDLE_PER_HOST_MAX: usize = IN_FLIGHT_PER_WEBHOOK_MAX as usize;
 /// Headers of an answer that are kept.
 pub const RESPONSE_HEADERS_MAX: usize = 100;
 /// The header block of an answer over HTTP/2 that is read, in bytes; beyond it the stream is refused.
