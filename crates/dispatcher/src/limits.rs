@@ -19,6 +19,16 @@ pub const FLOW_POLL_MS: u64 = 250;
 pub const FLOW_ROUND_MAX: u32 = 32;
 /// Held deliveries among which probes go round, so that one that can never be delivered does not speak for all.
 pub const PROBE_CANDIDATES_MAX: u32 = 20;
+/// How often retention looks for what is too old, in milliseconds: ten minutes.
+pub const RETENTION_POLL_MS: u64 = 10 * 60_000;
+/// The wait before retention goes on with what one round did not come to, in milliseconds.
+pub const RETENTION_AGAIN_MS: u64 = 5_000;
+/// Rows that one step of retention looks at: a transaction of a few milliseconds, behind which a recording may wait.
+pub const RETENTION_STEP_ROWS: u32 = 500;
+/// How long one round of retention may take, in milliseconds: then the next one goes on.
+pub const RETENTION_ROUND_MS_MAX: u64 = 30_000;
+/// Days that one round removes for lack of room.
+pub const RETENTION_DAYS_FOR_ROOM_MAX: u32 = 30;
 /// Deliveries of one claim: large enough to share a transaction and loaders, small enough to spread over processes.
 pub const CLAIM_BATCH_MAX: u32 = 64;
 /// Settlements of one transaction.

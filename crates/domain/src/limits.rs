@@ -36,6 +36,10 @@ pub const RETRY_DELAY_S_MAX: u32 = 3 * 24 * 3600;
 pub const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;
 /// What is still due after this long ends as `EXPIRED`, in milliseconds: thirty days.
 pub const DELIVERY_DUE_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
+/// How long a delivery that ended is shown at least, where history is kept so long, in milliseconds: a week.
+pub const ENDED_KEPT_MS_MIN: u64 = 7 * 24 * 3600 * 1000;
+/// How long what cannot be read waits before it is looked at again, in milliseconds: a key file may be put back meanwhile.
+pub const SET_ASIDE_MS: u64 = 10 * 60_000;
 /// Nothing but failure for this long disables a webhook, in milliseconds: five days.
 pub const FAILING_MS_MAX: u64 = 5 * 24 * 3600 * 1000;
 /// The wait after a fault of ours, in milliseconds.

@@ -110,7 +110,8 @@ pub trait History: Send + Sync {
 /// The feed of changes.
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// The tenant's entries after a `seq`, in order.
+    /// The tenant's entries after a `seq`, in order. Where some of them were removed there are none, but
+    /// [`FeedPage::pruned_to`] says so: a reader never steps over a gap.
     async fn feed_page(
         &self,
         tenant_id: TenantId,
@@ -136,6 +137,7 @@ pub trait Store:
     + History
     + Feed
     + super::FlowReader
+    + super::Retention
 {
 }
 
@@ -151,5 +153,6 @@ impl<T> Store for T where
         + History
         + Feed
         + super::FlowReader
+        + super::Retention
 {
 }

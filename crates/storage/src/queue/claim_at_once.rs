@@ -1,13 +1,14 @@
 //! A claim in one statement, where PostgreSQL can: what is due for webhooks that send is picked, locked, leased and read with
 //! its event. What else is due is left to `claim`, which holds and cancels.
 
+use super::aside::{Aside, set_aside};
 use super::heads::{PICKED_NEXT, candidates_values, picked_sql};
 use super::parts::Parts;
-use crate::batch::{self, IDS, execute, query};
+use crate::batch::query;
 use crate::commit::feed::FeedLog;
 use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_DEFAULT, PAYLOAD_NONE};
 use crate::entities::event;
-use crate::error::{corrupt, store_error};
+use crate::error::store_error;
 use crate::micros::from_time;
 use crate::standing::Standing;
 use crate::store::{CLAIM_LOCK, SqlStore};
@@ -150,25 +151,16 @@ async fn claimed(
     }
     let webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
     let parts = Parts::of(store, transaction, &rows, &standings, webhooks, events.into_values()).await?;
-    let (whole, broken): (Vec<Model>, Vec<Model>) = rows.into_iter().partition(|row| parts.are_whole(row));
-    give_back(transaction, &broken).await?;
     let mut feed = FeedLog::at(request.now);
-    whole.iter().try_for_each(|row| feed.delivery(row))?;
-    feed.append(transaction).await?;
-    whole.into_iter().map(|row| parts.claimed(row, request.leased_until)).collect()
-}
-
-/// What cannot be read waits, as if it had not been claimed.
-async fn give_back(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
+    let (mut claimed, mut asides) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match parts.unread(&row) {
+            Some(unread) => asides.push(Aside::new(&row, unread)),
+            None => claimed.extend(parts.claimed_or_aside(store, row, request, &mut asides)),
+        }
     }
-    let backend = transaction.get_database_backend();
-    let sql = format!(
-        "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
-         leased_until_us = NULL WHERE id IN (SELECT id FROM {} AS given)",
-        IDS.source(backend, 1)
-    );
-    let row_count = execute(transaction, &sql, batch::ids(backend, rows.iter().map(|row| row.id))).await?;
-    if row_count == rows.len() as u64 { Ok(()) } else { Err(corrupt("leased delivery", "it is gone")) }
+    claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
+    set_aside(transaction, asides, request.now, &mut feed).await?;
+    feed.append(transaction).await?;
+    Ok(claimed)
 }

@@ -1,5 +1,6 @@
 //! The queue: claim, freeze, settle, release.
 
+mod aside;
 mod claim;
 mod claim_at_once;
 mod freeze;
@@ -10,6 +11,7 @@ mod settle_delivered;
 
 pub use claim_at_once::{claim_sql, claim_values};
 pub use heads::{candidates_sql, candidates_values, next_due_sql};
+pub use settle_delivered::{settle_sql, settle_values};
 
 use crate::batch::query;
 use crate::entities::delivery;

@@ -11,6 +11,7 @@ pub mod flow_claims;
 pub mod flows;
 pub mod history;
 pub mod records;
+pub mod retention;
 pub mod settling;
 pub mod tenants;
 pub mod webhooks;
@@ -133,6 +134,14 @@ macro_rules! conformance_suite {
                 event_pages_leave_tests_out,
                 a_webhooks_attempts_come_newest_first,
                 history_of_another_tenant_is_not_read,
+            ],
+            retention: [
+                old_history_goes_with_all_that_belongs_to_it,
+                what_is_owed_keeps_its_event_and_its_log_and_is_shown_after_its_end,
+                a_deleted_webhook_goes_with_the_last_of_its_history,
+                the_size_of_a_step_changes_nothing,
+                what_is_held_for_too_long_expires_and_says_so,
+                a_reader_of_the_feed_is_told_of_what_was_removed,
             ],
             tenants: [
                 a_tenant_reads_back_as_written,
