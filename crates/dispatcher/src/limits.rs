@@ -3,7 +3,7 @@
 use hookgraph_domain::limits::{RENDER_MS_MAX, TIMEOUT_MS_MAX};
 
 /// Deliveries between claim and settlement in this process: what a crash may send twice, and what memory holds.
-pub const IN_FLIGHT_MAX: u32 = 256;
+pub const IN_FLIGHT_MAX: u32 = 1_024;
 /// Deliveries in flight to one webhook, over all processes, whatever its own concurrency is: what one slow receiver can
 /// occupy. Of one process it occupies no more than it leaves free ([`crate::worker`]).
 pub const IN_FLIGHT_PER_WEBHOOK_MAX: u32 = hookgraph_domain::limits::CONCURRENCY_MAX;
@@ -19,10 +19,16 @@ pub const FLOW_POLL_MS: u64 = 250;
 pub const FLOW_ROUND_MAX: u32 = 32;
 /// Held deliveries among which probes go round, so that one that can never be delivered does not speak for all.
 pub const PROBE_CANDIDATES_MAX: u32 = 20;
-/// Deliveries of one claim: large enough to share a transaction and loaders, small enough to spread over processes.
-pub const CLAIM_BATCH_MAX: u32 = 64;
+/// Deliveries of one claim: large enough to share a transaction and loaders, and the look at the head of every webhook's
+/// queue; small enough to spread over processes.
+pub const CLAIM_BATCH_MAX: u32 = 256;
 /// Settlements of one transaction.
 pub const SETTLE_BATCH_MAX: usize = 256;
+/// Deliveries of one claim, or settlements of one transaction, from which on the next waits [`GATHER_MS`] for company: under
+/// load what a transaction costs is shared by more. Below it nothing waits.
+pub const GATHER_MIN: usize = 8;
+/// How long a claim or a settlement waits for company, in milliseconds.
+pub const GATHER_MS: u64 = 2;
 /// How long the loop waits for a wake-up before it looks by itself, in milliseconds: a wake-up may be lost.
 pub const POLL_MS: u64 = 1_000;
 /// The time that the renders of one tenant's share of a claim may take together, in milliseconds.

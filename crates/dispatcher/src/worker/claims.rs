@@ -3,7 +3,7 @@
 
 use super::flow::{self, InFlight};
 use super::outage::{Outage, guarded};
-use super::settler::{self, Ending};
+use super::settler::{self, Ending, gathering};
 use super::signal::DueSignal;
 use super::stages::{self, Ready, Stages};
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -50,8 +50,8 @@ enum Wait {
     Not,
     /// For a slot.
     ForSlot,
-    /// For a wake-up, a slot, or the time.
-    ForDue(Duration),
+    /// For company, then for a wake-up, a slot, or the time.
+    ForDue { gathering: Duration, at_most: Duration },
     /// For the time alone: the store fails.
     ForStore(Duration),
 }
@@ -88,11 +88,16 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
         Wait::Not => {}
         Wait::ForSlot => road.freed.notified().await,
         Wait::ForStore(wait) => tokio::time::sleep(wait).await,
-        Wait::ForDue(wait) => tokio::select! {
-            () = wake.raised() => {}
-            () = road.freed.notified() => {}
-            () = tokio::time::sleep(wait) => {}
-        },
+        Wait::ForDue { gathering, at_most } => {
+            if !gathering.is_zero() {
+                tokio::time::sleep(gathering).await;
+            }
+            tokio::select! {
+                () = wake.raised() => {}
+                () = road.freed.notified() => {}
+                () = tokio::time::sleep(at_most) => {}
+            }
+        }
     }
 }
 
@@ -114,7 +119,13 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage) -> Wait {
             let count = claims.len();
             let may_be_more = count >= wanted as usize || allowance.is_reached_by(&claims);
             start(road, claims, permits).await;
-            if may_be_more { Wait::Not } else { Wait::ForDue(until_due(road, count).await) }
+            if may_be_more {
+                return Wait::Not;
+            }
+            Wait::ForDue {
+                gathering: gathering(count, limits.claim_batch_max as usize),
+                at_most: until_due(road, count).await,
+            }
         }
     }
 }

@@ -82,6 +82,7 @@ macro_rules! conformance_suite {
                 each_of_a_batch_is_settled_for_itself,
                 a_frozen_payload_is_never_replaced,
                 an_attempt_and_its_state_are_written_together,
+                a_text_of_an_answer_is_kept_as_it_came,
                 a_retry_waits_for_its_time,
                 a_retry_under_a_disabled_webhook_is_cancelled,
                 a_retry_under_a_paused_webhook_is_held,
