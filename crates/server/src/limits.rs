@@ -65,3 +65,6 @@ pub const READY_MS_MAX: u64 = 2_000;
 pub const TRACES_EXPORT_MS_MAX: u64 = 10_000;
 /// How long the last spans may take to be sent when the server has stopped, in milliseconds.
 pub const TRACES_FLUSH_MS_MAX: u64 = 3_000;
+/// After how long a caller may ask again that was refused as `UNAVAILABLE` (`Retry-After`), in seconds: a queue that is full or
+/// a database that is locked mostly has room a second later.
+pub const RETRY_AFTER_S: u64 = 1;

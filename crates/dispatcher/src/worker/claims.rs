@@ -2,12 +2,15 @@
 //! and ends without losing any.
 
 use super::flow::{self, InFlight};
+use super::leases::{self, Lease, Leases};
 use super::outage::{Outage, guarded};
 use super::settler::{self, Ending, gathering};
 use super::signal::DueSignal;
 use super::stages::{self, Ready, Stages};
+use crate::limits::SEND_MARGIN_MS;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
+use hookgraph_domain::time::plus_ms;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +23,13 @@ use tokio_util::task::TaskTracker;
 pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     in_flight: Option<InFlight>,
+    lease: Option<Lease>,
     freed: Arc<Notify>,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        drop(self.lease.take());
         drop(self.in_flight.take());
         drop(self.permit.take());
         self.freed.notify_one();
@@ -38,6 +43,7 @@ struct Road {
     endings: mpsc::Sender<Ending>,
     slots: Arc<Semaphore>,
     freed: Arc<Notify>,
+    leases: Leases,
     /// A shutdown began: nothing new is sent.
     stopping: CancellationToken,
     /// The shutdown takes too long: what is in flight is let go.
@@ -68,9 +74,11 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
         endings,
         slots: Arc::new(Semaphore::new(limits.in_flight_max as usize)),
         freed: Arc::new(Notify::new()),
+        leases: Leases::default(),
         stopping: shutdown.clone(),
         cut: CancellationToken::new(),
     });
+    let beats = tokio::spawn(leases::beat(Arc::clone(&road.stages), road.leases.clone()));
     let mut outage = Outage::of("claim");
     while !shutdown.is_cancelled() {
         let wait = claim_round(&road, &mut outage).await;
@@ -81,6 +89,7 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
         }
     }
     shut_down(road, settler).await;
+    beats.abort();
 }
 
 async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
@@ -93,6 +102,7 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
                 tokio::time::sleep(gathering).await;
             }
             tokio::select! {
+                biased;
                 () = wake.raised() => {}
                 () = road.freed.notified() => {}
                 () = tokio::time::sleep(at_most) => {}
@@ -197,7 +207,17 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 
 impl Road {
     fn slot(&self, claim: &ClaimedDelivery, permit: Option<OwnedSemaphorePermit>) -> Slot {
-        Slot { permit, in_flight: Some(self.stages.flow.enter(claim)), freed: Arc::clone(&self.freed) }
+        Slot {
+            permit,
+            in_flight: Some(self.stages.flow.enter(claim)),
+            lease: Some(self.leases.keep(claim)),
+            freed: Arc::clone(&self.freed),
+        }
+    }
+
+    /// Whether the lease holds until after the next beat: a request that starts is kept leased from there on.
+    fn has_time(&self, ready: &Ready) -> bool {
+        self.leases.hold_at(ready.key(), plus_ms(self.stages.now(), SEND_MARGIN_MS))
     }
 
     async fn end(&self, ending: Ending) {
@@ -215,8 +235,7 @@ impl Road {
         }
     }
 
-    /// Freezes, through failures of the store, for as long as a request would still fit under one of the leases and no
-    /// shutdown began.
+    /// Freezes, through failures of the store, for as long as one of the leases holds and no shutdown began.
     async fn freeze(&self, fresh: &[Ready]) -> Option<Vec<hookgraph_domain::ports::Fenced>> {
         let mut outage = Outage::of("freeze");
         loop {
@@ -232,7 +251,7 @@ impl Road {
                 () = self.stopping.cancelled() => return None,
                 () = tokio::time::sleep(wait) => {}
             }
-            if !fresh.iter().any(|ready| self.stages.has_time(&ready.claim)) {
+            if !fresh.iter().any(|ready| self.has_time(ready)) {
                 return None;
             }
         }
@@ -241,7 +260,7 @@ impl Road {
     async fn send_all(self: &Arc<Self>, ready: Vec<Ready>, slots: &mut HashMap<DeliveryId, Slot>) {
         for ready in ready {
             let Some(slot) = slots.remove(&ready.claim.delivery.id) else { continue };
-            if self.stopping.is_cancelled() || !self.stages.has_time(&ready.claim) {
+            if self.stopping.is_cancelled() || !self.has_time(&ready) {
                 self.end(Ending::Released(ready.key(), slot)).await;
             } else {
                 self.tasks.spawn(Arc::clone(self).deliver(ready, slot));

@@ -54,3 +54,8 @@ pub trait FlowReader: Send + Sync {
     /// The tenant's replays that run.
     async fn running_replays(&self, tenant_id: TenantId) -> Result<Vec<Replay>, StoreError>;
 }
+
+/// What the loop that probes, drains and replays needs of a store.
+pub trait FlowStore: super::UnitOfWork + super::WebhookReader + FlowReader {}
+
+impl<T> FlowStore for T where T: super::UnitOfWork + super::WebhookReader + FlowReader {}

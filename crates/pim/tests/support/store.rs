@@ -258,6 +258,10 @@ impl DeliveryQueue for RecordStore {
         Ok(Default::default())
     }
 
+    async fn extend(&self, _: &[(DeliveryId, i64)], _: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        Ok(Default::default())
+    }
+
     async fn release(&self, _: &[(DeliveryId, i64)], _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }

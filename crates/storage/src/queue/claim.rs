@@ -14,7 +14,7 @@ use crate::store::{CLAIM_LOCK, SqlStore};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
@@ -100,10 +100,15 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
     let parts = Parts::load(store, &transaction, &sendable, &standings, webhooks).await?;
     sendable.retain(|row| parts.are_whole(row));
     parts.freeze_defaults(&mut sendable, request.now);
+    let orphaned: HashSet<Uuid> =
+        sendable.iter().filter(|row| row.leased_until_us.is_some()).map(|row| row.id).collect();
     lease(&transaction, request, &mut sendable).await?;
     sendable.iter().try_for_each(|row| feed.delivery(row))?;
-    let claimed =
-        sendable.into_iter().map(|row| parts.claimed(row, request.leased_until)).collect::<Result<Vec<_>, _>>()?;
+    let claimed = sendable.into_iter().map(|row| {
+        let was_orphaned = orphaned.contains(&row.id);
+        parts.claimed(row, request.leased_until, was_orphaned)
+    });
+    let claimed = claimed.collect::<Result<Vec<_>, _>>()?;
     feed.append(&transaction).await?;
     transaction.commit().await.map_err(store_error)?;
     Ok(claimed)

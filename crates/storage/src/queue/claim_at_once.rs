@@ -17,7 +17,7 @@ use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// What a claim came to.
@@ -32,6 +32,7 @@ struct Leased {
     row: Model,
     webhook_version: i64,
     tenant_version: i64,
+    was_orphaned: bool,
     event: Option<event::Model>,
 }
 
@@ -49,6 +50,7 @@ impl FromQueryResult for Answer {
                 row: leased,
                 webhook_version: row.try_get(prefix, "webhook_version")?,
                 tenant_version: row.try_get(prefix, "tenant_version")?,
+                was_orphaned: row.try_get(prefix, "was_orphaned")?,
                 event: event::Model::from_query_result_optional(row, "event_")?,
             }),
             None => None,
@@ -69,7 +71,8 @@ pub fn claim_sql() -> String {
     let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND webhook.graphql_query IS NULL");
     format!(
         "{picked}, locked AS MATERIALIZED (
-    SELECT due.id FROM due WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
+    SELECT due.id, due.leased_until_us IS NOT NULL AS was_orphaned FROM due
+    WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
     AND (due.leased_until_us IS NULL OR due.leased_until_us <= $1) FOR NO KEY UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = ${leased_until}, updated_at_us = $1,
@@ -82,8 +85,10 @@ pub fn claim_sql() -> String {
         AND (webhook.status = '{active}' OR due.is_test)
     RETURNING {due}, webhook.version AS webhook_version, tenant.version AS tenant_version
 )
-SELECT counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version, {event}
-FROM (SELECT count(*) AS locked_count FROM locked) AS counted LEFT JOIN leased ON TRUE
+SELECT counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
+    coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}
+FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
+LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
         picked = picked_sql(),
         leased_until = PICKED_NEXT,
@@ -150,7 +155,11 @@ async fn claimed(
 ) -> Result<Vec<ClaimedDelivery>, StoreError> {
     let (mut rows, mut events) = (Vec::with_capacity(leased.len()), HashMap::with_capacity(leased.len()));
     let mut standings: HashMap<Uuid, Standing> = HashMap::new();
-    for Leased { row, webhook_version, tenant_version, event } in leased {
+    let mut orphaned = HashSet::new();
+    for Leased { row, webhook_version, tenant_version, was_orphaned, event } in leased {
+        if was_orphaned {
+            orphaned.insert(row.id);
+        }
         standings.entry(row.webhook_id).or_insert(Standing {
             tenant_id: row.tenant_id,
             version: webhook_version,
@@ -172,7 +181,11 @@ async fn claimed(
     let mut feed = FeedLog::at(request.now);
     whole.iter().try_for_each(|row| feed.delivery(row))?;
     feed.append(transaction).await?;
-    whole.into_iter().map(|row| parts.claimed(row, request.leased_until)).collect()
+    let claimed = whole.into_iter().map(|row| {
+        let was_orphaned = orphaned.contains(&row.id);
+        parts.claimed(row, request.leased_until, was_orphaned)
+    });
+    claimed.collect()
 }
 
 /// What cannot be read waits, as if it had not been claimed.

@@ -105,7 +105,13 @@ impl Parts {
         }
     }
 
-    pub fn claimed(&self, row: delivery::Model, leased_until: Timestamp) -> Result<ClaimedDelivery, StoreError> {
+    /// The claim of a row; `was_orphaned` says whether its lease before had ended by itself.
+    pub fn claimed(
+        &self,
+        row: delivery::Model,
+        leased_until: Timestamp,
+        was_orphaned: bool,
+    ) -> Result<ClaimedDelivery, StoreError> {
         let missing = |what: &str| corrupt("claimed delivery", format!("its {what} is missing"));
         let event = self.events.get(&row.event_id).cloned().ok_or_else(|| missing("event"))?;
         let payload = match row.default_frozen_at_us {
@@ -119,6 +125,7 @@ impl Parts {
             payload,
             delivery: rows::delivery::from_row(row)?,
             leased_until,
+            was_orphaned,
         })
     }
 }

@@ -36,6 +36,10 @@ impl DeliveryQueue for RecordStore {
         not_kept()
     }
 
+    async fn extend(&self, _claims: &[(DeliveryId, i64)], _leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        not_kept()
+    }
+
     async fn release(&self, _claims: &[(DeliveryId, i64)], _now: Timestamp) -> Result<(), StoreError> {
         not_kept()
     }
