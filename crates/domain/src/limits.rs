@@ -14,6 +14,8 @@ pub const HEADER_NAME_BYTES_MAX: usize = 128;
 pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
 /// Names and values of a webhook's headers together, in bytes: what receivers commonly accept.
 pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// The shortest value of a secret header that is looked for in answers, in bytes: shorter ones are part of other text too.
+pub const SECRET_ECHO_BYTES_MIN: usize = 8;
 /// A payload query's text, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 32 * 1024;
 /// A rendered payload, in bytes.

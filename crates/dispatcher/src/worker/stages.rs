@@ -227,6 +227,7 @@ impl Stages {
         started_at: Timestamp,
     ) -> Settlement {
         let now = self.now();
+        let exchange = request::redacted_exchange(exchange, &claim.webhook);
         let status = exchange.response.as_ref().map(|head| head.status);
         let outcome = Outcome { code: exchange.code, status, retry_after_ms: exchange.retry_after_ms };
         let next = self.decide(claim, outcome, now);
@@ -236,7 +237,7 @@ impl Stages {
             number: claim.delivery.attempt_count + 1,
             code: exchange.code,
             detail: exchange.detail,
-            request: Some(request::redacted(request)),
+            request: Some(request::redacted(request, &claim.webhook)),
             response: exchange.response,
             response_body: exchange.response_body,
             response_truncated: exchange.response_truncated,

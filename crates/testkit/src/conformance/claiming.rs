@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Event, webhook with its headers opened, signer, and the payload once it is frozen.
 pub async fn a_claim_carries_all_that_sending_needs(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let header = Header { name: "x-key".to_owned(), value: "k".to_owned() };
+    let header = Header { name: "x-key".to_owned(), value: "k".to_owned(), is_secret: false };
     let webhook = world
         .webhook_with(|webhook| {
             webhook.headers = vec![header];
@@ -28,7 +28,7 @@ pub async fn a_claim_carries_all_that_sending_needs(store: Arc<dyn Store>) {
     assert_eq!(claimed.event.id, event_id);
     assert_eq!(claimed.event.variables.keys().collect::<Vec<_>>(), ["id", "userId", "tenantId"]);
     assert_eq!(claimed.signer.tenant_identifier, "acme");
-    assert_eq!(claimed.signer.secret, sample::tenant(world.tenant_id, "acme").signing_secret);
+    assert_eq!(claimed.signer.keys, sample::tenant(world.tenant_id, "acme").keys);
     assert_eq!(claimed.payload, None);
     assert_eq!(claimed.leased_until, plus_ms(sample::now(), LEASE_MS));
     assert_eq!((claimed.delivery.state, claimed.delivery.fencing_token), (DeliveryState::InFlight, 1));
