@@ -8,6 +8,7 @@ pub mod config;
 pub mod endpoint;
 pub mod http;
 pub mod limits;
+mod memory;
 pub mod metrics;
 mod observer;
 pub mod oidc;

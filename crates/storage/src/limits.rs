@@ -71,6 +71,11 @@ pub const DROP_STATEMENT_MS_MAX: u64 = 2_000;
 pub const PRUNE_OWNERS_MAX: usize = 64;
 /// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.
 pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
+/// Events of a group commit from which on SQLite's next one waits [`RECORD_GATHER_MS`] for company: its one writer is then free
+/// for claims and settlements meanwhile. Below it nobody waits.
+pub const RECORD_GATHER_EVENTS_MIN: usize = 8;
+/// How long a group waits for company, in milliseconds.
+pub const RECORD_GATHER_MS: u64 = 2;
 /// Events of one group commit, unless one change alone has more.
 pub const RECORD_GROUP_EVENTS_MAX: usize = 500;
 

@@ -2,14 +2,15 @@
 
 use crate::batch::{self, IDS};
 use crate::queue::{
-    candidates_sql, candidates_values, claim_sql, claim_values, next_due_sql, settle_sql, settle_values,
+    candidates_sql, candidates_values, claim_sql, claim_values, extend_sql, extend_values, next_due_sql, settle_sql,
+    settle_values,
 };
 use crate::read::{
     BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
 };
 use crate::retention::{FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, expire_statements, row_statements};
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::ids::{AttemptId, EventId, TenantId, WebhookId};
+use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::ClaimRequest;
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
@@ -54,7 +55,9 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     let held = vec![webhook_id.0.into(), 10_i64.into()];
     let feed = vec![tenant_id.0.into(), 0_i64.into(), 10_000_i64.into(), 300_i64.into()];
     let attempts = webhook_attempts(webhook_id, Some(AttemptId(Uuid::max())), 20);
+    let beat = extend_values(backend, &[(DeliveryId(Uuid::nil()), 1)], Timestamp::UNIX_EPOCH);
     let mut statements = vec![
+        (raw(&extend_sql(backend), beat), Vec::new()),
         (raw(&candidates_sql(backend), candidates_values(backend, &request)), vec!["due_by_time", "due_by_line"]),
         (raw(&next_due_sql(), vec![64_i64.into()]), vec!["due_by_time"]),
         (page(&deliveries), vec!["due_by_tenant"]),

@@ -164,10 +164,6 @@ impl Retention for Endless {
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
         Ok(HistoryKept::default())
     }
-
-    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(None)
-    }
 }
 
 #[tokio::test]

@@ -69,7 +69,4 @@ pub trait Retention: Send + Sync {
 
     /// Measures the history.
     async fn history_kept(&self) -> Result<HistoryKept, StoreError>;
-
-    /// Since when history is whole: what was created earlier may have been removed. None where nothing was.
-    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError>;
 }

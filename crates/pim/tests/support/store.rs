@@ -259,6 +259,10 @@ impl DeliveryQueue for RecordStore {
         Ok(Default::default())
     }
 
+    async fn extend(&self, _: &[(DeliveryId, i64)], _: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        Ok(Default::default())
+    }
+
     async fn release(&self, _: &[(DeliveryId, i64)], _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
@@ -336,10 +340,6 @@ impl Retention for RecordStore {
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
-        Ok(Default::default())
-    }
-
-    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(Default::default())
     }
 }

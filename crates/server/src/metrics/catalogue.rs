@@ -53,6 +53,11 @@ pub const LEASES_LOST: Metric = counter(
     "hookgraph_leases_lost_total",
     "Writes that came to nothing because another process had taken the delivery over.",
 );
+/// Orphans.
+pub const ORPHANS: Metric = counter(
+    "hookgraph_deliveries_orphaned_total",
+    "Deliveries taken over because whoever had leased them died or was cut off from the database.",
+);
 /// Renders without a payload.
 pub const RENDER_FAILURES: Metric = counter(
     "hookgraph_render_failures_total",
@@ -120,6 +125,7 @@ pub const METRICS: &[Metric] = &[
     ATTEMPTS,
     ENDED,
     LEASES_LOST,
+    ORPHANS,
     RENDER_FAILURES,
     ATTEMPT_DURATION,
     FIRST_ATTEMPT_DELAY,

@@ -30,6 +30,7 @@ pub struct Metrics {
     attempts: [Counter; OutcomeCode::ALL.len()],
     ended: [Counter; DeliveryState::ALL.len()],
     leases_lost: Counter,
+    orphans: Counter,
     rows_removed: Counter,
     partitions_dropped: Counter,
     renders_refused: Counter,
@@ -64,6 +65,7 @@ impl Metrics {
                 false => Counter::noop(),
             }),
             leases_lost: counter(&recorder, catalogue::LEASES_LOST, &[]),
+            orphans: counter(&recorder, catalogue::ORPHANS, &[]),
             rows_removed: counter(&recorder, catalogue::ROWS_REMOVED, &[]),
             partitions_dropped: counter(&recorder, catalogue::PARTITIONS_DROPPED, &[]),
             renders_refused: failures("refused"),
@@ -112,6 +114,11 @@ impl Metrics {
     /// Counts a lease that was lost before anything was sent.
     pub fn lease_lost(&self) {
         self.leases_lost.increment(1);
+    }
+
+    /// Counts deliveries that were taken over from leases that had ended by themselves.
+    pub fn orphans_found(&self, count: usize) {
+        self.orphans.increment(count as u64);
     }
 
     /// Counts a payload that could not be rendered.

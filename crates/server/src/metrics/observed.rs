@@ -25,7 +25,9 @@ pub struct ObservedQueue {
 #[async_trait]
 impl DeliveryQueue for ObservedQueue {
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-        self.queue.claim(request).await
+        let claims = self.queue.claim(request).await?;
+        self.metrics.orphans_found(claims.iter().filter(|claim| claim.was_orphaned).count());
+        Ok(claims)
     }
 
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
@@ -40,6 +42,10 @@ impl DeliveryQueue for ObservedQueue {
             self.metrics.settled(settlement, *answer);
         }
         Ok(answers)
+    }
+
+    async fn extend(&self, claims: &[(DeliveryId, i64)], leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        self.queue.extend(claims, leased_until).await
     }
 
     async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError> {
@@ -117,9 +123,5 @@ impl Retention for ObservedRetention {
         let kept = self.retention.history_kept().await?;
         self.metrics.kept(&kept, self.clock.now());
         Ok(kept)
-    }
-
-    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.retention.history_from().await
     }
 }

@@ -31,12 +31,12 @@ const OF_TENANT: [&str; 10] = [
 
 impl Work<'_> {
     pub(super) async fn insert_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
-        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault));
+        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault)?);
         if insert_new(self.transaction, row).await? { Ok(()) } else { Err(identifier_taken(tenant)) }
     }
 
     pub(super) async fn update_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
-        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault));
+        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault)?);
         let updated = tenant::Entity::update_many()
             .set(row)
             .filter(tenant::Column::Id.eq(tenant.id.0))

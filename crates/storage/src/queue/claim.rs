@@ -15,7 +15,7 @@ use crate::store::{CLAIM_LOCK, SqlStore};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
@@ -113,10 +113,13 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
         unread.is_none()
     });
     parts.freeze_defaults(&mut sendable, request.now);
+    let orphaned: HashSet<Uuid> =
+        sendable.iter().filter(|row| row.leased_until_us.is_some()).map(|row| row.id).collect();
     lease(&transaction, request, &mut sendable).await?;
     let mut claimed = Vec::with_capacity(sendable.len());
     for row in sendable {
-        claimed.extend(parts.claimed_or_aside(store, row, request, &mut asides));
+        let was_orphaned = orphaned.contains(&row.id);
+        claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides));
     }
     claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
     set_aside(&transaction, asides, request.now, &mut feed).await?;

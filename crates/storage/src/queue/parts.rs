@@ -119,17 +119,25 @@ impl Parts {
         store: &SqlStore,
         row: delivery::Model,
         request: &ClaimRequest,
+        was_orphaned: bool,
         asides: &mut Vec<Aside>,
     ) -> Option<ClaimedDelivery> {
         let (id, aside) = (row.id, Aside::new(&row, Unread::Delivery));
-        let claimed = store.unreadable.passed_over("delivery", id, self.claimed(row, request.leased_until));
+        let claimed =
+            store.unreadable.passed_over("delivery", id, self.claimed(row, request.leased_until, was_orphaned));
         if claimed.is_none() {
             asides.push(aside);
         }
         claimed
     }
 
-    fn claimed(&self, row: delivery::Model, leased_until: Timestamp) -> Result<ClaimedDelivery, StoreError> {
+    /// The claim of a row; `was_orphaned` says whether its lease before had ended by itself.
+    fn claimed(
+        &self,
+        row: delivery::Model,
+        leased_until: Timestamp,
+        was_orphaned: bool,
+    ) -> Result<ClaimedDelivery, StoreError> {
         let missing = |what: &str| corrupt("claimed delivery", format!("its {what} is missing"));
         let event = self.events.get(&row.event_id).cloned().ok_or_else(|| missing("event"))?;
         let payload = match row.default_frozen_at_us {
@@ -143,6 +151,7 @@ impl Parts {
             payload,
             delivery: rows::delivery::from_row(row)?,
             leased_until,
+            was_orphaned,
         })
     }
 }

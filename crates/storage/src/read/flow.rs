@@ -140,6 +140,10 @@ impl FlowReader for SqlStore {
         Ok(batch)
     }
 
+    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read_history_from().await
+    }
+
     async fn replay(&self, tenant_id: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         let one = replay::Entity::find_by_id(id.0).filter(replay::Column::TenantId.eq(tenant_id.0));
         Ok(self.replays(one).await?.into_iter().next())

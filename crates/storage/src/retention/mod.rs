@@ -75,15 +75,15 @@ impl Retention for SqlStore {
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
         size::history_kept(self).await
     }
+}
 
-    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
+impl SqlStore {
+    pub(crate) async fn read_history_from(&self) -> Result<Option<Timestamp>, StoreError> {
         let found: Vec<From> =
             query(&self.reader, "SELECT history_from_us FROM retention WHERE id = 1", vec![]).await?;
         to_optional_time(found.first().and_then(|row| row.history_from_us))
     }
-}
 
-impl SqlStore {
     /// Written before anything goes, so that whoever finds less than there was can tell why.
     async fn note_history_from(&self, before: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE retention SET history_from_us = $1 \

@@ -103,8 +103,4 @@ impl Retention for MemoryStore {
         let ids = state.events.keys().map(|id| id.0).chain(ended.map(|kept| kept.delivery.id.0));
         Ok(HistoryKept { oldest_at: ids.min().and_then(created_at), bytes: (state.row_count() * ROW_BYTES) as u64 })
     }
-
-    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.state.lock().history_from)
-    }
 }

@@ -38,6 +38,10 @@ impl DeliveryQueue for RecordStore {
         not_kept()
     }
 
+    async fn extend(&self, _claims: &[(DeliveryId, i64)], _leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        not_kept()
+    }
+
     async fn release(&self, _claims: &[(DeliveryId, i64)], _now: Timestamp) -> Result<(), StoreError> {
         not_kept()
     }
@@ -155,10 +159,6 @@ impl Retention for RecordStore {
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
-        not_kept()
-    }
-
-    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
         not_kept()
     }
 }
