@@ -77,10 +77,9 @@ impl Guard {
             .map_err(|error| vec![self.wrong_variables(&error)])?;
         let coerced = serde_json::to_value(&*coerced).map(Variables::from_json);
         let coerced = coerced.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
-        let is_mutation = operation.is_mutation();
         let mut document = proven.document.clone();
         if !proven.is_merged {
-            merging::merge(&mut document, is_mutation, &coerced);
+            merging::merge(&mut document, &coerced);
         }
         request.operation_name = name.map(str::to_owned);
         request.set_parsed_query(document);
@@ -138,8 +137,7 @@ impl Guard {
         // Without a directive nothing of the merging hangs on the variables.
         let is_merged = typed.operations.len() == 1 && !text.contains('@');
         if is_merged {
-            let is_mutation = typed.operations.iter().any(|operation| operation.is_mutation());
-            merging::merge(&mut document, is_mutation, &Variables::default());
+            merging::merge(&mut document, &Variables::default());
         }
         Ok(Proven { typed, document, needs, is_merged })
     }
