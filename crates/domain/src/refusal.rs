@@ -20,6 +20,10 @@ pub enum RefusalCode {
     Forbidden,
     /// A limit is reached.
     LimitExceeded,
+    /// No document is known by that hash or identifier: send its text along.
+    PersistedQueryNotFound,
+    /// Documents are not known by hashes here: send their text.
+    PersistedQueryNotSupported,
     /// Ours, for the moment: the same call may go through later.
     Unavailable,
     /// Ours.
@@ -28,13 +32,15 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [RefusalCode; 8] = [
+    pub const ALL: [RefusalCode; 10] = [
         Self::BadUserInput,
         Self::NotFound,
         Self::Conflict,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::LimitExceeded,
+        Self::PersistedQueryNotFound,
+        Self::PersistedQueryNotSupported,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -48,6 +54,8 @@ impl RefusalCode {
             RefusalCode::Unauthenticated => "UNAUTHENTICATED",
             RefusalCode::Forbidden => "FORBIDDEN",
             RefusalCode::LimitExceeded => "LIMIT_EXCEEDED",
+            RefusalCode::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            RefusalCode::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             RefusalCode::Unavailable => "UNAVAILABLE",
             RefusalCode::Internal => "INTERNAL",
         }
