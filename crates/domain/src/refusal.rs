@@ -22,6 +22,10 @@ pub enum RefusalCode {
     LimitExceeded,
     /// What follows that cursor was removed; `extensions.oldestCursor` is the oldest that may be used.
     CursorTooOld,
+    /// No document is known by that hash or identifier: send its text along.
+    PersistedQueryNotFound,
+    /// Documents are not known by hashes here: send their text.
+    PersistedQueryNotSupported,
     /// Ours, for the moment: the same call may go through later.
     Unavailable,
     /// Ours.
@@ -30,7 +34,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [RefusalCode; 9] = [
+    pub const ALL: [RefusalCode; 11] = [
         Self::BadUserInput,
         Self::NotFound,
         Self::Conflict,
@@ -38,6 +42,8 @@ impl RefusalCode {
         Self::Forbidden,
         Self::LimitExceeded,
         Self::CursorTooOld,
+        Self::PersistedQueryNotFound,
+        Self::PersistedQueryNotSupported,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -52,6 +58,8 @@ impl RefusalCode {
             RefusalCode::Forbidden => "FORBIDDEN",
             RefusalCode::LimitExceeded => "LIMIT_EXCEEDED",
             RefusalCode::CursorTooOld => "CURSOR_TOO_OLD",
+            RefusalCode::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            RefusalCode::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             RefusalCode::Unavailable => "UNAVAILABLE",
             RefusalCode::Internal => "INTERNAL",
         }

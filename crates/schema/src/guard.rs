@@ -80,7 +80,7 @@ impl Guard {
         let mut document = proven.document.clone();
         if !proven.is_merged {
             let coerced = serde_json::to_value(&*coerced).map(Variables::from_json).map_err(fault)?;
-            merging::merge(&mut document, operation.is_mutation(), &coerced);
+            merging::merge(&mut document, &coerced);
         }
         request.operation_name = name.map(str::to_owned);
         request.set_parsed_query(document);
@@ -138,8 +138,7 @@ impl Guard {
         // Without a directive nothing of the merging hangs on the variables.
         let is_merged = typed.operations.len() == 1 && !text.contains('@');
         if is_merged {
-            let is_mutation = typed.operations.iter().any(|operation| operation.is_mutation());
-            merging::merge(&mut document, is_mutation, &Variables::default());
+            merging::merge(&mut document, &Variables::default());
         }
         Ok(Proven { typed, document, needs, is_merged })
     }

@@ -183,8 +183,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
     };
-    let address_rules =
-        AddressRules { allowed: config.allowed_addresses.clone(), allowed_hosts: config.allowed_hosts.clone() };
+    let address_rules = address_rules(config);
     let api = Api::new(Services {
         ports: pim.clone(),
         fed: wake_ups.fed_receiver(),
@@ -386,7 +385,16 @@ fn make_parent(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn transport_options(config: &Config) -> anyhow::Result<TransportOptions> {
+/// Which addresses may be called.
+pub fn address_rules(config: &Config) -> AddressRules {
+    AddressRules { allowed: config.allowed_addresses.clone(), allowed_hosts: config.allowed_hosts.clone() }
+}
+
+/// How they are called.
+///
+/// # Errors
+/// `trusted_certificates` that cannot be read.
+pub fn transport_options(config: &Config) -> anyhow::Result<TransportOptions> {
     let extra_roots = config.trusted_certificates.as_deref().map_or_else(|| Ok(Vec::new()), certificates)?;
     Ok(TransportOptions { egress_proxy: config.egress_proxy.clone(), extra_roots, ..TransportOptions::default() })
 }

@@ -2,11 +2,13 @@
 
 mod answer;
 mod failure;
+mod fetch;
 mod names;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+pub use fetch::FetchError;
 pub use names::{NameResolver, SystemNames};
 pub use rustls::pki_types::CertificateDer;
 

@@ -3,6 +3,7 @@
 use crate::auth::AuthError;
 use crate::endpoint::is_request_error;
 use crate::limits;
+use crate::shares::Exceeded;
 use async_graphql_axum::GraphQLResponse;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -91,6 +92,33 @@ fn to_be_retried(mut answer: Response) -> Response {
 pub fn refusal(status: StatusCode, refusal: &Refusal, media_type: MediaType) -> Response {
     let answer = json_body(status, &json!({ "errors": [error_json(refusal)] }), media_type);
     if refusal.code == RefusalCode::Unavailable { to_be_retried(answer) } else { answer }
+}
+
+/// A request that does not come to a document which may run. That a document is not known is an answer that clients act
+/// on: those of `application/json` read it with 200 alone.
+pub fn not_asked(refused: &Refusal, media_type: MediaType) -> Response {
+    let is_of_documents = refused.code != RefusalCode::BadUserInput;
+    let status = match media_type {
+        MediaType::Json if is_of_documents => StatusCode::OK,
+        MediaType::Json | MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
+    };
+    refusal(status, refused, media_type)
+}
+
+/// A token has taken all that it may: 429, and when it is worth to try again.
+pub fn exceeded(exceeded: &Exceeded, media_type: MediaType) -> Response {
+    let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, &exceeded.refusal(), media_type);
+    let wait_s = exceeded.retry_after.as_millis().div_ceil(1_000).max(1);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(wait_s).unwrap_or(u64::MAX)));
+    answer
+}
+
+/// The server has as much to do as it may: 503, and when it is worth to try again.
+pub fn busy(message: &str, media_type: MediaType) -> Response {
+    let refused = Refusal::new(RefusalCode::Unavailable, message);
+    let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(limits::PLACE_RETRY_AFTER.as_secs()));
+    answer
 }
 
 /// A wrong request.
