@@ -1,10 +1,11 @@
-//! What the routes need of a GraphQL schema.
+//! What the routes need of a GraphQL schema, and the two that there are.
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use hookgraph_pim::Caller;
+use hookgraph_schema::Api;
 
 /// A schema that can be asked in a caller's name.
 #[async_trait]
@@ -26,4 +27,41 @@ pub fn is_request_error(response: &Response) -> bool {
     matches!(response.data, async_graphql::Value::Null)
         && !response.errors.is_empty()
         && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+/// The management API.
+pub struct Management(pub Api);
+
+#[async_trait]
+impl Endpoint for Management {
+    fn operation_type(&self, request: &Request) -> Option<OperationType> {
+        self.0.operation_type(request)
+    }
+
+    async fn execute(&self, caller: Caller, request: Request) -> Response {
+        self.0.execute(caller, request).await
+    }
+
+    fn stream(&self, caller: Caller, request: Request) -> BoxStream<'static, Response> {
+        self.0.subscribe(caller, request)
+    }
+}
+
+/// The payload schema.
+pub struct Payload(pub Api);
+
+#[async_trait]
+impl Endpoint for Payload {
+    fn operation_type(&self, request: &Request) -> Option<OperationType> {
+        self.0.payload_operation_type(request)
+    }
+
+    async fn execute(&self, caller: Caller, request: Request) -> Response {
+        self.0.execute_payload(caller, request).await
+    }
+
+    fn stream(&self, caller: Caller, request: Request) -> BoxStream<'static, Response> {
+        let api = self.0.clone();
+        Box::pin(futures::stream::once(async move { api.execute_payload(caller, request).await }))
+    }
 }

@@ -14,6 +14,7 @@ pub mod metrics;
 mod observer;
 pub mod oidc;
 mod only_one;
+pub mod opening;
 mod operation;
 mod partitions;
 mod server;

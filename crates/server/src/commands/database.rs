@@ -1,12 +1,12 @@
 //! `hookgraph migrate`.
 
 use crate::config::Config;
-use crate::{telemetry, wiring};
+use crate::{opening, telemetry};
 use std::process::ExitCode;
 
 pub async fn migrate(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config)?;
-    let applied = wiring::migrate(&config).await?;
+    let applied = opening::migrate(&config).await?;
     for name in &applied {
         println!("applied {name}");
     }

@@ -1,7 +1,7 @@
 //! `hookgraph keys list|rotate|prune`.
 
 use crate::config::Config;
-use crate::{telemetry, wiring};
+use crate::{opening, telemetry};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ enum KeysCommand {
 
 pub async fn run(args: KeysArgs, config: Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config)?;
-    let (store, vault) = wiring::open_with_vault(&config).await?;
+    let (store, vault) = opening::open_with_vault(&config).await?;
     match args.command {
         KeysCommand::List => {
             let counts = store.sealed_by().await?;

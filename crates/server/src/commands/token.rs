@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::surroundings::{OsEntropy, SystemClock};
-use crate::{auth, telemetry, wiring};
+use crate::{auth, opening, telemetry};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use hookgraph_domain::audit::AuditEntry;
@@ -55,7 +55,7 @@ enum TokenCommand {
 
 pub async fn run(args: TokenArgs, config: Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config)?;
-    let store = wiring::open_store(&config).await?;
+    let store = opening::open_store(&config).await?;
     let store = store.as_ref();
     match args.command {
         TokenCommand::Create { tenant, name, permissions, expires_in_h } => {
