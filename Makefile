@@ -8,9 +8,9 @@ LOCAL_RECEIVERS := 127.0.0.0/8,::1/128
 
 # How long each fuzz target runs, and which do.
 SECONDS_EACH ?= 600
-FUZZ_TARGETS ?= addresses canonical_json headers cursors documents tokens requests
+FUZZ_TARGETS ?= addresses canonical_json headers cursors documents tokens requests frames
 
-.PHONY: help run test check schema bench fmt fuzz
+.PHONY: help run test check schema bench attacks fmt fuzz fuzz-documents
 
 help: ## Explain these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,9 +34,17 @@ bench: ## Measure the road, docs/benchmarks.md: CASE=one,ten DATABASE=sqlite|pos
 	CASE="$(CASE)" DATABASE="$(DATABASE)" RUNS="$(RUNS)" SECONDS_PER_RUN="$(SECONDS_PER_RUN)" FULL="$(FULL)" \
 		target/release/hookgraph-bench run
 
+attacks: ## Measure what each published attack costs the server, in CPU time: docs/benchmarks.md
+	$(CARGO) build --release --locked --package hookgraph-server
+	HOOKGRAPH_BINARY=target/release/hookgraph node bench/attacks.mjs
+
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
 fuzz: ## Look for bytes that break what the fuzz targets hold, SECONDS_EACH a target; needs cargo install cargo-fuzz
 	cd fuzz && for target in $(FUZZ_TARGETS); do mkdir -p found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --features schema,server \
 		$$target found/$$target corpus/$$target -- -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 || exit 1; done
+
+fuzz-documents: ## Hold random payload documents against graphql-js for SECONDS_EACH, from another seed each time
+	$(CARGO) build --locked --package hookgraph-server --package hookgraph-schema --example payload_documents
+	cd tests/js && DOCUMENTS_SEED=$${DOCUMENTS_SEED-$$RANDOM} DOCUMENTS_SECONDS=$(SECONDS_EACH) node --test random_documents.test.mjs

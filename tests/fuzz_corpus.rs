@@ -10,6 +10,8 @@ mod canonical_json;
 mod cursors;
 #[path = "../fuzz/properties/documents.rs"]
 mod documents;
+#[path = "../fuzz/properties/frames.rs"]
+mod frames;
 #[path = "../fuzz/properties/headers.rs"]
 mod headers;
 #[path = "../fuzz/properties/requests.rs"]
@@ -55,6 +57,11 @@ fn cursors_hold() {
 #[test]
 fn documents_hold() {
     replay("documents", documents::hold);
+}
+
+#[test]
+fn frames_hold() {
+    replay("frames", frames::hold);
 }
 
 #[test]

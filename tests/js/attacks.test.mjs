@@ -2,6 +2,7 @@
 // others are answered meanwhile. The first fourteen are the checks of graphql-cop; a name that begins so is one of them.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { FIELD, LARGEST, REFUSED } from './attacks.mjs';
 import { startServer } from './server.mjs';
 
 let server;
@@ -25,53 +26,6 @@ async function send(to, { method = 'POST', path = '/graphql', headers = {}, body
     }
     return { status: response.status, text, answer, headers: response.headers };
 }
-
-const repeat = (count, part) => Array.from({ length: count }, (_, n) => part(n)).join(' ');
-const nested = (depth, opening, middle, closing) => opening.repeat(depth) + middle + closing.repeat(depth);
-const bomb = (levels) => `query { ...f0 } ${repeat(levels, (n) => `fragment f${n} on Query { ...f${n + 1} ...f${n + 1} }`)} fragment f${levels} on Query { __typename }`;
-const FIELD = 'tenant { get(identifier: "tests") { id } }';
-
-/** Requests that must be refused as a whole: no data, and a code. */
-const REFUSED = {
-    'graphql-cop: alias overloading': { query: `query { ${repeat(101, (n) => `alias${n}:__typename`)} }` },
-    'graphql-cop: field duplication': { query: `query { ${'__typename \n'.repeat(500)} }` },
-    'graphql-cop: directive overloading': { query: `query { __typename ${'@aa'.repeat(10)} }` },
-    'graphql-cop: circular fragments': { query: 'query { __schema { ...A } } fragment A on __Schema { __typename ...B } fragment B on __Schema { ...A }' },
-    'graphql-cop: array-based batch': { body: JSON.stringify(Array.from({ length: 10 }, () => ({ query: 'query { __typename }' }))) },
-    'graphql-cop: POST as a form': { body: 'query=query+%7B__typename%7D', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
-    'graphql-cop: GET query': { method: 'GET', path: '/graphql?query={__typename}' },
-    'graphql-cop: GET mutation': { method: 'GET', path: '/graphql?query=mutation%20{__typename}' },
-    'aliases of a field that reads': { query: `{ ${repeat(101, (n) => `a${n}: ${FIELD}`)} }` },
-    'aliases within a fragment that is spread': { query: `{ ${'...F '.repeat(20)} } fragment F on Query { ${repeat(60, (n) => `a${n}: __typename`)} }` },
-    'duplication of a field that reads': { query: `{ ${`${FIELD} `.repeat(500)} }` },
-    'known directives in a heap': { query: `{ __typename ${'@include(if: true) '.repeat(1000)} }` },
-    'a batch of one': { body: '[{"query":"{ __typename }"}]' },
-    'a batch of a thousand': { body: JSON.stringify(Array.from({ length: 1000 }, () => ({ query: `{ ${FIELD} }` }))) },
-    'a fragment bomb of 10 levels': { query: bomb(10).replace('__typename', repeat(60, (n) => `a${n}: __typename`)) },
-    'a fragment bomb of 300 levels': { query: bomb(300).replace('__typename', repeat(2, (n) => `a${n}: __typename`)) },
-    'a fragment that spreads itself': { query: '{ ...F } fragment F on Query { ...F }' },
-    'fragments in a circle of fifty': { query: `{ ...f0 } ${repeat(50, (n) => `fragment f${n} on Query { ...f${(n + 1) % 50} }`)}` },
-    'a circle of fragments that nothing spreads': { query: '{ __typename } fragment A on Query { ...B } fragment B on Query { ...A }' },
-    'deep inline fragments': { query: `{ ${nested(1000, '... { ', '__typename', ' }')} }` },
-    'a deep list': { query: `{ tenant { get(identifier: ${nested(10_000, '[', '1', ']')}) { id } } }` },
-    'a deep object': { query: `{ tenant { get(identifier: ${nested(5_000, '{a:', '1', '}')}) { id } } }` },
-    'deep brackets that never close': { query: '{'.repeat(60_000) },
-    'a megabyte string': { query: `{ tenant { get(identifier: "${'x'.repeat(1 << 20)}") { id } } }` },
-    'a megabyte of comments': { query: `{ __typename } #${'x'.repeat(1 << 20)}` },
-    'a megabyte of commas': { query: `{ __typename ${','.repeat(1 << 20)} }` },
-    'a hundred thousand tokens': { query: `{ ${'a '.repeat(50_000)} }` },
-    'a thousand operations': { query: repeat(1000, (n) => `query q${n} { ${FIELD} }`) },
-    'a thousand variables': { query: `query (${repeat(1000, (n) => `$v${n}: String`)}) { __typename }` },
-    'a page of a million': { query: '{ order { getMany(tenantId: "x", first: 1000000) { edges { node { id } } } } }' },
-    'pages within pages': { query: '{ order { getMany(tenantId: "x", first: 100) { edges { node { pipelines { pipeline { orders(first: 100) { edges { node { pipelines { pipeline { orders(first: 100) { edges { node { id } } } } } } } } } } } } } } }' },
-    'unknown fields by the thousand': { query: `{ ${repeat(1000, (n) => `nope${n}`)} }` },
-    'a string that does not end': { query: `{ tenant { get(identifier: "${'\\u0041'.repeat(1000)}` },
-    'a mutation by GET with a form\'s type': { method: 'GET', path: '/graphql?query=mutation{tenant{__typename}}', headers: { 'content-type': 'text/plain' } },
-    'a body that says it is text': { body: '{"query":"{ __typename }"}', headers: { 'content-type': 'text/plain' } },
-    'a body in parts': { body: '--x\r\ncontent-disposition: form-data; name="operations"\r\n\r\n{"query":"{ __typename }"}\r\n--x--', headers: { 'content-type': 'multipart/form-data; boundary=x' } },
-    'variables in a deep list': { body: JSON.stringify({ query: 'query ($v: String) { __typename }' }).replace('}"}', `}","variables":{"v":${nested(10_000, '[', '1', ']')}}}`) },
-    'a body of 3 MB': { body: JSON.stringify({ query: '{ __typename }', extensions: { a: 'x'.repeat(3 << 20) } }) },
-};
 
 for (const [name, request] of Object.entries(REFUSED)) {
     test(`refused: ${name}`, async () => {
@@ -141,4 +95,22 @@ test('others are answered while all of it comes at once', async () => {
     }
     const statuses = (await attacks).map(({ status }) => status);
     assert.ok(statuses.every((status) => status < 500), statuses.join(' '));
+});
+
+for (const [name, request] of Object.entries(LARGEST)) {
+    test(`as large as may be, and answered: ${name}`, async () => {
+        const { status, answer, text } = await send(open, request);
+        assert.ok(status < 500, text.slice(0, 500));
+        assert.ok(answer.errors?.length >= 1 || answer.data, text.slice(0, 500));
+        assert.ok((answer.errors ?? []).length <= 100, `${answer.errors?.length} errors`);
+    });
+}
+
+test('a document that costs too much is refused with its cost and what is allowed', async () => {
+    for (const to of [server, open]) {
+        const { answer } = await send(to, REFUSED['pages within pages']);
+        assert.match(answer.errors[0].message, /complexity is \d+, \d+ are allowed/);
+        const aliases = await send(to, REFUSED['graphql-cop: alias overloading']);
+        assert.match(aliases.answer.errors[0].message, /number of aliases is 101, 100 are allowed/);
+    }
 });

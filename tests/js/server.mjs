@@ -33,7 +33,7 @@ export async function startServer(settings = {}) {
     };
     try {
         const url = await listeningUrl(child, log);
-        const server = new RunningServer(url, log, stop);
+        const server = new RunningServer(url, log, stop, child.pid);
         server.tenantId = (await server.ask('{ tenant { get(identifier: "tests") { id } } }')).tenant.get.id;
         return server;
     } catch (error) {
@@ -70,8 +70,8 @@ async function listeningUrl(child, log) {
 }
 
 class RunningServer {
-    constructor(url, log, stop) {
-        Object.assign(this, { url, log, stop });
+    constructor(url, log, stop, pid) {
+        Object.assign(this, { url, log, stop, pid });
     }
 
     /** The headers of an authorised request. */
