@@ -16,7 +16,7 @@ use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
-use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions};
+use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions, X509Judge};
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::{
@@ -185,6 +185,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         ports: pim.clone(),
         fed: wake_ups.fed_receiver(),
         address_rules: address_rules.clone(),
+        tls: Arc::new(X509Judge),
         suggests: config.introspection,
     })?;
     let services = worker::Services {
