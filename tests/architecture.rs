@@ -102,7 +102,7 @@ fn nothing_but_the_checked_transport_opens_connections() {
     }
     opening.sort();
     // The collector's address is the operator's, in the configuration: no tenant has a say.
-    let known = ["dispatcher/src/transport/mod.rs", "server/src/traces/collector.rs"];
+    let known = ["dispatcher/src/transport/clients.rs", "server/src/traces/collector.rs"];
     assert_eq!(opening, known, "call the address filter's transport instead");
 }
 

@@ -115,6 +115,7 @@ CREATE TABLE webhook (
     document_schema_sha256 TEXT,          -- the schema that the payload query was checked against
     signing TEXT NOT NULL,                -- what signs: a secret, a key pair, or both
     keys_sealed BYTEA,                     -- JSON: signature keys of its own, sealed under …/webhook/<id>/keys; null for the tenant\'s
+    tls_sealed BYTEA,                      -- JSON: TLS settings of its own, sealed under …/webhook/<id>/tls; null for the server's
     status TEXT NOT NULL,
     status_reason TEXT,
     status_since_us BIGINT NOT NULL,

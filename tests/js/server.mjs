@@ -14,7 +14,7 @@ export const binary = process.env.HOOKGRAPH_BINARY ?? fileURLToPath(new URL('../
 
 /** The first tenant's signature secret. */
 export const SECRET = `whsec_${Buffer.from('hookgraph tests: thirty-two byte').toString('base64')}`;
-const TOKEN = 'hookgraph-tests-token-0123456789abcdef';
+export const TOKEN = 'hookgraph-tests-token-0123456789abcdef';
 
 /** Starts a server; `test` (a test's or a suite's context with `after`) ends it. */
 export async function startServer(settings = {}) {
@@ -23,6 +23,7 @@ export async function startServer(settings = {}) {
     const child = spawn(binary, ['serve'], { cwd: directory, env: environment(directory, settings), stdio: ['ignore', 'pipe', 'pipe'] });
     const log = [];
     createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
+    createInterface({ input: child.stdout }).on('line', (line) => log.push(line));
     const stop = async () => {
         if (child.exitCode === null && child.signalCode === null) {
             const ended = once(child, 'exit');
@@ -33,7 +34,7 @@ export async function startServer(settings = {}) {
     };
     try {
         const url = await listeningUrl(child, log);
-        const server = new RunningServer(url, log, stop, child.pid);
+        const server = new RunningServer(url, log, stop, child.pid, directory);
         server.tenantId = (await server.ask('{ tenant { get(identifier: "tests") { id } } }')).tenant.get.id;
         return server;
     } catch (error) {
@@ -70,8 +71,8 @@ async function listeningUrl(child, log) {
 }
 
 class RunningServer {
-    constructor(url, log, stop, pid) {
-        Object.assign(this, { url, log, stop, pid });
+    constructor(url, log, stop, pid, directory) {
+        Object.assign(this, { url, log, stop, pid, directory });
     }
 
     /** The headers of an authorised request. */

@@ -65,6 +65,10 @@ pub const STORE_BACKOFF_MS_MAX: u64 = 5_000;
 pub const POOL_IDLE_MS: u64 = 4_000;
 /// Idle connections kept for one receiver: as many as may be busy at once, so that a burst is not spent on handshakes.
 pub const POOL_IDLE_PER_HOST_MAX: usize = IN_FLIGHT_PER_WEBHOOK_MAX as usize;
+/// Clients kept for webhooks with TLS settings of their own: a client that went is made again.
+pub const TLS_CLIENTS_MAX: u64 = 200;
+/// Certificates in a client's chain, and authorities of a webhook.
+pub const TLS_CERTIFICATES_MAX: usize = 10;
 /// Headers of an answer that are kept.
 pub const RESPONSE_HEADERS_MAX: usize = 100;
 /// The header block of an answer over HTTP/2 that is read, in bytes; beyond it the stream is refused.

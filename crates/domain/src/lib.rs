@@ -37,6 +37,7 @@ pub mod settle;
 pub mod signing;
 pub mod tenant;
 pub mod time;
+pub mod tls;
 pub mod token;
 pub mod trace;
 pub mod verification;

@@ -16,6 +16,8 @@ pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
 pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
 /// The shortest value of a secret header that is looked for in answers, in bytes: shorter ones are part of other text too.
 pub const SECRET_ECHO_BYTES_MIN: usize = 8;
+/// A certificate chain, a key, or the authorities of a webhook's TLS settings, in bytes of PEM: room for a chain of a few.
+pub const TLS_PEM_BYTES_MAX: usize = 16 * 1024;
 /// A payload query's text, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 32 * 1024;
 /// A rendered payload, in bytes.

@@ -29,6 +29,7 @@ pub fn webhook() -> Webhook {
         document: None,
         signing: SigningScheme::Symmetric,
         own_keys: None,
+        tls: None,
         status: WebhookStatus::Active,
         status_reason: None,
         status_since: now(),

@@ -9,6 +9,8 @@ use crate::ids::{TenantId, WebhookId};
 use crate::permission::{Permission, PermissionSet};
 use crate::signing::{OwnKeys, SigningScheme};
 use crate::time::Timestamp;
+use crate::tls::TlsSettings;
+use std::sync::Arc;
 
 /// The methods by which a webhook may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,6 +169,8 @@ pub struct Webhook {
     pub signing: SigningScheme,
     /// Keys of its own; without them its tenant's sign.
     pub own_keys: Option<OwnKeys>,
+    /// What its connections show and trust, where that is its own.
+    pub tls: Option<Arc<TlsSettings>>,
     /// Whether it gets deliveries and sends them.
     pub status: WebhookStatus,
     /// Why the status is what it is, where it is not plain.

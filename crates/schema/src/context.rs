@@ -7,6 +7,7 @@ use crate::render::Renderer;
 use async_graphql::Context;
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::ports::TlsJudge;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_pim::{Caller, NotPermitted, PimServices};
@@ -23,6 +24,8 @@ pub struct Services {
     pub fed: watch::Receiver<()>,
     /// Which addresses a webhook's URL may name.
     pub address_rules: AddressRules,
+    /// Judges TLS settings of webhooks.
+    pub tls: Arc<dyn TlsJudge>,
     /// Whether a refused document is told the names that are like what it asked for.
     pub suggests: bool,
 }

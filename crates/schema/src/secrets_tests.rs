@@ -2,10 +2,13 @@
 
 use crate::test_world::{World, world};
 use hookgraph_domain::audit::AuditQuery;
+use hookgraph_domain::change::Expected;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::{AuditReader, WebhookReader};
+use hookgraph_domain::tls::{TlsIdentity, TlsSettings};
 use hookgraph_domain::webhook::Webhook;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const CREATE: &str = "mutation ($input: CreateWebhookInput!) { webhook { create(input: $input) {
     id signing hasOwnSecrets signatureKeys { publicKey } headers { name value secret } } } }";
@@ -147,4 +150,46 @@ async fn a_secret_header_is_given_anew_to_be_shown_or_to_go_elsewhere() {
     let updated = world.ask(UPDATE, json!({ "id": id, "input": anew })).await;
     assert_eq!(updated["errors"], Value::Null, "{updated}");
     assert_eq!(stored(&world, &id).await.headers[0].value, "Bearer other");
+}
+
+const TLS: &str = "mutation ($id: ID!, $input: UpdateWebhookInput!) { webhook { update(id: $id, input: $input) {
+    name tls { clientCertificate clientCertificateExpiresAt caCertificates } } } }";
+
+#[tokio::test]
+async fn a_client_key_is_kept_and_never_shown() {
+    let world = world().await;
+    let tls = json!({ "clientCertificate": "C", "clientKey": "tops3cret", "caCertificates": "A" });
+    let id = created(&world, json!({ "tls": tls })).await["id"].clone();
+    let update = async |input: Value| world.ask(TLS, json!({ "id": id, "input": input })).await;
+    let renewed = update(json!({ "tls": { "clientCertificate": "C2" } })).await;
+    let expected = json!({ "clientCertificate": "C2", "clientCertificateExpiresAt": "2023-11-14T22:13:20.250Z",
+        "caCertificates": null });
+    assert_eq!(renewed["data"]["webhook"]["update"]["tls"], expected, "{renewed}");
+    let key = async || stored(&world, &id).await.tls.and_then(|tls| tls.identity.clone()).map(|identity| identity.key);
+    assert_eq!(key().await.as_deref(), Some("tops3cret"));
+    assert!(audited(&world).await.contains("C2") && !audited(&world).await.contains("tops3cret"));
+    let cleared = update(json!({ "tls": null })).await;
+    assert_eq!((&cleared["data"]["webhook"]["update"]["tls"], key().await), (&Value::Null, None));
+}
+
+#[tokio::test]
+async fn tls_settings_that_cannot_be_used_are_refused_and_keep_nobody_from_changing_the_rest() {
+    let world = world().await;
+    let id = created(&world, json!({})).await["id"].clone();
+    let expired = json!({ "tls": { "clientCertificate": "expired", "clientKey": "K" } });
+    let code = "input.tls.clientCertificate CLIENT_CERTIFICATE_EXPIRED";
+    assert_eq!(refused(&world, &id, expired).await, [code]);
+    let unpaired = json!({ "tls": { "clientCertificate": "C" } });
+    assert_eq!(refused(&world, &id, unpaired).await, ["input.tls.clientKey CLIENT_KEY_MISSING"]);
+    let plain = json!({ "url": "http://a.example/", "tls": { "caCertificates": "A" } });
+    assert_eq!(refused(&world, &id, plain).await, ["input.tls TLS_NEEDS_HTTPS"]);
+
+    let mut webhook = stored(&world, &id).await;
+    let identity = TlsIdentity { certificate: "expired".to_owned(), key: "K".to_owned() };
+    webhook.tls = Some(Arc::new(TlsSettings { identity: Some(identity), ca_certificates: None }));
+    let expected = Expected::Version(webhook.version);
+    webhook.version += 1;
+    world.put_webhook(webhook, expected).await;
+    let renamed = world.ask(TLS, json!({ "id": id, "input": { "name": "Other" } })).await;
+    assert_eq!(renamed["data"]["webhook"]["update"]["name"], "Other", "{renamed}");
 }

@@ -12,7 +12,9 @@ use hookgraph_domain::event::{Event, EventTypeKey};
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::page::EventQuery;
 use hookgraph_domain::permission::PermissionSet;
-use hookgraph_domain::ports::{History, RenderError, RenderRequest, UnitOfWork};
+use hookgraph_domain::ports::{History, RenderError, RenderRequest, TlsFault, TlsJudge, UnitOfWork};
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_pim::{Caller, PimServices};
 use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
@@ -38,6 +40,25 @@ pub struct World {
     fed: watch::Sender<()>,
 }
 
+/// Takes every certificate but one that says `expired`.
+struct NothingExpired;
+
+impl TlsJudge for NothingExpired {
+    fn judge(&self, tls: &TlsSettings, _now: Timestamp) -> Result<(), TlsFault> {
+        let is_expired = tls.identity.as_ref().is_some_and(|identity| identity.certificate == "expired");
+        let fault = || TlsFault {
+            field: "clientCertificate",
+            code: "CLIENT_CERTIFICATE_EXPIRED",
+            message: "it has expired".to_owned(),
+        };
+        if is_expired { Err(fault()) } else { Ok(()) }
+    }
+
+    fn expires_at(&self, tls: &TlsSettings) -> Option<Timestamp> {
+        tls.identity.as_ref().map(|_| sample::now())
+    }
+}
+
 /// A tenant without any record.
 pub async fn world() -> World {
     let entropy = SeededEntropy::new(7);
@@ -53,7 +74,8 @@ pub async fn world() -> World {
         entropy: Arc::new(entropy),
         wake_ups: Arc::new(RecordingWakeUps::default()),
     };
-    let services = Services { ports: ports.clone(), fed, address_rules: AddressRules::default(), suggests: true };
+    let (address_rules, tls) = (AddressRules::default(), Arc::new(NothingExpired));
+    let services = Services { ports: ports.clone(), fed, address_rules, tls, suggests: true };
     let caller = Caller { tenant_id, user_id: Some("user".to_owned()), permissions: PermissionSet::all() };
     World { api: Api::new(services).unwrap(), caller, store, services: ports, fed: fed_sender }
 }

@@ -7,10 +7,21 @@ use crate::traces::Traces;
 use anyhow::Context;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use tracing_subscriber::filter::filter_fn;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
+
+/// Libraries that write at the level `trace` what goes over the wire, tokens included: whatever the filter asks for, they are
+/// heard from `debug` up alone. `leaks.test.mjs` listens to them all.
+const OVER_THE_WIRE: [&str; 8] =
+    ["h2", "hyper", "hyper_util", "reqwest", "rustls", "sqlx", "tokio_tungstenite", "tungstenite"];
+
+fn is_of_the_wire(metadata: &Metadata<'_>) -> bool {
+    let library = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() == Level::TRACE && OVER_THE_WIRE.contains(&library)
+}
 
 /// Starts logging, once a process.
 ///
@@ -44,6 +55,7 @@ fn start_lines(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let kept = filter_fn(|metadata| !is_of_the_wire(metadata));
     let requests = traces.map(|traces| {
         // Requests alone: the spans of the road are made under ids of their own.
         let of_requests =
@@ -52,6 +64,6 @@ fn start_lines(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
             tracing_opentelemetry::layer().with_tracer(traces.tracer()).with_location(false).with_threads(false);
         layer.with_tracked_inactivity(false).with_filter(of_requests)
     });
-    let started = tracing_subscriber::registry().with(requests).with(lines.with_filter(filter)).try_init();
+    let started = tracing_subscriber::registry().with(requests).with(lines.with_filter(filter.and(kept))).try_init();
     started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
 }

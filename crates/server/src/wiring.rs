@@ -14,7 +14,7 @@ use crate::wake_ups::{self, ProcessWakeUps};
 use anyhow::Context;
 use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
 use hookgraph_dispatcher::retention::{RetentionLoop, RetentionServices};
-use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions};
+use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions, X509Judge};
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::{Clock, DeliveryQueue, Entropy, PayloadRenderer, Retention, Store, Transport};
@@ -181,6 +181,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         ports: pim.clone(),
         fed: wake_ups.fed_receiver(),
         address_rules: address_rules.clone(),
+        tls: Arc::new(X509Judge),
         suggests: config.introspection,
     })?;
     let services = worker::Services {

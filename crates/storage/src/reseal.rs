@@ -32,10 +32,11 @@ struct Column {
 }
 
 /// All of them: a test holds the list to the migrations.
-const COLUMNS: [Column; 3] = [
+const COLUMNS: [Column; 4] = [
     Column { table: "tenant", name: "keys_sealed", tenant: "id", label: |tenant_id, _| labels::tenant_keys(tenant_id) },
     Column { table: "webhook", name: "headers_sealed", tenant: "tenant_id", label: labels::webhook_headers },
     Column { table: "webhook", name: "keys_sealed", tenant: "tenant_id", label: labels::webhook_keys },
+    Column { table: "webhook", name: "tls_sealed", tenant: "tenant_id", label: labels::webhook_tls },
 ];
 
 impl SqlStore {

@@ -3,7 +3,9 @@
 
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::ids::{TenantId, WebhookId};
-use hookgraph_domain::ports::{SecretVault, StoreError, TenantReader, UnitOfWork, VaultError};
+use hookgraph_domain::ports::{SecretVault, StoreError, TenantReader, UnitOfWork, VaultError, WebhookReader};
+use hookgraph_domain::signing::OwnKeys;
+use hookgraph_domain::tls::{TlsIdentity, TlsSettings};
 use hookgraph_domain::webhook::Header;
 use hookgraph_storage::vault::{KeyFileError, KeyFileVault};
 use hookgraph_storage::{SqlStore, StoreOptions};
@@ -12,6 +14,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
+
+fn tls() -> TlsSettings {
+    let identity = TlsIdentity { certificate: "a certificate".to_owned(), key: "the client's key".to_owned() };
+    TlsSettings { identity: Some(identity), ca_certificates: None }
+}
 
 fn vault(path: &Path, seed: u64) -> Result<KeyFileVault, KeyFileError> {
     KeyFileVault::open_or_create(path, Arc::new(SeededEntropy::new(seed)))
@@ -35,6 +42,8 @@ async fn no_file_of_the_database_holds_a_secret_in_the_clear() {
     let (name, value) = ("authorization".to_owned(), "Bearer tops3cret".to_owned());
     webhook.headers = vec![Header { name, value, is_secret: false }];
     webhook.name = "findable".to_owned();
+    webhook.own_keys = Some(OwnKeys { keys: sample::keys(9), until: None });
+    webhook.tls = Some(Arc::new(tls()));
     let mut change = Change::at(sample::now());
     change.writes.push(Write::InsertTenant(tenant.clone()));
     change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
@@ -53,6 +62,8 @@ async fn no_file_of_the_database_holds_a_secret_in_the_clear() {
     assert!(!holds("tops3cret"));
     assert!(!holds(tenant.keys.secret.current.expose()));
     assert!(!holds(&tenant.keys.secret.current.expose()["whsec_".len()..]));
+    assert!(!holds(&sample::keys(9).secret.current.expose()["whsec_".len()..]));
+    assert!(!holds("the client's key"));
 }
 
 #[tokio::test]
@@ -112,7 +123,9 @@ async fn after_a_rotation_everything_is_sealed_by_the_new_key_and_the_old_one_ca
     let path = directory.path().join("key");
     let running = store(directory.path(), vault(&path, 1).unwrap()).await;
     let (first, second) = (TenantId(Uuid::from_u128(1)), TenantId(Uuid::from_u128(2)));
-    let webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), first);
+    let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), first);
+    webhook.own_keys = Some(OwnKeys { keys: sample::keys(9), until: None });
+    webhook.tls = Some(Arc::new(tls()));
     let mut change = Change::at(sample::now());
     change.writes.push(Write::InsertTenant(sample::tenant(first, "acme")));
     change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected: Expected::Absent });
@@ -126,15 +139,16 @@ async fn after_a_rotation_everything_is_sealed_by_the_new_key_and_the_old_one_ca
     let mut change = Change::at(sample::now());
     change.writes.push(Write::InsertTenant(sample::tenant(second, "other")));
     running.commit(change).await.unwrap();
-    assert_eq!(running.sealed_by().await.unwrap(), [(old_id, 2), (new_id, 1)].into());
+    assert_eq!(running.sealed_by().await.unwrap(), [(old_id, 4), (new_id, 1)].into());
 
     let other = store(directory.path(), vault(&path, 3).unwrap()).await;
-    assert_eq!(other.reseal().await.unwrap(), 2);
+    assert_eq!(other.reseal().await.unwrap(), 4);
     assert_eq!(other.reseal().await.unwrap(), 0, "a further run finds nothing to do");
-    assert_eq!(running.sealed_by().await.unwrap(), [(new_id, 3)].into());
+    assert_eq!(running.sealed_by().await.unwrap(), [(new_id, 5)].into());
     assert_eq!(rotating.keep_keys(&[new_id]).unwrap(), [old_id]);
     let fresh = store(directory.path(), vault(&path, 4).unwrap()).await;
     for store in [running, other, fresh] {
+        assert_eq!(store.webhooks(first, &[webhook.id]).await.unwrap(), [webhook.clone()]);
         for id in [first, second] {
             assert_eq!(store.tenant(id).await.unwrap().unwrap().keys, sample::tenant(id, "x").keys);
         }

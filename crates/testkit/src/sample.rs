@@ -50,6 +50,7 @@ pub fn webhook(id: WebhookId, tenant_id: TenantId) -> Webhook {
         document: None,
         signing: SigningScheme::Symmetric,
         own_keys: None,
+        tls: None,
         status: WebhookStatus::Active,
         status_reason: None,
         status_since: now(),

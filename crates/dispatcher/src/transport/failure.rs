@@ -2,11 +2,12 @@
 //!
 //! Words are ours for every case: the errors' own texts may hold URLs, and change with every update of a library.
 
+use super::clients::NoClient;
 use super::names::NameError;
 use crate::limits::DETAIL_BYTES_MAX;
 use hookgraph_domain::address::RefusedAddress;
 use hookgraph_domain::attempt::OutcomeCode;
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use std::error::Error as StdError;
 use std::io;
 
@@ -30,6 +31,17 @@ impl Failure {
 
     pub(super) fn refused(refused: &RefusedAddress) -> Self {
         Self::new(OutcomeCode::AddressRefused, refused.to_string())
+    }
+
+    /// No client under the webhook's TLS settings.
+    pub(super) fn of_client(error: NoClient) -> Self {
+        match error {
+            NoClient::Unusable(fault) => Self::new(OutcomeCode::TlsFailed, fault.message),
+            NoClient::Broken(error) => {
+                tracing::error!(%error, "no client can be made under the TLS settings of a webhook");
+                Self::new(OutcomeCode::ServerFault, "no connection can be made under the webhook's TLS settings")
+            }
+        }
     }
 
     pub(super) fn timeout(what: &str, timeout_ms: u32) -> Self {
@@ -149,6 +161,23 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 's
     causes
 }
 
+/// What receivers say of a client certificate that is missing or that they do not take.
+const fn wants_another_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::AccessDenied
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRequired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::NoCertificate
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate
+    )
+}
+
 fn tls_words(error: &rustls::Error) -> String {
     let words = match error {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
@@ -164,6 +193,9 @@ fn tls_words(error: &rustls::Error) -> String {
             _ => "the certificate is not valid, or signed by itself",
         },
         rustls::Error::InvalidMessage(_) => "the receiver does not speak TLS on this port",
+        rustls::Error::AlertReceived(alert) if wants_another_certificate(*alert) => {
+            "the receiver wants a client certificate that it trusts"
+        }
         rustls::Error::AlertReceived(_) => "the receiver ended the TLS handshake",
         rustls::Error::PeerIncompatible(_) => "the receiver speaks no version of TLS that is safe",
         rustls::Error::NoApplicationProtocol => "the receiver offers neither HTTP/1.1 nor HTTP/2",

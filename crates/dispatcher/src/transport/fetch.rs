@@ -29,7 +29,7 @@ impl HttpTransport {
         }
         let until = Instant::now() + wait_max;
         let late = |_| FetchError(format!("no whole answer within {} ms", wait_max.as_millis()));
-        let sent = timeout_at(until, self.client.get(url).send()).await.map_err(late)?;
+        let sent = timeout_at(until, self.clients.shared().get(url).send()).await.map_err(late)?;
         let mut answer = sent.map_err(|error| self.failure_of(&error))?;
         if !answer.status().is_success() {
             return Err(FetchError(format!("it answers {}", answer.status().as_u16())));

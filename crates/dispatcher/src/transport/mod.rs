@@ -1,38 +1,42 @@
 //! One HTTP exchange: a checked address, one deadline, the exact bytes, a capped answer.
 
 mod answer;
+mod clients;
 mod failure;
 mod fetch;
+mod identity;
 mod names;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub use fetch::FetchError;
+pub use identity::X509Judge;
 pub use names::{NameResolver, SystemNames};
 pub use rustls::pki_types::CertificateDer;
 
-use crate::limits::{HTTP2_HEADERS_BYTES_MAX, POOL_IDLE_MS, POOL_IDLE_PER_HOST_MAX};
 use answer::Answer;
 use async_trait::async_trait;
+use clients::Clients;
 use failure::Failure;
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::attempt::{Exchange, OutcomeCode, OutgoingRequest};
 use hookgraph_domain::ports::{Clock, Transport};
+use hookgraph_domain::tls::TlsSettings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use names::CheckedNames;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-/// Sends over HTTP/1.1, or HTTP/2 where TLS offers it, with one connection pool for all webhooks.
+/// Sends over HTTP/1.1, or HTTP/2 where TLS offers it, with one connection pool for all webhooks but those that have TLS
+/// settings of their own.
 ///
 /// No redirect is followed, no proxy of the environment is asked, nothing is sent a second time, and nothing is
 /// decompressed. Only addresses that the rules let pass are dialled. With an egress proxy, only the proxy is dialled: names
 /// are then looked up by the proxy and its rules judge them, while the rules here still judge addresses and `localhost`.
 pub struct HttpTransport {
-    client: reqwest::Client,
+    clients: Clients,
     rules: Arc<AddressRules>,
     clock: Arc<dyn Clock>,
     is_proxied: bool,
@@ -85,24 +89,18 @@ impl HttpTransport {
         let is_proxied = options.egress_proxy.is_some();
         // Behind a proxy the only name that is looked up here is the proxy's own, which the operator vouches for.
         let dialled_rules = (!is_proxied).then(|| Arc::clone(&rules));
-        let mut client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&options.extra_roots)?)
-            .dns_resolver(CheckedNames::new(options.names, dialled_rules))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .pool_idle_timeout(Duration::from_millis(POOL_IDLE_MS))
-            .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
-            .http2_max_header_list_size(HTTP2_HEADERS_BYTES_MAX);
-        if let Some(proxy) = options.egress_proxy {
-            client = client.proxy(reqwest::Proxy::all(proxy)?);
-        }
-        Ok(Self { client: client.build()?, rules, clock, is_proxied })
+        Ok(Self { clients: Clients::new(options, dialled_rules)?, rules, clock, is_proxied })
     }
 
-    async fn exchange(&self, request: &OutgoingRequest, timeout_ms: u32, answer: &mut Answer) -> Result<(), Failure> {
+    async fn exchange(
+        &self,
+        request: &OutgoingRequest,
+        timeout_ms: u32,
+        tls: Option<&TlsSettings>,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
         let url = exact_url(&request.url)?;
+        let client = self.clients.under(tls, self.clock.now()).map_err(Failure::of_client)?;
         if let Some(host) = url.host() {
             self.rules.check_host(&host).map_err(|refused| Failure::refused(&refused))?;
         }
@@ -110,7 +108,7 @@ impl HttpTransport {
             answer.remote_address = names::literal_address(&url);
         }
         let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
-        let sent = timeout_at(deadline, self.client.execute(outgoing(request, url)?)).await;
+        let sent = timeout_at(deadline, client.execute(outgoing(request, url)?)).await;
         let response = match sent {
             Ok(sent) => sent.map_err(|error| self.failure_of(&error))?,
             Err(_) => return Err(Failure::timeout("no answer", timeout_ms)),
@@ -130,10 +128,14 @@ impl HttpTransport {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn send(&self, request: &OutgoingRequest, timeout_ms: u32) -> Exchange {
+        self.send_under(request, timeout_ms, None).await
+    }
+
+    async fn send_under(&self, request: &OutgoingRequest, timeout_ms: u32, tls: Option<&TlsSettings>) -> Exchange {
         // A monotonic reading: a wall clock that is set meanwhile must not bend a duration.
         let started = Instant::now();
         let mut answer = Answer::default();
-        let failure = self.exchange(request, timeout_ms, &mut answer).await.err();
+        let failure = self.exchange(request, timeout_ms, tls, &mut answer).await.err();
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         answer.into_exchange(failure, duration_ms)
     }

@@ -214,7 +214,8 @@ impl Stages {
                 return self.without_request(claim, OutcomeCode::InvalidRequest, error.to_string());
             }
         };
-        let exchange = self.services.transport.send(&request, claim.webhook.timeout_ms).await;
+        let (timeout_ms, tls) = (claim.webhook.timeout_ms, claim.webhook.tls.as_deref());
+        let exchange = self.services.transport.send_under(&request, timeout_ms, tls).await;
         self.services.failpoints.hit(Failpoint::AfterSend);
         self.after_exchange(claim, &request, exchange, started_at)
     }

@@ -1,8 +1,10 @@
 //! Ports to the payload renderer and to the network.
 
-use crate::attempt::{Exchange, OutgoingRequest};
+use crate::attempt::{Exchange, OutcomeCode, OutgoingRequest};
 use crate::event::Event;
 use crate::payload::FrozenPayload;
+use crate::time::Timestamp;
+use crate::tls::TlsSettings;
 use crate::webhook::Webhook;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -40,4 +42,45 @@ pub trait PayloadRenderer: Send + Sync {
 pub trait Transport: Send + Sync {
     /// Sends it within the deadline and reads the capped answer. Never fails: how it ended is in the exchange.
     async fn send(&self, request: &OutgoingRequest, timeout_ms: u32) -> Exchange;
+
+    /// The same under TLS settings of the webhook's own. A transport that knows none refuses it, rather than to send it under
+    /// others.
+    async fn send_under(&self, request: &OutgoingRequest, timeout_ms: u32, tls: Option<&TlsSettings>) -> Exchange {
+        match tls {
+            None => self.send(request, timeout_ms).await,
+            Some(_) => Exchange {
+                code: OutcomeCode::ServerFault,
+                detail: Some("this transport knows no TLS settings".to_owned()),
+                response: None,
+                response_body: None,
+                response_truncated: false,
+                retry_after_ms: None,
+                remote_address: None,
+                duration_ms: 0,
+            },
+        }
+    }
+}
+
+/// Judges what is in the texts of TLS settings.
+pub trait TlsJudge: Send + Sync {
+    /// Whether they can be used at that time.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn judge(&self, tls: &TlsSettings, now: Timestamp) -> Result<(), TlsFault>;
+
+    /// When the client's certificate expires; none without one, or where it cannot be read.
+    fn expires_at(&self, tls: &TlsSettings) -> Option<Timestamp>;
+}
+
+/// What is wrong with TLS settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFault {
+    /// The field of the input, e.g. `clientKey`.
+    pub field: &'static str,
+    /// A stable code, e.g. `CLIENT_KEY_MISMATCH`.
+    pub code: &'static str,
+    /// What is wrong and what would be right; never a part of the text.
+    pub message: String,
 }

@@ -2,12 +2,22 @@
 
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::signing::OwnKeys;
+use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::Webhook;
 use serde_json::{Value, json};
 
 /// The subject of an entry about it.
 pub(super) fn subject(id: WebhookId) -> String {
     format!("webhook:{id}")
+}
+
+/// Which certificates there are; a key is never told.
+fn audited_tls(tls: &TlsSettings) -> Value {
+    let identity = tls.identity.as_ref();
+    json!({
+        "clientCertificate": identity.map(|identity| &identity.certificate),
+        "caCertificates": tls.ca_certificates,
+    })
 }
 
 /// What it is, without the values of its headers: any may be a secret. Of the URL, the query is left out for the same reason.
@@ -25,6 +35,7 @@ pub(super) fn audited(webhook: &Webhook) -> Value {
         "preserveDefaultPayload": webhook.preserve_default_payload,
         "signing": webhook.signing.as_str(),
         "hasOwnSecrets": webhook.own_keys.as_ref().is_some_and(OwnKeys::are_in_use),
+        "tls": webhook.tls.as_deref().map(audited_tls),
         "permissions": webhook.document.as_ref().map(|document| &document.permissions),
         "status": webhook.status.as_str(),
         "timeoutMs": webhook.timeout_ms,

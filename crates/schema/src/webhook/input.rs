@@ -5,8 +5,10 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 use hookgraph_domain::flow::FlowDraft;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::signing::SigningScheme;
+use hookgraph_domain::tls::{self, TlsDraft, TlsSettings};
 use hookgraph_domain::webhook::{Header, Webhook, WebhookStatus};
 use hookgraph_domain::webhook_rules::{FilledHeaders, HeaderDraft, WebhookDraft, fill};
+use std::sync::Arc;
 
 /// A webhook to create.
 #[derive(Clone, InputObject)]
@@ -45,6 +47,8 @@ pub(crate) struct CreateWebhookInput {
     pub ordering: Option<OrderingName>,
     /// What signs its requests: the secret unless you say otherwise.
     pub signing: Option<SigningName>,
+    /// What its connections show and trust: as the server's unless you say otherwise.
+    pub tls: Option<WebhookTlsInput>,
 }
 
 /// What to change of a webhook; what is left out stays. Null clears `graphqlQuery` and `headers`, and sets the others that
@@ -83,6 +87,9 @@ pub(crate) struct UpdateWebhookInput {
     pub ordering: MaybeUndefined<OrderingName>,
     /// What signs its requests.
     pub signing: MaybeUndefined<SigningName>,
+    /// What its connections show and trust: it replaces what was before, but for a key that is left out; null for as the
+    /// server's.
+    pub tls: MaybeUndefined<WebhookTlsInput>,
 }
 
 /// A header that a webhook's requests bear beside those of the server.
@@ -97,7 +104,37 @@ pub(crate) struct WebhookHeaderInput {
     pub secret: Option<bool>,
 }
 
+/// TLS settings of a webhook whose URL is https.
+#[derive(Clone, Default, InputObject)]
+pub(crate) struct WebhookTlsInput {
+    /// What is shown to a receiver that asks for a certificate, PEM: the own one first, then those that vouch for it.
+    pub client_certificate: Option<String>,
+    /// The certificate's key, PEM. Shown to nobody; left out it stays as it is.
+    pub client_key: Option<String>,
+    /// The authorities that the receiver's certificate must come from, PEM, in place of the server's.
+    pub ca_certificates: Option<String>,
+}
+
+impl WebhookTlsInput {
+    fn draft(&self) -> TlsDraft {
+        TlsDraft {
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
+            ca_certificates: self.ca_certificates.clone(),
+        }
+    }
+}
+
 impl CreateWebhookInput {
+    /// Its TLS settings.
+    ///
+    /// # Errors
+    /// Their problems.
+    pub fn tls(&self, path: &str) -> Result<Option<Arc<TlsSettings>>, Vec<Problem>> {
+        let draft = self.tls.as_ref().map(WebhookTlsInput::draft).unwrap_or_default();
+        Ok(tls::fill(draft, None, &format!("{path}.tls"))?.map(Arc::new))
+    }
+
     /// Its headers.
     pub fn headers(&self, path: &str) -> FilledHeaders {
         fill(&header_drafts(self.headers.as_deref().unwrap_or_default()), &[], &format!("{path}.headers"))
@@ -189,6 +226,19 @@ impl UpdateWebhookInput {
             MaybeUndefined::Null => false,
             MaybeUndefined::Value(preserve) => preserve,
         }
+    }
+
+    /// The TLS settings.
+    ///
+    /// # Errors
+    /// Their problems.
+    pub fn tls(&self, saved: &Webhook, path: &str) -> Result<Option<Arc<TlsSettings>>, Vec<Problem>> {
+        let draft = match &self.tls {
+            MaybeUndefined::Undefined => return Ok(saved.tls.clone()),
+            MaybeUndefined::Null => return Ok(None),
+            MaybeUndefined::Value(input) => input.draft(),
+        };
+        Ok(tls::fill(draft, saved.tls.as_deref(), &format!("{path}.tls"))?.map(Arc::new))
     }
 
     /// What signs.

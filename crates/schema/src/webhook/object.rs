@@ -104,6 +104,17 @@ impl WebhookObject {
         Ok(SignatureKey::all(&ActiveKeys::at(asked.now(), &signer.keys, self.0.own_keys.as_ref())))
     }
 
+    /// What its connections show and trust, where that is its own.
+    async fn tls(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookTls>> {
+        let Some(tls) = &self.0.tls else { return Ok(None) };
+        let expires_at = Asked::of(ctx)?.core.services.tls.expires_at(tls);
+        Ok(Some(WebhookTls {
+            client_certificate: tls.identity.as_ref().map(|identity| identity.certificate.clone()),
+            client_certificate_expires_at: expires_at.map(DateTime),
+            ca_certificates: tls.ca_certificates.clone(),
+        }))
+    }
+
     /// Whether it is switched on.
     async fn enabled(&self) -> bool {
         self.0.status != WebhookStatus::Disabled
@@ -241,6 +252,17 @@ impl From<&Header> for WebhookHeader {
         let value = if header.is_secret { String::new() } else { header.value.clone() };
         Self { name: header.name.clone(), value, secret: header.is_secret }
     }
+}
+
+/// TLS settings of a webhook.
+#[derive(Clone, SimpleObject)]
+pub(crate) struct WebhookTls {
+    /// What is shown to a receiver that asks for a certificate, PEM. Its key is shown to nobody.
+    client_certificate: Option<String>,
+    /// When that expires: from then on its requests fail with `TLS_FAILED`.
+    client_certificate_expires_at: Option<DateTime>,
+    /// The authorities that the receiver's certificate must come from, PEM; the server's where there are none.
+    ca_certificates: Option<String>,
 }
 
 /// The methods by which a webhook may call.

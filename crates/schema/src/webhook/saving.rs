@@ -10,8 +10,10 @@ use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::{CheckedDocument, Webhook, WebhookStatus};
 use hookgraph_domain::webhook_rules::{self, CheckedWebhook, WebhookDraft};
+use std::sync::Arc;
 
 /// The webhook that an input describes, at version 1.
 ///
@@ -30,6 +32,7 @@ pub(super) fn created(
     let draft = input.draft(filled.headers);
     let document = document_verdict(core, &draft, path, &mut problems);
     let checked = rules_verdict(core, &draft, path, &mut problems);
+    let tls = tls_verdict(core, input.tls(path), (&draft.url, path), now, &mut problems);
     let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
     let status = if input.enabled == Some(false) { WebhookStatus::Disabled } else { WebhookStatus::Active };
     Ok(Webhook {
@@ -45,6 +48,7 @@ pub(super) fn created(
         document,
         signing: input.signing.map(Into::into).unwrap_or_default(),
         own_keys: None,
+        tls,
         status,
         status_reason: (status == WebhookStatus::Disabled).then(|| SWITCHED_OFF.to_owned()),
         status_since: now,
@@ -92,6 +96,11 @@ pub(super) fn updated(
         saved.document.clone()
     };
     let checked = rules_verdict(core, &draft, PATH, &mut problems);
+    let tls = match input.tls(saved, PATH) {
+        // What was saved may have expired since: it keeps nobody from changing the rest.
+        Ok(tls) if tls == saved.tls && (tls.is_none() || draft.url == saved.url) => tls,
+        tls => tls_verdict(core, tls, (&draft.url, PATH), now, &mut problems),
+    };
     let headers_path = format!("{PATH}.headers");
     let url = checked.as_ref().map_or(saved.url.as_str(), |checked| &checked.url);
     problems.extend(webhook_rules::check_origin(saved, url, &filled.kept, &headers_path));
@@ -105,6 +114,7 @@ pub(super) fn updated(
         preserve_default_payload: input.preserve_default_payload(saved),
         document,
         signing: input.signing(saved),
+        tls,
         timeout_ms: checked.timeout_ms,
         retry_delays_s: checked.retry_delays_s,
         flow: checked.flow,
@@ -192,6 +202,33 @@ fn rules_verdict(core: &Core, draft: &WebhookDraft, path: &str, problems: &mut V
             // The document's own check measures it too, and says where.
             let known: Vec<_> = problems.iter().map(|problem| (problem.path.clone(), problem.code.clone())).collect();
             problems.extend(found.into_iter().filter(|new| !known.contains(&(new.path.clone(), new.code.clone()))));
+            None
+        }
+    }
+}
+
+/// The TLS settings, where they can be used for that URL.
+fn tls_verdict(
+    core: &Core,
+    tls: Result<Option<Arc<TlsSettings>>, Vec<Problem>>,
+    (url, path): (&str, &str),
+    now: Timestamp,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<TlsSettings>> {
+    match tls {
+        Ok(None) => None,
+        Ok(Some(tls)) => {
+            if !url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+                let message = "only an https URL is called over TLS";
+                problems.push(Problem::new(format!("{path}.tls"), "TLS_NEEDS_HTTPS", message));
+            }
+            if let Err(fault) = core.services.tls.judge(&tls, now) {
+                problems.push(Problem::new(format!("{path}.tls.{}", fault.field), fault.code, fault.message));
+            }
+            Some(tls)
+        }
+        Err(found) => {
+            problems.extend(found);
             None
         }
     }

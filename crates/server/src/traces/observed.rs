@@ -4,6 +4,7 @@ use super::{Traces, ids::with_ids, parent};
 use async_trait::async_trait;
 use hookgraph_domain::attempt::{Exchange, OutcomeCode, OutgoingRequest};
 use hookgraph_domain::ports::Transport;
+use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::trace::{TRACEPARENT_HEADER, TraceContext};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span, SpanKind, Status, Tracer};
@@ -39,8 +40,12 @@ impl ObservedTransport {
 #[async_trait]
 impl Transport for ObservedTransport {
     async fn send(&self, request: &OutgoingRequest, timeout_ms: u32) -> Exchange {
+        self.send_under(request, timeout_ms, None).await
+    }
+
+    async fn send_under(&self, request: &OutgoingRequest, timeout_ms: u32, tls: Option<&TlsSettings>) -> Exchange {
         let span = self.span(request);
-        let exchange = self.transport.send(request, timeout_ms).await;
+        let exchange = self.transport.send_under(request, timeout_ms, tls).await;
         if let Some(mut span) = span {
             span.set_attribute(KeyValue::new("hookgraph.outcome", exchange.code.as_str()));
             if let Some(head) = &exchange.response {

@@ -1,4 +1,4 @@
-//! Webhooks; the headers and the keys are sealed.
+//! Webhooks; headers, keys and TLS settings are sealed.
 
 use sea_orm::entity::prelude::*;
 
@@ -20,6 +20,7 @@ pub struct Model {
     pub document_schema_sha256: Option<String>,
     pub signing: String,
     pub keys_sealed: Option<Vec<u8>>,
+    pub tls_sealed: Option<Vec<u8>>,
     pub status: String,
     pub status_reason: Option<String>,
     pub status_since_us: i64,

@@ -12,6 +12,11 @@ pub fn webhook_headers(tenant_id: Uuid, id: Uuid) -> String {
     format!("tenant/{tenant_id}/webhook/{id}/headers")
 }
 
+/// `webhook.tls_sealed`.
+pub fn webhook_tls(tenant_id: Uuid, id: Uuid) -> String {
+    format!("tenant/{tenant_id}/webhook/{id}/tls")
+}
+
 /// `webhook.keys_sealed`.
 pub fn webhook_keys(tenant_id: Uuid, id: Uuid) -> String {
     format!("tenant/{tenant_id}/webhook/{id}/keys")

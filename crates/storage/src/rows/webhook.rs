@@ -11,11 +11,14 @@ use hookgraph_domain::flow::{FlowSettings, Ordering};
 use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::{SecretVault, StoreError};
 use hookgraph_domain::signing::SigningScheme;
+use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, Webhook, WebhookStatus};
+use std::sync::Arc;
 
 pub fn to_row(webhook: &Webhook, vault: &dyn SecretVault) -> Result<Model, StoreError> {
     let headers = to_json("webhook headers", &webhook.headers)?;
     let document = webhook.document.as_ref();
+    let tls = webhook.tls.as_deref().map(|tls| to_json("webhook TLS settings", tls)).transpose()?;
     let (tenant_id, id) = (webhook.tenant_id.0, webhook.id.0);
     let keys_label = labels::webhook_keys(tenant_id, id);
     Ok(Model {
@@ -33,6 +36,7 @@ pub fn to_row(webhook: &Webhook, vault: &dyn SecretVault) -> Result<Model, Store
         document_schema_sha256: document.map(|document| document.schema_sha256.clone()),
         signing: webhook.signing.as_str().to_owned(),
         keys_sealed: webhook.own_keys.as_ref().map(|own| keys::seal_own(&keys_label, own, vault)).transpose()?,
+        tls_sealed: tls.map(|tls| vault.seal(&labels::webhook_tls(tenant_id, id), tls.as_bytes())),
         status: webhook.status.as_str().to_owned(),
         status_reason: webhook.status_reason.clone(),
         status_since_us: from_time(webhook.status_since),
@@ -80,6 +84,11 @@ fn drain_from_row(row: &Model) -> Result<Option<Drain>, StoreError> {
     Ok(Some(Drain { since: to_time(since_us)?, next_at: to_time(next_us)? }))
 }
 
+fn open_tls(label: &str, sealed: &[u8], vault: &dyn SecretVault) -> Result<TlsSettings, StoreError> {
+    // What is wrong with it could show a part of it.
+    serde_json::from_slice(&open(vault, label, sealed)?).map_err(|_| corrupt(label, "not TLS settings"))
+}
+
 pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreError> {
     let (flow, breaker, draining) = (flow_from_row(&row)?, breaker_from_row(&row)?, drain_from_row(&row)?);
     let label = labels::webhook_headers(row.tenant_id, row.id);
@@ -89,6 +98,8 @@ pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreErr
         row.document.map(|text| from_json("webhook document", &text)).transpose()?;
     let keys_label = labels::webhook_keys(row.tenant_id, row.id);
     let own_keys = row.keys_sealed.as_deref().map(|sealed| keys::opened(&keys_label, sealed, vault)).transpose()?;
+    let tls_label = labels::webhook_tls(row.tenant_id, row.id);
+    let tls = row.tls_sealed.as_deref().map(|sealed| open_tls(&tls_label, sealed, vault)).transpose()?.map(Arc::new);
     Ok(Webhook {
         id: WebhookId(row.id),
         tenant_id: TenantId(row.tenant_id),
@@ -102,6 +113,7 @@ pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreErr
         document,
         signing: SigningScheme::from_name(&row.signing).ok_or_else(|| corrupt("signing", &row.signing))?,
         own_keys,
+        tls,
         status: WebhookStatus::from_name(&row.status).ok_or_else(|| corrupt("webhook status", &row.status))?,
         status_reason: row.status_reason,
         status_since: to_time(row.status_since_us)?,

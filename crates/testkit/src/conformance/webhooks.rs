@@ -9,6 +9,7 @@ use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::ports::Store;
 use hookgraph_domain::signing::{OwnKeys, SigningKeys, SigningScheme};
 use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::tls::{TlsIdentity, TlsSettings};
 use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, WebhookStatus};
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ fn own_keys() -> OwnKeys {
     OwnKeys { keys, until: Some(plus_ms(sample::now(), 7)) }
 }
 
-/// With headers, document, keys of its own and all times.
+/// With headers, document, keys and TLS settings of its own and all times.
 pub async fn a_webhook_reads_back_as_written(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let full = world
@@ -50,6 +51,9 @@ pub async fn a_webhook_reads_back_as_written(store: Arc<dyn Store>) {
             webhook.preserve_default_payload = true;
             webhook.signing = SigningScheme::Both;
             webhook.own_keys = Some(own_keys());
+            let identity = TlsIdentity { certificate: "certificate".to_owned(), key: "key".to_owned() };
+            let tls = TlsSettings { identity: Some(identity), ca_certificates: Some("authority".to_owned()) };
+            webhook.tls = Some(Arc::new(tls));
         })
         .await;
     assert_eq!(world.read_webhook(full.id).await, full);

@@ -4,6 +4,7 @@ mod address_table;
 mod addresses;
 mod answers;
 mod failures;
+mod mutual_tls;
 mod proxied;
 mod rebinding;
 mod requests;

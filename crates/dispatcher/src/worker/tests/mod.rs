@@ -117,6 +117,7 @@ fn webhook_at(id: WebhookId, path: &str) -> Webhook {
         document: None,
         signing: Default::default(),
         own_keys: None,
+        tls: None,
         status: WebhookStatus::Active,
         status_reason: None,
         status_since: noon(),
