@@ -5,7 +5,7 @@ use hookgraph_domain::attempt::OutcomeCode;
 use hookgraph_domain::delivery::{Delivery, DeliveryState, Signer};
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::settle::Outcome;
-use hookgraph_domain::signing::{SignedParts, SigningSecret, sign};
+use hookgraph_domain::signing::{SignAs, SignedParts, SigningScheme, sign};
 use hookgraph_domain::{canonical_json, fan_out, settle};
 use hookgraph_testkit::sample;
 use serde_json::{Value, json};
@@ -42,16 +42,14 @@ fn canonical(criterion: &mut Criterion) {
 
 fn signing(criterion: &mut Criterion) {
     let body = canonical_json::to_text(&payload());
-    let signer = Signer {
-        tenant_id: TenantId(Uuid::from_u128(1)),
-        tenant_identifier: "acme".to_owned(),
-        secret: SigningSecret::from_bytes(&[7; 32]),
-        previous: None,
-    };
+    let signer =
+        Signer { tenant_id: TenantId(Uuid::from_u128(1)), tenant_identifier: "acme".to_owned(), keys: sample::keys(7) };
     let parts = SignedParts { method: "POST", url: "https://receiver.example/hook", body_json: Some(&body) };
     criterion.bench_function("sign", |bencher| {
         let id = DeliveryId(Uuid::from_u128(4));
-        bencher.iter(|| sign(black_box(parts), &signer, Some("user"), id, sample::now()));
+        let sign_as =
+            SignAs { signer: &signer, own_keys: None, scheme: SigningScheme::Symmetric, user_id: Some("user") };
+        bencher.iter(|| sign(black_box(parts), sign_as, id, sample::now()));
     });
 }
 

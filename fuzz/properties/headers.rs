@@ -12,7 +12,7 @@ pub fn hold(data: &[u8]) {
     let mut parts = text.split('\0');
     let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-        headers.push(Header { name: name.to_owned(), value: value.to_owned() });
+        headers.push(Header { name: name.to_owned(), value: value.to_owned(), is_secret: false });
     }
     let draft = WebhookDraft {
         name: "fuzz".to_owned(),
@@ -30,7 +30,7 @@ pub fn hold(data: &[u8]) {
     assert!(saved.headers.len() <= HEADERS_MAX);
     let bytes: usize = saved.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
     assert!(bytes <= HEADERS_BYTES_MAX);
-    for (at, Header { name, value }) in saved.headers.iter().enumerate() {
+    for (at, Header { name, value, .. }) in saved.headers.iter().enumerate() {
         assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'), "{name:?}");
         assert_eq!(*name, name.to_lowercase());
         assert!(!is_reserved_header(name), "{name}");

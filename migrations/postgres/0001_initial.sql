@@ -6,9 +6,7 @@ CREATE TABLE tenant (
     identifier TEXT COLLATE "C" NOT NULL,             -- lower-case letters, digits and dashes
     default_language TEXT NOT NULL,       -- of events whose mutation names no language
     body TEXT NOT NULL,                   -- JSON: name, languages and the like
-    signing_secret_sealed BYTEA NOT NULL,  -- sealed under the label tenant/<id>/signing_secret
-    previous_secret_sealed BYTEA,         -- the one before, sealed under the label tenant/<id>/previous_secret
-    previous_secret_until_us BIGINT,    -- until when it signs too
+    keys_sealed BYTEA NOT NULL,            -- JSON: its signature keys, sealed under the label tenant/<id>/keys
     version BIGINT NOT NULL,             -- one more with every write
     created_at_us BIGINT NOT NULL,
     updated_at_us BIGINT NOT NULL,
@@ -110,11 +108,13 @@ CREATE TABLE webhook (
     event TEXT COLLATE "C" NOT NULL,
     method TEXT NOT NULL,
     url TEXT NOT NULL,                    -- normalised as WHATWG says
-    headers_sealed BYTEA NOT NULL,         -- JSON list of name and value, sealed under the label webhook/<id>/headers
+    headers_sealed BYTEA NOT NULL,         -- JSON list of name and value, sealed under the label tenant/<tenant>/webhook/<id>/headers
     graphql_query TEXT,                   -- the payload query; null means the default payload
     preserve_default_payload BOOLEAN NOT NULL,
     document TEXT,                        -- JSON: what was found out about the payload query
     document_schema_sha256 TEXT,          -- the schema that the payload query was checked against
+    signing TEXT NOT NULL,                -- what signs: a secret, a key pair, or both
+    keys_sealed BYTEA,                     -- JSON: signature keys of its own, sealed under …/webhook/<id>/keys; null for the tenant\'s
     status TEXT NOT NULL,
     status_reason TEXT,
     status_since_us BIGINT NOT NULL,
@@ -137,6 +137,7 @@ CREATE TABLE webhook (
     CONSTRAINT webhook_method_is_known CHECK (method IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
     CONSTRAINT webhook_status_is_known
         CHECK (status IN ('ACTIVE', 'DISABLED', 'PAUSED', 'SUSPENDED', 'AUTO_DISABLED', 'INVALID')),
+    CONSTRAINT webhook_signing_is_known CHECK (signing IN ('SYMMETRIC', 'ASYMMETRIC', 'BOTH')),
     CONSTRAINT webhook_ordering_is_known CHECK (ordering IN ('NONE', 'BY_RECORD')),
     CONSTRAINT webhook_is_probed_only_while_it_is_suspended CHECK (probe_at_us IS NULL OR status = 'SUSPENDED'),
     CONSTRAINT webhook_probes_with_an_open_breaker CHECK (probe_id IS NULL OR probe_at_us IS NOT NULL),
@@ -331,10 +332,23 @@ ALTER TABLE feed ALTER COLUMN entries SET STORAGE EXTERNAL;
 CREATE TABLE feed_position (
     id BIGINT NOT NULL PRIMARY KEY,
     seq BIGINT NOT NULL,                  -- of the last entry of all
-    pruned_seq BIGINT NOT NULL,           -- entries up to this one may be gone
     CONSTRAINT feed_position_is_one CHECK (id = 1)
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
-INSERT INTO feed_position (id, seq, pruned_seq) VALUES (1, 0, 0);
+INSERT INTO feed_position (id, seq) VALUES (1, 0);
+
+-- How far retention has come in a tenant's feed; no row where nothing was removed.
+CREATE TABLE feed_pruned (
+    tenant_id UUID NOT NULL PRIMARY KEY,
+    seq BIGINT NOT NULL                   -- its entries up to this one are gone
+);
+
+-- One row: how far retention has come in the history.
+CREATE TABLE retention (
+    id BIGINT NOT NULL PRIMARY KEY,
+    history_from_us BIGINT,               -- what was created before this may be gone; null where nothing is
+    CONSTRAINT retention_is_one CHECK (id = 1)
+);
+INSERT INTO retention (id) VALUES (1);
 
 CREATE TABLE idempotency (
     tenant_id UUID NOT NULL,

@@ -6,9 +6,7 @@ CREATE TABLE tenant (
     identifier TEXT NOT NULL,             -- lower-case letters, digits and dashes
     default_language TEXT NOT NULL,       -- of events whose mutation names no language
     body TEXT NOT NULL,                   -- JSON: name, languages and the like
-    signing_secret_sealed BLOB NOT NULL,  -- sealed under the label tenant/<id>/signing_secret
-    previous_secret_sealed BLOB,         -- the one before, sealed under the label tenant/<id>/previous_secret
-    previous_secret_until_us INTEGER,    -- until when it signs too
+    keys_sealed BLOB NOT NULL,            -- JSON: its signature keys, sealed under the label tenant/<id>/keys
     version INTEGER NOT NULL,             -- one more with every write
     created_at_us INTEGER NOT NULL,
     updated_at_us INTEGER NOT NULL,
@@ -111,11 +109,13 @@ CREATE TABLE webhook (
     event TEXT NOT NULL,
     method TEXT NOT NULL,
     url TEXT NOT NULL,                    -- normalised as WHATWG says
-    headers_sealed BLOB NOT NULL,         -- JSON list of name and value, sealed under the label webhook/<id>/headers
+    headers_sealed BLOB NOT NULL,         -- JSON list of name and value, sealed under the label tenant/<tenant>/webhook/<id>/headers
     graphql_query TEXT,                   -- the payload query; null means the default payload
     preserve_default_payload INTEGER NOT NULL,
     document TEXT,                        -- JSON: what was found out about the payload query
     document_schema_sha256 TEXT,          -- the schema that the payload query was checked against
+    signing TEXT NOT NULL,                -- what signs: a secret, a key pair, or both
+    keys_sealed BLOB,                     -- JSON: signature keys of its own, sealed under …/webhook/<id>/keys; null for the tenant\'s
     status TEXT NOT NULL,
     status_reason TEXT,
     status_since_us INTEGER NOT NULL,
@@ -138,6 +138,7 @@ CREATE TABLE webhook (
     CONSTRAINT webhook_method_is_known CHECK (method IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
     CONSTRAINT webhook_status_is_known
         CHECK (status IN ('ACTIVE', 'DISABLED', 'PAUSED', 'SUSPENDED', 'AUTO_DISABLED', 'INVALID')),
+    CONSTRAINT webhook_signing_is_known CHECK (signing IN ('SYMMETRIC', 'ASYMMETRIC', 'BOTH')),
     CONSTRAINT webhook_ordering_is_known CHECK (ordering IN ('NONE', 'BY_RECORD')),
     CONSTRAINT webhook_is_probed_only_while_it_is_suspended CHECK (probe_at_us IS NULL OR status = 'SUSPENDED'),
     CONSTRAINT webhook_probes_with_an_open_breaker CHECK (probe_id IS NULL OR probe_at_us IS NOT NULL),
@@ -322,10 +323,23 @@ CREATE TABLE feed (
 CREATE TABLE feed_position (
     id INTEGER NOT NULL PRIMARY KEY,
     seq INTEGER NOT NULL,                  -- of the last entry of all
-    pruned_seq INTEGER NOT NULL,           -- entries up to this one may be gone
     CONSTRAINT feed_position_is_one CHECK (id = 1)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO feed_position (id, seq, pruned_seq) VALUES (1, 0, 0);
+INSERT INTO feed_position (id, seq) VALUES (1, 0);
+
+-- How far retention has come in a tenant's feed; no row where nothing was removed.
+CREATE TABLE feed_pruned (
+    tenant_id BLOB NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL                  -- its entries up to this one are gone
+) STRICT, WITHOUT ROWID;
+
+-- One row: how far retention has come in the history.
+CREATE TABLE retention (
+    id INTEGER NOT NULL PRIMARY KEY,
+    history_from_us INTEGER,              -- what was created before this may be gone; null where nothing is
+    CONSTRAINT retention_is_one CHECK (id = 1)
+) STRICT;
+INSERT INTO retention (id) VALUES (1);
 
 CREATE TABLE idempotency (
     tenant_id BLOB NOT NULL,

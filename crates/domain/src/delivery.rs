@@ -3,7 +3,7 @@
 use crate::event::{Event, NewEvent};
 use crate::ids::{DeliveryId, EventId, ReplayId, TenantId, WebhookId};
 use crate::payload::FrozenPayload;
-use crate::signing::{PreviousSecret, SigningSecret};
+use crate::signing::SigningKeys;
 use crate::time::Timestamp;
 use crate::webhook::Webhook;
 use std::sync::Arc;
@@ -156,12 +156,14 @@ pub struct ClaimedDelivery {
     pub event: Arc<Event>,
     /// Its webhook, as it stood at the claim.
     pub webhook: Arc<Webhook>,
-    /// Its tenant's identifier and signing secret, as they stood at the claim.
+    /// Its tenant's identifier and signature keys, as they stood at the claim.
     pub signer: Arc<Signer>,
     /// Its payload, where it is frozen already.
     pub payload: Option<FrozenPayload>,
     /// Until when the lease holds.
     pub leased_until: Timestamp,
+    /// Whether it was taken over from a lease that had ended: whoever held it died, or was cut off.
+    pub was_orphaned: bool,
 }
 
 /// In whose name a request is signed.
@@ -171,8 +173,6 @@ pub struct Signer {
     pub tenant_id: TenantId,
     /// Its identifier, a claim of the JWT.
     pub tenant_identifier: String,
-    /// Its secret.
-    pub secret: SigningSecret,
-    /// The secret before it, while a rotation's overlap lasts.
-    pub previous: Option<PreviousSecret>,
+    /// Its keys.
+    pub keys: SigningKeys,
 }

@@ -4,7 +4,7 @@ use crate::delivery::{Delivery, DeliveryState, Signer};
 use crate::event::{Event, EventTypeKey};
 use crate::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::retry::RETRY_DELAYS_S_DEFAULT;
-use crate::signing::SigningSecret;
+use crate::signing::{SigningKey, SigningKeys, SigningScheme, SigningSecret};
 use crate::time::Timestamp;
 use crate::webhook::{HttpMethod, Webhook, WebhookStatus};
 use chrono::DateTime;
@@ -27,6 +27,8 @@ pub fn webhook() -> Webhook {
         graphql_query: None,
         preserve_default_payload: false,
         document: None,
+        signing: SigningScheme::Symmetric,
+        own_keys: None,
         status: WebhookStatus::Active,
         status_reason: None,
         status_since: now(),
@@ -80,10 +82,10 @@ pub fn delivery() -> Delivery {
 }
 
 pub fn signer() -> Signer {
-    Signer {
-        tenant_id: TenantId(Uuid::from_u128(1)),
-        tenant_identifier: "acme".to_owned(),
-        secret: SigningSecret::from_bytes(&[7; 32]),
-        previous: None,
-    }
+    Signer { tenant_id: TenantId(Uuid::from_u128(1)), tenant_identifier: "acme".to_owned(), keys: keys(7) }
+}
+
+/// A secret and a key pair of that byte.
+pub fn keys(byte: u8) -> SigningKeys {
+    SigningKeys::new(SigningSecret::from_bytes(&[byte; 32]), SigningKey::from_bytes(&[byte; 32]))
 }

@@ -2,7 +2,7 @@
 
 use crate::delivery::Signer;
 use crate::ids::{CopyTaskId, TenantId};
-use crate::signing::{PreviousSecret, SigningSecret};
+use crate::signing::SigningKeys;
 use crate::time::Timestamp;
 
 /// The owner of records, webhooks, events and deliveries.
@@ -16,10 +16,8 @@ pub struct Tenant {
     pub default_language: String,
     /// The JSON text of the rest (name, languages, VAT types …): `pim`'s.
     pub body: String,
-    /// What its requests are signed with.
-    pub signing_secret: SigningSecret,
-    /// What they were signed with before, while a rotation's overlap lasts.
-    pub previous_secret: Option<PreviousSecret>,
+    /// What its requests are signed with, but for webhooks that have keys of their own.
+    pub keys: SigningKeys,
     /// 1 when created, one more with every write.
     pub version: i64,
     /// When it was created.
@@ -31,12 +29,7 @@ pub struct Tenant {
 impl Tenant {
     /// In whose name requests are signed.
     pub fn signer(self) -> Signer {
-        Signer {
-            tenant_id: self.id,
-            tenant_identifier: self.identifier,
-            secret: self.signing_secret,
-            previous: self.previous_secret,
-        }
+        Signer { tenant_id: self.id, tenant_identifier: self.identifier, keys: self.keys }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::event::EventTypeKey;
 use crate::flow::FlowSettings;
 use crate::ids::{TenantId, WebhookId};
 use crate::permission::{Permission, PermissionSet};
+use crate::signing::{OwnKeys, SigningScheme};
 use crate::time::Timestamp;
 
 /// The methods by which a webhook may call.
@@ -52,6 +53,9 @@ pub struct Header {
     pub name: String,
     /// As configured.
     pub value: String,
+    /// Whether it is shown to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_secret: bool,
 }
 
 impl std::fmt::Debug for Header {
@@ -159,6 +163,10 @@ pub struct Webhook {
     pub preserve_default_payload: bool,
     /// What was found out about the payload query.
     pub document: Option<CheckedDocument>,
+    /// What signs its requests.
+    pub signing: SigningScheme,
+    /// Keys of its own; without them its tenant's sign.
+    pub own_keys: Option<OwnKeys>,
     /// Whether it gets deliveries and sends them.
     pub status: WebhookStatus,
     /// Why the status is what it is, where it is not plain.

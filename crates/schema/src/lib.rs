@@ -43,6 +43,8 @@ mod refused_document_tests;
 #[cfg(test)]
 mod sdl_tests;
 #[cfg(test)]
+mod secrets_tests;
+#[cfg(test)]
 mod test_world;
 
 pub use api::Api;

@@ -99,10 +99,10 @@ fn new_tenant(
     let made = hookgraph_pim::tenant::new_tenant(identifier, identifier, now, entropy);
     let mut tenant = made.map_err(|refusal| anyhow::anyhow!("bootstrap_tenant: {refusal}"))?;
     let Some(chosen) = &config.signature_secret else {
-        let shown = SecretString::from(tenant.signing_secret.expose().to_owned());
+        let shown = SecretString::from(tenant.keys.secret.current.expose().to_owned());
         return Ok((tenant, Some(shown)));
     };
-    tenant.signing_secret = SigningSecret::parse(chosen.expose_secret()).context("bootstrap_signature_secret")?;
+    tenant.keys.secret.current = SigningSecret::parse(chosen.expose_secret()).context("bootstrap_signature_secret")?;
     Ok((tenant, None))
 }
 

@@ -9,6 +9,7 @@ pub mod documents;
 pub mod endpoint;
 pub mod http;
 pub mod limits;
+mod memory;
 pub mod metrics;
 mod observer;
 pub mod oidc;

@@ -36,6 +36,10 @@ pub const UNANSWERED_PINGS_MAX: u32 = 2;
 pub const TOKEN_USES_NOTED_MAX: usize = 10_000;
 /// How long a browser may remember what an origin may ask, in seconds.
 pub const CORS_MAX_AGE_S: u64 = 3_600;
+/// How long a published key set may be kept, in seconds: far below an overlap, so that a receiver knows a new key in time.
+pub const JWKS_MAX_AGE_S: u32 = 300;
+/// Published key sets that are read from the database at a time.
+pub const JWKS_READS_MAX: usize = 8;
 /// A close reason, in bytes: RFC 6455 leaves 123 in a control frame.
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// Days after today that have their partitions already: a server that can make none for three days loses nothing.
@@ -89,3 +93,6 @@ pub const PREFACE_POLL_MS: u64 = 20;
 pub const TRACES_EXPORT_MS_MAX: u64 = 10_000;
 /// How long the last spans may take to be sent when the server has stopped, in milliseconds.
 pub const TRACES_FLUSH_MS_MAX: u64 = 3_000;
+/// After how long a caller may ask again that was refused as `UNAVAILABLE` (`Retry-After`), in seconds: a queue that is full or
+/// a database that is locked mostly has room a second later.
+pub const RETRY_AFTER_S: u64 = 1;

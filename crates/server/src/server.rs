@@ -4,6 +4,7 @@ use crate::auth::Authenticator;
 use crate::bootstrap::{Bootstrapped, bootstrap};
 use crate::config::{Config, Exposure};
 use crate::documents::Documents;
+use crate::http::jwks::StoredKeys;
 use crate::http::listening;
 use crate::http::operations::{self, ServerReadiness};
 use crate::http::{self, RequestIds, WebState};
@@ -97,6 +98,7 @@ impl Server {
             documents,
             requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
             connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
+            published_keys: Arc::new(StoredKeys::new(store.clone(), clock.clone())),
             limits: config.web,
             stopping: stopping.clone(),
             request_ids: RequestIds { clock, entropy },

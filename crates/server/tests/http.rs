@@ -70,6 +70,23 @@ async fn a_callers_request_id_is_kept() {
 }
 
 #[tokio::test]
+async fn key_sets_are_read_without_a_token_and_may_be_kept_for_a_while() {
+    let rig = start(&[]).await;
+    let nil = uuid::Uuid::nil();
+    for path in [format!("/tenants/{nil}"), format!("/tenants/{nil}/webhooks/{nil}")] {
+        let answer = client().get(rig.url(&format!("{path}/.well-known/jwks.json"))).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "application/jwk-set+json");
+        assert_eq!(answer.headers()["cache-control"], "public, max-age=300");
+        let keys: Value = answer.json().await.unwrap();
+        assert_eq!((&keys["keys"][0]["kty"], &keys["keys"][0]["d"]), (&json!("OKP"), &Value::Null));
+    }
+    for unknown in ["/tenants/00000000-0000-0000-0000-000000000001", "/tenants/acme", "/tenants/acme/webhooks/1"] {
+        let answer = client().get(rig.url(&format!("{unknown}/.well-known/jwks.json"))).send().await.unwrap();
+        assert_eq!((answer.status(), answer.text().await.unwrap().as_str()), (StatusCode::NOT_FOUND, ""), "{unknown}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_valid_token_the_answer_is_401_in_the_shape_of_graphql() {
     let rig = start(&[]).await;
     for authorization in [None, Some("Bearer wrong"), Some("Basic abc"), Some("Bearer"), Some("Bearer a b")] {

@@ -3,52 +3,40 @@
 //! A row says by its first byte which key sealed it, so an interrupted run goes on where it stopped; a row that someone else
 //! wrote meanwhile is left as they sealed it.
 
-use crate::entities::{tenant, webhook};
+use crate::batch::{execute, query};
 use crate::error::{corrupt, store_error};
 use crate::limits::RESEAL_ROWS;
-use crate::rows::tenant::{previous_label, secret_label};
-use crate::rows::webhook::headers_label;
+use crate::rows::labels;
 use crate::store::SqlStore;
 use hookgraph_domain::ports::StoreError;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::FromQueryResult;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A secret as it is kept.
+#[derive(FromQueryResult)]
 struct Sealed {
     id: Uuid,
+    tenant_id: Uuid,
     bytes: Vec<u8>,
 }
 
-/// The columns that hold secrets.
-#[derive(Clone, Copy)]
-enum Column {
-    TenantSecret,
-    PreviousTenantSecret,
-    WebhookHeaders,
+/// A column that holds secrets.
+struct Column {
+    table: &'static str,
+    name: &'static str,
+    /// The column that names the tenant.
+    tenant: &'static str,
+    /// Its label in the row of that tenant and id.
+    label: fn(Uuid, Uuid) -> String,
 }
 
-impl Column {
-    const ALL: [Column; 3] = [Self::TenantSecret, Self::PreviousTenantSecret, Self::WebhookHeaders];
-
-    fn label(self, id: Uuid) -> String {
-        match self {
-            Column::TenantSecret => secret_label(id),
-            Column::PreviousTenantSecret => previous_label(id),
-            Column::WebhookHeaders => headers_label(id),
-        }
-    }
-}
-
-impl Column {
-    fn of_tenant(self) -> tenant::Column {
-        match self {
-            Column::PreviousTenantSecret => tenant::Column::PreviousSecretSealed,
-            Column::TenantSecret | Column::WebhookHeaders => tenant::Column::SigningSecretSealed,
-        }
-    }
-}
+/// All of them: a test holds the list to the migrations.
+const COLUMNS: [Column; 3] = [
+    Column { table: "tenant", name: "keys_sealed", tenant: "id", label: |tenant_id, _| labels::tenant_keys(tenant_id) },
+    Column { table: "webhook", name: "headers_sealed", tenant: "tenant_id", label: labels::webhook_headers },
+    Column { table: "webhook", name: "keys_sealed", tenant: "tenant_id", label: labels::webhook_keys },
+];
 
 impl SqlStore {
     /// Seals every secret with the key that seals now, but for those that it sealed. Answers how many it sealed anew.
@@ -58,12 +46,12 @@ impl SqlStore {
     pub async fn reseal(&self) -> Result<u64, StoreError> {
         let current = self.vault.seal("current", &[])[0];
         let mut count = 0;
-        for column in Column::ALL {
-            let mut after = None;
+        for column in &COLUMNS {
+            let mut after = Uuid::nil();
             loop {
                 let page = self.sealed_page(column, after).await?;
                 let Some(last) = page.last() else { break };
-                after = Some(last.id);
+                after = last.id;
                 let old = page.into_iter().filter(|sealed| sealed.bytes.first() != Some(&current));
                 count += self.reseal_batch(column, old.collect()).await?;
             }
@@ -77,12 +65,12 @@ impl SqlStore {
     /// [`StoreError`].
     pub async fn sealed_by(&self) -> Result<BTreeMap<u8, u64>, StoreError> {
         let mut counts = BTreeMap::new();
-        for column in Column::ALL {
-            let mut after = None;
+        for column in &COLUMNS {
+            let mut after = Uuid::nil();
             loop {
                 let page = self.sealed_page(column, after).await?;
                 let Some(last) = page.last() else { break };
-                after = Some(last.id);
+                after = last.id;
                 for sealed in &page {
                     *counts.entry(sealed.bytes.first().copied().unwrap_or_default()).or_default() += 1;
                 }
@@ -91,56 +79,62 @@ impl SqlStore {
         Ok(counts)
     }
 
-    async fn sealed_page(&self, column: Column, after: Option<Uuid>) -> Result<Vec<Sealed>, StoreError> {
-        let rows: Vec<(Uuid, Vec<u8>)> = match column {
-            Column::TenantSecret | Column::PreviousTenantSecret => {
-                let sealed = column.of_tenant();
-                let mut select = tenant::Entity::find().select_only();
-                select = select.column(tenant::Column::Id).column(sealed).filter(sealed.is_not_null());
-                if let Some(after) = after {
-                    select = select.filter(tenant::Column::Id.gt(after));
-                }
-                let select = select.order_by_asc(tenant::Column::Id).limit(RESEAL_ROWS);
-                select.into_tuple().all(&self.reader).await.map_err(store_error)?
-            }
-            Column::WebhookHeaders => {
-                let mut select = webhook::Entity::find().select_only();
-                select = select.column(webhook::Column::Id).column(webhook::Column::HeadersSealed);
-                if let Some(after) = after {
-                    select = select.filter(webhook::Column::Id.gt(after));
-                }
-                let select = select.order_by_asc(webhook::Column::Id).limit(RESEAL_ROWS);
-                select.into_tuple().all(&self.reader).await.map_err(store_error)?
-            }
-        };
-        Ok(rows.into_iter().map(|(id, bytes)| Sealed { id, bytes }).collect())
+    async fn sealed_page(&self, column: &Column, after: Uuid) -> Result<Vec<Sealed>, StoreError> {
+        let Column { table, name, tenant, .. } = column;
+        let sql = format!(
+            "SELECT id, {tenant} AS tenant_id, {name} AS bytes FROM {table} WHERE {name} IS NOT NULL AND id > $1 \
+             ORDER BY id LIMIT {RESEAL_ROWS}"
+        );
+        query(&self.reader, &sql, vec![after.into()]).await
     }
 
-    async fn reseal_batch(&self, column: Column, old: Vec<Sealed>) -> Result<u64, StoreError> {
+    async fn reseal_batch(&self, column: &Column, old: Vec<Sealed>) -> Result<u64, StoreError> {
         if old.is_empty() {
             return Ok(0);
         }
+        let Column { table, name, label, .. } = column;
+        let sql = format!("UPDATE {table} SET {name} = $1 WHERE id = $2 AND {name} = $3");
         let transaction = self.begin().await?;
         let mut count = 0;
-        for Sealed { id, bytes } in old {
-            let label = column.label(id);
+        for Sealed { id, tenant_id, bytes } in old {
+            let label = label(tenant_id, id);
             let secret = self.vault.open(&label, &bytes).map_err(|error| corrupt(&label, error))?;
             let anew = self.vault.seal(&label, &secret);
-            let written = match column {
-                Column::TenantSecret | Column::PreviousTenantSecret => {
-                    let sealed = column.of_tenant();
-                    let update = tenant::Entity::update_many().col_expr(sealed, Expr::value(anew));
-                    update.filter(tenant::Column::Id.eq(id)).filter(sealed.eq(bytes)).exec(&transaction).await
-                }
-                Column::WebhookHeaders => {
-                    let sealed = webhook::Column::HeadersSealed;
-                    let update = webhook::Entity::update_many().col_expr(sealed, Expr::value(anew));
-                    update.filter(webhook::Column::Id.eq(id)).filter(sealed.eq(bytes)).exec(&transaction).await
-                }
-            };
-            count += written.map_err(store_error)?.rows_affected;
+            count += execute(&transaction, &sql, vec![anew.into(), id.into(), bytes.into()]).await?;
         }
         transaction.commit().await.map_err(store_error)?;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::COLUMNS;
+    use std::collections::BTreeSet;
+
+    /// The sealed columns of a migration, as `table.column`.
+    fn sealed_columns(sql: &str) -> BTreeSet<String> {
+        let (mut table, mut found) = ("", BTreeSet::new());
+        for line in sql.lines() {
+            if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
+                table = rest.split_whitespace().next().unwrap_or_default();
+            }
+            let column = line.split_whitespace().next().unwrap_or_default();
+            if column.ends_with("_sealed") {
+                found.insert(format!("{table}.{column}"));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_sealed_column_of_both_databases_is_sealed_anew() {
+        let known: BTreeSet<_> = COLUMNS.iter().map(|column| format!("{}.{}", column.table, column.name)).collect();
+        for sql in [
+            include_str!("../../../migrations/sqlite/0001_initial.sql"),
+            include_str!("../../../migrations/postgres/0001_initial.sql"),
+        ] {
+            assert_eq!(sealed_columns(sql), known);
+        }
     }
 }

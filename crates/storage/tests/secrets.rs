@@ -32,7 +32,8 @@ async fn no_file_of_the_database_holds_a_secret_in_the_clear() {
     let tenant_id = TenantId(Uuid::from_u128(1));
     let tenant = sample::tenant(tenant_id, "acme");
     let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(2)), tenant_id);
-    webhook.headers = vec![Header { name: "authorization".to_owned(), value: "Bearer tops3cret".to_owned() }];
+    let (name, value) = ("authorization".to_owned(), "Bearer tops3cret".to_owned());
+    webhook.headers = vec![Header { name, value, is_secret: false }];
     webhook.name = "findable".to_owned();
     let mut change = Change::at(sample::now());
     change.writes.push(Write::InsertTenant(tenant.clone()));
@@ -50,8 +51,8 @@ async fn no_file_of_the_database_holds_a_secret_in_the_clear() {
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("findable"), "the test looks where the rows are");
     assert!(!holds("tops3cret"));
-    assert!(!holds(tenant.signing_secret.expose()));
-    assert!(!holds(&tenant.signing_secret.expose()["whsec_".len()..]));
+    assert!(!holds(tenant.keys.secret.current.expose()));
+    assert!(!holds(&tenant.keys.secret.current.expose()["whsec_".len()..]));
 }
 
 #[tokio::test]
@@ -135,7 +136,7 @@ async fn after_a_rotation_everything_is_sealed_by_the_new_key_and_the_old_one_ca
     let fresh = store(directory.path(), vault(&path, 4).unwrap()).await;
     for store in [running, other, fresh] {
         for id in [first, second] {
-            assert_eq!(store.tenant(id).await.unwrap().unwrap().signing_secret, sample::tenant(id, "x").signing_secret);
+            assert_eq!(store.tenant(id).await.unwrap().unwrap().keys, sample::tenant(id, "x").keys);
         }
     }
 }

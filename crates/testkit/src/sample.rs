@@ -5,7 +5,7 @@ use hookgraph_domain::event::{EventTypeKey, NewEvent};
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
 use hookgraph_domain::retry::RETRY_DELAYS_S_DEFAULT;
-use hookgraph_domain::signing::SigningSecret;
+use hookgraph_domain::signing::{SigningKey, SigningKeys, SigningScheme, SigningSecret};
 use hookgraph_domain::tenant::Tenant;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
@@ -16,6 +16,11 @@ pub fn now() -> Timestamp {
     DateTime::from_timestamp(1_700_000_000, 250_123_000).unwrap_or_default()
 }
 
+/// A secret and a key pair of that byte.
+pub fn keys(byte: u8) -> SigningKeys {
+    SigningKeys::new(SigningSecret::from_bytes(&[byte; 32]), SigningKey::from_bytes(&[byte; 32]))
+}
+
 /// A tenant of that id and identifier.
 pub fn tenant(id: TenantId, identifier: &str) -> Tenant {
     Tenant {
@@ -23,8 +28,7 @@ pub fn tenant(id: TenantId, identifier: &str) -> Tenant {
         identifier: identifier.to_owned(),
         default_language: "en".to_owned(),
         body: r#"{"name":"Sample"}"#.to_owned(),
-        signing_secret: SigningSecret::from_bytes(&[7; 32]),
-        previous_secret: None,
+        keys: keys(7),
         version: 1,
         created_at: now(),
         updated_at: now(),
@@ -44,6 +48,8 @@ pub fn webhook(id: WebhookId, tenant_id: TenantId) -> Webhook {
         graphql_query: None,
         preserve_default_payload: false,
         document: None,
+        signing: SigningScheme::Symmetric,
+        own_keys: None,
         status: WebhookStatus::Active,
         status_reason: None,
         status_since: now(),

@@ -3,14 +3,14 @@
 mod query;
 mod redaction;
 
-pub use redaction::redacted;
+pub use redaction::{masked, redacted, redacted_exchange};
 
 use crate::attempt::{OutcomeCode, OutgoingRequest};
 use crate::catalogue;
 use crate::delivery::{Delivery, Signer};
 use crate::event::Event;
 use crate::payload::FrozenPayload;
-use crate::signing::{SignedParts, sign};
+use crate::signing::{SignAs, SignedParts, sign};
 use crate::time::Timestamp;
 use crate::trace::{TRACEPARENT_HEADER, TraceContext};
 use crate::webhook::{HttpMethod, Webhook};
@@ -53,7 +53,8 @@ pub fn build(
     let user_id = event.variables.get("userId").and_then(Value::as_str);
     let trace = TraceContext::of_attempt(event.id, delivery.id, delivery.attempt_count.saturating_add(1));
     let mut headers = own_headers(webhook, body.is_some(), &trace);
-    headers.extend(sign(parts, signer, user_id, delivery.id, now));
+    let sign_as = SignAs { signer, own_keys: webhook.own_keys.as_ref(), scheme: webhook.signing, user_id };
+    headers.extend(sign(parts, sign_as, delivery.id, now));
     Ok(OutgoingRequest { method: method.to_owned(), url: url.into(), headers, body })
 }
 

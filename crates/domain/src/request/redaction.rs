@@ -1,7 +1,9 @@
-//! Redaction: what the log keeps of a request's headers.
+//! Redaction: what the log keeps of a request's headers, and a preview shows.
 
-use crate::attempt::OutgoingRequest;
+use crate::attempt::{Exchange, OutgoingRequest, ResponseHead};
+use crate::limits::SECRET_ECHO_BYTES_MIN;
 use crate::signing::{JWT_HEADER, SIGNATURE_HEADER};
+use crate::webhook::{Header, Webhook};
 
 /// What stands in the log for a secret.
 const REDACTED: &str = "[redacted]";
@@ -21,7 +23,47 @@ const KEPT: [&str; 8] = [
 ///
 /// Our own signatures stay: they are no secrets, can be replayed for [`crate::limits::SIGNATURE_VALID_S`] alone, and are
 /// what one needs to find out why a receiver refuses a request.
-pub fn redacted(request: &OutgoingRequest) -> OutgoingRequest {
+pub fn redacted(request: &OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
+    with_headers(request, |name| is_kept(name) && secret_of(webhook, name).is_none())
+}
+
+/// The request as a preview shows it: the values of headers that are marked secret are replaced by `[redacted]`.
+pub fn masked(request: &OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
+    with_headers(request, |name| secret_of(webhook, name).is_none())
+}
+
+/// The exchange as the log keeps it: a receiver may answer with what it was sent, so the values of headers that are marked
+/// secret are taken out of the answer too.
+pub fn redacted_exchange(exchange: Exchange, webhook: &Webhook) -> Exchange {
+    let secrets: Vec<&str> = webhook.headers.iter().filter(|header| header.is_secret).flat_map(parts).collect();
+    if secrets.is_empty() {
+        return exchange;
+    }
+    let without = |text: String| secrets.iter().fold(text, |text, secret| text.replace(secret, REDACTED));
+    let response = exchange.response.map(|head| ResponseHead {
+        headers: head.headers.into_iter().map(|(name, value)| (name, without(value))).collect(),
+        ..head
+    });
+    Exchange {
+        detail: exchange.detail.map(without),
+        response,
+        response_body: exchange.response_body.map(without),
+        ..exchange
+    }
+}
+
+/// A secret value, and what stands behind its scheme (`Bearer …`), where they are long enough to be told from other text.
+fn parts(header: &Header) -> impl Iterator<Item = &str> {
+    let value = header.value.as_str();
+    let behind = value.split_once(' ').map(|(_, behind)| behind);
+    [Some(value), behind].into_iter().flatten().filter(|part| part.len() >= SECRET_ECHO_BYTES_MIN)
+}
+
+fn secret_of<'a>(webhook: &'a Webhook, name: &str) -> Option<&'a Header> {
+    webhook.headers.iter().find(|header| header.is_secret && header.name.eq_ignore_ascii_case(name))
+}
+
+fn with_headers(request: &OutgoingRequest, is_kept: impl Fn(&str) -> bool) -> OutgoingRequest {
     let kept = |(name, value): &(String, String)| {
         (name.clone(), if is_kept(name) { value.clone() } else { REDACTED.to_owned() })
     };
@@ -35,6 +77,48 @@ fn is_kept(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempt::OutcomeCode;
+    use crate::sample::webhook;
+
+    fn with_secret(name: &str, value: &str) -> Webhook {
+        let header = Header { name: name.to_owned(), value: value.to_owned(), is_secret: true };
+        Webhook { headers: vec![header], ..webhook() }
+    }
+
+    #[test]
+    fn a_header_marked_secret_is_redacted_under_any_name() {
+        let headers = [("user-agent", "s3cret"), ("x-plain", "plain"), ("webhook-id", "1")];
+        let request = OutgoingRequest {
+            method: "POST".to_owned(),
+            url: "https://receiver.example/".to_owned(),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            body: None,
+        };
+        let values = |request: OutgoingRequest| request.headers.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+        let webhook = with_secret("user-agent", "s3cret");
+        assert_eq!(values(redacted(&request, &webhook)), ["[redacted]", "[redacted]", "1"]);
+        assert_eq!(values(masked(&request, &webhook)), ["[redacted]", "plain", "1"]);
+    }
+
+    #[test]
+    fn a_secret_that_a_receiver_answers_with_is_taken_out() {
+        let echo = |secret: &str| Exchange {
+            code: OutcomeCode::HttpStatus,
+            detail: Some(format!("detail {secret}")),
+            response: Some(ResponseHead { status: 400, headers: vec![("x-echo".to_owned(), secret.to_owned())] }),
+            response_body: Some(format!(r#"{{"authorization":"{secret}","again":"{secret}"}}"#)),
+            response_truncated: false,
+            retry_after_ms: None,
+            remote_address: None,
+            duration_ms: 1,
+        };
+        let webhook = with_secret("authorization", "Bearer tops3cret");
+        for echoed in ["Bearer tops3cret", "tops3cret"] {
+            assert_eq!(redacted_exchange(echo(echoed), &webhook), echo(REDACTED));
+        }
+        let short = "x".repeat(SECRET_ECHO_BYTES_MIN - 1);
+        assert_eq!(redacted_exchange(echo(&short), &with_secret("x-pin", &short)), echo(&short));
+    }
 
     #[test]
     fn a_webhooks_own_headers_are_redacted_and_ours_are_not() {
@@ -68,7 +152,7 @@ mod tests {
             ],
             body: Some("{}".to_owned()),
         };
-        let kept = redacted(&request);
+        let kept = redacted(&request, &webhook());
         assert_eq!(kept.headers[0].1, "[redacted]");
         assert_eq!((&kept.headers[1], &kept.body, &kept.url), (&request.headers[1], &request.body, &request.url));
     }

@@ -54,7 +54,7 @@ fn headers_are_in_their_order_and_a_webhooks_user_agent_replaces_ours() {
         names(&Webhook { method: HttpMethod::Get, ..webhook() }),
         [&["user-agent", "traceparent"], &signatures[..]].concat()
     );
-    let own = |name: &str| Header { name: name.to_owned(), value: "x".to_owned() };
+    let own = |name: &str| Header { name: name.to_owned(), value: "x".to_owned(), is_secret: false };
     let webhook = Webhook { headers: vec![own("hello-test"), own("user-agent")], ..webhook() };
     assert_eq!(
         names(&webhook),

@@ -1,8 +1,8 @@
 //! The checks of `x-crystallize-signature`.
 
 use super::signed::{self, Signed};
-use super::{Check, SavedRequest, check};
-use crate::signing::{FIXED_CLAIMS, JWT_HEADER, SigningSecret, hashed_text, hmac_claim, hmac_sha256};
+use super::{Check, Credentials, SavedRequest, check};
+use crate::signing::{FIXED_CLAIMS, JWT_HEADER, PublicKey, SigningSecret, hashed_text, hmac_claim, hmac_sha256};
 use crate::time::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,17 +12,25 @@ use serde_json::{Map, Value};
 /// So much of a hashed text is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 2_000;
 
-pub(super) fn checks(request: &SavedRequest, secret: &SigningSecret, now: Timestamp) -> Vec<Check> {
+pub(super) fn checks(request: &SavedRequest, credentials: &Credentials, now: Timestamp) -> Vec<Check> {
     let Some(jwt) = request.header(JWT_HEADER) else {
         return vec![check(JWT_HEADER, "present", Err("the request has no such header".to_owned()))];
     };
-    let Jwt { message, signature, claims } = match parsed(jwt) {
+    let Jwt { algorithm, message, signature, claims } = match parsed(jwt) {
         Ok(jwt) => jwt,
         Err(reason) => return vec![check(JWT_HEADER, "form", Err(reason))],
     };
+    let verdict = match (algorithm, &credentials.secret, &credentials.key) {
+        (Algorithm::Symmetric, Some(secret), _) => symmetric_result(message, &signature, secret),
+        (Algorithm::Asymmetric, _, Some(key)) => asymmetric_result(message, &signature, key),
+        (Algorithm::Symmetric, None, _) => Err("HS256 is verified with the secret, whsec_…: give that too".to_owned()),
+        (Algorithm::Asymmetric, _, None) => {
+            Err("EdDSA is verified with the public key, whpk_…: give that too".to_owned())
+        }
+    };
     let mut checks = vec![
-        check(JWT_HEADER, "form", Ok("a JWT, HS256".to_owned())),
-        check(JWT_HEADER, "signature", signature_result(message, &signature, secret)),
+        check(JWT_HEADER, "form", Ok(format!("a JWT, {}", algorithm.as_str()))),
+        check(JWT_HEADER, "signature", verdict),
     ];
     for (name, expected) in FIXED_CLAIMS {
         let result = match claims.get(name) {
@@ -36,7 +44,26 @@ pub(super) fn checks(request: &SavedRequest, secret: &SigningSecret, now: Timest
     checks
 }
 
+/// The algorithms that sign here.
+#[derive(Clone, Copy)]
+enum Algorithm {
+    Symmetric,
+    Asymmetric,
+}
+
+impl Algorithm {
+    const ALL: [Algorithm; 2] = [Self::Symmetric, Self::Asymmetric];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Algorithm::Symmetric => "HS256",
+            Algorithm::Asymmetric => "EdDSA",
+        }
+    }
+}
+
 struct Jwt<'a> {
+    algorithm: Algorithm,
     /// What is signed: header and claims, encoded.
     message: &'a str,
     signature: Vec<u8>,
@@ -51,15 +78,22 @@ fn parsed(jwt: &str) -> Result<Jwt<'_>, String> {
     let (header, claims) = message.split_once('.').ok_or("no JWT: three parts joined by dots are expected")?;
     let header: Value = serde_json::from_slice(&decoded("header", header)?)
         .map_err(|error| format!("its header is no JSON: {error}"))?;
-    if header["alg"] != "HS256" {
-        return Err(format!("its algorithm is {} instead of \"HS256\"", header["alg"]));
-    }
+    let algorithm = Algorithm::ALL.into_iter().find(|known| header["alg"] == known.as_str());
+    let algorithm =
+        algorithm.ok_or_else(|| format!("its algorithm is {} instead of \"HS256\" or \"EdDSA\"", header["alg"]))?;
     let claims = serde_json::from_slice(&decoded("claims", claims)?)
         .map_err(|error| format!("its claims are no JSON object: {error}"))?;
-    Ok(Jwt { message, signature: decoded("signature", signature)?, claims })
+    Ok(Jwt { algorithm, message, signature: decoded("signature", signature)?, claims })
 }
 
-fn signature_result(message: &str, signature: &[u8], secret: &SigningSecret) -> Result<String, String> {
+fn asymmetric_result(message: &str, signature: &[u8], key: &PublicKey) -> Result<String, String> {
+    if key.verifies(message.as_bytes(), signature) {
+        return Ok("signed with this key".to_owned());
+    }
+    Err("signed with another key, or changed since".to_owned())
+}
+
+fn symmetric_result(message: &str, signature: &[u8], secret: &SigningSecret) -> Result<String, String> {
     if hmac_sha256(secret.expose().as_bytes(), message.as_bytes()) == signature {
         return Ok("signed with this secret".to_owned());
     }

@@ -4,7 +4,7 @@ mod jwt;
 mod signed;
 mod standard;
 
-use crate::signing::SigningSecret;
+use crate::signing::{PublicKey, SigningSecret};
 use crate::time::Timestamp;
 
 /// A request as a receiver saved it.
@@ -37,11 +37,21 @@ pub struct Check {
     pub result: Result<String, String>,
 }
 
+/// What a receiver verifies with: at least one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// For HS256 and `v1`.
+    pub secret: Option<SigningSecret>,
+    /// For EdDSA and `v1a`.
+    pub key: Option<PublicKey>,
+}
+
 /// Checks both signatures of a request as of `now`: the JWT's form, signature, claims, times and `hmac`, then the
-/// Standard Webhooks headers. A check that rests on one that failed is left out. The request is genuine when none failed.
-pub fn verify(request: &SavedRequest, secret: &SigningSecret, now: Timestamp) -> Vec<Check> {
-    let mut checks = jwt::checks(request, secret, now);
-    checks.extend(standard::checks(request, secret, now));
+/// Standard Webhooks headers. A check that rests on one that failed is left out. The request is genuine when none failed:
+/// a signature that cannot be judged with what is given is a failure too.
+pub fn verify(request: &SavedRequest, credentials: &Credentials, now: Timestamp) -> Vec<Check> {
+    let mut checks = jwt::checks(request, credentials, now);
+    checks.extend(standard::checks(request, credentials, now));
     checks
 }
 

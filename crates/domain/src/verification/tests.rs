@@ -4,8 +4,8 @@ use super::*;
 use crate::attempt::OutgoingRequest;
 use crate::payload::FrozenPayload;
 use crate::request::build;
-use crate::sample::{delivery, event, now, signer, webhook};
-use crate::signing::{JWT_HEADER, SIGNATURE_HEADER};
+use crate::sample::{delivery, event, keys, now, signer, webhook};
+use crate::signing::{JWT_HEADER, SIGNATURE_HEADER, SigningScheme};
 use crate::webhook::{HttpMethod, Webhook};
 
 fn saved(request: OutgoingRequest) -> SavedRequest {
@@ -28,10 +28,18 @@ fn post() -> SavedRequest {
     sent(HttpMethod::Post, "https://receiver.example/hook", r#"{"a":1.5,"b":"é"}"#)
 }
 
+fn secret(byte: u8) -> Credentials {
+    Credentials { secret: Some(keys(byte).secret.current), key: None }
+}
+
+fn public_key(byte: u8) -> Credentials {
+    Credentials { secret: None, key: Some(keys(byte).key.current.public()) }
+}
+
 /// The failed checks, as `what: why`.
 fn failures_at(request: &SavedRequest, now: Timestamp) -> Vec<String> {
     let failed = |check: Check| check.result.err().map(|why| format!("{}: {why}", check.what));
-    verify(request, &signer().secret, now).into_iter().filter_map(failed).collect()
+    verify(request, &secret(7), now).into_iter().filter_map(failed).collect()
 }
 
 fn failures(request: &SavedRequest) -> Vec<String> {
@@ -92,8 +100,7 @@ fn what_does_not_match_is_named() {
 
 #[test]
 fn another_secret_and_another_time_are_named() {
-    let other = SigningSecret::from_bytes(&[8; 32]);
-    let failed: Vec<_> = verify(&post(), &other, now()).into_iter().filter(|check| check.result.is_err()).collect();
+    let failed: Vec<_> = verify(&post(), &secret(8), now()).into_iter().filter(|check| check.result.is_err()).collect();
     let what: Vec<_> = failed.iter().map(|check| check.what.as_str()).collect();
     assert_eq!(what, ["x-crystallize-signature: signature", "webhook-signature: v1"]);
 
@@ -103,4 +110,44 @@ fn another_secret_and_another_time_are_named() {
     assert!(in_s(-2)[0].contains("do the clocks agree?"));
     assert_eq!(in_s(301).len(), 2);
     assert_eq!(in_s(-400).len(), 2);
+}
+
+fn signed_by(scheme: SigningScheme) -> SavedRequest {
+    let webhook = Webhook { signing: scheme, ..webhook() };
+    let payload = FrozenPayload { json: r#"{"a":1}"#.into(), rendered_at: now() };
+    saved(build(&webhook, &event(), &delivery(), &payload, &signer(), now()).unwrap())
+}
+
+/// What failed.
+fn failed(request: &SavedRequest, credentials: &Credentials) -> Vec<String> {
+    let failed = verify(request, credentials, now()).into_iter().filter(|check| check.result.is_err());
+    failed.map(|check| check.what).collect()
+}
+
+#[test]
+fn a_public_key_verifies_what_the_key_pair_signed() {
+    let request = signed_by(SigningScheme::Asymmetric);
+    assert_eq!(failed(&request, &public_key(7)), [""; 0]);
+    assert_eq!(failed(&request, &public_key(8)), ["x-crystallize-signature: signature", "webhook-signature: v1a"]);
+    for tampered in [
+        SavedRequest { method: "PUT".to_owned(), ..request.clone() },
+        SavedRequest { url: "https://other.example/hook".to_owned(), ..request.clone() },
+    ] {
+        assert_eq!(failed(&tampered, &public_key(7)), ["x-crystallize-signature: hmac"]);
+    }
+    let tampered = SavedRequest { body: r#"{"a":2}"#.to_owned(), ..request.clone() };
+    assert_eq!(failed(&tampered, &public_key(7)), ["x-crystallize-signature: hmac", "webhook-signature: v1a"]);
+    let tampered = with_header(request, "webhook-timestamp", Some("1700000001"));
+    assert_eq!(failed(&tampered, &public_key(7)), ["webhook-signature: v1a"]);
+}
+
+#[test]
+fn a_signature_that_cannot_be_judged_with_what_is_given_is_a_failure() {
+    let asymmetric = signed_by(SigningScheme::Asymmetric);
+    assert_eq!(failed(&asymmetric, &secret(7)), ["x-crystallize-signature: signature", "webhook-signature: v1"]);
+    let both = signed_by(SigningScheme::Both);
+    assert_eq!(failed(&both, &secret(7)), [""; 0]);
+    assert_eq!(failed(&both, &public_key(7)), ["x-crystallize-signature: signature"]);
+    let all = Credentials { key: public_key(7).key, ..secret(7) };
+    assert_eq!(failed(&both, &all), [""; 0]);
 }

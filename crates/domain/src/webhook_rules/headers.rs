@@ -39,6 +39,7 @@ pub(super) fn check(given: &[Header], path: &str, problems: &mut Vec<Problem>) -
     let trimmed = |header: &Header| Header {
         name: header.name.to_ascii_lowercase(),
         value: header.value.trim_matches([' ', '\t']).to_owned(),
+        is_secret: header.is_secret,
     };
     let headers: Vec<Header> = given.iter().map(trimmed).collect();
     let mut names = HashSet::new();

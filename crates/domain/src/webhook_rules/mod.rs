@@ -4,9 +4,11 @@
 //! query itself is judged by the renderer's side; here it is only measured.
 
 mod headers;
+mod secret_headers;
 mod url;
 
 pub use headers::{RESERVED_HEADERS, is_reserved_header};
+pub use secret_headers::{FilledHeaders, HeaderDraft, check_origin, fill};
 
 use crate::address::AddressRules;
 use crate::catalogue;

@@ -20,7 +20,7 @@ fn draft() -> WebhookDraft {
 }
 
 fn header(name: &str, value: &str) -> Header {
-    Header { name: name.to_owned(), value: value.to_owned() }
+    Header { name: name.to_owned(), value: value.to_owned(), is_secret: false }
 }
 
 fn checked(draft: &WebhookDraft) -> Result<CheckedWebhook, Vec<String>> {

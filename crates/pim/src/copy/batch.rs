@@ -190,6 +190,7 @@ impl Copy<'_> {
         let webhook = Webhook {
             id: WebhookId(new_id(self.task.id, webhook.id.0)),
             tenant_id: self.target,
+            own_keys: None,
             status: WebhookStatus::Disabled,
             status_reason: Some("copied with its tenant, switched off".to_owned()),
             status_since: now,

@@ -5,7 +5,7 @@ use crate::limits::TENANT_IDENTIFIER_CHARS_MAX;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Entropy, StoreError};
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::signing::SigningSecret;
+use hookgraph_domain::signing::SigningKeys;
 use hookgraph_domain::tenant::Tenant as TenantRow;
 use hookgraph_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ impl StoredTenant {
     }
 }
 
-/// A tenant with a fresh signing secret, to be written with [`hookgraph_domain::change::Write::InsertTenant`].
+/// A tenant with fresh signature keys, to be written with [`hookgraph_domain::change::Write::InsertTenant`].
 ///
 /// # Errors
 /// When the identifier is not lower-case letters, digits and dashes, or too long.
@@ -93,8 +93,7 @@ pub(super) fn new_row(
         identifier: identifier.to_owned(),
         default_language: default_language.to_owned(),
         body: body_text(body)?,
-        signing_secret: fresh_secret(entropy),
-        previous_secret: None,
+        keys: SigningKeys::fresh(entropy),
         version: 1,
         created_at: now,
         updated_at: now,
@@ -116,8 +115,7 @@ pub(crate) fn copied_tenant(
         identifier: identifier.to_owned(),
         default_language: source.row.default_language.clone(),
         body: serde_json::to_string(&body).map_err(|error| StoreError::Corrupt(error.to_string()))?,
-        signing_secret: fresh_secret(entropy),
-        previous_secret: None,
+        keys: SigningKeys::fresh(entropy),
         version: 1,
         created_at: now,
         updated_at: now,
@@ -126,12 +124,6 @@ pub(crate) fn copied_tenant(
 
 pub(super) fn body_text(body: &TenantBody) -> Result<String, Refusal> {
     serde_json::to_string(body).map_err(|error| StoreError::Corrupt(error.to_string()).into())
-}
-
-pub(super) fn fresh_secret(entropy: &dyn Entropy) -> SigningSecret {
-    let mut bytes = [0; 32];
-    entropy.fill(&mut bytes);
-    SigningSecret::from_bytes(&bytes)
 }
 
 /// Refuses what is no identifier of a tenant.

@@ -16,10 +16,12 @@ use crate::grid::{Grid, all_grids};
 use crate::item::{TreeNode, child_nodes};
 use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
+use crate::signature_key::SignatureKey;
 use crate::topic::{Topic, topics_below};
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use body::VatTypeBody;
+use hookgraph_domain::signing::ActiveKeys;
 
 /// A tenant.
 #[derive(Clone)]
@@ -122,7 +124,13 @@ impl Tenant {
 
     /// What requests are signed with. Shown once, in the answer that made it; empty everywhere else.
     async fn signature_secret(&self) -> &str {
-        if self.shows_secret { self.stored.row.signing_secret.expose() } else { "" }
+        if self.shows_secret { self.stored.row.keys.secret.current.expose() } else { "" }
+    }
+
+    /// The public keys that verify what it signs asymmetrically, the newest first; while a rotation's overlap lasts, two.
+    async fn signature_keys(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<SignatureKey>> {
+        let now = PimContext::of(ctx)?.now();
+        Ok(SignatureKey::all(&ActiveKeys::at(now, &self.stored.row.keys, None)))
     }
 
     /// The roots of its topic maps.

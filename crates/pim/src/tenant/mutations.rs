@@ -1,20 +1,19 @@
 //! `tenant { create update delete regenerateSecrets createCopyTask }`.
 
 use super::Tenant;
-use super::body::{LANGUAGE_DEFAULT, StoredTenant, TenantBody, VatTypeBody, body_text, fresh_secret, new_row};
+use super::body::{LANGUAGE_DEFAULT, StoredTenant, TenantBody, VatTypeBody, body_text, new_row};
 use crate::common::{KeyValuePairInput, converted};
 use crate::context::PimContext;
 use crate::copy::{CopyRequest, TenantCopyExcludeableTypes, start};
 use crate::draft::mutate_unkept;
 use crate::error::IntoGraphql;
 use crate::permission::{PermissionName, requires};
+use crate::signature_key::rotation;
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use hookgraph_domain::change::Write;
-use hookgraph_domain::limits::{SECRET_OVERLAP_S_DEFAULT, SECRET_OVERLAP_S_MAX};
 use hookgraph_domain::permission::Permission;
 use hookgraph_domain::refusal::Refusal;
-use hookgraph_domain::signing::PreviousSecret;
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::signing::Rotation;
 
 /// A new tenant.
 #[derive(Clone, Debug, InputObject)]
@@ -71,10 +70,12 @@ pub struct BulkCreateVatTypeInput {
 /// Which secrets to make anew: all where nothing is said.
 #[derive(Clone, Debug, InputObject)]
 pub struct RegenerateSecretsInput {
-    /// For how many seconds the secret before goes on signing beside the new one, up to a week; a day where nothing is said,
+    /// For how many seconds the one before goes on signing beside the new one, up to a week; a day where nothing is said,
     /// 0 where it has leaked. Until then the JWT is signed with it alone.
     pub overlap_s: Option<i32>,
-    /// What requests are signed with.
+    /// The key pair that signs asymmetrically.
+    pub signature_key: Option<bool>,
+    /// The secret that signs symmetrically.
     pub signature_secret: Option<bool>,
     /// Not kept here: access tokens are made and revoked on the command line.
     pub static_auth_token: Option<bool>,
@@ -142,8 +143,8 @@ impl TenantMutations {
         deleted.await.graphql()
     }
 
-    /// Makes the signature secret of the caller's tenant anew: it is shown in this answer alone, and signs from now on,
-    /// beside the one before while the overlap lasts.
+    /// Makes the signature secret and key of the caller's tenant anew: they sign from now on, beside those before while the
+    /// overlap lasts. A new secret is shown in this answer alone.
     #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::TenantsRead))]
     async fn regenerate_secrets(
         &self,
@@ -157,23 +158,25 @@ impl TenantMutations {
             let message = "tenants have no static token here: make access tokens on the command line";
             return Err(Refusal::invalid_at("input.staticAuthToken", "UNSUPPORTED", message)).graphql();
         }
-        let overlap_s = overlap_s(input.as_ref().and_then(|input| input.overlap_s)).graphql()?;
-        if input.is_some_and(|input| input.signature_secret != Some(true)) {
+        let asked = input.map(|input| (input.signature_secret, input.signature_key, input.overlap_s));
+        let (secret, key, overlap_s) = asked.unwrap_or_default();
+        let rotation = rotation(secret, key, overlap_s).graphql()?;
+        if !rotation.secret && !rotation.key {
             return Ok(pim.own_tenant().await.graphql()?.into());
         }
         let regenerated = mutate_unkept(pim, async |mut draft| {
             let mut stored = pim.own_tenant().await?;
-            let until = plus_ms(draft.at(), u64::from(overlap_s) * 1_000);
-            let secret = std::mem::replace(&mut stored.row.signing_secret, fresh_secret(pim.entropy()));
-            stored.row.previous_secret = (overlap_s > 0).then_some(PreviousSecret { secret, until });
+            stored.row.keys = stored.row.keys.rotated(rotation, draft.at(), pim.entropy());
             stored.row.version += 1;
             stored.row.updated_at = draft.at();
             draft.write(pim.caller().permit(Permission::SecretsWrite)?, Write::UpdateTenant(stored.row.clone()));
-            let after = Some(serde_json::json!({ "overlapS": overlap_s }));
-            draft.audit("tenant.regenerateSecrets", stored.row.id, None, after);
+            let Rotation { secret, key, overlap_s } = rotation;
+            let after = serde_json::json!({ "signatureSecret": secret, "signatureKey": key, "overlapS": overlap_s });
+            draft.audit("tenant.regenerateSecrets", stored.row.id, None, Some(after));
             Ok((draft, stored))
         });
-        Ok(Tenant::with_secret(regenerated.await.graphql()?))
+        let stored = regenerated.await.graphql()?;
+        Ok(if rotation.secret { Tenant::with_secret(stored) } else { stored.into() })
     }
 
     /// Copies the caller's tenant into a new one, in the background. Raises `tenants/copyStarted`, later
@@ -228,17 +231,6 @@ fn new_tenant(pim: &PimContext, input: CreateTenantInput) -> Result<StoredTenant
     };
     let row = new_row(&input.identifier, &language, &body, now, pim.entropy())?;
     Ok(StoredTenant { row, body })
-}
-
-fn overlap_s(asked: Option<i32>) -> Result<u32, Refusal> {
-    match asked.map(u32::try_from) {
-        None => Ok(SECRET_OVERLAP_S_DEFAULT),
-        Some(Ok(overlap_s)) if overlap_s <= SECRET_OVERLAP_S_MAX => Ok(overlap_s),
-        Some(_) => {
-            let message = format!("an overlap is 0 to {SECRET_OVERLAP_S_MAX} seconds");
-            Err(Refusal::invalid_at("input.overlapS", "OVERLAP", message))
-        }
-    }
 }
 
 fn check_language(language: &str) -> Result<(), Refusal> {

@@ -1,6 +1,6 @@
 //! Writing: a change and its entry in the audit log commit together.
 
-use super::{DeliveriesWrite, EventsWrite, May, Needed, TokensWrite, WebhooksWrite};
+use super::{DeliveriesWrite, EventsWrite, May, Needed, SecretsWrite, TokensWrite, WebhooksWrite};
 use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::change::{Change, CommitError, Committed, Write};
 use hookgraph_domain::ids::AuditEntryId;
@@ -24,6 +24,7 @@ pub(crate) trait Writes: Needed {}
 
 impl Writes for WebhooksWrite {}
 impl Writes for DeliveriesWrite {}
+impl Writes for SecretsWrite {}
 impl Writes for TokensWrite {}
 
 impl<P: Writes> May<'_, P> {

@@ -38,7 +38,8 @@ macro_rules! needed {
 }
 
 needed! {
-    WebhooksRead, WebhooksWrite, DeliveriesRead, DeliveriesWrite, EventsRead, EventsWrite, TokensRead, TokensWrite, AuditRead,
+    WebhooksRead, WebhooksWrite, DeliveriesRead, DeliveriesWrite, EventsRead, EventsWrite, SecretsWrite, TokensRead,
+    TokensWrite, AuditRead,
 }
 
 /// The proof that the caller has the permission `P`, and the way to what it allows.

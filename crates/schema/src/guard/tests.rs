@@ -6,11 +6,12 @@ use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection,
 use async_graphql::{Request, Variables};
 use hookgraph_domain::permission::PermissionSet;
 use serde_json::json;
+use std::sync::Arc;
 
 fn guard() -> Guard {
     let sdl = "type Query { a: A b(n: Int! = 1): Int } type A { x: Int y: Int a: A }
         type Mutation { shop: Shop } type Shop { buy(n: Int!): A }";
-    Guard::new(Validator::of_sdl(sdl).unwrap(), Box::new(|_, _| Vec::new()))
+    Guard::new(Validator::of_sdl(sdl).unwrap(), Arc::new(|_, _| Vec::new()))
 }
 
 fn request(text: &str, variables: serde_json::Value) -> Request {

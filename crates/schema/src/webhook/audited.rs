@@ -1,6 +1,7 @@
 //! A webhook as the audit log keeps it.
 
 use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::signing::OwnKeys;
 use hookgraph_domain::webhook::Webhook;
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ pub(super) fn audited(webhook: &Webhook) -> Value {
         "headers": headers,
         "graphqlQuery": webhook.graphql_query,
         "preserveDefaultPayload": webhook.preserve_default_payload,
+        "signing": webhook.signing.as_str(),
+        "hasOwnSecrets": webhook.own_keys.as_ref().is_some_and(OwnKeys::are_in_use),
         "permissions": webhook.document.as_ref().map(|document| &document.permissions),
         "status": webhook.status.as_str(),
         "timeoutMs": webhook.timeout_ms,

@@ -1,11 +1,12 @@
 //! What a person writes of a webhook, and how it becomes the domain's draft.
 
-use super::object::{HttpMethodName, OrderingName, WebhookPayloadQueryApi};
+use super::object::{HttpMethodName, OrderingName, SigningName, WebhookPayloadQueryApi};
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use hookgraph_domain::flow::FlowDraft;
 use hookgraph_domain::problem::Problem;
+use hookgraph_domain::signing::SigningScheme;
 use hookgraph_domain::webhook::{Header, Webhook, WebhookStatus};
-use hookgraph_domain::webhook_rules::WebhookDraft;
+use hookgraph_domain::webhook_rules::{FilledHeaders, HeaderDraft, WebhookDraft, fill};
 
 /// A webhook to create.
 #[derive(Clone, InputObject)]
@@ -36,12 +37,14 @@ pub(crate) struct CreateWebhookInput {
     pub timeout_ms: Option<i32>,
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     pub retry_delays_s: Option<Vec<i32>>,
-    /// Requests to it at once, over all processes: 1 to 200, 50 unless you say otherwise.
+    /// Requests to it at once, over all processes: 1 to 500, 50 unless you say otherwise.
     pub concurrency: Option<i32>,
     /// Requests to it per second of each process: 1 to 1000; as many as come where there is none.
     pub rate_per_second: Option<i32>,
     /// In which order it is called: in none unless you say otherwise.
     pub ordering: Option<OrderingName>,
+    /// What signs its requests: the secret unless you say otherwise.
+    pub signing: Option<SigningName>,
 }
 
 /// What to change of a webhook; what is left out stays. Null clears `graphqlQuery` and `headers`, and sets the others that
@@ -72,12 +75,14 @@ pub(crate) struct UpdateWebhookInput {
     pub timeout_ms: MaybeUndefined<i32>,
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     pub retry_delays_s: MaybeUndefined<Vec<i32>>,
-    /// Requests to it at once, over all processes: 1 to 200.
+    /// Requests to it at once, over all processes: 1 to 500.
     pub concurrency: MaybeUndefined<i32>,
     /// Requests to it per second of each process: 1 to 1000; null for as many as come.
     pub rate_per_second: MaybeUndefined<i32>,
     /// In which order it is called. What is owed already keeps the order that it was recorded under.
     pub ordering: MaybeUndefined<OrderingName>,
+    /// What signs its requests.
+    pub signing: MaybeUndefined<SigningName>,
 }
 
 /// A header that a webhook's requests bear beside those of the server.
@@ -85,20 +90,28 @@ pub(crate) struct UpdateWebhookInput {
 pub(crate) struct WebhookHeaderInput {
     /// Kept in lower case.
     pub name: String,
-    /// The value.
-    pub value: String,
+    /// The value. In an update, none keeps that of the saved webhook, and so does an empty one where that is secret: it must
+    /// be given anew when the URL comes to lead to another origin.
+    pub value: Option<String>,
+    /// Whether the value is shown to nobody from now on; as it is in the saved webhook where nothing is said.
+    pub secret: Option<bool>,
 }
 
 impl CreateWebhookInput {
+    /// Its headers.
+    pub fn headers(&self, path: &str) -> FilledHeaders {
+        fill(&header_drafts(self.headers.as_deref().unwrap_or_default()), &[], &format!("{path}.headers"))
+    }
+
     /// The draft that the rules judge.
-    pub fn draft(&self) -> WebhookDraft {
+    pub fn draft(&self, headers: Vec<Header>) -> WebhookDraft {
         WebhookDraft {
             name: self.name.clone(),
             concern: self.concern.clone(),
             event: self.event.clone(),
             method: self.method.into(),
             url: self.url.clone(),
-            headers: self.headers.iter().flatten().map(header).collect(),
+            headers,
             graphql_query: self.graphql_query.clone(),
             timeout_ms: self.timeout_ms.map(i64::from),
             retry_delays_s: self.retry_delays_s.as_deref().map(widened),
@@ -112,19 +125,26 @@ impl CreateWebhookInput {
 }
 
 impl UpdateWebhookInput {
+    /// Its headers; those of the saved webhook where nothing is said of them.
+    pub fn headers(&self, saved: &Webhook, path: &str) -> FilledHeaders {
+        let kept = |header: &Header| HeaderDraft { name: header.name.clone(), value: None, is_secret: None };
+        let drafts = match &self.headers {
+            MaybeUndefined::Undefined => saved.headers.iter().map(kept).collect(),
+            MaybeUndefined::Null => Vec::new(),
+            MaybeUndefined::Value(headers) => header_drafts(headers),
+        };
+        fill(&drafts, &saved.headers, &format!("{path}.headers"))
+    }
+
     /// The saved webhook with what is given replaced.
-    pub fn draft(&self, saved: &Webhook) -> WebhookDraft {
+    pub fn draft(&self, saved: &Webhook, headers: Vec<Header>) -> WebhookDraft {
         WebhookDraft {
             name: given(&self.name, &saved.name),
             concern: given(&self.concern, &saved.event_type.concern),
             event: given(&self.event, &saved.event_type.event),
             method: self.method.value().copied().map_or(saved.method, Into::into),
             url: given(&self.url, &saved.url),
-            headers: match &self.headers {
-                MaybeUndefined::Undefined => saved.headers.clone(),
-                MaybeUndefined::Null => Vec::new(),
-                MaybeUndefined::Value(headers) => headers.iter().map(header).collect(),
-            },
+            headers,
             graphql_query: match &self.graphql_query {
                 MaybeUndefined::Undefined => saved.graphql_query.clone(),
                 MaybeUndefined::Null => None,
@@ -171,6 +191,15 @@ impl UpdateWebhookInput {
         }
     }
 
+    /// What signs.
+    pub fn signing(&self, saved: &Webhook) -> SigningScheme {
+        match self.signing {
+            MaybeUndefined::Undefined => saved.signing,
+            MaybeUndefined::Null => SigningScheme::default(),
+            MaybeUndefined::Value(signing) => signing.into(),
+        }
+    }
+
     /// Whether it shall be switched on; none where nothing changes that.
     pub fn switch(&self, saved: &Webhook) -> Option<bool> {
         match (self.enabled.value().copied()?, saved.status) {
@@ -208,8 +237,13 @@ pub(super) fn target_problem(target: Option<WebhookPayloadQueryApi>, path: &str)
     })
 }
 
-fn header(input: &WebhookHeaderInput) -> Header {
-    Header { name: input.name.clone(), value: input.value.clone() }
+fn header_drafts(inputs: &[WebhookHeaderInput]) -> Vec<HeaderDraft> {
+    let draft = |input: &WebhookHeaderInput| HeaderDraft {
+        name: input.name.clone(),
+        value: input.value.clone(),
+        is_secret: input.secret,
+    };
+    inputs.iter().map(draft).collect()
 }
 
 fn given(input: &MaybeUndefined<String>, saved: &str) -> String {

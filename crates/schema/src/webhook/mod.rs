@@ -10,6 +10,7 @@ mod preview;
 mod queries;
 mod sample;
 mod saving;
+mod secrets;
 
 pub(crate) use mutations::{WebhookMutationRoot, live_webhook, require_held};
 pub(crate) use object::WebhookObject;

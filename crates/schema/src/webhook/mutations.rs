@@ -5,6 +5,7 @@ use super::input::{CreateWebhookInput, UpdateWebhookInput};
 use super::object::WebhookObject;
 use super::sample::{EventChoice, chosen_event};
 use super::saving::{created, deleted, paused, resumed, updated};
+use super::secrets::{RegenerateWebhookSecretsInput, RegeneratedWebhookSecrets, regenerate, remove};
 use crate::access::{DeliveriesRead, Managed, WebhooksRead, WebhooksWrite};
 use crate::context::Asked;
 use crate::delivery::DeliveryObject;
@@ -83,6 +84,33 @@ impl WebhookMutations {
             Ok((webhook, change))
         };
         changed(asked, &id, "webhook.resume", resume).await.graphql()
+    }
+
+    /// Makes a webhook's own signature secret and key anew; the first ones take the place of its tenant's. They sign from now
+    /// on, beside those before while the overlap lasts. A new secret is shown in this answer alone.
+    #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::WebhooksRead))]
+    async fn regenerate_secrets(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        input: Option<RegenerateWebhookSecretsInput>,
+    ) -> async_graphql::Result<RegeneratedWebhookSecrets> {
+        regenerate(Asked::of(ctx)?, &id, input.unwrap_or_default()).await.graphql()
+    }
+
+    /// Takes a webhook's own signature secret and key away: its tenant's sign again, and its own beside them while the overlap
+    /// lasts.
+    #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::WebhooksRead))]
+    async fn remove_secrets(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(
+            desc = "For how many seconds its own go on signing, up to a week; a day where nothing is said, 0 where they have leaked."
+        )]
+        overlap_s: Option<i32>,
+    ) -> async_graphql::Result<WebhookObject> {
+        remove(Asked::of(ctx)?, &id, overlap_s).await.graphql()
     }
 
     /// Begins to send past deliveries of a webhook again: new deliveries of the same events, made at a rate. Two replays of

@@ -2,6 +2,7 @@
 
 use super::health::{WebhookHealth, health};
 use super::invocation::{WebhookInvocation, invocations};
+use crate::access::WebhooksRead;
 use crate::connection::page_size;
 use crate::context::Asked;
 use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page};
@@ -11,9 +12,10 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::page::DeliveryQuery;
-use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
+use hookgraph_domain::signing::{ActiveKeys, OwnKeys, SigningScheme};
+use hookgraph_domain::webhook::{Header, HttpMethod, Webhook, WebhookStatus};
 use hookgraph_pim::tenant::Tenant;
-use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
+use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, SignatureKey, requires};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -67,7 +69,7 @@ impl WebhookObject {
     /// Its own headers, names in lower case.
     async fn headers(&self) -> Option<Vec<WebhookHeader>> {
         let headers = self.0.headers.iter();
-        Some(headers.map(|header| WebhookHeader { name: header.name.clone(), value: header.value.clone() }).collect())
+        Some(headers.map(WebhookHeader::from).collect())
     }
 
     /// Its payload query; none means the default payload.
@@ -83,6 +85,23 @@ impl WebhookObject {
     /// Whether the default payload is merged beneath the query's.
     async fn preserve_default_payload(&self) -> Option<bool> {
         Some(self.0.preserve_default_payload)
+    }
+
+    /// What signs its requests.
+    async fn signing(&self) -> SigningName {
+        self.0.signing.into()
+    }
+
+    /// Whether it has a signature secret and key of its own: its tenant's sign where it has none.
+    async fn has_own_secrets(&self) -> bool {
+        self.0.own_keys.as_ref().is_some_and(OwnKeys::are_in_use)
+    }
+
+    /// The public keys that verify what is signed asymmetrically for it, the newest first: its own, or its tenant's.
+    async fn signature_keys(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<SignatureKey>> {
+        let asked = Asked::of(ctx)?;
+        let signer = asked.may::<WebhooksRead>().graphql()?.signer().await.graphql()?;
+        Ok(SignatureKey::all(&ActiveKeys::at(asked.now(), &signer.keys, self.0.own_keys.as_ref())))
     }
 
     /// Whether it is switched on.
@@ -211,8 +230,17 @@ impl WebhookObject {
 pub(crate) struct WebhookHeader {
     /// Lower case.
     name: String,
-    /// As configured.
+    /// As configured; empty where it is secret. Sent back so, it stays as it is.
     value: String,
+    /// Whether its value is shown to nobody.
+    secret: bool,
+}
+
+impl From<&Header> for WebhookHeader {
+    fn from(header: &Header) -> Self {
+        let value = if header.is_secret { String::new() } else { header.value.clone() };
+        Self { name: header.name.clone(), value, secret: header.is_secret }
+    }
 }
 
 /// The methods by which a webhook may call.
@@ -247,6 +275,18 @@ pub(crate) enum WebhookStatusName {
     AutoDisabled,
     /// Held: its payload query does not fit the schema any more.
     Invalid,
+}
+
+/// What signs a webhook's requests. Either way every request bears both the JWT and the Standard Webhooks headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "WebhookSigning", remote = "SigningScheme")]
+pub(crate) enum SigningName {
+    /// The signature secret: a JWT by HS256, and `v1`.
+    Symmetric,
+    /// The key pair: a JWT by EdDSA, and `v1a`. Receivers hold no secret.
+    Asymmetric,
+    /// Both, for receivers that change over: a JWT by HS256, and `v1` beside `v1a`.
+    Both,
 }
 
 /// In which order a webhook is called.

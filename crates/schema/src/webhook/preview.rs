@@ -15,7 +15,7 @@ use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
-use hookgraph_domain::request::build;
+use hookgraph_domain::request::{build, masked};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_pim::{DateTime, JsonValue};
@@ -38,7 +38,7 @@ pub(crate) struct PreviewPayloadInput {
 /// A request as it would be sent, or why there would be none.
 #[derive(SimpleObject)]
 pub(crate) struct PayloadPreview {
-    /// The exact request, signed now.
+    /// The exact request, signed now; but the values of secret headers.
     request: Option<RequestObject>,
     /// The payload.
     payload: Option<JsonValue>,
@@ -78,7 +78,7 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
     let delivery = never_sent(&webhook, &event, DeliveryId(asked.new_id()), asked.now());
     match build(&webhook, &event, &delivery, &payload, &signer, asked.now()) {
         Ok(request) => Ok(PayloadPreview {
-            request: Some(RequestObject::from(&request)),
+            request: Some(RequestObject::from(&masked(&request, &webhook))),
             payload: payload_json(&payload),
             rendered_at: Some(DateTime(payload.rendered_at)),
             error: None,

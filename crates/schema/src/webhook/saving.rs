@@ -25,7 +25,9 @@ pub(super) fn created(
     now: Timestamp,
 ) -> Result<Webhook, Refusal> {
     let mut problems: Vec<_> = target_problem(input.graphql_query_target, path).into_iter().collect();
-    let draft = input.draft();
+    let filled = input.headers(path);
+    problems.extend(filled.problems);
+    let draft = input.draft(filled.headers);
     let document = document_verdict(core, &draft, path, &mut problems);
     let checked = rules_verdict(core, &draft, path, &mut problems);
     let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
@@ -41,6 +43,8 @@ pub(super) fn created(
         graphql_query: checked.graphql_query,
         preserve_default_payload: input.preserve_default_payload.unwrap_or(false),
         document,
+        signing: input.signing.map(Into::into).unwrap_or_default(),
+        own_keys: None,
         status,
         status_reason: (status == WebhookStatus::Disabled).then(|| SWITCHED_OFF.to_owned()),
         status_since: now,
@@ -74,7 +78,9 @@ pub(super) fn updated(
     const PATH: &str = "input";
     let mut problems = input.null_problems(PATH);
     problems.extend(target_problem(input.graphql_query_target, PATH));
-    let draft = input.draft(saved);
+    let filled = input.headers(saved, PATH);
+    problems.extend(filled.problems);
+    let draft = input.draft(saved, filled.headers);
     let switch = input.switch(saved);
     let is_other_document = draft.graphql_query.as_deref().unwrap_or_default()
         != saved.graphql_query.as_deref().unwrap_or_default()
@@ -86,6 +92,9 @@ pub(super) fn updated(
         saved.document.clone()
     };
     let checked = rules_verdict(core, &draft, PATH, &mut problems);
+    let headers_path = format!("{PATH}.headers");
+    let url = checked.as_ref().map_or(saved.url.as_str(), |checked| &checked.url);
+    problems.extend(webhook_rules::check_origin(saved, url, &filled.kept, &headers_path));
     let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
     let mut webhook = Webhook {
         name: checked.name,
@@ -95,6 +104,7 @@ pub(super) fn updated(
         graphql_query: checked.graphql_query,
         preserve_default_payload: input.preserve_default_payload(saved),
         document,
+        signing: input.signing(saved),
         timeout_ms: checked.timeout_ms,
         retry_delays_s: checked.retry_delays_s,
         flow: checked.flow,

@@ -5,8 +5,8 @@ use crate::surroundings;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use hookgraph_domain::ports::Clock;
-use hookgraph_domain::signing::SigningSecret;
-use hookgraph_domain::verification::{self, Check};
+use hookgraph_domain::signing::{PublicKey, SigningSecret};
+use hookgraph_domain::verification::{self, Check, Credentials};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,12 +15,15 @@ use std::process::ExitCode;
 pub struct VerifyArgs {
     /// The saved request: HTTP/1.1 as text, or JSON with method, url, headers and body; - reads standard input
     file: PathBuf,
-    /// The file with the tenant's signature secret, whsec_…
-    #[arg(long, value_name = "FILE", required_unless_present = "secret")]
+    /// The file with the signature secret, whsec_…, of the webhook or its tenant
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["secret", "public_key"])]
     secret_file: Option<PathBuf>,
     /// The secret itself; other users of this machine may see it in the list of processes
     #[arg(long, value_name = "SECRET", conflicts_with = "secret_file")]
     secret: Option<String>,
+    /// The public key, whpk_…, where the webhook signs asymmetrically; with a secret too where it signs both ways
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
     /// The URL that was called, where the saved request names only its path
     #[arg(long)]
     url: Option<String>,
@@ -44,7 +47,8 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         headers: saved.headers,
         body: String::from_utf8(saved.body).context("the body is not UTF-8, so it is not what was signed")?,
     };
-    let checks = verification::verify(&request, &secret(args)?, args.at.unwrap_or_else(|| surroundings::clock().now()));
+    let checks =
+        verification::verify(&request, &credentials(args)?, args.at.unwrap_or_else(|| surroundings::clock().now()));
     print!("{}", report(&checks));
     Ok(if checks.iter().all(|check| check.result.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -58,15 +62,21 @@ fn content(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
-fn secret(args: &VerifyArgs) -> anyhow::Result<SigningSecret> {
-    let text = match (&args.secret, &args.secret_file) {
-        (Some(secret), _) => secret.clone(),
+fn credentials(args: &VerifyArgs) -> anyhow::Result<Credentials> {
+    let secret = match (&args.secret, &args.secret_file) {
+        (Some(secret), _) => Some(secret.clone()),
         (None, Some(file)) => {
-            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?
+            Some(std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?)
         }
-        (None, None) => bail!("a secret is needed: --secret-file"),
+        (None, None) => None,
     };
-    SigningSecret::parse(text.trim()).context("the secret")
+    let secret = secret.map(|text| SigningSecret::parse(text.trim())).transpose().context("the secret")?;
+    let key = args.public_key.as_ref().map(|text| PublicKey::parse(text.trim())).transpose();
+    let key = key.context("the public key")?;
+    if secret.is_none() && key.is_none() {
+        bail!("a secret or a public key is needed: --secret-file or --public-key");
+    }
+    Ok(Credentials { secret, key })
 }
 
 fn report(checks: &[Check]) -> String {

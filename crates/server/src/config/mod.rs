@@ -10,6 +10,7 @@ pub use print::{printed, printed_json};
 use crate::http::listening::ConnectionLimits;
 use crate::oidc::OidcConfig;
 use hookgraph_domain::address::HostRule;
+use hookgraph_domain::retention::RetentionRules;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::SocketAddr;
@@ -69,6 +70,8 @@ pub struct Config {
     pub web: WebLimits,
     /// Bounds of the dispatcher.
     pub delivery: DeliveryLimits,
+    /// `history_days`, `history_bytes_max`, `feed_days`, `due_days`.
+    pub retention: RetentionRules,
     /// `shutdown_delay_ms`.
     pub shutdown_delay: Duration,
     /// `shutdown_ms_max`.
@@ -208,6 +211,12 @@ impl Config {
                 in_flight_per_webhook_max: read.number_u32("deliveries_in_flight_per_webhook_max"),
                 claim_batch_max: read.number_u32("claim_batch_max"),
                 poll: read.duration("poll_ms"),
+            },
+            retention: RetentionRules {
+                history_days: read.number_u32("history_days"),
+                history_bytes_max: Some(read.number("history_bytes_max")).filter(|bytes| *bytes > 0),
+                feed_days: read.number_u32("feed_days").min(read.number_u32("history_days")),
+                due_days: read.number_u32("due_days"),
             },
             shutdown_delay: read.duration("shutdown_delay_ms"),
             shutdown_max: read.duration("shutdown_ms_max"),

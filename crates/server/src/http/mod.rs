@@ -5,6 +5,7 @@ mod events;
 mod graphiql;
 mod graphql;
 mod headers;
+pub mod jwks;
 pub mod listening;
 mod negotiate;
 pub mod operations;
@@ -37,6 +38,8 @@ pub struct WebState {
     pub scrape: Option<Arc<Scrape>>,
     /// The management schema and its payload sibling.
     pub endpoints: Endpoints,
+    /// What verifies asymmetric signatures.
+    pub published_keys: Arc<dyn jwks::PublishedKeys>,
     /// The bounds that the operator sets.
     pub limits: WebLimits,
     /// Whether browsers get GraphiQL.
@@ -81,6 +84,8 @@ pub fn router(state: Arc<WebState>) -> Router {
         .route("/schema.graphql", get(management_sdl))
         .route("/payload/schema.graphql", get(payload_sdl))
         .route("/graphiql/{file}", get(graphiql::asset))
+        .route(jwks::OF_TENANT, get(jwks::of_tenant))
+        .route(jwks::OF_WEBHOOK, get(jwks::of_webhook))
         .route("/healthz", get(operations::alive))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

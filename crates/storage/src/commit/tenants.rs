@@ -16,7 +16,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, SqlErr};
 
 /// What a tenant owns on the road, what others are found by last.
-const OF_TENANT: [&str; 9] = [
+const OF_TENANT: [&str; 10] = [
     "DELETE FROM attempt WHERE webhook_id IN (SELECT id FROM webhook WHERE tenant_id = $1)",
     "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM due WHERE tenant_id = $1)",
     "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM delivery WHERE tenant_id = $1)",
@@ -26,16 +26,17 @@ const OF_TENANT: [&str; 9] = [
     "DELETE FROM tombstone WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",
     "DELETE FROM event WHERE tenant_id = $1",
     "DELETE FROM feed WHERE tenant_id = $1",
+    "DELETE FROM feed_pruned WHERE tenant_id = $1",
 ];
 
 impl Work<'_> {
     pub(super) async fn insert_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
-        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault));
+        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault)?);
         if insert_new(self.transaction, row).await? { Ok(()) } else { Err(identifier_taken(tenant)) }
     }
 
     pub(super) async fn update_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
-        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault));
+        let row: tenant::ActiveModel = whole(rows::tenant::to_row(tenant, &*self.store.vault)?);
         let updated = tenant::Entity::update_many()
             .set(row)
             .filter(tenant::Column::Id.eq(tenant.id.0))

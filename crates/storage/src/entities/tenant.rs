@@ -1,4 +1,4 @@
-//! Tenants; the signing secret is sealed.
+//! Tenants; the signature keys are sealed.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,9 +10,7 @@ pub struct Model {
     pub identifier: String,
     pub default_language: String,
     pub body: String,
-    pub signing_secret_sealed: Vec<u8>,
-    pub previous_secret_sealed: Option<Vec<u8>>,
-    pub previous_secret_until_us: Option<i64>,
+    pub keys_sealed: Vec<u8>,
     pub version: i64,
     pub created_at_us: i64,
     pub updated_at_us: i64,

@@ -1,4 +1,4 @@
-//! Webhooks; the headers are sealed.
+//! Webhooks; the headers and the keys are sealed.
 
 use sea_orm::entity::prelude::*;
 
@@ -18,6 +18,8 @@ pub struct Model {
     pub preserve_default_payload: bool,
     pub document: Option<String>,
     pub document_schema_sha256: Option<String>,
+    pub signing: String,
+    pub keys_sealed: Option<Vec<u8>>,
     pub status: String,
     pub status_reason: Option<String>,
     pub status_since_us: i64,

@@ -5,6 +5,8 @@ pub mod audit;
 pub mod delivery;
 pub mod event;
 pub mod feed;
+mod keys;
+pub mod labels;
 pub mod record;
 pub mod replay;
 pub mod tenant;

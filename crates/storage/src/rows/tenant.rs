@@ -1,54 +1,32 @@
 //! Tenants, copy tasks and access tokens.
 
-use super::{from_json, open};
+use super::{from_json, keys, labels};
 use crate::entities::{access_token, copy_task, tenant};
 use crate::error::corrupt;
 use crate::micros::{from_time, to_optional_time, to_time};
 use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{SecretVault, StoreError};
-use hookgraph_domain::signing::{PreviousSecret, SigningSecret};
 use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
 use hookgraph_domain::token::AccessToken;
-use uuid::Uuid;
 
-pub fn previous_label(id: Uuid) -> String {
-    format!("tenant/{id}/previous_secret")
-}
-
-pub fn secret_label(id: Uuid) -> String {
-    format!("tenant/{id}/signing_secret")
-}
-
-pub fn to_row(tenant: &Tenant, vault: &dyn SecretVault) -> tenant::Model {
-    tenant::Model {
+pub fn to_row(tenant: &Tenant, vault: &dyn SecretVault) -> Result<tenant::Model, StoreError> {
+    Ok(tenant::Model {
         id: tenant.id.0,
         identifier: tenant.identifier.clone(),
         default_language: tenant.default_language.clone(),
         body: tenant.body.clone(),
-        signing_secret_sealed: vault.seal(&secret_label(tenant.id.0), tenant.signing_secret.expose().as_bytes()),
-        previous_secret_sealed: tenant
-            .previous_secret
-            .as_ref()
-            .map(|previous| vault.seal(&previous_label(tenant.id.0), previous.secret.expose().as_bytes())),
-        previous_secret_until_us: tenant.previous_secret.as_ref().map(|previous| from_time(previous.until)),
+        keys_sealed: keys::seal(&labels::tenant_keys(tenant.id.0), &tenant.keys, vault)?,
         version: tenant.version,
         created_at_us: from_time(tenant.created_at),
         updated_at_us: from_time(tenant.updated_at),
-    }
+    })
 }
 
 pub fn from_row(row: tenant::Model, vault: &dyn SecretVault) -> Result<Tenant, StoreError> {
     Ok(Tenant {
         id: TenantId(row.id),
-        signing_secret: secret(&secret_label(row.id), &row.signing_secret_sealed, vault)?,
-        previous_secret: match (&row.previous_secret_sealed, row.previous_secret_until_us) {
-            (Some(sealed), Some(until_us)) => Some(PreviousSecret {
-                secret: secret(&previous_label(row.id), sealed, vault)?,
-                until: to_time(until_us)?,
-            }),
-            _ => None,
-        },
+        keys: keys::opened(&labels::tenant_keys(row.id), &row.keys_sealed, vault)?.keys,
         identifier: row.identifier,
         default_language: row.default_language,
         body: row.body,
@@ -56,12 +34,6 @@ pub fn from_row(row: tenant::Model, vault: &dyn SecretVault) -> Result<Tenant, S
         created_at: to_time(row.created_at_us)?,
         updated_at: to_time(row.updated_at_us)?,
     })
-}
-
-fn secret(label: &str, sealed: &[u8], vault: &dyn SecretVault) -> Result<SigningSecret, StoreError> {
-    let opened = open(vault, label, sealed)?;
-    let text = String::from_utf8(opened).map_err(|_| corrupt(label, "not a text"))?;
-    SigningSecret::parse(&text).map_err(|error| corrupt(label, error))
 }
 
 pub fn task_to_row(task: &CopyTask) -> copy_task::Model {

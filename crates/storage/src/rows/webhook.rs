@@ -1,6 +1,6 @@
 //! Webhooks.
 
-use super::{from_json, number, open, to_json};
+use super::{from_json, keys, labels, number, open, to_json};
 use crate::entities::webhook::Model;
 use crate::error::corrupt;
 use crate::micros::{from_time, to_optional_time, to_time};
@@ -10,16 +10,14 @@ use hookgraph_domain::event::EventTypeKey;
 use hookgraph_domain::flow::{FlowSettings, Ordering};
 use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::{SecretVault, StoreError};
+use hookgraph_domain::signing::SigningScheme;
 use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, Webhook, WebhookStatus};
-use uuid::Uuid;
-
-pub fn headers_label(id: Uuid) -> String {
-    format!("webhook/{id}/headers")
-}
 
 pub fn to_row(webhook: &Webhook, vault: &dyn SecretVault) -> Result<Model, StoreError> {
     let headers = to_json("webhook headers", &webhook.headers)?;
     let document = webhook.document.as_ref();
+    let (tenant_id, id) = (webhook.tenant_id.0, webhook.id.0);
+    let keys_label = labels::webhook_keys(tenant_id, id);
     Ok(Model {
         id: webhook.id.0,
         tenant_id: webhook.tenant_id.0,
@@ -28,11 +26,13 @@ pub fn to_row(webhook: &Webhook, vault: &dyn SecretVault) -> Result<Model, Store
         event: webhook.event_type.event.clone(),
         method: webhook.method.as_str().to_owned(),
         url: webhook.url.clone(),
-        headers_sealed: vault.seal(&headers_label(webhook.id.0), headers.as_bytes()),
+        headers_sealed: vault.seal(&labels::webhook_headers(tenant_id, id), headers.as_bytes()),
         graphql_query: webhook.graphql_query.clone(),
         preserve_default_payload: webhook.preserve_default_payload,
         document: document.map(|document| to_json("webhook document", document)).transpose()?,
         document_schema_sha256: document.map(|document| document.schema_sha256.clone()),
+        signing: webhook.signing.as_str().to_owned(),
+        keys_sealed: webhook.own_keys.as_ref().map(|own| keys::seal_own(&keys_label, own, vault)).transpose()?,
         status: webhook.status.as_str().to_owned(),
         status_reason: webhook.status_reason.clone(),
         status_since_us: from_time(webhook.status_since),
@@ -82,11 +82,13 @@ fn drain_from_row(row: &Model) -> Result<Option<Drain>, StoreError> {
 
 pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreError> {
     let (flow, breaker, draining) = (flow_from_row(&row)?, breaker_from_row(&row)?, drain_from_row(&row)?);
-    let label = headers_label(row.id);
+    let label = labels::webhook_headers(row.tenant_id, row.id);
     let opened = open(vault, &label, &row.headers_sealed)?;
     let headers: Vec<Header> = serde_json::from_slice(&opened).map_err(|_| corrupt(&label, "not a list of headers"))?;
     let document: Option<CheckedDocument> =
         row.document.map(|text| from_json("webhook document", &text)).transpose()?;
+    let keys_label = labels::webhook_keys(row.tenant_id, row.id);
+    let own_keys = row.keys_sealed.as_deref().map(|sealed| keys::opened(&keys_label, sealed, vault)).transpose()?;
     Ok(Webhook {
         id: WebhookId(row.id),
         tenant_id: TenantId(row.tenant_id),
@@ -98,6 +100,8 @@ pub fn from_row(row: Model, vault: &dyn SecretVault) -> Result<Webhook, StoreErr
         graphql_query: row.graphql_query,
         preserve_default_payload: row.preserve_default_payload,
         document,
+        signing: SigningScheme::from_name(&row.signing).ok_or_else(|| corrupt("signing", &row.signing))?,
+        own_keys,
         status: WebhookStatus::from_name(&row.status).ok_or_else(|| corrupt("webhook status", &row.status))?,
         status_reason: row.status_reason,
         status_since: to_time(row.status_since_us)?,

@@ -9,7 +9,6 @@ use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::ports::Store;
-use hookgraph_domain::signing::{PreviousSecret, SigningSecret};
 use hookgraph_domain::tenant::{CopyState, CopyTask};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::token::AccessToken;
@@ -35,15 +34,14 @@ pub async fn a_tenant_reads_back_as_written(store: Arc<dyn Store>) {
     assert_eq!(world.store.tenant_count().await.expect("count"), 1);
     let mut tenant = world.store.tenant_by_identifier("acme").await.expect("read").expect("acme");
     assert_eq!((tenant.id, tenant.version), (world.tenant_id, 1));
-    assert_eq!(tenant.signing_secret, SigningSecret::from_bytes(&[7; 32]));
-    let secret = std::mem::replace(&mut tenant.signing_secret, SigningSecret::from_bytes(&[8; 32]));
-    tenant.previous_secret = Some(PreviousSecret { secret, until: plus_ms(sample::now(), 5) });
+    assert_eq!(tenant.keys, sample::keys(7));
+    tenant.keys.secret = tenant.keys.secret.rotated(sample::keys(8).secret.current, sample::now(), 5);
+    tenant.keys.key = tenant.keys.key.rotated(sample::keys(9).key.current, sample::now(), 6);
     tenant.body = r#"{"name":"Acme"}"#.to_owned();
     tenant.version = 2;
     world.write(vec![Write::UpdateTenant(tenant.clone())]).await;
     let read = world.store.tenant(world.tenant_id).await.expect("read").expect("acme");
-    assert_eq!((read.signing_secret, read.body), (tenant.signing_secret.clone(), tenant.body.clone()));
-    assert_eq!(read.previous_secret, tenant.previous_secret);
+    assert_eq!((read.keys, read.body), (tenant.keys.clone(), tenant.body.clone()));
     let late = world.try_write(vec![Write::UpdateTenant(tenant)]).await;
     assert!(matches!(late, Err(CommitError::Conflict(_))), "{late:?}");
 }

@@ -7,6 +7,8 @@ use hookgraph_domain::event::EventTypeKey;
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::ports::Store;
+use hookgraph_domain::signing::{OwnKeys, SigningKeys, SigningScheme};
+use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, WebhookStatus};
 use std::sync::Arc;
 
@@ -20,12 +22,24 @@ fn document(schema_sha256: &str) -> CheckedDocument {
     }
 }
 
-/// With headers, document and all times.
+/// Rotated, and on their way out.
+fn own_keys() -> OwnKeys {
+    let SigningKeys { secret, key } = sample::keys(1);
+    let keys = SigningKeys {
+        secret: secret.rotated(sample::keys(2).secret.current, sample::now(), 5),
+        key: key.rotated(sample::keys(3).key.current, sample::now(), 6),
+    };
+    OwnKeys { keys, until: Some(plus_ms(sample::now(), 7)) }
+}
+
+/// With headers, document, keys of its own and all times.
 pub async fn a_webhook_reads_back_as_written(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let full = world
         .webhook_with(|webhook| {
-            webhook.headers = vec![Header { name: "authorization".to_owned(), value: "Bearer tops3cret".to_owned() }];
+            let (name, value) = ("authorization".to_owned(), "Bearer tops3cret".to_owned());
+            let plain = Header { name: "x-plain".to_owned(), value: "plain".to_owned(), is_secret: false };
+            webhook.headers = vec![Header { name, value, is_secret: true }, plain];
             webhook.graphql_query = Some("query ($id: ID!) { order { get(id: $id) { id } } }".to_owned());
             webhook.document = Some(document("s1"));
             webhook.method = HttpMethod::Patch;
@@ -34,6 +48,8 @@ pub async fn a_webhook_reads_back_as_written(store: Arc<dyn Store>) {
             webhook.failing_since = Some(sample::now());
             webhook.retry_delays_s = vec![1, 2];
             webhook.preserve_default_payload = true;
+            webhook.signing = SigningScheme::Both;
+            webhook.own_keys = Some(own_keys());
         })
         .await;
     assert_eq!(world.read_webhook(full.id).await, full);

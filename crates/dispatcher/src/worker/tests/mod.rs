@@ -11,9 +11,9 @@ use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState, Signe
 use hookgraph_domain::event::{Event, EventTypeKey};
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::signing::SigningSecret;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
+use hookgraph_testkit::sample;
 use uuid::Uuid;
 
 pub(super) fn noon() -> Timestamp {
@@ -73,12 +73,7 @@ pub(super) fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
         is_test: false,
         recorded_at: noon(),
     };
-    let signer = Signer {
-        tenant_id,
-        tenant_identifier: "acme".to_owned(),
-        secret: SigningSecret::from_bytes(&[7; 32]),
-        previous: None,
-    };
+    let signer = Signer { tenant_id, tenant_identifier: "acme".to_owned(), keys: sample::keys(7) };
     let delivery = Delivery {
         id: Uuid::from_u128(number).into(),
         tenant_id,
@@ -104,6 +99,7 @@ pub(super) fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
         signer: Arc::new(signer),
         payload: None,
         leased_until: noon(),
+        was_orphaned: false,
     }
 }
 
@@ -119,6 +115,8 @@ fn webhook_at(id: WebhookId, path: &str) -> Webhook {
         graphql_query: None,
         preserve_default_payload: false,
         document: None,
+        signing: Default::default(),
+        own_keys: None,
         status: WebhookStatus::Active,
         status_reason: None,
         status_since: noon(),

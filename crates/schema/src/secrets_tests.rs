@@ -1,0 +1,150 @@
+//! Secrets of webhooks, as a caller sees them: shown once, kept when sent back as shown, and nowhere else.
+
+use crate::test_world::{World, world};
+use hookgraph_domain::audit::AuditQuery;
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::ports::{AuditReader, WebhookReader};
+use hookgraph_domain::webhook::Webhook;
+use serde_json::{Value, json};
+
+const CREATE: &str = "mutation ($input: CreateWebhookInput!) { webhook { create(input: $input) {
+    id signing hasOwnSecrets signatureKeys { publicKey } headers { name value secret } } } }";
+const UPDATE: &str = "mutation ($id: ID!, $input: UpdateWebhookInput!) { webhook { update(id: $id, input: $input) {
+    signing headers { name value secret } } } }";
+const REGENERATE: &str = "mutation ($id: ID!, $input: RegenerateWebhookSecretsInput) {
+    webhook { regenerateSecrets(id: $id, input: $input) {
+        signatureSecret webhook { hasOwnSecrets signatureKeys { id publicKey signsUntil } } } } }";
+
+fn input(more: Value) -> Value {
+    let mut input = json!({ "name": "Orders", "concern": "orders", "event": "create", "method": "POST",
+        "url": "https://a.example/hook" });
+    input.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+    input
+}
+
+async fn created(world: &World, more: Value) -> Value {
+    let answer = world.ask(CREATE, json!({ "input": input(more) })).await;
+    assert_eq!(answer["errors"], Value::Null, "{answer}");
+    answer["data"]["webhook"]["create"].clone()
+}
+
+async fn stored(world: &World, id: &Value) -> Webhook {
+    let id: WebhookId = id.as_str().unwrap().parse().unwrap();
+    world.store.webhooks(world.caller.tenant_id, &[id]).await.unwrap().remove(0)
+}
+
+/// The audit log as text.
+async fn audited(world: &World) -> String {
+    let tenant_id = world.caller.tenant_id;
+    let query = AuditQuery { tenant_id, subject: None, before: None, limit: 100 };
+    format!("{:?}", world.store.audit_page(&query).await.unwrap())
+}
+
+/// The codes of the problems that an update has.
+async fn refused(world: &World, id: &Value, input: Value) -> Vec<String> {
+    let answer = world.ask(UPDATE, json!({ "id": id, "input": input })).await;
+    let problems = answer["errors"][0]["extensions"]["problems"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    problems.iter().map(|problem| format!("{} {}", problem["path"], problem["code"]).replace('"', "")).collect()
+}
+
+#[tokio::test]
+async fn a_webhooks_own_secret_is_shown_once_and_its_keys_are_public() {
+    let world = world().await;
+    let webhook = created(&world, json!({})).await;
+    assert_eq!((&webhook["hasOwnSecrets"], &webhook["signing"]), (&json!(false), &json!("SYMMETRIC")));
+    let tenants = webhook["signatureKeys"][0]["publicKey"].clone();
+    let answer = world.ask(REGENERATE, json!({ "id": webhook["id"] })).await;
+    let made = &answer["data"]["webhook"]["regenerateSecrets"];
+    let secret = made["signatureSecret"].as_str().expect("a secret");
+    let own = stored(&world, &webhook["id"]).await.own_keys.expect("keys");
+    assert_eq!(own.keys.secret.current.expose(), secret);
+    assert_eq!(made["webhook"]["hasOwnSecrets"], true);
+    let keys = made["webhook"]["signatureKeys"].as_array().unwrap();
+    assert_eq!(keys[0]["publicKey"], own.keys.key.current.public().text());
+    assert_eq!((&keys[1]["publicKey"], &keys[0]["signsUntil"]), (&tenants, &Value::Null));
+    assert_eq!(keys[1]["signsUntil"], "2023-11-15T22:13:20.250Z");
+
+    let audited = audited(&world).await;
+    assert!(audited.contains("webhook.regenerateSecrets") && audited.contains("overlapS"));
+    for part in [secret, &secret["whsec_".len()..], &own.keys.key.current.expose()["whsk_".len()..]] {
+        assert!(!audited.contains(part), "{audited}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_alone_is_made_anew_without_showing_a_secret() {
+    let world = world().await;
+    let webhook = created(&world, json!({ "signing": "ASYMMETRIC" })).await;
+    world.ask(REGENERATE, json!({ "id": webhook["id"] })).await;
+    let before = stored(&world, &webhook["id"]).await.own_keys.expect("keys").keys;
+    let only_key = json!({ "signatureKey": true, "overlapS": 0 });
+    let answer = world.ask(REGENERATE, json!({ "id": webhook["id"], "input": only_key })).await;
+    let made = &answer["data"]["webhook"]["regenerateSecrets"];
+    assert_eq!(made["signatureSecret"], Value::Null);
+    let after = stored(&world, &webhook["id"]).await.own_keys.expect("keys").keys;
+    assert_eq!(after.secret, before.secret);
+    assert!(after.key.current != before.key.current && after.key.previous.is_none());
+    let refused = json!({ "overlapS": 604_801 });
+    let answer = world.ask(REGENERATE, json!({ "id": webhook["id"], "input": refused })).await;
+    assert_eq!(answer["errors"][0]["extensions"]["problems"][0]["code"], "OVERLAP");
+}
+
+#[tokio::test]
+async fn secrets_that_are_removed_go_after_the_overlap() {
+    const REMOVE: &str = "mutation ($id: ID!, $overlapS: Int) { webhook { removeSecrets(id: $id, overlapS: $overlapS) {
+        hasOwnSecrets signatureKeys { publicKey } } } }";
+    let world = world().await;
+    let id = created(&world, json!({})).await["id"].clone();
+    let nothing = world.ask(REMOVE, json!({ "id": id })).await;
+    assert_eq!(nothing["data"]["webhook"]["removeSecrets"]["hasOwnSecrets"], false);
+    world.ask(REGENERATE, json!({ "id": id })).await;
+    let removed = world.ask(REMOVE, json!({ "id": id, "overlapS": 60 })).await;
+    let removed = &removed["data"]["webhook"]["removeSecrets"];
+    assert_eq!(removed["hasOwnSecrets"], false);
+    // Its own had the tenant's before it.
+    assert_eq!(removed["signatureKeys"].as_array().map(Vec::len), Some(3));
+    let at_once = world.ask(REMOVE, json!({ "id": id, "overlapS": 0 })).await;
+    assert_eq!(at_once["data"]["webhook"]["removeSecrets"]["signatureKeys"].as_array().map(Vec::len), Some(1));
+    assert_eq!(stored(&world, &id).await.own_keys, None);
+}
+
+#[tokio::test]
+async fn a_secret_header_is_never_shown_and_kept_when_it_is_sent_back_as_it_was_shown() {
+    let world = world().await;
+    let headers = json!([{ "name": "Authorization", "value": "Bearer tops3cret", "secret": true },
+        { "name": "x-plain", "value": "plain" }]);
+    let webhook = created(&world, json!({ "headers": headers })).await;
+    let shown = json!([{ "name": "authorization", "value": "", "secret": true },
+        { "name": "x-plain", "value": "plain", "secret": false }]);
+    assert_eq!(webhook["headers"], shown);
+    let id = &webhook["id"];
+    let update = json!({ "headers": shown, "url": "https://a.example/other", "signing": "BOTH" });
+    let updated = world.ask(UPDATE, json!({ "id": id, "input": update })).await;
+    assert_eq!(updated["data"]["webhook"]["update"], json!({ "signing": "BOTH", "headers": shown }), "{updated}");
+    assert_eq!(stored(&world, id).await.headers[0].value, "Bearer tops3cret");
+
+    let preview =
+        "query ($id: ID!) { webhook { previewPayload(input: { id: $id }) { request { headers { name value } } } } }";
+    let preview = world.ask(preview, json!({ "id": id })).await;
+    let headers = preview["data"]["webhook"]["previewPayload"]["request"]["headers"].as_array().expect("headers");
+    assert!(headers.contains(&json!({ "name": "authorization", "value": "[redacted]" })), "{preview}");
+    assert!(headers.contains(&json!({ "name": "x-plain", "value": "plain" })), "{preview}");
+    assert!(!audited(&world).await.contains("tops3cret"));
+}
+
+#[tokio::test]
+async fn a_secret_header_is_given_anew_to_be_shown_or_to_go_elsewhere() {
+    let world = world().await;
+    let header = |value: &str, secret: bool| json!([{ "name": "authorization", "value": value, "secret": secret }]);
+    let id = created(&world, json!({ "headers": header("Bearer tops3cret", true) })).await["id"].clone();
+    let elsewhere = json!({ "url": "https://attacker.example/hook" });
+    assert_eq!(refused(&world, &id, elsewhere).await, ["input.headers HEADER_SECRET_ELSEWHERE"]);
+    let shown = json!({ "headers": header("", false) });
+    assert_eq!(refused(&world, &id, shown).await, ["input.headers.0.value HEADER_SECRET_HIDDEN"]);
+    let unnamed = json!({ "headers": [{ "name": "x-new" }] });
+    assert_eq!(refused(&world, &id, unnamed).await, ["input.headers.0.value HEADER_VALUE_MISSING"]);
+    let anew = json!({ "url": "https://b.example/", "headers": header("Bearer other", true) });
+    let updated = world.ask(UPDATE, json!({ "id": id, "input": anew })).await;
+    assert_eq!(updated["errors"], Value::Null, "{updated}");
+    assert_eq!(stored(&world, &id).await.headers[0].value, "Bearer other");
+}

@@ -1,0 +1,105 @@
+//! Signature secrets and keys of a webhook's own.
+
+use super::audited::subject;
+use super::mutations::live_webhook;
+use super::object::WebhookObject;
+use crate::access::{Managed, SecretsWrite, WebhooksRead};
+use crate::context::Asked;
+use crate::limits::CONFLICT_RETRIES_MAX;
+use async_graphql::{ID, InputObject, SimpleObject};
+use hookgraph_domain::change::{Change, CommitError, Expected, Write};
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::signing::{OwnKeys, Rotation};
+use hookgraph_domain::webhook::Webhook;
+use hookgraph_pim::{checked_overlap_s, rotation};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Which of a webhook's secrets to make anew: all where nothing is said, and where it has none yet.
+#[derive(Clone, Default, InputObject)]
+pub(crate) struct RegenerateWebhookSecretsInput {
+    /// For how many seconds the one before goes on signing beside the new one, up to a week; a day where nothing is said,
+    /// 0 where it has leaked. Until then the JWT is signed with it alone.
+    overlap_s: Option<i32>,
+    /// The key pair that signs asymmetrically.
+    signature_key: Option<bool>,
+    /// The secret that signs symmetrically.
+    signature_secret: Option<bool>,
+}
+
+/// A webhook whose secrets were made anew.
+#[derive(SimpleObject)]
+pub(crate) struct RegeneratedWebhookSecrets {
+    /// The secret that signs symmetrically. Shown in this answer alone; none where it was not made anew.
+    signature_secret: Option<String>,
+    /// The webhook as it now stands.
+    webhook: WebhookObject,
+}
+
+/// Makes them anew.
+pub(super) async fn regenerate(
+    asked: &Asked,
+    id: &ID,
+    input: RegenerateWebhookSecretsInput,
+) -> Result<RegeneratedWebhookSecrets, Refusal> {
+    let rotation = rotation(input.signature_secret, input.signature_key, input.overlap_s)?;
+    let Rotation { secret, key, overlap_s } = rotation;
+    let signer = asked.may::<WebhooksRead>()?.signer().await?;
+    let entropy = &*asked.core.services.ports.entropy;
+    let decide = |saved: &Webhook| {
+        (secret || key)
+            .then(|| Some(OwnKeys::rotated(saved.own_keys.as_ref(), &signer.keys, rotation, asked.now(), entropy)))
+    };
+    let detail = json!({ "signatureSecret": secret, "signatureKey": key, "overlapS": overlap_s });
+    let Changed { before, after } = change_keys(asked, id, "webhook.regenerateSecrets", detail, decide).await?;
+    let current = |webhook: &Webhook| webhook.own_keys.as_ref().map(|own| own.keys.secret.current.clone());
+    let made = current(&after).filter(|made| current(&before).as_ref() != Some(made));
+    let signature_secret = made.map(|made| made.expose().to_owned());
+    Ok(RegeneratedWebhookSecrets { signature_secret, webhook: WebhookObject(after) })
+}
+
+/// Takes them away.
+pub(super) async fn remove(asked: &Asked, id: &ID, overlap_s: Option<i32>) -> Result<WebhookObject, Refusal> {
+    let overlap_s = checked_overlap_s(overlap_s)?;
+    let decide = |saved: &Webhook| {
+        let own = saved.own_keys.as_ref()?;
+        // What is on its way out can be ended at once, and not be kept longer.
+        (own.are_in_use() || overlap_s == 0).then(|| own.removed(asked.now(), overlap_s))
+    };
+    let detail = json!({ "overlapS": overlap_s });
+    let changed = change_keys(asked, id, "webhook.removeSecrets", detail, decide).await?;
+    Ok(WebhookObject(changed.after))
+}
+
+/// A webhook as it was, and as it became.
+struct Changed {
+    before: Arc<Webhook>,
+    after: Arc<Webhook>,
+}
+
+/// Decides on a webhook's own keys and commits that, again where it was changed meanwhile.
+async fn change_keys(
+    asked: &Asked,
+    id: &ID,
+    action: &'static str,
+    detail: Value,
+    decide: impl Fn(&Webhook) -> Option<Option<OwnKeys>>,
+) -> Result<Changed, Refusal> {
+    let mut tries = 0;
+    loop {
+        let allowed = asked.may::<SecretsWrite>()?;
+        let before = live_webhook(asked, id).await?;
+        let Some(own_keys) = decide(&before) else { return Ok(Changed { after: before.clone(), before }) };
+        let now = asked.now();
+        let webhook = Webhook { own_keys, version: before.version + 1, updated_at: now, ..(*before).clone() };
+        let mut change = Change::at(now);
+        let expected = Expected::Version(before.version);
+        change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected });
+        let managed = Managed { action, subject: subject(before.id), before: None, after: Some(detail.clone()) };
+        match allowed.commit(change, managed).await {
+            Ok(_) => return Ok(Changed { before, after: Arc::new(webhook) }),
+            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
