@@ -44,7 +44,7 @@ pub fn fill(place: &Place<'_>, rows: u64) -> anyhow::Result<()> {
 /// The median time of one page of the log, at its head and in its middle, in milliseconds.
 pub async fn page_ms(api: &mut Api) -> anyhow::Result<(f64, f64)> {
     let text = "query ($after: String) { delivery { getMany(first: 50, after: $after) {
-        nodes { id state event { id } attempts { id code } } pageInfo { endCursor } } } }";
+        nodes { id state event { id } attempts { id number } } pageInfo { endCursor } } } }";
     // An id (UUID v7) of two weeks ago: the middle of what was written.
     let hex = format!("{:012x}", monotonic::wall_ms() - 14 * DAY_MS);
     let middle = format!("{}-{}-7000-8000-000000000000", &hex[..8], &hex[8..]);

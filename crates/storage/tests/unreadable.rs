@@ -198,10 +198,8 @@ async fn a_webhook_that_does_not_open_delays_no_other() {
 async fn a_tenant_whose_secret_does_not_open_keeps_what_it_is_owed() {
     on_both(async |world| {
         world.event("o1").await;
-        let spoil = format!(
-            "UPDATE tenant SET signing_secret_sealed = {}, version = version + 1 WHERE id = $ID",
-            world.rubbish()
-        );
+        let spoil =
+            format!("UPDATE tenant SET keys_sealed = {}, version = version + 1 WHERE id = $ID", world.rubbish());
         world.spoil(&spoil, TENANT.0).await;
         assert_eq!(world.claim_at(sample::now()).await, []);
         let reasons: Vec<_> =
