@@ -7,3 +7,4 @@ mod database_trouble;
 mod fuzz_corpus;
 mod observability;
 mod processes;
+mod retention;

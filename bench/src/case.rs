@@ -61,6 +61,8 @@ pub struct Case {
     pub query: bool,
     /// How fast.
     pub pace: Pace,
+    /// Rows of history that are there before, where a page of the log is measured too.
+    pub history: Option<u64>,
     /// Whether it belongs to a full run only.
     pub is_long: bool,
 }
@@ -75,6 +77,7 @@ const ONE: Case = Case {
     batch: 1,
     query: false,
     pace: Pace::Saturated,
+    history: None,
     is_long: false,
 };
 const TEN: Case = Case { name: "ten webhooks per event", key: "ten", healthy: 10, ..ONE };
@@ -113,6 +116,16 @@ pub const CASES: &[Case] = &[
     Case { name: "ten webhooks per event, four processes", key: "ten-processes-4", servers: 4, is_long: true, ..TEN },
     Case { name: "backlog of 1,000", key: "backlog-1k", pace: Pace::Backlog(1_000), ..ONE },
     Case { name: "backlog of 1,000,000", key: "backlog-1m", pace: Pace::Backlog(1_000_000), is_long: true, ..ONE },
+    // Compared with one another: the same, but for what lies behind.
+    Case { name: "one webhook, no history", key: "history-0", history: Some(0), ..ONE },
+    Case { name: "one webhook, 100,000 rows of history", key: "history-100k", history: Some(100_000), ..ONE },
+    Case {
+        name: "one webhook, 10,000,000 rows of history",
+        key: "history-10m",
+        history: Some(10_000_000),
+        is_long: true,
+        ..ONE
+    },
 ];
 
 /// The cases that a run is made of. `wanted` is a key, a part of one, or none for all; several processes need PostgreSQL.

@@ -66,6 +66,15 @@ impl Cluster {
         self.run("CHECKPOINT")
     }
 
+    /// Runs a script on one of its databases.
+    pub fn run_on(&self, name: &str, script: &str) -> anyhow::Result<()> {
+        let (server, _) = self.url.rsplit_once('/').context("the URL names a database")?;
+        let arguments = ["--quiet", "--set", "ON_ERROR_STOP=1", "--command", script, &format!("{server}/{name}")];
+        let output = Command::new(&self.psql).args(arguments).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     fn run(&self, statement: &str) -> anyhow::Result<()> {
         let output = Command::new(&self.psql).args(["--quiet", "--command", statement, &self.url]).output()?;
         ensure!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));

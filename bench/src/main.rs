@@ -7,6 +7,7 @@
 mod case;
 mod client;
 mod database;
+mod history;
 mod load;
 mod marker;
 mod monotonic;

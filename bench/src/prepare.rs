@@ -26,12 +26,14 @@ pub async fn prepare(api: &mut Api, case: &Case, receiver: SocketAddr) -> anyhow
     Ok(body(case.batch, ids))
 }
 
-/// Requests to one webhook at once: the most that can be asked for. With fewer, a single webhook waits for its own answers.
-const CONCURRENCY: u32 = 200;
+/// Requests to one webhook at once, where it is alone: the most that can be asked for. With fewer it waits for its own answers.
+const CONCURRENCY_ALONE: u32 = 500;
+/// Where there are ten.
+const CONCURRENCY_OF_TEN: u32 = 100;
 
 async fn webhook(api: &mut Api, case: &Case, url: &str) -> anyhow::Result<()> {
     let mut input = json!({ "name": url, "concern": "orders", "event": "update", "method": "POST", "url": url,
-        "concurrency": CONCURRENCY });
+        "concurrency": if case.healthy == 1 { CONCURRENCY_ALONE } else { CONCURRENCY_OF_TEN } });
     if case.query {
         input["graphqlQuery"] = json!(TEN_FIELDS);
         // The default payload has the event's marker, which no query can answer.

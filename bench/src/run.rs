@@ -2,6 +2,7 @@
 
 use crate::case::{Case, Pace};
 use crate::database::{Cluster, DatabaseKind};
+use crate::history;
 use crate::load::{BodyParts, LoadPlan, LoadReport, read_accepts};
 use crate::prepare::{body, prepare};
 use crate::processes;
@@ -85,8 +86,13 @@ impl Bench {
     ) -> anyhow::Result<Sample> {
         let servers: Vec<_> = installation.processes.iter().map(|server| server.address).collect();
         let body = prepare(&mut Api::open(servers[0]).await?, case, receiver.address).await?;
+        if let Some(rows) = case.history {
+            let cluster = self.cluster.as_ref().zip(installation.database.as_deref());
+            let directory = installation.directory.path();
+            history::fill(&history::Place { database: case.database, cluster, directory }, rows)?;
+        }
         let mut control = Control::open(receiver.address).await?;
-        let mut plan = self.plan(servers, body)?;
+        let mut plan = self.plan(servers.clone(), body)?;
         plan.batch = case.batch;
         match case.pace {
             Pace::Saturated => {}
@@ -99,6 +105,13 @@ impl Bench {
         ensure!(report.accepted > 0, "no event was accepted");
         wait(&mut control, report.accepted * u64::from(case.healthy)).await?;
         let cpu_ms = self.server_cpu_ms(installation) - cpu_before_ms;
+        if case.history.is_some() {
+            let (head_ms, middle_ms) = history::page_ms(&mut Api::open(servers[0]).await?).await?;
+            let (name, database) = (case.name, case.database.name());
+            crate::complain(&format!(
+                "{name} on {database}: a page of 50 of the log in {head_ms:.2} ms, from two weeks back in {middle_ms:.2} ms"
+            ));
+        }
         let arrivals = Arrival::read_all(&control.ask("arrivals").await?);
         let arrived = joined(&read_accepts(&plan.accepts_file)?, &arrivals, case.healthy);
         Ok(sample(&report, &arrived, report.started_at_ns, cpu_ms, installation.peak_rss_kib()))

@@ -44,7 +44,8 @@ impl Process {
             ("HOOKGRAPH_BOOTSTRAP_TENANT", "bench".to_owned()),
             ("HOOKGRAPH_BOOTSTRAP_TOKEN", TOKEN.to_owned()),
         ];
-        command.envs(defaults);
+        // What names the binary is for this process: the server would take it for a key of its configuration.
+        command.envs(defaults).env_remove("HOOKGRAPH_BINARY");
         if std::env::var_os("HOOKGRAPH_LOG").is_none() {
             command.env("HOOKGRAPH_LOG", "warn");
         }

@@ -333,10 +333,23 @@ ALTER TABLE feed ALTER COLUMN entries SET STORAGE EXTERNAL;
 CREATE TABLE feed_position (
     id BIGINT NOT NULL PRIMARY KEY,
     seq BIGINT NOT NULL,                  -- of the last entry of all
-    pruned_seq BIGINT NOT NULL,           -- entries up to this one may be gone
     CONSTRAINT feed_position_is_one CHECK (id = 1)
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
-INSERT INTO feed_position (id, seq, pruned_seq) VALUES (1, 0, 0);
+INSERT INTO feed_position (id, seq) VALUES (1, 0);
+
+-- How far retention has come in a tenant's feed; no row where nothing was removed.
+CREATE TABLE feed_pruned (
+    tenant_id UUID NOT NULL PRIMARY KEY,
+    seq BIGINT NOT NULL                   -- its entries up to this one are gone
+);
+
+-- One row: how far retention has come in the history.
+CREATE TABLE retention (
+    id BIGINT NOT NULL PRIMARY KEY,
+    history_from_us BIGINT,               -- what was created before this may be gone; null where nothing is
+    CONSTRAINT retention_is_one CHECK (id = 1)
+);
+INSERT INTO retention (id) VALUES (1);
 
 CREATE TABLE idempotency (
     tenant_id UUID NOT NULL,

@@ -324,10 +324,23 @@ CREATE TABLE feed (
 CREATE TABLE feed_position (
     id INTEGER NOT NULL PRIMARY KEY,
     seq INTEGER NOT NULL,                  -- of the last entry of all
-    pruned_seq INTEGER NOT NULL,           -- entries up to this one may be gone
     CONSTRAINT feed_position_is_one CHECK (id = 1)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO feed_position (id, seq, pruned_seq) VALUES (1, 0, 0);
+INSERT INTO feed_position (id, seq) VALUES (1, 0);
+
+-- How far retention has come in a tenant's feed; no row where nothing was removed.
+CREATE TABLE feed_pruned (
+    tenant_id BLOB NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL                  -- its entries up to this one are gone
+) STRICT, WITHOUT ROWID;
+
+-- One row: how far retention has come in the history.
+CREATE TABLE retention (
+    id INTEGER NOT NULL PRIMARY KEY,
+    history_from_us INTEGER,              -- what was created before this may be gone; null where nothing is
+    CONSTRAINT retention_is_one CHECK (id = 1)
+) STRICT;
+INSERT INTO retention (id) VALUES (1);
 
 CREATE TABLE idempotency (
     tenant_id BLOB NOT NULL,

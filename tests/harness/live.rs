@@ -52,6 +52,14 @@ impl Live {
         Ok(message["payload"]["data"].take())
     }
 
+    /// The error of the first answer, if it is one.
+    pub async fn refused(&mut self) -> anyhow::Result<Option<Value>> {
+        let mut message = self.receive().await?;
+        let errors =
+            if message["type"] == "error" { &mut message["payload"] } else { &mut message["payload"]["errors"] };
+        Ok(errors.get_mut(0).map(Value::take))
+    }
+
     /// Follows deliveries until `count` of them have come to a final state; answers those updates.
     pub async fn finished(&mut self, count: usize) -> anyhow::Result<Vec<Value>> {
         let mut finished = Vec::new();

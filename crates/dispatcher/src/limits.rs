@@ -1,9 +1,9 @@
 //! Every bound of the dispatcher, by name, with its unit as the last word and its reason.
 
-use hookgraph_domain::limits::{RENDER_MS_MAX, TIMEOUT_MS_MAX};
+use hookgraph_domain::limits::RENDER_MS_MAX;
 
 /// Deliveries between claim and settlement in this process: what a crash may send twice, and what memory holds.
-pub const IN_FLIGHT_MAX: u32 = 256;
+pub const IN_FLIGHT_MAX: u32 = 1_024;
 /// Deliveries in flight to one webhook, over all processes, whatever its own concurrency is: what one slow receiver can
 /// occupy. Of one process it occupies no more than it leaves free ([`crate::worker`]).
 pub const IN_FLIGHT_PER_WEBHOOK_MAX: u32 = hookgraph_domain::limits::CONCURRENCY_MAX;
@@ -19,21 +19,37 @@ pub const FLOW_POLL_MS: u64 = 250;
 pub const FLOW_ROUND_MAX: u32 = 32;
 /// Held deliveries among which probes go round, so that one that can never be delivered does not speak for all.
 pub const PROBE_CANDIDATES_MAX: u32 = 20;
-/// Deliveries of one claim: large enough to share a transaction and loaders, small enough to spread over processes.
-pub const CLAIM_BATCH_MAX: u32 = 64;
+/// How often retention looks for what is too old, in milliseconds: ten minutes.
+pub const RETENTION_POLL_MS: u64 = 10 * 60_000;
+/// The wait before retention goes on with what one round did not come to, in milliseconds.
+pub const RETENTION_AGAIN_MS: u64 = 5_000;
+/// Rows that one step of retention looks at: a transaction of a few milliseconds, behind which a recording may wait.
+pub const RETENTION_STEP_ROWS: u32 = 500;
+/// How long one round of retention may take, in milliseconds: then the next one goes on.
+pub const RETENTION_ROUND_MS_MAX: u64 = 30_000;
+/// Days that one round removes for lack of room.
+pub const RETENTION_DAYS_FOR_ROOM_MAX: u32 = 30;
+/// Deliveries of one claim: large enough to share a transaction and loaders, and the look at the head of every webhook's
+/// queue; small enough to spread over processes.
+pub const CLAIM_BATCH_MAX: u32 = 256;
 /// Settlements of one transaction.
 pub const SETTLE_BATCH_MAX: usize = 256;
+/// Deliveries of one claim, or settlements of one transaction, from which on the next waits [`GATHER_MS`] for company: under
+/// load what a transaction costs is shared by more. Below it nothing waits.
+pub const GATHER_MIN: usize = 8;
+/// How long a claim or a settlement waits for company, in milliseconds.
+pub const GATHER_MS: u64 = 2;
 /// How long the loop waits for a wake-up before it looks by itself, in milliseconds: a wake-up may be lost.
 pub const POLL_MS: u64 = 1_000;
 /// The time that the renders of one tenant's share of a claim may take together, in milliseconds.
 pub const RENDER_BATCH_MS_MAX: u64 = 4 * RENDER_MS_MAX;
-/// What a lease holds beyond rendering and sending, in milliseconds: freezing and settling through a short outage.
-pub const LEASE_MARGIN_MS: u64 = 30_000;
-/// How long a claim's lease holds, in milliseconds: longer than its renders and the longest request together, so that no
-/// live request loses it.
-pub const LEASE_MS: u64 = RENDER_BATCH_MS_MAX + TIMEOUT_MS_MAX as u64 + LEASE_MARGIN_MS;
-/// What must be left of a lease beyond the webhook's timeout when a request starts, in milliseconds.
-pub const SEND_MARGIN_MS: u64 = 5_000;
+/// How long a lease holds, in milliseconds: what a dead process's deliveries wait at most, and what a live one can be cut
+/// off from the store before its requests may be sent by another, too.
+pub const LEASE_MS: u64 = 15_000;
+/// How often the leases of what is still in flight are extended, in milliseconds: a fifth, so that several beats may fail.
+pub const BEAT_MS: u64 = 3_000;
+/// What must be left of a lease when a request starts, in milliseconds: a beat comes before it ends.
+pub const SEND_MARGIN_MS: u64 = BEAT_MS;
 /// How long requests in flight may go on after a shutdown began, in milliseconds: what process managers commonly grant
 /// is 30 s. What has not ended by then is released.
 pub const DRAIN_MS: u64 = 20_000;

@@ -113,11 +113,6 @@ pub enum Write {
         /// Shown with each of them.
         reason: String,
     },
-    /// Makes what is held for a webhook due at the time of the change.
-    ReleaseHeld {
-        /// Whose deliveries.
-        webhook_id: WebhookId,
-    },
     /// Makes those deliveries of a webhook that are held due at the time of the change; passes over the others.
     ReleaseDeliveries {
         /// Whose deliveries.

@@ -162,6 +162,8 @@ pub struct ClaimedDelivery {
     pub payload: Option<FrozenPayload>,
     /// Until when the lease holds.
     pub leased_until: Timestamp,
+    /// Whether it was taken over from a lease that had ended: whoever held it died, or was cut off.
+    pub was_orphaned: bool,
 }
 
 /// In whose name a request is signed.

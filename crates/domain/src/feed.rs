@@ -76,4 +76,6 @@ pub struct FeedPage {
     pub read_to_seq: i64,
     /// Whether there may be more at once.
     pub more: bool,
+    /// Where entries after the `seq` asked for were removed: the oldest `seq` that may be read on from.
+    pub pruned_to: Option<i64>,
 }

@@ -122,10 +122,10 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_told_the_range() {
-        assert_eq!(judged(Some(0), None).1, ["input.concurrency: 0: 1 to 200 are allowed"]);
+        assert_eq!(judged(Some(0), None).1, ["input.concurrency: 0: 1 to 500 are allowed"]);
         assert_eq!(
-            judged(Some(201), Some(-1)).1,
-            ["input.concurrency: 201: 1 to 200 are allowed", "input.ratePerSecond: -1: 1 to 1000 are allowed"]
+            judged(Some(501), Some(-1)).1,
+            ["input.concurrency: 501: 1 to 500 are allowed", "input.ratePerSecond: -1: 1 to 1000 are allowed"]
         );
     }
 

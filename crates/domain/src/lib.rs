@@ -29,6 +29,7 @@ pub mod record;
 pub mod refusal;
 pub mod replay;
 pub mod request;
+pub mod retention;
 pub mod retry;
 #[cfg(test)]
 mod sample;

@@ -40,6 +40,10 @@ pub const RETRY_DELAY_S_MAX: u32 = 3 * 24 * 3600;
 pub const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;
 /// What is still due after this long ends as `EXPIRED`, in milliseconds: thirty days.
 pub const DELIVERY_DUE_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
+/// How long a delivery that ended is shown at least, where history is kept so long, in milliseconds: a week.
+pub const ENDED_KEPT_MS_MIN: u64 = 7 * 24 * 3600 * 1000;
+/// How long what cannot be read waits before it is looked at again, in milliseconds: a key file may be put back meanwhile.
+pub const SET_ASIDE_MS: u64 = 10 * 60_000;
 /// Nothing but failure for this long disables a webhook, in milliseconds: five days.
 pub const FAILING_MS_MAX: u64 = 5 * 24 * 3600 * 1000;
 /// The wait after a fault of ours, in milliseconds.
@@ -83,7 +87,7 @@ pub const CONCURRENCY_DEFAULT: u32 = 50;
 /// The least concurrency that can be asked for.
 pub const CONCURRENCY_MIN: u32 = 1;
 /// The largest concurrency that can be asked for: below what one process has in flight altogether.
-pub const CONCURRENCY_MAX: u32 = 200;
+pub const CONCURRENCY_MAX: u32 = 500;
 /// The lowest rate of a webhook that can be asked for, in requests per second.
 pub const RATE_PER_SECOND_MIN: u32 = 1;
 /// The highest rate of a webhook that can be asked for, in requests per second: beyond it, ask for none.

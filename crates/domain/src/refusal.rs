@@ -20,6 +20,12 @@ pub enum RefusalCode {
     Forbidden,
     /// A limit is reached.
     LimitExceeded,
+    /// What follows that cursor was removed; `extensions.oldestCursor` is the oldest that may be used.
+    CursorTooOld,
+    /// No document is known by that hash or identifier: send its text along.
+    PersistedQueryNotFound,
+    /// Documents are not known by hashes here: send their text.
+    PersistedQueryNotSupported,
     /// Ours, for the moment: the same call may go through later.
     Unavailable,
     /// Ours.
@@ -28,13 +34,16 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [RefusalCode; 8] = [
+    pub const ALL: [RefusalCode; 11] = [
         Self::BadUserInput,
         Self::NotFound,
         Self::Conflict,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::LimitExceeded,
+        Self::CursorTooOld,
+        Self::PersistedQueryNotFound,
+        Self::PersistedQueryNotSupported,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -48,6 +57,9 @@ impl RefusalCode {
             RefusalCode::Unauthenticated => "UNAUTHENTICATED",
             RefusalCode::Forbidden => "FORBIDDEN",
             RefusalCode::LimitExceeded => "LIMIT_EXCEEDED",
+            RefusalCode::CursorTooOld => "CURSOR_TOO_OLD",
+            RefusalCode::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            RefusalCode::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             RefusalCode::Unavailable => "UNAVAILABLE",
             RefusalCode::Internal => "INTERNAL",
         }
@@ -66,12 +78,14 @@ pub struct Refusal {
     pub problems: Vec<Problem>,
     /// For what is forbidden: the permission that is missing.
     pub permission: Option<Permission>,
+    /// For a cursor that is too old: the oldest that may be used.
+    pub oldest_cursor: Option<String>,
 }
 
 impl Refusal {
     /// A refusal without problems.
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), problems: Vec::new(), permission: None }
+        Self { code, message: message.into(), problems: Vec::new(), permission: None, oldest_cursor: None }
     }
 
     /// The answer for what is not there and for what belongs to someone else alike.
@@ -85,13 +99,22 @@ impl Refusal {
         Self { permission: Some(permission), ..Self::new(RefusalCode::Forbidden, message) }
     }
 
+    /// What follows the cursor is gone.
+    pub fn cursor_too_old(oldest_cursor: String) -> Self {
+        let message = format!(
+            "what follows this cursor was removed: the oldest that may be used is {oldest_cursor:?}, and what came before \
+             it is in the log"
+        );
+        Self { oldest_cursor: Some(oldest_cursor), ..Self::new(RefusalCode::CursorTooOld, message) }
+    }
+
     /// Wrong input; the message sums the problems up.
     pub fn invalid(problems: Vec<Problem>) -> Self {
         let message = match problems.as_slice() {
             [one] => format!("{}: {}", one.path, one.message),
             many => format!("the input has {} problems, see extensions.problems", many.len()),
         };
-        Self { code: RefusalCode::BadUserInput, message, problems, permission: None }
+        Self { code: RefusalCode::BadUserInput, message, problems, permission: None, oldest_cursor: None }
     }
 
     /// Wrong input in one place.

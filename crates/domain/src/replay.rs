@@ -11,7 +11,9 @@ use crate::limits::{
     REPLAY_RATE_PER_SECOND_MIN,
 };
 use crate::problem::Problem;
+use crate::retention::created_at;
 use crate::time::{Timestamp, plus_ms};
+use chrono::SecondsFormat;
 
 /// Which payload the new deliveries bear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +75,9 @@ impl ReplayState {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
+
+/// How a replay says that some of its range is gone.
+const REMOVED: &str = "retention removed what was created";
 
 /// A replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +147,24 @@ impl Replay {
         }
     }
 
+    /// The same, where history is whole since `history_from`: what of the range was removed before the replay came to it is
+    /// told, and stays told.
+    pub fn after_batch_of_kept(
+        &self,
+        replayed: &[DeliveryId],
+        wanted: u32,
+        history_from: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let told = self.reason.clone().filter(|reason| reason.starts_with(REMOVED));
+        let reached = self.position.and_then(|position| created_at(position.0)).unwrap_or(self.from);
+        let missed = history_from.filter(|kept_from| reached < *kept_from).map(|kept_from| {
+            let from = kept_from.to_rfc3339_opts(SecondsFormat::Secs, true);
+            format!("{REMOVED} before {from}, ahead of the replay")
+        });
+        Self { reason: missed.or(told), ..self.after_batch(replayed, wanted, now) }
+    }
+
     /// One version on, in that state.
     pub fn ended(&self, state: ReplayState, reason: Option<String>, now: Timestamp) -> Self {
         Self { state, reason, ..self.written(now) }
@@ -173,6 +196,19 @@ pub struct ReplayDraft {
     pub states: Vec<DeliveryState>,
     /// `ratePerSecond`; none means [`REPLAY_RATE_PER_SECOND_DEFAULT`].
     pub rate_per_second: Option<i64>,
+}
+
+/// Judges whether a draft's range is still kept: history is whole since `history_from`.
+///
+/// # Errors
+/// The problem, with the range that is allowed.
+pub fn check_kept(draft: &ReplayDraft, history_from: Option<Timestamp>, path: &str) -> Result<(), Vec<Problem>> {
+    let Some(kept_from) = history_from.filter(|kept_from| draft.from < *kept_from) else { return Ok(()) };
+    let message = format!(
+        "history before {} was removed: the range may begin there or later",
+        kept_from.to_rfc3339_opts(SecondsFormat::Secs, true)
+    );
+    Err(vec![Problem::new(format!("{path}.from"), "RANGE_NOT_KEPT", message)])
 }
 
 /// Judges a draft, and answers its rate.
@@ -261,6 +297,26 @@ mod tests {
         assert_eq!((after.version, after.next_at), (2, plus_ms(now(), REPLAY_BATCH_MS)));
         let done = after.after_batch(&[], 2, now());
         assert_eq!((done.state, done.position, done.made_count), (ReplayState::Finished, Some(second), 2));
+    }
+
+    #[test]
+    fn a_range_that_is_not_kept_any_more_is_told_when_asked_for_and_when_come_to() {
+        let kept_from = Some(plus_ms(now(), 500));
+        let problems = check_kept(&draft(), kept_from, "input").unwrap_err();
+        assert_eq!((problems[0].path.as_str(), problems[0].code.as_str()), ("input.from", "RANGE_NOT_KEPT"));
+        assert!(problems[0].message.ends_with("the range may begin there or later"), "{}", problems[0].message);
+        for kept_from in [None, Some(now())] {
+            assert_eq!(check_kept(&draft(), kept_from, "input"), Ok(()));
+            assert_eq!(replay().after_batch_of_kept(&[], 2, kept_from, now()).reason, None);
+        }
+        let told = replay().after_batch_of_kept(
+            &[DeliveryId(crate::retention::lowest_id(plus_ms(now(), 600)))],
+            1,
+            kept_from,
+            now(),
+        );
+        assert!(told.reason.is_some());
+        assert_eq!(told.after_batch_of_kept(&[], 1, kept_from, now()).reason, told.reason, "it stays told");
     }
 
     #[test]

@@ -15,3 +15,9 @@ pub fn plus_ms(at: Timestamp, duration_ms: u64) -> Timestamp {
     let delta = i64::try_from(duration_ms).ok().and_then(TimeDelta::try_milliseconds);
     delta.and_then(|delta| at.checked_add_signed(delta)).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
+
+/// `at` less so many milliseconds; stays at the first representable moment instead of overflowing.
+pub fn minus_ms(at: Timestamp, duration_ms: u64) -> Timestamp {
+    let delta = i64::try_from(duration_ms).ok().and_then(TimeDelta::try_milliseconds);
+    delta.and_then(|delta| at.checked_sub_signed(delta)).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}

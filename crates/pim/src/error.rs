@@ -11,6 +11,9 @@ pub fn graphql_error(refusal: &Refusal) -> async_graphql::Error {
         if let Some(permission) = refusal.permission {
             extensions.set("permission", permission.as_str());
         }
+        if let Some(cursor) = &refusal.oldest_cursor {
+            extensions.set("oldestCursor", cursor.as_str());
+        }
         if !refusal.problems.is_empty() {
             let problems = refusal.problems.iter().map(|problem| {
                 let json = serde_json::to_value(problem).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::call::{bounded, refused};
 use crate::context::{Asked, Core, Services};
-use crate::document::{DocumentChecker, Judge, Validator, judge};
+use crate::document::{DocumentChecker, Validator, judge};
 use crate::guard::Guard;
 use crate::idempotency;
 use crate::limits::RENDER;
@@ -44,17 +44,20 @@ impl Api {
     pub fn new(services: Services) -> Result<Self, SchemaFault> {
         let suggests = services.suggests;
         let validator = |sdl: &str| Validator::of_sdl(sdl).map_err(SchemaFault);
-        let guard = |sdl: &str, judge: Judge| {
-            validator(sdl).map(|validator| Guard::new(validator.suggesting_if(suggests), judge))
-        };
         let (management, payload) = (roots::management(), roots::payload());
-        let payload_sdl = sdl::of(&payload);
-        let documents = Arc::new(DocumentChecker::new(validator(&payload_sdl)?, roots::proving_payload(true)));
-        let schema = roots::rendering_payload();
-        let renderer = Renderer::new(schema, documents.clone(), services.ports.clone(), RENDER);
+        let (calls, queries) = (validator(&sdl::of(&management))?, validator(&sdl::of(&payload))?);
+        // Who saves a webhook is known, and told what is like a name that there is not.
+        let judge_of_documents = judge(|| roots::proving_payload(true));
+        let judge_of_queries =
+            if suggests { judge_of_documents.clone() } else { judge(|| roots::proving_payload(false)) };
+        let documents = Arc::new(DocumentChecker::new(queries.clone(), judge_of_documents));
+        let renderer = Renderer::new(payload.clone(), documents.clone(), services.ports.clone(), RENDER);
         let inner = Inner {
-            management_guard: guard(&sdl::of(&management), judge(roots::proving_management(suggests)))?,
-            payload_guard: guard(&payload_sdl, judge(roots::proving_payload(suggests)))?,
+            management_guard: Guard::new(
+                calls.suggesting_if(suggests),
+                judge(move || roots::proving_management(suggests)),
+            ),
+            payload_guard: Guard::new(queries.suggesting_if(suggests), judge_of_queries),
             core: Arc::new(Core { services, documents, renderer: Arc::new(renderer) }),
             management,
             payload,

@@ -157,7 +157,10 @@ async fn documents_from_the_field_yield_data_for_their_events() {
 fn refused(document: &str) -> Vec<Problem> {
     let sdl = crate::Api::payload_sdl();
     let validator = crate::document::Validator::of_sdl(&sdl).unwrap();
-    let checker = crate::document::DocumentChecker::new(validator, crate::roots::proving_payload(true));
+    let checker = crate::document::DocumentChecker::new(
+        validator,
+        crate::document::judge(|| crate::roots::proving_payload(true)),
+    );
     checker.check(document, catalogue::find("orders", "create").unwrap()).unwrap_err()
 }
 

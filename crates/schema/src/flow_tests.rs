@@ -66,7 +66,7 @@ async fn flow_settings_have_defaults_are_kept_and_have_ranges() {
     let refused = created(json!({ "concurrency": 0, "ratePerSecond": 1001 })).await;
     let problems = &refused["errors"][0]["extensions"]["problems"];
     assert_eq!(problems[0]["path"], "input.concurrency");
-    assert_eq!(problems[0]["message"], "0: 1 to 200 are allowed");
+    assert_eq!(problems[0]["message"], "0: 1 to 500 are allowed");
     assert_eq!(
         (&problems[1]["path"], &problems[1]["code"]),
         (&json!("input.ratePerSecond"), &json!("RATE_OUT_OF_RANGE"))

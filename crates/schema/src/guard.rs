@@ -13,6 +13,7 @@ use crate::access::needs;
 use crate::document::{Judge, Validator, measure, parse, scan};
 use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
 use apollo_compiler::request::{RequestError, coerce_variable_values};
+use apollo_compiler::response::{JsonValue, serde_json_bytes};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument as TypedDocument, Name};
 use async_graphql::parser::parse_query;
@@ -68,19 +69,18 @@ impl Guard {
         if let Some(permission) = held.missing(needed) {
             return Err(vec![forbidden(permission)]);
         }
-        let values = serde_json::to_value(&request.variables).and_then(|mut values| {
-            floats::widen(&self.validator.schema, operation, &mut values);
-            serde_json::from_value(values)
-        });
-        let values = values.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
-        let coerced = coerce_variable_values(&self.validator.schema, operation, &values)
+        let fault = |error: serde_json::Error| vec![ServerError::new(error.to_string(), None)];
+        let mut values = serde_json_bytes::to_value(&request.variables).map_err(fault)?;
+        let JsonValue::Object(values) = &mut values else {
+            return Err(vec![ServerError::new("variables are an object", None)]);
+        };
+        floats::widen(&self.validator.schema, operation, values);
+        let coerced = coerce_variable_values(&self.validator.schema, operation, values)
             .map_err(|error| vec![self.wrong_variables(&error)])?;
-        let coerced = serde_json::to_value(&*coerced).map(Variables::from_json);
-        let coerced = coerced.map_err(|error| vec![ServerError::new(error.to_string(), None)])?;
-        let is_mutation = operation.is_mutation();
         let mut document = proven.document.clone();
         if !proven.is_merged {
-            merging::merge(&mut document, is_mutation, &coerced);
+            let coerced = serde_json::to_value(&*coerced).map(Variables::from_json).map_err(fault)?;
+            merging::merge(&mut document, &coerced);
         }
         request.operation_name = name.map(str::to_owned);
         request.set_parsed_query(document);
@@ -138,8 +138,7 @@ impl Guard {
         // Without a directive nothing of the merging hangs on the variables.
         let is_merged = typed.operations.len() == 1 && !text.contains('@');
         if is_merged {
-            let is_mutation = typed.operations.iter().any(|operation| operation.is_mutation());
-            merging::merge(&mut document, is_mutation, &Variables::default());
+            merging::merge(&mut document, &Variables::default());
         }
         Ok(Proven { typed, document, needs, is_merged })
     }

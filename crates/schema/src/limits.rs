@@ -14,8 +14,12 @@ pub struct DocumentLimits {
     pub depth_max: u32,
     /// Fields, fragments spread, those beneath a page counted once for each of its places.
     pub complexity_max: u32,
+    /// Fields, fragments spread, those beneath a page counted once: what validators and the executor go through.
+    pub fields_max: u32,
     /// Aliases, fragments spread.
     pub aliases_max: u32,
+    /// Operations, of which one runs: each is judged by itself.
+    pub operations_max: usize,
     /// How often one selection set may ask for the same response key.
     pub repeats_max: usize,
     /// Lists of the schema's own description within each other, e.g. `fields` of the type of `fields`.
@@ -31,7 +35,9 @@ pub const PAYLOAD_DOCUMENT: DocumentLimits = DocumentLimits {
     nesting_max: 60,
     depth_max: 20,
     complexity_max: 5_000,
+    fields_max: 5_000,
     aliases_max: 100,
+    operations_max: 1,
     repeats_max: 100,
     // Its shape allows no introspection at all.
     introspection_lists_max: 2,
@@ -45,7 +51,11 @@ pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
     nesting_max: 80,
     depth_max: 30,
     complexity_max: 50_000,
+    // Written by people, a document has some hundreds.
+    fields_max: 4_000,
     aliases_max: 100,
+    // Editors send a whole tab of them.
+    operations_max: 20,
     repeats_max: 100,
     // What clients send has one; graphql-js allows two as well.
     introspection_lists_max: 2,

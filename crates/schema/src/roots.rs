@@ -10,7 +10,9 @@ use crate::limits::CALL_DOCUMENT;
 use crate::replay::{ReplayMutationRoot, ReplayQueryRoot};
 use crate::subscription::Subscription;
 use crate::webhook::{WebhookMutationRoot, WebhookQueryRoot};
-use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, Schema, SchemaBuilder, ValidationMode};
+use async_graphql::{
+    EmptyMutation, EmptySubscription, MergedObject, ObjectType, Schema, SchemaBuilder, SubscriptionType, ValidationMode,
+};
 use hookgraph_pim::{PaymentType, PimMutation, PimQuery};
 
 /// What can be asked.
@@ -49,51 +51,53 @@ pub(crate) type PayloadSchema = Schema<PayloadQuery, EmptyMutation, EmptySubscri
 
 /// The schema of the management API, which runs what is judged already.
 pub(crate) fn management() -> ManagementSchema {
-    bounded(management_builder(), false).validation_mode(ValidationMode::Fast).finish()
+    running(management_builder())
 }
 
 /// The management schema that only judges calls.
 pub(crate) fn proving_management(suggests: bool) -> ManagementSchema {
-    bounded(management_builder(), suggests).extension(NeverExecute).finish()
+    proving(management_builder(), suggests)
 }
 
 fn management_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query::default(), Mutation::default(), Subscription).register_output_type::<PaymentType>()
 }
 
-/// The payload schema as it is asked over the API, for editors and for trying documents out: it runs what is judged already.
+/// The payload schema, which runs what is judged already: payload queries as they are rendered, and what is asked over the
+/// API, for editors and for trying documents out.
 pub(crate) fn payload() -> PayloadSchema {
-    bounded(payload_builder(), false).validation_mode(ValidationMode::Fast).finish()
+    running(payload_builder())
 }
 
 /// The payload schema that only judges documents.
 pub(crate) fn proving_payload(suggests: bool) -> PayloadSchema {
-    bounded(payload_builder(), suggests).extension(NeverExecute).finish()
-}
-
-/// The payload schema that renders documents which are proven already.
-pub(crate) fn rendering_payload() -> PayloadSchema {
-    let depth = CALL_DOCUMENT.nesting_max;
-    payload_builder()
-        .validation_mode(ValidationMode::Fast)
-        .limit_recursive_depth(depth)
-        .disable_introspection()
-        .finish()
+    proving(payload_builder(), suggests)
 }
 
 fn payload_builder() -> SchemaBuilder<PayloadQuery, EmptyMutation, EmptySubscription> {
     Schema::build(PayloadQuery::default(), EmptyMutation, EmptySubscription).register_output_type::<PaymentType>()
 }
 
-fn bounded<Q, M, S>(builder: SchemaBuilder<Q, M, S>, suggests: bool) -> SchemaBuilder<Q, M, S>
+fn running<Q, M, S>(builder: SchemaBuilder<Q, M, S>) -> Schema<Q, M, S>
 where
-    Q: async_graphql::ObjectType + 'static,
-    M: async_graphql::ObjectType + 'static,
-    S: async_graphql::SubscriptionType + 'static,
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    let builder = builder.validation_mode(ValidationMode::Fast).disable_suggestions();
+    builder.limit_recursive_depth(CALL_DOCUMENT.nesting_max).finish()
+}
+
+fn proving<Q, M, S>(builder: SchemaBuilder<Q, M, S>, suggests: bool) -> Schema<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
 {
     let builder = builder
+        .extension(NeverExecute)
         .limit_recursive_depth(CALL_DOCUMENT.nesting_max)
         .limit_depth(CALL_DOCUMENT.depth_max as usize)
         .limit_aliases(CALL_DOCUMENT.aliases_max as usize);
-    if suggests { builder } else { builder.disable_suggestions() }
+    if suggests { builder.finish() } else { builder.disable_suggestions().finish() }
 }

@@ -24,3 +24,16 @@ fn both_sdls_are_valid_and_the_payload_schema_only_reads() {
         assert!(!payload_sdl.contains(absent), "{absent}");
     }
 }
+
+#[test]
+fn the_fields_of_the_roots_are_plain_object_types_because_the_guard_flattens_them() {
+    for sdl in [Api::sdl(), Api::payload_sdl()] {
+        let schema = apollo_compiler::Schema::parse(sdl, "schema.graphql").unwrap();
+        for root in ["Query", "Mutation"] {
+            for field in schema.get_object(root).into_iter().flat_map(|root| root.fields.values()) {
+                let is_plain = !field.ty.is_list() && schema.get_object(field.ty.inner_named_type()).is_some();
+                assert!(is_plain, "{root}.{}", field.name);
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What the tests share: both schemas on the fake store, with a tenant to ask as.
 
-use crate::document::{DocumentChecker, Validator};
+use crate::document::{DocumentChecker, Validator, judge};
 use crate::limits::RenderLimits;
 use crate::render::Renderer;
 use crate::{Api, Services, roots};
@@ -154,8 +154,8 @@ impl World {
     /// A renderer with limits of its own.
     pub fn renderer(&self, limits: RenderLimits) -> Renderer {
         let validator = Validator::of_sdl(&Api::payload_sdl()).unwrap();
-        let checker = DocumentChecker::new(validator, roots::proving_payload(true));
-        Renderer::new(roots::rendering_payload(), Arc::new(checker), self.services.clone(), limits)
+        let checker = DocumentChecker::new(validator, judge(|| roots::proving_payload(true)));
+        Renderer::new(roots::payload(), Arc::new(checker), self.services.clone(), limits)
     }
 
     /// Another tenant, without any record.

@@ -2,6 +2,7 @@
 
 use crate::limits;
 use crate::oidc::Issuer;
+use crate::shares::Holder;
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::ids::TokenId;
 use hookgraph_domain::limits::TOKEN_USED_EVERY_S;
@@ -84,6 +85,8 @@ pub struct Session {
     pub caller: Caller,
     /// From when on it does not; none means as long as it is not revoked.
     pub expires_at: Option<Timestamp>,
+    /// Whose share of the server it takes.
+    pub holder: Holder,
 }
 
 /// Lets callers in.
@@ -130,7 +133,8 @@ impl Authenticator {
         let token = token.filter(|token| token.is_valid(now)).ok_or(AuthError::Invalid)?;
         self.note_use(&token, now).await;
         let AccessToken { id, tenant_id, permissions, expires_at, .. } = token;
-        Ok(Session { caller: Caller { tenant_id, user_id: Some(id.to_string()), permissions }, expires_at })
+        let caller = Caller { tenant_id, user_id: Some(id.to_string()), permissions };
+        Ok(Session { caller, expires_at, holder: Holder(id.0.as_u128()) })
     }
 
     /// How long a session may be believed before it is looked up again: until it expires, and no longer than `token_recheck_ms`.
@@ -176,9 +180,12 @@ async fn vouched_session(issuer: &Issuer, tenants: &dyn TenantReader, jwt: &str)
         },
     };
     let tenant_id = found.ok_or(AuthError::Invalid)?.id;
-    let user_id = Some(format!("oidc:{}", vouched.subject));
-    let caller = Caller { tenant_id, user_id, permissions: vouched.permissions };
-    Ok(Session { caller, expires_at: Some(vouched.expires_at) })
+    let user_id = format!("oidc:{}", vouched.subject);
+    // Whoever shows a new JWT every minute is the same holder, and another one in another tenant.
+    let sha256 = token::sha256(&format!("{}:{user_id}", tenant_id));
+    let holder = Holder(sha256.iter().take(16).fold(0, |holder, byte| holder << 8 | u128::from(*byte)));
+    let caller = Caller { tenant_id, user_id: Some(user_id), permissions: vouched.permissions };
+    Ok(Session { caller, expires_at: Some(vouched.expires_at), holder })
 }
 
 /// The hash that a token is kept by.

@@ -1,5 +1,7 @@
 //! Bounds of the server that no operator sets; those that an operator sets are in [`crate::config::keys`].
 
+use std::time::Duration;
+
 /// A request id that a caller sends, in bytes: longer ones are replaced by ours.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// A token in an `authorization` header, in bytes: ours are 47.
@@ -18,6 +20,8 @@ pub const OIDC_FETCH_MS_MAX: u64 = 5_000;
 pub const OIDC_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// A token that an operator chooses, in bytes: shorter ones can be guessed.
 pub const TOKEN_BYTES_MIN: usize = 24;
+/// Values in the JSON of one request over HTTP: numbers by the million cost more to read than their bytes tell.
+pub const REQUEST_VALUES_MAX: usize = 100_000;
 /// Errors in one answer: a document of nothing but mistakes does not multiply.
 pub const ERRORS_MAX: usize = 100;
 /// An operation's id on a WebSocket connection, in bytes: clients send UUIDs.
@@ -50,6 +54,22 @@ pub const RECHECK_RETRY_MS: u64 = 1_000;
 pub const TOKEN_CACHE_MS: u64 = 1_000;
 /// Tokens that are believed at a time.
 pub const TOKENS_CACHED_MAX: u64 = 10_000;
+/// Tokens whose share of the server is counted at a time: more are let through uncounted. A share is some 64 bytes.
+pub const SHARES_KEPT_MAX: usize = 20_000;
+/// How often idle tokens are looked for when there are so many, in milliseconds.
+pub const SHARES_SWEEP_MS: u64 = 1_000;
+/// When it is worth to ask again for a place that others hold: a connection, an operation, a request at a time.
+pub const PLACE_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Texts that are remembered by their hash for clients that send the hash alone, in bytes.
+pub const PERSISTED_TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// A document that is remembered or trusted, in bytes: what the schema takes.
+pub const PERSISTED_DOCUMENT_BYTES_MAX: usize = 128 * 1024;
+/// Trusted documents of one server.
+pub const TRUSTED_DOCUMENTS_MAX: usize = 20_000;
+/// A file of trusted documents, in bytes.
+pub const TRUSTED_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The identifier of a document, in bytes: a SHA-256 in hexadecimal has 64, with its prefix 71.
+pub const DOCUMENT_ID_BYTES_MAX: usize = 256;
 /// How often other processes are woken at most, in milliseconds: each time costs the database a small transaction, and
 /// live status that lags by as much is still live.
 pub const WAKE_UP_DEBOUNCE_MS: u64 = 50;
@@ -65,7 +85,14 @@ pub const SCRAPE_DATABASE_MS_MAX: u64 = 2_000;
 pub const METRICS_UPKEEP_MS: u64 = 5_000;
 /// How long `/readyz` may wait for the database, in milliseconds.
 pub const READY_MS_MAX: u64 = 2_000;
+/// How long the server waits when it cannot accept connections, e.g. for want of descriptors, in milliseconds.
+pub const ACCEPT_PAUSE_MS: u64 = 500;
+/// How often a connection is looked at that has sent a part of HTTP/2's first words, in milliseconds.
+pub const PREFACE_POLL_MS: u64 = 20;
 /// How long one batch of spans may take to be sent, in milliseconds.
 pub const TRACES_EXPORT_MS_MAX: u64 = 10_000;
 /// How long the last spans may take to be sent when the server has stopped, in milliseconds.
 pub const TRACES_FLUSH_MS_MAX: u64 = 3_000;
+/// After how long a caller may ask again that was refused as `UNAVAILABLE` (`Retry-After`), in seconds: a queue that is full or
+/// a database that is locked mostly has room a second later.
+pub const RETRY_AFTER_S: u64 = 1;

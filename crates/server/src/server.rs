@@ -3,11 +3,14 @@
 use crate::auth::Authenticator;
 use crate::bootstrap::{Bootstrapped, bootstrap};
 use crate::config::{Config, Exposure};
+use crate::documents::Documents;
 use crate::http::jwks::StoredKeys;
+use crate::http::listening;
 use crate::http::operations::{self, ServerReadiness};
 use crate::http::{self, RequestIds, WebState};
 use crate::oidc::{HttpFetch, Issuer};
 use crate::only_one;
+use crate::shares::Shares;
 use crate::token_cache::TokenCache;
 use crate::traces::Traces;
 use crate::wiring::{self, Wired};
@@ -63,10 +66,13 @@ impl Server {
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
         let tokens = Arc::new(TokenCache::new(store.clone(), clock.clone()));
         let mut auth = Authenticator::new(tokens, store.clone(), clock.clone(), config.web.token_recheck);
-        if let Some(oidc) = config.oidc {
+        if let Some(oidc) = config.oidc.clone() {
             oidc.check()?;
-            auth = auth.believing(Issuer::new(oidc, Arc::new(HttpFetch::new()?), clock.clone()), store.clone());
+            let (rules, options) = (wiring::address_rules(&config), wiring::transport_options(&config)?);
+            let fetch = HttpFetch::new(&oidc.issuer, rules, options, clock.clone())?;
+            auth = auth.believing(Issuer::new(oidc, Arc::new(fetch), clock.clone()), store.clone());
         }
+        let documents = Documents::new(&config.documents)?;
         let (listener, address) = bind("listen", config.listen).await?;
         let own = match config.metrics {
             Exposure::Own(wanted) => Some(bind("metrics", wanted).await?),
@@ -77,8 +83,10 @@ impl Server {
         let metrics_address = own.as_ref().map(|(_, address)| *address);
         let operations = own.zip(scrape.clone()).map(|((listener, address), scrape)| {
             tracing::info!(%address, "metrics are served");
-            tokio::spawn(serve(listener, operations::router(readiness.clone(), scrape), CancellationToken::new()))
+            let routes = operations::router(readiness.clone(), scrape);
+            tokio::spawn(listening::serve(listener, routes, config.web.connections, CancellationToken::new()))
         });
+        let connections = config.web.connections;
         let state = Arc::new(WebState {
             auth,
             readiness,
@@ -86,6 +94,8 @@ impl Server {
             endpoints,
             graphiql: config.graphiql,
             introspection: config.introspection,
+            shares: Arc::new(Shares::new(&config.web, clock.clone())),
+            documents,
             requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
             connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
             published_keys: Arc::new(StoredKeys::new(store.clone(), clock.clone())),
@@ -93,7 +103,7 @@ impl Server {
             stopping: stopping.clone(),
             request_ids: RequestIds { clock, entropy },
         });
-        let web = tokio::spawn(serve(listener, http::router(state), stopping.clone()));
+        let web = tokio::spawn(listening::serve(listener, http::router(state), connections, stopping.clone()));
         let workers = loops.start();
         tracing::info!(%address, "listening");
         Ok(RunningServer {
@@ -116,13 +126,6 @@ async fn bind(key: &str, wanted: SocketAddr) -> anyhow::Result<(TcpListener, Soc
     let listener = TcpListener::bind(wanted).await.with_context(|| format!("{key}: cannot listen on {wanted}"))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
-}
-
-async fn serve(listener: TcpListener, routes: axum::Router, stopping: CancellationToken) {
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "serving ended");
-    }
 }
 
 impl RunningServer {

@@ -4,7 +4,7 @@ use crate::config::{Config, Exposure};
 use crate::endpoint::Endpoint;
 use crate::http::Endpoints;
 use crate::limits;
-use crate::metrics::{Metrics, ObservedQueue, ObservedRenderer, Scrape};
+use crate::metrics::{Metrics, ObservedQueue, ObservedRenderer, ObservedRetention, Scrape};
 use crate::observer::CommitObserver;
 use crate::partitions;
 use crate::surroundings::{self, OsEntropy};
@@ -16,12 +16,13 @@ use async_graphql::{Request, Response};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
+use hookgraph_dispatcher::retention::{RetentionLoop, RetentionServices};
 use hookgraph_dispatcher::transport::{CertificateDer, HttpTransport, TransportOptions, X509Judge};
 use hookgraph_dispatcher::worker::{self, DispatchLimits, Dispatcher};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::{
-    Clock, DeliveryQueue, Entropy, Failpoints, NoObserver, Observer, PayloadRenderer, SecretVault, Store, TenantReader,
-    TokenReader, Transport, VaultError,
+    Clock, DeliveryQueue, Entropy, Failpoints, NoObserver, Observer, PayloadRenderer, Retention, SecretVault, Store,
+    TenantReader, TokenReader, Transport, VaultError,
 };
 use hookgraph_pim::copy::CopyRunner;
 use hookgraph_pim::{Caller, PimServices};
@@ -58,6 +59,7 @@ pub struct Loops {
     api: Api,
     dispatcher: Dispatcher,
     flow: FlowLoop,
+    retention: RetentionLoop,
     wake_ups: Arc<ProcessWakeUps>,
     link: Option<WakeUpLink>,
     metrics: Option<Arc<Metrics>>,
@@ -74,7 +76,7 @@ pub struct Workers {
 impl Loops {
     /// Starts them.
     pub fn start(self) -> Workers {
-        let Self { api, dispatcher, flow, wake_ups, link, metrics, pim, sql } = self;
+        let Self { api, dispatcher, flow, retention, wake_ups, link, metrics, pim, sql } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
         if let Some(link) = link {
             workers.running.spawn(wake_ups::run(link, wake_ups.clone(), workers.stopping.clone()));
@@ -106,6 +108,8 @@ impl Loops {
         });
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move { flow.run(stopping).await });
+        let stopping = workers.stopping.clone();
+        workers.running.spawn(async move { retention.run(stopping).await });
         let copies = CopyRunner::new(pim);
         let stopping = workers.stopping.clone();
         workers.running.spawn(async move { copies.run(stopping).await });
@@ -179,8 +183,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
     };
-    let address_rules =
-        AddressRules { allowed: config.allowed_addresses.clone(), allowed_hosts: config.allowed_hosts.clone() };
+    let address_rules = address_rules(config);
     let api = Api::new(Services {
         ports: pim.clone(),
         fed: wake_ups.fed_receiver(),
@@ -207,13 +210,19 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
     });
+    let retention = RetentionServices {
+        retention: observed_retention(store.clone(), metrics.as_ref(), clock.clone()),
+        clock: clock.clone(),
+        wake_ups: wake_ups.clone(),
+    };
+    let retention = RetentionLoop::new(retention, config.retention);
     let endpoints = Endpoints {
         management: Arc::new(Management(api.clone())),
         payload: Arc::new(Payload(api.clone())),
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    let loops = Loops { api, dispatcher, flow, wake_ups, link, metrics, pim, sql: sql.clone() };
+    let loops = Loops { api, dispatcher, flow, retention, wake_ups, link, metrics, pim, sql: sql.clone() };
     Ok(Wired { store, sql, scrape, clock, entropy, endpoints, loops })
 }
 
@@ -221,6 +230,17 @@ fn observed_queue(queue: Arc<dyn DeliveryQueue>, metrics: Option<&Arc<Metrics>>)
     match metrics {
         Some(metrics) => Arc::new(ObservedQueue { queue, metrics: metrics.clone() }),
         None => queue,
+    }
+}
+
+fn observed_retention(
+    retention: Arc<dyn Retention>,
+    metrics: Option<&Arc<Metrics>>,
+    clock: Arc<dyn Clock>,
+) -> Arc<dyn Retention> {
+    match metrics {
+        Some(metrics) => Arc::new(ObservedRetention { retention, metrics: metrics.clone(), clock }),
+        None => retention,
     }
 }
 
@@ -366,7 +386,16 @@ fn make_parent(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn transport_options(config: &Config) -> anyhow::Result<TransportOptions> {
+/// Which addresses may be called.
+pub fn address_rules(config: &Config) -> AddressRules {
+    AddressRules { allowed: config.allowed_addresses.clone(), allowed_hosts: config.allowed_hosts.clone() }
+}
+
+/// How they are called.
+///
+/// # Errors
+/// `trusted_certificates` that cannot be read.
+pub fn transport_options(config: &Config) -> anyhow::Result<TransportOptions> {
     let extra_roots = config.trusted_certificates.as_deref().map_or_else(|| Ok(Vec::new()), certificates)?;
     Ok(TransportOptions { egress_proxy: config.egress_proxy.clone(), extra_roots, ..TransportOptions::default() })
 }

@@ -39,6 +39,30 @@ async fn a_query_is_answered_with_its_data_and_a_request_id() {
 }
 
 #[tokio::test]
+async fn every_error_has_a_request_id_to_quote_to_the_operator() {
+    let rig = start(&[("http_body_bytes_max", "1024")]).await;
+    let query = json!({ "query": "{ hello }" });
+    let url = rig.url("/graphql");
+    let answers = [
+        (401, client().post(&url).json(&query)),
+        (400, post(&rig, &json!({}))),
+        (400, post(&rig, &json!({ "query": "{ nope }" })).header("accept", RESPONSE_JSON)),
+        (404, client().get(rig.url("/nothing"))),
+        (404, client().get(rig.url("/metrics"))),
+        (405, client().put(&url).bearer_auth(TOKEN).json(&query)),
+        (406, post(&rig, &query).header("accept", "text/csv")),
+        (413, post(&rig, &json!({ "query": "x".repeat(2048) }))),
+        (415, client().post(&url).bearer_auth(TOKEN).body("{}")),
+        (500, post(&rig, &json!({ "query": "{ panics }" }))),
+    ];
+    for (status, request) in answers {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["x-request-id"].len(), 36, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_callers_request_id_is_kept() {
     let rig = start(&[]).await;
     let answer = client().get(rig.url("/healthz")).header("x-request-id", "mine-1").send().await.unwrap();

@@ -4,53 +4,14 @@
 
 mod rig;
 
-use futures::{SinkExt, StreamExt};
+use futures::SinkExt;
 use hookgraph_domain::ports::Clock;
 use hookgraph_server::surroundings::SystemClock;
-use rig::{Rig, TOKEN, start};
-use serde_json::{Value, json};
+use rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
+use rig::{TOKEN, start};
+use serde_json::json;
 use std::sync::atomic::Ordering;
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-async fn open(rig: &Rig, headers: &[(&'static str, &str)]) -> Result<Socket, Error> {
-    let mut request = format!("ws://{}/graphql", rig.address).into_client_request()?;
-    for (name, value) in headers {
-        request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
-    }
-    connect_async(request).await.map(|(socket, _)| socket)
-}
-
-const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
-
-async fn say(socket: &mut Socket, message: Value) {
-    socket.send(Message::text(message.to_string())).await.unwrap();
-}
-
-async fn hear(socket: &mut Socket) -> Value {
-    match socket.next().await.unwrap().unwrap() {
-        Message::Text(text) => serde_json::from_str(&text).unwrap(),
-        Message::Close(Some(frame)) => json!({ "close": u16::from(frame.code), "reason": frame.reason.as_str() }),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn initialised(rig: &Rig) -> Socket {
-    let mut socket = open(rig, &[PROTOCOL]).await.unwrap();
-    say(&mut socket, json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {TOKEN}") } }))
-        .await;
-    assert_eq!(hear(&mut socket).await, json!({ "type": "connection_ack" }));
-    socket
-}
-
-fn subscribe(id: &str, query: &str) -> Value {
-    json!({ "id": id, "type": "subscribe", "payload": { "query": query } })
-}
 
 #[tokio::test]
 async fn a_subscription_yields_its_events_and_completes() {

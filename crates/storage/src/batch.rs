@@ -43,6 +43,8 @@ pub struct Table {
 
 /// Arrays of PostgreSQL are bound without nulls: this number stands for one, and the nil UUID for another.
 const NULL_INT: i64 = i64::MIN;
+/// This text too. One that begins like it has it once more in front.
+const NULL_TEXT: &str = "\u{1}";
 
 impl Table {
     fn names(&self) -> String {
@@ -57,7 +59,12 @@ impl Table {
             // Writing to a String cannot fail.
             let _ = match (backend, kind) {
                 (DbBackend::Postgres, Kind::TextOrNull) => {
-                    write!(select, "{comma}CASE WHEN {name} = '' THEN NULL ELSE substr({name}, 2) END AS {name}")
+                    // Almost no text begins so; taking texts apart would cost more than storing them.
+                    write!(
+                        select,
+                        "{comma}CASE WHEN NOT starts_with({name}, '{NULL_TEXT}') THEN {name} WHEN {name} = '{NULL_TEXT}' \
+                         THEN NULL ELSE substr({name}, 2) END AS {name}"
+                    )
                 }
                 (DbBackend::Postgres, Kind::UuidOrNull) => {
                     write!(select, "{comma}nullif({name}, '{}'::uuid) AS {name}", Uuid::nil())
@@ -182,8 +189,9 @@ fn value(cell: Cell) -> Value {
         Cell::Uuid(id) => id.into(),
         Cell::UuidOrNull(id) => id.unwrap_or_default().into(),
         Cell::Text(text) => text.into(),
-        Cell::TextOrNull(None) => String::new().into(),
-        Cell::TextOrNull(Some(text)) => format!("={text}").into(),
+        Cell::TextOrNull(None) => NULL_TEXT.into(),
+        Cell::TextOrNull(Some(text)) if text.starts_with(NULL_TEXT) => format!("{NULL_TEXT}{text}").into(),
+        Cell::TextOrNull(Some(text)) => text.into(),
         Cell::Int(number) => number.into(),
         Cell::IntOrNull(number) => number.unwrap_or(NULL_INT).into(),
         Cell::Bool(is) => is.into(),

@@ -20,10 +20,12 @@ pub mod plans;
 mod queue;
 mod read;
 mod reseal;
+mod retention;
 mod rows;
 mod standing;
 mod statements;
 mod store;
+mod unreadable;
 pub mod vault;
 
 pub use gauges::{Gauges, PoolGauge};

@@ -43,6 +43,10 @@ pub const FEED_SCAN_BATCHES_MAX: u64 = 300;
 pub const CLAIM_HEAD_ROWS_SPARE: i64 = 64;
 /// Webhooks, and signers of tenants, that this process keeps opened.
 pub const OPENED_ENTRIES_MAX: u64 = 4_096;
+/// How often a page is read on where rows of it cannot be read.
+pub const PAGE_REFILLS_MAX: usize = 10;
+/// Rows that cannot be read of which this process remembers that it told.
+pub const UNREADABLE_TOLD_MAX: u64 = 10_000;
 /// Answers past their time that a new one takes out with it: more than one, so that they become fewer.
 pub const STALE_ANSWERS_PER_WRITE_MAX: u64 = 2;
 /// Rows of one page or claim, whatever the caller asks for.
@@ -57,8 +61,21 @@ pub const GAUGE_ROWS_MAX: u64 = 100_000;
 pub const LINK_MS_MAX: u64 = 5_000;
 /// How often a listening connection on which nothing comes is checked, in milliseconds.
 pub const LINK_CHECK_MS: u64 = 15_000;
+/// Rows of a day that are moved when its partition is dropped; a day of which more are needed stays as it is.
+pub const DAY_ROWS_MOVED_MAX: usize = 10_000;
+/// How long dropping a partition waits for a lock, in milliseconds: whoever comes after it waits as long.
+pub const DROP_LOCK_MS_MAX: u64 = 200;
+/// How long one statement of dropping a partition may run, in milliseconds: it holds its table meanwhile.
+pub const DROP_STATEMENT_MS_MAX: u64 = 2_000;
+/// Owners without anything old that one step of retention passes by.
+pub const PRUNE_OWNERS_MAX: usize = 64;
 /// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.
 pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
+/// Events of a group commit from which on SQLite's next one waits [`RECORD_GATHER_MS`] for company: its one writer is then free
+/// for claims and settlements meanwhile. Below it nobody waits.
+pub const RECORD_GATHER_EVENTS_MIN: usize = 8;
+/// How long a group waits for company, in milliseconds.
+pub const RECORD_GATHER_MS: u64 = 2;
 /// Events of one group commit, unless one change alone has more.
 pub const RECORD_GROUP_EVENTS_MAX: usize = 500;
 

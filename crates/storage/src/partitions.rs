@@ -3,8 +3,9 @@
 
 use crate::error::store_error;
 use crate::store::{PARTITION_LOCK, SqlStore};
-use chrono::{Days, NaiveDate};
+use chrono::{Days, NaiveDate, NaiveTime};
 use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::retention::lowest_id;
 use hookgraph_domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
@@ -56,7 +57,7 @@ impl SqlStore {
         Ok(true)
     }
 
-    async fn has_table<C: ConnectionTrait>(&self, connection: &C, name: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn has_table<C: ConnectionTrait>(&self, connection: &C, name: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 WHERE to_regclass($1) IS NOT NULL";
         let statement = Statement::from_sql_and_values(self.backend(), sql, [name.into()]);
         Ok(connection.query_one_raw(statement).await.map_err(store_error)?.is_some())
@@ -64,17 +65,14 @@ impl SqlStore {
 }
 
 /// E.g. `event_20261125`.
-fn partition_name(table: &str, day: NaiveDate) -> String {
+pub(crate) fn partition_name(table: &str, day: NaiveDate) -> String {
     format!("{table}_{}", day.format("%Y%m%d"))
 }
 
 /// The lowest id of that day, and of the day after it.
-fn id_range(day: NaiveDate) -> Option<(Uuid, Uuid)> {
-    let lowest = |day: NaiveDate| {
-        let ms = u128::try_from(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis()).ok()?;
-        Some(Uuid::from_u128(ms << 80))
-    };
-    Some((lowest(day)?, lowest(day.succ_opt()?)?))
+pub(crate) fn id_range(day: NaiveDate) -> Option<(Uuid, Uuid)> {
+    let lowest = |day: NaiveDate| lowest_id(day.and_time(NaiveTime::MIN).and_utc());
+    Some((lowest(day), lowest(day.succ_opt()?)))
 }
 
 #[cfg(test)]

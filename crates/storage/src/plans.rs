@@ -1,10 +1,20 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
-use crate::queue::{candidates_sql, candidates_values, claim_sql, claim_values, next_due_sql};
-use crate::read::{BACKLOG_SQL, FEED_BATCHES, HELD_SQL, delivery_page, event_page, webhook_attempts};
-use hookgraph_domain::ids::{AttemptId, EventId, TenantId, WebhookId};
+use crate::batch::{self, IDS};
+use crate::queue::{
+    candidates_sql, candidates_values, claim_sql, claim_values, extend_sql, extend_values, next_due_sql, settle_sql,
+    settle_values,
+};
+use crate::read::{
+    BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
+};
+use crate::retention::{FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, expire_statements, row_statements};
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::ClaimRequest;
+use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
+use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::time::Timestamp;
 use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, QueryTrait, Statement};
@@ -45,7 +55,9 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     let held = vec![webhook_id.0.into(), 10_i64.into()];
     let feed = vec![tenant_id.0.into(), 0_i64.into(), 10_000_i64.into(), 300_i64.into()];
     let attempts = webhook_attempts(webhook_id, Some(AttemptId(Uuid::max())), 20);
+    let beat = extend_values(backend, &[(DeliveryId(Uuid::nil()), 1)], Timestamp::UNIX_EPOCH);
     let mut statements = vec![
+        (raw(&extend_sql(backend), beat), Vec::new()),
         (raw(&candidates_sql(backend), candidates_values(backend, &request)), vec!["due_by_time", "due_by_line"]),
         (raw(&next_due_sql(), vec![64_i64.into()]), vec!["due_by_time"]),
         (page(&deliveries), vec!["due_by_tenant"]),
@@ -58,10 +70,74 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
         (raw(BACKLOG_SQL, held), vec!["due_by_webhook"]),
     ];
+    let failed = vec![DeliveryState::Failed, DeliveryState::Expired];
+    let (from, to) = (Some(Timestamp::UNIX_EPOCH), Some(Timestamp::UNIX_EPOCH));
+    let to_retry =
+        DeliveryQuery { states: failed.clone(), created_from: from, created_before: to, ..of_webhook.clone() };
+    let to_retry_of_all = DeliveryQuery { states: failed, ..deliveries.clone() };
+    let open = vec![DeliveryState::Held, DeliveryState::Pending];
+    statements.push((page(&to_retry), vec!["delivery"]));
+    statements.push((page(&to_retry_of_all), vec!["delivery"]));
+    statements.push((page(&DeliveryQuery { states: open, ..of_webhook }), vec!["due_by_webhook"]));
+    let (sql, values) = deliveries_to_replay(&replay(webhook_id), 50);
+    statements.push((raw(&sql, values), vec![]));
+    statements.extend(by_id(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
+    statements.extend(of_retention(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     if backend == DbBackend::Postgres {
+        statements.push((raw(&settle_sql(), settle_values()), vec!["due_pkey"]));
         statements.push((raw(&claim_sql(), claim_values(&request)), vec!["due_by_time", "due_by_line", "due_pkey"]));
     }
     statements
+}
+
+/// What a settle, a release and a page look up by ids.
+fn by_id(backend: DbBackend) -> Vec<(String, Vec<Value>)> {
+    let source = IDS.source(backend, 1);
+    let of = |table: &str, column: &str| {
+        format!("SELECT {column} FROM {table} WHERE {column} IN (SELECT id FROM {source} AS given)")
+    };
+    [
+        ("due", "id"),
+        ("delivery", "id"),
+        ("payload", "delivery_id"),
+        ("attempt", "delivery_id"),
+        ("event_skip", "event_id"),
+    ]
+    .into_iter()
+    .map(|(table, column)| (of(table, column), batch::ids(backend, [Uuid::nil()])))
+    .collect()
+}
+
+fn of_retention(backend: DbBackend) -> Vec<(String, Vec<Value>)> {
+    let cut = HistoryCut { before: Timestamp::UNIX_EPOCH, ended_before: Timestamp::UNIX_EPOCH };
+    let mut statements = row_statements(backend, &cut);
+    statements.extend(expire_statements(backend));
+    statements.extend(FEED_STATEMENTS.map(|sql| (sql.to_owned(), vec![Uuid::nil().into(), 500_i64.into()])));
+    statements.extend([OLDEST_DELIVERY, OLDEST_EVENT].map(|sql| (sql.to_owned(), vec![Uuid::nil().into()])));
+    statements
+}
+
+fn replay(webhook_id: WebhookId) -> Replay {
+    let at = Timestamp::UNIX_EPOCH;
+    Replay {
+        id: Uuid::nil().into(),
+        tenant_id: Uuid::nil().into(),
+        webhook_id,
+        from: at,
+        before: at,
+        states: Vec::new(),
+        rate_per_second: 50,
+        payload: ReplayPayload::Frozen,
+        state: ReplayState::Running,
+        reason: None,
+        position: None,
+        made_count: 0,
+        next_at: at,
+        user_id: None,
+        version: 1,
+        created_at: at,
+        updated_at: at,
+    }
 }
 
 fn claim_request(limited: WebhookId) -> ClaimRequest {

@@ -3,9 +3,10 @@
 
 use crate::batch::{self, IDS, query};
 use crate::entities::{tenant, webhook};
-use crate::error::{corrupt, store_error};
+use crate::error::store_error;
 use crate::limits::OPENED_ENTRIES_MAX;
 use crate::rows;
+use crate::unreadable::Unreadable;
 use hookgraph_domain::delivery::Signer;
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ports::{SecretVault, StoreError};
@@ -58,11 +59,12 @@ pub enum WebhookLock {
 pub struct Opened {
     webhooks: Cache<(Uuid, i64), Arc<Webhook>>,
     signers: Cache<(Uuid, i64), Arc<Signer>>,
+    unreadable: Unreadable,
 }
 
 impl Opened {
-    pub fn new() -> Self {
-        Self { webhooks: Cache::new(OPENED_ENTRIES_MAX), signers: Cache::new(OPENED_ENTRIES_MAX) }
+    pub fn new(unreadable: Unreadable) -> Self {
+        Self { webhooks: Cache::new(OPENED_ENTRIES_MAX), signers: Cache::new(OPENED_ENTRIES_MAX), unreadable }
     }
 
     /// The webhooks of those ids, locked in the order of their ids, which every writer keeps. One that is missing went with
@@ -89,7 +91,7 @@ impl Opened {
             IDS.source(backend, 1)
         );
         let rows: Vec<Row> = query(connection, &sql, batch::ids(backend, ids)).await?;
-        rows.into_iter().map(|row| Ok((row.id, row.standing()?))).collect()
+        Ok(rows.into_iter().map(|row| (row.id, row.standing())).collect())
     }
 
     /// Those webhooks, opened. One that cannot be read is left out and logged: it must not stop the others. To be called
@@ -116,15 +118,11 @@ impl Opened {
         let rows = webhook::Entity::find().filter(webhook::Column::Id.is_in(missing)).all(connection).await;
         for row in rows.map_err(store_error)? {
             let (id, version) = (row.id, row.version);
-            match rows::webhook::from_row(row, vault) {
-                Ok(webhook) => {
-                    let webhook = Arc::new(webhook);
-                    self.webhooks.insert((id, version), webhook.clone());
-                    found.insert(id, webhook);
-                }
-                Err(error) => {
-                    tracing::error!(webhook_id = %id, %error, "a webhook cannot be read, its deliveries wait")
-                }
+            let read = rows::webhook::from_row(row, vault);
+            if let Some(webhook) = self.unreadable.passed_over("webhook", id, read) {
+                let webhook = Arc::new(webhook);
+                self.webhooks.insert((id, version), webhook.clone());
+                found.insert(id, webhook);
             }
         }
         Ok(found)
@@ -155,13 +153,11 @@ impl Opened {
         let rows = tenant::Entity::find().filter(tenant::Column::Id.is_in(missing)).all(connection).await;
         for row in rows.map_err(store_error)? {
             let (id, version) = (row.id, row.version);
-            match rows::tenant::from_row(row, vault) {
-                Ok(tenant) => {
-                    let signer = Arc::new(tenant.signer());
-                    self.signers.insert((id, version), signer.clone());
-                    found.insert(id, signer);
-                }
-                Err(error) => tracing::error!(tenant_id = %id, %error, "a tenant cannot be read, its deliveries wait"),
+            let read = rows::tenant::from_row(row, vault);
+            if let Some(tenant) = self.unreadable.passed_over("tenant", id, read) {
+                let signer = Arc::new(tenant.signer());
+                self.signers.insert((id, version), signer.clone());
+                found.insert(id, signer);
             }
         }
         Ok(found)
@@ -169,14 +165,15 @@ impl Opened {
 }
 
 impl Row {
-    fn standing(&self) -> Result<Standing, StoreError> {
-        Ok(Standing {
+    /// A status that this version does not know holds.
+    fn standing(&self) -> Standing {
+        Standing {
             tenant_id: self.tenant_id,
             version: self.version,
             tenant_version: self.tenant_version,
-            status: WebhookStatus::from_name(&self.status).ok_or_else(|| corrupt("webhook status", &self.status))?,
-            ordering: rows::webhook::ordering(&self.ordering)?,
+            status: WebhookStatus::from_name(&self.status).unwrap_or(WebhookStatus::Invalid),
+            ordering: Ordering::from_name(&self.ordering).unwrap_or_default(),
             is_deleted: self.deleted_at_us.is_some(),
-        })
+        }
     }
 }

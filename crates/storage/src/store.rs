@@ -5,6 +5,7 @@ use crate::error::store_error;
 use crate::limits;
 use crate::migrate::{self, MigrateError};
 use crate::standing::Opened;
+use crate::unreadable::Unreadable;
 use hookgraph_domain::ports::{
     Entropy, Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError,
 };
@@ -24,6 +25,8 @@ use tokio::time::timeout;
 pub const MIGRATE_LOCK: i64 = 0x686f_6f6b_0001;
 /// Held while a partition is made: see `partitions`.
 pub const PARTITION_LOCK: i64 = 0x686f_6f6b_0003;
+/// Held while a step of retention is taken: see `retention`.
+pub const RETENTION_LOCK: i64 = 0x686f_6f6b_0004;
 /// Held while a claim is decided: see `queue::claim`.
 pub const CLAIM_LOCK: i64 = 0x686f_6f6b_0002;
 
@@ -76,6 +79,7 @@ pub struct SqlStore {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) opened: Opened,
     pub(crate) recorder: Recorder,
+    pub(crate) unreadable: Unreadable,
     /// Whether more is due than the last claim took. A guess: a claim that errs here looks once too often.
     pub(crate) last_claim_was_full: Arc<AtomicBool>,
     failpoints: Arc<dyn Failpoints>,
@@ -122,9 +126,22 @@ impl SqlStore {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
-        let (opened, recorder) = (Opened::new(), Recorder::default());
+        let unreadable = Unreadable::new();
+        let (opened, recorder) = (Opened::new(unreadable.clone()), Recorder::default());
         let last_claim_was_full = Arc::default();
-        Ok(Self { writer, reader, road, vault, entropy, opened, recorder, last_claim_was_full, failpoints, observer })
+        Ok(Self {
+            writer,
+            reader,
+            road,
+            vault,
+            entropy,
+            opened,
+            recorder,
+            unreadable,
+            last_claim_was_full,
+            failpoints,
+            observer,
+        })
     }
 
     /// An empty database in memory with the schema in place, for tests: it is gone with the last clone.

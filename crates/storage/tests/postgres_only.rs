@@ -4,9 +4,13 @@
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, Fenced, History, UnitOfWork};
+use hookgraph_domain::ports::{
+    ClaimRequest, DeliveryQueue, Entropy, Fenced, History, PrunePosition, Retention, UnitOfWork,
+};
+use hookgraph_domain::retention::{HistoryCut, RetentionRules, lowest_id};
 use hookgraph_domain::settle::{NextState, Settlement};
 use hookgraph_domain::time::plus_ms;
+use hookgraph_storage::limits::DAY_ROWS_MOVED_MAX;
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
@@ -101,6 +105,111 @@ async fn a_day_with_rows_in_the_default_partition_stays_there() {
         record(&store, id).await;
         assert_eq!(store.ensure_partitions(sample::now(), 0).await.unwrap(), 5, "all but the events'");
         assert_eq!(store.events(TENANT, &[EventId(id)]).await.unwrap().len(), 1);
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+/// As of so many days later, history being kept for thirty.
+fn cut(days: u64) -> HistoryCut {
+    let rules = RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30 };
+    HistoryCut::by_age(&rules, plus_ms(sample::now(), days * 24 * 3_600_000))
+}
+
+/// All steps of a round: how many partitions went, and what was put off.
+async fn prune(store: &SqlStore, cut: &HistoryCut) -> (u64, Vec<String>) {
+    let (mut partitions, mut put_off, mut from) = (0, Vec::new(), PrunePosition::default());
+    loop {
+        let step = store.prune_history(cut, from, 100).await.unwrap();
+        partitions += step.partitions;
+        put_off.extend(step.put_off);
+        match step.next {
+            Some(next) => from = next,
+            None => return (partitions, put_off),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_old_day_is_dropped_and_what_is_owed_moves_to_the_rest() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        store.ensure_partitions(sample::now(), 0).await.unwrap();
+        let entropy = SeededEntropy::new(3);
+        for _ in 0..3 {
+            road(&store, entropy.uuid(sample::now())).await;
+        }
+        let owed = entropy.uuid(sample::now());
+        record(&store, owed).await;
+        assert_eq!(prune(&store, &cut(30)).await, (0, vec![]), "the day is kept still");
+        assert_eq!(prune(&store, &cut(31)).await, (6, vec![]));
+        let connection = Database::connect(url).await.unwrap();
+        let left = "SELECT count(*) FROM pg_class WHERE relname LIKE '%_2023%' AND relkind = 'r'";
+        assert_eq!(number(&connection, left).await, 0);
+        assert_eq!(number(&connection, "SELECT count(*) FROM event_rest").await, 1);
+        assert_eq!(number(&connection, "SELECT count(*) FROM delivery").await, 0);
+        assert_eq!(store.claim(&request(10)).await.unwrap()[0].event.id, EventId(owed));
+        connection.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_day_that_someone_reads_is_left_to_a_later_round() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        store.ensure_partitions(sample::now(), 0).await.unwrap();
+        let outside = Database::connect(&url).await.unwrap();
+        let reader = outside.begin().await.unwrap();
+        reader.execute_unprepared("SELECT count(*) FROM delivery").await.unwrap();
+        let (partitions, put_off) = prune(&store, &cut(31)).await;
+        assert_eq!((partitions, put_off.len()), (0, 6), "what follows from it stays too: {put_off:?}");
+        assert!(put_off[0].contains("is in use"), "{put_off:?}");
+        reader.rollback().await.unwrap();
+        assert_eq!(prune(&store, &cut(31)).await.0, 6);
+        outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_day_of_which_much_is_owed_stays_as_it_is() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        store.ensure_partitions(sample::now(), 0).await.unwrap();
+        let outside = Database::connect(&url).await.unwrap();
+        let owed = format!(
+            "INSERT INTO due (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, due_at_us, due_since_us, \
+             attempts_spent, attempt_count, fencing_token, cancel_requested, payload_kind, created_at_us, updated_at_us) \
+             SELECT low, low, low, low, FALSE, TRUE, 'PENDING', 0, 0, 0, 0, 0, FALSE, 'NONE', 0, 0 FROM (\
+             SELECT (left('{}', 24) || lpad(n::text, 12, '0'))::uuid AS low FROM generate_series(0, {DAY_ROWS_MOVED_MAX}) AS n)",
+            lowest_id(sample::now())
+        );
+        outside.execute_unprepared(&format!("{owed} AS many")).await.unwrap();
+        let (partitions, put_off) = prune(&store, &cut(31)).await;
+        assert_eq!((partitions, put_off.len()), (0, 6), "{put_off:?}");
+        assert!(put_off[0].contains("are still needed"), "{put_off:?}");
+        outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_takes_steps() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        store.ensure_partitions(sample::now(), 0).await.unwrap();
+        let outside = Database::connect(&url).await.unwrap();
+        let another = outside.begin().await.unwrap();
+        let lock = format!("SELECT pg_advisory_xact_lock({})", 0x686f_6f6b_0004_i64);
+        another.execute_unprepared(&lock).await.unwrap();
+        assert_eq!(prune(&store, &cut(31)).await.0, 0);
+        another.rollback().await.unwrap();
+        assert_eq!(prune(&store, &cut(31)).await.0, 6);
+        outside.close().await.unwrap();
         store.close().await.unwrap();
     })
     .await;

@@ -12,7 +12,7 @@ mod tests;
 
 use crate::limits::FLOW_POLL_MS;
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
-use hookgraph_domain::ports::{Clock, Entropy, Store, StoreError, WakeUps};
+use hookgraph_domain::ports::{Clock, Entropy, FlowStore, StoreError, WakeUps};
 use hookgraph_domain::webhook::Webhook;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct FlowServices {
     /// Where webhooks, deliveries and replays are.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn FlowStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids of replayed deliveries.

@@ -33,7 +33,8 @@ async fn advance(services: &FlowServices, replay: Replay) -> Result<usize, Store
             let wanted = replay.batch();
             let originals = services.store.deliveries_to_replay(&replay, wanted).await?;
             let ids: Vec<_> = originals.iter().map(|delivery| delivery.id).collect();
-            (replay.after_batch(&ids, wanted, now), originals)
+            let history_from = services.store.history_from().await?;
+            (replay.after_batch_of_kept(&ids, wanted, history_from, now), originals)
         }
         Some(status) => {
             let reason = format!("its webhook is {}", status.as_str());

@@ -45,6 +45,11 @@ impl Clients {
         Ok(Self { shared, own: Cache::new(TLS_CLIENTS_MAX), options, dialled_rules })
     }
 
+    /// The client of all who have no settings of their own.
+    pub(super) fn shared(&self) -> &reqwest::Client {
+        &self.shared
+    }
+
     /// The client to send with.
     pub(super) fn under(&self, tls: Option<&TlsSettings>, now: Timestamp) -> Result<reqwest::Client, NoClient> {
         let Some(tls) = tls else { return Ok(self.shared.clone()) };

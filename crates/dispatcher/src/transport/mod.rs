@@ -3,12 +3,14 @@
 mod answer;
 mod clients;
 mod failure;
+mod fetch;
 mod identity;
 mod names;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+pub use fetch::FetchError;
 pub use identity::X509Judge;
 pub use names::{NameResolver, SystemNames};
 pub use rustls::pki_types::CertificateDer;

@@ -2,12 +2,15 @@
 //! and ends without losing any.
 
 use super::flow::{self, InFlight};
+use super::leases::{self, Lease, Leases};
 use super::outage::{Outage, guarded};
-use super::settler::{self, Ending};
+use super::settler::{self, Ending, gathering};
 use super::signal::DueSignal;
 use super::stages::{self, Ready, Stages};
+use crate::limits::SEND_MARGIN_MS;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
+use hookgraph_domain::time::plus_ms;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +23,13 @@ use tokio_util::task::TaskTracker;
 pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     in_flight: Option<InFlight>,
+    lease: Option<Lease>,
     freed: Arc<Notify>,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        drop(self.lease.take());
         drop(self.in_flight.take());
         drop(self.permit.take());
         self.freed.notify_one();
@@ -38,6 +43,7 @@ struct Road {
     endings: mpsc::Sender<Ending>,
     slots: Arc<Semaphore>,
     freed: Arc<Notify>,
+    leases: Leases,
     /// A shutdown began: nothing new is sent.
     stopping: CancellationToken,
     /// The shutdown takes too long: what is in flight is let go.
@@ -50,8 +56,8 @@ enum Wait {
     Not,
     /// For a slot.
     ForSlot,
-    /// For a wake-up, a slot, or the time.
-    ForDue(Duration),
+    /// For company, then for a wake-up, a slot, or the time.
+    ForDue { gathering: Duration, at_most: Duration },
     /// For the time alone: the store fails.
     ForStore(Duration),
 }
@@ -68,9 +74,11 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
         endings,
         slots: Arc::new(Semaphore::new(limits.in_flight_max as usize)),
         freed: Arc::new(Notify::new()),
+        leases: Leases::default(),
         stopping: shutdown.clone(),
         cut: CancellationToken::new(),
     });
+    let beats = tokio::spawn(leases::beat(Arc::clone(&road.stages), road.leases.clone()));
     let mut outage = Outage::of("claim");
     while !shutdown.is_cancelled() {
         let wait = claim_round(&road, &mut outage).await;
@@ -81,6 +89,7 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
         }
     }
     shut_down(road, settler).await;
+    beats.abort();
 }
 
 async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
@@ -88,11 +97,17 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
         Wait::Not => {}
         Wait::ForSlot => road.freed.notified().await,
         Wait::ForStore(wait) => tokio::time::sleep(wait).await,
-        Wait::ForDue(wait) => tokio::select! {
-            () = wake.raised() => {}
-            () = road.freed.notified() => {}
-            () = tokio::time::sleep(wait) => {}
-        },
+        Wait::ForDue { gathering, at_most } => {
+            if !gathering.is_zero() {
+                tokio::time::sleep(gathering).await;
+            }
+            tokio::select! {
+                biased;
+                () = wake.raised() => {}
+                () = road.freed.notified() => {}
+                () = tokio::time::sleep(at_most) => {}
+            }
+        }
     }
 }
 
@@ -114,7 +129,13 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage) -> Wait {
             let count = claims.len();
             let may_be_more = count >= wanted as usize || allowance.is_reached_by(&claims);
             start(road, claims, permits).await;
-            if may_be_more { Wait::Not } else { Wait::ForDue(until_due(road, count).await) }
+            if may_be_more {
+                return Wait::Not;
+            }
+            Wait::ForDue {
+                gathering: gathering(count, limits.claim_batch_max as usize),
+                at_most: until_due(road, count).await,
+            }
         }
     }
 }
@@ -186,7 +207,17 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 
 impl Road {
     fn slot(&self, claim: &ClaimedDelivery, permit: Option<OwnedSemaphorePermit>) -> Slot {
-        Slot { permit, in_flight: Some(self.stages.flow.enter(claim)), freed: Arc::clone(&self.freed) }
+        Slot {
+            permit,
+            in_flight: Some(self.stages.flow.enter(claim)),
+            lease: Some(self.leases.keep(claim)),
+            freed: Arc::clone(&self.freed),
+        }
+    }
+
+    /// Whether the lease holds until after the next beat: a request that starts is kept leased from there on.
+    fn has_time(&self, ready: &Ready) -> bool {
+        self.leases.hold_at(ready.key(), plus_ms(self.stages.now(), SEND_MARGIN_MS))
     }
 
     async fn end(&self, ending: Ending) {
@@ -204,8 +235,7 @@ impl Road {
         }
     }
 
-    /// Freezes, through failures of the store, for as long as a request would still fit under one of the leases and no
-    /// shutdown began.
+    /// Freezes, through failures of the store, for as long as one of the leases holds and no shutdown began.
     async fn freeze(&self, fresh: &[Ready]) -> Option<Vec<hookgraph_domain::ports::Fenced>> {
         let mut outage = Outage::of("freeze");
         loop {
@@ -221,7 +251,7 @@ impl Road {
                 () = self.stopping.cancelled() => return None,
                 () = tokio::time::sleep(wait) => {}
             }
-            if !fresh.iter().any(|ready| self.stages.has_time(&ready.claim)) {
+            if !fresh.iter().any(|ready| self.has_time(ready)) {
                 return None;
             }
         }
@@ -230,7 +260,7 @@ impl Road {
     async fn send_all(self: &Arc<Self>, ready: Vec<Ready>, slots: &mut HashMap<DeliveryId, Slot>) {
         for ready in ready {
             let Some(slot) = slots.remove(&ready.claim.delivery.id) else { continue };
-            if self.stopping.is_cancelled() || !self.stages.has_time(&ready.claim) {
+            if self.stopping.is_cancelled() || !self.has_time(&ready) {
                 self.end(Ending::Released(ready.key(), slot)).await;
             } else {
                 self.tasks.spawn(Arc::clone(self).deliver(ready, slot));

@@ -10,10 +10,12 @@
 //!
 //! The stages are functions over values, in the module `stages`. [`Dispatcher::run_once`] takes one batch through them, and
 //! [`Dispatcher::run`] keeps doing so: it claims whenever slots are free, so a slow receiver keeps its own slots busy and
-//! nobody else's, and [`crate::limits`] and the module `flow` say how many those are. A settlement that the store does not take is offered again until it does: the request did happen.
+//! nobody else's, and [`crate::limits`] and the module `flow` say how many those are. The module `leases` keeps what is in
+//! flight leased. A settlement that the store does not take is offered again until it does: the request did happen.
 
 mod claims;
 mod flow;
+mod leases;
 mod outage;
 mod settler;
 mod signal;
@@ -69,9 +71,11 @@ pub struct DispatchLimits {
     pub poll_ms: u64,
     /// The time for the renders of one tenant's share of a claim, in milliseconds.
     pub render_batch_ms_max: u64,
-    /// How long a claim's lease holds, in milliseconds: longer than the renders, the longest timeout and
-    /// [`limits::SEND_MARGIN_MS`] together, or nothing is ever sent.
+    /// How long a lease holds, in milliseconds: several beats, and longer than [`limits::SEND_MARGIN_MS`], or nothing is
+    /// ever sent.
     pub lease_ms: u64,
+    /// How often the leases of what is still in flight are extended, in milliseconds.
+    pub beat_ms: u64,
     /// How long requests in flight may go on after a shutdown began, in milliseconds.
     pub drain_ms: u64,
     /// How long the last settlements and releases may take after that, in milliseconds.
@@ -88,6 +92,7 @@ impl Default for DispatchLimits {
             poll_ms: limits::POLL_MS,
             render_batch_ms_max: limits::RENDER_BATCH_MS_MAX,
             lease_ms: limits::LEASE_MS,
+            beat_ms: limits::BEAT_MS,
             drain_ms: limits::DRAIN_MS,
             flush_ms: limits::FLUSH_MS,
         }

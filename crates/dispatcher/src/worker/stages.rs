@@ -3,7 +3,6 @@
 use super::flow::{Allowance, FlowControl};
 use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
-use crate::limits::SEND_MARGIN_MS;
 use futures::FutureExt;
 use hookgraph_domain::attempt::{Attempt, Exchange, OutcomeCode, OutgoingRequest};
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -85,6 +84,10 @@ impl Stages {
         let claims = self.services.queue.claim(&request).await?;
         if !claims.is_empty() {
             tracing::debug!(count = claims.len(), "claimed");
+            let orphans = claims.iter().filter(|claim| claim.was_orphaned).count();
+            if orphans > 0 {
+                tracing::warn!(orphans, "deliveries taken over: whoever had leased them died or was cut off");
+            }
             self.services.failpoints.hit(Failpoint::AfterClaim);
             self.services.wake_ups.fed();
         }
@@ -195,11 +198,6 @@ impl Stages {
         let fenced = self.services.queue.freeze(&freezes).await?;
         self.services.failpoints.hit(Failpoint::AfterFreeze);
         Ok(fenced)
-    }
-
-    /// Whether enough is left of the lease for a whole request.
-    pub(super) fn has_time(&self, claim: &ClaimedDelivery) -> bool {
-        plus_ms(self.now(), u64::from(claim.webhook.timeout_ms) + SEND_MARGIN_MS) <= claim.leased_until
     }
 
     /// Builds, signs and sends one request, and decides what comes after it.

@@ -67,6 +67,11 @@ pub trait DeliveryQueue: Send + Sync {
     /// Writes attempts and next states, in one transaction; the answers are in the order of the asks.
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError>;
 
+    /// Makes the leases of claims hold until `leased_until`, in one statement; the answers are in the order of the asks. One
+    /// that is being settled just now may be passed over: that is `LeaseLost` too. No state changes, so the feed is told
+    /// nothing.
+    async fn extend(&self, claims: &[(DeliveryId, i64)], leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError>;
+
     /// Gives leases back unspent: due at once.
     async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError>;
 
@@ -110,7 +115,8 @@ pub trait History: Send + Sync {
 /// The feed of changes.
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// The tenant's entries after a `seq`, in order.
+    /// The tenant's entries after a `seq`, in order. Where some of them were removed there are none, but
+    /// [`FeedPage::pruned_to`] says so: a reader never steps over a gap.
     async fn feed_page(
         &self,
         tenant_id: TenantId,
@@ -125,31 +131,29 @@ pub trait Feed: Send + Sync {
 
 /// Everything that a store does.
 pub trait Store:
-    super::UnitOfWork
+    super::FlowStore
     + super::RecordReader
     + super::TenantReader
     + super::TokenReader
     + super::AuditReader
     + super::AnswerReader
-    + super::WebhookReader
     + DeliveryQueue
     + History
     + Feed
-    + super::FlowReader
+    + super::Retention
 {
 }
 
 impl<T> Store for T where
-    T: super::UnitOfWork
+    T: super::FlowStore
         + super::RecordReader
         + super::TenantReader
         + super::TokenReader
         + super::AuditReader
         + super::AnswerReader
-        + super::WebhookReader
         + DeliveryQueue
         + History
         + Feed
-        + super::FlowReader
+        + super::Retention
 {
 }

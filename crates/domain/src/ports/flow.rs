@@ -39,6 +39,9 @@ pub trait FlowReader: Send + Sync {
     /// position; neither tests nor replays.
     async fn deliveries_to_replay(&self, replay: &Replay, limit: u32) -> Result<Vec<Delivery>, StoreError>;
 
+    /// Since when history is whole: what was created earlier may have been removed. None where nothing was.
+    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError>;
+
     /// The tenant's replay of that id.
     async fn replay(&self, tenant_id: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError>;
 
@@ -54,3 +57,8 @@ pub trait FlowReader: Send + Sync {
     /// The tenant's replays that run.
     async fn running_replays(&self, tenant_id: TenantId) -> Result<Vec<Replay>, StoreError>;
 }
+
+/// What the loop that probes, drains and replays needs of a store.
+pub trait FlowStore: super::UnitOfWork + super::WebhookReader + FlowReader {}
+
+impl<T> FlowStore for T where T: super::UnitOfWork + super::WebhookReader + FlowReader {}

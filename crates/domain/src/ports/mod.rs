@@ -6,6 +6,7 @@ mod flow;
 mod observer;
 mod records;
 mod rendering;
+mod retention;
 mod surroundings;
 
 pub use deliveries::*;
@@ -13,6 +14,7 @@ pub use flow::*;
 pub use observer::*;
 pub use records::*;
 pub use rendering::*;
+pub use retention::*;
 pub use surroundings::*;
 
 /// A failure of a store: ours, never the caller's.

@@ -210,7 +210,7 @@ fn after_failure(delivery: &Delivery, webhook: &Webhook, outcome: Outcome, now: 
 
 /// What a decision becomes under its webhook's status at the commit, and under a cancel that was asked for meanwhile:
 /// what would be due again is held or cancelled. `None` is a webhook whose row is gone. Not to be asked for what its webhook
-/// sends as it stands ([`Webhook::sends`]), unless that is to be cancelled.
+/// sends as it stands ([`Webhook::sends`], [`under_sending_webhook`]), unless that is to be cancelled.
 pub fn under_webhook(next: NextState, webhook: Option<&Webhook>, cancel_requested: bool) -> NextState {
     let cancelled =
         |reason: &str| NextState::resting(DeliveryState::Cancelled, next.attempts_spent, Some(reason.to_owned()));
@@ -229,6 +229,16 @@ pub fn under_webhook(next: NextState, webhook: Option<&Webhook>, cancel_requeste
         }
         Some(_) => next,
     }
+}
+
+/// What a decision becomes under a webhook that sends the delivery: what would be held is due at once, for nobody would make
+/// it due any more. So it is with a probe that fails after a person resumed its webhook and the rest has drained.
+pub fn under_sending_webhook(next: NextState) -> NextState {
+    if next.state != DeliveryState::Held {
+        return next;
+    }
+    let state = if next.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
+    NextState { state, ..next }
 }
 
 fn expired(attempts_spent: u32) -> NextState {

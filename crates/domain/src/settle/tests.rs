@@ -40,6 +40,17 @@ fn each_outcome_of_a_first_attempt_leads_to_its_state() {
 }
 
 #[test]
+fn what_its_webhook_sends_is_never_held() {
+    let held =
+        |attempts_spent| NextState { state: Held, reason: Some("a probe".to_owned()), due_at: None, attempts_spent };
+    for (next, state) in [(held(0), Pending), (held(2), Retrying)] {
+        assert_eq!(under_sending_webhook(next).state, state);
+    }
+    let delivered = NextState { state: Delivered, reason: None, due_at: None, attempts_spent: 1 };
+    assert_eq!(under_sending_webhook(delivered.clone()), delivered);
+}
+
+#[test]
 fn a_failed_probe_is_held_again_and_spends_nothing() {
     let suspended = webhook().with_status(WebhookStatus::Suspended, None, now());
     let probed = Webhook { breaker: suspended.breaker.probing(delivery().id, now()), ..suspended };

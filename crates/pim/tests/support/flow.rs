@@ -35,6 +35,10 @@ impl FlowReader for RecordStore {
         Ok(Default::default())
     }
 
+    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     async fn replay(&self, _: TenantId, _: ReplayId) -> Result<Option<Replay>, StoreError> {
         Ok(Default::default())
     }

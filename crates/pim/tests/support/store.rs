@@ -12,10 +12,11 @@ use hookgraph_domain::ids::{AttemptId, CopyTaskId, DeliveryId, EventId, TenantId
 use hookgraph_domain::page::{DeliveryQuery, Direction, EventQuery, RecordQuery, RecordSort, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    AnswerReader, AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, RecordReader, StoreError,
-    TenantReader, TokenReader, UnitOfWork, WebhookReader,
+    AnswerReader, AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, HistoryKept, PrunePosition,
+    PruneStep, RecordReader, Retention, StoreError, TenantReader, TokenReader, UnitOfWork, WebhookReader,
 };
 use hookgraph_domain::record::{Link, Name, Record, RecordKind, RecordRef};
+use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::tenant::{CopyTask, Tenant};
 use hookgraph_domain::time::Timestamp;
@@ -258,6 +259,10 @@ impl DeliveryQueue for RecordStore {
         Ok(Default::default())
     }
 
+    async fn extend(&self, _: &[(DeliveryId, i64)], _: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        Ok(Default::default())
+    }
+
     async fn release(&self, _: &[(DeliveryId, i64)], _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
@@ -310,5 +315,31 @@ impl Feed for RecordStore {
 
     async fn latest_seq(&self) -> Result<i64, StoreError> {
         Ok(0)
+    }
+}
+
+#[async_trait]
+impl Retention for RecordStore {
+    async fn expire_due(
+        &self,
+        _: Timestamp,
+        _: &str,
+        _: Timestamp,
+        _: PrunePosition,
+        _: u32,
+    ) -> Result<PruneStep, StoreError> {
+        Ok(Default::default())
+    }
+
+    async fn prune_history(&self, _: &HistoryCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Ok(Default::default())
+    }
+
+    async fn prune_feed(&self, _: Timestamp, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Ok(Default::default())
+    }
+
+    async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
+        Ok(Default::default())
     }
 }

@@ -12,6 +12,7 @@ use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{Backlog, StoreError};
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::replay::Replay;
+use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
 use hookgraph_domain::webhook::Webhook;
 use std::sync::Arc;
@@ -62,6 +63,11 @@ impl May<'_, DeliveriesRead> {
     /// One page of the tenant's deliveries.
     pub async fn delivery_page(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         self.store().delivery_page(&DeliveryQuery { tenant_id: self.asked.tenant_id(), ..query.clone() }).await
+    }
+
+    /// Since when history is whole: a time that says nothing of any tenant.
+    pub async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.store().history_from().await
     }
 
     /// The attempts of a delivery of the tenant, by number.

@@ -15,6 +15,8 @@ use std::collections::HashMap;
 pub(crate) struct Cost {
     /// Fields, those beneath a page counted once for each of its places.
     pub complexity: u32,
+    /// Fields, those beneath a page counted once.
+    pub fields: u32,
     /// Fields within each other.
     pub depth: u32,
     /// Aliases.
@@ -30,6 +32,7 @@ impl Cost {
     fn beside(self, other: Self) -> Self {
         Self {
             complexity: self.complexity.saturating_add(other.complexity),
+            fields: self.fields.saturating_add(other.fields),
             depth: self.depth.max(other.depth),
             aliases: self.aliases.saturating_add(other.aliases),
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
@@ -39,6 +42,7 @@ impl Cost {
     fn beneath(self, field: &Field) -> Self {
         Self {
             complexity: self.complexity.saturating_mul(places(field)).saturating_add(1),
+            fields: self.fields.saturating_add(1),
             depth: self.depth.saturating_add(1),
             aliases: self.aliases.saturating_add(u32::from(field.alias.is_some())),
             introspection_lists: self
@@ -55,6 +59,11 @@ pub(crate) fn measure<'a>(document: &'a Document, limits: &'a DocumentLimits) ->
         _ => None,
     });
     let mut meter = Meter { document, limits, fragments: fragments.collect(), known: HashMap::new() };
+    let operations = document.definitions.iter().filter_map(Definition::as_operation_definition).count();
+    if operations > limits.operations_max {
+        let message = format!("the document holds {operations} operations, {} are allowed", limits.operations_max);
+        return Err(problem("DOCUMENT_TOO_MANY_OPERATIONS", message));
+    }
     let mut cost = Cost::default();
     for operation in document.definitions.iter().filter_map(Definition::as_operation_definition) {
         cost = cost.beside(meter.selections(&operation.selection_set)?);
@@ -66,6 +75,7 @@ pub(crate) fn measure<'a>(document: &'a Document, limits: &'a DocumentLimits) ->
     for (code, what, found, max) in [
         ("DOCUMENT_TOO_DEEP", "depth", cost.depth, limits.depth_max),
         ("DOCUMENT_TOO_COMPLEX", "complexity", cost.complexity, limits.complexity_max),
+        ("DOCUMENT_TOO_MANY_FIELDS", "number of fields", cost.fields, limits.fields_max),
         ("DOCUMENT_TOO_MANY_ALIASES", "number of aliases", cost.aliases, limits.aliases_max),
     ] {
         if found > max {

@@ -28,7 +28,7 @@ pub(crate) use verdict::{Judge, NeverExecute, judge};
 
 use crate::access::needs;
 use crate::limits::{DocumentLimits, ERRORS_MAX, PAYLOAD_DOCUMENT};
-use crate::roots::{self, PayloadSchema};
+use crate::roots;
 use crate::sdl;
 use async_graphql::parser::parse_query;
 use hookgraph_domain::catalogue::EventType;
@@ -48,9 +48,9 @@ pub struct DocumentChecker {
 }
 
 impl DocumentChecker {
-    /// A checker for the schema of that SDL; `proving_schema` never executes.
-    pub(crate) fn new(validator: Validator, proving_schema: PayloadSchema) -> Self {
-        Self { validator, limits: PAYLOAD_DOCUMENT, judge: judge(proving_schema) }
+    /// A checker with the specification's rules and the executor's own verdict.
+    pub(crate) fn new(validator: Validator, judge: Judge) -> Self {
+        Self { validator, limits: PAYLOAD_DOCUMENT, judge }
     }
 
     /// A checker for the payload schema of this version.
@@ -59,7 +59,7 @@ impl DocumentChecker {
     /// Why the schema is none, which a test of this crate rules out.
     pub fn for_payloads() -> Result<Self, String> {
         let validator = Validator::of_sdl(&sdl::of(&roots::payload()))?;
-        Ok(Self::new(validator, roots::proving_payload(true)))
+        Ok(Self::new(validator, judge(|| roots::proving_payload(true))))
     }
 
     /// SHA-256 of the SDL that documents are checked against, lower-case hex.

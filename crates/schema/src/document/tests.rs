@@ -1,6 +1,6 @@
 //! Verdicts on payload documents.
 
-use super::{DocumentChecker, Validator};
+use super::{DocumentChecker, Validator, judge};
 use crate::{roots, sdl};
 use hookgraph_domain::catalogue::find;
 use hookgraph_domain::problem::Problem;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 fn checker() -> DocumentChecker {
     let sdl = sdl::of(&roots::payload());
-    DocumentChecker::new(Validator::of_sdl(&sdl).unwrap(), roots::proving_payload(true))
+    DocumentChecker::new(Validator::of_sdl(&sdl).unwrap(), judge(|| roots::proving_payload(true)))
 }
 
 fn problems(text: &str) -> Vec<Problem> {

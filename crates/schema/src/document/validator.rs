@@ -10,14 +10,16 @@ use apollo_compiler::parser::Parser;
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Schema};
 use hookgraph_domain::problem::Problem;
+use std::sync::Arc;
 
 /// Rules of the grammar within each other: the parser's own default.
 const RULES_NESTED_MAX: usize = 500;
 
-/// Validates documents against one SDL.
+/// Validates documents against one SDL. Clones share it.
+#[derive(Clone)]
 pub struct Validator {
-    pub(crate) schema: Valid<Schema>,
-    sdl_sha256: String,
+    pub(crate) schema: Arc<Valid<Schema>>,
+    sdl_sha256: Arc<str>,
     suggests: bool,
 }
 
@@ -28,7 +30,7 @@ impl Validator {
     /// Why the SDL is none.
     pub fn of_sdl(sdl: &str) -> Result<Self, String> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql").map_err(|error| error.to_string())?;
-        Ok(Self { schema, sdl_sha256: sha256_hex(sdl), suggests: true })
+        Ok(Self { schema: Arc::new(schema), sdl_sha256: sha256_hex(sdl).into(), suggests: true })
     }
 
     /// The validator, which names what is like an unknown field only if it is told so.

@@ -8,7 +8,7 @@ use async_graphql::{ObjectType, Request, Response, Schema, SubscriptionType};
 use async_trait::async_trait;
 use futures::FutureExt;
 use hookgraph_domain::problem::Problem;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Makes a schema answer with nothing where it would execute: no resolver is reached.
 pub(crate) struct NeverExecute;
@@ -27,16 +27,18 @@ impl Extension for NeverExecute {
 }
 
 /// The executor's own verdict on one operation of a document: every problem that it sees, whatever the variables.
-pub(crate) type Judge = Box<dyn Fn(&ExecutableDocument, Option<&str>) -> Vec<Problem> + Send + Sync>;
+pub(crate) type Judge = Arc<dyn Fn(&ExecutableDocument, Option<&str>) -> Vec<Problem> + Send + Sync>;
 
-/// The verdict of a schema that never executes.
-pub(crate) fn judge<Q, M, S>(never_executing: Schema<Q, M, S>) -> Judge
+/// The verdict of a schema that never executes. It is made for the first document that is judged: a process that is only
+/// asked what it knows already needs none.
+pub(crate) fn judge<Q, M, S>(never_executing: impl FnOnce() -> Schema<Q, M, S> + Send + 'static) -> Judge
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
     S: SubscriptionType + 'static,
 {
-    Box::new(move |document, operation_name| {
+    let never_executing = LazyLock::new(never_executing);
+    Arc::new(move |document, operation_name| {
         let mut request = Request::new("");
         request.operation_name = operation_name.map(str::to_owned);
         request.set_parsed_query(document.clone());

@@ -7,11 +7,12 @@
 use apollo_compiler::Schema;
 use apollo_compiler::ast::Type;
 use apollo_compiler::executable::Operation;
+use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::schema::ExtendedType;
-use serde_json::{Number, Value};
+use serde_json::Number;
 
 /// Makes doubles of the whole numbers in `Float` places of an operation's variables.
-pub(super) fn widen(schema: &Schema, operation: &Operation, variables: &mut Value) {
+pub(super) fn widen(schema: &Schema, operation: &Operation, variables: &mut JsonMap) {
     for variable in &operation.variables {
         if let Some(value) = variables.get_mut(variable.name.as_str()) {
             widen_value(schema, &variable.ty, value);
@@ -20,12 +21,12 @@ pub(super) fn widen(schema: &Schema, operation: &Operation, variables: &mut Valu
 }
 
 /// The recursion is as deep as the value, whose nesting its parser has bounded.
-fn widen_value(schema: &Schema, place: &Type, value: &mut Value) {
+fn widen_value(schema: &Schema, place: &Type, value: &mut JsonValue) {
     match value {
-        Value::Array(items) if place.is_list() => {
+        JsonValue::Array(items) if place.is_list() => {
             items.iter_mut().for_each(|item| widen_value(schema, place.item_type(), item));
         }
-        Value::Object(fields) => {
+        JsonValue::Object(fields) => {
             let Some(ExtendedType::InputObject(object)) = schema.types.get(place.inner_named_type()) else { return };
             for (name, field) in &object.fields {
                 if let Some(value) = fields.get_mut(name.as_str()) {
@@ -33,7 +34,7 @@ fn widen_value(schema: &Schema, place: &Type, value: &mut Value) {
                 }
             }
         }
-        Value::Number(number) if place.inner_named_type() == "Float" => {
+        JsonValue::Number(number) if place.inner_named_type() == "Float" => {
             if let Some(double) = number.as_f64().and_then(Number::from_f64) {
                 *number = double;
             }
@@ -45,6 +46,7 @@ fn widen_value(schema: &Schema, place: &Type, value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::widen;
+    use apollo_compiler::response::JsonMap;
     use apollo_compiler::{ExecutableDocument, Schema};
     use serde_json::{Value, json};
 
@@ -54,12 +56,13 @@ mod tests {
         type Query { f(price: Price, prices: [Price!], one: Float, id: ID): Int }
     ";
 
-    fn widened(declared: &str, mut variables: Value) -> Value {
+    fn widened(declared: &str, variables: Value) -> Value {
         let schema = Schema::parse_and_validate(SDL, "schema.graphql").unwrap();
         let text = format!("query ({declared}) {{ f }}");
         let document = ExecutableDocument::parse(&schema, text, "document.graphql").unwrap();
+        let mut variables: JsonMap = serde_json::from_value(variables).unwrap();
         widen(&schema, document.operations.get(None).unwrap(), &mut variables);
-        variables
+        serde_json::to_value(variables).unwrap()
     }
 
     #[test]

@@ -1,41 +1,44 @@
 //! One field for each response key, as the specification collects them.
 //!
-//! The executor runs a field once for each time that it stands in a selection set. For reads that is a waste, for
-//! mutations a second write: there the root and the namespaces beneath it, which are plain object types, are flattened
-//! over their fragments first.
+//! The executor runs a field once for each time that it stands in a selection set, and a fragment once for each time that it
+//! is spread. For reads that is a waste that fragments double and double again, for mutations a second write: so the root
+//! and the namespaces beneath it, which are plain object types, are flattened over their fragments first.
 
-use async_graphql::parser::types::{Directive, ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{
+    Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationType, Selection,
+    SelectionSet,
+};
 use async_graphql::{InputType, Name, Positioned, Variables};
 use indexmap::IndexMap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The root and its namespaces.
-const MUTATION_LEVELS: u32 = 2;
+const FLATTENED_LEVELS: u32 = 2;
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// Merges the repeated fields of every operation of a valid document.
-pub(super) fn merge(document: &mut ExecutableDocument, is_mutation: bool, variables: &Variables) {
-    let fragments = if is_mutation { document.fragments.clone() } else { Fragments::new() };
+pub(super) fn merge(document: &mut ExecutableDocument, variables: &Variables) {
+    let fragments = std::mem::take(&mut document.fragments);
     let operations = match &mut document.operations {
-        async_graphql::parser::types::DocumentOperations::Single(operation) => vec![operation],
-        async_graphql::parser::types::DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
+        DocumentOperations::Single(operation) => vec![operation],
+        DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
     };
     for operation in operations {
         let set = &mut operation.node.selection_set.node;
-        if is_mutation {
-            flatten(set, &fragments, variables, MUTATION_LEVELS);
-        } else {
-            merge_set(set);
+        match operation.node.ty {
+            OperationType::Query | OperationType::Mutation => flatten(set, &fragments, variables, FLATTENED_LEVELS),
+            OperationType::Subscription => merge_set(set),
         }
     }
+    document.fragments = fragments;
 }
 
-/// Resolves fragments, `@skip` and `@include` on the levels where running twice would write twice.
+/// Resolves fragments, `@skip` and `@include` on the levels where running twice would read or write twice.
 fn flatten(set: &mut SelectionSet, fragments: &Fragments, variables: &Variables, levels: u32) {
-    let mut fields = Vec::new();
-    collect(std::mem::take(&mut set.items), fragments, variables, &mut fields);
-    set.items = merged(fields);
+    let mut collected = Collected { fragments, variables, spread: HashSet::new(), fields: Vec::new() };
+    collected.collect(std::mem::take(&mut set.items));
+    set.items = merged(collected.fields);
     for selection in &mut set.items {
         if let Selection::Field(field) = &mut selection.node {
             let children = &mut field.node.selection_set.node;
@@ -44,27 +47,33 @@ fn flatten(set: &mut SelectionSet, fragments: &Fragments, variables: &Variables,
     }
 }
 
-fn collect(
-    items: Vec<Positioned<Selection>>,
-    fragments: &Fragments,
-    variables: &Variables,
-    fields: &mut Vec<Positioned<Selection>>,
-) {
-    for item in items {
-        if is_left_out(item.node.directives(), variables) {
-            continue;
-        }
-        match item.node {
-            Selection::Field(mut field) => {
-                field.node.directives.retain(|directive| !is_condition(directive));
-                fields.push(Positioned::new(Selection::Field(field), item.pos));
+/// The fields of one selection set, over its fragments.
+struct Collected<'a> {
+    fragments: &'a Fragments,
+    variables: &'a Variables,
+    /// A fragment that is spread again adds nothing.
+    spread: HashSet<&'a Name>,
+    fields: Vec<Positioned<Selection>>,
+}
+
+impl Collected<'_> {
+    fn collect(&mut self, items: Vec<Positioned<Selection>>) {
+        for item in items {
+            if is_left_out(item.node.directives(), self.variables) {
+                continue;
             }
-            Selection::InlineFragment(fragment) => {
-                collect(fragment.node.selection_set.node.items, fragments, variables, fields);
-            }
-            Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
-                    collect(fragment.node.selection_set.node.items.clone(), fragments, variables, fields);
+            match item.node {
+                Selection::Field(mut field) => {
+                    field.node.directives.retain(|directive| !is_condition(directive));
+                    self.fields.push(Positioned::new(Selection::Field(field), item.pos));
+                }
+                Selection::InlineFragment(fragment) => self.collect(fragment.node.selection_set.node.items),
+                Selection::FragmentSpread(spread) => {
+                    if let Some((name, fragment)) = self.fragments.get_key_value(&spread.node.fragment_name.node)
+                        && self.spread.insert(name)
+                    {
+                        self.collect(fragment.node.selection_set.node.items.clone());
+                    }
                 }
             }
         }

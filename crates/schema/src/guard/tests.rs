@@ -6,11 +6,12 @@ use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection,
 use async_graphql::{Request, Variables};
 use hookgraph_domain::permission::PermissionSet;
 use serde_json::json;
+use std::sync::Arc;
 
 fn guard() -> Guard {
     let sdl = "type Query { a: A b(n: Int! = 1): Int } type A { x: Int y: Int a: A }
         type Mutation { shop: Shop } type Shop { buy(n: Int!): A }";
-    Guard::new(Validator::of_sdl(sdl).unwrap(), Box::new(|_, _| Vec::new()))
+    Guard::new(Validator::of_sdl(sdl).unwrap(), Arc::new(|_, _| Vec::new()))
 }
 
 fn request(text: &str, variables: serde_json::Value) -> Request {
@@ -55,6 +56,46 @@ fn a_mutation_is_flattened_where_running_twice_would_write_twice() {
     let text = "mutation { shop { buy(n: 1) { x } } shop { buy(n: 1) { y } ...S ... { buy(n: 1) { x } } } ...M }
         fragment M on Mutation { shop { buy(n: 1) { x } } } fragment S on Shop { buy(n: 1) { x } }";
     assert_eq!(admitted(text, json!({})), "{shop{buy{x y}}}");
+}
+
+#[test]
+fn a_query_reads_once_what_fragments_ask_for_again_and_again() {
+    let twice = |n: usize| format!("fragment F{n} on Query {{ ...F{next} ...F{next} }}", next = n + 1);
+    let doubling: String = (0..8).map(twice).collect();
+    let text = format!("{{ ...F0 ...F0 }} {doubling} fragment F8 on Query {{ a {{ x }} ... {{ a {{ y }} }} }}");
+    assert_eq!(admitted(&text, json!({})), "{a{x y}}");
+    let text = "query ($not: Boolean!) { ...F @skip(if: $not) a { y } } fragment F on Query { a { x } }";
+    assert_eq!(admitted(text, json!({ "not": true })), "{a{y}}");
+    assert_eq!(admitted(text, json!({ "not": false })), "{a{x y}}");
+}
+
+#[test]
+fn what_costs_too_much_is_refused_with_its_cost_and_what_is_allowed() {
+    let many = |count: usize, part: &dyn Fn(usize) -> String| (0..count).map(part).collect::<Vec<_>>().join(" ");
+    let twice = |n: usize| {
+        format!(
+            "fragment F{n} on A {{ ...F{next} ...G{next} }} fragment G{n} on A {{ ...F{next} ...G{next} }}",
+            next = n + 1
+        )
+    };
+    let doubling = |levels: usize| {
+        format!(
+            "{{ a {{ ...F0 }} }} {} fragment F{levels} on A {{ x }} fragment G{levels} on A {{ x }}",
+            many(levels, &twice)
+        )
+    };
+    for (text, wanted) in [
+        (many(21, &|n| format!("query Q{n} {{ b }}")), "the document holds 21 operations, 20 are allowed"),
+        (
+            format!("{{ {} }}", many(101, &|n| format!("b{n}: b"))),
+            "the document's number of aliases is 101, 100 are allowed",
+        ),
+        (doubling(12), "the document's number of fields is 4097, 4000 are allowed"),
+        (doubling(20), "the document's complexity is 1048577, 50000 are allowed"),
+        (format!("{{ {}x{} }}", "a { ".repeat(31), " }".repeat(31)), "the document's depth is 32, 30 are allowed"),
+    ] {
+        assert_eq!(refusal(&text, json!({})), wanted);
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct Renderer {
 type Run = Result<(Arc<serde_json::Map<String, serde_json::Value>>, Timestamp), RenderError>;
 
 impl Renderer {
-    /// A renderer on the schema that has no extension.
+    /// A renderer on the schema that runs what is judged already.
     pub(crate) fn new(
         schema: PayloadSchema,
         checker: Arc<DocumentChecker>,
@@ -111,7 +111,7 @@ impl Renderer {
     }
 
     async fn execute(&self, prepared: &Prepared, values: Variables, context: Arc<PimContext>) -> Response {
-        let mut request = Request::new("").variables(values).data(context);
+        let mut request = Request::new("").variables(values).data(context).disable_introspection();
         request.set_parsed_query(prepared.document.clone());
         self.schema.execute(request).await
     }

@@ -42,6 +42,8 @@ pub(crate) async fn start_replay(asked: &Asked, input: &ReplayWebhookInput) -> R
         rate_per_second: input.rate_per_second.map(i64::from),
     };
     let rate_per_second = replay::check(&draft, "input").map_err(Refusal::invalid)?;
+    let history_from = asked.may::<DeliveriesRead>()?.history_from().await?;
+    replay::check_kept(&draft, history_from, "input").map_err(Refusal::invalid)?;
     let mut tries = 0;
     loop {
         let webhook = live_webhook(asked, &input.webhook_id).await?;

@@ -1,10 +1,11 @@
 //! Following the feed: pages are read as their entries are taken, so a slow subscriber holds one page and delays nobody.
 
+use super::cursor;
 use crate::context::Asked;
 use crate::limits::FEED_POLL_MS;
 use futures::stream::{Stream, unfold};
 use hookgraph_domain::feed::{FeedEntry, FeedFilter, FeedPage};
-use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
@@ -35,25 +36,27 @@ struct Follower<T> {
     is_failing: bool,
 }
 
-/// The entries after a `seq`, for ever.
+/// The entries after a `seq`, for ever; ends with a refusal where entries were removed before they were read.
 pub(super) fn follow<T: Entries + 'static>(
     asked: Arc<Asked>,
     filter: FeedFilter,
     after_seq: i64,
-) -> impl Stream<Item = T> + Send + use<T> {
+) -> impl Stream<Item = Result<T, Refusal>> + Send + use<T> {
     let fed = asked.core.services.fed.clone();
     let follower = Follower { asked, filter, read_to_seq: after_seq, page: VecDeque::new(), fed, is_failing: false };
-    unfold(follower, |mut follower| async move {
+    unfold(Some(follower), |follower| async move {
+        let mut follower = follower?;
         let item = follower.next().await;
+        let follower = item.is_ok().then_some(follower);
         Some((item, follower))
     })
 }
 
 impl<T: Entries> Follower<T> {
-    async fn next(&mut self) -> T {
+    async fn next(&mut self) -> Result<T, Refusal> {
         loop {
             if let Some(item) = self.page.pop_front() {
-                return item;
+                return Ok(item);
             }
             // What is fed from here on is either on the page or wakes the wait.
             self.fed.mark_unchanged();
@@ -64,6 +67,7 @@ impl<T: Entries> Follower<T> {
                         self.wait().await;
                     }
                 }
+                Err(error) if error.code == RefusalCode::CursorTooOld => return Err(error),
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_failing, true) {
                         tracing::warn!(%error, "the feed cannot be read: the subscription waits");
@@ -77,6 +81,9 @@ impl<T: Entries> Follower<T> {
     /// Reads the next page. Whether it brought something or there may be more at once.
     async fn read_page(&mut self) -> Result<bool, Refusal> {
         let page = T::page(&self.asked, self.read_to_seq, &self.filter).await?;
+        if let Some(oldest_seq) = page.pruned_to {
+            return Err(Refusal::cursor_too_old(cursor::write(oldest_seq)));
+        }
         let items = T::of(&self.asked, page.entries).await?;
         self.read_to_seq = page.read_to_seq.max(self.read_to_seq);
         self.page.extend(items);

@@ -24,7 +24,8 @@ use payloads::{DeliveryUpdate, RecordedEvent};
 pub(crate) struct Subscription;
 
 /// What happens, as it happens. Every answer has a cursor: who reconnects with the last one as `after` misses nothing and
-/// sees nothing twice.
+/// sees nothing twice. Where what follows it was removed meanwhile the answer is the error `CURSOR_TOO_OLD`, with the oldest
+/// cursor that may be used in `extensions.oldestCursor`.
 #[async_graphql::Subscription]
 impl Subscription {
     /// Each change of a delivery, in the order in which they were committed.
@@ -48,7 +49,7 @@ impl Subscription {
             ..FeedFilter::default()
         };
         let after_seq = cursor::start::<DeliveriesRead>(&asked, after.as_deref()).await.graphql()?;
-        Ok(follow::<DeliveryUpdate>(asked, filter, after_seq).map(Ok))
+        Ok(follow::<DeliveryUpdate>(asked, filter, after_seq).map(IntoGraphql::graphql))
     }
 
     /// A replay as it goes on: as it stands now, then after each of its batches, until it has ended.
@@ -77,7 +78,7 @@ impl Subscription {
         require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
         let filter = FeedFilter { only: Some(FeedKind::Events), concern, event, ..FeedFilter::default() };
         let after_seq = cursor::start::<EventsRead>(&asked, after.as_deref()).await.graphql()?;
-        Ok(follow::<RecordedEvent>(asked, filter, after_seq).map(Ok))
+        Ok(follow::<RecordedEvent>(asked, filter, after_seq).map(IntoGraphql::graphql))
     }
 }
 

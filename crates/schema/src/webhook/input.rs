@@ -39,7 +39,7 @@ pub(crate) struct CreateWebhookInput {
     pub timeout_ms: Option<i32>,
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     pub retry_delays_s: Option<Vec<i32>>,
-    /// Requests to it at once, over all processes: 1 to 200, 50 unless you say otherwise.
+    /// Requests to it at once, over all processes: 1 to 500, 50 unless you say otherwise.
     pub concurrency: Option<i32>,
     /// Requests to it per second of each process: 1 to 1000; as many as come where there is none.
     pub rate_per_second: Option<i32>,
@@ -79,7 +79,7 @@ pub(crate) struct UpdateWebhookInput {
     pub timeout_ms: MaybeUndefined<i32>,
     /// The waits before the second and every later attempt, in seconds; empty means one attempt.
     pub retry_delays_s: MaybeUndefined<Vec<i32>>,
-    /// Requests to it at once, over all processes: 1 to 200.
+    /// Requests to it at once, over all processes: 1 to 500.
     pub concurrency: MaybeUndefined<i32>,
     /// Requests to it per second of each process: 1 to 1000; null for as many as come.
     pub rate_per_second: MaybeUndefined<i32>,

@@ -2,7 +2,7 @@
 
 use crate::bootstrap::Bootstrapped;
 use crate::config::{Config, ConfigError, Layers};
-use crate::{RunningServer, Server, telemetry};
+use crate::{RunningServer, Server, memory, telemetry};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use std::fmt::Write as _;
@@ -25,6 +25,9 @@ impl ServeArgs {
 
 pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let traces = telemetry::start_traced(&config)?;
+    if let Err(error) = memory::keep_pages_small() {
+        tracing::warn!(%error, "huge pages cannot be turned off: this process will hold more memory");
+    }
     let mut terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
     let public_url = config.public_url.clone();
     let allowed = config.allowed_addresses.clone();

@@ -7,8 +7,10 @@ mod print;
 pub use layers::{ConfigError, Exposure, Layers, Source, Value};
 pub use print::{printed, printed_json};
 
+use crate::http::listening::ConnectionLimits;
 use crate::oidc::OidcConfig;
 use hookgraph_domain::address::HostRule;
+use hookgraph_domain::retention::RetentionRules;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::SocketAddr;
@@ -62,10 +64,14 @@ pub struct Config {
     pub graphiql: bool,
     /// `introspection`; off in production.
     pub introspection: bool,
+    /// Which documents are known by their hash or identifier, and whether others are executed.
+    pub documents: DocumentsConfig,
     /// Bounds of HTTP and WebSocket.
     pub web: WebLimits,
     /// Bounds of the dispatcher.
     pub delivery: DeliveryLimits,
+    /// `history_days`, `history_bytes_max`, `feed_days`, `due_days`.
+    pub retention: RetentionRules,
     /// `shutdown_delay_ms`.
     pub shutdown_delay: Duration,
     /// `shutdown_ms_max`.
@@ -74,6 +80,17 @@ pub struct Config {
     pub bootstrap: BootstrapConfig,
     /// `oidc_*`: whose JWTs are believed.
     pub oidc: Option<OidcConfig>,
+}
+
+/// Persisted and trusted documents.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentsConfig {
+    /// `trusted_documents`, where one is set.
+    pub trusted: Option<PathBuf>,
+    /// `trusted_documents_only`.
+    pub trusted_only: bool,
+    /// `automatic_persisted_queries`.
+    pub automatic: bool,
 }
 
 /// Bounds of HTTP and WebSocket; the keys of the same names.
@@ -87,10 +104,20 @@ pub struct WebLimits {
     pub http_request_max: Duration,
     /// `http_requests_max`.
     pub http_requests_max: usize,
+    /// `http_connections_max` and `http_idle_ms_max`.
+    pub connections: ConnectionLimits,
     /// `websocket_connections_max`.
     pub websocket_connections_max: usize,
     /// `websocket_subscriptions_max`.
     pub websocket_subscriptions_max: usize,
+    /// `token_requests_per_s_max`; 0 for no limit.
+    pub token_requests_per_s_max: u64,
+    /// `token_requests_burst_max`.
+    pub token_requests_burst_max: u64,
+    /// `token_connections_max`.
+    pub token_connections_max: usize,
+    /// `token_subscriptions_max`.
+    pub token_subscriptions_max: usize,
     /// `websocket_message_bytes_max`.
     pub websocket_message_bytes_max: usize,
     /// `websocket_init_ms_max`.
@@ -152,13 +179,26 @@ impl Config {
             otlp_sample_percent: read.number_u32("otlp_sample_percent"),
             graphiql: read.flag("graphiql") && !production,
             introspection: read.flag("introspection") && !production,
+            documents: DocumentsConfig {
+                trusted: read.set_text("trusted_documents").map(PathBuf::from),
+                trusted_only: read.flag("trusted_documents_only"),
+                automatic: read.flag("automatic_persisted_queries"),
+            },
             web: WebLimits {
                 allowed_origins: read.origins("allowed_origins"),
                 http_body_bytes_max: read.count("http_body_bytes_max"),
                 http_request_max: read.duration("http_request_ms_max"),
                 http_requests_max: read.count("http_requests_max"),
+                connections: ConnectionLimits {
+                    connections_max: read.count("http_connections_max"),
+                    idle_max: read.duration("http_idle_ms_max"),
+                },
                 websocket_connections_max: read.count("websocket_connections_max"),
                 websocket_subscriptions_max: read.count("websocket_subscriptions_max"),
+                token_requests_per_s_max: read.number("token_requests_per_s_max"),
+                token_requests_burst_max: read.number("token_requests_burst_max"),
+                token_connections_max: read.count("token_connections_max"),
+                token_subscriptions_max: read.count("token_subscriptions_max"),
                 websocket_message_bytes_max: read.count("websocket_message_bytes_max"),
                 websocket_init_max: read.duration("websocket_init_ms_max"),
                 websocket_ping: read.duration("websocket_ping_ms"),
@@ -171,6 +211,12 @@ impl Config {
                 in_flight_per_webhook_max: read.number_u32("deliveries_in_flight_per_webhook_max"),
                 claim_batch_max: read.number_u32("claim_batch_max"),
                 poll: read.duration("poll_ms"),
+            },
+            retention: RetentionRules {
+                history_days: read.number_u32("history_days"),
+                history_bytes_max: Some(read.number("history_bytes_max")).filter(|bytes| *bytes > 0),
+                feed_days: read.number_u32("feed_days").min(read.number_u32("history_days")),
+                due_days: read.number_u32("due_days"),
             },
             shutdown_delay: read.duration("shutdown_delay_ms"),
             shutdown_max: read.duration("shutdown_ms_max"),

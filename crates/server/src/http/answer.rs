@@ -3,6 +3,7 @@
 use crate::auth::AuthError;
 use crate::endpoint::is_request_error;
 use crate::limits;
+use crate::shares::Exceeded;
 use async_graphql_axum::GraphQLResponse;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -46,9 +47,14 @@ pub fn bounded(mut response: async_graphql::Response) -> async_graphql::Response
 
 /// A response of the schema.
 pub fn graphql(response: async_graphql::Response, media_type: MediaType) -> Response {
-    let response = bounded(response);
+    let is_busy = codes_of(&response).any(|code| code == RefusalCode::Unavailable);
+    let answer = in_its_type(bounded(response), media_type);
+    if is_busy { to_be_retried(answer) } else { answer }
+}
+
+fn in_its_type(response: async_graphql::Response, media_type: MediaType) -> Response {
     if is_request_error(&response) {
-        let status = match (code_of(&response), media_type) {
+        let status = match (codes_of(&response).next(), media_type) {
             (Some(RefusalCode::Internal), _) => StatusCode::INTERNAL_SERVER_ERROR,
             (Some(RefusalCode::Unavailable), _) => StatusCode::SERVICE_UNAVAILABLE,
             (_, MediaType::Json) => StatusCode::OK,
@@ -67,16 +73,52 @@ pub fn event_json(response: async_graphql::Response) -> serde_json::Value {
     if is_request_error(&response) { json!({ "errors": response.errors }) } else { json!(response) }
 }
 
-/// The code of the response's first error.
-fn code_of(response: &async_graphql::Response) -> Option<RefusalCode> {
-    let code = response.errors.first()?.extensions.as_ref()?.get("code")?;
-    let async_graphql::Value::String(code) = code else { return None };
-    RefusalCode::ALL.into_iter().find(|known| known.as_str() == code)
+/// The codes of the response's errors, in their order.
+fn codes_of(response: &async_graphql::Response) -> impl Iterator<Item = RefusalCode> {
+    response.errors.iter().filter_map(|error| {
+        let code = error.extensions.as_ref()?.get("code")?;
+        let async_graphql::Value::String(code) = code else { return None };
+        RefusalCode::ALL.into_iter().find(|known| known.as_str() == code)
+    })
+}
+
+/// Says when to ask again: nothing of what was refused as `UNAVAILABLE` was done.
+fn to_be_retried(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_S));
+    answer
 }
 
 /// A refusal before the schema was asked, with a status of its own whatever the type.
 pub fn refusal(status: StatusCode, refusal: &Refusal, media_type: MediaType) -> Response {
-    json_body(status, &json!({ "errors": [error_json(refusal)] }), media_type)
+    let answer = json_body(status, &json!({ "errors": [error_json(refusal)] }), media_type);
+    if refusal.code == RefusalCode::Unavailable { to_be_retried(answer) } else { answer }
+}
+
+/// A request that does not come to a document which may run. That a document is not known is an answer that clients act
+/// on: those of `application/json` read it with 200 alone.
+pub fn not_asked(refused: &Refusal, media_type: MediaType) -> Response {
+    let is_of_documents = refused.code != RefusalCode::BadUserInput;
+    let status = match media_type {
+        MediaType::Json if is_of_documents => StatusCode::OK,
+        MediaType::Json | MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
+    };
+    refusal(status, refused, media_type)
+}
+
+/// A token has taken all that it may: 429, and when it is worth to try again.
+pub fn exceeded(exceeded: &Exceeded, media_type: MediaType) -> Response {
+    let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, &exceeded.refusal(), media_type);
+    let wait_s = exceeded.retry_after.as_millis().div_ceil(1_000).max(1);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(wait_s).unwrap_or(u64::MAX)));
+    answer
+}
+
+/// The server has as much to do as it may: 503, and when it is worth to try again.
+pub fn busy(message: &str, media_type: MediaType) -> Response {
+    let refused = Refusal::new(RefusalCode::Unavailable, message);
+    let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(limits::PLACE_RETRY_AFTER.as_secs()));
+    answer
 }
 
 /// A wrong request.
@@ -126,4 +168,32 @@ fn json_body(status: StatusCode, body: &serde_json::Value, media_type: MediaType
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.as_str()));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_graphql::{ErrorExtensionValues, PathSegment, ServerError};
+
+    fn failed_with(code: RefusalCode) -> async_graphql::Response {
+        let mut extensions = ErrorExtensionValues::default();
+        extensions.set("code", code.as_str());
+        let mut error = ServerError::new("refused", None);
+        (error.extensions, error.path) = (Some(extensions), vec![PathSegment::Field("order".to_owned())]);
+        async_graphql::Response::from_errors(vec![error])
+    }
+
+    #[test]
+    fn what_is_unavailable_says_when_to_ask_again_and_nothing_else_does() {
+        for code in RefusalCode::ALL {
+            let expected = (code == RefusalCode::Unavailable).then(|| HeaderValue::from(limits::RETRY_AFTER_S));
+            let refused = Refusal::new(code, "refused");
+            for answer in [
+                graphql(failed_with(code), MediaType::Json),
+                refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, MediaType::Json),
+            ] {
+                assert_eq!(answer.headers().get(header::RETRY_AFTER), expected.as_ref(), "{code:?}");
+            }
+        }
+    }
 }

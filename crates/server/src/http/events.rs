@@ -5,14 +5,14 @@ use super::answer::{self, MediaType};
 use super::{WebState, graphql};
 use crate::auth::{AuthError, Session, ShownToken};
 use crate::operation;
+use crate::shares::Place;
 use async_graphql::parser::types::OperationType;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::once;
-use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -20,18 +20,18 @@ use std::sync::Arc;
 /// operation, with the server, or when the token is not valid any more.
 pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     let media_type = MediaType::Json;
-    let shown = match graphql::shown_token(request.headers()) {
-        Ok(shown) => shown,
-        Err(error) => return answer::unauthenticated(&error, media_type),
+    let (shown, session) = match graphql::admit(&state, request.headers(), media_type).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return *refused,
     };
-    let session = match state.auth.session(&shown).await {
-        Ok(session) => session,
-        Err(error) => return answer::unauthenticated(&error, media_type),
+    let places = [Place::Connection, Place::Subscription].map(|place| state.shares.take(session.holder, place));
+    let places = match places {
+        [Ok(connection), Ok(operation)] => [connection, operation],
+        [Err(exceeded), _] | [_, Err(exceeded)] => return answer::exceeded(&exceeded, media_type),
     };
     let Ok(permit) = state.connections.clone().try_acquire_owned() else {
         let message = "there are as many connections as there may be (websocket_connections_max)";
-        let refused = Refusal::new(RefusalCode::Unavailable, message);
-        return answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type);
+        return answer::busy(message, media_type);
     };
     let endpoint = state.endpoints.management.clone();
     let by_get = [OperationType::Query, OperationType::Subscription];
@@ -43,7 +43,7 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
         operation::responses(&state, session.caller.clone(), asked).map(|response| next(&answer::event_json(response)));
     let keep_alive = KeepAlive::new().interval(state.limits.websocket_ping);
     let events = answers.chain(once(async { complete() })).take_until(ended(state, shown, session)).map(move |event| {
-        let _held = &permit;
+        let _held = (&permit, &places);
         Ok::<_, Infallible>(event)
     });
     let mut answer = Sse::new(events).keep_alive(keep_alive).into_response();

@@ -2,7 +2,8 @@
 
 use super::answer::{self, MediaType};
 use super::{WebState, negotiate, parse};
-use crate::auth::{AuthError, ShownToken};
+use crate::auth::{AuthError, Session, ShownToken};
+use crate::documents::Documents;
 use crate::endpoint::Endpoint;
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
@@ -11,7 +12,6 @@ use axum::extract::FromRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
-use hookgraph_pim::Caller;
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
 
@@ -24,9 +24,9 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         let message = "answers are application/graphql-response+json or application/json: accept one of them";
         return answer::bad_request(StatusCode::NOT_ACCEPTABLE, message, MediaType::Json);
     };
-    let caller = match authenticate(state, request.headers()).await {
-        Ok(caller) => caller,
-        Err(error) => return answer::unauthenticated(&error, media_type),
+    let caller = match admit(state, request.headers(), media_type).await {
+        Ok((_, session)) => session.caller,
+        Err(refused) => return *refused,
     };
     // Read before a permit is taken: who sends slowly keeps nobody else from being served.
     let asked = match read_in_time(state, endpoint.as_ref(), request, media_type, &[OperationType::Query]).await {
@@ -35,13 +35,7 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
     };
     let Ok(_permit) = state.requests.try_acquire() else {
         let message = "the server executes as many requests as it may (http_requests_max): try again";
-        let mut refused = answer::refusal(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &Refusal::new(RefusalCode::Unavailable, message),
-            media_type,
-        );
-        refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        return refused;
+        return answer::busy(message, media_type);
     };
     let execution = endpoint.execute(caller, asked);
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
@@ -54,19 +48,27 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
     }
 }
 
-/// Whom the request's `authorization` header stands for.
+/// Whom the request's `authorization` header stands for, if they have not asked too often.
 ///
 /// # Errors
-/// [`AuthError`].
-pub async fn authenticate(state: &WebState, headers: &HeaderMap) -> Result<Caller, AuthError> {
-    Ok(state.auth.session(&shown_token(headers)?).await?.caller)
+/// The answer to who is not let in.
+pub async fn admit(
+    state: &WebState,
+    headers: &HeaderMap,
+    media_type: MediaType,
+) -> Result<(ShownToken, Session), Box<Response>> {
+    let let_in = async {
+        let shown = shown_token(headers)?;
+        let session = state.auth.session(&shown).await?;
+        Ok((shown, session))
+    };
+    let (shown, session) = let_in.await.map_err(|error| Box::new(answer::unauthenticated(&error, media_type)))?;
+    state.shares.request(session.holder).map_err(|exceeded| Box::new(answer::exceeded(&exceeded, media_type)))?;
+    Ok((shown, session))
 }
 
 /// The token of the request's `authorization` header.
-///
-/// # Errors
-/// [`AuthError::Missing`] and [`AuthError::Malformed`].
-pub fn shown_token(headers: &HeaderMap) -> Result<ShownToken, AuthError> {
+fn shown_token(headers: &HeaderMap) -> Result<ShownToken, AuthError> {
     let authorization =
         headers.get(header::AUTHORIZATION).map(|value| value.to_str().map_err(|_| AuthError::Malformed));
     ShownToken::read(authorization.transpose()?)
@@ -85,7 +87,7 @@ pub async fn read_in_time(
 ) -> Result<Request, Box<Response>> {
     let by_get = if state.limits.queries_by_get { by_get } else { &[] };
     let idempotency_key = request.headers().get(IDEMPOTENCY_HEADER).cloned();
-    let reading = read(endpoint, request, media_type, by_get);
+    let reading = read(endpoint, request, &state.documents, media_type, by_get);
     let Ok(asked) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
         let message = "the request did not arrive in time (http_request_ms_max)";
         return Err(Box::new(answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type)));
@@ -101,6 +103,7 @@ pub async fn read_in_time(
 async fn read(
     endpoint: &dyn Endpoint,
     request: axum::extract::Request,
+    documents: &Documents,
     media_type: MediaType,
     by_get: &[OperationType],
 ) -> Result<Request, Box<Response>> {
@@ -112,8 +115,8 @@ async fn read(
             Err(answer)
         }
         Method::GET => {
-            let asked = parse::query_string(request.uri().query().unwrap_or_default())
-                .map_err(|message| refused(StatusCode::BAD_REQUEST, &message))?;
+            let asked = parse::query_string(request.uri().query().unwrap_or_default(), documents)
+                .map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))?;
             if endpoint.operation_type(&asked).is_some_and(|operation| !by_get.contains(&operation)) {
                 let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "GET is for queries: send this with POST");
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -135,7 +138,7 @@ async fn read(
                 };
                 refused(status, message)
             })?;
-            parse::body(&bytes).map_err(|message| refused(StatusCode::BAD_REQUEST, &message))
+            parse::body(&bytes, documents).map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))
         }
         _ => {
             let mut answer =

@@ -6,6 +6,7 @@ mod graphiql;
 mod graphql;
 mod headers;
 pub mod jwks;
+pub mod listening;
 mod negotiate;
 pub mod operations;
 pub mod parse;
@@ -13,8 +14,10 @@ mod request_id;
 
 use crate::auth::Authenticator;
 use crate::config::WebLimits;
+use crate::documents::Documents;
 use crate::endpoint::Endpoint;
 use crate::metrics::Scrape;
+use crate::shares::Shares;
 use crate::websocket;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -43,6 +46,10 @@ pub struct WebState {
     pub graphiql: bool,
     /// Whether the schema may be asked for.
     pub introspection: bool,
+    /// What each token has taken of the server.
+    pub shares: Arc<Shares>,
+    /// The documents that clients may name.
+    pub documents: Documents,
     /// Permits for requests that are executed at a time.
     pub requests: Arc<Semaphore>,
     /// Permits for WebSocket connections.
@@ -65,7 +72,7 @@ pub struct Endpoints {
     pub payload_sdl: Arc<str>,
 }
 
-pub use request_id::RequestIds;
+pub use request_id::{RequestId, RequestIds};
 
 /// The whole of what is served.
 pub fn router(state: Arc<WebState>) -> Router {
@@ -125,8 +132,8 @@ async fn sdl(state: &WebState, headers: &HeaderMap, text: Arc<str>) -> Response 
     if !state.introspection {
         return StatusCode::NOT_FOUND.into_response();
     }
-    if let Err(error) = graphql::authenticate(state, headers).await {
-        return answer::unauthenticated(&error, answer::MediaType::Json);
+    if let Err(refused) = graphql::admit(state, headers, answer::MediaType::Json).await {
+        return *refused;
     }
     ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], text.to_string()).into_response()
 }

@@ -88,7 +88,8 @@ pub fn wants_events(headers: &HeaderMap) -> bool {
 /// Whether a person opened the address: a GET without a query that wants a page more than JSON.
 pub fn is_browser(request: &Request) -> bool {
     let has_query = request.uri().query().is_some_and(|query| {
-        url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "query" || name == "extensions")
+        url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, _)| matches!(&*name, "query" | "documentId" | "extensions"))
     });
     let Some(accept) = accept(request.headers()) else { return false };
     let names_html = ranges(&accept).any(|range| range.closeness("text", "html") == Some(2));

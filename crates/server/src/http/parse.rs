@@ -1,6 +1,9 @@
 //! From the parameters of a request to what the schema is asked. Unknown keys are passed over, as the specification says.
 
+use crate::documents::{Documents, Named};
+use crate::limits::REQUEST_VALUES_MAX;
 use async_graphql::{Request, Variables};
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use serde_json::{Map, Value};
 
@@ -8,16 +11,19 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn body(bytes: &[u8]) -> Result<Request, String> {
+pub fn body(bytes: &[u8], documents: &Documents) -> Result<Request, Refusal> {
     if bytes.is_empty() {
-        return Err("the body is empty: send a JSON object with the key \"query\"".into());
+        return Err(wrong("the body is empty: send a JSON object with the key \"query\""));
+    }
+    if values(bytes) > REQUEST_VALUES_MAX {
+        return Err(wrong(format!("the body holds more than {REQUEST_VALUES_MAX} values: send it in parts")));
     }
     let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| format!("the body is not well-formed JSON: {error}"))?;
+        serde_json::from_slice(bytes).map_err(|error| wrong(format!("the body is not well-formed JSON: {error}")))?;
     match value {
-        Value::Object(parameters) => from_parameters(parameters),
-        Value::Array(_) => Err("a batch of requests is not supported: send one JSON object".into()),
-        _ => Err("the body is not a JSON object".into()),
+        Value::Object(parameters) => from_parameters(parameters, documents),
+        Value::Array(_) => Err(wrong("a batch of requests is not supported: send one JSON object")),
+        _ => Err(wrong("the body is not a JSON object")),
     }
 }
 
@@ -25,66 +31,103 @@ pub fn body(bytes: &[u8]) -> Result<Request, String> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn query_string(query: &str) -> Result<Request, String> {
+pub fn query_string(query: &str, documents: &Documents) -> Result<Request, Refusal> {
     let mut parameters = Map::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let value = match name.as_ref() {
             "variables" | "extensions" if value.is_empty() => Value::Null,
             "variables" | "extensions" => serde_json::from_str(&value)
-                .map_err(|error| format!("the parameter {name:?} is not well-formed JSON: {error}"))?,
+                .map_err(|error| wrong(format!("the parameter {name:?} is not well-formed JSON: {error}")))?,
             _ => Value::String(value.into_owned()),
         };
         parameters.insert(name.into_owned(), value);
     }
-    from_parameters(parameters)
+    from_parameters(parameters, documents)
 }
 
 /// Reads the parameters of a request; those of a WebSocket `subscribe` too.
 ///
 /// # Errors
 /// What is wrong with them.
-pub fn from_parameters(mut parameters: Map<String, Value>) -> Result<Request, String> {
-    let query = match parameters.remove("query") {
-        Some(Value::String(query)) if !query.trim().is_empty() => query,
-        Some(Value::String(_)) => return Err("\"query\" is empty".into()),
-        None | Some(Value::Null) => return Err("\"query\" is missing".into()),
-        Some(_) => return Err("\"query\" is not a string".into()),
+pub fn from_parameters(mut parameters: Map<String, Value>, documents: &Documents) -> Result<Request, Refusal> {
+    let mut extensions = match parameters.remove("extensions") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(extensions)) => extensions,
+        Some(_) => return Err(wrong("\"extensions\" is not an object")),
     };
-    let mut request = Request::new(query);
+    let named = Named::read(parameters.remove("documentId"), extensions.get("persistedQuery"))?;
+    let sent = match parameters.remove("query") {
+        Some(Value::String(query)) if !query.trim().is_empty() => Some(query),
+        Some(Value::String(_)) if named.is_none() => return Err(wrong("\"query\" is empty")),
+        None | Some(Value::Null | Value::String(_)) => None,
+        Some(_) => return Err(wrong("\"query\" is not a string")),
+    };
+    let text = documents.text(sent, named)?.ok_or_else(|| wrong("\"query\" is missing"))?;
+    let mut request = Request::new(text);
     request.operation_name = match parameters.remove("operationName") {
         None | Some(Value::Null) => None,
         Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
-        Some(_) => return Err("\"operationName\" is not a string".into()),
+        Some(_) => return Err(wrong("\"operationName\" is not a string")),
     };
     match parameters.remove("variables") {
         None | Some(Value::Null) => {}
         Some(variables @ Value::Object(_)) => request.variables = Variables::from_json(variables),
-        Some(_) => return Err("\"variables\" is not an object".into()),
+        Some(_) => return Err(wrong("\"variables\" is not an object")),
     }
-    match parameters.remove("extensions") {
-        None | Some(Value::Null) => Ok(request),
-        Some(Value::Object(mut extensions)) => {
-            let key = extensions
-                .remove(IDEMPOTENCY_EXTENSION)
-                .map(|key| async_graphql::Value::from_json(key).unwrap_or_default());
-            request.extensions.extend(key.map(|key| (IDEMPOTENCY_EXTENSION.to_owned(), key)));
-            Ok(request)
+    if let Some(key) = extensions.remove(IDEMPOTENCY_EXTENSION) {
+        let key = async_graphql::Value::from_json(key).unwrap_or_default();
+        request.extensions.insert(IDEMPOTENCY_EXTENSION.to_owned(), key);
+    }
+    Ok(request)
+}
+
+/// How many values a JSON text holds at most, by the commas and brackets outside its strings.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut is_string, mut is_escaped) = (1_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b',' | b'[' | b'{' if !is_string => count += 1,
+            _ => {}
         }
-        Some(_) => Err("\"extensions\" is not an object".into()),
     }
+    count
+}
+
+fn wrong(message: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalCode::BadUserInput, message)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::body;
+    use super::{body, values};
+    use crate::documents::Documents;
+    use crate::limits::REQUEST_VALUES_MAX;
     use async_graphql::Value;
     use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 
     #[test]
+    fn a_body_of_too_many_values_is_refused_and_one_long_text_is_not() {
+        for (json, count) in [("1", 1), (r#"{"a":[1,2],"b":"[,{\\"}"#, 5), (r#""\",[""#, 1), ("[[],{}]", 5)] {
+            assert_eq!(values(json.as_bytes()), count, "{json}");
+        }
+        let with = |variable: &str| format!(r#"{{"query":"{{ a }}","variables":{{"v":{variable}}}}}"#);
+        let many = with(&format!("[{}1]", "1,".repeat(REQUEST_VALUES_MAX)));
+        let refusal = body(many.as_bytes(), &Documents::default()).err().unwrap();
+        assert!(refusal.message.contains("more than 100000 values"), "{}", refusal.message);
+        let long = with(&format!("\"{}\"", "1,[".repeat(REQUEST_VALUES_MAX)));
+        assert!(body(long.as_bytes(), &Documents::default()).is_ok());
+    }
+
+    #[test]
     fn of_the_extensions_the_idempotency_key_alone_is_read() {
-        let request = body(br#"{"query":"{ a }","extensions":{"idempotencyKey":"k","trace":true}}"#).unwrap();
+        let request =
+            body(br#"{"query":"{ a }","extensions":{"idempotencyKey":"k","trace":true}}"#, &Documents::default())
+                .unwrap();
         assert_eq!(request.extensions.get(IDEMPOTENCY_EXTENSION), Some(&Value::from("k")));
         assert_eq!(request.extensions.len(), 1);
-        assert!(body(br#"{"query":"{ a }","extensions":[]}"#).is_err());
+        assert!(body(br#"{"query":"{ a }","extensions":[]}"#, &Documents::default()).is_err());
     }
 }

@@ -22,8 +22,12 @@ pub struct RequestIds {
     pub entropy: Arc<dyn Entropy>,
 }
 
+/// The id of a request, for those that answer later than with its answer.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub HeaderValue);
+
 /// Gives the request an id: the caller's own, where it sent a plain one.
-pub async fn identify(State(state): State<Arc<WebState>>, request: Request, next: Next) -> Response {
+pub async fn identify(State(state): State<Arc<WebState>>, mut request: Request, next: Next) -> Response {
     let sent = request.headers().get(&X_REQUEST_ID).filter(|id| {
         !id.is_empty() && id.len() <= limits::REQUEST_ID_BYTES_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
@@ -32,6 +36,7 @@ pub async fn identify(State(state): State<Arc<WebState>>, request: Request, next
         HeaderValue::from_str(&ids.entropy.uuid(ids.clock.now()).to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("-"))
     });
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!(
         "request",
         id = id.to_str().unwrap_or_default(),

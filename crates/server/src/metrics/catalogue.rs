@@ -53,6 +53,11 @@ pub const LEASES_LOST: Metric = counter(
     "hookgraph_leases_lost_total",
     "Writes that came to nothing because another process had taken the delivery over.",
 );
+/// Orphans.
+pub const ORPHANS: Metric = counter(
+    "hookgraph_deliveries_orphaned_total",
+    "Deliveries taken over because whoever had leased them died or was cut off from the database.",
+);
 /// Renders without a payload.
 pub const RENDER_FAILURES: Metric = counter(
     "hookgraph_render_failures_total",
@@ -92,6 +97,24 @@ pub const CONNECTIONS_OPEN: Metric =
 /// Idle connections.
 pub const CONNECTIONS_IDLE: Metric =
     gauge("hookgraph_database_connections_idle", "Of those, the ones that nobody uses.");
+/// What retention removed.
+pub const ROWS_REMOVED: Metric =
+    counter("hookgraph_retention_rows_removed_total", "Rows of history and feed that this process removed as too old.");
+/// Days that retention removed.
+pub const PARTITIONS_DROPPED: Metric = counter(
+    "hookgraph_retention_partitions_dropped_total",
+    "Days of PostgreSQL's history tables that this process dropped as too old.",
+);
+/// The oldest of the history.
+pub const HISTORY_OLDEST: Metric = gauge(
+    "hookgraph_history_oldest_seconds",
+    "How old the oldest event or delivery of the history is, as of retention's last round.",
+);
+/// What history occupies.
+pub const HISTORY_BYTES: Metric = gauge(
+    "hookgraph_history_bytes",
+    "What history occupies, as of retention's last round; on SQLite the whole database.",
+);
 /// Build.
 pub const BUILD_INFO: Metric = gauge("hookgraph_build_info", "Always 1; its labels say the version and the database.");
 
@@ -102,6 +125,7 @@ pub const METRICS: &[Metric] = &[
     ATTEMPTS,
     ENDED,
     LEASES_LOST,
+    ORPHANS,
     RENDER_FAILURES,
     ATTEMPT_DURATION,
     FIRST_ATTEMPT_DELAY,
@@ -113,5 +137,9 @@ pub const METRICS: &[Metric] = &[
     DATABASE_UP,
     CONNECTIONS_OPEN,
     CONNECTIONS_IDLE,
+    ROWS_REMOVED,
+    PARTITIONS_DROPPED,
+    HISTORY_OLDEST,
+    HISTORY_BYTES,
     BUILD_INFO,
 ];

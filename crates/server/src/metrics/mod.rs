@@ -6,7 +6,7 @@ pub mod catalogue;
 mod observed;
 mod scrape;
 
-pub use observed::{ObservedQueue, ObservedRenderer};
+pub use observed::{ObservedQueue, ObservedRenderer, ObservedRetention};
 pub use scrape::Scrape;
 
 use catalogue::{Kind, METRICS, Metric};
@@ -14,7 +14,7 @@ use hookgraph_domain::attempt::{Attempt, OutcomeCode};
 use hookgraph_domain::change::Committed;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::DeliveryId;
-use hookgraph_domain::ports::{Fenced, RenderError};
+use hookgraph_domain::ports::{Fenced, HistoryKept, PruneStep, RenderError};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -30,6 +30,9 @@ pub struct Metrics {
     attempts: [Counter; OutcomeCode::ALL.len()],
     ended: [Counter; DeliveryState::ALL.len()],
     leases_lost: Counter,
+    orphans: Counter,
+    rows_removed: Counter,
+    partitions_dropped: Counter,
     renders_refused: Counter,
     renders_over_budget: Counter,
     renders_unavailable: Counter,
@@ -62,6 +65,9 @@ impl Metrics {
                 false => Counter::noop(),
             }),
             leases_lost: counter(&recorder, catalogue::LEASES_LOST, &[]),
+            orphans: counter(&recorder, catalogue::ORPHANS, &[]),
+            rows_removed: counter(&recorder, catalogue::ROWS_REMOVED, &[]),
+            partitions_dropped: counter(&recorder, catalogue::PARTITIONS_DROPPED, &[]),
             renders_refused: failures("refused"),
             renders_over_budget: failures("budget"),
             renders_unavailable: failures("unavailable"),
@@ -110,6 +116,11 @@ impl Metrics {
         self.leases_lost.increment(1);
     }
 
+    /// Counts deliveries that were taken over from leases that had ended by themselves.
+    pub fn orphans_found(&self, count: usize) {
+        self.orphans.increment(count as u64);
+    }
+
     /// Counts a payload that could not be rendered.
     pub fn not_rendered(&self, error: &RenderError) {
         match error {
@@ -117,6 +128,25 @@ impl Metrics {
             RenderError::BudgetExceeded(_) => self.renders_over_budget.increment(1),
             RenderError::Unavailable(_) => self.renders_unavailable.increment(1),
         }
+    }
+
+    /// Counts deliveries that were owed for too long without being claimed.
+    pub fn expired(&self, count: u64) {
+        if let Some(place) = DeliveryState::ALL.iter().position(|state| *state == DeliveryState::Expired) {
+            self.ended[place].increment(count);
+        }
+    }
+
+    /// Counts what a step of retention removed.
+    pub fn removed(&self, step: &PruneStep) {
+        self.rows_removed.increment(step.rows);
+        self.partitions_dropped.increment(step.partitions);
+    }
+
+    /// Keeps what was measured of the history.
+    pub fn kept(&self, kept: &HistoryKept, now: Timestamp) {
+        self.gauge(catalogue::HISTORY_OLDEST, &[]).set(kept.oldest_at.map_or(0.0, |at| seconds(at, now)));
+        self.gauge(catalogue::HISTORY_BYTES, &[]).set(kept.bytes as f64);
     }
 
     fn gauge(&self, metric: Metric, labels: &[(&'static str, &str)]) -> Gauge {

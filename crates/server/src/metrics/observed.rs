@@ -1,4 +1,4 @@
-//! The queue and the renderer as the dispatcher knows them, with what they answer counted.
+//! The queue, the renderer and retention as the dispatcher knows them, with what they answer counted.
 
 use super::Metrics;
 use async_trait::async_trait;
@@ -6,8 +6,10 @@ use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    ClaimRequest, DeliveryQueue, Fenced, Freeze, PayloadRenderer, RenderError, RenderRequest, StoreError,
+    ClaimRequest, Clock, DeliveryQueue, Fenced, Freeze, HistoryKept, PayloadRenderer, PrunePosition, PruneStep,
+    RenderError, RenderRequest, Retention, StoreError,
 };
+use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use std::sync::Arc;
@@ -23,7 +25,9 @@ pub struct ObservedQueue {
 #[async_trait]
 impl DeliveryQueue for ObservedQueue {
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-        self.queue.claim(request).await
+        let claims = self.queue.claim(request).await?;
+        self.metrics.orphans_found(claims.iter().filter(|claim| claim.was_orphaned).count());
+        Ok(claims)
     }
 
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
@@ -38,6 +42,10 @@ impl DeliveryQueue for ObservedQueue {
             self.metrics.settled(settlement, *answer);
         }
         Ok(answers)
+    }
+
+    async fn extend(&self, claims: &[(DeliveryId, i64)], leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        self.queue.extend(claims, leased_until).await
     }
 
     async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError> {
@@ -63,5 +71,57 @@ impl PayloadRenderer for ObservedRenderer {
         let answers = self.renderer.render(requests).await;
         answers.iter().filter_map(|answer| answer.as_ref().err()).for_each(|error| self.metrics.not_rendered(error));
         answers
+    }
+}
+
+/// Retention whose steps are counted. After the last step on the history, what is left is measured.
+pub struct ObservedRetention {
+    /// What removes.
+    pub retention: Arc<dyn Retention>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Retention for ObservedRetention {
+    async fn expire_due(
+        &self,
+        owed_before: Timestamp,
+        reason: &str,
+        now: Timestamp,
+        from: PrunePosition,
+        rows_max: u32,
+    ) -> Result<PruneStep, StoreError> {
+        let step = self.retention.expire_due(owed_before, reason, now, from, rows_max).await?;
+        self.metrics.expired(step.rows);
+        Ok(step)
+    }
+
+    async fn prune_history(
+        &self,
+        cut: &HistoryCut,
+        from: PrunePosition,
+        rows_max: u32,
+    ) -> Result<PruneStep, StoreError> {
+        let step = self.retention.prune_history(cut, from, rows_max).await?;
+        self.metrics.removed(&step);
+        if step.next.is_none() {
+            self.history_kept().await?;
+        }
+        Ok(step)
+    }
+
+    async fn prune_feed(&self, before: Timestamp, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        let step = self.retention.prune_feed(before, from, rows_max).await?;
+        self.metrics.removed(&step);
+        Ok(step)
+    }
+
+    async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
+        let kept = self.retention.history_kept().await?;
+        self.metrics.kept(&kept, self.clock.now());
+        Ok(kept)
     }
 }

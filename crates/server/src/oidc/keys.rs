@@ -3,13 +3,17 @@
 use crate::auth::AuthError;
 use crate::limits::{OIDC_ANSWER_BYTES_MAX, OIDC_FETCH_MS_MAX, OIDC_KEYS_KEPT_S, OIDC_REFETCH_S_MIN};
 use async_trait::async_trait;
+use hookgraph_dispatcher::transport::{HttpTransport, TransportOptions};
+use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::Clock;
 use hookgraph_domain::time::Timestamp;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use url::{Host, Url};
 
 /// Reads JSON from a URL.
 #[async_trait]
@@ -21,39 +25,39 @@ pub trait Fetch: Send + Sync {
     async fn json(&self, url: &str) -> Result<Value, String>;
 }
 
-/// Over HTTP: no redirects, no proxy of the environment, within [`OIDC_FETCH_MS_MAX`] and [`OIDC_ANSWER_BYTES_MAX`].
-#[derive(Clone, Debug)]
-pub struct HttpFetch(reqwest::Client);
+/// Over HTTP, through the address filter: no redirects, no proxy, within [`OIDC_FETCH_MS_MAX`] and
+/// [`OIDC_ANSWER_BYTES_MAX`]. The operator vouches for the issuer's own host by naming it; what the issuer names beside it is
+/// judged as a webhook's address is.
+pub struct HttpFetch(HttpTransport);
 
 impl HttpFetch {
-    /// A client of its own.
+    /// A client of its own for that issuer.
     ///
     /// # Errors
-    /// When the TLS roots cannot be loaded.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(Duration::from_millis(OIDC_FETCH_MS_MAX))
-            .build()?;
-        Ok(Self(client))
+    /// When the issuer is no URL, or TLS cannot be set up.
+    pub fn new(
+        issuer: &str,
+        mut rules: AddressRules,
+        options: TransportOptions,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        match Url::parse(issuer)?.host() {
+            Some(Host::Domain(name)) => rules.allowed_hosts.push(name.parse()?),
+            Some(Host::Ipv4(address)) => rules.allowed.push(IpAddr::from(address).into()),
+            Some(Host::Ipv6(address)) => rules.allowed.push(IpAddr::from(address).into()),
+            None => {}
+        }
+        let options = TransportOptions { egress_proxy: None, ..options };
+        Ok(Self(HttpTransport::with(rules, clock, options)?))
     }
 }
 
 #[async_trait]
 impl Fetch for HttpFetch {
     async fn json(&self, url: &str) -> Result<Value, String> {
-        let mut answer = self.0.get(url).send().await.map_err(|error| error.to_string())?;
-        if !answer.status().is_success() {
-            return Err(format!("{url} answers {}", answer.status()));
-        }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > OIDC_ANSWER_BYTES_MAX {
-                return Err(format!("{url} answers more than {OIDC_ANSWER_BYTES_MAX} bytes"));
-            }
-        }
+        let wait_max = Duration::from_millis(OIDC_FETCH_MS_MAX);
+        let bytes = self.0.fetch(url, wait_max, OIDC_ANSWER_BYTES_MAX).await;
+        let bytes = bytes.map_err(|error| format!("{url}: {error}"))?;
         serde_json::from_slice(&bytes).map_err(|error| format!("{url} is no JSON: {error}"))
     }
 }
@@ -109,6 +113,10 @@ impl Keys {
             return Err(format!("{url} describes another issuer"));
         }
         let jwks_url = discovered["jwks_uri"].as_str().ok_or_else(|| format!("{url} names no jwks_uri"))?;
+        // Keys that came in the clear could be anybody's.
+        if url.starts_with("https:") && !jwks_url.starts_with("https:") {
+            return Err(format!("{url} names a jwks_uri without TLS"));
+        }
         let set = self.fetch.json(jwks_url).await?;
         // One key of a kind that is not known must not hide the others.
         let keys = set["keys"].as_array().into_iter().flatten();

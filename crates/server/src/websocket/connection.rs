@@ -3,9 +3,10 @@
 use super::protocol::{self, Closing, Incoming};
 use super::subscriptions::Subscriptions;
 use crate::auth::{AuthError, ShownToken};
-use crate::http::{WebState, parse};
+use crate::http::{RequestId, WebState, parse};
 use crate::limits;
 use crate::operation;
+use crate::shares::{Exceeded, Holder, Permit, Place};
 use axum::extract::ws::{Message, WebSocket};
 use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
@@ -18,7 +19,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 /// Serves one connection to its end.
-pub async fn serve(state: &Arc<WebState>, socket: WebSocket, from_header: Option<ShownToken>) {
+pub async fn serve(
+    state: &Arc<WebState>,
+    socket: WebSocket,
+    from_header: Option<ShownToken>,
+    request_id: Option<RequestId>,
+) {
     let speaks_ours = socket.protocol().is_some_and(|protocol| protocol == protocol::SUBPROTOCOL);
     let (sink, mut frames) = socket.split();
     let (outgoing, queue) = mpsc::channel(limits::OUTGOING_MESSAGES_MAX);
@@ -29,7 +35,9 @@ pub async fn serve(state: &Arc<WebState>, socket: WebSocket, from_header: Option
             subscriptions: Subscriptions::new(outgoing.clone()),
             outgoing: outgoing.clone(),
             from_header,
+            request_id,
             session: None,
+            place: None,
             unanswered_pings: 0,
         };
         connection.run(&mut frames).await
@@ -56,6 +64,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receive
 
 struct Session {
     token: ShownToken,
+    holder: Holder,
     caller: Caller,
     /// When the token is looked up again: one that has expired or was revoked ends the connection.
     recheck_at: Instant,
@@ -66,7 +75,11 @@ struct Connection<'a> {
     subscriptions: Subscriptions,
     outgoing: mpsc::Sender<Message>,
     from_header: Option<ShownToken>,
+    /// What its client may quote to the operator.
+    request_id: Option<RequestId>,
     session: Option<Session>,
+    /// One of the token's connections, from when it is let in.
+    place: Option<Permit>,
     unanswered_pings: u32,
 }
 
@@ -111,8 +124,11 @@ impl Connection<'_> {
             Incoming::Init(_) if self.session.is_some() => Err(Closing::TooManyInits),
             Incoming::Init(payload) => {
                 let token = shown(&payload, self.from_header.clone()).map_err(forbidden)?;
-                self.session = Some(self.session_of(token).await.map_err(forbidden)?);
-                self.send(protocol::ack()).await
+                let session = self.session_of(token).await.map_err(forbidden)?;
+                let place = self.state.shares.take(session.holder, Place::Connection);
+                self.place = Some(place.map_err(|exceeded| Closing::TryAgainLater(exceeded.refusal().message))?);
+                self.session = Some(session);
+                self.send(protocol::ack(self.request_id.as_ref())).await
             }
             Incoming::Ping => self.send(protocol::pong()).await,
             Incoming::Pong => Ok(()),
@@ -133,16 +149,24 @@ impl Connection<'_> {
             let message = "this connection runs as many operations as it may (websocket_subscriptions_max)";
             return self.send(protocol::refused(&id, &Refusal::new(RefusalCode::LimitExceeded, message))).await;
         }
-        let request = match parse::from_parameters(parameters) {
+        let place = match self.place_of_operation(session.holder) {
+            Ok(place) => place,
+            Err(exceeded) => return self.send(protocol::refused(&id, &exceeded.refusal())).await,
+        };
+        let request = match parse::from_parameters(parameters, &self.state.documents) {
             Ok(request) if self.state.introspection => request,
             Ok(request) => request.disable_introspection(),
-            Err(message) => {
-                return self.send(protocol::refused(&id, &Refusal::new(RefusalCode::BadUserInput, message))).await;
-            }
+            Err(refusal) => return self.send(protocol::refused(&id, &refusal)).await,
         };
         let responses = operation::responses(self.state, session.caller.clone(), request);
-        self.subscriptions.start(id, responses);
+        self.subscriptions.start(id, responses, place);
         Ok(())
+    }
+
+    /// Counts the request, and takes a place for as long as it runs.
+    fn place_of_operation(&self, holder: Holder) -> Result<Permit, Exceeded> {
+        self.state.shares.request(holder)?;
+        self.state.shares.take(holder, Place::Subscription)
     }
 
     fn ping(&mut self) -> Result<(), Closing> {
@@ -178,7 +202,7 @@ impl Connection<'_> {
     async fn session_of(&self, token: ShownToken) -> Result<Session, AuthError> {
         let session = self.state.auth.session(&token).await?;
         let recheck_at = Instant::now() + self.state.auth.believed(&session);
-        Ok(Session { token, caller: session.caller, recheck_at })
+        Ok(Session { token, holder: session.holder, caller: session.caller, recheck_at })
     }
 
     async fn send(&self, message: Message) -> Result<(), Closing> {

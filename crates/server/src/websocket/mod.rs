@@ -2,18 +2,19 @@
 //! <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>.
 
 mod connection;
-mod protocol;
+pub mod protocol;
 mod subscriptions;
 
 use crate::auth::ShownToken;
-use crate::http::WebState;
 use crate::http::answer::{self, MediaType};
+use crate::http::{RequestId, WebState};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Whether the request wants to become a WebSocket connection.
 pub fn is_upgrade(request: &Request) -> bool {
@@ -30,23 +31,27 @@ pub async fn upgrade(state: Arc<WebState>, request: Request) -> Response {
     }
     let Ok(permit) = state.connections.clone().try_acquire_owned() else {
         let message = "there are as many WebSocket connections as there may be (websocket_connections_max)";
-        let refused = Refusal::new(RefusalCode::Unavailable, message);
-        return answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, MediaType::Json);
+        return answer::busy(message, MediaType::Json);
     };
     let (mut parts, _) = request.into_parts();
     let from_header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let from_header = from_header.and_then(|value| ShownToken::read(Some(value)).ok());
+    let request_id = parts.extensions.get::<RequestId>().cloned();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
     let bytes_max = state.limits.websocket_message_bytes_max;
-    upgrade.protocols([protocol::SUBPROTOCOL]).max_message_size(bytes_max).max_frame_size(bytes_max).on_upgrade(
-        move |socket| async move {
-            connection::serve(&state, socket, from_header).await;
-            drop(permit);
-        },
-    )
+    upgrade.protocols([protocol::SUBPROTOCOL]).max_message_size(bytes_max).max_frame_size(bytes_max).on_upgrade({
+        let span = tracing::Span::current();
+        move |socket| {
+            let served = async move {
+                connection::serve(&state, socket, from_header, request_id).await;
+                drop(permit);
+            };
+            served.instrument(span)
+        }
+    })
 }
 
 /// Whether the page that opens the connection is this server's own or an allowed one. Clients that are no browsers name

@@ -1,7 +1,7 @@
 //! The protocol's messages and close codes.
 
 use crate::endpoint::is_request_error;
-use crate::http::answer;
+use crate::http::{RequestId, answer};
 use crate::limits;
 use axum::extract::ws::{CloseFrame, Message};
 use hookgraph_domain::refusal::Refusal;
@@ -17,6 +17,8 @@ pub enum Closing {
     Normal,
     /// 1001: the server stops.
     GoingAway,
+    /// 1013: the token has as many connections as it may. Clients take it for something that passes, as 4429 is not.
+    TryAgainLater(String),
     /// 4400: a message that the protocol does not know.
     BadMessage(String),
     /// 4401: an operation before the connection was acknowledged.
@@ -41,6 +43,7 @@ impl Closing {
         let (code, reason) = match self {
             Closing::Normal => (1000, String::new()),
             Closing::GoingAway => (1001, "the server stops".into()),
+            Closing::TryAgainLater(reason) => (1013, reason.clone()),
             Closing::BadMessage(reason) => (4400, reason.clone()),
             Closing::Unauthorized => (4401, "Unauthorized".into()),
             Closing::Forbidden(reason) => (4403, format!("Forbidden: {reason}")),
@@ -113,9 +116,13 @@ impl Incoming {
     }
 }
 
-/// `connection_ack`.
-pub fn ack() -> Message {
-    text(&json!({ "type": "connection_ack" }))
+/// `connection_ack`, with the id of the request that the connection came from: its client sees no headers.
+pub fn ack(request_id: Option<&RequestId>) -> Message {
+    let id = request_id.and_then(|id| id.0.to_str().ok());
+    match id {
+        Some(id) => text(&json!({ "type": "connection_ack", "payload": { "requestId": id } })),
+        None => text(&json!({ "type": "connection_ack" })),
+    }
 }
 
 /// `ping`.

@@ -2,6 +2,7 @@
 //! bounded queue and the place it has got to in the feed.
 
 use super::protocol;
+use crate::shares::Permit;
 use async_graphql::Response;
 use axum::extract::ws::Message;
 use futures::StreamExt;
@@ -12,8 +13,16 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// Running operations by id. The number tells an operation from an earlier one of the same id.
-type Running = Arc<Mutex<HashMap<String, (u64, Option<AbortHandle>)>>>;
+/// Running operations by id.
+type Running = Arc<Mutex<HashMap<String, Operation>>>;
+
+struct Operation {
+    /// Tells it from an earlier one of the same id.
+    number: u64,
+    handle: Option<AbortHandle>,
+    /// Its place among its token's.
+    _place: Permit,
+}
 
 /// The operations of one connection; dropping it ends them all.
 pub struct Subscriptions {
@@ -39,20 +48,20 @@ impl Subscriptions {
     }
 
     /// Starts one under an id that is free.
-    pub fn start(&mut self, id: String, responses: BoxStream<'static, Response>) {
+    pub fn start(&mut self, id: String, responses: BoxStream<'static, Response>, place: Permit) {
         self.started_count += 1;
         let number = self.started_count;
-        self.running.lock().insert(id.clone(), (number, None));
+        self.running.lock().insert(id.clone(), Operation { number, handle: None, _place: place });
         let task = Task { id: id.clone(), number, running: self.running.clone(), outgoing: self.outgoing.clone() };
         let handle = tokio::spawn(tracing::Instrument::in_current_span(task.run(responses))).abort_handle();
-        if let Some(entry) = self.running.lock().get_mut(&id).filter(|entry| entry.0 == number) {
-            entry.1 = Some(handle);
+        if let Some(entry) = self.running.lock().get_mut(&id).filter(|entry| entry.number == number) {
+            entry.handle = Some(handle);
         }
     }
 
     /// Ends one; unknown ids are those that ended meanwhile.
     pub fn end(&self, id: &str) {
-        if let Some((_, Some(handle))) = self.running.lock().remove(id) {
+        if let Some(handle) = self.running.lock().remove(id).and_then(|operation| operation.handle) {
             handle.abort();
         }
     }
@@ -60,8 +69,8 @@ impl Subscriptions {
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
-        for (_, handle) in self.running.lock().drain().map(|(_, entry)| entry) {
-            handle.inspect(AbortHandle::abort);
+        for (_, operation) in self.running.lock().drain() {
+            operation.handle.inspect(AbortHandle::abort);
         }
     }
 }
@@ -91,7 +100,7 @@ impl Task {
     /// Frees the id before the client learns of the end, so that it may use it again at once.
     fn free(&self) {
         let mut running = self.running.lock();
-        if running.get(&self.id).is_some_and(|(number, _)| *number == self.number) {
+        if running.get(&self.id).is_some_and(|operation| operation.number == self.number) {
             running.remove(&self.id);
         }
     }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, reason = "each test binary uses its part")]
 
+pub mod socket;
+
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Context, EmptyMutation, Object, Request, Response, Schema, Subscription};
 use async_trait::async_trait;
@@ -16,11 +18,15 @@ use hookgraph_domain::token::AccessToken;
 use hookgraph_pim::Caller;
 use hookgraph_server::auth::Authenticator;
 use hookgraph_server::config::{Config, Layers};
+use hookgraph_server::documents::Documents;
 use hookgraph_server::endpoint::Endpoint;
 use hookgraph_server::http::jwks::PublishedKeys;
+use hookgraph_server::http::listening;
 use hookgraph_server::http::operations::{NotReady, Readiness};
 use hookgraph_server::http::{Endpoints, RequestIds, WebState, router};
+use hookgraph_server::shares::Shares;
 use hookgraph_server::surroundings::{OsEntropy, SystemClock};
+use hookgraph_testkit::{ManualClock, sample};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -175,6 +181,8 @@ pub struct Rig {
     pub tokens: Arc<OneToken>,
     pub produced: Arc<AtomicU64>,
     pub stopping: CancellationToken,
+    /// The clock of the limits by token.
+    pub clock: ManualClock,
 }
 
 /// A server on a free port with those keys set.
@@ -189,6 +197,8 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     let scripted = Arc::new(Scripted { schema, produced: produced.clone() });
     let (tokens, stopping) = (Arc::new(OneToken::default()), CancellationToken::new());
     let ready = Arc::new(Ready::default());
+    let manual = ManualClock::at(sample::now());
+    let clock = Arc::new(manual.clone());
     let state = WebState {
         auth: Authenticator::new(
             tokens.clone(),
@@ -206,6 +216,8 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
         },
         graphiql: config.graphiql,
         introspection: config.introspection,
+        shares: Arc::new(Shares::new(&config.web, clock.clone())),
+        documents: Documents::new(&config.documents).unwrap(),
         requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
         connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
         published_keys: Arc::new(OneKey),
@@ -215,8 +227,9 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router(Arc::new(state))).await });
-    Rig { ready, address, tokens, produced, stopping }
+    let connections = state.limits.connections;
+    tokio::spawn(listening::serve(listener, router(Arc::new(state)), connections, stopping.clone()));
+    Rig { ready, address, tokens, produced, stopping, clock: manual }
 }
 
 impl Rig {

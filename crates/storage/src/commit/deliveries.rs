@@ -14,16 +14,14 @@ use crate::standing::{Opened, Standing, WebhookLock};
 use hookgraph_domain::change::CommitError;
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryState, NewDelivery};
 use hookgraph_domain::fan_out::held_reason;
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QuerySelect};
 use uuid::Uuid;
-
-/// The statement that makes what is held due: $1 the webhook, $2 now.
-const RELEASE_HELD: &str = "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
-     state_reason = NULL, due_at_us = $2, updated_at_us = $2 WHERE webhook_id = $1 AND state = 'HELD'";
 
 /// What becomes of all that is due for a webhook.
 pub enum DueChange<'a> {
@@ -31,8 +29,6 @@ pub enum DueChange<'a> {
     Cancel { reason: &'a str },
     /// It is kept; what is in flight is kept as it settles.
     Hold { reason: &'a str },
-    /// What was kept is due.
-    Release,
     /// Of what was kept, these are due.
     ReleaseSome { ids: &'a [DeliveryId] },
 }
@@ -69,15 +65,14 @@ impl DueChange<'_> {
                 );
                 query(transaction, &hold, vec![id.into(), at_us.into(), reason.into()]).await?
             }
-            DueChange::Release => {
-                let release = format!("{RELEASE_HELD} RETURNING {DUE_COLUMNS}");
-                query(transaction, &release, vec![id.into(), at_us.into()]).await?
-            }
             DueChange::ReleaseSome { ids } => {
                 let backend = transaction.get_database_backend();
                 let source = IDS.source(backend, 3);
-                let release =
-                    format!("{RELEASE_HELD} AND id IN (SELECT id FROM {source} AS given) RETURNING {DUE_COLUMNS}");
+                let release = format!(
+                    "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
+                     state_reason = NULL, due_at_us = $2, updated_at_us = $2 WHERE webhook_id = $1 AND state = 'HELD' \
+                     AND id IN (SELECT id FROM {source} AS given) RETURNING {DUE_COLUMNS}"
+                );
                 let mut values = vec![id.into(), at_us.into()];
                 values.extend(batch::ids(backend, ids.iter().map(|id| id.0)));
                 query(transaction, &release, values).await?
@@ -104,7 +99,9 @@ impl Work<'_> {
         let event_id = match asked.event {
             DeliveryEvent::Recorded(event_id) => {
                 let key = (asked.tenant_id.0, event_id.0);
-                let found = event::Entity::find_by_id(key).one(self.transaction).await.map_err(store_error)?;
+                // Retention leaves it until this change is committed.
+                let found = event::Entity::find_by_id(key).lock(LockType::KeyShare).one(self.transaction).await;
+                let found = found.map_err(store_error)?;
                 if found.is_none() {
                     return Err(CommitError::Refused(format!("there is no event {event_id}")));
                 }
@@ -153,7 +150,11 @@ impl Work<'_> {
         row.due_since_us = from_time(self.at);
         row.attempts_spent = 0;
         row.cancel_requested = false;
-        row.order_key = self.order_key(&row, webhook.ordering).await?;
+        let label = self.record_label(&row).await?.ok_or_else(|| {
+            CommitError::Refused(format!("the event of delivery {id} is gone: it was kept as long as history is"))
+        })?;
+        let keeps_order = webhook.ordering == Ordering::ByRecord && !row.is_test && row.replay_id.is_none();
+        row.order_key = keeps_order.then_some(label);
         row.updated_at_us = from_time(self.at);
         self.feed.delivery(&row)?;
         deliveries::insert_due(self.transaction, &[row], Collision::Fails).await?;

@@ -4,7 +4,6 @@ use super::Work;
 use crate::batch::{Cell, Collision, Kind, Table, query};
 use crate::deliveries::{insert_due, new_row};
 use crate::entities::{delivery, tombstone};
-use crate::error::corrupt;
 use crate::micros::from_time;
 use crate::rows;
 use crate::standing::{Opened, WebhookLock};
@@ -130,8 +129,9 @@ impl Work<'_> {
         let found: Vec<Subscriber> = query(self.transaction, sql, values).await?;
         let mut subscribers = Vec::with_capacity(found.len());
         for row in found {
-            let status = WebhookStatus::from_name(&row.status).ok_or_else(|| corrupt("webhook status", &row.status))?;
-            let ordering = rows::webhook::ordering(&row.ordering)?;
+            // One that cannot be read keeps no event from being recorded: what is owed to it is held.
+            let status = WebhookStatus::from_name(&row.status).unwrap_or(WebhookStatus::Invalid);
+            let ordering = Ordering::from_name(&row.ordering).unwrap_or_default();
             subscribers.push(Called { id: row.id, status, ordering });
         }
         let holding: Vec<Uuid> = subscribers.iter().filter(|one| one.status.holds()).map(|one| one.id).collect();

@@ -5,6 +5,7 @@ use crate::entities::delivery;
 use crate::limits::FEED_BATCH_ENTRIES_MAX;
 use crate::micros::from_time;
 use crate::rows;
+use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
@@ -54,6 +55,19 @@ impl FeedLog {
     /// Any change.
     pub fn change(&mut self, tenant_id: TenantId, change: FeedChange) {
         self.changes.push((tenant_id, change));
+    }
+
+    /// A delivery that was just claimed.
+    pub fn claimed(&mut self, claim: &ClaimedDelivery) {
+        let delivery = &claim.delivery;
+        let change = FeedChange::DeliveryUpdated {
+            delivery_id: delivery.id,
+            webhook_id: delivery.webhook_id,
+            event_id: delivery.event_id,
+            state: delivery.state,
+            attempt_count: delivery.attempt_count,
+        };
+        self.changes.push((delivery.tenant_id, change));
     }
 
     /// The delivery as it now stands.

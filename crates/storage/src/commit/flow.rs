@@ -4,7 +4,7 @@ use super::Work;
 use super::deliveries::DueChange;
 use crate::batch::{execute, query};
 use crate::deliveries;
-use crate::entities::delivery::Model;
+use crate::entities::delivery::{Model, PAYLOAD_RENDERED};
 use crate::entities::{payload, replay};
 use crate::error::store_error;
 use crate::rows;
@@ -18,7 +18,7 @@ use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::replay::Replay;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
 
 #[derive(FromQueryResult)]
 struct Label {
@@ -55,10 +55,15 @@ impl Work<'_> {
     /// Freezes the payload of a delivery for another one too, where there is one.
     async fn copy_payload(&self, from: DeliveryId, row: &mut Model) -> Result<(), CommitError> {
         let Some(original) = deliveries::find(self.transaction, from.0).await? else { return Ok(()) };
-        row.payload_kind = original.payload_kind;
-        row.default_frozen_at_us = original.default_frozen_at_us;
+        if original.payload_kind != PAYLOAD_RENDERED {
+            row.payload_kind = original.payload_kind;
+            row.default_frozen_at_us = original.default_frozen_at_us;
+            return Ok(());
+        }
+        // Without its text it would be taken for frozen and could never be sent.
         let found = payload::Entity::find_by_id(from.0).one(self.transaction).await.map_err(store_error)?;
         if let Some(found) = found {
+            row.payload_kind = original.payload_kind;
             let copy: payload::ActiveModel = whole(payload::Model { delivery_id: row.id, ..found });
             insert_new(self.transaction, copy).await?;
         }
@@ -73,13 +78,11 @@ impl Work<'_> {
         self.change_due(webhook_id, DueChange::ReleaseSome { ids }).await
     }
 
-    /// The line in which a delivery stands that is due again.
-    pub(super) async fn order_key(&self, row: &Model, ordering: Ordering) -> Result<Option<String>, StoreError> {
-        if ordering == Ordering::None || row.is_test || row.replay_id.is_some() {
-            return Ok(None);
-        }
-        let sql = "SELECT record_label FROM event WHERE tenant_id = $1 AND id = $2";
-        let found: Vec<Label> = query(self.transaction, sql, vec![row.tenant_id.into(), row.event_id.into()]).await?;
+    /// The record that a delivery's event is of; none where the event is gone. It stays until this change is committed.
+    pub(super) async fn record_label(&self, row: &Model) -> Result<Option<String>, StoreError> {
+        let lock = if self.store.backend() == DbBackend::Postgres { " FOR KEY SHARE" } else { "" };
+        let sql = format!("SELECT record_label FROM event WHERE tenant_id = $1 AND id = $2{lock}");
+        let found: Vec<Label> = query(self.transaction, &sql, vec![row.tenant_id.into(), row.event_id.into()]).await?;
         Ok(found.into_iter().next().map(|event| event.record_label))
     }
 

@@ -4,14 +4,16 @@
 use super::events::Recording;
 use super::{Work, feed::FeedLog};
 use crate::error::store_error;
-use crate::limits::{RECORD_GROUP_EVENTS_MAX, RECORD_QUEUE_EVENTS_MAX};
+use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVENTS_MAX, RECORD_QUEUE_EVENTS_MAX};
 use crate::store::SqlStore;
 use hookgraph_domain::change::Committed;
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
+use sea_orm::DbBackend;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 type Answer = Result<Committed, StoreError>;
@@ -57,6 +59,16 @@ impl Queue {
         }
         group
     }
+}
+
+fn event_count(group: &[Waiting]) -> usize {
+    group.iter().map(|one| one.recording.events.len()).sum()
+}
+
+/// Whether after a group of so many events the next is better given a moment to grow: under load, unless it is full at once.
+/// On SQLite alone, where a group that commits keeps claims and settlements waiting.
+fn is_worth_gathering(event_count: usize) -> bool {
+    (RECORD_GATHER_EVENTS_MIN..RECORD_GROUP_EVENTS_MAX).contains(&event_count)
 }
 
 /// The changes that wait. Shared by the clones of a store.
@@ -114,7 +126,11 @@ impl SqlStore {
                 }
                 group
             };
+            let event_count = event_count(&group);
             self.record_group(group).await;
+            if self.backend() == DbBackend::Sqlite && is_worth_gathering(event_count) {
+                tokio::time::sleep(Duration::from_millis(RECORD_GATHER_MS)).await;
+            }
         }
     }
 
@@ -188,6 +204,17 @@ mod tests {
         assert!(matches!(queue.push(waiting(1)), Err(error @ StoreError::Busy(_)) if error.is_retryable()));
         assert_eq!(queue.next_group().len(), 1);
         assert!(queue.push(waiting(1)).is_ok());
+    }
+
+    #[test]
+    fn only_a_group_that_grew_with_the_load_lets_the_next_one_wait_for_company() {
+        let waits = |sizes: &[usize]| {
+            let group: Vec<Waiting> = sizes.iter().map(|size| waiting(*size)).collect();
+            is_worth_gathering(event_count(&group))
+        };
+        assert!(!waits(&[1]) && !waits(&[RECORD_GATHER_EVENTS_MIN - 1]));
+        assert!(waits(&[RECORD_GATHER_EVENTS_MIN - 1, 1]) && waits(&[RECORD_GROUP_EVENTS_MAX - 1]));
+        assert!(!waits(&[RECORD_GROUP_EVENTS_MAX]));
     }
 
     #[test]

@@ -85,7 +85,6 @@ impl Work<'_> {
             Write::PutWebhook { webhook, expected } => self.put_webhook(&webhook, expected).await,
             Write::CancelDue { webhook_id, reason } => self.cancel_due(webhook_id, &reason).await,
             Write::HoldDue { webhook_id, reason } => self.hold_due(webhook_id, &reason).await,
-            Write::ReleaseHeld { webhook_id } => self.release_held(webhook_id).await,
             Write::ReleaseDeliveries { webhook_id, delivery_ids } => {
                 self.release_deliveries(webhook_id, &delivery_ids).await
             }

@@ -16,7 +16,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, SqlErr};
 
 /// What a tenant owns on the road, what others are found by last.
-const OF_TENANT: [&str; 9] = [
+const OF_TENANT: [&str; 10] = [
     "DELETE FROM attempt WHERE webhook_id IN (SELECT id FROM webhook WHERE tenant_id = $1)",
     "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM due WHERE tenant_id = $1)",
     "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM delivery WHERE tenant_id = $1)",
@@ -26,6 +26,7 @@ const OF_TENANT: [&str; 9] = [
     "DELETE FROM tombstone WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",
     "DELETE FROM event WHERE tenant_id = $1",
     "DELETE FROM feed WHERE tenant_id = $1",
+    "DELETE FROM feed_pruned WHERE tenant_id = $1",
 ];
 
 impl Work<'_> {

@@ -104,8 +104,4 @@ impl Work<'_> {
     pub(super) async fn hold_due(&mut self, webhook_id: WebhookId, reason: &str) -> Result<(), CommitError> {
         self.change_due(webhook_id, DueChange::Hold { reason }).await
     }
-
-    pub(super) async fn release_held(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
-        self.change_due(webhook_id, DueChange::Release).await
-    }
 }

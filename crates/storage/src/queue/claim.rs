@@ -1,5 +1,6 @@
 //! Claim: which due deliveries are leased next, fairly over webhooks.
 
+use super::aside::{Aside, Unread, set_aside};
 use super::claim_at_once::{AtOnce, claim_at_once};
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
@@ -14,7 +15,7 @@ use crate::store::{CLAIM_LOCK, SqlStore};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
@@ -75,14 +76,22 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
 
     let mut feed = FeedLog::at(request.now);
     let (mut sendable, mut ended, mut held, mut orphans) = (Vec::with_capacity(rows.len()), vec![], vec![], vec![]);
+    let mut asides = Vec::new();
     for mut row in rows {
         let Some(standing) = standings.get(&row.webhook_id) else {
             orphans.push(row.id);
             continue;
         };
-        let Some(webhook) = webhooks.get(&row.webhook_id) else { continue };
+        let Some(webhook) = webhooks.get(&row.webhook_id) else {
+            asides.push(Aside::new(&row, Unread::Webhook));
+            continue;
+        };
         if row.cancel_requested || !(standing.sends() || row.is_test && !standing.is_deleted) {
-            let next = under(&row, due_again(&row, request.now)?, webhook);
+            let Ok(due_again) = due_again(&row, request.now) else {
+                asides.push(Aside::new(&row, Unread::Delivery));
+                continue;
+            };
+            let next = under(&row, due_again, webhook);
             if !matches!(next.state, DeliveryState::Pending | DeliveryState::Retrying) {
                 let list = if apply_next(&mut row, next, request.now) { &mut ended } else { &mut held };
                 feed.delivery(&row)?;
@@ -98,12 +107,22 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
         remove_due(&transaction, orphans).await?;
     }
     let parts = Parts::load(store, &transaction, &sendable, &standings, webhooks).await?;
-    sendable.retain(|row| parts.are_whole(row));
+    sendable.retain(|row| {
+        let unread = parts.unread(row);
+        asides.extend(unread.map(|unread| Aside::new(row, unread)));
+        unread.is_none()
+    });
     parts.freeze_defaults(&mut sendable, request.now);
+    let orphaned: HashSet<Uuid> =
+        sendable.iter().filter(|row| row.leased_until_us.is_some()).map(|row| row.id).collect();
     lease(&transaction, request, &mut sendable).await?;
-    sendable.iter().try_for_each(|row| feed.delivery(row))?;
-    let claimed =
-        sendable.into_iter().map(|row| parts.claimed(row, request.leased_until)).collect::<Result<Vec<_>, _>>()?;
+    let mut claimed = Vec::with_capacity(sendable.len());
+    for row in sendable {
+        let was_orphaned = orphaned.contains(&row.id);
+        claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides));
+    }
+    claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
+    set_aside(&transaction, asides, request.now, &mut feed).await?;
     feed.append(&transaction).await?;
     transaction.commit().await.map_err(store_error)?;
     Ok(claimed)

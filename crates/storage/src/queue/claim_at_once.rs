@@ -1,13 +1,14 @@
 //! A claim in one statement, where PostgreSQL can: what is due for webhooks that send is picked, locked, leased and read with
 //! its event. What else is due is left to `claim`, which holds and cancels.
 
+use super::aside::{Aside, set_aside};
 use super::heads::{PICKED_NEXT, candidates_values, picked_sql};
 use super::parts::Parts;
-use crate::batch::{self, IDS, execute, query};
+use crate::batch::query;
 use crate::commit::feed::FeedLog;
 use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_DEFAULT, PAYLOAD_NONE};
 use crate::entities::event;
-use crate::error::{corrupt, store_error};
+use crate::error::store_error;
 use crate::micros::from_time;
 use crate::standing::Standing;
 use crate::store::{CLAIM_LOCK, SqlStore};
@@ -17,7 +18,7 @@ use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// What a claim came to.
@@ -32,6 +33,7 @@ struct Leased {
     row: Model,
     webhook_version: i64,
     tenant_version: i64,
+    was_orphaned: bool,
     event: Option<event::Model>,
 }
 
@@ -49,6 +51,7 @@ impl FromQueryResult for Answer {
                 row: leased,
                 webhook_version: row.try_get(prefix, "webhook_version")?,
                 tenant_version: row.try_get(prefix, "tenant_version")?,
+                was_orphaned: row.try_get(prefix, "was_orphaned")?,
                 event: event::Model::from_query_result_optional(row, "event_")?,
             }),
             None => None,
@@ -59,8 +62,9 @@ impl FromQueryResult for Answer {
 
 /// The parameters are [`claim_values`]: those of [`picked_sql`], and until when the leases hold.
 ///
-/// The ids go through an array, so that the planner expects few of them and looks each up; the `coalesce` keeps it off the
-/// index of times, whatever it believes of a queue that was empty a moment ago.
+/// The ids go through an array, so that the planner expects few of them and looks each up; what is coalesced keeps it off the
+/// indexes of times and of webhooks, whatever it believes of a queue that was empty a moment ago. The answers are in no order:
+/// the planner would look for each of them among all that was picked.
 pub fn claim_sql() -> String {
     let qualified = |alias: &str| {
         DUE_COLUMNS.split(", ").map(|column| format!("{alias}.{}", column.trim())).collect::<Vec<_>>().join(", ")
@@ -68,7 +72,8 @@ pub fn claim_sql() -> String {
     let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND webhook.graphql_query IS NULL");
     format!(
         "{picked}, locked AS MATERIALIZED (
-    SELECT due.id FROM due WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
+    SELECT due.id, due.leased_until_us IS NOT NULL AS was_orphaned FROM due
+    WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
     AND (due.leased_until_us IS NULL OR due.leased_until_us <= $1) FOR NO KEY UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = ${leased_until}, updated_at_us = $1,
@@ -76,19 +81,20 @@ pub fn claim_sql() -> String {
         payload_kind = CASE WHEN {is_default} THEN '{PAYLOAD_DEFAULT}' ELSE due.payload_kind END,
         default_frozen_at_us = CASE WHEN {is_default} THEN $1 ELSE due.default_frozen_at_us END
     FROM webhook, tenant
-    WHERE due.id = ANY (ARRAY(SELECT id FROM locked)) AND webhook.id = due.webhook_id
+    WHERE due.id = ANY (ARRAY(SELECT id FROM locked)) AND webhook.id = coalesce(due.webhook_id, '{nil}')
         AND tenant.id = webhook.tenant_id AND NOT due.cancel_requested AND webhook.deleted_at_us IS NULL
         AND (webhook.status = '{active}' OR due.is_test)
     RETURNING {due}, webhook.version AS webhook_version, tenant.version AS tenant_version
 )
-SELECT counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version, {event}
-FROM (SELECT count(*) AS locked_count FROM locked) AS counted LEFT JOIN leased ON TRUE
-LEFT JOIN picked ON picked.id = leased.id
-LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id
-ORDER BY picked.place, picked.due_at_us, picked.id",
+SELECT counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
+    coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}
+FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
+LEFT JOIN leased ON TRUE
+LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
         picked = picked_sql(),
         leased_until = PICKED_NEXT,
         never = i64::MAX,
+        nil = Uuid::nil(),
         active = WebhookStatus::Active.as_str(),
         due = qualified("due"),
         leased = qualified("leased"),
@@ -115,7 +121,7 @@ pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> R
     let values = claim_values(request);
     let answers: Vec<Answer> = query(&transaction, &claim_sql(), values).await?;
     let locked_count = answers.first().map_or(0, |answer| answer.locked_count);
-    let leased: Vec<Leased> = answers.into_iter().filter_map(|answer| answer.leased).collect();
+    let leased = in_turns(answers.into_iter().filter_map(|answer| answer.leased).collect());
     let left_some = usize::try_from(locked_count).is_ok_and(|count| count > leased.len());
     if leased.is_empty() {
         return Ok(AtOnce { claimed: Vec::new(), left_some });
@@ -123,6 +129,23 @@ pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> R
     let claimed = claimed(store, &transaction, request, leased).await?;
     transaction.commit().await.map_err(store_error)?;
     Ok(AtOnce { claimed, left_some })
+}
+
+/// The order in which they go: the first of every webhook, then the second of every webhook, each time by what was due first.
+fn in_turns(mut leased: Vec<Leased>) -> Vec<Leased> {
+    let due = |one: &Leased| (one.row.due_at_us, one.row.id);
+    leased.sort_unstable_by_key(due);
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
+    let place = |one: &Leased| {
+        let next = places.entry(one.row.webhook_id).or_default();
+        *next += 1;
+        *next
+    };
+    let places: Vec<usize> = leased.iter().map(place).collect();
+    let mut placed: Vec<(usize, Leased)> = places.into_iter().zip(leased).collect();
+    // Stable: those of one turn stay by when they were due.
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, one)| one).collect()
 }
 
 async fn claimed(
@@ -133,7 +156,11 @@ async fn claimed(
 ) -> Result<Vec<ClaimedDelivery>, StoreError> {
     let (mut rows, mut events) = (Vec::with_capacity(leased.len()), HashMap::with_capacity(leased.len()));
     let mut standings: HashMap<Uuid, Standing> = HashMap::new();
-    for Leased { row, webhook_version, tenant_version, event } in leased {
+    let mut orphaned = HashSet::new();
+    for Leased { row, webhook_version, tenant_version, was_orphaned, event } in leased {
+        if was_orphaned {
+            orphaned.insert(row.id);
+        }
         standings.entry(row.webhook_id).or_insert(Standing {
             tenant_id: row.tenant_id,
             version: webhook_version,
@@ -150,25 +177,17 @@ async fn claimed(
     }
     let webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
     let parts = Parts::of(store, transaction, &rows, &standings, webhooks, events.into_values()).await?;
-    let (whole, broken): (Vec<Model>, Vec<Model>) = rows.into_iter().partition(|row| parts.are_whole(row));
-    give_back(transaction, &broken).await?;
     let mut feed = FeedLog::at(request.now);
-    whole.iter().try_for_each(|row| feed.delivery(row))?;
-    feed.append(transaction).await?;
-    whole.into_iter().map(|row| parts.claimed(row, request.leased_until)).collect()
-}
-
-/// What cannot be read waits, as if it had not been claimed.
-async fn give_back(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
+    let (mut claimed, mut asides) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        let was_orphaned = orphaned.contains(&row.id);
+        match parts.unread(&row) {
+            Some(unread) => asides.push(Aside::new(&row, unread)),
+            None => claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides)),
+        }
     }
-    let backend = transaction.get_database_backend();
-    let sql = format!(
-        "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
-         leased_until_us = NULL WHERE id IN (SELECT id FROM {} AS given)",
-        IDS.source(backend, 1)
-    );
-    let row_count = execute(transaction, &sql, batch::ids(backend, rows.iter().map(|row| row.id))).await?;
-    if row_count == rows.len() as u64 { Ok(()) } else { Err(corrupt("leased delivery", "it is gone")) }
+    claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
+    set_aside(transaction, asides, request.now, &mut feed).await?;
+    feed.append(transaction).await?;
+    Ok(claimed)
 }

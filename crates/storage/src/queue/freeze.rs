@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Ids and tokens of claims.
-const CLAIMS: Table = Table { name: "claims", columns: &[("id", Kind::Uuid), ("fencing_token", Kind::Int)] };
+pub(super) const CLAIMS: Table = Table { name: "claims", columns: &[("id", Kind::Uuid), ("fencing_token", Kind::Int)] };
 
 const PAYLOADS: Table = Table {
     name: "payload",

@@ -29,22 +29,24 @@ const LIMITS_FIRST: usize = 7;
 /// The candidates, as the common table `picked` and what it needs: $1 now, $2 in flight per webhook at most (its own
 /// concurrency holds too), $3 rows at most, $4 rows per webhook to look at, $5 of each webhook at most, $6 of which an attempt
 /// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over. The databases
-/// differ in how a query with a limit is run once per webhook.
+/// differ in how a query with a limit is run once per webhook; PostgreSQL also looks at fewer rows where a webhook's own
+/// concurrency is below $2.
 fn picked(backend: DbBackend) -> String {
     const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
          AND head.due_at_us <= $1 AND (head.order_key IS NULL OR head.leased_until_us > $1 OR NOT EXISTS ( \
          SELECT 1 FROM due AS earlier WHERE earlier.webhook_id = head.webhook_id \
-         AND earlier.order_key = head.order_key AND earlier.id < head.id)) ORDER BY head.due_at_us, head.id LIMIT $4";
+         AND earlier.order_key = head.order_key AND earlier.id < head.id)) ORDER BY head.due_at_us, head.id LIMIT";
     let heads = if backend == DbBackend::Postgres {
         format!(
             "SELECT head.id, due_webhook.webhook_id, head.due_at_us, head.leased_until_us, head.attempts_spent \
-             FROM due_webhook CROSS JOIN LATERAL (\
-             SELECT head.id, head.due_at_us, head.leased_until_us, head.attempts_spent {HEAD_OF_WEBHOOK}) AS head"
+             FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id CROSS JOIN LATERAL (\
+             SELECT head.id, head.due_at_us, head.leased_until_us, head.attempts_spent {HEAD_OF_WEBHOOK} \
+             $4 - greatest($2 - coalesce(of.concurrency, $2), 0)) AS head"
         )
     } else {
         format!(
             "SELECT row.id, row.webhook_id, row.due_at_us, row.leased_until_us, row.attempts_spent FROM due_webhook \
-             CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK})"
+             CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK} $4)"
         )
     };
     format!(

@@ -1,7 +1,9 @@
-//! The queue: claim, freeze, settle, release.
+//! The queue: claim, freeze, settle, extend, release.
 
+mod aside;
 mod claim;
 mod claim_at_once;
+mod extend;
 mod freeze;
 mod heads;
 mod parts;
@@ -9,7 +11,9 @@ mod settle;
 mod settle_delivered;
 
 pub use claim_at_once::{claim_sql, claim_values};
+pub use extend::{extend_sql, extend_values};
 pub use heads::{candidates_sql, candidates_values, next_due_sql};
+pub use settle_delivered::{settle_sql, settle_values};
 
 use crate::batch::query;
 use crate::entities::delivery;
@@ -45,6 +49,10 @@ impl DeliveryQueue for SqlStore {
         settle::settle(self, settlements).await
     }
 
+    async fn extend(&self, claims: &[(DeliveryId, i64)], leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        extend::extend(self, claims, leased_until).await
+    }
+
     async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError> {
         settle::release(self, claims, now).await
     }
@@ -76,10 +84,10 @@ fn due_again(row: &delivery::Model, now: Timestamp) -> Result<NextState, StoreEr
     Ok(NextState { state, reason: None, due_at: Some(now), attempts_spent })
 }
 
-/// A decision under the webhook as it stands. What it sends, and nobody cancelled, is left as it is.
+/// A decision under the webhook as it stands.
 fn under(row: &delivery::Model, next: NextState, webhook: &Webhook) -> NextState {
     if may_be_sent(row, webhook) && !row.cancel_requested {
-        return next;
+        return settle_decision::under_sending_webhook(next);
     }
     settle_decision::under_webhook(next, Some(webhook), row.cancel_requested)
 }

@@ -1,5 +1,6 @@
 //! What a claimed delivery comes with: its event, webhook, signer and payload, read in batches.
 
+use super::aside::{Aside, Unread};
 use crate::batch::{self, Cell, IDS, Kind, Table, query};
 use crate::entities::delivery::{PAYLOAD_DEFAULT, PAYLOAD_NONE, PAYLOAD_RENDERED};
 use crate::entities::{delivery, event, payload};
@@ -12,7 +13,7 @@ use hookgraph_domain::delivery::{ClaimedDelivery, Signer};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
 use sea_orm::DatabaseTransaction;
@@ -67,11 +68,8 @@ impl Parts {
         let mut parts = Self { webhooks, signers, ..Self::default() };
         for row in events {
             let id = row.id;
-            match rows::event::from_row(row) {
-                Ok(event) => {
-                    parts.events.insert(id, Arc::new(event));
-                }
-                Err(error) => tracing::error!(event_id = %id, %error, "an event cannot be read, its deliveries wait"),
+            if let Some(event) = store.unreadable.passed_over("event", id, rows::event::from_row(row)) {
+                parts.events.insert(id, Arc::new(event));
             }
         }
         let rendered: Vec<Uuid> =
@@ -82,18 +80,28 @@ impl Parts {
             let sql = format!("SELECT payload.* FROM payload JOIN {source} AS given ON payload.delivery_id = given.id");
             let found: Vec<payload::Model> = query(transaction, &sql, batch::ids(backend, rendered)).await?;
             for row in found {
-                let (id, payload) = rows::attempt::payload_from_row(row)?;
-                parts.payloads.insert(id.0, payload);
+                let (id, read) = (row.delivery_id, rows::attempt::payload_from_row(row));
+                if let Some((_, payload)) = store.unreadable.passed_over("payload", id, read) {
+                    parts.payloads.insert(id, payload);
+                }
             }
         }
         Ok(parts)
     }
 
-    /// Whether all that the delivery needs could be read.
-    pub fn are_whole(&self, row: &delivery::Model) -> bool {
-        self.webhooks.contains_key(&row.webhook_id)
-            && self.events.contains_key(&row.event_id)
-            && self.signers.contains_key(&row.tenant_id)
+    /// What of all that the delivery needs could not be read, if anything.
+    pub fn unread(&self, row: &delivery::Model) -> Option<Unread> {
+        if !self.webhooks.contains_key(&row.webhook_id) {
+            return Some(Unread::Webhook);
+        }
+        if !self.signers.contains_key(&row.tenant_id) {
+            return Some(Unread::Tenant);
+        }
+        if !self.events.contains_key(&row.event_id) {
+            return Some(Unread::Event);
+        }
+        let is_lost = row.payload_kind == PAYLOAD_RENDERED && !self.payloads.contains_key(&row.id);
+        is_lost.then_some(Unread::Payload)
     }
 
     /// Where the webhook has no payload query, what is not frozen yet is frozen as the default payload.
@@ -105,7 +113,31 @@ impl Parts {
         }
     }
 
-    pub fn claimed(&self, row: delivery::Model, leased_until: Timestamp) -> Result<ClaimedDelivery, StoreError> {
+    /// The claim of that row; where the row itself cannot be read, it is one more to set aside.
+    pub fn claimed_or_aside(
+        &self,
+        store: &SqlStore,
+        row: delivery::Model,
+        request: &ClaimRequest,
+        was_orphaned: bool,
+        asides: &mut Vec<Aside>,
+    ) -> Option<ClaimedDelivery> {
+        let (id, aside) = (row.id, Aside::new(&row, Unread::Delivery));
+        let claimed =
+            store.unreadable.passed_over("delivery", id, self.claimed(row, request.leased_until, was_orphaned));
+        if claimed.is_none() {
+            asides.push(aside);
+        }
+        claimed
+    }
+
+    /// The claim of a row; `was_orphaned` says whether its lease before had ended by itself.
+    fn claimed(
+        &self,
+        row: delivery::Model,
+        leased_until: Timestamp,
+        was_orphaned: bool,
+    ) -> Result<ClaimedDelivery, StoreError> {
         let missing = |what: &str| corrupt("claimed delivery", format!("its {what} is missing"));
         let event = self.events.get(&row.event_id).cloned().ok_or_else(|| missing("event"))?;
         let payload = match row.default_frozen_at_us {
@@ -119,6 +151,7 @@ impl Parts {
             payload,
             delivery: rows::delivery::from_row(row)?,
             leased_until,
+            was_orphaned,
         })
     }
 }

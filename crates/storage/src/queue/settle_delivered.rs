@@ -11,6 +11,7 @@ use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::settle::Settlement;
+use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -43,7 +44,7 @@ pub(super) fn has_arrived(settlement: &Settlement) -> bool {
 }
 
 /// The statement. The attempts' rows are of those deliveries whose claim still stood; each delivery is named once.
-fn settle_sql() -> String {
+pub fn settle_sql() -> String {
     let backend = sea_orm::DbBackend::Postgres;
     let attempt_columns: Vec<&str> = ATTEMPTS.columns.iter().map(|(name, _)| *name).collect();
     let attempt_values: Vec<String> = attempt_columns.iter().map(|name| format!("tried.{name}")).collect();
@@ -70,6 +71,14 @@ SELECT id, tenant_id, webhook_id, event_id, attempt_count FROM taken",
         attempt_values = attempt_values.join(", "),
         tried = ATTEMPTS.source(backend, 1 + ARRIVED.columns.len()),
     )
+}
+
+/// The parameters of [`settle_sql`] for nothing, for the test of plans.
+pub fn settle_values() -> Vec<Value> {
+    let backend = sea_orm::DbBackend::Postgres;
+    let mut values = ARRIVED.parameters(backend, Vec::new());
+    values.extend(ATTEMPTS.parameters(backend, Vec::new()));
+    values
 }
 
 /// Settles deliveries that arrived, each named once; answers which of them their claims still held.

@@ -1,10 +1,11 @@
 //! The log of deliveries, their attempts and payloads.
 
-use super::rows as page_rows;
+use super::{left, rows as page_rows};
 use crate::batch::{self, IDS, query};
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, PAYLOAD_DEFAULT};
 use crate::entities::{attempt, delivery, event, payload};
 use crate::error::store_error;
+use crate::limits::PAGE_REFILLS_MAX;
 use crate::micros::{from_time, to_time};
 use crate::rows;
 use crate::store::SqlStore;
@@ -46,13 +47,23 @@ impl History for SqlStore {
         let mut values: Vec<Value> = vec![tenant_id.0.into()];
         values.extend(batch::ids(backend, ids.iter().map(|id| id.0)));
         let found: Vec<delivery::Model> = query(&self.reader, &sql, values).await?;
-        found.into_iter().map(rows::delivery::from_row).collect()
+        Ok(found.into_iter().filter_map(|row| self.read_delivery(row)).collect())
     }
 
     async fn delivery_page(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        let (sql, values) = delivery_page(query);
-        let found: Vec<delivery::Model> = batch::query(&self.reader, &sql, values).await?;
-        found.into_iter().map(rows::delivery::from_row).collect()
+        let (mut asked, mut page) = (query.clone(), Vec::new());
+        for _ in 0..=PAGE_REFILLS_MAX {
+            let (sql, values) = delivery_page(&asked);
+            let found: Vec<delivery::Model> = batch::query(&self.reader, &sql, values).await?;
+            let is_last = (found.len() as u64) < page_rows(asked.limit);
+            asked.before = found.last().map(|row| row.id).or(asked.before);
+            page.extend(found.into_iter().filter_map(|row| self.read_delivery(row)));
+            asked.limit = left(query.limit, page.len());
+            if is_last || asked.limit == 0 {
+                break;
+            }
+        }
+        Ok(page)
     }
 
     async fn attempts(&self, delivery_ids: &[DeliveryId]) -> Result<Vec<Attempt>, StoreError> {
@@ -63,7 +74,7 @@ impl History for SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        found.into_iter().map(rows::attempt::from_row).collect()
+        Ok(found.into_iter().filter_map(|row| self.read_attempt(row)).collect())
     }
 
     async fn webhook_attempts(
@@ -74,7 +85,7 @@ impl History for SqlStore {
     ) -> Result<Vec<Attempt>, StoreError> {
         let select = webhook_attempts(webhook_id, before, limit);
         let found = select.all(&self.reader).await.map_err(store_error)?;
-        found.into_iter().map(rows::attempt::from_row).collect()
+        Ok(found.into_iter().filter_map(|row| self.read_attempt(row)).collect())
     }
 
     async fn payloads(&self, delivery_ids: &[DeliveryId]) -> Result<Vec<(DeliveryId, FrozenPayload)>, StoreError> {
@@ -83,7 +94,11 @@ impl History for SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        let mut payloads: Vec<_> = found.into_iter().map(rows::attempt::payload_from_row).collect::<Result<_, _>>()?;
+        let read = |row: payload::Model| {
+            let id = row.delivery_id;
+            self.unreadable.passed_over("payload", id, rows::attempt::payload_from_row(row))
+        };
+        let mut payloads: Vec<_> = found.into_iter().filter_map(read).collect();
         payloads.extend(self.default_payloads(delivery_ids).await?);
         Ok(payloads)
     }
@@ -109,6 +124,16 @@ impl FromQueryResult for WithDefault {
 }
 
 impl SqlStore {
+    pub(super) fn read_delivery(&self, row: delivery::Model) -> Option<Delivery> {
+        let id = row.id;
+        self.unreadable.passed_over("delivery", id, rows::delivery::from_row(row))
+    }
+
+    fn read_attempt(&self, row: attempt::Model) -> Option<Attempt> {
+        let id = row.id;
+        self.unreadable.passed_over("attempt", id, rows::attempt::from_row(row))
+    }
+
     /// The default payloads that claims froze, made from their events.
     async fn default_payloads(
         &self,
@@ -132,12 +157,14 @@ impl SqlStore {
         let values = batch::ids(backend, delivery_ids.iter().map(|id| id.0));
         let found: Vec<WithDefault> = query(&self.reader, &sql, values).await?;
         let payload = |row: WithDefault| {
-            let event = rows::event::from_row(row.event)?;
-            let frozen_at = to_time(row.default_frozen_at_us)?;
+            let id = row.event.id;
+            let event = self.unreadable.passed_over("event", id, rows::event::from_row(row.event))?;
+            let frozen_at =
+                self.unreadable.passed_over("delivery", row.delivery_id, to_time(row.default_frozen_at_us))?;
             let payload = FrozenPayload::default_of(&event, WebhookId(row.webhook_id), frozen_at);
-            Ok((DeliveryId(row.delivery_id), payload))
+            Some((DeliveryId(row.delivery_id), payload))
         };
-        found.into_iter().map(payload).collect()
+        Ok(found.into_iter().filter_map(payload).collect())
     }
 }
 

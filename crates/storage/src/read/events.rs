@@ -1,8 +1,9 @@
 //! The log of events.
 
-use super::rows as page_rows;
+use super::{left, rows as page_rows};
 use crate::entities::{event, event_skip};
 use crate::error::store_error;
+use crate::limits::PAGE_REFILLS_MAX;
 use crate::micros::from_time;
 use crate::rows;
 use crate::store::SqlStore;
@@ -20,12 +21,27 @@ impl SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        found.into_iter().map(rows::event::from_row).collect()
+        Ok(found.into_iter().filter_map(|row| self.read_event(row)).collect())
+    }
+
+    fn read_event(&self, row: event::Model) -> Option<Event> {
+        let id = row.id;
+        self.unreadable.passed_over("event", id, rows::event::from_row(row))
     }
 
     pub(super) async fn read_event_page(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-        let found = event_page(query).all(&self.reader).await.map_err(store_error)?;
-        found.into_iter().map(rows::event::from_row).collect()
+        let (mut asked, mut page) = (query.clone(), Vec::new());
+        for _ in 0..=PAGE_REFILLS_MAX {
+            let found = event_page(&asked).all(&self.reader).await.map_err(store_error)?;
+            let is_last = (found.len() as u64) < page_rows(asked.limit);
+            asked.before = found.last().map(|row| row.id).or(asked.before);
+            page.extend(found.into_iter().filter_map(|row| self.read_event(row)));
+            asked.limit = left(query.limit, page.len());
+            if is_last || asked.limit == 0 {
+                break;
+            }
+        }
+        Ok(page)
     }
 
     pub(super) async fn read_event_skips(&self, event_ids: &[EventId]) -> Result<Vec<EventSkip>, StoreError> {
@@ -36,7 +52,11 @@ impl SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        found.into_iter().map(rows::event::skip_from_row).collect()
+        let read = |row: event_skip::Model| {
+            let id = row.event_id;
+            self.unreadable.passed_over("skip of an event", id, rows::event::skip_from_row(row))
+        };
+        Ok(found.into_iter().filter_map(read).collect())
     }
 }
 

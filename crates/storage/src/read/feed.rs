@@ -41,26 +41,34 @@ impl Feed for SqlStore {
         // The end is read first: whatever is committed after it has a higher number and waits for the next page.
         let latest = self.latest_seq().await?;
         if latest <= after_seq {
-            return Ok(FeedPage { entries: Vec::new(), read_to_seq: after_seq, more: false });
+            return Ok(FeedPage { entries: Vec::new(), read_to_seq: after_seq, more: false, pruned_to: None });
         }
         let values = vec![tenant_id.0.into(), after_seq.into(), latest.into(), (FEED_SCAN_BATCHES_MAX as i64).into()];
         let batches: Vec<Batch> = query(&self.reader, FEED_BATCHES, values).await?;
+        // Read after them: what was removed before they were read is told here.
+        let pruned: Vec<Position> =
+            query(&self.reader, "SELECT seq FROM feed_pruned WHERE tenant_id = $1", vec![tenant_id.0.into()]).await?;
+        if let Some(pruned) = pruned.first().filter(|pruned| pruned.seq > after_seq) {
+            let pruned_to = Some(pruned.seq);
+            return Ok(FeedPage { entries: Vec::new(), read_to_seq: after_seq, more: false, pruned_to });
+        }
         let is_all = (batches.len() as u64) < FEED_SCAN_BATCHES_MAX;
         let end = batches.last().filter(|_| !is_all).map_or(latest, |batch| batch.seq_last);
         let mut entries = Vec::new();
         for batch in batches {
-            let at = to_time(batch.at_us)?;
-            for (seq, what) in (batch.seq_first..).zip(rows::feed::unpack(&batch.entries)?) {
+            let read = to_time(batch.at_us).and_then(|at| Ok((at, rows::feed::unpack(&batch.entries)?)));
+            let Some((at, changes)) = self.unreadable.passed_over("feed batch", batch.seq_last, read) else { continue };
+            for (seq, what) in (batch.seq_first..).zip(changes) {
                 if seq <= after_seq || !is_wanted(filter, &what) {
                     continue;
                 }
                 entries.push(FeedEntry { seq, tenant_id, at, what });
                 if entries.len() as u64 >= page_rows(limit) {
-                    return Ok(FeedPage { entries, read_to_seq: seq, more: seq < latest });
+                    return Ok(FeedPage { entries, read_to_seq: seq, more: seq < latest, pruned_to: None });
                 }
             }
         }
-        Ok(FeedPage { entries, read_to_seq: end, more: end < latest })
+        Ok(FeedPage { entries, read_to_seq: end, more: end < latest, pruned_to: None })
     }
 
     async fn latest_seq(&self) -> Result<i64, StoreError> {

@@ -1,11 +1,11 @@
 //! What waits for the flow loop, and how far behind webhooks are.
 
-use super::rows as page_rows;
+use super::{left, rows as page_rows};
 use crate::batch::query;
 use crate::entities::delivery::ENDED_COLUMNS;
 use crate::entities::{delivery, replay, webhook};
 use crate::error::store_error;
-use crate::limits::PAGE_ROWS_MAX;
+use crate::limits::{PAGE_REFILLS_MAX, PAGE_ROWS_MAX};
 use crate::micros::{from_time, to_optional_time};
 use crate::rows;
 use crate::store::SqlStore;
@@ -80,7 +80,7 @@ impl SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        self.opened(found)
+        Ok(self.opened(found))
     }
 
     async fn replays(&self, select: Select<replay::Entity>) -> Result<Vec<Replay>, StoreError> {
@@ -124,9 +124,24 @@ impl FlowReader for SqlStore {
     }
 
     async fn deliveries_to_replay(&self, replay: &Replay, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let (sql, values) = deliveries_to_replay(replay, limit);
-        let found: Vec<delivery::Model> = query(&self.reader, &sql, values).await?;
-        found.into_iter().map(rows::delivery::from_row).collect()
+        let (mut asked, mut rows, mut batch) = (replay.clone(), limit, Vec::new());
+        // A batch that is not full ends a replay: what cannot be read must not make it so.
+        for _ in 0..=PAGE_REFILLS_MAX {
+            let (sql, values) = deliveries_to_replay(&asked, rows);
+            let found: Vec<delivery::Model> = query(&self.reader, &sql, values).await?;
+            let is_last = (found.len() as u64) < page_rows(rows);
+            asked.position = found.last().map(|row| DeliveryId(row.id)).or(asked.position);
+            batch.extend(found.into_iter().filter_map(|row| self.read_delivery(row)));
+            rows = left(limit, batch.len());
+            if is_last || rows == 0 {
+                break;
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read_history_from().await
     }
 
     async fn replay(&self, tenant_id: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {

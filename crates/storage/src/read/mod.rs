@@ -14,11 +14,16 @@ mod webhooks;
 pub use deliveries::{delivery_page, webhook_attempts};
 pub use events::event_page;
 pub use feed::FEED_BATCHES;
-pub use flow::{BACKLOG_SQL, HELD_SQL};
+pub use flow::{BACKLOG_SQL, HELD_SQL, deliveries_to_replay};
 
 use crate::limits::PAGE_ROWS_MAX;
 
 /// A page's size as the database gets it.
 fn rows(limit: u32) -> u64 {
     u64::from(limit.min(PAGE_ROWS_MAX))
+}
+
+/// How many rows of a page are still to be read.
+fn left(limit: u32, read: usize) -> u32 {
+    limit.saturating_sub(u32::try_from(read).unwrap_or(u32::MAX))
 }

@@ -1,8 +1,9 @@
 //! Webhooks.
 
-use super::rows as page_rows;
+use super::{left, rows as page_rows};
 use crate::entities::webhook;
 use crate::error::store_error;
+use crate::limits::PAGE_REFILLS_MAX;
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -10,11 +11,43 @@ use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::ports::{StoreError, WebhookReader};
 use hookgraph_domain::webhook::Webhook;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
 
 impl SqlStore {
-    pub(super) fn opened(&self, found: Vec<webhook::Model>) -> Result<Vec<Webhook>, StoreError> {
-        found.into_iter().map(|row| rows::webhook::from_row(row, &*self.vault)).collect()
+    /// Those that can be read.
+    pub(super) fn opened(&self, found: Vec<webhook::Model>) -> Vec<Webhook> {
+        let open = |row: webhook::Model| {
+            let id = row.id;
+            self.unreadable.passed_over("webhook", id, rows::webhook::from_row(row, &*self.vault))
+        };
+        found.into_iter().filter_map(open).collect()
+    }
+
+    /// A page by id, whatever of it cannot be read.
+    async fn page_after(
+        &self,
+        select: Select<webhook::Entity>,
+        mut after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Webhook>, StoreError> {
+        let (mut page, mut rows) = (Vec::new(), limit);
+        for _ in 0..=PAGE_REFILLS_MAX {
+            let mut select = select.clone();
+            if let Some(after) = after {
+                select = select.filter(webhook::Column::Id.gt(after));
+            }
+            let select = select.order_by_asc(webhook::Column::Id).limit(page_rows(rows));
+            let found = select.all(&self.reader).await.map_err(store_error)?;
+            let is_last = (found.len() as u64) < page_rows(rows);
+            after = found.last().map(|row| row.id).or(after);
+            page.extend(self.opened(found));
+            rows = left(limit, page.len());
+            if is_last || rows == 0 {
+                break;
+            }
+        }
+        Ok(page)
     }
 }
 
@@ -27,7 +60,7 @@ impl WebhookReader for SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        self.opened(found)
+        Ok(self.opened(found))
     }
 
     async fn webhook_page(&self, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
@@ -40,16 +73,7 @@ impl WebhookReader for SqlStore {
         if let Some(event) = &query.event {
             select = select.filter(webhook::Column::Event.eq(event.as_str()));
         }
-        if let Some(after) = query.after {
-            select = select.filter(webhook::Column::Id.gt(after));
-        }
-        let found = select
-            .order_by_asc(webhook::Column::Id)
-            .limit(page_rows(query.limit))
-            .all(&self.reader)
-            .await
-            .map_err(store_error)?;
-        self.opened(found)
+        self.page_after(select, query.after, query.limit).await
     }
 
     async fn webhooks_checked_otherwise(
@@ -58,18 +82,9 @@ impl WebhookReader for SqlStore {
         after: Option<WebhookId>,
         limit: u32,
     ) -> Result<Vec<Webhook>, StoreError> {
-        let mut select = webhook::Entity::find()
+        let select = webhook::Entity::find()
             .filter(webhook::Column::DeletedAtUs.is_null())
             .filter(webhook::Column::DocumentSchemaSha256.ne(schema_sha256));
-        if let Some(after) = after {
-            select = select.filter(webhook::Column::Id.gt(after.0));
-        }
-        let found = select
-            .order_by_asc(webhook::Column::Id)
-            .limit(page_rows(limit))
-            .all(&self.reader)
-            .await
-            .map_err(store_error)?;
-        self.opened(found)
+        self.page_after(select, after.map(|id| id.0), limit).await
     }
 }

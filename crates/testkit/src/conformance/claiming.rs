@@ -4,8 +4,9 @@ use super::World;
 use super::world::{LEASE_MS, QUERY};
 use crate::sample;
 use hookgraph_domain::change::Write;
-use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::ports::Store;
+use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::ports::{Fenced, Store};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Header, WebhookStatus};
 use std::collections::BTreeSet;
@@ -90,6 +91,50 @@ pub async fn a_lease_that_ended_is_claimed_with_a_higher_token(store: Arc<dyn St
     let second = world.claim_at(plus_ms(sample::now(), LEASE_MS), 10, 1).await.remove(0);
     assert_eq!(second.delivery.id, first.delivery.id);
     assert_eq!(second.delivery.fencing_token, first.delivery.fencing_token + 1);
+    assert_eq!((first.was_orphaned, second.was_orphaned), (false, true));
+    world.store.release(&[claim_of(&second)], sample::now()).await.expect("release");
+    assert!(!world.claim_one().await.was_orphaned, "what was given back is nobody's orphan");
+}
+
+/// What the claim's holder names.
+fn claim_of(claimed: &ClaimedDelivery) -> (DeliveryId, i64) {
+    (claimed.delivery.id, claimed.delivery.fencing_token)
+}
+
+/// Nobody claims it before its new end, and nothing is said to have changed.
+pub async fn an_extended_lease_holds_and_tells_nobody(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    world.event().await;
+    let claimed = world.claim_one().await;
+    let seq = world.store.latest_seq().await.expect("read");
+    let later = plus_ms(sample::now(), 3 * LEASE_MS);
+    assert_eq!(world.store.extend(&[claim_of(&claimed)], later).await.expect("extend"), [Fenced::Done]);
+    assert!(world.claim_at(plus_ms(sample::now(), 3 * LEASE_MS - 1), 10, 10).await.is_empty());
+    assert_eq!(world.delivery(claimed.delivery.id).await, claimed.delivery);
+    assert_eq!(world.store.latest_seq().await.expect("read"), seq);
+    world.settle(&claimed, DeliveryState::Delivered).await;
+    assert_eq!(world.delivery(claimed.delivery.id).await.state, DeliveryState::Delivered);
+}
+
+/// Neither where another claim followed, nor where the delivery was settled or given back; its neighbours are extended.
+pub async fn a_lease_that_was_lost_is_not_extended(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    world.event().await;
+    let first = world.claim_one().await;
+    let now = plus_ms(sample::now(), LEASE_MS);
+    let second = world.claim_at(now, 10, 10).await.remove(0);
+    let later = plus_ms(now, 2 * LEASE_MS);
+    let asked = [claim_of(&first), claim_of(&second)];
+    let answers = world.store.extend(&asked, later).await.expect("extend");
+    assert_eq!(answers, [Fenced::LeaseLost, Fenced::Done]);
+    world.store.release(&[claim_of(&second)], now).await.expect("release");
+    assert_eq!(world.store.extend(&asked, later).await.expect("extend"), [Fenced::LeaseLost; 2]);
+    let third = world.claim_at(now, 10, 10).await.remove(0);
+    world.settle(&third, DeliveryState::Delivered).await;
+    assert_eq!(world.store.extend(&[claim_of(&third)], later).await.expect("extend"), [Fenced::LeaseLost]);
+    assert_eq!(world.store.extend(&[], later).await.expect("extend"), []);
 }
 
 /// A lease that ended under a webhook that was paused, disabled or deleted meanwhile is not sent.

@@ -33,7 +33,7 @@ pub async fn due_work_is_held_released_and_cancelled_together(store: Arc<dyn Sto
     };
     world.write(vec![Write::HoldDue { webhook_id: webhook.id, reason: reason() }]).await;
     assert_eq!(states().await, [(DeliveryState::Held, None), (DeliveryState::Held, None)]);
-    world.write(vec![Write::ReleaseHeld { webhook_id: webhook.id }]).await;
+    world.write(vec![world.release_held(webhook.id).await]).await;
     let now = Some(sample::now());
     assert_eq!(states().await, [(DeliveryState::Retrying, now), (DeliveryState::Pending, now)]);
     let in_flight = world.claim_at(sample::now(), 1, 100).await;
@@ -111,7 +111,7 @@ pub async fn a_retry_under_a_paused_webhook_waits_with_it(store: Arc<dyn Store>)
     retry(&world, claimed.delivery.id).await.expect("retry");
     let held = world.delivery(claimed.delivery.id).await;
     assert_eq!((held.state, held.due_at), (DeliveryState::Held, None));
-    let release = vec![Write::ReleaseHeld { webhook_id: webhook.id }];
+    let release = vec![world.release_held(webhook.id).await];
     world.set_status(webhook.id, WebhookStatus::Active, release).await;
     assert_eq!(world.claim_one().await.delivery.id, held.id);
 }
@@ -129,7 +129,7 @@ pub async fn a_cancelled_delivery_is_never_claimed(store: Arc<dyn Store>) {
         assert_eq!((cancelled.state, cancelled.due_at), (DeliveryState::Cancelled, None));
         assert_eq!(cancelled.state_reason.as_deref(), Some("by hand"));
     }
-    world.write(vec![Write::ReleaseHeld { webhook_id: held.id }]).await;
+    world.write(vec![world.release_held(held.id).await]).await;
     assert!(world.claim().await.is_empty());
 }
 

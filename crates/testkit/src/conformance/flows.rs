@@ -112,6 +112,26 @@ pub async fn a_failed_probe_is_held_again(store: Arc<dyn Store>) {
     assert_eq!(world.store.webhooks_to_probe(at(20_000), 10).await.expect("read"), [open]);
 }
 
+/// Its webhook drained while it was under way: nobody else would make it due.
+pub async fn a_probe_that_fails_after_a_resume_is_due_again(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (webhook, first, _) = tripped(&world).await;
+    probe(&world, webhook.id, first).await;
+    let claimed = world.claim_one().await;
+    world
+        .change_webhook(
+            webhook.id,
+            |it| *it = it.clone().with_status(WebhookStatus::Active, None, it.created_at),
+            vec![],
+        )
+        .await;
+    let mut settlement = world.settlement(&claimed, DeliveryState::Held);
+    settlement.health = Some(HealthSignal::ProbeFailed);
+    world.settle_as(settlement).await;
+    let again = world.delivery(first).await;
+    assert_eq!((again.state, again.due_at), (DeliveryState::Retrying, Some(sample::now())));
+}
+
 /// Deliveries that are not held, and those of other webhooks, stay as they are.
 pub async fn only_what_is_held_is_released(store: Arc<dyn Store>) {
     let world = World::new(store).await;

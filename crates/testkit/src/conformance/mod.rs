@@ -11,6 +11,7 @@ pub mod flow_claims;
 pub mod flows;
 pub mod history;
 pub mod records;
+pub mod retention;
 pub mod settling;
 pub mod tenants;
 pub mod webhooks;
@@ -67,6 +68,8 @@ macro_rules! conformance_suite {
                 a_long_backlog_does_not_delay_another_webhook,
                 the_cap_per_webhook_counts_what_is_in_flight,
                 a_lease_that_ended_is_claimed_with_a_higher_token,
+                an_extended_lease_holds_and_tells_nobody,
+                a_lease_that_was_lost_is_not_extended,
                 a_claim_passes_over_what_its_webhook_holds_back,
                 two_claims_at_once_never_share_a_delivery,
                 the_next_due_time_is_the_earliest_of_due_and_leases,
@@ -82,6 +85,7 @@ macro_rules! conformance_suite {
                 each_of_a_batch_is_settled_for_itself,
                 a_frozen_payload_is_never_replaced,
                 an_attempt_and_its_state_are_written_together,
+                a_text_of_an_answer_is_kept_as_it_came,
                 a_retry_waits_for_its_time,
                 a_retry_under_a_disabled_webhook_is_cancelled,
                 a_retry_under_a_paused_webhook_is_held,
@@ -121,6 +125,7 @@ macro_rules! conformance_suite {
                 a_suspended_webhook_gets_its_probe_alone,
                 a_delivered_probe_sets_its_webhook_to_work,
                 a_failed_probe_is_held_again,
+                a_probe_that_fails_after_a_resume_is_due_again,
                 only_what_is_held_is_released,
                 a_backlog_is_what_is_owed,
                 a_replay_reads_back_and_moves_on_by_its_version,
@@ -133,6 +138,14 @@ macro_rules! conformance_suite {
                 event_pages_leave_tests_out,
                 a_webhooks_attempts_come_newest_first,
                 history_of_another_tenant_is_not_read,
+            ],
+            retention: [
+                old_history_goes_with_all_that_belongs_to_it,
+                what_is_owed_keeps_its_event_and_its_log_and_is_shown_after_its_end,
+                a_deleted_webhook_goes_with_the_last_of_its_history,
+                the_size_of_a_step_changes_nothing,
+                what_is_held_for_too_long_expires_and_says_so,
+                a_reader_of_the_feed_is_told_of_what_was_removed,
             ],
             tenants: [
                 a_tenant_reads_back_as_written,

@@ -3,7 +3,7 @@
 use super::World;
 use super::world::LEASE_MS;
 use crate::sample;
-use hookgraph_domain::attempt::{OutgoingRequest, ResponseHead};
+use hookgraph_domain::attempt::{Attempt, OutgoingRequest, ResponseHead};
 use hookgraph_domain::change::Write;
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::ports::{Fenced, Store};
@@ -100,6 +100,21 @@ pub async fn an_attempt_and_its_state_are_written_together(store: Arc<dyn Store>
     assert_eq!((delivery.state, delivery.attempts_spent, delivery.attempt_count), (DeliveryState::Retrying, 1, 1));
     assert_eq!(delivery.due_at, Some(plus_ms(sample::now(), 5_000)));
     assert!(delivery.state_reason.is_some());
+}
+
+/// However it begins, and whether it is empty or none.
+pub async fn a_text_of_an_answer_is_kept_as_it_came(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    for text in [None, Some(""), Some("\u{1}"), Some("\u{1}\u{1}a"), Some("=a"), Some("plain")] {
+        world.event().await;
+        let claimed = world.claim_one().await;
+        let mut settlement = world.settlement(&claimed, DeliveryState::Delivered);
+        let attempt = Attempt { response_body: text.map(str::to_owned), ..world.attempt(&claimed) };
+        settlement.attempt = Some(attempt.clone());
+        assert_eq!(world.settle_as(settlement).await, Fenced::Done, "{text:?}");
+        assert_eq!(world.store.attempts(&[claimed.delivery.id]).await.expect("read"), [attempt], "{text:?}");
+    }
 }
 
 /// And not longer.

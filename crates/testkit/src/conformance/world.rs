@@ -7,7 +7,8 @@ use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState};
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{ClaimRequest, Entropy, Fenced, Freeze, Store};
+use hookgraph_domain::ports::{ClaimRequest, Entropy, Fenced, Freeze, PrunePosition, Store};
+use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
@@ -92,6 +93,29 @@ impl World {
     /// Gives a webhook a status, with the other writes after it.
     pub async fn set_status(&self, id: WebhookId, status: WebhookStatus, then: Vec<Write>) {
         self.change_webhook(id, |webhook| webhook.status = status, then).await;
+    }
+
+    /// The write that makes all that is held for a webhook due.
+    pub async fn release_held(&self, webhook_id: WebhookId) -> Write {
+        let delivery_ids = self.store.held(webhook_id, 100).await.expect("read");
+        Write::ReleaseDeliveries { webhook_id, delivery_ids }
+    }
+
+    /// Removes history in steps of so many rows, to the end; how many rows went.
+    pub async fn prune(&self, cut: &HistoryCut, rows_max: u32) -> u64 {
+        let (mut rows, mut from) = (0, PrunePosition::default());
+        loop {
+            let step = self.store.prune_history(cut, from, rows_max).await.expect("prune");
+            rows += step.rows;
+            assert_eq!(step.put_off, None);
+            match step.next {
+                Some(next) => {
+                    assert_ne!(next, from, "a step goes on");
+                    from = next;
+                }
+                None => return rows,
+            }
+        }
     }
 
     /// Records an event of an order at that time.

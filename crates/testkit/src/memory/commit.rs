@@ -200,6 +200,7 @@ impl State {
         self.events.retain(|_, event| event.tenant_id != id);
         self.deliveries.retain(|_, kept| kept.delivery.tenant_id != id);
         self.feed.retain(|entry| entry.tenant_id != id);
+        self.feed_pruned.remove(&id);
         let Self { events, deliveries, .. } = &*self;
         let (events, deliveries) = (events.clone(), deliveries.clone());
         self.skips.retain(|skip| events.contains_key(&skip.event_id));

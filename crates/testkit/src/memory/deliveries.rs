@@ -62,7 +62,6 @@ impl State {
                 });
             }
             Write::HoldDue { webhook_id, reason } => self.hold_due(webhook_id, &reason, at),
-            Write::ReleaseHeld { webhook_id } => self.move_all(webhook_id, &[Held], at, |it| set_free(it, at)),
             Write::ReleaseDeliveries { webhook_id, delivery_ids } => self.move_all(webhook_id, &[Held], at, |it| {
                 if delivery_ids.contains(&it.id) {
                     set_free(it, at);
@@ -161,6 +160,9 @@ impl State {
         else {
             return refused(format!("the webhook of delivery {id} is deleted or DISABLED"));
         };
+        if !self.events.contains_key(&delivery.event_id) {
+            return refused(format!("the event of delivery {id} is gone"));
+        }
         let held = status.holds() && !delivery.is_test;
         delivery.state = if held { DeliveryState::Held } else { DeliveryState::Pending };
         delivery.state_reason = held.then(|| held_reason(status));

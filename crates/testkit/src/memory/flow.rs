@@ -61,6 +61,10 @@ impl FlowReader for MemoryStore {
         Ok(found.take(limit as usize).cloned().collect())
     }
 
+    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state.lock().history_from)
+    }
+
     async fn replay(&self, tenant_id: TenantId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         let state = self.state.lock();
         Ok(state.replays.get(&id).filter(|replay| replay.tenant_id == tenant_id).cloned())

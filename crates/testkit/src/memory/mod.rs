@@ -7,6 +7,7 @@ mod flow;
 mod queue;
 mod read;
 mod reads;
+mod retention;
 mod state;
 
 use crate::SeededEntropy;

@@ -23,10 +23,10 @@ fn due_again(delivery: &Delivery, now: Timestamp) -> NextState {
     NextState { state, reason: None, due_at: Some(now), attempts_spent: delivery.attempts_spent }
 }
 
-/// What its webhook sends as it stands, and nobody cancelled, is left as it is.
+/// A decision under the webhook as it stands.
 fn under(delivery: &Delivery, next: NextState, webhook: &Webhook) -> NextState {
     if webhook.sends(delivery) && !delivery.cancel_requested {
-        return next;
+        return settle::under_sending_webhook(next);
     }
     settle::under_webhook(next, Some(webhook), delivery.cancel_requested)
 }
@@ -139,6 +139,7 @@ impl DeliveryQueue for MemoryStore {
                     continue;
                 }
             }
+            let was_orphaned = delivery.state == DeliveryState::InFlight;
             delivery.state = DeliveryState::InFlight;
             delivery.state_reason = None;
             delivery.fencing_token += 1;
@@ -157,6 +158,7 @@ impl DeliveryQueue for MemoryStore {
                 signer,
                 payload: state.payloads.get(&id).cloned(),
                 leased_until: request.leased_until,
+                was_orphaned,
                 delivery,
             });
         }
@@ -202,6 +204,18 @@ impl DeliveryQueue for MemoryStore {
             answers.push(Fenced::Done);
         }
         Ok(answers)
+    }
+
+    async fn extend(&self, claims: &[(DeliveryId, i64)], leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        let mut state = self.state.lock();
+        let extended = claims.iter().map(|(id, fencing_token)| {
+            if state.claimed(*id, *fencing_token).is_none() {
+                return Fenced::LeaseLost;
+            }
+            state.deliveries.entry(*id).and_modify(|kept| kept.leased_until = Some(leased_until));
+            Fenced::Done
+        });
+        Ok(extended.collect())
     }
 
     async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError> {

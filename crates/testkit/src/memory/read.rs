@@ -329,6 +329,9 @@ impl Feed for MemoryStore {
         limit: u32,
     ) -> Result<FeedPage, StoreError> {
         let state = self.state.lock();
+        if let Some(seq) = state.feed_pruned.get(&tenant_id).copied().filter(|seq| *seq > after_seq) {
+            return Ok(FeedPage { entries: vec![], read_to_seq: after_seq, more: false, pruned_to: Some(seq) });
+        }
         let beyond = state.feed.iter().filter(|entry| entry.tenant_id == tenant_id && entry.seq > after_seq);
         let wanted = beyond.filter(|entry| is_wanted(&entry.what, filter));
         let entries: Vec<_> = wanted.take(limit as usize).cloned().collect();
@@ -336,7 +339,7 @@ impl Feed for MemoryStore {
             Some(last) if entries.len() >= limit as usize => last.seq,
             _ => state.last_seq.max(after_seq),
         };
-        Ok(FeedPage { entries, read_to_seq, more: read_to_seq < state.last_seq })
+        Ok(FeedPage { entries, read_to_seq, more: read_to_seq < state.last_seq, pruned_to: None })
     }
 
     async fn latest_seq(&self) -> Result<i64, StoreError> {

@@ -34,6 +34,9 @@ pub(super) struct State {
     pub payloads: BTreeMap<DeliveryId, FrozenPayload>,
     pub feed: Vec<FeedEntry>,
     pub last_seq: i64,
+    /// How far each tenant's feed was removed.
+    pub feed_pruned: BTreeMap<TenantId, i64>,
+    pub history_from: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]

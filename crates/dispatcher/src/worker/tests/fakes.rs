@@ -8,7 +8,7 @@ use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::*;
 use hookgraph_domain::settle::Settlement;
-use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,7 @@ pub(super) struct FakeQueue {
     /// A settle needs one of these permits; there are plenty unless a test takes them away.
     pub(super) settle_gate: Semaphore,
     ended: watch::Sender<usize>,
+    beaten: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -32,6 +33,8 @@ pub(super) struct QueueState {
     /// How many settlements each commit took.
     pub(super) commits: Vec<usize>,
     pub(super) released: Vec<DeliveryId>,
+    /// What each beat extended.
+    pub(super) extended: Vec<Vec<DeliveryId>>,
     pub(super) claims: Vec<ClaimRequest>,
     /// How often the calls of that name shall still fail.
     pub(super) failures: HashMap<&'static str, u32>,
@@ -54,7 +57,12 @@ impl QueueState {
 impl FakeQueue {
     pub(super) fn with(due: impl IntoIterator<Item = ClaimedDelivery>) -> Self {
         let state = QueueState { due: due.into_iter().collect(), ..QueueState::default() };
-        Self { state: Mutex::new(state), settle_gate: Semaphore::new(1_000), ended: watch::channel(0).0 }
+        Self {
+            state: Mutex::new(state),
+            settle_gate: Semaphore::new(1_000),
+            ended: watch::channel(0).0,
+            beaten: watch::channel(0).0,
+        }
     }
 
     pub(super) fn failing(self: &std::sync::Arc<Self>, call: &'static str, times: u32) {
@@ -64,6 +72,11 @@ impl FakeQueue {
     /// Waits until so many deliveries are settled or released.
     pub(super) async fn ended(&self, count: usize) {
         self.ended.subscribe().wait_for(|ended| *ended >= count).await.expect("a queue");
+    }
+
+    /// Waits until leases were extended so many times.
+    pub(super) async fn beaten(&self, count: usize) {
+        self.beaten.subscribe().wait_for(|beaten| *beaten >= count).await.expect("a queue");
     }
 
     pub(super) fn add(&self, claim: ClaimedDelivery) {
@@ -118,6 +131,14 @@ impl DeliveryQueue for FakeQueue {
         state.leased.retain(|claim| settlements.iter().all(|settled| settled.delivery_id != claim.delivery.id));
         self.ended.send_modify(|ended| *ended += settlements.len());
         Ok(vec![Fenced::Done; settlements.len()])
+    }
+
+    async fn extend(&self, claims: &[(DeliveryId, i64)], _leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
+        let mut state = self.state.lock();
+        state.fail("extend")?;
+        state.extended.push(claims.iter().map(|claim| claim.0).collect());
+        self.beaten.send_modify(|beaten| *beaten += 1);
+        Ok(vec![Fenced::Done; claims.len()])
     }
 
     async fn release(&self, claims: &[(DeliveryId, i64)], _now: Timestamp) -> Result<(), StoreError> {
@@ -228,17 +249,24 @@ impl Transport for FakeTransport {
     }
 }
 
-/// A clock that stands still, entropy that counts, and notes of what was hit and told.
+/// A clock that a test moves, entropy that counts, and notes of what was hit and told.
 #[derive(Default)]
 pub(super) struct Noted {
     ids: AtomicU64,
+    later_ms: AtomicU64,
     pub(super) fed: AtomicU64,
     pub(super) hit: Mutex<Vec<Failpoint>>,
 }
 
+impl Noted {
+    pub(super) fn advance_ms(&self, ms: u64) {
+        self.later_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
 impl Clock for Noted {
     fn now(&self) -> Timestamp {
-        noon()
+        plus_ms(noon(), self.later_ms.load(Ordering::Relaxed))
     }
 }
 

@@ -252,3 +252,20 @@ async fn a_shutdown_ends_even_when_the_store_takes_nothing() {
     running.shut_down().await;
     assert!(bench.queue.state.lock().settled.is_empty());
 }
+
+#[tokio::test]
+async fn what_stays_in_flight_is_kept_leased_through_a_failing_store_until_it_is_settled() {
+    let mut bench = Bench::with([due(1, 1, "gate"), due(2, 2, "200")]);
+    (bench.limits.lease_ms, bench.limits.beat_ms) = (limits::SEND_MARGIN_MS, 2);
+    bench.limits.drain_ms = 60_000;
+    bench.queue.failing("extend", 2);
+    let running = Running::of(&bench);
+    bench.transport.begun(2).await;
+    bench.queue.ended(1).await;
+    bench.noted.advance_ms(2);
+    bench.queue.beaten(1).await;
+    bench.transport.gate.add_permits(1);
+    running.shut_down().await;
+    let extended = bench.queue.state.lock().extended.clone();
+    assert!(extended.iter().all(|ids| *ids == [Uuid::from_u128(1).into()]), "{extended:?}");
+}

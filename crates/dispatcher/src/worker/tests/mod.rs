@@ -99,6 +99,7 @@ pub(super) fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
         signer: Arc::new(signer),
         payload: None,
         leased_until: noon(),
+        was_orphaned: false,
     }
 }
 

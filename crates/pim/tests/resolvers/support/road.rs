@@ -12,8 +12,10 @@ use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, TokenId, W
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    AnswerReader, AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, TokenReader,
+    AnswerReader, AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, HistoryKept, PrunePosition,
+    PruneStep, Retention, StoreError, TokenReader,
 };
+use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
@@ -33,6 +35,10 @@ impl DeliveryQueue for RecordStore {
     }
 
     async fn settle(&self, _settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
+        not_kept()
+    }
+
+    async fn extend(&self, _claims: &[(DeliveryId, i64)], _leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
         not_kept()
     }
 
@@ -127,6 +133,32 @@ impl TokenReader for RecordStore {
 #[async_trait]
 impl AnswerReader for RecordStore {
     async fn kept_answer(&self, _: &AnswerKey, _: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
+        not_kept()
+    }
+}
+
+#[async_trait]
+impl Retention for RecordStore {
+    async fn expire_due(
+        &self,
+        _: Timestamp,
+        _: &str,
+        _: Timestamp,
+        _: PrunePosition,
+        _: u32,
+    ) -> Result<PruneStep, StoreError> {
+        not_kept()
+    }
+
+    async fn prune_history(&self, _: &HistoryCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        not_kept()
+    }
+
+    async fn prune_feed(&self, _: Timestamp, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        not_kept()
+    }
+
+    async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
         not_kept()
     }
 }

@@ -1,0 +1,188 @@
+//! The loop of retention: what is owed for too long expires, and history and feed that are too old, or too much, go.
+//!
+//! It works in short steps, each a transaction that may be repeated, so that a crash costs a step. Any number of processes
+//! may run it on one store: while one takes a step, another one's round ends early.
+
+#[cfg(test)]
+mod tests;
+
+use crate::limits::{
+    RETENTION_AGAIN_MS, RETENTION_DAYS_FOR_ROOM_MAX, RETENTION_POLL_MS, RETENTION_ROUND_MS_MAX, RETENTION_STEP_ROWS,
+};
+use hookgraph_domain::ports::{Clock, PrunePosition, PruneStep, Retention, StoreError, WakeUps};
+use hookgraph_domain::retention::{HistoryCut, RetentionRules};
+use hookgraph_domain::time::{Timestamp, plus_ms};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// What the loop works with.
+#[derive(Clone)]
+pub struct RetentionServices {
+    /// Where the history is.
+    pub retention: Arc<dyn Retention>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Told of what expired.
+    pub wake_ups: Arc<dyn WakeUps>,
+}
+
+/// What a round did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetentionRound {
+    /// Deliveries that were owed for too long.
+    pub expired: u64,
+    /// Rows of the history that went.
+    pub history_rows: u64,
+    /// Partitions of the history that went.
+    pub partitions: u64,
+    /// Batches of the feed that went.
+    pub feed_batches: u64,
+    /// What stays for now, and why.
+    pub put_off: BTreeSet<String>,
+    /// Whether the round came to its end, and not to that of its time.
+    pub is_whole: bool,
+}
+
+/// The loop of one process.
+pub struct RetentionLoop {
+    services: RetentionServices,
+    rules: RetentionRules,
+}
+
+/// The kinds of step.
+#[derive(Clone, Copy)]
+enum Work {
+    Expire { owed_before: Timestamp, now: Timestamp },
+    History(HistoryCut),
+    Feed(Timestamp),
+}
+
+impl RetentionLoop {
+    /// A loop under those rules.
+    pub fn new(services: RetentionServices, rules: RetentionRules) -> Self {
+        Self { services, rules }
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    /// The store's: the next round tries again.
+    pub async fn run_once(&self) -> Result<RetentionRound, StoreError> {
+        let now = self.services.clock.now();
+        let ends_at = plus_ms(now, RETENTION_ROUND_MS_MAX);
+        let mut round = RetentionRound { is_whole: true, ..RetentionRound::default() };
+        round.expired =
+            self.all(Work::Expire { owed_before: self.rules.owed_before(now), now }, ends_at, &mut round).await?;
+        if round.expired > 0 {
+            self.services.wake_ups.fed();
+            let reason = self.rules.expired_reason();
+            tracing::warn!(count = round.expired, reason, "deliveries expired");
+        }
+        let cut = HistoryCut::by_age(&self.rules, now);
+        round.history_rows = self.all(Work::History(cut), ends_at, &mut round).await?;
+        if round.history_rows + round.partitions > 0 {
+            let (rows, partitions) = (round.history_rows, round.partitions);
+            tracing::info!(rows, partitions, before = %cut.before, "history older than it is kept was removed");
+        }
+        self.make_room(now, ends_at, &mut round).await?;
+        round.feed_batches = self.all(Work::Feed(self.rules.feed_before(now)), ends_at, &mut round).await?;
+        if round.feed_batches > 0 {
+            let before = self.rules.feed_before(now);
+            tracing::info!(batches = round.feed_batches, %before, "feed older than it is kept was removed");
+        }
+        Ok(round)
+    }
+
+    /// Takes step after step until nothing is left or the round's time is over; how many rows went.
+    async fn all(&self, work: Work, ends_at: Timestamp, round: &mut RetentionRound) -> Result<u64, StoreError> {
+        let (mut rows, mut from) = (0, PrunePosition::default());
+        loop {
+            if self.services.clock.now() >= ends_at {
+                round.is_whole = false;
+                return Ok(rows);
+            }
+            let step = self.step(work, from).await?;
+            rows += step.rows;
+            round.partitions += step.partitions;
+            round.put_off.extend(step.put_off);
+            let Some(next) = step.next else { return Ok(rows) };
+            from = next;
+        }
+    }
+
+    async fn step(&self, work: Work, from: PrunePosition) -> Result<PruneStep, StoreError> {
+        let retention = &self.services.retention;
+        match work {
+            Work::Expire { owed_before, now } => {
+                retention.expire_due(owed_before, &self.rules.expired_reason(), now, from, RETENTION_STEP_ROWS).await
+            }
+            Work::History(cut) => retention.prune_history(&cut, from, RETENTION_STEP_ROWS).await,
+            Work::Feed(before) => retention.prune_feed(before, from, RETENTION_STEP_ROWS).await,
+        }
+    }
+
+    /// The oldest day goes first, until the rest has room.
+    async fn make_room(
+        &self,
+        now: Timestamp,
+        ends_at: Timestamp,
+        round: &mut RetentionRound,
+    ) -> Result<(), StoreError> {
+        let Some(bytes_max) = self.rules.history_bytes_max else { return Ok(()) };
+        let mut last: Option<HistoryCut> = None;
+        for _ in 0..RETENTION_DAYS_FOR_ROOM_MAX {
+            let kept = self.services.retention.history_kept().await?;
+            if kept.bytes <= bytes_max || !round.is_whole {
+                return Ok(());
+            }
+            // What a day keeps because it is owed makes room for nobody: then the next day goes.
+            let oldest_at = last.map_or(kept.oldest_at, |cut| kept.oldest_at.max(Some(cut.before)));
+            let Some(cut) = oldest_at.and_then(|oldest_at| HistoryCut::of_day(oldest_at, now)) else {
+                let bytes = kept.bytes;
+                let why = format!("history has {bytes} bytes, {bytes_max} are allowed: all but today's is gone");
+                round.put_off.insert(why);
+                return Ok(());
+            };
+            let partitions_before = round.partitions;
+            let rows = self.all(Work::History(cut), ends_at, round).await?;
+            round.history_rows += rows;
+            let (partitions, bytes) = (round.partitions - partitions_before, kept.bytes);
+            tracing::info!(rows, partitions, bytes, bytes_max, before = %cut.before, "history was removed for lack of room");
+            last = Some(cut);
+        }
+        round.is_whole = false;
+        Ok(())
+    }
+
+    /// Runs a round every [`RETENTION_POLL_MS`], sooner where one did not come to its end, until the shutdown.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let (mut fails, mut told) = (false, BTreeSet::new());
+        while !shutdown.is_cancelled() {
+            let round = tokio::select! {
+                () = shutdown.cancelled() => return,
+                round = self.run_once() => round,
+            };
+            let wait_ms = match round {
+                Ok(round) => {
+                    fails = false;
+                    round.put_off.difference(&told).for_each(|why| tracing::info!(why, "some history stays for now"));
+                    let is_news = !round.put_off.is_subset(&told);
+                    told = round.put_off;
+                    if round.is_whole && !is_news { RETENTION_POLL_MS } else { RETENTION_AGAIN_MS }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut fails, true) {
+                        tracing::warn!(%error, "retention waits for the database");
+                    }
+                    RETENTION_AGAIN_MS
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+            }
+        }
+    }
+}

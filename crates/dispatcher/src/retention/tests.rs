@@ -1,0 +1,176 @@
+//! Rounds on the fake store, under a clock that the tests move.
+
+use super::*;
+use async_trait::async_trait;
+use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::page::{DeliveryQuery, EventQuery};
+use hookgraph_domain::ports::{Entropy, Feed, History, HistoryKept, UnitOfWork};
+use hookgraph_domain::webhook::WebhookStatus;
+use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
+use std::sync::atomic::{AtomicU32, Ordering};
+use uuid::Uuid;
+
+const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+const DAY_MS: u64 = 24 * 3600 * 1000;
+const RULES: RetentionRules = RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30 };
+
+struct World {
+    store: MemoryStore,
+    clock: ManualClock,
+    entropy: SeededEntropy,
+}
+
+impl World {
+    /// One event on each of the first ten days, owed to a webhook that is paused.
+    async fn new() -> Self {
+        let world = Self {
+            store: MemoryStore::default(),
+            clock: ManualClock::at(sample::now()),
+            entropy: SeededEntropy::new(1),
+        };
+        let mut change = Change::at(sample::now());
+        change.writes.push(Write::InsertTenant(sample::tenant(TENANT, "acme")));
+        let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(2)), TENANT);
+        webhook.status = WebhookStatus::Paused;
+        change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+        world.store.commit(change).await.unwrap();
+        for _ in 0..10 {
+            let at = world.clock.now();
+            let mut change = Change::at(at);
+            change.events.push(sample::event(EventId(world.entropy.uuid(at)), TENANT, "o1"));
+            world.store.commit(change).await.unwrap();
+            world.clock.advance_ms(DAY_MS);
+        }
+        world
+    }
+
+    fn under(&self, rules: RetentionRules) -> RetentionLoop {
+        self.on(Arc::new(self.store.clone()), rules)
+    }
+
+    fn on(&self, retention: Arc<dyn Retention>, rules: RetentionRules) -> RetentionLoop {
+        let services = RetentionServices {
+            retention,
+            clock: Arc::new(self.clock.clone()),
+            wake_ups: Arc::new(RecordingWakeUps::default()),
+        };
+        RetentionLoop::new(services, rules)
+    }
+
+    async fn event_count(&self) -> usize {
+        let query = EventQuery {
+            tenant_id: TENANT,
+            concern: None,
+            event: None,
+            recorded_from: None,
+            recorded_before: None,
+            before: None,
+            limit: 100,
+        };
+        self.store.event_page(&query).await.unwrap().len()
+    }
+
+    async fn states(&self) -> Vec<DeliveryState> {
+        let query = DeliveryQuery {
+            tenant_id: TENANT,
+            webhook_id: None,
+            event_id: None,
+            states: Vec::new(),
+            created_from: None,
+            created_before: None,
+            before: None,
+            limit: 100,
+        };
+        self.store.delivery_page(&query).await.unwrap().into_iter().map(|delivery| delivery.state).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_expires_first_and_is_shown_for_a_week_before_it_goes() {
+    let world = World::new().await;
+    let retention = world.under(RULES);
+    assert_eq!(retention.run_once().await.unwrap().expired, 0);
+    world.clock.advance_ms(30 * DAY_MS);
+    let round = retention.run_once().await.unwrap();
+    assert_eq!((round.expired, round.history_rows), (10, 0));
+    assert_eq!(world.states().await, [DeliveryState::Expired; 10]);
+    assert_eq!(world.event_count().await, 10, "an event stays as long as a delivery of it");
+    world.clock.advance_ms(8 * DAY_MS);
+    assert_eq!(retention.run_once().await.unwrap().history_rows, 20);
+    assert_eq!(world.event_count().await, 0);
+}
+
+#[tokio::test]
+async fn the_feed_goes_by_its_own_age() {
+    let world = World::new().await;
+    let round = world.under(RULES).run_once().await.unwrap();
+    assert_eq!((round.feed_batches, round.is_whole), (6, true));
+    let page = world.store.feed_page(TENANT, 0, &Default::default(), 100).await.unwrap();
+    assert_eq!(page.pruned_to, Some(6));
+}
+
+#[tokio::test]
+async fn for_lack_of_room_the_oldest_days_go_until_the_rest_fits() {
+    let world = World::new().await;
+    let mut change = Change::at(world.clock.now());
+    change.writes.push(Write::CancelDue { webhook_id: WebhookId(Uuid::from_u128(2)), reason: "enough".to_owned() });
+    world.store.commit(change).await.unwrap();
+    world.clock.advance_ms(1);
+    let bytes = world.store.history_kept().await.unwrap().bytes;
+    let half = RetentionRules { history_bytes_max: Some(bytes / 2), ..RULES };
+    let round = world.under(half).run_once().await.unwrap();
+    assert_eq!((round.history_rows, round.is_whole), (10, true));
+    assert_eq!(world.event_count().await, 5);
+}
+
+#[tokio::test]
+async fn what_is_owed_is_not_removed_for_lack_of_room() {
+    let world = World::new().await;
+    let none = RetentionRules { history_bytes_max: Some(1), ..RULES };
+    let round = world.under(none).run_once().await.unwrap();
+    assert_eq!((round.history_rows, world.event_count().await), (0, 10));
+    assert_eq!(round.put_off.len(), 1, "{round:?}");
+}
+
+/// Of a store with no end, whose steps take ten seconds each.
+struct Endless(ManualClock, AtomicU32);
+
+#[async_trait]
+impl Retention for Endless {
+    async fn expire_due(
+        &self,
+        _: Timestamp,
+        _: &str,
+        _: Timestamp,
+        from: PrunePosition,
+        _: u32,
+    ) -> Result<PruneStep, StoreError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.advance_ms(10_000);
+        let next = PrunePosition { stage: from.stage + 1, ..from };
+        Ok(PruneStep { next: Some(next), ..PruneStep::default() })
+    }
+
+    async fn prune_history(&self, _: &HistoryCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        panic!("there is no time left")
+    }
+
+    async fn prune_feed(&self, _: Timestamp, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        panic!("there is no time left")
+    }
+
+    async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
+        Ok(HistoryKept::default())
+    }
+}
+
+#[tokio::test]
+async fn a_round_ends_with_its_time() {
+    let world = World::new().await;
+    let endless = Arc::new(Endless(world.clock.clone(), AtomicU32::new(0)));
+    let round = world.on(endless.clone(), RULES).run_once().await.unwrap();
+    assert!(!round.is_whole);
+    assert_eq!(u64::from(endless.1.load(Ordering::Relaxed)), RETENTION_ROUND_MS_MAX / 10_000);
+}

@@ -1,0 +1,417 @@
+//! The model: what each delivery must be after each call, worked out from what people asked, what the receivers answered and
+//! what the clock said, without a line of the road's own decisions. Changes that commit are here, claims and requests in
+//! `judging`, settlements in `settling`.
+
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryPurpose, DeliveryState};
+use hookgraph_domain::event::NewEvent;
+use hookgraph_domain::feed::FeedEntry;
+use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ids::{DeliveryId, EventId, ReplayId, WebhookId};
+use hookgraph_domain::replay::Replay;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What was found wrong, in words.
+pub type Verdict<T = ()> = Result<T, String>;
+
+macro_rules! holds {
+    ($what:expr, $($why:tt)*) => { if !$what { return Err(format!($($why)*)); } };
+}
+pub(crate) use holds;
+
+/// A process, by its slot and how many were there before it.
+pub type ProcessId = (u64, u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Due,
+    Leased,
+    Held,
+    Ended,
+}
+
+/// Who has leased a delivery, and until when.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    pub process: ProcessId,
+    pub until: Timestamp,
+    /// Whether it probes its suspended webhook.
+    pub is_probe: bool,
+}
+
+/// What is owed.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    pub webhook: WebhookId,
+    pub event: EventId,
+    pub is_test: bool,
+    pub replay: Option<ReplayId>,
+    pub phase: Phase,
+    /// The state's own name.
+    pub state: DeliveryState,
+    pub spent: u32,
+    pub count: u32,
+    pub token: i64,
+    /// Between which times it is due.
+    pub due: (Timestamp, Timestamp),
+    pub since: Timestamp,
+    pub cancel: bool,
+    pub payload: Option<Arc<str>>,
+    pub lease: Option<Lease>,
+    pub has_arrived: bool,
+    /// Answers of 410: each of them is held, and tried once more than the schedule says.
+    pub gone: u32,
+}
+
+/// A request as a receiver saw it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub process: ProcessId,
+    pub began_at: Timestamp,
+    pub answer: Option<super::receiver::Script>,
+}
+
+/// A webhook as the model knows it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub status: WebhookStatus,
+    pub is_deleted: bool,
+    pub probe: Option<DeliveryId>,
+    pub failing_since: Option<Timestamp>,
+    pub ordering: Ordering,
+    pub concurrency: u32,
+    /// The most it ever was.
+    pub concurrency_max: u32,
+    pub rate: Option<u32>,
+    pub has_query: bool,
+    pub delays_s: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+pub struct Model {
+    pub webhooks: BTreeMap<WebhookId, Known>,
+    pub events: BTreeMap<EventId, String>,
+    pub owed: BTreeMap<DeliveryId, Owed>,
+    pub replays: BTreeMap<ReplayId, Replay>,
+    /// By claim.
+    pub requests: BTreeMap<(DeliveryId, i64), Request>,
+    /// The last token of each process for each delivery.
+    pub claims: BTreeMap<(ProcessId, DeliveryId), i64>,
+    pub dead: BTreeSet<ProcessId>,
+    /// Claims whose lease was lost.
+    pub lost: BTreeSet<(DeliveryId, i64)>,
+    /// What renders came to that were refused, and that failed.
+    pub refused_renders: BTreeSet<(WebhookId, EventId)>,
+    pub failed_renders: BTreeSet<(WebhookId, EventId)>,
+    /// How attempts ended, per process and webhook: what its breaker may know.
+    pub outcomes: BTreeMap<(ProcessId, WebhookId), Vec<(Timestamp, bool)>>,
+    /// When tokens were taken for requests.
+    pub sent_at: BTreeMap<(ProcessId, WebhookId), Vec<Timestamp>>,
+    /// Whether a lease can end under a process that lives.
+    pub leases_are_safe: bool,
+    /// What the call at hand must have changed.
+    pub changed: BTreeSet<DeliveryId>,
+    pub last_seq: i64,
+    pub told: BTreeMap<DeliveryId, (DeliveryState, u32)>,
+    pub counts: Counts,
+}
+
+/// What happened, summed up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub orphans: u64,
+    pub refused: u64,
+    pub trips: u64,
+    pub held: u64,
+    pub replayed: u64,
+}
+
+/// What a call told the feed, and the rows as they are after it.
+pub struct News {
+    pub entries: Vec<FeedEntry>,
+    pub rows: Vec<Delivery>,
+}
+
+impl Known {
+    fn of(webhook: &Webhook, before: Option<&Known>) -> Self {
+        let concurrency = webhook.flow.concurrency;
+        Self {
+            status: webhook.status,
+            is_deleted: webhook.deleted_at.is_some(),
+            probe: webhook.breaker.probe_id,
+            failing_since: webhook.failing_since,
+            ordering: webhook.flow.ordering,
+            concurrency,
+            concurrency_max: before.map_or(concurrency, |before| before.concurrency_max.max(concurrency)),
+            rate: webhook.flow.rate_per_second,
+            has_query: webhook.graphql_query.is_some(),
+            delays_s: webhook.retry_delays_s.clone(),
+        }
+    }
+
+    pub fn sends(&self, id: DeliveryId, is_test: bool) -> bool {
+        let is_probe = self.status == WebhookStatus::Suspended && self.probe == Some(id);
+        !self.is_deleted && (is_test || is_probe || self.status == WebhookStatus::Active)
+    }
+
+    pub fn holds(&self) -> bool {
+        !matches!(self.status, WebhookStatus::Active | WebhookStatus::Disabled)
+    }
+}
+
+impl Owed {
+    pub fn new(webhook: WebhookId, event: EventId, at: Timestamp) -> Self {
+        Self {
+            webhook,
+            event,
+            is_test: false,
+            replay: None,
+            phase: Phase::Due,
+            state: DeliveryState::Pending,
+            spent: 0,
+            count: 0,
+            token: 0,
+            due: (at, at),
+            since: at,
+            cancel: false,
+            payload: None,
+            lease: None,
+            has_arrived: false,
+            gone: 0,
+        }
+    }
+
+    /// Due at that time or in that time.
+    pub fn be_due(&mut self, state: DeliveryState, due: (Timestamp, Timestamp)) {
+        (self.phase, self.state, self.due, self.lease) = (Phase::Due, state, due, None);
+    }
+
+    /// Due at once, as often tried as before.
+    pub fn be_due_again(&mut self, at: Timestamp) {
+        let state = if self.spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
+        self.be_due(state, (at, at));
+    }
+
+    pub fn be_held(&mut self) {
+        (self.phase, self.state, self.lease) = (Phase::Held, DeliveryState::Held, None);
+    }
+
+    pub fn end(&mut self, state: DeliveryState) {
+        (self.phase, self.state, self.lease, self.cancel) = (Phase::Ended, state, None, false);
+    }
+}
+
+impl Model {
+    /// Changes what is owed to a webhook and in one of those phases.
+    fn each(&mut self, webhook: WebhookId, phases: &[Phase], change: impl Fn(DeliveryId, &mut Owed) -> bool) {
+        for (id, owed) in &mut self.owed {
+            if owed.webhook == webhook && phases.contains(&owed.phase) && change(*id, owed) {
+                self.changed.insert(*id);
+            }
+        }
+    }
+
+    /// Holds what is due for a webhook but tests.
+    pub fn hold_due(&mut self, webhook: WebhookId) {
+        self.each(webhook, &[Phase::Due], |_, owed| {
+            if owed.is_test {
+                return false;
+            }
+            owed.be_held();
+            true
+        });
+    }
+
+    /// A change was committed.
+    pub fn committed(&mut self, change: &Change, news: &News) -> Verdict {
+        for write in &change.writes {
+            self.wrote(write, change.at)?;
+        }
+        for event in &change.events {
+            self.recorded(event, change.at, news)?;
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, write: &Write, at: Timestamp) -> Verdict {
+        match write {
+            Write::InsertTenant(_) => {}
+            Write::PutWebhook { webhook, .. } => {
+                let known = Known::of(webhook, self.webhooks.get(&webhook.id));
+                self.webhooks.insert(webhook.id, known);
+            }
+            Write::CancelDue { webhook_id, .. } => {
+                self.each(*webhook_id, &[Phase::Leased], |_, owed| {
+                    owed.cancel = true;
+                    false
+                });
+                self.each(*webhook_id, &[Phase::Due, Phase::Held], |_, owed| {
+                    owed.end(DeliveryState::Cancelled);
+                    true
+                });
+            }
+            Write::HoldDue { webhook_id, .. } => self.hold_due(*webhook_id),
+            Write::ReleaseDeliveries { webhook_id, delivery_ids } => {
+                self.each(*webhook_id, &[Phase::Held], |id, owed| {
+                    let is_named = delivery_ids.contains(&id);
+                    if is_named {
+                        owed.be_due_again(at);
+                    }
+                    is_named
+                });
+            }
+            Write::PutReplay { replay, .. } => {
+                self.replays.insert(replay.id, replay.clone());
+            }
+            Write::InsertDelivery(asked) => {
+                let event = match &asked.event {
+                    DeliveryEvent::Recorded(id) => *id,
+                    DeliveryEvent::Synthetic(event) => {
+                        self.events.insert(event.id, event.record_label.clone());
+                        event.id
+                    }
+                };
+                let mut owed = Owed::new(asked.webhook_id, event, at);
+                match asked.purpose {
+                    DeliveryPurpose::Test => owed.is_test = true,
+                    DeliveryPurpose::Replay { replay_id, payload_of } => {
+                        owed.replay = Some(replay_id);
+                        owed.payload = payload_of.and_then(|original| self.owed.get(&original)?.payload.clone());
+                        let twice = self.owed.values().any(|it| it.replay == Some(replay_id) && it.event == event);
+                        holds!(!twice, "event {event} is replayed twice by {replay_id}");
+                        self.counts.replayed += 1;
+                        if self.webhook(asked.webhook_id)?.holds() {
+                            owed.be_held();
+                        }
+                    }
+                }
+                self.owed.insert(asked.id, owed);
+                self.changed.insert(asked.id);
+            }
+            Write::RetryDelivery(id) => {
+                let owed = self.owed.get(id).ok_or("a retry of what is not owed")?;
+                holds!(owed.phase == Phase::Ended, "{id} was retried before its end");
+                let is_held = self.webhook(owed.webhook)?.holds() && !owed.is_test;
+                let owed = self.change(*id)?;
+                (owed.spent, owed.since, owed.cancel) = (0, at, false);
+                if is_held { owed.be_held() } else { owed.be_due_again(at) }
+            }
+            Write::CancelDelivery { delivery_id, .. } => {
+                let owed = self.owed.get_mut(delivery_id).ok_or("a cancel of what is not owed")?;
+                if owed.phase == Phase::Leased {
+                    owed.cancel = true;
+                } else {
+                    self.change(*delivery_id)?.end(DeliveryState::Cancelled);
+                }
+            }
+            other => return Err(format!("the model knows no {other:?}")),
+        }
+        Ok(())
+    }
+
+    /// Each webhook that stands gets one delivery of the event, but those that are switched off.
+    fn recorded(&mut self, event: &NewEvent, at: Timestamp, news: &News) -> Verdict {
+        self.events.insert(event.id, event.record_label.clone());
+        let is_told = |entry: &FeedEntry| matches!(&entry.what, hookgraph_domain::feed::FeedChange::EventRecorded { event_id, .. } if *event_id == event.id);
+        holds!(news.entries.iter().filter(|entry| is_told(entry)).count() == 1, "event {} is not told once", event.id);
+        let mut made: BTreeMap<WebhookId, DeliveryId> = BTreeMap::new();
+        for row in news.rows.iter().filter(|row| row.event_id == event.id) {
+            let double = made.insert(row.webhook_id, row.id);
+            holds!(double.is_none(), "event {} is owed twice to {}", event.id, row.webhook_id);
+        }
+        for (webhook_id, webhook) in &self.webhooks {
+            let is_owed = !webhook.is_deleted && webhook.status != WebhookStatus::Disabled;
+            match (is_owed, made.remove(webhook_id)) {
+                (true, Some(id)) => {
+                    let mut owed = Owed::new(*webhook_id, event.id, at);
+                    if webhook.holds() {
+                        owed.be_held();
+                    }
+                    self.owed.insert(id, owed);
+                    self.changed.insert(id);
+                }
+                (false, None) => {}
+                (is_owed, id) => return Err(format!("{webhook:?} is owed {id:?}, should be: {is_owed}")),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn webhook(&self, id: WebhookId) -> Verdict<&Known> {
+        self.webhooks.get(&id).ok_or_else(|| format!("there is no webhook {id}"))
+    }
+
+    /// What is owed under that id, about to change.
+    pub fn change(&mut self, id: DeliveryId) -> Verdict<&mut Owed> {
+        self.changed.insert(id);
+        self.owed.get_mut(&id).ok_or_else(|| format!("{id} is not owed"))
+    }
+
+    /// What becomes of a delivery that would be due, under its webhook and a cancel that was asked for.
+    pub fn stand_under(&mut self, id: DeliveryId, now: Timestamp) -> Verdict {
+        let owed = self.owed.get(&id).ok_or("not owed")?;
+        let webhook = self.webhook(owed.webhook)?.clone();
+        let (cancel, sends) = (owed.cancel, webhook.sends(id, owed.is_test));
+        let owed = self.change(id)?;
+        match owed.phase {
+            Phase::Ended if owed.state == DeliveryState::Delivered || !cancel => owed.cancel = false,
+            _ if cancel => owed.end(DeliveryState::Cancelled),
+            // Nobody would make it due any more.
+            Phase::Held if sends => owed.be_due_again(now),
+            _ if sends => {}
+            _ if webhook.is_deleted || webhook.status == WebhookStatus::Disabled => owed.end(DeliveryState::Cancelled),
+            _ if webhook.holds() => owed.be_held(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Compares what the call changed with what it should have, and the feed with its own past.
+    pub fn compare(&mut self, news: &News) -> Verdict {
+        for entry in &news.entries {
+            holds!(entry.seq == self.last_seq + 1, "the feed goes from {} to {}", self.last_seq, entry.seq);
+            self.last_seq = entry.seq;
+            if let hookgraph_domain::feed::FeedChange::DeliveryUpdated { delivery_id, state, attempt_count, .. } =
+                entry.what
+            {
+                self.told.insert(delivery_id, (state, attempt_count));
+            }
+        }
+        for row in &news.rows {
+            let is_expected = self.changed.remove(&row.id);
+            holds!(is_expected, "{} changed to {} for no reason", row.id, row.state.as_str());
+            self.compare_row(row)?;
+        }
+        let unchanged = self.changed.pop_first();
+        holds!(
+            unchanged.is_none(),
+            "{unchanged:?} should have changed to {:?}",
+            self.owed.get(&unchanged.unwrap_or(DeliveryId(uuid::Uuid::nil())))
+        );
+        Ok(())
+    }
+
+    /// A row as it should be.
+    pub fn compare_row(&mut self, row: &Delivery) -> Verdict {
+        let owed = self.owed.get_mut(&row.id).ok_or_else(|| format!("{} is owed by nobody", row.id))?;
+        let is = (row.state, row.attempts_spent, row.attempt_count, row.fencing_token, row.cancel_requested);
+        let should = (owed.state, owed.spent, owed.count, owed.token, owed.cancel);
+        holds!(is == should, "{} is {is:?} and should be {should:?}", row.id);
+        if owed.phase == Phase::Due {
+            let due_at = row.due_at.ok_or_else(|| format!("{} is never due", row.id))?;
+            let fits = owed.due.0 <= due_at && due_at <= owed.due.1;
+            holds!(fits, "{} is due at {due_at} and should be in {:?}", row.id, owed.due);
+            owed.due = (due_at, due_at);
+        }
+        if owed.phase == Phase::Held {
+            self.counts.held += 1;
+        }
+        let told = self.told.get(&row.id);
+        let is_told = told == Some(&(row.state, row.attempt_count));
+        holds!(is_told, "the feed told {told:?} of {}, which is {:?}", row.id, (row.state, row.attempt_count));
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! The receivers: what a request comes to, as the dice fall.
+
+use super::world::World;
+use hookgraph_domain::attempt::{Exchange, OutcomeCode, ResponseHead};
+
+/// How a request goes: it takes so long, and ends so.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub takes_ms: u64,
+    pub code: OutcomeCode,
+    pub status: Option<u16>,
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Script {
+    fn answer(takes_ms: u64, code: OutcomeCode, status: u16) -> Self {
+        Self { takes_ms, code, status: Some(status), retry_after_ms: None }
+    }
+
+    fn silence(takes_ms: u64, code: OutcomeCode) -> Self {
+        Self { takes_ms, code, status: None, retry_after_ms: None }
+    }
+
+    /// How the next request goes.
+    pub fn next(world: &World, timeout_ms: u32) -> Self {
+        let (dice, plan) = (&world.dice, &world.plan);
+        let quick_ms = dice.between(1, 200).min(u64::from(timeout_ms));
+        let delivered = Self::answer(quick_ms, OutcomeCode::Delivered, 200);
+        if world.is_calm() {
+            return delivered;
+        }
+        if dice.happens(plan.receiver_hangs) {
+            return Self::silence(timeout_ms.into(), OutcomeCode::Timeout);
+        }
+        if dice.happens(plan.receiver_is_gone) {
+            return Self::answer(quick_ms, OutcomeCode::Gone, 410);
+        }
+        if !dice.happens(plan.receiver_fails) {
+            return Self { takes_ms: dice.between(1, u64::from(timeout_ms) / 4), ..delivered };
+        }
+        match dice.below(6) {
+            0 => Self::silence(quick_ms, OutcomeCode::ConnectFailed),
+            1 => Self::answer(quick_ms, OutcomeCode::Redirect, 302),
+            2 => {
+                Self { retry_after_ms: Some(dice.between(0, 40_000)), ..Self::answer(1, OutcomeCode::HttpStatus, 429) }
+            }
+            3 => Self { retry_after_ms: Some(30_000), ..Self::answer(1, OutcomeCode::HttpStatus, 500) },
+            4 => Self::silence(quick_ms, OutcomeCode::ServerFault),
+            _ => Self::answer(quick_ms, OutcomeCode::HttpStatus, 500),
+        }
+    }
+
+    pub fn exchange(&self) -> Exchange {
+        Exchange {
+            code: self.code,
+            detail: None,
+            response: self.status.map(|status| ResponseHead { status, headers: Vec::new() }),
+            response_body: None,
+            response_truncated: false,
+            retry_after_ms: self.retry_after_ms,
+            remote_address: None,
+            duration_ms: self.takes_ms,
+        }
+    }
+}

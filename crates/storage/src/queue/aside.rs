@@ -1,0 +1,97 @@
+//! What a claim cannot read is set aside: it stays due, at a later time, with the reason. A fault of ours spends no attempt,
+//! and what stands behind it goes.
+
+use crate::batch::{Cell, Kind, Table, execute};
+use crate::commit::feed::FeedLog;
+use crate::entities::delivery::Model;
+use crate::micros::from_time;
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::feed::FeedChange;
+use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use hookgraph_domain::limits::SET_ASIDE_MS;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::{Timestamp, plus_ms};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+
+/// A delivery to set aside.
+pub(super) struct Aside {
+    delivery_id: DeliveryId,
+    tenant_id: TenantId,
+    change: FeedChange,
+    order_key: Option<String>,
+    reason: String,
+}
+
+/// Why a delivery cannot be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    Webhook,
+    Tenant,
+    Event,
+    Payload,
+    Delivery,
+}
+
+impl Unread {
+    fn reason(self) -> &'static str {
+        match self {
+            Unread::Webhook => "set aside: its webhook cannot be read",
+            Unread::Tenant => "set aside: its tenant cannot be read",
+            Unread::Event => "set aside: its event cannot be read",
+            Unread::Payload => "set aside: its frozen payload cannot be read",
+            Unread::Delivery => "set aside: it cannot be read",
+        }
+    }
+}
+
+impl Aside {
+    /// Where the delivery itself is at fault it leaves its record's line, so that those behind it go; behind a webhook or a
+    /// tenant all of the line waits.
+    pub fn new(row: &Model, unread: Unread) -> Self {
+        let state = if row.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
+        let stays_in_line = matches!(unread, Unread::Webhook | Unread::Tenant);
+        Self {
+            delivery_id: DeliveryId(row.id),
+            tenant_id: TenantId(row.tenant_id),
+            change: FeedChange::DeliveryUpdated {
+                delivery_id: DeliveryId(row.id),
+                webhook_id: WebhookId(row.webhook_id),
+                event_id: EventId(row.event_id),
+                state,
+                attempt_count: u32::try_from(row.attempt_count).unwrap_or_default(),
+            },
+            order_key: row.order_key.clone().filter(|_| stays_in_line),
+            reason: unread.reason().to_owned(),
+        }
+    }
+}
+
+const ASIDE: Table =
+    Table { name: "aside", columns: &[("id", Kind::Uuid), ("order_key", Kind::TextOrNull), ("reason", Kind::Text)] };
+
+/// The rows are locked.
+pub(super) async fn set_aside(
+    transaction: &DatabaseTransaction,
+    asides: Vec<Aside>,
+    now: Timestamp,
+    feed: &mut FeedLog,
+) -> Result<(), StoreError> {
+    if asides.is_empty() {
+        return Ok(());
+    }
+    let backend = transaction.get_database_backend();
+    let sql = format!(
+        "UPDATE due SET state = CASE WHEN due.attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
+         state_reason = given.reason, order_key = given.order_key, leased_until_us = NULL, due_at_us = $1, \
+         updated_at_us = $2 FROM {} AS given WHERE due.id = given.id",
+        ASIDE.source(backend, 3)
+    );
+    let mut values = vec![from_time(plus_ms(now, SET_ASIDE_MS)).into(), from_time(now).into()];
+    let mut rows = Vec::with_capacity(asides.len());
+    for aside in asides {
+        feed.change(aside.tenant_id, aside.change);
+        rows.push(vec![Cell::Uuid(aside.delivery_id.0), Cell::TextOrNull(aside.order_key), Cell::Text(aside.reason)]);
+    }
+    values.extend(ASIDE.parameters(backend, rows));
+    execute(transaction, &sql, values).await.map(|_| ())
+}

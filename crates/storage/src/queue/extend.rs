@@ -1,0 +1,65 @@
+//! Extend: leases of what is still in flight hold longer, in one statement.
+
+use super::freeze::CLAIMS;
+use crate::batch::{Cell, query};
+use crate::error::store_error;
+use crate::micros::from_time;
+use crate::store::SqlStore;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::ports::{Fenced, StoreError};
+use hookgraph_domain::time::Timestamp;
+use sea_orm::sea_query::Value;
+use sea_orm::{DbBackend, FromQueryResult};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+#[derive(FromQueryResult)]
+struct Extended {
+    id: Uuid,
+    fencing_token: i64,
+}
+
+/// The parameters are [`extend_values`]. On PostgreSQL a row that someone has locked is passed over: it is being settled, and
+/// to wait for it in another order than its settlement's could lock up both.
+pub fn extend_sql(backend: DbBackend) -> String {
+    let claims = CLAIMS.source(backend, 2);
+    let held = "due.id = given.id AND due.fencing_token = given.fencing_token AND due.state = 'IN_FLIGHT'";
+    if backend != DbBackend::Postgres {
+        return format!(
+            "UPDATE due SET leased_until_us = $1 FROM {claims} AS given WHERE {held} RETURNING due.id, due.fencing_token"
+        );
+    }
+    format!(
+        "UPDATE due SET leased_until_us = $1 WHERE id = ANY (ARRAY(SELECT due.id FROM {claims} AS given \
+         JOIN due ON {held} FOR NO KEY UPDATE OF due SKIP LOCKED)) RETURNING id, fencing_token"
+    )
+}
+
+/// The parameters of [`extend_sql`].
+pub fn extend_values(backend: DbBackend, claims: &[(DeliveryId, i64)], leased_until: Timestamp) -> Vec<Value> {
+    let mut values = vec![from_time(leased_until).into()];
+    let rows = claims.iter().map(|(id, fencing_token)| vec![Cell::Uuid(id.0), Cell::Int(*fencing_token)]);
+    values.extend(CLAIMS.parameters(backend, rows.collect()));
+    values
+}
+
+pub(super) async fn extend(
+    store: &SqlStore,
+    claims: &[(DeliveryId, i64)],
+    leased_until: Timestamp,
+) -> Result<Vec<Fenced>, StoreError> {
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let backend = store.backend();
+    let transaction = store.begin_on_road().await?;
+    let values = extend_values(backend, claims, leased_until);
+    let extended: Vec<Extended> = query(&transaction, &extend_sql(backend), values).await?;
+    transaction.commit().await.map_err(store_error)?;
+    let extended: HashSet<(Uuid, i64)> = extended.into_iter().map(|row| (row.id, row.fencing_token)).collect();
+    let answer = |(id, fencing_token): &(DeliveryId, i64)| match extended.contains(&(id.0, *fencing_token)) {
+        true => Fenced::Done,
+        false => Fenced::LeaseLost,
+    };
+    Ok(claims.iter().map(answer).collect())
+}

@@ -1,0 +1,203 @@
+//! Rows, a window of ids at a time: all of SQLite, and what PostgreSQL keeps outside the partitions of days.
+
+use super::ROWS_FIRST;
+use crate::batch::{self, IDS, execute, query};
+use crate::error::store_error;
+use crate::limits::PRUNE_OWNERS_MAX;
+use crate::micros::from_time;
+use crate::store::SqlStore;
+use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
+use hookgraph_domain::retention::HistoryCut;
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
+use uuid::Uuid;
+
+/// A table of the history, in the order in which its rows go.
+struct RowTable {
+    name: &'static str,
+    /// The column that its primary key begins with, where that is not the id.
+    owner: Option<&'static str>,
+    /// The id that says of which day a row is.
+    id: &'static str,
+    /// Which of the old rows stay. `old` is the row, `$3` the time before which deliveries must have ended.
+    stays: &'static str,
+    /// Whether a row may come to be needed while it is looked at: then it is locked first.
+    is_locked: bool,
+}
+
+const OF_EVENT: &str = "EXISTS (SELECT 1 FROM due WHERE due.event_id = old.event_id) \
+     OR EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = old.event_id)";
+const OF_DELIVERY: &str = "EXISTS (SELECT 1 FROM due WHERE due.id = old.delivery_id) \
+     OR EXISTS (SELECT 1 FROM delivery WHERE delivery.id = old.delivery_id)";
+
+const TABLES: [RowTable; 6] = [
+    RowTable { name: "delivery", owner: None, id: "id", stays: "old.updated_at_us >= $3", is_locked: false },
+    RowTable {
+        name: "event",
+        owner: Some("tenant_id"),
+        id: "id",
+        stays: "EXISTS (SELECT 1 FROM due WHERE due.event_id = old.id) \
+                OR EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = old.id)",
+        is_locked: true,
+    },
+    RowTable { name: "event_skip", owner: None, id: "event_id", stays: OF_EVENT, is_locked: false },
+    RowTable { name: "tombstone", owner: None, id: "event_id", stays: OF_EVENT, is_locked: false },
+    RowTable { name: "payload", owner: None, id: "delivery_id", stays: OF_DELIVERY, is_locked: false },
+    RowTable { name: "attempt", owner: Some("webhook_id"), id: "id", stays: OF_DELIVERY, is_locked: false },
+];
+
+#[derive(FromQueryResult)]
+struct Id {
+    id: Uuid,
+}
+
+impl RowTable {
+    fn table(&self, backend: DbBackend) -> String {
+        let rest = if backend == DbBackend::Postgres { "_rest" } else { "" };
+        format!("{}{rest}", self.name)
+    }
+
+    /// Of the owner `$4`, where the table has owners.
+    fn of_owner(&self) -> String {
+        self.owner.map(|owner| format!(" AND {owner} = $4")).unwrap_or_default()
+    }
+
+    /// The last id of a window of so many rows: after `$1`, before `$2`. (`$3` is named for its type.)
+    fn last_sql(&self, backend: DbBackend, rows_max: u32) -> String {
+        let (id, table, of_owner) = (self.id, self.table(backend), self.of_owner());
+        let last = rows_max.saturating_sub(1);
+        format!(
+            "SELECT {id} AS id FROM {table} WHERE {id} > $1 AND {id} < $2 AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} \
+             ORDER BY {id} LIMIT 1 OFFSET {last}"
+        )
+    }
+
+    fn lock_sql(&self, backend: DbBackend) -> String {
+        let (id, table, of_owner) = (self.id, self.table(backend), self.of_owner());
+        format!(
+            "SELECT {id} AS id FROM {table} WHERE {id} > $1 AND {id} <= $2 AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} \
+             FOR UPDATE SKIP LOCKED"
+        )
+    }
+
+    /// Removes the window of ids after `$1` up to `$2`, but for what stays.
+    fn delete_sql(&self, backend: DbBackend) -> String {
+        let (id, table, of_owner, stays) = (self.id, self.table(backend), self.of_owner(), self.stays);
+        format!(
+            "DELETE FROM {table} AS old WHERE old.{id} > $1 AND old.{id} <= $2 AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} \
+             AND NOT ({stays})"
+        )
+    }
+
+    fn next_owner_sql(&self, backend: DbBackend, owner: &str) -> String {
+        let table = self.table(backend);
+        format!("SELECT {owner} AS id FROM {table} WHERE {owner} > $1 ORDER BY {owner} LIMIT 1")
+    }
+
+    async fn next_owner(&self, transaction: &DatabaseTransaction, after: Uuid) -> Result<Option<Uuid>, StoreError> {
+        let Some(owner) = self.owner else { return Ok(None) };
+        let sql = self.next_owner_sql(transaction.get_database_backend(), owner);
+        let found: Vec<Id> = query(transaction, &sql, vec![after.into()]).await?;
+        Ok(found.first().map(|row| row.id))
+    }
+
+    fn values(&self, cut: &HistoryCut, after: Uuid, up_to: Uuid, owner: Uuid) -> Vec<Value> {
+        let mut values = vec![after.into(), up_to.into(), from_time(cut.ended_before).into()];
+        values.extend(self.owner.map(|_| Value::from(owner)));
+        values
+    }
+
+    /// Removes the next window of one owner's rows: how many went, and where the window ended unless it was the last.
+    async fn window(
+        &self,
+        transaction: &DatabaseTransaction,
+        cut: &HistoryCut,
+        from: PrunePosition,
+        rows_max: u32,
+    ) -> Result<(u64, Option<Uuid>), StoreError> {
+        let backend = transaction.get_database_backend();
+        let values = self.values(cut, from.after, cut.floor(), from.owner);
+        let last: Vec<Id> = query(transaction, &self.last_sql(backend, rows_max), values).await?;
+        let last = last.first().map(|row| row.id);
+        let up_to = last.unwrap_or_else(|| Uuid::from_u128(cut.floor().as_u128().saturating_sub(1)));
+        let mut values = self.values(cut, from.after, up_to, from.owner);
+        let mut delete = self.delete_sql(backend);
+        if self.is_locked && backend == DbBackend::Postgres {
+            // Who makes such a row needed locks it first; the statement after this one sees what they have committed.
+            let locked: Vec<Id> = query(transaction, &self.lock_sql(backend), values.clone()).await?;
+            delete.push_str(&format!(
+                " AND old.{} IN (SELECT id FROM {} AS given)",
+                self.id,
+                IDS.source(backend, values.len() + 1)
+            ));
+            values.extend(batch::ids(backend, locked.into_iter().map(|row| row.id)));
+        }
+        Ok((execute(transaction, &delete, values).await?, last))
+    }
+}
+
+/// Removes the next rows, the stage being the table's.
+pub(super) async fn prune(
+    store: &SqlStore,
+    cut: &HistoryCut,
+    from: PrunePosition,
+    rows_max: u32,
+) -> Result<PruneStep, StoreError> {
+    let Some(table) = TABLES.get((from.stage - ROWS_FIRST) as usize) else {
+        return webhooks(store, cut, rows_max).await;
+    };
+    let Some(transaction) = store.begin_step().await? else { return Ok(PruneStep::default()) };
+    let next_table = Some(PrunePosition { stage: from.stage + 1, ..PrunePosition::default() });
+    let mut step = PruneStep { next: next_table, ..PruneStep::default() };
+    let mut position = from;
+    if table.owner.is_some() && from.owner.is_nil() {
+        match table.next_owner(&transaction, Uuid::nil()).await? {
+            Some(owner) => position.owner = owner,
+            None => return Ok(step),
+        }
+    }
+    for _ in 0..PRUNE_OWNERS_MAX {
+        let (rows, last) = table.window(&transaction, cut, position, rows_max).await?;
+        step.rows += rows;
+        step.next = match last {
+            Some(after) => Some(PrunePosition { after, ..position }),
+            None => match table.next_owner(&transaction, position.owner).await? {
+                Some(owner) => Some(PrunePosition { owner, after: Uuid::nil(), ..position }),
+                None => next_table,
+            },
+        };
+        match step.next {
+            Some(next) if next.stage == position.stage && last.is_none() && step.rows == 0 => position = next,
+            _ => break,
+        }
+    }
+    transaction.commit().await.map_err(store_error)?;
+    Ok(step)
+}
+
+/// Deleted webhooks, which stayed for their history alone: last, and with their replays.
+const WEBHOOKS: &str = "DELETE FROM webhook WHERE id IN (SELECT gone.id FROM webhook AS gone WHERE gone.deleted_at_us < $1 \
+     AND NOT EXISTS (SELECT 1 FROM due WHERE due.webhook_id = gone.id) \
+     AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.webhook_id = gone.id) ORDER BY gone.id LIMIT $2)";
+
+async fn webhooks(store: &SqlStore, cut: &HistoryCut, rows_max: u32) -> Result<PruneStep, StoreError> {
+    let Some(transaction) = store.begin_step().await? else { return Ok(PruneStep::default()) };
+    let values = vec![from_time(cut.before).into(), i64::from(rows_max).into()];
+    let rows = execute(&transaction, WEBHOOKS, values).await?;
+    transaction.commit().await.map_err(store_error)?;
+    Ok(PruneStep { rows, ..PruneStep::default() })
+}
+
+/// Every statement of a step, for the test of plans.
+pub fn row_statements(backend: DbBackend, cut: &HistoryCut) -> Vec<(String, Vec<Value>)> {
+    let mut statements = Vec::new();
+    for table in &TABLES {
+        let values = || table.values(cut, Uuid::nil(), cut.floor(), Uuid::nil());
+        statements.push((table.last_sql(backend, 500), values()));
+        statements.push((table.delete_sql(backend), values()));
+        if let Some(owner) = table.owner {
+            statements.push((table.next_owner_sql(backend, owner), vec![Uuid::nil().into()]));
+        }
+    }
+    statements
+}
