@@ -10,7 +10,7 @@ LOCAL_RECEIVERS := 127.0.0.0/8,::1/128
 SECONDS_EACH ?= 600
 FUZZ_TARGETS ?= addresses canonical_json headers cursors documents tokens requests
 
-.PHONY: help run test check schema bench fmt fuzz
+.PHONY: help run test check schema bench soak fmt fuzz
 
 help: ## Explain these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ bench: ## Measure the road, docs/benchmarks.md: CASE=one,ten DATABASE=sqlite|pos
 	$(CARGO) build --release --locked --package hookgraph-server --package hookgraph-bench
 	CASE="$(CASE)" DATABASE="$(DATABASE)" RUNS="$(RUNS)" SECONDS_PER_RUN="$(SECONDS_PER_RUN)" FULL="$(FULL)" \
 		target/release/hookgraph-bench run
+
+soak: ## Trouble at length, docs/failure.md: kill loops, PostgreSQL restarted, cut off and full: CASES=kill,silent ROUNDS=60 PER_SECOND=200
+	$(CARGO) build --release --locked --package hookgraph-server
+	HOOKGRAPH_BINARY=$${HOOKGRAPH_BINARY-$(CURDIR)/target/release/hookgraph} CASES="$(CASES)" ROUNDS="$(ROUNDS)" \
+		PER_SECOND="$(PER_SECOND)" $(CARGO) run --quiet --locked --package hookgraph-tests --bin hookgraph-soak
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
