@@ -10,10 +10,10 @@ LOCAL_RECEIVERS := 127.0.0.0/8,::1/128
 SECONDS_EACH ?= 600
 FUZZ_TARGETS ?= addresses canonical_json headers cursors documents tokens requests frames
 
-.PHONY: help run test check schema bench attacks fmt fuzz fuzz-documents
+.PHONY: help run test check schema bench attacks soak fmt fuzz fuzz-documents
 
 help: ## Explain these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build in release and serve on 127.0.0.1:8080 with SQLite in ./data; receivers on this machine may be called
 	$(CARGO) build --release --locked --package hookgraph-server
@@ -37,6 +37,11 @@ bench: ## Measure the road, docs/benchmarks.md: CASE=one,ten DATABASE=sqlite|pos
 attacks: ## Measure what each published attack costs the server, in CPU time: docs/benchmarks.md
 	$(CARGO) build --release --locked --package hookgraph-server
 	HOOKGRAPH_BINARY=target/release/hookgraph node bench/attacks.mjs
+
+soak: ## Trouble at length, docs/failure.md: kill loops, PostgreSQL restarted, cut off and full: CASES=kill,silent ROUNDS=60 PER_SECOND=200
+	$(CARGO) build --release --locked --package hookgraph-server
+	HOOKGRAPH_BINARY=$${HOOKGRAPH_BINARY-$(CURDIR)/target/release/hookgraph} CASES="$(CASES)" ROUNDS="$(ROUNDS)" \
+		PER_SECOND="$(PER_SECOND)" $(CARGO) run --quiet --locked --package hookgraph-tests --bin hookgraph-soak
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -2,6 +2,8 @@
 //! on when the trouble is over.
 
 use anyhow::{Context, ensure};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use hookgraph_testkit::ScriptedReceiver;
 use hookgraph_tests::{Api, Database, Installation, Live, on};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
@@ -52,6 +54,37 @@ async fn a_locked_database_is_a_retryable_error_and_records_nothing() -> anyhow:
         let answer = create_order(&server.api, &tenant_id, "locked out").await?;
         ensure!(is_retryable(&answer), "{answer:#}");
         ensure!(counts(&server.api).await? == [0, 0, 0], "something was recorded");
+        locker.execute_unprepared("ROLLBACK").await?;
+        delivers_again(&server.api, &tenant_id).await?;
+        server.stop().await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn more_than_can_wait_is_refused_with_the_time_to_ask_again() -> anyhow::Result<()> {
+    on(Database::Sqlite, async |installation: Installation| {
+        let receiver = ScriptedReceiver::start().await;
+        let server = installation.serve().await?;
+        let tenant_id = subscribed(&server.api, &receiver).await?;
+        let locker = connect(installation.database_url()).await?;
+        locker.execute_unprepared("BEGIN IMMEDIATE").await?;
+        // Each as large as one may be: together more than may wait while nothing can be written.
+        let event =
+            |number: u32| json!({ "concern": "orders", "event": "update", "variables": { "id": number.to_string() } });
+        let inputs: Vec<Value> = (0..1_000).map(event).collect();
+        let publish = "mutation($inputs: [PublishEventInput!]!) { event { publishMany(inputs: $inputs) { id } } }";
+        let asked = (0..30).map(|_| server.api.respond(publish, json!({ "inputs": inputs })));
+        let mut answers = asked.collect::<FuturesUnordered<_>>();
+        for _ in 0..5 {
+            let answer = answers.next().await.context("an answer")??;
+            ensure!(answer.body["errors"][0]["extensions"]["code"] == "UNAVAILABLE", "{:#}", answer.body);
+            ensure!(answer.retry_after.as_deref() == Some("1"), "Retry-After is {:?}", answer.retry_after);
+        }
+        // Thirty requests as large as they may be, at once: more than that never waits.
+        ensure!(server.peak_kib()? < 256 * 1024, "{} KiB", server.peak_kib()?);
+        // Nobody waits for the others: they are recorded once there is room, or were refused.
+        drop(answers);
         locker.execute_unprepared("ROLLBACK").await?;
         delivers_again(&server.api, &tenant_id).await?;
         server.stop().await

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod catalogue;
+mod chaos;
 mod crash;
 mod database_trouble;
 mod fuzz_corpus;

@@ -2,6 +2,7 @@
 # A throw-away PostgreSQL for tests, in a directory of its own, on a free port of 127.0.0.1.
 #
 #   tests/postgres.sh start DIR [--durable]   makes it in DIR (absent or empty) and prints its URL for HOOKGRAPH_TEST_POSTGRES
+#   tests/postgres.sh restart DIR             ends it without a word, as a crash does, and starts it again on the same port
 #   tests/postgres.sh stop DIR                stops it and removes DIR
 #
 # Without --durable it does not wait for the disk: fast, and of no use after a crash of the machine. PostgreSQL refuses to
@@ -14,7 +15,7 @@ fail() {
 }
 
 usage() {
-    sed -n '4,5s/^# *//p' "$0" >&2
+    sed -n '4,6s/^# *//p' "$0" >&2
     exit 2
 }
 
@@ -67,6 +68,13 @@ start() {
     fail "the server does not start: $(cat "$directory/server.log")"
 }
 
+restart() {
+    [ -d "$directory/data" ] || fail "there is no server in $directory"
+    directory=$(cd "$directory" && pwd)
+    as_server_user "$bin/pg_ctl" --pgdata="$directory/data" --log="$directory/server.log" --mode=immediate --wait \
+        --timeout=60 restart >/dev/null 2>&1 || fail "the server does not start: $(cat "$directory/server.log")"
+}
+
 stop() {
     [ -d "$directory/data" ] || fail "there is no server in $directory"
     directory=$(cd "$directory" && pwd)
@@ -84,6 +92,7 @@ server_user=postgres
 id "$server_user" >/dev/null 2>&1 || server_user=nobody
 case $command in
 start) start ;;
+restart) restart ;;
 stop) stop ;;
 *) usage ;;
 esac

@@ -13,6 +13,15 @@ pub struct Api {
     pub token: String,
 }
 
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// Its JSON.
+    pub body: Value,
+    /// Its header `Retry-After`.
+    pub retry_after: Option<String>,
+}
+
 impl Api {
     /// A client of the server at that address.
     pub fn new(base_url: String, token: String) -> Self {
@@ -28,11 +37,19 @@ impl Api {
 
     /// The whole answer: `data`, `errors`.
     pub async fn execute(&self, query: &str, variables: Value) -> anyhow::Result<Value> {
+        Ok(self.respond(query, variables).await?.body)
+    }
+
+    /// The whole answer, with when to ask again.
+    pub async fn respond(&self, query: &str, variables: Value) -> anyhow::Result<Answered> {
         let request = self.http.post(format!("{}/graphql", self.base_url)).bearer_auth(&self.token);
         let response = request.json(&json!({ "query": query, "variables": variables })).send().await?;
         let status = response.status();
+        let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after = header.map(ToOwned::to_owned);
         let text = response.text().await?;
-        serde_json::from_str(&text).with_context(|| format!("HTTP {status} is no JSON: {text}"))
+        let body = serde_json::from_str(&text).with_context(|| format!("HTTP {status} is no JSON: {text}"))?;
+        Ok(Answered { body, retry_after })
     }
 
     /// The `data` of an answer without errors.

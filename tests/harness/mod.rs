@@ -2,12 +2,13 @@
 //! scripted receivers.
 
 mod api;
+pub mod chaos;
 mod database;
 mod live;
 mod process;
 mod signatures;
 
-pub use api::Api;
+pub use api::{Answered, Api};
 pub use database::{Database, on, on_both};
 pub use hookgraph_testkit::receiver::ReceivedRequest;
 pub use live::{Live, is_final};

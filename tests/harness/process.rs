@@ -2,13 +2,15 @@
 
 use super::{Api, PATIENCE};
 use anyhow::{Context, bail, ensure};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 
 /// The admin token of every installation.
 const TOKEN: &str = "hgt_test_0123456789abcdef0123456789abcdef";
@@ -24,6 +26,7 @@ pub struct Installation {
 /// A running server.
 pub struct Process {
     child: Child,
+    warnings: Arc<Mutex<Vec<String>>>,
     /// Its API, with the admin token.
     pub api: Api,
 }
@@ -53,9 +56,12 @@ impl Installation {
     pub async fn serve_with(&self, environment: &[(&str, &str)]) -> anyhow::Result<Process> {
         let mut command = Command::new(binary()?);
         command.arg("serve").current_dir(self.directory.path()).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_clear().envs(self.environment()).envs(environment.iter().copied());
         let mut child = command.spawn().context("the server starts")?;
+        let warnings = Arc::<Mutex<Vec<String>>>::default();
+        let stderr = child.stderr.take().context("its log is piped")?;
+        tokio::spawn(keep_log(stderr, warnings.clone()));
         let stdout = child.stdout.take().context("its output is piped")?;
         let mut lines = BufReader::new(stdout).lines();
         let base_url = loop {
@@ -66,7 +72,7 @@ impl Installation {
         };
         // Whatever else it prints must not fill the pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Process { child, api: Api::new(base_url, TOKEN.to_owned()) })
+        Ok(Process { child, warnings, api: Api::new(base_url, TOKEN.to_owned()) })
     }
 
     fn environment(&self) -> BTreeMap<String, String> {
@@ -84,7 +90,35 @@ impl Installation {
     }
 }
 
+/// Passes a log on, and keeps its warnings and errors.
+async fn keep_log(stderr: ChildStderr, warnings: Arc<Mutex<Vec<String>>>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        // A test's own output that cannot be written tells nobody anything.
+        let _ = writeln!(std::io::stderr(), "{line}");
+        if line.contains(" WARN ") || line.contains(" ERROR ") {
+            warnings.lock().push(line);
+        }
+    }
+}
+
 impl Process {
+    /// The warnings and errors that it wrote.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().clone()
+    }
+
+    /// The most memory that it had so far, in KiB.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn peak_kib(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("it runs")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    }
+
     /// Ends it as an operator does, and waits until it has.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let id = self.child.id().context("it runs")?;

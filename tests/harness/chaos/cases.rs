@@ -1,0 +1,169 @@
+//! The cases: what they stand on, and their trouble.
+
+use super::fleet::Fleet;
+use super::ground::Ground;
+use super::proxy::Network;
+use super::tally::Tally;
+use anyhow::Context;
+use sea_orm::ConnectionTrait;
+use std::time::Duration;
+
+/// How long the load may take to show itself.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// Processes on one PostgreSQL are killed, one after another.
+    KillsOnPostgres,
+    /// The process on SQLite is killed, again and again.
+    KillsOnSqlite,
+    /// PostgreSQL is ended without a word, and started again.
+    PostgresRestarts,
+    /// PostgreSQL ends every connection.
+    BackendsKilled,
+    /// The disk of the database is full.
+    DiskFull,
+    /// A session of someone else holds the transaction horizon.
+    HorizonHeld,
+    /// The network to the database is cut, or goes silent, and comes back.
+    NetworkCut,
+}
+
+/// How much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Processes where there may be several.
+    pub processes: usize,
+    /// Events a second.
+    pub per_second: u32,
+    /// How often the trouble comes.
+    pub rounds: usize,
+    /// How long a round is.
+    pub round: Duration,
+}
+
+impl Scale {
+    /// Of the tests.
+    pub const SHORT: Self = Self { processes: 2, per_second: 60, rounds: 2, round: Duration::from_millis(1_200) };
+    /// Of `make soak`.
+    pub const LONG: Self = Self { processes: 4, per_second: 200, rounds: 60, round: Duration::from_secs(2) };
+}
+
+impl Case {
+    /// Every case.
+    pub const ALL: [Case; 7] = [
+        Self::KillsOnPostgres,
+        Self::KillsOnSqlite,
+        Self::PostgresRestarts,
+        Self::BackendsKilled,
+        Self::DiskFull,
+        Self::HorizonHeld,
+        Self::NetworkCut,
+    ];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Case::KillsOnPostgres => "kill -9 of one of several on PostgreSQL",
+            Case::KillsOnSqlite => "kill -9 on SQLite",
+            Case::PostgresRestarts => "PostgreSQL restarts",
+            Case::BackendsKilled => "PostgreSQL's backends killed",
+            Case::DiskFull => "PostgreSQL's disk full",
+            Case::HorizonHeld => "the transaction horizon held",
+            Case::NetworkCut => "the network cut and silent",
+        }
+    }
+
+    /// What its database stands on; none where this user may not make it.
+    pub(super) async fn ground(self) -> anyhow::Result<Option<Ground>> {
+        Ok(match self {
+            Case::KillsOnSqlite => Some(Ground::sqlite()?),
+            Case::DiskFull => Ground::on_small_disk().await?,
+            Case::NetworkCut => Some(Ground::behind_proxy().await?),
+            _ => Some(Ground::postgres().await?),
+        })
+    }
+
+    pub(super) const fn processes(self, scale: Scale) -> usize {
+        match self {
+            Case::KillsOnSqlite => 1,
+            _ => scale.processes,
+        }
+    }
+
+    /// Warnings and errors that one process may write in so many rounds: a few of each that something broke, never one of
+    /// each call.
+    pub const fn warnings_max(self, rounds: usize) -> usize {
+        20 + 12 * rounds
+    }
+
+    pub(super) async fn trouble(
+        self,
+        scale: Scale,
+        ground: &Ground,
+        fleet: &mut Fleet,
+        tally: &Tally,
+    ) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(scale.round);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        match self {
+            Case::KillsOnPostgres | Case::KillsOnSqlite => {
+                for turn in 0..scale.rounds {
+                    ticks.tick().await;
+                    fleet.kill(turn).await?;
+                }
+            }
+            Case::PostgresRestarts => {
+                // Between two of them it delivers again.
+                for _ in 0..scale.rounds.div_ceil(4) {
+                    ground.instance()?.restart().await?;
+                    tally.more(10, PATIENCE).await?;
+                }
+            }
+            Case::BackendsKilled => {
+                let admin = ground.admin().await?;
+                for _ in 0..scale.rounds {
+                    ticks.tick().await;
+                    ground.instance()?.kill_backends(&admin).await?;
+                }
+            }
+            Case::DiskFull => {
+                let disk = ground.disk.as_ref().context("a disk")?;
+                disk.fill()?;
+                // There is room in pages that were made before.
+                let waited = tokio::time::timeout(PATIENCE, async {
+                    while !fleet.has_warned() {
+                        ticks.tick().await;
+                    }
+                });
+                waited.await.context("the disk is full and nobody minds")?;
+                for _ in 0..=scale.rounds {
+                    ticks.tick().await;
+                }
+                disk.empty()?;
+            }
+            Case::HorizonHeld => {
+                let holder = super::ground::connect(&ground.database_url()?).await?;
+                holder.execute_unprepared("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM due").await?;
+                for _ in 0..scale.rounds {
+                    ticks.tick().await;
+                    tally.more(10, PATIENCE).await?;
+                }
+                holder.execute_unprepared("ROLLBACK").await?;
+            }
+            Case::NetworkCut => {
+                let proxy = ground.proxy.as_ref().context("a proxy")?;
+                for turn in 0..scale.rounds.div_ceil(2) {
+                    ticks.tick().await;
+                    proxy.be(if turn % 2 == 0 { Network::Silent } else { Network::Cut });
+                    ticks.tick().await;
+                    ticks.tick().await;
+                    proxy.be(Network::Up);
+                    tally.more(10, PATIENCE).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Trouble for real processes on real databases, under load: what was accepted arrives, once unless a request was in flight
+//! as its process lost it, soon after the trouble is over, in bounded memory and with few words.
+//!
+//! Each case has a short form among the tests (`chaos`) and a long one in `make soak`.
+
+mod cases;
+mod fleet;
+mod ground;
+mod load;
+mod proxy;
+mod tally;
+
+pub use cases::{Case, Scale};
+pub use ground::SmallDisk;
+
+use anyhow::Context;
+use fleet::Fleet;
+use load::{Load, Loaded};
+use serde_json::json;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+use tally::{Arrivals, Tally};
+
+/// How long the load may take to show itself, and what is owed to arrive.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// What arrives twice waited at least so long in between: the lease of the first had to end.
+const LEASE_MIN: Duration = Duration::from_secs(10);
+
+/// What a case came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Events that were accepted.
+    pub accepted: usize,
+    /// Events that arrived; more than were accepted where answers were lost.
+    pub delivered: usize,
+    /// Accepted events that did not arrive.
+    pub missing: usize,
+    /// Deliveries that arrived twice.
+    pub twice: usize,
+    /// Those of them whose first request had not lost its lease.
+    pub twice_for_nothing: usize,
+    /// Events that were recorded twice.
+    pub recorded_twice: usize,
+    /// Events that were asked for with a key and never accepted.
+    pub given_up: u64,
+    /// From the end of the trouble to the arrival of all that was accepted before.
+    pub recovery: Duration,
+    /// The most memory of a process, in MiB.
+    pub peak_mib: u64,
+    /// The most warnings and errors that a process wrote.
+    pub warnings: usize,
+}
+
+impl Outcome {
+    /// What is wrong with it, if anything; `warnings_max` and `peak_mib_max` are the case's bounds.
+    pub fn problems(&self, warnings_max: usize, peak_mib_max: u64) -> Vec<String> {
+        let bounds = [
+            ("accepted events are missing", self.missing as u64, 0),
+            ("deliveries arrived twice though nobody had lost them", self.twice_for_nothing as u64, 0),
+            ("events were recorded twice", self.recorded_twice as u64, 0),
+            ("events were never accepted", self.given_up, 0),
+            ("warnings and errors in one log", self.warnings as u64, warnings_max as u64),
+            ("MiB of memory", self.peak_mib, peak_mib_max),
+        ];
+        let over = bounds.into_iter().filter(|(_, is, most)| is > most);
+        over.map(|(what, is, most)| format!("{is} {what}, {most} may be")).collect()
+    }
+}
+
+/// Runs a case; none where it needs what this user may not do.
+///
+/// # Errors
+/// Where the case could not be run to its end.
+pub async fn run(case: Case, scale: Scale) -> anyhow::Result<Option<Outcome>> {
+    let Some(mut ground) = case.ground().await? else { return Ok(None) };
+    let installation = ground.installation.take().context("a place for the processes")?;
+    let mut fleet = Fleet::start(installation, case.processes(scale)).await?;
+    let tally = Tally::start().await?;
+    let api = fleet.api()?.clone();
+    api.create_webhook(json!({ "name": "all", "concern": "orders", "event": "update", "method": "POST",
+        "url": tally.url, "concurrency": 100 }))
+        .await?;
+    let load = Load::start(fleet.addresses.clone(), api.token.clone(), scale.per_second);
+    tally.more(20, PATIENCE).await?;
+    case.trouble(scale, &ground, &mut fleet, &tally).await?;
+    let over_at = Instant::now();
+    tally.more(20, PATIENCE).await?;
+    let loaded = load.stop().await;
+    let numbers: Vec<u64> = loaded.accepted.iter().map(|(number, _)| *number).collect();
+    let missing = tally.all(&numbers, PATIENCE).await;
+    fleet.stop().await?;
+    Ok(Some(outcome(&fleet, &tally.events(), &loaded, over_at, missing)))
+}
+
+fn outcome(
+    fleet: &Fleet,
+    events: &HashMap<u64, Arrivals>,
+    loaded: &Loaded,
+    over_at: Instant,
+    missing: usize,
+) -> Outcome {
+    let mut deliveries: HashMap<&str, Vec<Instant>> = HashMap::new();
+    for (id, at) in events.values().flatten() {
+        deliveries.entry(id).or_default().push(*at);
+    }
+    let is_double = |arrivals: &&Arrivals| arrivals.iter().map(|(id, _)| id).collect::<BTreeSet<_>>().len() > 1;
+    let twice: Vec<_> = deliveries.into_values().filter(|times| times.len() > 1).collect();
+    let for_nothing = twice.iter().filter(|times| times.windows(2).any(|two| two[1] - two[0] < LEASE_MIN));
+    let before = loaded.accepted.iter().filter(|(_, at)| *at <= over_at);
+    let last = before.filter_map(|(number, _)| events.get(number)?.first().map(|(_, at)| *at)).max();
+    Outcome {
+        accepted: loaded.accepted.len(),
+        delivered: events.len(),
+        missing,
+        twice: twice.len(),
+        twice_for_nothing: for_nothing.count(),
+        recorded_twice: events.values().filter(is_double).count(),
+        given_up: loaded.given_up,
+        recovery: last.map_or(Duration::ZERO, |at| at.saturating_duration_since(over_at)),
+        peak_mib: fleet.peak_kib.div_ceil(1024),
+        warnings: fleet.warnings_max,
+    }
+}

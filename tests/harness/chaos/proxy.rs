@@ -1,0 +1,65 @@
+//! The network between the servers and their database: a TCP proxy that a test cuts and heals.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// How the network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Whole.
+    Up,
+    /// Connections break, and none comes through.
+    Cut,
+    /// Nothing comes through any more, and nobody says so.
+    Silent,
+}
+
+/// The proxy.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    network: Arc<watch::Sender<Network>>,
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1, for that server.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub async fn start(server: String) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (network, state) = watch::channel(Network::Up);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(forward(client, server.clone(), state.clone()));
+            }
+        });
+        Ok(Self { address, network: Arc::new(network) })
+    }
+
+    /// Makes the network so.
+    pub fn be(&self, network: Network) {
+        self.network.send_replace(network);
+    }
+}
+
+/// Forwards until an end closes or the network is no longer up. What was silent breaks as the network comes back.
+async fn forward(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>) {
+    if *network.borrow() == Network::Up
+        && let Ok(mut server) = TcpStream::connect(server).await
+    {
+        tokio::select! {
+            _ = network.wait_for(|network| *network != Network::Up) => {}
+            _ = copy_bidirectional(&mut client, &mut server) => return,
+        }
+        // An error is the end of the test.
+        let _ = network.wait_for(|network| *network != Network::Silent).await;
+        return;
+    }
+    let _ = network.wait_for(|network| *network != Network::Silent).await;
+}
