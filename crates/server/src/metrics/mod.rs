@@ -55,7 +55,7 @@ impl Metrics {
         let recorder = builder.build_recorder();
         METRICS.iter().for_each(|metric| describe(&recorder, metric));
         let failures = |reason: &str| counter(&recorder, catalogue::RENDER_FAILURES, &[("reason", reason)]);
-        Ok(Self {
+        let metrics = Self {
             events: counter(&recorder, catalogue::EVENTS, &[]),
             deliveries: counter(&recorder, catalogue::DELIVERIES, &[]),
             attempts: OutcomeCode::ALL
@@ -74,7 +74,12 @@ impl Metrics {
             attempt_duration: histogram(&recorder, catalogue::ATTEMPT_DURATION),
             first_attempt_delay: histogram(&recorder, catalogue::FIRST_ATTEMPT_DELAY),
             recorder,
-        })
+        };
+        // Nothing was looked at yet.
+        for gauge in [catalogue::HISTORY_OLDEST, catalogue::HISTORY_BYTES] {
+            metrics.gauge(gauge, &[]).set(0.0);
+        }
+        Ok(metrics)
     }
 
     /// Counts what a change recorded.
