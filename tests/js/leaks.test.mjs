@@ -165,7 +165,7 @@ for (const { what, log_format, isPostgres } of KINDS) {
         const without = (...names) => Object.fromEntries(Object.entries(secrets).filter(([name]) => !names.includes(name)));
 
         test('the log', () => {
-            assert.ok(written.log.includes(written.delivery) && /trace/i.test(written.log), 'it is talkative');
+            assert.ok(written.log.includes(written.delivery) && /debug/i.test(written.log), 'it is talkative');
             assertHoldsNone('the log', written.log, secrets);
         });
         test('traces', () => {

@@ -26,7 +26,8 @@ export async function startServer(settings = {}) {
     createInterface({ input: child.stdout }).on('line', (line) => log.push(line));
     const stop = async () => {
         if (child.exitCode === null && child.signalCode === null) {
-            const ended = once(child, 'exit');
+            // Not at its exit: what it last wrote to its log is read by then.
+            const ended = once(child, 'close');
             child.kill('SIGTERM');
             await ended;
         }
