@@ -112,9 +112,10 @@ pub struct RefusedAddress {
     pub range: String,
 }
 
-/// RFC 6761: `localhost` and all names below it mean this machine.
+/// RFC 6761: `localhost` and all names below it mean this machine. A name with more than one dot at its end is none, but who
+/// knows what a resolver makes of it.
 fn is_localhost(name: &str) -> bool {
-    let name = hosts::plain(name);
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
@@ -254,6 +255,8 @@ mod tests {
             ("http://localhost/", true, false),
             ("http://LOCALHOST./", true, false),
             ("http://a.localhost/", true, false),
+            ("http://a.localhost../", true, false),
+            ("http://localhost.../", true, false),
             ("http://localhost.example/", false, false),
             ("http://receiver.example/", false, false),
             ("http://8.8.8.8/", false, false),
