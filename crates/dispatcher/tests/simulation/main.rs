@@ -8,6 +8,7 @@
 //! - `HOOKGRAPH_SEED=17 cargo test -p hookgraph-dispatcher --test simulation` runs that seed and prints all that happened;
 //! - `HOOKGRAPH_SEEDS=100000` runs so many instead of [`SEEDS`].
 
+mod changing;
 mod dice;
 mod ending;
 mod judging;

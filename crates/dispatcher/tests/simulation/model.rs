@@ -1,10 +1,8 @@
 //! The model: what each delivery must be after each call, worked out from what people asked, what the receivers answered and
-//! what the clock said, without a line of the road's own decisions. Changes that commit are here, claims and requests in
-//! `judging`, settlements in `settling`.
+//! what the clock said, without a line of the road's own decisions. Changes that commit are in `changing`, claims and
+//! requests in `judging`, settlements in `settling`.
 
-use hookgraph_domain::change::{Change, Write};
-use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryPurpose, DeliveryState};
-use hookgraph_domain::event::NewEvent;
+use hookgraph_domain::delivery::{Delivery, DeliveryState};
 use hookgraph_domain::feed::FeedEntry;
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{DeliveryId, EventId, ReplayId, WebhookId};
@@ -136,7 +134,7 @@ pub struct News {
 }
 
 impl Known {
-    fn of(webhook: &Webhook, before: Option<&Known>) -> Self {
+    pub fn of(webhook: &Webhook, before: Option<&Known>) -> Self {
         let concurrency = webhook.flow.concurrency;
         Self {
             status: webhook.status,
@@ -206,7 +204,7 @@ impl Owed {
 
 impl Model {
     /// Changes what is owed to a webhook and in one of those phases.
-    fn each(&mut self, webhook: WebhookId, phases: &[Phase], change: impl Fn(DeliveryId, &mut Owed) -> bool) {
+    pub fn each(&mut self, webhook: WebhookId, phases: &[Phase], change: impl Fn(DeliveryId, &mut Owed) -> bool) {
         for (id, owed) in &mut self.owed {
             if owed.webhook == webhook && phases.contains(&owed.phase) && change(*id, owed) {
                 self.changed.insert(*id);
@@ -223,121 +221,6 @@ impl Model {
             owed.be_held();
             true
         });
-    }
-
-    /// A change was committed.
-    pub fn committed(&mut self, change: &Change, news: &News) -> Verdict {
-        for write in &change.writes {
-            self.wrote(write, change.at)?;
-        }
-        for event in &change.events {
-            self.recorded(event, change.at, news)?;
-        }
-        Ok(())
-    }
-
-    fn wrote(&mut self, write: &Write, at: Timestamp) -> Verdict {
-        match write {
-            Write::InsertTenant(_) => {}
-            Write::PutWebhook { webhook, .. } => {
-                let known = Known::of(webhook, self.webhooks.get(&webhook.id));
-                self.webhooks.insert(webhook.id, known);
-            }
-            Write::CancelDue { webhook_id, .. } => {
-                self.each(*webhook_id, &[Phase::Leased], |_, owed| {
-                    owed.cancel = true;
-                    false
-                });
-                self.each(*webhook_id, &[Phase::Due, Phase::Held], |_, owed| {
-                    owed.end(DeliveryState::Cancelled);
-                    true
-                });
-            }
-            Write::HoldDue { webhook_id, .. } => self.hold_due(*webhook_id),
-            Write::ReleaseDeliveries { webhook_id, delivery_ids } => {
-                self.each(*webhook_id, &[Phase::Held], |id, owed| {
-                    let is_named = delivery_ids.contains(&id);
-                    if is_named {
-                        owed.be_due_again(at);
-                    }
-                    is_named
-                });
-            }
-            Write::PutReplay { replay, .. } => {
-                self.replays.insert(replay.id, replay.clone());
-            }
-            Write::InsertDelivery(asked) => {
-                let event = match &asked.event {
-                    DeliveryEvent::Recorded(id) => *id,
-                    DeliveryEvent::Synthetic(event) => {
-                        self.events.insert(event.id, event.record_label.clone());
-                        event.id
-                    }
-                };
-                let mut owed = Owed::new(asked.webhook_id, event, at);
-                match asked.purpose {
-                    DeliveryPurpose::Test => owed.is_test = true,
-                    DeliveryPurpose::Replay { replay_id, payload_of } => {
-                        owed.replay = Some(replay_id);
-                        owed.payload = payload_of.and_then(|original| self.owed.get(&original)?.payload.clone());
-                        let twice = self.owed.values().any(|it| it.replay == Some(replay_id) && it.event == event);
-                        holds!(!twice, "event {event} is replayed twice by {replay_id}");
-                        self.counts.replayed += 1;
-                        if self.webhook(asked.webhook_id)?.holds() {
-                            owed.be_held();
-                        }
-                    }
-                }
-                self.owed.insert(asked.id, owed);
-                self.changed.insert(asked.id);
-            }
-            Write::RetryDelivery(id) => {
-                let owed = self.owed.get(id).ok_or("a retry of what is not owed")?;
-                holds!(owed.phase == Phase::Ended, "{id} was retried before its end");
-                let is_held = self.webhook(owed.webhook)?.holds() && !owed.is_test;
-                let owed = self.change(*id)?;
-                (owed.spent, owed.since, owed.cancel) = (0, at, false);
-                if is_held { owed.be_held() } else { owed.be_due_again(at) }
-            }
-            Write::CancelDelivery { delivery_id, .. } => {
-                let owed = self.owed.get_mut(delivery_id).ok_or("a cancel of what is not owed")?;
-                if owed.phase == Phase::Leased {
-                    owed.cancel = true;
-                } else {
-                    self.change(*delivery_id)?.end(DeliveryState::Cancelled);
-                }
-            }
-            other => return Err(format!("the model knows no {other:?}")),
-        }
-        Ok(())
-    }
-
-    /// Each webhook that stands gets one delivery of the event, but those that are switched off.
-    fn recorded(&mut self, event: &NewEvent, at: Timestamp, news: &News) -> Verdict {
-        self.events.insert(event.id, event.record_label.clone());
-        let is_told = |entry: &FeedEntry| matches!(&entry.what, hookgraph_domain::feed::FeedChange::EventRecorded { event_id, .. } if *event_id == event.id);
-        holds!(news.entries.iter().filter(|entry| is_told(entry)).count() == 1, "event {} is not told once", event.id);
-        let mut made: BTreeMap<WebhookId, DeliveryId> = BTreeMap::new();
-        for row in news.rows.iter().filter(|row| row.event_id == event.id) {
-            let double = made.insert(row.webhook_id, row.id);
-            holds!(double.is_none(), "event {} is owed twice to {}", event.id, row.webhook_id);
-        }
-        for (webhook_id, webhook) in &self.webhooks {
-            let is_owed = !webhook.is_deleted && webhook.status != WebhookStatus::Disabled;
-            match (is_owed, made.remove(webhook_id)) {
-                (true, Some(id)) => {
-                    let mut owed = Owed::new(*webhook_id, event.id, at);
-                    if webhook.holds() {
-                        owed.be_held();
-                    }
-                    self.owed.insert(id, owed);
-                    self.changed.insert(id);
-                }
-                (false, None) => {}
-                (is_owed, id) => return Err(format!("{webhook:?} is owed {id:?}, should be: {is_owed}")),
-            }
-        }
-        Ok(())
     }
 
     pub fn webhook(&self, id: WebhookId) -> Verdict<&Known> {
