@@ -4,6 +4,8 @@
 pub const SQLITE_READERS_MAX: u32 = 8;
 /// A page of SQLite, in bytes: its own default, named because the bound on a file's size counts in pages.
 pub const SQLITE_PAGE_BYTES: u64 = 4_096;
+/// Rows that SQLite may read ahead of whoever asked for them: all of a claim or a page, so that neither waits for the other.
+pub const SQLITE_ROWS_BUFFERED_MAX: usize = PAGE_ROWS_MAX as usize;
 /// How long SQLite waits for another process's lock, in milliseconds.
 pub const SQLITE_BUSY_MS_MAX: u64 = 5_000;
 /// Connections to PostgreSQL of one process, where the options name no other number.

@@ -2,8 +2,8 @@
 
 use crate::batch::{self, IDS};
 use crate::queue::{
-    candidates_sql, candidates_values, claim_sql, claim_values, extend_sql, extend_values, next_due_sql, settle_sql,
-    settle_values,
+    arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, extend_sql, extend_values,
+    keep_arrived_sql, look_sql, next_due_sql, settle_sql, settle_values, standing_claims_sql,
 };
 use crate::read::{
     BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
@@ -86,6 +86,11 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     if backend == DbBackend::Postgres {
         statements.push((raw(&settle_sql(), settle_values()), vec!["due_pkey"]));
         statements.push((raw(&claim_sql(), claim_values(&request)), vec!["due_by_time", "due_by_line", "due_pkey"]));
+    } else {
+        let looked = candidates_values(backend, &request);
+        statements.push((raw(&look_sql(), looked), vec!["due_by_time", "due_by_line"]));
+        statements.push((raw(&standing_claims_sql(), arrived_values()), Vec::new()));
+        statements.push((raw(&keep_arrived_sql(), arrived_values()), Vec::new()));
     }
     statements
 }

@@ -80,8 +80,8 @@ pub struct SqlStore {
     pub(crate) opened: Opened,
     pub(crate) recorder: Recorder,
     pub(crate) unreadable: Unreadable,
-    /// Whether more is due than the last claim took. A guess: a claim that errs here looks once too often.
-    pub(crate) last_claim_was_full: Arc<AtomicBool>,
+    /// Whether something is due, as far as this process knows: a claim that errs here looks once too often.
+    pub(crate) expects_due: Arc<AtomicBool>,
     failpoints: Arc<dyn Failpoints>,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -128,7 +128,7 @@ impl SqlStore {
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
         let unreadable = Unreadable::new();
         let (opened, recorder) = (Opened::new(unreadable.clone()), Recorder::default());
-        let last_claim_was_full = Arc::default();
+        let expects_due = Arc::default();
         Ok(Self {
             writer,
             reader,
@@ -138,7 +138,7 @@ impl SqlStore {
             opened,
             recorder,
             unreadable,
-            last_claim_was_full,
+            expects_due,
             failpoints,
             observer,
         })
@@ -261,6 +261,7 @@ fn durable(options: sea_orm::sqlx::sqlite::SqliteConnectOptions) -> sea_orm::sql
     options
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .row_buffer_size(limits::SQLITE_ROWS_BUFFERED_MAX)
         .foreign_keys(true)
         .busy_timeout(Duration::from_millis(limits::SQLITE_BUSY_MS_MAX))
 }
@@ -270,6 +271,9 @@ fn postgres(url: &str, connections_max: u32) -> ConnectOptions {
     options.set_application_name("hookgraph");
     options.map_sqlx_postgres_opts(|options| {
         options.options([
+            // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half
+            // a second what runs for two milliseconds.
+            ("jit", "off".to_owned()),
             ("lock_timeout", limits::POSTGRES_LOCK_MS_MAX.to_string()),
             ("statement_timeout", limits::POSTGRES_STATEMENT_MS_MAX.to_string()),
             ("idle_in_transaction_session_timeout", limits::POSTGRES_IDLE_IN_TRANSACTION_MS_MAX.to_string()),

@@ -24,15 +24,30 @@ pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     in_flight: Option<InFlight>,
     lease: Option<Lease>,
+    slots: Arc<Semaphore>,
     freed: Arc<Notify>,
+    /// Whether its delivery has ended: of itself it will not be due again.
+    is_over: bool,
+}
+
+impl Slot {
+    /// Frees the slot of a delivery that has ended.
+    pub(super) fn over(mut self) {
+        self.is_over = true;
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        let is_waited_for = self.in_flight.as_ref().is_none_or(|in_flight| in_flight.is_waited_for(free));
         drop(self.lease.take());
         drop(self.in_flight.take());
         drop(self.permit.take());
-        self.freed.notify_one();
+        // A look that finds nothing costs more than a delivery: whoever is alone has no need of it.
+        if !self.is_over || is_waited_for {
+            self.freed.notify_one();
+        }
     }
 }
 
@@ -209,9 +224,11 @@ impl Road {
     fn slot(&self, claim: &ClaimedDelivery, permit: Option<OwnedSemaphorePermit>) -> Slot {
         Slot {
             permit,
-            in_flight: Some(self.stages.flow.enter(claim)),
+            in_flight: Some(self.stages.flow.enter(claim, self.stages.limits.in_flight_per_webhook_max)),
             lease: Some(self.leases.keep(claim)),
+            slots: Arc::clone(&self.slots),
             freed: Arc::clone(&self.freed),
+            is_over: false,
         }
     }
 

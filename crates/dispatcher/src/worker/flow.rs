@@ -8,9 +8,10 @@
 //!   rate: what is too many goes back, due when its token is.
 //! - **Breakers.** The windows: [`hookgraph_domain::breaker`].
 
-use crate::limits::{FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, RATE_LOOK_MS};
+use crate::limits::{FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, PROCESSES_RECKONED_WITH, RATE_LOOK_MS};
 use hookgraph_domain::breaker::{Trip, Window};
 use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::rate::TokenBucket;
 use hookgraph_domain::time::Timestamp;
@@ -124,14 +125,22 @@ impl FlowControl {
         self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
     }
 
-    /// Counts a claimed delivery as in flight until the answer is dropped.
-    pub(super) fn enter(&self, claim: &ClaimedDelivery) -> InFlight {
+    /// Counts a claimed delivery as in flight until the answer is dropped. Of any webhook at most so many are, over all
+    /// processes.
+    pub(super) fn enter(&self, claim: &ClaimedDelivery, in_flight_per_webhook_max: u32) -> InFlight {
         let is_retry = claim.delivery.attempts_spent > 0;
+        let flow = claim.webhook.flow;
         let webhook_id = claim.delivery.webhook_id;
         let mut known = self.0.lock();
         known.webhooks.entry(webhook_id).or_default().in_flight += 1;
         known.retries_in_flight += u32::from(is_retry);
-        InFlight { flow: self.clone(), webhook_id, is_retry }
+        InFlight {
+            flow: self.clone(),
+            webhook_id,
+            is_retry,
+            keeps_order: flow.ordering == Ordering::ByRecord,
+            slots_max: flow.concurrency.min(in_flight_per_webhook_max),
+        }
     }
 }
 
@@ -153,6 +162,21 @@ pub(super) struct InFlight {
     flow: FlowControl,
     webhook_id: WebhookId,
     is_retry: bool,
+    keeps_order: bool,
+    slots_max: u32,
+}
+
+impl InFlight {
+    /// Whether a delivery may wait for the end of this one, with so many slots free: in its record's line, for a slot of its
+    /// webhook, of which other processes may hold most, or for one of those that retries share.
+    pub(super) fn is_waited_for(&self, free: u32) -> bool {
+        let known = self.flow.0.lock();
+        let own = known.webhooks.get(&self.webhook_id).map_or(0, |flow| flow.in_flight);
+        self.keeps_order
+            || self.is_retry
+            || own >= free
+            || own.saturating_mul(PROCESSES_RECKONED_WITH) >= self.slots_max
+    }
 }
 
 impl Drop for InFlight {
@@ -192,13 +216,35 @@ mod tests {
         let flow = FlowControl::default();
         let mut retried = due(1, 1, "200");
         retried.delivery.attempts_spent = 1;
-        let held: Vec<_> = (0..3).map(|_| flow.enter(&retried)).collect();
-        let first = flow.enter(&due(2, 1, "200"));
+        let held: Vec<_> = (0..3).map(|_| flow.enter(&retried, 10)).collect();
+        let first = flow.enter(&due(2, 1, "200"), 10);
         assert_eq!(flow.allowance(4, 4, noon()).retries_max, 0);
         drop(held);
         assert_eq!(flow.allowance(4, 4, noon()).retries_max, 3);
         drop(first);
         assert_eq!(flow.allowance(4, 4, noon()), Allowance { limits: vec![], per_webhook: 2, retries_max: 3 });
+    }
+
+    #[test]
+    fn the_end_of_a_delivery_is_waited_for_where_another_may_have_had_no_room() {
+        let flow = FlowControl::default();
+        let settled = |concurrency, ordering| {
+            with_webhook(due(1, 1, "200"), |webhook| {
+                (webhook.flow.concurrency, webhook.flow.ordering) = (concurrency, ordering);
+            })
+        };
+        let alone = settled(500, Ordering::None);
+        let first = flow.enter(&alone, 500);
+        assert!(!first.is_waited_for(1_023));
+        assert!(first.is_waited_for(1), "it holds as many slots as are free");
+        assert!(flow.enter(&settled(500, Ordering::ByRecord), 500).is_waited_for(1_023));
+        assert!(flow.enter(&settled(PROCESSES_RECKONED_WITH, Ordering::None), 500).is_waited_for(1_023));
+        assert!(flow.enter(&alone, PROCESSES_RECKONED_WITH).is_waited_for(1_023));
+        let mut retried = alone.clone();
+        retried.delivery.attempts_spent = 1;
+        assert!(flow.enter(&retried, 500).is_waited_for(1_023));
+        let more: Vec<_> = (1..500_u32.div_ceil(PROCESSES_RECKONED_WITH)).map(|_| flow.enter(&alone, 500)).collect();
+        assert!(first.is_waited_for(1_023), "{} in flight", more.len() + 1);
     }
 
     #[test]
@@ -223,7 +269,7 @@ mod tests {
         for number in 0..=FLOW_WEBHOOKS_MAX as u128 {
             flow.ended(WebhookId(uuid::Uuid::from_u128(number)), true, noon());
         }
-        let busy = flow.enter(&due(1, 7, "200"));
+        let busy = flow.enter(&due(1, 7, "200"), 10);
         flow.allowance(4, 4, noon());
         assert_eq!(flow.0.lock().webhooks.len(), FLOW_WEBHOOKS_MAX + 1);
         flow.allowance(4, 4, plus_ms(noon(), 60_000));

@@ -97,8 +97,11 @@ impl Unsettled {
             Err(error) if error.is_retryable() => return Err(error),
             Err(_) => settle_one_by_one(stages, &self.settlements).await?,
         }
-        self.settlements.clear();
-        self.settled_slots.clear();
+        for (settlement, slot) in self.settlements.drain(..).zip(self.settled_slots.drain(..)) {
+            if settlement.next.state.is_final() {
+                slot.over();
+            }
+        }
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::ports::{Failpoint, UnitOfWork};
 use hookgraph_domain::time::Timestamp;
 use sea_orm::DatabaseTransaction;
+use std::sync::atomic::Ordering;
 
 /// A change under way.
 struct Work<'a> {
@@ -42,7 +43,7 @@ impl UnitOfWork for SqlStore {
         if change.writes.is_empty() && !change.events.is_empty() {
             let committed = self.record_in_group(at, change.events).await?;
             self.hit(Failpoint::AfterRecord);
-            self.observer.recorded(&committed, at);
+            self.recorded(&committed, at);
             return Ok(committed);
         }
         let transaction = self.begin().await?;
@@ -58,8 +59,17 @@ impl UnitOfWork for SqlStore {
         if !committed.event_ids.is_empty() {
             self.hit(Failpoint::AfterRecord);
         }
-        self.observer.recorded(&committed, at);
+        self.recorded(&committed, at);
         Ok(committed)
+    }
+}
+
+impl SqlStore {
+    fn recorded(&self, committed: &Committed, at: Timestamp) {
+        if committed.delivery_count > 0 {
+            self.expects_due.store(true, Ordering::Relaxed);
+        }
+        self.observer.recorded(committed, at);
     }
 }
 

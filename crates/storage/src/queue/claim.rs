@@ -29,22 +29,21 @@ struct Candidate {
 /// decide at once would each fill a webhook's slots. `SKIP LOCKED` keeps a claim from waiting for a row that a settle or a
 /// cancel holds.
 pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-    // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more.
-    let is_busy = store.last_claim_was_full.swap(false, Ordering::Relaxed);
-    if !is_busy && candidates(store.road_reader(), &ClaimRequest { limit: 1, ..request.clone() }).await?.is_empty() {
+    // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more, and what this process
+    // just recorded is due.
+    let is_due = store.expects_due.swap(false, Ordering::Relaxed);
+    if !is_due && candidates(store.road_reader(), &ClaimRequest { limit: 1, ..request.clone() }).await?.is_empty() {
         return Ok(Vec::new());
     }
     let claimed = claim_all(store, request).await?;
-    let is_full = claimed.len() >= request.limit as usize;
-    store.last_claim_was_full.store(is_full && request.limit > 0, Ordering::Relaxed);
+    if request.limit > 0 && claimed.len() >= request.limit as usize {
+        store.expects_due.store(true, Ordering::Relaxed);
+    }
     Ok(claimed)
 }
 
-/// PostgreSQL first leases in one statement what can simply be sent.
+/// First what can simply be sent, then what wants a look.
 async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-    if store.backend() != DbBackend::Postgres {
-        return claim_one_by_one(store, request).await;
-    }
     let AtOnce { mut claimed, left_some } = claim_at_once(store, request).await?;
     let limit = request.limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
     if !left_some || limit == 0 {
@@ -174,7 +173,7 @@ const LEASES: Table = Table {
 };
 
 /// The rows are locked.
-async fn lease(
+pub(super) async fn lease(
     transaction: &DatabaseTransaction,
     request: &ClaimRequest,
     rows: &mut [Model],

@@ -1,7 +1,8 @@
-//! A claim in one statement, where PostgreSQL can: what is due for webhooks that send is picked, locked, leased and read with
-//! its event. What else is due is left to `claim`, which holds and cancels.
+//! A claim at once: what is due for webhooks that send is picked, leased and read with its event, by PostgreSQL in one
+//! statement, by SQLite in two. What else is due is left to `claim`, which holds and cancels.
 
 use super::aside::{Aside, set_aside};
+use super::claim::lease;
 use super::heads::{PICKED_NEXT, candidates_values, picked_sql};
 use super::parts::Parts;
 use crate::batch::query;
@@ -60,15 +61,63 @@ impl FromQueryResult for Answer {
     }
 }
 
+/// A candidate of [`look_sql`]; one that shall not simply be sent has no versions.
+struct Looked {
+    row: Model,
+    webhook_version: Option<i64>,
+    tenant_version: Option<i64>,
+    event: Option<event::Model>,
+}
+
+impl FromQueryResult for Looked {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            row: Model::from_query_result(row, prefix)?,
+            webhook_version: row.try_get(prefix, "webhook_version")?,
+            tenant_version: row.try_get(prefix, "tenant_version")?,
+            event: event::Model::from_query_result_optional(row, "event_")?,
+        })
+    }
+}
+
+impl Looked {
+    fn sendable(self) -> Option<Leased> {
+        Some(Leased {
+            webhook_version: self.webhook_version?,
+            tenant_version: self.tenant_version?,
+            was_orphaned: self.row.leased_until_us.is_some(),
+            row: self.row,
+            event: self.event,
+        })
+    }
+}
+
+/// What SQLite picks, with how its webhook and its tenant stand, and its event. The parameters are [`candidates_values`].
+pub fn look_sql() -> String {
+    format!(
+        "{picked}
+SELECT {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
+FROM picked CROSS JOIN due ON due.id = picked.id
+LEFT JOIN webhook ON webhook.id = due.webhook_id AND webhook.deleted_at_us IS NULL AND NOT due.cancel_requested
+    AND (webhook.status = '{active}' OR due.is_test)
+LEFT JOIN tenant ON tenant.id = webhook.tenant_id
+LEFT JOIN event ON event.tenant_id = due.tenant_id AND event.id = due.event_id",
+        picked = picked_sql(DbBackend::Sqlite),
+        due = qualified("due"),
+        active = WebhookStatus::Active.as_str(),
+    )
+}
+
+fn qualified(alias: &str) -> String {
+    DUE_COLUMNS.split(", ").map(|column| format!("{alias}.{}", column.trim())).collect::<Vec<_>>().join(", ")
+}
+
 /// The parameters are [`claim_values`]: those of [`picked_sql`], and until when the leases hold.
 ///
 /// The ids go through an array, so that the planner expects few of them and looks each up; what is coalesced keeps it off the
 /// indexes of times and of webhooks, whatever it believes of a queue that was empty a moment ago. The answers are in no order:
 /// the planner would look for each of them among all that was picked.
 pub fn claim_sql() -> String {
-    let qualified = |alias: &str| {
-        DUE_COLUMNS.split(", ").map(|column| format!("{alias}.{}", column.trim())).collect::<Vec<_>>().join(", ")
-    };
     let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND webhook.graphql_query IS NULL");
     format!(
         "{picked}, locked AS MATERIALIZED (
@@ -91,7 +140,7 @@ SELECT counted.locked_count, {leased}, leased.webhook_version, leased.tenant_ver
 FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
 LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
-        picked = picked_sql(),
+        picked = picked_sql(DbBackend::Postgres),
         leased_until = PICKED_NEXT,
         never = i64::MAX,
         nil = Uuid::nil(),
@@ -116,17 +165,23 @@ pub fn claim_values(request: &ClaimRequest) -> Vec<Value> {
 
 pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> Result<AtOnce, StoreError> {
     let transaction = store.begin_on_road().await?;
-    let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
-    transaction.execute_unprepared(&lock).await.map_err(store_error)?;
-    let values = claim_values(request);
-    let answers: Vec<Answer> = query(&transaction, &claim_sql(), values).await?;
-    let locked_count = answers.first().map_or(0, |answer| answer.locked_count);
-    let leased = in_turns(answers.into_iter().filter_map(|answer| answer.leased).collect());
-    let left_some = usize::try_from(locked_count).is_ok_and(|count| count > leased.len());
+    let (picked_count, leased) = if store.backend() == DbBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
+        transaction.execute_unprepared(&lock).await.map_err(store_error)?;
+        let answers: Vec<Answer> = query(&transaction, &claim_sql(), claim_values(request)).await?;
+        let locked_count = answers.first().map_or(0, |answer| answer.locked_count);
+        let leased: Vec<Leased> = answers.into_iter().filter_map(|answer| answer.leased).collect();
+        (usize::try_from(locked_count).unwrap_or(0), leased)
+    } else {
+        let values = candidates_values(DbBackend::Sqlite, request);
+        let looked: Vec<Looked> = query(&transaction, &look_sql(), values).await?;
+        (looked.len(), looked.into_iter().filter_map(Looked::sendable).collect())
+    };
+    let left_some = picked_count > leased.len();
     if leased.is_empty() {
         return Ok(AtOnce { claimed: Vec::new(), left_some });
     }
-    let claimed = claimed(store, &transaction, request, leased).await?;
+    let claimed = claimed(store, &transaction, request, in_turns(leased)).await?;
     transaction.commit().await.map_err(store_error)?;
     Ok(AtOnce { claimed, left_some })
 }
@@ -179,12 +234,18 @@ async fn claimed(
     let parts = Parts::of(store, transaction, &rows, &standings, webhooks, events.into_values()).await?;
     let mut feed = FeedLog::at(request.now);
     let (mut claimed, mut asides) = (Vec::with_capacity(rows.len()), Vec::new());
+    rows.retain(|row| {
+        let unread = parts.unread(row);
+        asides.extend(unread.map(|unread| Aside::new(row, unread)));
+        unread.is_none()
+    });
+    if store.backend() == DbBackend::Sqlite {
+        parts.freeze_defaults(&mut rows, request.now);
+        lease(transaction, request, &mut rows).await?;
+    }
     for row in rows {
         let was_orphaned = orphaned.contains(&row.id);
-        match parts.unread(&row) {
-            Some(unread) => asides.push(Aside::new(&row, unread)),
-            None => claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides)),
-        }
+        claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides));
     }
     claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
     set_aside(transaction, asides, request.now, &mut feed).await?;

@@ -29,8 +29,9 @@ const LIMITS_FIRST: usize = 7;
 /// The candidates, as the common table `picked` and what it needs: $1 now, $2 in flight per webhook at most (its own
 /// concurrency holds too), $3 rows at most, $4 rows per webhook to look at, $5 of each webhook at most, $6 of which an attempt
 /// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over. The databases
-/// differ in how a query with a limit is run once per webhook; PostgreSQL also looks at fewer rows where a webhook's own
-/// concurrency is below $2.
+/// differ in how a query with a limit is run once per webhook. PostgreSQL looks at fewer rows where a webhook's own
+/// concurrency is below $2; the limit of SQLite is the same for all webhooks, so there the largest concurrency counts.
+/// (A limit is cast because SQLite prepares a statement anew for every value of one that is a bare parameter.)
 fn picked(backend: DbBackend) -> String {
     const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
          AND head.due_at_us <= $1 AND (head.order_key IS NULL OR head.leased_until_us > $1 OR NOT EXISTS ( \
@@ -46,7 +47,8 @@ fn picked(backend: DbBackend) -> String {
     } else {
         format!(
             "SELECT row.id, row.webhook_id, row.due_at_us, row.leased_until_us, row.attempts_spent FROM due_webhook \
-             CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK} $4)"
+             CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK} $4 - max($2 - coalesce((\
+             SELECT max(of.concurrency) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id), $2), 0))"
         )
     };
     format!(
@@ -70,15 +72,15 @@ fn picked(backend: DbBackend) -> String {
     FROM allowed
 ), picked (id, webhook_id, due_at_us, place) AS (
     SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= $6
-    ORDER BY place, due_at_us, id LIMIT $3
+    ORDER BY place, due_at_us, id LIMIT CAST($3 AS BIGINT)
 )",
         limits = LIMITS.source(backend, LIMITS_FIRST)
     )
 }
 
-/// The beginning of a statement of PostgreSQL that goes on with the candidates; its parameters are [`candidates_values`].
-pub fn picked_sql() -> String {
-    picked(DbBackend::Postgres)
+/// The beginning of a statement that goes on with the candidates; its parameters are [`candidates_values`].
+pub fn picked_sql(backend: DbBackend) -> String {
+    picked(backend)
 }
 
 /// The parameter behind those of [`picked_sql`].
@@ -114,7 +116,7 @@ SELECT min(of_webhook.at_us) AS at_us FROM (
     SELECT (SELECT min(first.at_us) FROM (
         SELECT coalesce(head.leased_until_us, head.due_at_us) AS at_us FROM due AS head
         WHERE head.webhook_id = due_webhook.webhook_id AND head.due_at_us IS NOT NULL
-        ORDER BY head.due_at_us, head.id LIMIT $1) AS first) AS at_us
+        ORDER BY head.due_at_us, head.id LIMIT CAST($1 AS BIGINT)) AS first) AS at_us
     FROM due_webhook WHERE due_webhook.webhook_id IS NOT NULL
 ) AS of_webhook"
     )

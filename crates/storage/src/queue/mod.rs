@@ -10,10 +10,10 @@ mod parts;
 mod settle;
 mod settle_delivered;
 
-pub use claim_at_once::{claim_sql, claim_values};
+pub use claim_at_once::{claim_sql, claim_values, look_sql};
 pub use extend::{extend_sql, extend_values};
 pub use heads::{candidates_sql, candidates_values, next_due_sql};
-pub use settle_delivered::{settle_sql, settle_values};
+pub use settle_delivered::{arrived_values, keep_arrived_sql, settle_sql, settle_values, standing_claims_sql};
 
 use crate::batch::query;
 use crate::entities::delivery;

@@ -18,7 +18,7 @@ use hookgraph_domain::ports::{Failpoint, Fenced, StoreError};
 use hookgraph_domain::settle::{self, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -62,7 +62,7 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
     let Some(last) = settlements.iter().map(|settlement| settlement.now).max() else { return Ok(Vec::new()) };
     let transaction = store.begin_on_road().await?;
     let AsTheyStand { mut webhooks, locked } = webhooks(store, &transaction, settlements).await?;
-    let at_once: Vec<bool> = ends_at_once(store.backend(), settlements, &webhooks, &locked);
+    let at_once: Vec<bool> = ends_at_once(settlements, &webhooks, &locked);
     let mut feed = FeedLog::at(last);
     let mut attempts = Vec::new();
     let mut answers = Vec::with_capacity(settlements.len());
@@ -150,17 +150,13 @@ struct AsTheyStand {
 /// Which settlements need no look at their row: the delivery arrived, and its webhook stays as it is. Each delivery once;
 /// whoever asks for it again finds it gone.
 fn ends_at_once(
-    backend: DbBackend,
     settlements: &[Settlement],
     webhooks: &HashMap<Uuid, Arc<Webhook>>,
     locked: &HashMap<Uuid, Standing>,
 ) -> Vec<bool> {
     let mut seen = HashSet::new();
     let ends = |one: &Settlement| {
-        backend == DbBackend::Postgres
-            && has_arrived(one)
-            && webhooks.contains_key(&one.webhook_id.0)
-            && !locked.contains_key(&one.webhook_id.0)
+        has_arrived(one) && webhooks.contains_key(&one.webhook_id.0) && !locked.contains_key(&one.webhook_id.0)
     };
     settlements.iter().map(|one| ends(one) && seen.insert(one.delivery_id)).collect()
 }

@@ -1,7 +1,9 @@
-//! What was delivered is settled in one statement, where PostgreSQL can: out of the queue, into the history, with its attempt.
+//! What was delivered is settled without a look at its rows: out of the queue, into the history, with its attempt. PostgreSQL
+//! does it in one statement; SQLite, which has the database to itself, in a few.
 
-use crate::batch::{Cell, Kind, Table, query};
+use crate::batch::{Cell, Collision, Kind, Table, execute, query};
 use crate::commit::feed::FeedLog;
+use crate::deliveries::remove_due;
 use crate::error::corrupt;
 use crate::micros::from_time;
 use crate::rows;
@@ -12,7 +14,7 @@ use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::settle::Settlement;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -43,9 +45,9 @@ pub(super) fn has_arrived(settlement: &Settlement) -> bool {
     settlement.next.state == DeliveryState::Delivered && settlement.next.reason.is_none()
 }
 
-/// The statement. The attempts' rows are of those deliveries whose claim still stood; each delivery is named once.
+/// The statement of PostgreSQL. The attempts' rows are of those deliveries whose claim still stood; each delivery is named once.
 pub fn settle_sql() -> String {
-    let backend = sea_orm::DbBackend::Postgres;
+    let backend = DbBackend::Postgres;
     let attempt_columns: Vec<&str> = ATTEMPTS.columns.iter().map(|(name, _)| *name).collect();
     let attempt_values: Vec<String> = attempt_columns.iter().map(|name| format!("tried.{name}")).collect();
     format!(
@@ -75,10 +77,58 @@ SELECT id, tenant_id, webhook_id, event_id, attempt_count FROM taken",
 
 /// The parameters of [`settle_sql`] for nothing, for the test of plans.
 pub fn settle_values() -> Vec<Value> {
-    let backend = sea_orm::DbBackend::Postgres;
+    let backend = DbBackend::Postgres;
     let mut values = ARRIVED.parameters(backend, Vec::new());
     values.extend(ATTEMPTS.parameters(backend, Vec::new()));
     values
+}
+
+/// The statement of SQLite for which of those claims still stand.
+pub fn standing_claims_sql() -> String {
+    format!(
+        "SELECT due.id, due.tenant_id, due.webhook_id, due.event_id, max(due.attempt_count, arrived.number) AS attempt_count
+FROM {arrived} AS arrived CROSS JOIN due ON due.id = arrived.delivery_id
+WHERE due.fencing_token = arrived.fencing_token AND due.state = 'IN_FLIGHT'",
+        arrived = ARRIVED.source(DbBackend::Sqlite, 1),
+    )
+}
+
+/// The statement of SQLite that copies them into the history.
+pub fn keep_arrived_sql() -> String {
+    format!(
+        "INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason,
+    due_since_us, attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)
+SELECT due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id, '{delivered}', NULL,
+    due.due_since_us, arrived.spent, max(due.attempt_count, arrived.number), due.fencing_token, due.payload_kind,
+    due.default_frozen_at_us, due.created_at_us, arrived.now_us
+FROM {arrived} AS arrived CROSS JOIN due ON due.id = arrived.delivery_id",
+        delivered = DeliveryState::Delivered.as_str(),
+        arrived = ARRIVED.source(DbBackend::Sqlite, 1),
+    )
+}
+
+/// The parameters of both for nothing, for the test of plans.
+pub fn arrived_values() -> Vec<Value> {
+    ARRIVED.parameters(DbBackend::Sqlite, Vec::new())
+}
+
+fn arrived(backend: DbBackend, settlements: &[&Settlement]) -> Vec<Value> {
+    let row = |settlement: &&Settlement| {
+        let number = settlement.attempt.as_ref().map_or(0, |attempt| attempt.number);
+        vec![
+            Cell::Uuid(settlement.delivery_id.0),
+            Cell::Int(settlement.fencing_token),
+            Cell::Int(i64::from(settlement.next.attempts_spent)),
+            Cell::Int(i64::from(number)),
+            Cell::Int(from_time(settlement.now)),
+        ]
+    };
+    ARRIVED.parameters(backend, settlements.iter().map(row).collect())
+}
+
+fn attempts(settlements: &[&Settlement]) -> Result<Vec<Vec<Cell>>, StoreError> {
+    let tried = settlements.iter().filter_map(|one| one.attempt.as_ref().map(|attempt| (attempt, one.webhook_id)));
+    tried.map(|(attempt, webhook_id)| rows::attempt::cells(attempt, webhook_id)).collect()
 }
 
 /// Settles deliveries that arrived, each named once; answers which of them their claims still held.
@@ -91,23 +141,13 @@ pub(super) async fn settle_delivered(
         return Ok(HashSet::new());
     }
     let backend = transaction.get_database_backend();
-    let (mut arrived, mut attempts) = (Vec::with_capacity(settlements.len()), Vec::with_capacity(settlements.len()));
-    for settlement in settlements {
-        let number = settlement.attempt.as_ref().map_or(0, |attempt| attempt.number);
-        arrived.push(vec![
-            Cell::Uuid(settlement.delivery_id.0),
-            Cell::Int(settlement.fencing_token),
-            Cell::Int(i64::from(settlement.next.attempts_spent)),
-            Cell::Int(i64::from(number)),
-            Cell::Int(from_time(settlement.now)),
-        ]);
-        if let Some(attempt) = &settlement.attempt {
-            attempts.push(rows::attempt::cells(attempt, settlement.webhook_id)?);
-        }
-    }
-    let mut values = ARRIVED.parameters(backend, arrived);
-    values.extend(ATTEMPTS.parameters(backend, attempts));
-    let ended: Vec<Ended> = query(transaction, &settle_sql(), values).await?;
+    let ended: Vec<Ended> = if backend == DbBackend::Postgres {
+        let mut values = arrived(backend, settlements);
+        values.extend(ATTEMPTS.parameters(backend, attempts(settlements)?));
+        query(transaction, &settle_sql(), values).await?
+    } else {
+        settle_in_steps(transaction, settlements).await?
+    };
     for row in &ended {
         feed.change(
             TenantId(row.tenant_id),
@@ -121,4 +161,21 @@ pub(super) async fn settle_delivered(
         );
     }
     Ok(ended.into_iter().map(|row| row.id).collect())
+}
+
+async fn settle_in_steps(
+    transaction: &DatabaseTransaction,
+    settlements: &[&Settlement],
+) -> Result<Vec<Ended>, StoreError> {
+    let backend = transaction.get_database_backend();
+    let standing: Vec<Ended> = query(transaction, &standing_claims_sql(), arrived(backend, settlements)).await?;
+    let ids: HashSet<Uuid> = standing.iter().map(|row| row.id).collect();
+    let settled: Vec<&Settlement> =
+        settlements.iter().copied().filter(|one| ids.contains(&one.delivery_id.0)).collect();
+    if !settled.is_empty() {
+        execute(transaction, &keep_arrived_sql(), arrived(backend, &settled)).await?;
+        ATTEMPTS.insert(transaction, attempts(&settled)?, Collision::Fails).await?;
+        remove_due(transaction, ids).await?;
+    }
+    Ok(standing)
 }

@@ -14,7 +14,7 @@ use sea_orm::FromQueryResult;
 
 /// The batches of a page: $1 tenant, $2 after which `seq`, $3 up to which, $4 batches at most.
 pub const FEED_BATCHES: &str = "SELECT seq_first, seq_last, at_us, entries FROM feed \
-     WHERE tenant_id = $1 AND seq_last > $2 AND seq_last <= $3 ORDER BY seq_last LIMIT $4";
+     WHERE tenant_id = $1 AND seq_last > $2 AND seq_last <= $3 ORDER BY seq_last LIMIT CAST($4 AS BIGINT)";
 
 #[derive(FromQueryResult)]
 struct Batch {
