@@ -54,6 +54,7 @@ export function randomValue(type, random, variable, depth = 0) {
     if (isListType(nullable)) return random.chance(0.2) ? value(nullable.ofType) : `[${random.list(2, () => value(nullable.ofType)).join(', ')}]`;
     if (isEnumType(nullable)) return random.pick(nullable.getValues()).name;
     if (isInputObjectType(nullable)) return objectOf(nullable, random, value, depth);
+    if (nullable.name === 'JSON' && variable && random.chance(0.3)) return random.pick([`[${variable(type)}]`, `{ a: [${variable(type)}] }`]);
     return random.pick(SCALARS[nullable.name] ?? STRINGS);
 }
 
