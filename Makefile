@@ -50,6 +50,6 @@ fuzz: ## Look for bytes that break what the fuzz targets hold, SECONDS_EACH a ta
 	cd fuzz && for target in $(FUZZ_TARGETS); do mkdir -p found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --features schema,server \
 		$$target found/$$target corpus/$$target -- -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 || exit 1; done
 
-fuzz-documents: ## Hold random payload documents against graphql-js for SECONDS_EACH, from another seed each time
-	$(CARGO) build --locked --package hookgraph-server --package hookgraph-schema --example payload_documents
+fuzz-documents: ## Hold random documents of both schemas against graphql-js for SECONDS_EACH, from another seed each time
+	$(CARGO) build --locked --package hookgraph-server --package hookgraph-schema --example judge_documents
 	cd tests/js && DOCUMENTS_SEED=$${DOCUMENTS_SEED-$$RANDOM} DOCUMENTS_SECONDS=$(SECONDS_EACH) node --test random_documents.test.mjs

@@ -18,12 +18,12 @@ chmod 755 "$work"
 say "the binary with its failpoints, for the black-box tests"
 cargo build --locked --quiet --package hookgraph-server --features failpoints
 cargo build --locked --quiet --package hookgraph-domain --example canonical_json
-cargo build --locked --quiet --package hookgraph-schema --example payload_documents
+cargo build --locked --quiet --package hookgraph-schema --example judge_documents
 # Copies: what is built later without failpoints has the same name.
 built="${CARGO_TARGET_DIR:-target}/debug"
 mkdir "$work/examples"
 cp "$built/hookgraph" "$work/hookgraph"
-cp "$built/examples/canonical_json" "$built/examples/payload_documents" "$work/examples/"
+cp "$built/examples/canonical_json" "$built/examples/judge_documents" "$work/examples/"
 export HOOKGRAPH_BINARY="$work/hookgraph"
 
 say "Rust tests, with a throw-away PostgreSQL"

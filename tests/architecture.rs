@@ -79,11 +79,10 @@ fn the_table_of_edges_in_the_architecture_document_is_the_one_that_is_held() {
 const OPENING: &[&str] =
     &["reqwest::Client", "reqwest::get", "TcpStream::connect", "UdpSocket", "TcpSocket", "hyper_util::client"];
 
-#[test]
-fn nothing_but_the_checked_transport_opens_connections() {
+/// The sources of the crates without their tests: path and text.
+fn sources() -> Vec<(String, String)> {
     let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates");
-    let mut opening = Vec::new();
-    let mut folders = vec![std::path::PathBuf::from(crates)];
+    let (mut found, mut folders) = (Vec::new(), vec![std::path::PathBuf::from(crates)]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder of this repository").flatten() {
             let path = entry.path();
@@ -93,17 +92,69 @@ fn nothing_but_the_checked_transport_opens_connections() {
             if path.is_dir() && !is_passed_over {
                 folders.push(path);
             } else if shown.ends_with(".rs") && !is_passed_over {
-                let text = std::fs::read_to_string(&path).expect("a source file");
-                if OPENING.iter().any(|word| text.contains(word)) {
-                    opening.push(shown);
-                }
+                found.push((shown, std::fs::read_to_string(&path).expect("a source file")));
             }
         }
     }
-    opening.sort();
+    found.sort();
+    found
+}
+
+#[test]
+fn nothing_but_the_checked_transport_opens_connections() {
+    let opens = |(_, text): &(String, String)| OPENING.iter().any(|word| text.contains(word));
+    let opening: Vec<_> = sources().into_iter().filter(opens).map(|(path, _)| path).collect();
     // The collector's address is the operator's, in the configuration: no tenant has a say.
     let known = ["dispatcher/src/transport/clients.rs", "server/src/traces/collector.rs"];
     assert_eq!(opening, known, "call the address filter's transport instead");
+}
+
+/// What names of secrets, and of what is computed from them, consist of.
+const SECRET_WORDS: &[&str] = &["secret", "sha256", "signature", "hmac", "digest", "password", "token_text", "api_key"];
+
+/// Comparisons of what is no secret: the end of the path, and what the line holds. (The claim `hmac` is a hash of the request,
+/// without a key; the manifest is the operator's.)
+const NO_SECRETS: &[(&str, &str)] = &[
+    ("domain/src/verification/jwt.rs", "hmac_claim("),
+    ("server/src/documents/manifest.rs", "super::sha256_of_hex(hash) == Some(super::sha256(text))"),
+    ("pim/src/idempotency.rs", "kept.request_sha256 != step.request_sha256"),
+    ("storage/src/migrate.rs", "sha256_hex(migration.sql) != *sha256"),
+];
+
+#[test]
+fn secrets_are_compared_in_constant_time_and_nowhere_else() {
+    let mut comparing = Vec::new();
+    for (path, text) in sources() {
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for line in code.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+            let is_known = NO_SECRETS.iter().any(|(file, part)| path.ends_with(file) && line.contains(part));
+            if !is_known && compared(line).any(|name| SECRET_WORDS.iter().any(|word| name.contains(word))) {
+                comparing.push(format!("{path}: {line}"));
+            }
+        }
+    }
+    assert!(comparing.is_empty(), "compare with domain::constant_time::same: {comparing:#?}");
+}
+
+/// What stands on either side of a line's `==` and `!=`, up to the next space, in lower case.
+fn compared(line: &str) -> impl Iterator<Item = String> {
+    let sides = |operator: &'static str| {
+        let parts: Vec<_> = line.split(operator).collect();
+        let pairs = parts.windows(2).map(|pair| [pair[0].split_whitespace().last(), pair[1].split_whitespace().next()]);
+        pairs.flatten().flatten().map(str::to_lowercase).collect::<Vec<_>>()
+    };
+    sides(" == ").into_iter().chain(sides(" != "))
+}
+
+#[test]
+fn a_comparison_is_seen_by_what_stands_on_its_sides() {
+    let seen = |line: &str| compared(line).collect::<Vec<_>>();
+    assert_eq!(seen("if hmac_sha256(a) == *b.signature {"), ["hmac_sha256(a)", "*b.signature"]);
+    assert_eq!(seen("a.b != c && d == e"), ["d", "e", "a.b", "c"]);
+    assert!(seen("let secret = signature;").is_empty());
 }
 
 #[test]

@@ -44,7 +44,8 @@ export async function startServer(settings = {}) {
     }
 }
 
-function environment(directory, settings) {
+/** The environment in which a binary is on that directory. */
+export function environment(directory, settings) {
     const ours = {
         listen: '127.0.0.1:0',
         database: `sqlite://${join(directory, 'hookgraph.db')}`,

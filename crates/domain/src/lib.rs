@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod canonical_json;
 pub mod catalogue;
 pub mod change;
+pub mod constant_time;
 pub mod delivery;
 pub mod drain;
 pub mod event;

@@ -51,6 +51,6 @@ pub use paging::PageInfo;
 pub use payment::PaymentType;
 pub use permission::{PermissionName, requires};
 pub use root::{PimMutation, PimQuery};
-pub use scalars::{Date, DateTime, EmailAddress, JsonValue, NonNegativeInt, PositiveInt};
+pub use scalars::{Date, DateTime, EmailAddress, JsonValue, NonNegativeInt, PositiveInt, ScalarJudge, scalar_fault};
 pub use signature_key::{SignatureKey, checked_overlap_s, rotation};
 pub use version::{VersionLabel, VersionedRecordInfo};

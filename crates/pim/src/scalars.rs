@@ -1,6 +1,6 @@
 //! The PIM API's own scalars.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{InputValueError, InputValueResult, Pos, Scalar, ScalarType, Value};
 use chrono::{Datelike, SecondsFormat, Utc};
 use hookgraph_domain::time::{Timestamp, truncated};
 use serde::{Deserialize, Serialize};
@@ -164,6 +164,26 @@ bounded_int!(
     NonNegativeInt,
     0
 );
+
+/// Why a value is none of the scalar of that name, if it is none.
+pub type ScalarJudge = fn(Value) -> Option<String>;
+
+/// What judges values of the scalar of that name; none for types that are no scalars of ours.
+pub fn scalar_fault(scalar: &str) -> Option<ScalarJudge> {
+    Some(match scalar {
+        "DateTime" => fault::<DateTime>,
+        "Date" => fault::<Date>,
+        "EmailAddress" => fault::<EmailAddress>,
+        "JSON" => fault::<JsonValue>,
+        "PositiveInt" => fault::<PositiveInt>,
+        "NonNegativeInt" => fault::<NonNegativeInt>,
+        _ => return None,
+    })
+}
+
+fn fault<T: ScalarType + async_graphql::InputType>(value: Value) -> Option<String> {
+    <T as ScalarType>::parse(value).err().map(|error| error.into_server_error(Pos::default()).message)
+}
 
 #[cfg(test)]
 mod tests {

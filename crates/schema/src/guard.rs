@@ -4,19 +4,21 @@
 //! specification's whole validation stands beside its own; variables are coerced before a mutation's first field runs; and
 //! a response key that is asked for twice is one field, so that no mutation runs twice.
 
+mod checker;
 mod floats;
 mod merging;
 #[cfg(test)]
 mod tests;
 
+pub use checker::CallChecker;
+
 use crate::access::needs;
-use crate::document::{Judge, Validator, measure, parse, scan};
+use crate::document::{Judge, Validator, executable, measure, parse, scan, variables_fault};
 use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::response::{JsonValue, serde_json_bytes};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument as TypedDocument, Name};
-use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{ErrorExtensionValues, Pos, Request, ServerError, Variables};
 use hookgraph_domain::permission::{Permission, PermissionSet};
@@ -77,6 +79,9 @@ impl Guard {
         floats::widen(&self.validator.schema, operation, values);
         let coerced = coerce_variable_values(&self.validator.schema, operation, values)
             .map_err(|error| vec![self.wrong_variables(&error)])?;
+        if let Some(message) = variables_fault(&self.validator.schema, operation, &coerced) {
+            return Err(vec![with_code(ServerError::new(message, None))]);
+        }
         let mut document = proven.document.clone();
         if !proven.is_merged {
             let coerced = serde_json::to_value(&*coerced).map(Variables::from_json).map_err(fault)?;
@@ -123,7 +128,7 @@ impl Guard {
         let parsed = parse(text, &CALL_DOCUMENT)?;
         measure(&parsed, &CALL_DOCUMENT).map_err(|problem| vec![problem])?;
         let typed = self.validator.proven(&parsed)?;
-        let mut document = parse_query(text).map_err(|error| vec![Problem::new("", "SYNTAX", error.to_string())])?;
+        let mut document = executable(&parsed).map_err(|problem| vec![problem])?;
         for operation in typed.operations.iter() {
             let problems = (self.judge)(&document, operation.name.as_ref().map(|name| name.as_str()));
             if !problems.is_empty() {

@@ -49,6 +49,7 @@ mod test_world;
 
 pub use api::Api;
 pub use context::Services;
+pub use guard::CallChecker;
 pub use idempotency::IDEMPOTENCY_EXTENSION;
 pub use recheck::Rechecked;
 pub use render::Renderer;

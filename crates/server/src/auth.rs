@@ -4,6 +4,7 @@ use crate::limits;
 use crate::oidc::Issuer;
 use crate::shares::Holder;
 use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::constant_time;
 use hookgraph_domain::ids::TokenId;
 use hookgraph_domain::limits::TOKEN_USED_EVERY_S;
 use hookgraph_domain::ports::{Clock, Entropy, StoreError, TenantReader, TokenReader, UnitOfWork};
@@ -46,7 +47,7 @@ pub struct ShownToken {
 
 impl PartialEq for ShownToken {
     fn eq(&self, other: &Self) -> bool {
-        self.secret_sha256 == other.secret_sha256
+        constant_time::same(&self.secret_sha256, &other.secret_sha256)
     }
 }
 

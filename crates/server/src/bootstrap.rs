@@ -4,6 +4,7 @@ use crate::auth;
 use crate::config::BootstrapConfig;
 use anyhow::{Context, bail};
 use hookgraph_domain::change::{Change, CommitError, Write};
+use hookgraph_domain::constant_time;
 use hookgraph_domain::ids::{TenantId, TokenId};
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{Clock, Entropy, Store};
@@ -115,7 +116,11 @@ async fn is_kept(token: &SecretString, tenant_id: TenantId, tokens: &dyn Store) 
         Some(_) => bail!("bootstrap_token is the token of another tenant"),
         None => {}
     }
-    let is_revoked = tokens.tokens(Some(tenant_id)).await?.iter().any(|known| known.secret_sha256 == secret_sha256);
+    let is_revoked = tokens
+        .tokens(Some(tenant_id))
+        .await?
+        .iter()
+        .any(|known| constant_time::same(&known.secret_sha256, &secret_sha256));
     if is_revoked {
         tracing::warn!("bootstrap_token is revoked and stays so: take it out of the configuration");
     }

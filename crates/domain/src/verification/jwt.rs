@@ -2,6 +2,7 @@
 
 use super::signed::{self, Signed};
 use super::{Check, Credentials, SavedRequest, check};
+use crate::constant_time;
 use crate::signing::{FIXED_CLAIMS, JWT_HEADER, PublicKey, SigningSecret, hashed_text, hmac_claim, hmac_sha256};
 use crate::time::Timestamp;
 use base64::Engine;
@@ -94,10 +95,10 @@ fn asymmetric_result(message: &str, signature: &[u8], key: &PublicKey) -> Result
 }
 
 fn symmetric_result(message: &str, signature: &[u8], secret: &SigningSecret) -> Result<String, String> {
-    if hmac_sha256(secret.expose().as_bytes(), message.as_bytes()) == signature {
+    if constant_time::same(&hmac_sha256(secret.expose().as_bytes(), message.as_bytes()), signature) {
         return Ok("signed with this secret".to_owned());
     }
-    if hmac_sha256(secret.expose_bytes(), message.as_bytes()) == signature {
+    if constant_time::same(&hmac_sha256(secret.expose_bytes(), message.as_bytes()), signature) {
         return Err("keyed with the secret's decoded bytes: the key is the secret's whole text".to_owned());
     }
     Err("signed with another secret, or changed since".to_owned())

@@ -2,6 +2,7 @@
 
 use super::signed::{self, Signed};
 use super::{Check, Credentials, SavedRequest, check};
+use crate::constant_time;
 use crate::signing::{ID_HEADER, PublicKey, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER};
 use crate::signing::{standard_message, v1_signature};
 use crate::time::Timestamp;
@@ -55,7 +56,9 @@ impl Verifier<'_> {
     /// Whether that is a signature of the message, base64.
     fn verifies(self, message: &str, signature: &str) -> bool {
         match self {
-            Verifier::Secret(secret) => v1_signature(message, secret.expose_bytes()) == signature,
+            Verifier::Secret(secret) => {
+                constant_time::same(v1_signature(message, secret.expose_bytes()).as_bytes(), signature.as_bytes())
+            }
             Verifier::Key(key) => {
                 STANDARD.decode(signature).is_ok_and(|signature| key.verifies(message.as_bytes(), &signature))
             }

@@ -1,7 +1,8 @@
-//! Two rules of the specification that apollo-compiler lacks: input object field uniqueness, and variables must fit where
-//! they stand, inside input values too and where their default is null.
+//! Rules of the specification that apollo-compiler lacks: input object field uniqueness, variables must fit where they
+//! stand, inside input values too and where their default is null, and values of our own scalars must be some.
 
 use super::problems::problem_at;
+use super::scalars::literal_fault;
 use apollo_compiler::ast::{self, Definition, Document, Value, VariableDefinition};
 use apollo_compiler::executable::{
     Argument, DirectiveList, ExecutableDocument, Operation, Selection, SelectionSet, Type,
@@ -78,11 +79,14 @@ impl DuplicateWalk<'_> {
     }
 }
 
-/// Variables that may be null where null is refused.
-pub(crate) fn nullable_variables(schema: &Schema, document: &ExecutableDocument) -> Vec<Problem> {
+/// Variables that may be null where null is refused, and values that are none of their scalar.
+pub(crate) fn misfits(schema: &Schema, document: &ExecutableDocument) -> Vec<Problem> {
     let mut problems = Vec::new();
     for operation in document.operations.iter() {
         let mut walk = VariableWalk { schema, document, operation, spread: HashSet::new(), problems: Vec::new() };
+        for variable in &operation.variables {
+            variable.default_value.iter().for_each(|value| walk.value(value, &variable.ty, false));
+        }
         walk.directives(&operation.directives);
         walk.selections(&operation.selection_set);
         problems.extend(walk.problems);
@@ -142,11 +146,16 @@ impl<'a> VariableWalk<'a> {
     }
 
     fn value(&mut self, value: &Node<Value>, place: &Type, place_has_default: bool) {
+        if let Some(message) = literal_fault(place, value) {
+            let location = value.location();
+            self.problems.push(problem_at("UNSUPPORTED_VALUE_TYPE", message, &self.document.sources, location));
+        }
         match value.as_ref() {
             Value::Variable(name) => self.variable(name, value, place, place_has_default),
             Value::List(items) => {
-                let item_type = place.item_type();
-                items.iter().for_each(|item| self.value(item, item_type, false));
+                // A scalar of ours may be a list too, of anything that is one and of nulls.
+                let item_type = if place.is_list() { place.item_type().clone() } else { place.clone().nullable() };
+                items.iter().for_each(|item| self.value(item, &item_type, false));
             }
             Value::Object(fields) => {
                 let Some(object) = self.schema.get_input_object(place.inner_named_type()) else { return };

@@ -6,31 +6,37 @@
 //! other is reported together.
 
 mod cost;
+mod executable;
 mod follow_ups;
 mod hints;
 mod input_rules;
+mod places;
+mod plain;
 mod problems;
+mod scalars;
 mod scan;
 mod shape;
 mod validator;
 mod variables;
 mod verdict;
+mod written;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use cost::measure;
+pub(crate) use executable::executable;
 pub(crate) use problems::nearest_name;
+pub(crate) use scalars::variables_fault;
 pub(crate) use scan::scan;
-pub use validator::Validator;
 pub(crate) use validator::parse;
+pub use validator::{Validator, syntax_problem};
 pub(crate) use verdict::{Judge, NeverExecute, judge};
 
 use crate::access::needs;
 use crate::limits::{DocumentLimits, ERRORS_MAX, PAYLOAD_DOCUMENT};
 use crate::roots;
 use crate::sdl;
-use async_graphql::parser::parse_query;
 use hookgraph_domain::catalogue::EventType;
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::problem::Problem;
@@ -118,9 +124,9 @@ impl DocumentChecker {
             Err(found) => problems.extend(found),
         }
         if problems.is_empty() {
-            match parse_query(text) {
+            match executable(&document) {
                 Ok(document) => problems.extend((self.judge)(&document, None)),
-                Err(error) => problems.push(verdict::unread(&error)),
+                Err(problem) => problems.push(problem),
             }
         }
         if !problems.is_empty() {

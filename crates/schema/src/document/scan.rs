@@ -56,7 +56,7 @@ fn is_word(byte: u8) -> bool {
 }
 
 /// The byte after a string that begins at `start`, or the end of the text where it does not end.
-fn string_end(bytes: &[u8], start: usize) -> usize {
+pub(super) fn string_end(bytes: &[u8], start: usize) -> usize {
     if bytes[start..].starts_with(b"\"\"\"") {
         let mut at = start + 3;
         while at < bytes.len() {

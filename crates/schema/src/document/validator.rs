@@ -1,10 +1,12 @@
-//! The specification's validation, by apollo-compiler on our own SDL, with the two rules that it lacks.
+//! The specification's validation, by apollo-compiler on our own SDL, with the rules that it lacks.
 
 use super::follow_ups::without_follow_ups;
+use super::plain::plain;
 use super::problems::{placed, problem, problem_at};
+use super::scan::scan;
 use super::sha256_hex;
 use super::{hints, input_rules};
-use crate::limits::DocumentLimits;
+use crate::limits::{CALL_DOCUMENT, DocumentLimits};
 use apollo_compiler::ast::Document;
 use apollo_compiler::parser::Parser;
 use apollo_compiler::validation::{DiagnosticList, Valid};
@@ -53,7 +55,7 @@ impl Validator {
         match document.to_executable_validate(&self.schema) {
             Ok(executable) => {
                 let mut problems = duplicates;
-                problems.extend(input_rules::nullable_variables(&self.schema, &executable));
+                problems.extend(input_rules::misfits(&self.schema, &executable));
                 if problems.is_empty() { Ok(executable) } else { Err(problems) }
             }
             Err(error) => {
@@ -94,11 +96,20 @@ impl Validator {
     }
 }
 
+/// What keeps a text from being read as a GraphQL document of a call, whatever the schema.
+pub fn syntax_problem(text: &str) -> Option<Problem> {
+    let read = scan(text, &CALL_DOCUMENT).and_then(|()| {
+        parse(text, &CALL_DOCUMENT)
+            .map_err(|problems| problems.into_iter().next().unwrap_or_else(|| problem("SYNTAX", "")))
+    });
+    read.err()
+}
+
 /// Parses a document that the scan has let through.
 pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec<Problem>> {
     // One bracket is several rules of the grammar; the scan has bounded the brackets, and this what a stack can do.
     let mut parser = Parser::new().recursion_limit(RULES_NESTED_MAX).token_limit(limits.bytes_max);
-    parser.parse_ast(text, "document.graphql").map_err(|error| {
+    parser.parse_ast(&*plain(text), "document.graphql").map_err(|error| {
         let sources = error.partial.sources.clone();
         let syntax_problem = |diagnostic: apollo_compiler::diagnostic::Diagnostic<'_, _>| {
             let data: &apollo_compiler::validation::DiagnosticData = diagnostic.error;
@@ -112,6 +123,11 @@ pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec
         let problems = error.errors.iter().map(syntax_problem);
         problems.min_by_key(|problem| (problem.line, problem.column)).into_iter().collect()
     })
+}
+
+/// Whether a text is one string literal.
+pub(super) fn is_string(text: &str) -> bool {
+    Parser::new().parse_ast(format!("{{ f(a: {text}) }}"), "string.graphql").is_ok()
 }
 
 /// `UndefinedField` as `UNDEFINED_FIELD`.

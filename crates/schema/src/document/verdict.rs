@@ -3,7 +3,7 @@
 
 use super::problems::{placed, problem};
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
-use async_graphql::parser::{self, types::ExecutableDocument};
+use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{ObjectType, Request, Response, Schema, SubscriptionType};
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -55,13 +55,4 @@ where
         });
         refused.collect()
     })
-}
-
-/// What the executor's parser does not read although it is right.
-pub(super) fn unread(error: &parser::Error) -> Problem {
-    let unread = problem("INVALID_DOCUMENT", error.to_string());
-    match error.positions().next() {
-        Some(place) => placed(unread, place.line, place.column),
-        None => unread,
-    }
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 fn guard() -> Guard {
     let sdl = "type Query { a: A b(n: Int! = 1): Int } type A { x: Int y: Int a: A }
-        type Mutation { shop: Shop } type Shop { buy(n: Int!): A }";
+        type Mutation { shop: Shop } type Shop { buy(n: Int!, on: Day): A }
+        input Day { at: [DateTime!] any: JSON } scalar DateTime scalar JSON";
     Guard::new(Validator::of_sdl(sdl).unwrap(), Arc::new(|_, _| Vec::new()))
 }
 
@@ -113,6 +114,26 @@ fn variables_are_coerced_before_anything_runs() {
     for wrong in [json!({ "n": null }), json!({ "n": "1" }), json!({ "n": 1.5 }), json!({ "n": 3_000_000_000_u64 })] {
         assert_ne!(refusal(text, wrong.clone()), "admitted", "{wrong}");
     }
+}
+
+#[test]
+fn values_of_our_own_scalars_are_judged_before_anything_runs() {
+    let text = "mutation ($day: Day) { shop { a: buy(n: 1) { x } b: buy(n: 1, on: $day) { x } } }";
+    assert_eq!(refusal(text, json!({ "day": { "at": ["2026-01-01T00:00:00Z"], "any": [{}] } })), "admitted");
+    for wrong in [json!("yesterday"), json!([["2026-01-01T00:00:00Z"]]), json!(["2026-01-01T00:00:00Z", 1])] {
+        let told = refusal(text, json!({ "day": { "at": wrong } }));
+        assert!(told.starts_with("Variable \"$day\" got an invalid value: ") && told.contains("DateTime"), "{told}");
+    }
+    for (literal, is_right) in
+        [("\"2026-01-01T00:00:00Z\"", true), ("[1, \"a\"]", false), ("WORD", false), ("{a: $n}", false)]
+    {
+        let text = format!(
+            "mutation ($n: Int = 1) {{ shop {{ buy(n: $n, on: {{ at: {literal}, any: [{{ b: $n }}] }}) {{ x }} }} }}"
+        );
+        assert_eq!(refusal(&text, json!({})) == "admitted", is_right, "{literal}: {}", refusal(&text, json!({})));
+    }
+    let default = "mutation ($day: Day = { at: \"x\" }) { shop { buy(n: 1, on: $day) { x } } }";
+    assert_ne!(refusal(default, json!({ "day": null })), "admitted");
 }
 
 #[test]

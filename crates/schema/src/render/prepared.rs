@@ -1,12 +1,11 @@
 //! Documents, parsed once and kept.
 
-use crate::document::{DocumentChecker, parse, sha256_hex};
+use crate::document::{DocumentChecker, executable, parse, sha256_hex};
 use crate::limits::PREPARED_TEXT_BYTES_MAX;
 use apollo_compiler::Node;
 use apollo_compiler::executable::Operation;
 use apollo_compiler::request::coerce_variable_values;
 use async_graphql::Variables;
-use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
 use std::sync::Arc;
@@ -56,7 +55,7 @@ impl PreparedDocuments {
         let parsed = parse(text, &self.checker.limits).map_err(|problems| first_message(&problems))?;
         let proven = self.checker.validator.proven(&parsed).map_err(|problems| first_message(&problems))?;
         let operation = proven.operations.get(None).map_err(|error| error.message().to_string())?.clone();
-        let document = parse_query(text).map_err(|error| error.to_string())?;
+        let document = executable(&parsed).map_err(|problem| problem.message)?;
         Ok(Prepared { document, operation })
     }
 }

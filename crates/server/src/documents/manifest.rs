@@ -5,7 +5,7 @@ use crate::limits::{
     DOCUMENT_ID_BYTES_MAX, PERSISTED_DOCUMENT_BYTES_MAX, TRUSTED_DOCUMENTS_MAX, TRUSTED_FILE_BYTES_MAX,
 };
 use anyhow::{Context, bail, ensure};
-use async_graphql::parser::parse_query;
+use hookgraph_schema::document::syntax_problem;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -78,5 +78,8 @@ fn check(id: &str, text: &str) -> anyhow::Result<()> {
         ensure!(super::sha256_of_hex(hash) == Some(super::sha256(text)), "its identifier is not its SHA-256");
     }
     // A mistake of the build is found at the start, not by the first client.
-    parse_query(text).map(drop).map_err(|error| anyhow::anyhow!("it is not GraphQL: {error}"))
+    match syntax_problem(text) {
+        None => Ok(()),
+        Some(problem) => bail!("it is not GraphQL: {}", problem.message),
+    }
 }

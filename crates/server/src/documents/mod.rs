@@ -7,6 +7,7 @@ mod tests;
 
 use crate::config::DocumentsConfig;
 use crate::limits::{DOCUMENT_ID_BYTES_MAX, PERSISTED_DOCUMENT_BYTES_MAX, PERSISTED_TEXT_BYTES_MAX};
+use hookgraph_domain::constant_time;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use moka::sync::Cache;
 use serde_json::Value;
@@ -151,7 +152,8 @@ impl Documents {
     fn check_name(&self, text: &str, named: &Named) -> Result<(), Refusal> {
         let is_named_so = match named {
             Named::Sha256(hash) => {
-                *hash == sha256(text) || self.by_id.get(&hex::encode(hash)).is_some_and(|known| **known == *text)
+                constant_time::same(hash, &sha256(text))
+                    || self.by_id.get(&hex::encode(hash)).is_some_and(|known| **known == *text)
             }
             Named::Id(id) => self.by_id.get(id).is_none_or(|known| **known == *text),
         };
