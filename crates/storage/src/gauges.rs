@@ -1,6 +1,7 @@
 //! What is measured of the database when someone looks: how much is due, since when, and how webhooks stand. Every count is
 //! bounded, so that looking costs the same on a backlog of a million.
 
+use crate::bounded::Pool;
 use crate::error::store_error;
 use crate::limits::GAUGE_ROWS_MAX;
 use crate::micros::{from_time, to_time};
@@ -8,7 +9,7 @@ use crate::store::SqlStore;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 /// The gauges of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,7 +104,8 @@ impl SqlStore {
     }
 }
 
-fn pool_gauge(pool: &'static str, connection: &DatabaseConnection) -> PoolGauge {
+fn pool_gauge(pool: &'static str, connection: &Pool) -> PoolGauge {
+    let connection = connection.inner();
     let (open, idle) = match connection.get_database_backend() {
         DbBackend::Postgres => {
             let pool = connection.get_postgres_connection_pool();

@@ -11,7 +11,6 @@ use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
 
@@ -40,11 +39,7 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
     let execution = endpoint.execute(caller, asked);
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
         Ok(response) => answer::graphql(response, media_type),
-        Err(_) => {
-            let message = "the request took longer than the server allows (http_request_ms_max)";
-            let refused = Refusal::new(RefusalCode::LimitExceeded, message);
-            answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type)
-        }
+        Err(_) => answer::overdue(media_type),
     }
 }
 

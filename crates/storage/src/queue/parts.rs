@@ -2,6 +2,7 @@
 
 use super::aside::{Aside, Unread};
 use crate::batch::{self, Cell, IDS, Kind, Table, query};
+use crate::bounded::DatabaseTransaction;
 use crate::entities::delivery::{PAYLOAD_DEFAULT, PAYLOAD_NONE, PAYLOAD_RENDERED};
 use crate::entities::{delivery, event, payload};
 use crate::error::corrupt;
@@ -16,7 +17,6 @@ use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;

@@ -1,6 +1,7 @@
 //! What was delivered is settled in one statement, where PostgreSQL can: out of the queue, into the history, with its attempt.
 
 use crate::batch::{Cell, Kind, Table, query};
+use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
 use crate::error::corrupt;
 use crate::micros::from_time;
@@ -12,7 +13,7 @@ use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::settle::Settlement;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
 

@@ -15,6 +15,7 @@ pub use rows::row_statements;
 pub use size::{OLDEST_DELIVERY, OLDEST_EVENT};
 
 use crate::batch::{execute, query};
+use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::micros::{from_time, to_optional_time};
 use crate::store::{RETENTION_LOCK, SqlStore};
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use hookgraph_domain::ports::{HistoryKept, PrunePosition, PruneStep, Retention, StoreError};
 use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::time::Timestamp;
-use sea_orm::{DatabaseTransaction, DbBackend, FromQueryResult};
+use sea_orm::{DbBackend, FromQueryResult};
 
 /// The stages from which on rows are removed; those before drop the partitions of one table each.
 const ROWS_FIRST: u32 = 16;
