@@ -94,8 +94,7 @@ async fn more_than_can_wait_is_refused_with_the_time_to_ask_again() -> anyhow::R
         }
         ensure!(answer_count == 30, "{answer_count} answers");
         drop(answers);
-        // What waits is bounded; the rest is thirty requests as large as they may be, read at once.
-        ensure!(server.peak_kib()? < 160 * 1024, "{} KiB", server.peak_kib()?);
+        ensure!(server.peak_kib()? < 100 * 1024, "{} KiB", server.peak_kib()?);
         locker.execute_unprepared("ROLLBACK").await?;
         delivers_again(&server.api, &tenant_id).await?;
         server.stop().await

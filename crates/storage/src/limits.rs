@@ -74,6 +74,8 @@ pub const KEYS_MAX: usize = 8;
 pub const RESEAL_ROWS: u64 = 100;
 /// Rows that one gauge counts: a backlog beyond it reads as that many.
 pub const GAUGE_ROWS_MAX: u64 = 100_000;
+/// Rows at the head of each webhook's due work that the gauges look at: what may be in flight to it, and a few more.
+pub const GAUGE_HEAD_ROWS: i64 = hookgraph_domain::limits::CONCURRENCY_MAX as i64 + CLAIM_HEAD_ROWS_SPARE;
 /// How long the link for wake-ups may take to connect or to answer, in milliseconds.
 pub const LINK_MS_MAX: u64 = 5_000;
 /// How often a listening connection on which nothing comes is checked, in milliseconds.
@@ -90,7 +92,7 @@ pub const PRUNE_OWNERS_MAX: usize = 64;
 pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
 /// What they may occupy, in bytes; the requests that they came with occupy several times as much. One change alone always has
 /// room.
-pub const RECORD_QUEUE_BYTES_MAX: usize = 6 * 1024 * 1024;
+pub const RECORD_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a change waits for its turn to be recorded, in milliseconds; then it is taken back and refused as busy.
 pub const RECORD_WAIT_MS_MAX: u64 = 10_000;
 /// Events of a group commit from which on SQLite's next one waits [`RECORD_GATHER_MS`] for company: its one writer is then free

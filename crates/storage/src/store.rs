@@ -111,7 +111,7 @@ impl SqlStore {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
-        let unreadable = Unreadable::new();
+        let unreadable = Unreadable::new(observer.clone());
         let (opened, recorder) = (Opened::new(unreadable.clone()), Recorder::default());
         let last_claim_was_full = Arc::default();
         Ok(Self {

@@ -8,11 +8,13 @@ mod expire;
 mod feed;
 mod rows;
 mod size;
+mod work;
 
 pub use expire::expire_statements;
 pub use feed::FEED_STATEMENTS;
 pub use rows::row_statements;
 pub use size::{OLDEST_DELIVERY, OLDEST_EVENT};
+pub use work::work_statements;
 
 use crate::batch::{execute, query};
 use crate::bounded::DatabaseTransaction;
@@ -21,7 +23,7 @@ use crate::micros::{from_time, to_optional_time};
 use crate::store::{RETENTION_LOCK, SqlStore};
 use async_trait::async_trait;
 use hookgraph_domain::ports::{HistoryKept, PrunePosition, PruneStep, Retention, StoreError};
-use hookgraph_domain::retention::HistoryCut;
+use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::time::Timestamp;
 use sea_orm::{DbBackend, FromQueryResult};
 
@@ -71,6 +73,10 @@ impl Retention for SqlStore {
 
     async fn prune_feed(&self, before: Timestamp, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
         feed::prune(self, before, from, rows_max).await
+    }
+
+    async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        work::prune(self, cut, from, rows_max).await
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
