@@ -3,6 +3,7 @@
 //! The database has limits of its own, which are shorter and tell more. These are for the case that it cannot be heard: a
 //! call that is given up leaves its connection behind, which is looked at once and closed (see `healthy`).
 
+use crate::limits::{ACQUIRE_MS_MAX, POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_MAX};
 use async_trait::async_trait;
 use sea_orm::sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sea_orm::sqlx::{self, Connection, PgConnection, Postgres};
@@ -12,8 +13,6 @@ use sea_orm::{
 };
 use std::time::Duration;
 use tokio::time::timeout;
-
-use crate::limits::{POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_MAX};
 
 /// A pool or a transaction whose every call ends.
 #[derive(Clone)]
@@ -100,11 +99,17 @@ async fn in_time<T>(ms_max: u64, call: impl Future<Output = Result<T, DbErr>>) -
 /// A pool that gives out no connection that says nothing, and takes none back: each is asked when it comes back, and again
 /// when it was not used for [`POSTGRES_IDLE_TRUSTED_MS`]. sqlx asks too as one comes back, but waits for ever.
 pub fn healthy(pool: PoolOptions<Postgres>) -> PoolOptions<Postgres> {
-    pool.test_before_acquire(false)
+    without_chatter(pool)
+        .test_before_acquire(false)
         .before_acquire(|connection, seen| {
             Box::pin(async move { if is_trusted(&seen) { Ok(true) } else { answers(connection).await } })
         })
         .after_release(|connection, _| Box::pin(answers(connection)))
+}
+
+/// A pool that writes no line for each caller that waits: a database that stalls is told once, by whoever calls.
+pub fn without_chatter<D: sqlx::Database>(pool: PoolOptions<D>) -> PoolOptions<D> {
+    pool.acquire_slow_threshold(Duration::from_millis(ACQUIRE_MS_MAX))
 }
 
 fn is_trusted(seen: &PoolConnectionMetadata) -> bool {

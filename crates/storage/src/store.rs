@@ -259,6 +259,7 @@ fn sqlite(url: &str, connections_max: u32) -> ConnectOptions {
     // A database in memory lives as long as its connection.
     options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
     options.map_sqlx_sqlite_opts(durable);
+    options.map_sqlx_sqlite_pool_opts(bounded::without_chatter);
     options
 }
 
