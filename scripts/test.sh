@@ -31,6 +31,9 @@ HOOKGRAPH_TEST_POSTGRES="$(tests/postgres.sh start "$work/postgres")"
 export HOOKGRAPH_TEST_POSTGRES
 cargo test --workspace --locked
 
+say "the benchmark's shortest run"
+scripts/bench-smoke.sh
+
 say "JavaScript tests"
 (
   cd tests/js

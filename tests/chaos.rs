@@ -51,3 +51,8 @@ async fn deliveries_go_on_while_a_session_holds_the_horizon() -> anyhow::Result<
 async fn a_network_that_is_cut_and_healed_costs_nothing_but_time() -> anyhow::Result<()> {
     holds(Case::NetworkCut).await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_a_network_swallowed_cost_seconds() -> anyhow::Result<()> {
+    holds(Case::NetworkSwallows).await
+}

@@ -5,9 +5,12 @@ use anyhow::{Context, ensure};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hookgraph_testkit::ScriptedReceiver;
-use hookgraph_tests::{Api, Database, Installation, Live, on};
+use hookgraph_tests::chaos::{Network, Proxy};
+use hookgraph_tests::{Answered, Api, Database, Installation, Live, on};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
 
 async fn create_order(api: &Api, tenant_id: &str, text: &str) -> anyhow::Result<Value> {
     let create = "mutation($input: CreateOrderInput!) { order { create(input: $input) { id } } }";
@@ -28,6 +31,13 @@ async fn counts(api: &Api) -> anyhow::Result<[usize; 3]> {
 
 fn is_retryable(answer: &Value) -> bool {
     answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE" && answer.pointer("/data/order/create").is_none()
+}
+
+/// The answer says that it may be asked again, and when.
+fn is_unavailable(answer: &Answered) -> anyhow::Result<()> {
+    ensure!(answer.body["errors"][0]["extensions"]["code"] == "UNAVAILABLE", "{:#}", answer.body);
+    ensure!(answer.retry_after.as_deref() == Some("1"), "Retry-After is {:?}", answer.retry_after);
+    Ok(())
 }
 
 async fn subscribed(api: &Api, receiver: &ScriptedReceiver) -> anyhow::Result<String> {
@@ -75,16 +85,18 @@ async fn more_than_can_wait_is_refused_with_the_time_to_ask_again() -> anyhow::R
         let inputs: Vec<Value> = (0..1_000).map(event).collect();
         let publish = "mutation($inputs: [PublishEventInput!]!) { event { publishMany(inputs: $inputs) { id } } }";
         let asked = (0..30).map(|_| server.api.respond(publish, json!({ "inputs": inputs })));
+        let before_kib = server.peak_kib()?;
         let mut answers = asked.collect::<FuturesUnordered<_>>();
-        for _ in 0..5 {
-            let answer = answers.next().await.context("an answer")??;
-            ensure!(answer.body["errors"][0]["extensions"]["code"] == "UNAVAILABLE", "{:#}", answer.body);
-            ensure!(answer.retry_after.as_deref() == Some("1"), "Retry-After is {:?}", answer.retry_after);
+        let mut answer_count = 0;
+        // Some at once, for want of room, and the others before their time is over.
+        while let Some(answer) = answers.next().await {
+            is_unavailable(&answer?)?;
+            answer_count += 1;
         }
-        // Thirty requests as large as they may be, at once: more than that never waits.
-        ensure!(server.peak_kib()? < 256 * 1024, "{} KiB", server.peak_kib()?);
-        // Nobody waits for the others: they are recorded once there is room, or were refused.
+        ensure!(answer_count == 30, "{answer_count} answers");
         drop(answers);
+        let more_kib = server.peak_kib()? - before_kib;
+        ensure!(more_kib < 48 * 1024, "{more_kib} KiB");
         locker.execute_unprepared("ROLLBACK").await?;
         delivers_again(&server.api, &tenant_id).await?;
         server.stop().await
@@ -136,6 +148,36 @@ async fn a_database_that_is_gone_is_a_retryable_error_and_comes_back_without_a_r
         admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await?;
         ensure!(counts(&server.api).await? == [0, 0, 0], "something was recorded");
         delivers_again(&server.api, &tenant_id).await?;
+        server.stop().await
+    })
+    .await
+}
+
+/// How soon a call that nobody answers is given up, and how soon the server goes on once it may: seconds, where the kernel
+/// would take a quarter of an hour.
+const SWALLOWED_PATIENCE: Duration = Duration::from_secs(28);
+
+#[tokio::test]
+async fn calls_that_the_network_swallows_are_retryable_errors_and_done_without_once_it_is_back() -> anyhow::Result<()> {
+    on(Database::Postgres, async |installation: Installation| {
+        let receiver = ScriptedReceiver::start().await;
+        let (url, proxy) = Proxy::of_database(installation.database_url()).await?;
+        let server = installation.serve_with(&[("HOOKGRAPH_DATABASE", &url)]).await?;
+        let tenant_id = subscribed(&server.api, &receiver).await?;
+        proxy.be(Network::Swallowing);
+        let publish = "mutation($inputs: [PublishEventInput!]!) { event { publishMany(inputs: $inputs) { id } } }";
+        let inputs = json!([{ "concern": "orders", "event": "update", "variables": { "id": "1" } }]);
+        let (read, written) = tokio::join!(
+            timeout(
+                SWALLOWED_PATIENCE,
+                server.api.respond("{ order { getMany(first: 1) { edges { cursor } } } }", json!({}))
+            ),
+            timeout(SWALLOWED_PATIENCE, server.api.respond(publish, json!({ "inputs": inputs }))),
+        );
+        is_unavailable(&read.context("a read that ends")??)?;
+        is_unavailable(&written.context("a publish that ends")??)?;
+        proxy.be(Network::Up);
+        timeout(SWALLOWED_PATIENCE, delivers_again(&server.api, &tenant_id)).await.context("the server goes on")??;
         server.stop().await
     })
     .await

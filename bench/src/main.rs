@@ -2,7 +2,8 @@
 //! their own.
 //!
 //! `hookgraph-bench run` with `CASE` (keys, by comma), `DATABASE` (`sqlite`, `postgres`; both where none is named), `RUNS`,
-//! `SECONDS_PER_RUN` and `FULL=1` in the environment; `make bench` sets them.
+//! `SECONDS_PER_RUN` and `FULL=1` in the environment; `make bench` sets them. With `STRICT=1` it fails where anything is missing
+//! or arrives twice.
 
 mod case;
 mod client;
@@ -19,7 +20,7 @@ mod sample;
 mod server;
 mod table;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use case::{Case, Pace};
 use database::{Cluster, DatabaseKind};
 use run::Bench;
@@ -68,11 +69,22 @@ async fn bench() -> anyhow::Result<()> {
         duration: Duration::from_secs(setting("SECONDS_PER_RUN", 5)?),
         runs: 0,
     };
-    run_all(&mut bench, cases, setting("RUNS", 5)?).await
+    let measured = run_all(&mut bench, cases, setting("RUNS", 5)?).await?;
+    if setting("STRICT", 0)? == 1 { nothing_lost(&measured) } else { Ok(()) }
+}
+
+/// Whether all that was accepted arrived, and once.
+fn nothing_lost(measured: &[(Case, Vec<Sample>)]) -> anyhow::Result<()> {
+    for (case, samples) in measured {
+        let sum = |count: fn(&Sample) -> f64| samples.iter().map(count).sum::<f64>();
+        let (missing, twice) = (sum(|sample| sample.missing), sum(|sample| sample.twice));
+        ensure!(missing + twice == 0.0, "{}: {missing} missing, {twice} twice", case.name);
+    }
+    Ok(())
 }
 
 /// Runs every case once, then every case again: what drifts on the machine meets all of them alike.
-async fn run_all(bench: &mut Bench, cases: Vec<Case>, rounds: u32) -> anyhow::Result<()> {
+async fn run_all(bench: &mut Bench, cases: Vec<Case>, rounds: u32) -> anyhow::Result<Vec<(Case, Vec<Sample>)>> {
     let mut raw: Vec<Sample> = Vec::new();
     let mut measured: Vec<(Case, Vec<Sample>)> = cases.into_iter().map(|case| (case, Vec::new())).collect();
     for round in 1..=rounds {
@@ -89,7 +101,7 @@ async fn run_all(bench: &mut Bench, cases: Vec<Case>, rounds: u32) -> anyhow::Re
         }
     }
     say(&table::table(&raw, &measured));
-    Ok(())
+    Ok(measured)
 }
 
 /// What one webhook reached on the same database in this round; for the pace that is half of it.
@@ -118,4 +130,19 @@ pub(crate) fn say(line: &str) {
 /// A line beside the answer.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nothing_lost;
+    use crate::case::CASES;
+    use crate::sample::Sample;
+
+    #[test]
+    fn a_strict_run_fails_where_one_delivery_of_any_round_is_missing_or_twice() {
+        let of =
+            |missing, twice| vec![(CASES[0], vec![Sample::default(), Sample { missing, twice, ..Sample::default() }])];
+        assert!(nothing_lost(&of(0.0, 0.0)).is_ok());
+        assert!(nothing_lost(&of(1.0, 0.0)).is_err() && nothing_lost(&of(0.0, 1.0)).is_err());
+    }
 }

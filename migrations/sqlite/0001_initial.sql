@@ -249,6 +249,8 @@ CREATE INDEX due_by_time ON due (webhook_id, due_at_us, id) WHERE due_at_us IS N
 CREATE INDEX due_by_tenant ON due (tenant_id, id);
 CREATE INDEX due_by_webhook ON due (webhook_id, id);
 CREATE INDEX due_by_line ON due (webhook_id, order_key, id) WHERE order_key IS NOT NULL;
+-- For the gauge of what is held: what is sent has no entry.
+CREATE INDEX due_held ON due (id) WHERE due_at_us IS NULL;
 -- One per event and webhook of the fan out; nulls never collide.
 CREATE UNIQUE INDEX due_is_unique_per_event_and_webhook
     ON due (event_id, webhook_id, (CASE WHEN is_fan_out THEN 1 END));

@@ -4,159 +4,78 @@
 
 use std::fmt;
 
-/// One thing that may be allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Permission {
-    /// Read products, documents and folders.
-    ItemsRead,
-    /// Change products, documents and folders, and read them.
-    ItemsWrite,
-    /// Read topic maps.
-    TopicsRead,
-    /// Change topic maps, and read them.
-    TopicsWrite,
-    /// Read grids.
-    GridsRead,
-    /// Change grids, and read them.
-    GridsWrite,
-    /// Read orders.
-    OrdersRead,
-    /// Change orders, and read them.
-    OrdersWrite,
-    /// Read order pipelines.
-    PipelinesRead,
-    /// Change order pipelines, and read them.
-    PipelinesWrite,
-    /// Read flows and the items in their stages.
-    FlowsRead,
-    /// Change flows and the items in their stages, and read them.
-    FlowsWrite,
-    /// Read customers.
-    CustomersRead,
-    /// Change customers, and read them.
-    CustomersWrite,
-    /// Read price lists.
-    PriceListsRead,
-    /// Change price lists, and read them.
-    PriceListsWrite,
-    /// Read markets.
-    MarketsRead,
-    /// Change markets, and read them.
-    MarketsWrite,
-    /// Read subscription contracts.
-    SubscriptionContractsRead,
-    /// Change subscription contracts, and read them.
-    SubscriptionContractsWrite,
-    /// Read the tenant and its copies.
-    TenantsRead,
-    /// Change the tenant and its copies, and read them.
-    TenantsWrite,
-    /// Read webhooks.
-    WebhooksRead,
-    /// Change webhooks, and read them.
-    WebhooksWrite,
-    /// Read deliveries, their attempts and payloads.
-    DeliveriesRead,
-    /// Change deliveries, their attempts and payloads, and read them.
-    DeliveriesWrite,
-    /// Read recorded events.
-    EventsRead,
-    /// Change recorded events, and read them.
-    EventsWrite,
-    /// Read signature secrets and keys.
-    SecretsRead,
-    /// Change signature secrets and keys, and read them.
-    SecretsWrite,
-    /// Read access tokens.
-    TokensRead,
-    /// Change access tokens, and read them.
-    TokensWrite,
-    /// Read the log of management actions.
-    AuditRead,
+/// Calls a macro with every permission, each as `Variant "NAME" "What it allows.";`. The one list: the type here and the
+/// API's are made of it.
+#[macro_export]
+macro_rules! for_each_permission {
+    ($define:ident) => {
+        $define! {
+            ItemsRead "ITEMS_READ" "Read products, documents and folders.";
+            ItemsWrite "ITEMS_WRITE" "Change products, documents and folders, and read them.";
+            TopicsRead "TOPICS_READ" "Read topic maps.";
+            TopicsWrite "TOPICS_WRITE" "Change topic maps, and read them.";
+            GridsRead "GRIDS_READ" "Read grids.";
+            GridsWrite "GRIDS_WRITE" "Change grids, and read them.";
+            OrdersRead "ORDERS_READ" "Read orders.";
+            OrdersWrite "ORDERS_WRITE" "Change orders, and read them.";
+            PipelinesRead "PIPELINES_READ" "Read order pipelines.";
+            PipelinesWrite "PIPELINES_WRITE" "Change order pipelines, and read them.";
+            FlowsRead "FLOWS_READ" "Read flows and the items in their stages.";
+            FlowsWrite "FLOWS_WRITE" "Change flows and the items in their stages, and read them.";
+            CustomersRead "CUSTOMERS_READ" "Read customers.";
+            CustomersWrite "CUSTOMERS_WRITE" "Change customers, and read them.";
+            PriceListsRead "PRICE_LISTS_READ" "Read price lists.";
+            PriceListsWrite "PRICE_LISTS_WRITE" "Change price lists, and read them.";
+            MarketsRead "MARKETS_READ" "Read markets.";
+            MarketsWrite "MARKETS_WRITE" "Change markets, and read them.";
+            SubscriptionContractsRead "SUBSCRIPTION_CONTRACTS_READ" "Read subscription contracts.";
+            SubscriptionContractsWrite "SUBSCRIPTION_CONTRACTS_WRITE" "Change subscription contracts, and read them.";
+            TenantsRead "TENANTS_READ" "Read the tenant and its copies.";
+            TenantsWrite "TENANTS_WRITE" "Change the tenant and its copies, and read them.";
+            WebhooksRead "WEBHOOKS_READ" "Read webhooks.";
+            WebhooksWrite "WEBHOOKS_WRITE" "Change webhooks, and read them.";
+            DeliveriesRead "DELIVERIES_READ" "Read deliveries, their attempts and payloads.";
+            DeliveriesWrite "DELIVERIES_WRITE" "Change deliveries, their attempts and payloads, and read them.";
+            EventsRead "EVENTS_READ" "Read recorded events.";
+            EventsWrite "EVENTS_WRITE" "Change recorded events, and read them.";
+            SecretsRead "SECRETS_READ" "Read signature secrets and keys.";
+            SecretsWrite "SECRETS_WRITE" "Change signature secrets and keys, and read them.";
+            TokensRead "TOKENS_READ" "Read access tokens.";
+            TokensWrite "TOKENS_WRITE" "Change access tokens, and read them.";
+            AuditRead "AUDIT_READ" "Read the log of management actions.";
+        }
+    };
 }
+
+macro_rules! define {
+    ($($variant:ident $name:literal $meaning:tt;)*) => {
+        /// One thing that may be allowed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Permission {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl Permission {
+            /// Every permission.
+            pub const ALL: [Permission; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The name in the API, on the command line, in claims and in tables.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Permission::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+for_each_permission!(define);
 
 /// A set of permissions.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PermissionSet(u64);
 
 impl Permission {
-    /// Every permission.
-    pub const ALL: [Permission; 33] = [
-        Self::ItemsRead,
-        Self::ItemsWrite,
-        Self::TopicsRead,
-        Self::TopicsWrite,
-        Self::GridsRead,
-        Self::GridsWrite,
-        Self::OrdersRead,
-        Self::OrdersWrite,
-        Self::PipelinesRead,
-        Self::PipelinesWrite,
-        Self::FlowsRead,
-        Self::FlowsWrite,
-        Self::CustomersRead,
-        Self::CustomersWrite,
-        Self::PriceListsRead,
-        Self::PriceListsWrite,
-        Self::MarketsRead,
-        Self::MarketsWrite,
-        Self::SubscriptionContractsRead,
-        Self::SubscriptionContractsWrite,
-        Self::TenantsRead,
-        Self::TenantsWrite,
-        Self::WebhooksRead,
-        Self::WebhooksWrite,
-        Self::DeliveriesRead,
-        Self::DeliveriesWrite,
-        Self::EventsRead,
-        Self::EventsWrite,
-        Self::SecretsRead,
-        Self::SecretsWrite,
-        Self::TokensRead,
-        Self::TokensWrite,
-        Self::AuditRead,
-    ];
-
-    /// The name in the API, on the command line, in claims and in tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Permission::ItemsRead => "ITEMS_READ",
-            Permission::ItemsWrite => "ITEMS_WRITE",
-            Permission::TopicsRead => "TOPICS_READ",
-            Permission::TopicsWrite => "TOPICS_WRITE",
-            Permission::GridsRead => "GRIDS_READ",
-            Permission::GridsWrite => "GRIDS_WRITE",
-            Permission::OrdersRead => "ORDERS_READ",
-            Permission::OrdersWrite => "ORDERS_WRITE",
-            Permission::PipelinesRead => "PIPELINES_READ",
-            Permission::PipelinesWrite => "PIPELINES_WRITE",
-            Permission::FlowsRead => "FLOWS_READ",
-            Permission::FlowsWrite => "FLOWS_WRITE",
-            Permission::CustomersRead => "CUSTOMERS_READ",
-            Permission::CustomersWrite => "CUSTOMERS_WRITE",
-            Permission::PriceListsRead => "PRICE_LISTS_READ",
-            Permission::PriceListsWrite => "PRICE_LISTS_WRITE",
-            Permission::MarketsRead => "MARKETS_READ",
-            Permission::MarketsWrite => "MARKETS_WRITE",
-            Permission::SubscriptionContractsRead => "SUBSCRIPTION_CONTRACTS_READ",
-            Permission::SubscriptionContractsWrite => "SUBSCRIPTION_CONTRACTS_WRITE",
-            Permission::TenantsRead => "TENANTS_READ",
-            Permission::TenantsWrite => "TENANTS_WRITE",
-            Permission::WebhooksRead => "WEBHOOKS_READ",
-            Permission::WebhooksWrite => "WEBHOOKS_WRITE",
-            Permission::DeliveriesRead => "DELIVERIES_READ",
-            Permission::DeliveriesWrite => "DELIVERIES_WRITE",
-            Permission::EventsRead => "EVENTS_READ",
-            Permission::EventsWrite => "EVENTS_WRITE",
-            Permission::SecretsRead => "SECRETS_READ",
-            Permission::SecretsWrite => "SECRETS_WRITE",
-            Permission::TokensRead => "TOKENS_READ",
-            Permission::TokensWrite => "TOKENS_WRITE",
-            Permission::AuditRead => "AUDIT_READ",
-        }
-    }
-
     /// The permission of that name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|permission| permission.as_str() == name)

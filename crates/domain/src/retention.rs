@@ -21,12 +21,22 @@ pub struct RetentionRules {
     pub feed_days: u32,
     /// What is owed and not in flight, in days: then it ends as `EXPIRED`. No more than [`DELIVERY_DUE_MS_MAX`].
     pub due_days: u32,
+    /// The audit log, in days.
+    pub audit_days: u32,
 }
 
 impl RetentionRules {
     /// The feed older than this may go.
     pub fn feed_before(&self, now: Timestamp) -> Timestamp {
         minus_ms(now, u64::from(self.feed_days) * DAY_MS)
+    }
+
+    /// Of the work that ended and of the audit log, what goes by its age.
+    pub fn work_cut(&self, now: Timestamp) -> WorkCut {
+        WorkCut {
+            ended_before: minus_ms(now, u64::from(self.history_days) * DAY_MS),
+            audited_before: minus_ms(now, u64::from(self.audit_days) * DAY_MS),
+        }
     }
 
     /// What has been owed since before this ends as `EXPIRED`.
@@ -38,6 +48,15 @@ impl RetentionRules {
     pub fn expired_reason(&self) -> String {
         format!("owed for more than {} days", self.due_days)
     }
+}
+
+/// What goes beside the history: replays and tenant copies that ended, and the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkCut {
+    /// Replays and copies that ended before this; what still runs stays, however old it is.
+    pub ended_before: Timestamp,
+    /// Entries of the audit log from before this.
+    pub audited_before: Timestamp,
 }
 
 /// Which history goes.
@@ -91,7 +110,7 @@ mod tests {
     use super::*;
 
     const RULES: RetentionRules =
-        RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30 };
+        RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30, audit_days: 365 };
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap_or_default()
@@ -119,6 +138,13 @@ mod tests {
         let now = at("2026-11-25T13:00:00.123456Z");
         assert_eq!(created_at(lowest_id(now)), Some(at("2026-11-25T13:00:00.123Z")));
         assert!(lowest_id(now) < lowest_id(at("2026-11-25T13:00:00.124Z")));
+    }
+
+    #[test]
+    fn ended_work_is_kept_as_long_as_history_and_the_audit_log_by_its_own_age() {
+        let cut = RULES.work_cut(at("2026-11-25T13:00:00Z"));
+        assert_eq!(cut.ended_before, at("2026-10-26T13:00:00Z"));
+        assert_eq!(cut.audited_before, at("2025-11-25T13:00:00Z"));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use crate::access::{self, NotPermitted, Permitted, Readable};
 use crate::draft::Draft;
 use crate::idempotency::Idempotency;
 use crate::loaders::{self, Loaders, ReadError};
-use crate::stored::RecordBody;
+use crate::paging::UnreadableRecord;
+use crate::stored::{RecordBody, Stored};
 use crate::tenant::StoredTenant;
 use async_graphql::Context;
 use hookgraph_domain::change::{Change, CommitError};
@@ -13,7 +14,7 @@ use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::page::RecordQuery;
 use hookgraph_domain::permission::{Permission, PermissionSet};
-use hookgraph_domain::ports::{Clock, Entropy, Store, StoreError, WakeUps};
+use hookgraph_domain::ports::{Clock, Entropy, Observer, RowKind, Store, StoreError, WakeUps};
 use hookgraph_domain::record::Record;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
@@ -52,6 +53,8 @@ pub struct PimServices {
     pub entropy: Arc<dyn Entropy>,
     /// Told after each commit.
     pub wake_ups: Arc<dyn WakeUps>,
+    /// Told of records that cannot be read.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// What resolvers work with: one per request, or for payloads one per claimed batch of one tenant and one set of
@@ -169,6 +172,15 @@ impl PimContext {
             return Ok(Vec::new());
         }
         Ok(self.loaders.counted(self.services.store.record_page(query)).await?)
+    }
+
+    /// The record of a list with its body read; where it cannot be, that is told here and the list goes on without it.
+    pub(crate) fn listed<B: RecordBody>(&self, record: &Record) -> Result<Stored<B>, UnreadableRecord> {
+        Stored::read(record).map_err(|error| {
+            self.services.observer.unreadable(RowKind::Record);
+            tracing::error!(%error, "a record cannot be read: its list leaves it out and says so");
+            UnreadableRecord { kind: B::KIND.as_str(), key: record.reference.key.clone() }
+        })
     }
 
     /// How many records all pages have.

@@ -2,11 +2,13 @@
 
 use crate::common::SortDirection;
 use crate::context::PimContext;
+use crate::error::graphql_error;
 use crate::limits::READ_BATCH_ROWS;
 use crate::stored::{RecordBody, Stored};
-use async_graphql::SimpleObject;
+use async_graphql::{Context, SimpleObject};
 use hookgraph_domain::limits::{CHANGE_ROWS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::page::{Direction, RecordPosition, RecordQuery, RecordSort};
+use hookgraph_domain::record::Record;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
 
@@ -45,7 +47,26 @@ pub(crate) struct ListOf {
 /// One page: each record with its cursor.
 pub(crate) struct Page<B> {
     pub nodes: Vec<(String, Stored<B>)>,
+    /// Records of the page that cannot be read.
+    pub unreadable: Vec<UnreadableRecord>,
     pub info: PageInfo,
+}
+
+/// A record that a list leaves out, because its body cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct UnreadableRecord {
+    pub kind: &'static str,
+    pub key: String,
+}
+
+/// Says of each record that a list leaves out that it does: an error at the list's path, which fails a payload as any error
+/// does, while whoever pages through the API gets the others.
+pub(crate) fn tell_left_out(ctx: &Context<'_>, unreadable: &[UnreadableRecord]) {
+    for UnreadableRecord { kind, key } in unreadable {
+        let message = format!("the {kind} {key:?} cannot be read and is left out: the server's log says why");
+        let error = graphql_error(&Refusal::new(RefusalCode::Internal, message));
+        ctx.add_error(ctx.set_error_path(error.into_server_error(ctx.item.pos)));
+    }
 }
 
 /// Reads one page of `B`'s records.
@@ -84,20 +105,27 @@ pub(crate) async fn page<B: RecordBody>(
     if backward {
         records.reverse();
     }
-    let nodes = records.iter().map(|record| {
+    let cursor_of = |record: &Record| {
         let at = if list.sort == RecordSort::CreatedAt { record.created_at } else { record.updated_at };
-        Ok((write_cursor(at, &record.reference.key), Stored::read(record)?))
-    });
-    let nodes = nodes.collect::<Result<Vec<_>, Refusal>>()?;
+        write_cursor(at, &record.reference.key)
+    };
+    let (mut nodes, mut unreadable) = (Vec::with_capacity(records.len()), Vec::new());
+    for record in &records {
+        match pim.listed(record) {
+            Ok(stored) => nodes.push((cursor_of(record), stored)),
+            Err(left_out) => unreadable.push(left_out),
+        }
+    }
     let started_inside = query.after.is_some();
+    // Of the records, whether they can be read or not: a page of nothing that can be is not the end.
     let info = PageInfo {
-        start_cursor: nodes.first().map(|(cursor, _)| cursor.clone()).unwrap_or_default(),
-        end_cursor: nodes.last().map(|(cursor, _)| cursor.clone()).unwrap_or_default(),
+        start_cursor: records.first().map(cursor_of).unwrap_or_default(),
+        end_cursor: records.last().map(cursor_of).unwrap_or_default(),
         has_next_page: if backward { started_inside } else { more },
         has_previous_page: if backward { more } else { started_inside },
         total_nodes: i32::try_from(total).unwrap_or(i32::MAX),
     };
-    Ok(Page { nodes, info })
+    Ok(Page { nodes, unreadable, info })
 }
 
 /// All of `B`'s records with that link, in the order of their keys.
@@ -169,11 +197,23 @@ macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ident, $body:ty) => {
         /// One page of a list.
         #[derive(Clone, async_graphql::SimpleObject)]
+        #[graphql(complex)]
         pub struct $connection {
-            /// The nodes with their cursors.
-            pub edges: Option<Vec<$edge>>,
             /// Where the page stands in its list.
             pub page_info: $crate::paging::PageInfo,
+            #[graphql(skip)]
+            nodes: Vec<$edge>,
+            #[graphql(skip)]
+            unreadable: Vec<$crate::paging::UnreadableRecord>,
+        }
+
+        #[async_graphql::ComplexObject]
+        impl $connection {
+            /// The nodes with their cursors.
+            async fn edges(&self, ctx: &async_graphql::Context<'_>) -> Option<&[$edge]> {
+                $crate::paging::tell_left_out(ctx, &self.unreadable);
+                Some(&self.nodes)
+            }
         }
 
         /// A node with its cursor.
@@ -188,7 +228,7 @@ macro_rules! connection {
         impl From<$crate::paging::Page<$body>> for $connection {
             fn from(page: $crate::paging::Page<$body>) -> Self {
                 let edges = page.nodes.into_iter().map(|(cursor, stored)| $edge { cursor, node: $node::from(stored) });
-                Self { edges: Some(edges.collect()), page_info: page.info }
+                Self { nodes: edges.collect(), unreadable: page.unreadable, page_info: page.info }
             }
         }
     };

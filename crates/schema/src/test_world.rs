@@ -12,7 +12,7 @@ use hookgraph_domain::event::{Event, EventTypeKey};
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::page::EventQuery;
 use hookgraph_domain::permission::PermissionSet;
-use hookgraph_domain::ports::{History, RenderError, RenderRequest, TlsFault, TlsJudge, UnitOfWork};
+use hookgraph_domain::ports::{History, NoObserver, RenderError, RenderRequest, TlsFault, TlsJudge, UnitOfWork};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::Webhook;
@@ -73,6 +73,7 @@ pub async fn world() -> World {
         clock: Arc::new(ManualClock::at(sample::now())),
         entropy: Arc::new(entropy),
         wake_ups: Arc::new(RecordingWakeUps::default()),
+        observer: Arc::new(NoObserver),
     };
     let (address_rules, tls) = (AddressRules::default(), Arc::new(NothingExpired));
     let services = Services { ports: ports.clone(), fed, address_rules, tls, suggests: true };

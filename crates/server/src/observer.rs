@@ -3,7 +3,7 @@
 use crate::metrics::Metrics;
 use crate::traces::Traces;
 use hookgraph_domain::change::Committed;
-use hookgraph_domain::ports::Observer;
+use hookgraph_domain::ports::{Observer, RowKind};
 use hookgraph_domain::time::Timestamp;
 use std::sync::Arc;
 
@@ -23,6 +23,12 @@ impl Observer for CommitObserver {
         }
         if let Some(traces) = &self.traces {
             committed.event_ids.iter().for_each(|event_id| traces.recorded(*event_id, at));
+        }
+    }
+
+    fn unreadable(&self, kind: RowKind) {
+        if let Some(metrics) = &self.metrics {
+            metrics.unreadable(kind);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::documents::Documents;
 use crate::http::jwks::StoredKeys;
 use crate::http::listening;
 use crate::http::operations::{self, ServerReadiness};
-use crate::http::{self, RequestIds, WebState};
+use crate::http::{self, LargeRequests, RequestIds, WebState};
 use crate::oidc::{HttpFetch, Issuer};
 use crate::only_one;
 use crate::shares::Shares;
@@ -97,6 +97,7 @@ impl Server {
             shares: Arc::new(Shares::new(&config.web, clock.clone())),
             documents,
             requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
+            large_requests: LargeRequests::default(),
             connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
             published_keys: Arc::new(StoredKeys::new(store.clone(), clock.clone())),
             limits: config.web,

@@ -158,7 +158,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         Exposure::Open | Exposure::Own(_) => Some(Arc::new(Metrics::new().context("metrics")?)),
     };
     let observer = Arc::new(CommitObserver { metrics: metrics.clone(), traces: traces.clone() });
-    let store = opening::open(config, entropy.clone(), failpoints.clone(), observer).await?;
+    let store = opening::open(config, entropy.clone(), failpoints.clone(), observer.clone()).await?;
     let applied = store.migrate().await.context("the database cannot be brought up to date")?;
     opening::check_key(&store, &config.key_file).await?;
     if !applied.is_empty() {
@@ -175,6 +175,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         clock: clock.clone(),
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
+        observer,
     };
     let address_rules = address_rules(config);
     let api = Api::new(Services {

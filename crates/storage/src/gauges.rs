@@ -1,14 +1,17 @@
 //! What is measured of the database when someone looks: how much is due, since when, and how webhooks stand. Every count is
 //! bounded, so that looking costs the same on a backlog of a million.
 
+use crate::batch::query;
+use crate::bounded::Pool;
 use crate::error::store_error;
-use crate::limits::GAUGE_ROWS_MAX;
+use crate::limits::{GAUGE_HEAD_ROWS, GAUGE_ROWS_MAX};
 use crate::micros::{from_time, to_time};
+use crate::queue::DUE_WEBHOOK;
 use crate::store::SqlStore;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 
 /// The gauges of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,51 @@ pub struct PoolGauge {
     pub open: u32,
     /// Of those, the ones that nobody uses.
     pub idle: u32,
+    /// Connections that may be open.
+    pub max: u32,
+}
+
+#[derive(FromQueryResult)]
+struct Heads {
+    in_flight: i64,
+    oldest_us: Option<i64>,
+}
+
+/// What is due, a webhook at a time by the index of due work: $1 now. What is due later and what is held costs nothing.
+fn due_sql() -> String {
+    format!(
+        "{DUE_WEBHOOK}
+SELECT COUNT(*) FROM (SELECT 1 FROM due_webhook CROSS JOIN due WHERE due.webhook_id = due_webhook.webhook_id \
+ AND due.due_at_us <= $1 AND due.leased_until_us IS NULL LIMIT {GAUGE_ROWS_MAX}) AS bounded"
+    )
+}
+
+/// What is in flight, and since when the oldest that is not is due: $1 now, $2 rows at the head of each webhook, where all that
+/// is in flight is.
+fn heads_sql() -> String {
+    let head = "FROM (SELECT head.due_at_us, head.leased_until_us FROM due AS head \
+         WHERE head.webhook_id = due_webhook.webhook_id AND head.due_at_us IS NOT NULL \
+         ORDER BY head.due_at_us, head.id LIMIT $2) AS few";
+    format!(
+        "{DUE_WEBHOOK}
+SELECT CAST(coalesce(sum(of_webhook.in_flight), 0) AS BIGINT) AS in_flight, min(of_webhook.oldest_us) AS oldest_us FROM (
+    SELECT (SELECT count(few.leased_until_us) {head}) AS in_flight,
+        (SELECT min(few.due_at_us) {head} WHERE few.leased_until_us IS NULL AND few.due_at_us <= $1) AS oldest_us
+    FROM due_webhook WHERE due_webhook.webhook_id IS NOT NULL) AS of_webhook"
+    )
+}
+
+fn held_sql() -> String {
+    format!("SELECT COUNT(*) FROM (SELECT 1 FROM due WHERE due_at_us IS NULL LIMIT {GAUGE_ROWS_MAX}) AS bounded")
+}
+
+/// Every statement on the queue with the index that it must use, for the test of plans.
+pub fn gauge_statements() -> Vec<(String, Vec<Value>, &'static str)> {
+    vec![
+        (due_sql(), vec![0_i64.into()], "due_by_time"),
+        (heads_sql(), vec![0_i64.into(), GAUGE_HEAD_ROWS.into()], "due_by_time"),
+        (held_sql(), Vec::new(), "due_held"),
+    ]
 }
 
 impl SqlStore {
@@ -43,14 +91,13 @@ impl SqlStore {
     /// [`StoreError`], as every read.
     pub async fn gauges(&self, now: Timestamp) -> Result<Gauges, StoreError> {
         let now_us = from_time(now);
-        let due = "SELECT 1 FROM due WHERE due_at_us <= $1 AND leased_until_us IS NULL";
-        let oldest = "SELECT MIN(due_at_us) FROM due WHERE due_at_us <= $1 AND leased_until_us IS NULL";
-        let oldest: Option<i64> = self.number(oldest, vec![now_us.into()]).await?;
+        let heads: Vec<Heads> = query(&self.reader, &heads_sql(), vec![now_us.into(), GAUGE_HEAD_ROWS.into()]).await?;
+        let (in_flight, oldest_us) = heads.first().map_or((0, None), |heads| (heads.in_flight, heads.oldest_us));
         Ok(Gauges {
-            due: self.count(due, vec![now_us.into()]).await?,
-            oldest_due_at: oldest.map(to_time).transpose()?,
-            in_flight: self.count("SELECT 1 FROM due WHERE leased_until_us IS NOT NULL", Vec::new()).await?,
-            held: self.count("SELECT 1 FROM due WHERE due_at_us IS NULL", Vec::new()).await?,
+            due: self.number(&due_sql(), vec![now_us.into()]).await?.unwrap_or(0).unsigned_abs(),
+            oldest_due_at: oldest_us.map(to_time).transpose()?,
+            in_flight: in_flight.unsigned_abs(),
+            held: self.number(&held_sql(), Vec::new()).await?.unwrap_or(0).unsigned_abs(),
             webhooks: self.webhooks_by_status().await?,
         })
     }
@@ -91,11 +138,6 @@ impl SqlStore {
         Ok(by_status)
     }
 
-    async fn count(&self, rows_sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let sql = format!("SELECT COUNT(*) FROM ({rows_sql} LIMIT {GAUGE_ROWS_MAX}) AS bounded");
-        Ok(self.number(&sql, values).await?.unwrap_or(0).unsigned_abs())
-    }
-
     async fn number(&self, sql: &str, values: Vec<Value>) -> Result<Option<i64>, StoreError> {
         let statement = Statement::from_sql_and_values(self.backend(), sql, values);
         let row = self.reader.query_one_raw(statement).await.map_err(store_error)?;
@@ -103,16 +145,17 @@ impl SqlStore {
     }
 }
 
-fn pool_gauge(pool: &'static str, connection: &DatabaseConnection) -> PoolGauge {
-    let (open, idle) = match connection.get_database_backend() {
+fn pool_gauge(pool: &'static str, connection: &Pool) -> PoolGauge {
+    let connection = connection.inner();
+    let (open, idle, max) = match connection.get_database_backend() {
         DbBackend::Postgres => {
             let pool = connection.get_postgres_connection_pool();
-            (pool.size(), pool.num_idle())
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
         }
         _ => {
             let pool = connection.get_sqlite_connection_pool();
-            (pool.size(), pool.num_idle())
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
         }
     };
-    PoolGauge { pool, open, idle: u32::try_from(idle).unwrap_or(u32::MAX) }
+    PoolGauge { pool, open, idle: u32::try_from(idle).unwrap_or(u32::MAX), max }
 }

@@ -5,6 +5,7 @@
 //! but the database.
 
 mod batch;
+mod bounded;
 mod commit;
 mod deliveries;
 mod entities;

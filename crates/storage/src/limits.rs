@@ -28,8 +28,25 @@ pub const fn postgres_pools(connections_max: u32) -> (u32, u32) {
 pub const ACQUIRE_MS_MAX: u64 = 10_000;
 /// How long a statement waits for a lock of PostgreSQL, in milliseconds.
 pub const POSTGRES_LOCK_MS_MAX: u64 = 5_000;
-/// How long a statement of PostgreSQL may run, in milliseconds.
-pub const POSTGRES_STATEMENT_MS_MAX: u64 = 30_000;
+/// How long a statement of PostgreSQL may run, in milliseconds: below [`POSTGRES_CALL_MS_MAX`], so that the database says so itself.
+pub const POSTGRES_STATEMENT_MS_MAX: u64 = 12_000;
+/// The same for a statement of the road, in milliseconds: below [`POSTGRES_ROAD_CALL_MS_MAX`].
+pub const POSTGRES_ROAD_STATEMENT_MS_MAX: u64 = 8_000;
+/// How long a call waits for PostgreSQL to answer, in milliseconds: half of the default of `http_request_ms_max`, so that whoever
+/// asks is told to try again.
+pub const POSTGRES_CALL_MS_MAX: u64 = 15_000;
+/// The same for a call of the road, where it has connections of its own, in milliseconds: below a lease, so that what a silent
+/// network swallowed is tried again before anyone else takes it over.
+pub const POSTGRES_ROAD_CALL_MS_MAX: u64 = 10_000;
+/// How long a call waits for SQLite, in milliseconds: no network is in between, but a disk may hang. Below the default of
+/// `http_request_ms_max` too.
+pub const SQLITE_CALL_MS_MAX: u64 = 25_000;
+/// How long one statement of a migration may take, in milliseconds: an hour, since it may go through all of a history.
+pub const MIGRATE_CALL_MS_MAX: u64 = 3_600_000;
+/// How long a connection of PostgreSQL that is used no more may take to say that it lives, in milliseconds; then it is closed.
+pub const POSTGRES_PING_MS_MAX: u64 = 2_000;
+/// How long a connection that was just asked is used again without being asked once more, in milliseconds.
+pub const POSTGRES_IDLE_TRUSTED_MS: u64 = 10;
 /// How long a transaction of a process that stopped may hold its locks, in milliseconds.
 pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 10_000;
 /// Rows of one `INSERT`: times the widest table's columns it stays below SQLite's 32,766 parameters.
@@ -59,6 +76,8 @@ pub const KEYS_MAX: usize = 8;
 pub const RESEAL_ROWS: u64 = 100;
 /// Rows that one gauge counts: a backlog beyond it reads as that many.
 pub const GAUGE_ROWS_MAX: u64 = 100_000;
+/// Rows at the head of each webhook's due work that the gauges look at: what may be in flight to it, and a few more.
+pub const GAUGE_HEAD_ROWS: i64 = hookgraph_domain::limits::CONCURRENCY_MAX as i64 + CLAIM_HEAD_ROWS_SPARE;
 /// How long the link for wake-ups may take to connect or to answer, in milliseconds.
 pub const LINK_MS_MAX: u64 = 5_000;
 /// How often a listening connection on which nothing comes is checked, in milliseconds.
@@ -73,6 +92,11 @@ pub const DROP_STATEMENT_MS_MAX: u64 = 2_000;
 pub const PRUNE_OWNERS_MAX: usize = 64;
 /// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.
 pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
+/// What they may occupy, in bytes; the requests that they came with occupy several times as much. One change alone always has
+/// room.
+pub const RECORD_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a change waits for its turn to be recorded, in milliseconds; then it is taken back and refused as busy.
+pub const RECORD_WAIT_MS_MAX: u64 = 10_000;
 /// Events of a group commit from which on SQLite's next one waits [`RECORD_GATHER_MS`] for company: its one writer is then free
 /// for claims and settlements meanwhile. Below it nobody waits.
 pub const RECORD_GATHER_EVENTS_MIN: usize = 8;

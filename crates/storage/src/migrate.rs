@@ -1,9 +1,10 @@
 //! Migrations: plain SQL, forward only, embedded. `schema_migration` keeps which were applied, with a hash of their text:
 //! a history that differs from this binary's, or that is newer, is refused rather than guessed at.
 
+use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use hookgraph_domain::ports::StoreError;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use sha2::{Digest, Sha256};
 
 struct Migration {
@@ -63,6 +64,8 @@ pub async fn apply(transaction: &DatabaseTransaction) -> Result<Vec<String>, Mig
     let backend = transaction.get_database_backend();
     if backend == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({})", crate::store::MIGRATE_LOCK);
+        let unhurried = format!("SET LOCAL statement_timeout = {}", crate::limits::MIGRATE_CALL_MS_MAX);
+        transaction.execute_unprepared(&unhurried).await.map_err(store_error)?;
         transaction.execute_unprepared(&lock).await.map_err(store_error)?;
     }
     if !table_exists(transaction).await? {

@@ -41,7 +41,7 @@ impl SqlStore {
     /// The way to the processes that share this database; none on SQLite, which is one process's.
     pub fn wake_up_link(&self) -> Option<WakeUpLink> {
         (self.backend() == DbBackend::Postgres).then(|| {
-            let options = self.writer.get_postgres_connection_pool().connect_options();
+            let options = self.writer.inner().get_postgres_connection_pool().connect_options();
             WakeUpLink { options: options.as_ref().clone().disable_statement_logging() }
         })
     }

@@ -1,6 +1,7 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
 use crate::batch::{self, IDS};
+use crate::gauges::gauge_statements;
 use crate::queue::{
     arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, extend_sql, extend_values,
     keep_arrived_sql, look_sql, next_due_sql, settle_sql, settle_values, standing_claims_sql,
@@ -8,7 +9,9 @@ use crate::queue::{
 use crate::read::{
     BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
 };
-use crate::retention::{FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, expire_statements, row_statements};
+use crate::retention::{
+    FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, expire_statements, row_statements, work_statements,
+};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
@@ -83,6 +86,8 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     statements.push((raw(&sql, values), vec![]));
     statements.extend(by_id(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     statements.extend(of_retention(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
+    let gauges = gauge_statements().into_iter();
+    statements.extend(gauges.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
     if backend == DbBackend::Postgres {
         statements.push((raw(&settle_sql(), settle_values()), vec!["due_pkey"]));
         statements.push((raw(&claim_sql(), claim_values(&request)), vec!["due_by_time", "due_by_line", "due_pkey"]));
@@ -117,6 +122,7 @@ fn of_retention(backend: DbBackend) -> Vec<(String, Vec<Value>)> {
     let cut = HistoryCut { before: Timestamp::UNIX_EPOCH, ended_before: Timestamp::UNIX_EPOCH };
     let mut statements = row_statements(backend, &cut);
     statements.extend(expire_statements(backend));
+    statements.extend(work_statements());
     statements.extend(FEED_STATEMENTS.map(|sql| (sql.to_owned(), vec![Uuid::nil().into(), 500_i64.into()])));
     statements.extend([OLDEST_DELIVERY, OLDEST_EVENT].map(|sql| (sql.to_owned(), vec![Uuid::nil().into()])));
     statements

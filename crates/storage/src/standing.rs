@@ -9,7 +9,7 @@ use crate::rows;
 use crate::unreadable::Unreadable;
 use hookgraph_domain::delivery::Signer;
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::ports::{SecretVault, StoreError};
+use hookgraph_domain::ports::{RowKind, SecretVault, StoreError};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use moka::sync::Cache;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
@@ -119,7 +119,7 @@ impl Opened {
         for row in rows.map_err(store_error)? {
             let (id, version) = (row.id, row.version);
             let read = rows::webhook::from_row(row, vault);
-            if let Some(webhook) = self.unreadable.passed_over("webhook", id, read) {
+            if let Some(webhook) = self.unreadable.passed_over(RowKind::Webhook, id, read) {
                 let webhook = Arc::new(webhook);
                 self.webhooks.insert((id, version), webhook.clone());
                 found.insert(id, webhook);
@@ -154,7 +154,7 @@ impl Opened {
         for row in rows.map_err(store_error)? {
             let (id, version) = (row.id, row.version);
             let read = rows::tenant::from_row(row, vault);
-            if let Some(tenant) = self.unreadable.passed_over("tenant", id, read) {
+            if let Some(tenant) = self.unreadable.passed_over(RowKind::Tenant, id, read) {
                 let signer = Arc::new(tenant.signer());
                 self.signers.insert((id, version), signer.clone());
                 found.insert(id, signer);

@@ -1,5 +1,6 @@
 //! The store: one database behind the domain's ports.
 
+use crate::bounded::{self, Bounded, DatabaseTransaction, Pool};
 use crate::commit::group::Recorder;
 use crate::error::store_error;
 use crate::limits;
@@ -12,10 +13,7 @@ use hookgraph_domain::ports::{
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, RuntimeErr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -71,10 +69,10 @@ impl StoreOptions {
 /// between a read and its write is locked, always in the order webhooks, deliveries, feed.
 #[derive(Clone)]
 pub struct SqlStore {
-    pub(crate) writer: DatabaseConnection,
-    pub(crate) reader: DatabaseConnection,
+    pub(crate) writer: Pool,
+    pub(crate) reader: Pool,
     /// Connections that only the road has, where there are enough of them.
-    pub(crate) road: Option<DatabaseConnection>,
+    pub(crate) road: Option<Pool>,
     pub(crate) vault: Arc<dyn SecretVault>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) opened: Opened,
@@ -100,33 +98,20 @@ impl SqlStore {
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let url = &options.url;
         let (writer, reader, road) = if url.starts_with("sqlite::memory:") {
-            let only = connect(sqlite(url, 1)).await?;
+            let only = connect(sqlite(url, 1), limits::SQLITE_CALL_MS_MAX).await?;
             (only.clone(), only, None)
         } else if url.starts_with("sqlite:") {
-            let mut writing = sqlite(url, 1);
-            if let Some(bytes_max) = options.sqlite_bytes_max {
-                let pages_max = (bytes_max / limits::SQLITE_PAGE_BYTES).max(1).to_string();
-                writing
-                    .map_sqlx_sqlite_opts(move |options| durable(options).pragma("max_page_count", pages_max.clone()));
-            }
-            let writer = connect(writing).await?;
-            let mut reading = sqlite(url, limits::SQLITE_READERS_MAX);
-            reading.map_sqlx_sqlite_opts(|options| durable(options).pragma("query_only", "ON"));
-            (writer, connect(reading).await?, None)
+            let (writer, reader) = connect_sqlite(url, options.sqlite_bytes_max).await?;
+            (writer, reader, None)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             reach_postgres(url).await?;
-            let (others_max, road_max) = limits::postgres_pools(options.postgres_connections_max);
-            let others = connect(postgres(url, others_max)).await?;
-            let road = match road_max {
-                0 => None,
-                road_max => Some(connect(postgres(url, road_max)).await?),
-            };
+            let (others, road) = connect_postgres(url, options.postgres_connections_max).await?;
             (others.clone(), others, road)
         } else {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
         let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
-        let unreadable = Unreadable::new();
+        let unreadable = Unreadable::new(observer.clone());
         let (opened, recorder) = (Opened::new(unreadable.clone()), Recorder::default());
         let expects_due = Arc::default();
         Ok(Self {
@@ -159,7 +144,7 @@ impl SqlStore {
     /// # Errors
     /// [`MigrateError`]; then nothing was changed.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
-        let transaction = self.begin().await?;
+        let transaction = self.writer.begin_with(limits::MIGRATE_CALL_MS_MAX).await.map_err(store_error)?;
         let applied = migrate::apply(&transaction).await?;
         transaction.commit().await.map_err(store_error)?;
         Ok(applied)
@@ -178,11 +163,11 @@ impl SqlStore {
     /// # Errors
     /// [`StoreError`] when the database fails while closing.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.reader.close_by_ref().await.map_err(store_error)?;
+        self.reader.inner().close_by_ref().await.map_err(store_error)?;
         if let Some(road) = &self.road {
-            road.close_by_ref().await.map_err(store_error)?;
+            road.inner().close_by_ref().await.map_err(store_error)?;
         }
-        self.writer.close_by_ref().await.map_err(store_error)
+        self.writer.inner().close_by_ref().await.map_err(store_error)
     }
 
     pub(crate) fn backend(&self) -> DbBackend {
@@ -191,28 +176,22 @@ impl SqlStore {
 
     /// A transaction that writes; dropping it undoes it. On SQLite it has the database to itself from the first moment.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
-        begin(&self.writer).await
+        self.writer.begin().await.map_err(store_error)
     }
 
     /// The same for a step of the road: it never waits for a connection that a reader or a writer of records holds.
     pub(crate) async fn begin_on_road(&self) -> Result<DatabaseTransaction, StoreError> {
-        begin(self.road.as_ref().unwrap_or(&self.writer)).await
+        self.road.as_ref().unwrap_or(&self.writer).begin().await.map_err(store_error)
     }
 
     /// What a step of the road reads from before it begins.
-    pub(crate) fn road_reader(&self) -> &DatabaseConnection {
+    pub(crate) fn road_reader(&self) -> &Pool {
         self.road.as_ref().unwrap_or(&self.reader)
     }
 
     pub(crate) fn hit(&self, place: Failpoint) {
         self.failpoints.hit(place);
     }
-}
-
-async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-    let options =
-        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-    connection.begin_with_options(options).await.map_err(store_error)
 }
 
 /// A pool tries again until its time is over and then says no more than that: one connection by itself says what is wrong.
@@ -235,8 +214,34 @@ async fn reach_postgres(url: &str) -> Result<(), StoreError> {
     }
 }
 
-async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
-    Database::connect(options).await.map_err(store_error)
+async fn connect(options: ConnectOptions, call_ms_max: u64) -> Result<Pool, StoreError> {
+    let connection = Database::connect(options).await.map_err(store_error)?;
+    Ok(Bounded::new(connection, call_ms_max))
+}
+
+/// The one connection that writes, and those that read.
+async fn connect_sqlite(url: &str, bytes_max: Option<u64>) -> Result<(Pool, Pool), StoreError> {
+    let mut writing = sqlite(url, 1);
+    if let Some(bytes_max) = bytes_max {
+        let pages_max = (bytes_max / limits::SQLITE_PAGE_BYTES).max(1).to_string();
+        writing.map_sqlx_sqlite_opts(move |options| durable(options).pragma("max_page_count", pages_max.clone()));
+    }
+    let writer = connect(writing, limits::SQLITE_CALL_MS_MAX).await?;
+    let mut reading = sqlite(url, limits::SQLITE_READERS_MAX);
+    reading.map_sqlx_sqlite_opts(|options| durable(options).pragma("query_only", "ON"));
+    Ok((writer, connect(reading, limits::SQLITE_CALL_MS_MAX).await?))
+}
+
+/// The connections of everything else, and those of the road where there are enough of them.
+async fn connect_postgres(url: &str, connections_max: u32) -> Result<(Pool, Option<Pool>), StoreError> {
+    let (others_max, road_max) = limits::postgres_pools(connections_max);
+    let options = postgres(url, others_max, limits::POSTGRES_STATEMENT_MS_MAX);
+    let others = connect(options, limits::POSTGRES_CALL_MS_MAX).await?;
+    if road_max == 0 {
+        return Ok((others, None));
+    }
+    let options = postgres(url, road_max, limits::POSTGRES_ROAD_STATEMENT_MS_MAX);
+    Ok((others, Some(connect(options, limits::POSTGRES_ROAD_CALL_MS_MAX).await?)))
 }
 
 fn common(url: &str, connections_max: u32) -> ConnectOptions {
@@ -254,6 +259,7 @@ fn sqlite(url: &str, connections_max: u32) -> ConnectOptions {
     // A database in memory lives as long as its connection.
     options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
     options.map_sqlx_sqlite_opts(durable);
+    options.map_sqlx_sqlite_pool_opts(bounded::without_chatter);
     options
 }
 
@@ -266,16 +272,17 @@ fn durable(options: sea_orm::sqlx::sqlite::SqliteConnectOptions) -> sea_orm::sql
         .busy_timeout(Duration::from_millis(limits::SQLITE_BUSY_MS_MAX))
 }
 
-fn postgres(url: &str, connections_max: u32) -> ConnectOptions {
+fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOptions {
     let mut options = common(url, connections_max);
     options.set_application_name("hookgraph");
-    options.map_sqlx_postgres_opts(|options| {
+    options.map_sqlx_postgres_pool_opts(bounded::healthy);
+    options.map_sqlx_postgres_opts(move |options| {
         options.options([
             // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half
             // a second what runs for two milliseconds.
             ("jit", "off".to_owned()),
             ("lock_timeout", limits::POSTGRES_LOCK_MS_MAX.to_string()),
-            ("statement_timeout", limits::POSTGRES_STATEMENT_MS_MAX.to_string()),
+            ("statement_timeout", statement_ms_max.to_string()),
             ("idle_in_transaction_session_timeout", limits::POSTGRES_IDLE_IN_TRANSACTION_MS_MAX.to_string()),
         ])
     });

@@ -112,7 +112,8 @@ async fn a_day_with_rows_in_the_default_partition_stays_there() {
 
 /// As of so many days later, history being kept for thirty.
 fn cut(days: u64) -> HistoryCut {
-    let rules = RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30 };
+    let rules =
+        RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30, audit_days: 365 };
     HistoryCut::by_age(&rules, plus_ms(sample::now(), days * 24 * 3_600_000))
 }
 

@@ -1,22 +1,23 @@
 //! Rows that cannot be read stand in nobody's way: in claims, in pages, and in the feed. They are spoiled by SQL.
 #![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
-use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::change::{Change, Committed, Expected, Write};
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ids::{EventId, ReplayId, TenantId, WebhookId};
 use hookgraph_domain::limits::SET_ASIDE_MS;
 use hookgraph_domain::page::{DeliveryQuery, EventQuery, WebhookQuery};
 use hookgraph_domain::ports::{
-    ClaimRequest, DeliveryQueue, Entropy, Feed, FlowReader, History, UnitOfWork, WebhookReader,
+    ClaimRequest, DeliveryQueue, Entropy, Feed, FlowReader, History, Observer, RowKind, UnitOfWork, WebhookReader,
 };
+use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
 use hookgraph_domain::time::{Timestamp, plus_ms};
-use hookgraph_domain::webhook::Webhook;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
@@ -237,4 +238,99 @@ async fn a_batch_of_the_feed_that_cannot_be_read_stops_no_reader() {
         assert_eq!((page.entries.len(), page.entries[0].seq, page.more), (3, seq + 1, false));
     })
     .await;
+}
+
+/// More than one round looks at stand before it.
+#[tokio::test]
+async fn webhooks_and_replays_that_cannot_be_read_are_set_aside_in_the_flow() {
+    on_both(async |world| {
+        let mut change = Change::at(sample::now());
+        let suspended = |number: u128, after_ms: u64| {
+            let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(number)), TENANT);
+            webhook.status = WebhookStatus::Suspended;
+            webhook.breaker.probe_at = Some(plus_ms(sample::now(), after_ms));
+            webhook
+        };
+        let last = suspended(200, 5);
+        for webhook in (100..105).map(|number| suspended(number, 0)).chain([last.clone()]) {
+            change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+        }
+        let replays: Vec<ReplayId> = (0..3).map(|_| ReplayId(world.entropy.uuid(sample::now()))).collect();
+        for id in &replays {
+            let replay = replay(*id);
+            change.writes.push(Write::PutReplay { replay, expected: Expected::Absent });
+        }
+        world.store.commit(change).await.unwrap();
+        for number in 100..105 {
+            let spoil = format!("UPDATE webhook SET headers_sealed = {} WHERE id = $ID", world.rubbish());
+            world.spoil(&spoil, Uuid::from_u128(number)).await;
+        }
+        let now = plus_ms(sample::now(), 10);
+        let to_probe = world.store.webhooks_to_probe(now, 2).await.unwrap();
+        assert_eq!(to_probe.iter().map(|webhook| webhook.id).collect::<Vec<_>>(), [last.id]);
+        let later = plus_ms(now, SET_ASIDE_MS);
+        world.spoil("UPDATE webhook SET headers_sealed = NULL WHERE id = $ID", Uuid::from_u128(100)).await;
+        let again = world.store.webhooks_to_probe(later, 10).await.unwrap();
+        assert_eq!(
+            again.iter().map(|webhook| webhook.id).collect::<Vec<_>>(),
+            [last.id, WebhookId(Uuid::from_u128(100))]
+        );
+
+        world.spoil("UPDATE replay SET states = 'none' WHERE id = $ID", replays[0].0).await;
+        assert_eq!(world.store.replays_due(now, 1).await.unwrap(), []);
+        let due = world.store.replays_due(now, 1).await.unwrap();
+        assert_eq!(due.iter().map(|replay| replay.id).collect::<Vec<_>>(), replays[1..2]);
+        assert_eq!(world.store.running_replays(TENANT).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+/// Each once, however often it is met.
+#[tokio::test]
+async fn rows_that_cannot_be_read_are_counted_by_kind() {
+    #[derive(Default)]
+    struct Kinds(Mutex<Vec<RowKind>>);
+    impl Observer for Kinds {
+        fn recorded(&self, _: &Committed, _: Timestamp) {}
+        fn unreadable(&self, kind: RowKind) {
+            self.0.lock().unwrap().push(kind);
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", directory.path().join("hookgraph.db").display());
+    let world = World::on(&url).await;
+    let event = world.event("o1").await;
+    world.spoil("UPDATE event SET variables = '{' || variables WHERE id = $ID", event.0).await;
+    let kinds = Arc::new(Kinds::default());
+    let mut options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(3)));
+    options.observer = kinds.clone();
+    let store = SqlStore::open(options).await.unwrap();
+    for _ in 0..2 {
+        assert!(store.events(TENANT, &[event]).await.unwrap().is_empty());
+    }
+    assert_eq!(*kinds.0.lock().unwrap(), [RowKind::Event]);
+    store.close().await.unwrap();
+    world.close().await;
+}
+
+fn replay(id: ReplayId) -> Replay {
+    Replay {
+        id,
+        tenant_id: TENANT,
+        webhook_id: FIRST,
+        from: sample::now(),
+        before: plus_ms(sample::now(), 1_000),
+        states: Vec::new(),
+        rate_per_second: 5,
+        payload: ReplayPayload::Fresh,
+        state: ReplayState::Running,
+        reason: None,
+        position: None,
+        made_count: 0,
+        next_at: sample::now(),
+        user_id: None,
+        version: 1,
+        created_at: sample::now(),
+        updated_at: sample::now(),
+    }
 }

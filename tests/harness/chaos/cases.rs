@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// How long the load may take to show itself.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How soon what a network swallowed is done without once it is back: a call of the road is given up after ten seconds.
+const SWALLOWED_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Case {
     HorizonHeld,
     /// The network to the database is cut, or goes silent, and comes back.
     NetworkCut,
+    /// The network to the database swallows everything, and goes on to do so for the connections that there were.
+    NetworkSwallows,
 }
 
 /// How much of it.
@@ -52,7 +56,7 @@ impl Scale {
 
 impl Case {
     /// Every case.
-    pub const ALL: [Case; 7] = [
+    pub const ALL: [Case; 8] = [
         Self::KillsOnPostgres,
         Self::KillsOnSqlite,
         Self::PostgresRestarts,
@@ -60,6 +64,7 @@ impl Case {
         Self::DiskFull,
         Self::HorizonHeld,
         Self::NetworkCut,
+        Self::NetworkSwallows,
     ];
 
     /// Its name.
@@ -72,6 +77,7 @@ impl Case {
             Case::DiskFull => "PostgreSQL's disk full",
             Case::HorizonHeld => "the transaction horizon held",
             Case::NetworkCut => "the network cut and silent",
+            Case::NetworkSwallows => "the network swallows what there was",
         }
     }
 
@@ -80,7 +86,7 @@ impl Case {
         Ok(match self {
             Case::KillsOnSqlite => Some(Ground::sqlite()?),
             Case::DiskFull => Ground::on_small_disk().await?,
-            Case::NetworkCut => Some(Ground::behind_proxy().await?),
+            Case::NetworkCut | Case::NetworkSwallows => Some(Ground::behind_proxy().await?),
             _ => Some(Ground::postgres().await?),
         })
     }
@@ -161,6 +167,16 @@ impl Case {
                     ticks.tick().await;
                     proxy.be(Network::Up);
                     tally.more(10, PATIENCE).await?;
+                }
+            }
+            Case::NetworkSwallows => {
+                let proxy = ground.proxy.as_ref().context("a proxy")?;
+                for _ in 0..scale.rounds.div_ceil(4) {
+                    ticks.tick().await;
+                    proxy.be(Network::Swallowing);
+                    ticks.tick().await;
+                    proxy.be(Network::Up);
+                    tally.more(10, SWALLOWED_PATIENCE).await?;
                 }
             }
         }

@@ -197,11 +197,8 @@ impl Ground {
     /// Where it does not start.
     pub async fn behind_proxy() -> anyhow::Result<Self> {
         let instance = Instance::start().await?;
-        let mut url = url::Url::parse(&instance.database(None).await?)?;
-        let server = format!("127.0.0.1:{}", url.port().context("a port")?);
-        let proxy = Proxy::start(server).await?;
-        ensure!(url.set_port(Some(proxy.address.port())).is_ok(), "a URL with a port");
-        let installation = Some(Installation::on_postgres(url.into())?);
+        let (url, proxy) = Proxy::of_database(&instance.database(None).await?).await?;
+        let installation = Some(Installation::on_postgres(url)?);
         Ok(Self { installation, instance: Some(instance), proxy: Some(proxy), disk: None })
     }
 

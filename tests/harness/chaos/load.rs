@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 /// Requests at a time.
@@ -15,8 +16,6 @@ const CONNECTIONS: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long an event with a key is asked for.
 const KEY_PATIENCE: Duration = Duration::from_secs(90);
-/// The wait before it is asked for again.
-const RETRY: Duration = Duration::from_millis(250);
 
 const PUBLISH: &str = r#"mutation($variables: JSON!) {
     event { publish(input: { concern: "orders", event: "update", variables: $variables }) { id } } }"#;
@@ -93,7 +92,7 @@ impl Publisher {
         while !stop.is_cancelled() {
             ticks.tick().await;
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number.is_multiple_of(4) { self.insist(number).await } else { self.ask_once(number).await }
+            if number.is_multiple_of(4) { self.insist(number, &mut ticks).await } else { self.ask_once(number).await }
         }
         self.loaded
     }
@@ -106,7 +105,8 @@ impl Publisher {
         }
     }
 
-    async fn insist(&mut self, number: u64) {
+    /// Asks until it is accepted, each time when it would be the next one's turn: the load stays what it is.
+    async fn insist(&mut self, number: u64, turns: &mut Interval) {
         let until = Instant::now() + KEY_PATIENCE;
         let key = format!("event-{number}");
         while Instant::now() < until {
@@ -114,7 +114,7 @@ impl Publisher {
                 return self.loaded.accepted.push((number, Instant::now()));
             }
             self.loaded.unsure += 1;
-            tokio::time::sleep(RETRY).await;
+            turns.tick().await;
         }
         self.loaded.given_up += 1;
     }

@@ -12,6 +12,7 @@ mod tally;
 
 pub use cases::{Case, Scale};
 pub use ground::SmallDisk;
+pub use proxy::{Network, Proxy};
 
 use anyhow::Context;
 use fleet::Fleet;

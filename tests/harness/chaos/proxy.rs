@@ -1,5 +1,6 @@
 //! The network between the servers and their database: a TCP proxy that a test cuts and heals.
 
+use anyhow::{Context, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::copy_bidirectional;
@@ -15,6 +16,9 @@ pub enum Network {
     Cut,
     /// Nothing comes through any more, and nobody says so.
     Silent,
+    /// Nothing comes through any more, and what was connected meanwhile or before stays so when the network is back: whoever
+    /// stood between has forgotten it.
+    Swallowing,
 }
 
 /// The proxy.
@@ -42,6 +46,17 @@ impl Proxy {
         Ok(Self { address, network: Arc::new(network) })
     }
 
+    /// A proxy to a database, and the database's URL through it.
+    ///
+    /// # Errors
+    /// Where the URL has no port, or no port is free.
+    pub async fn of_database(url: &str) -> anyhow::Result<(String, Self)> {
+        let mut url = url::Url::parse(url)?;
+        let proxy = Self::start(format!("127.0.0.1:{}", url.port().context("a port")?)).await?;
+        ensure!(url.set_port(Some(proxy.address.port())).is_ok(), "a URL with a port");
+        Ok((url.into(), proxy))
+    }
+
     /// Makes the network so.
     pub fn be(&self, network: Network) {
         self.network.send_replace(network);
@@ -57,9 +72,16 @@ async fn forward(mut client: TcpStream, server: String, mut network: watch::Rece
             _ = network.wait_for(|network| *network != Network::Up) => {}
             _ = copy_bidirectional(&mut client, &mut server) => return,
         }
-        // An error is the end of the test.
-        let _ = network.wait_for(|network| *network != Network::Silent).await;
-        return;
+        // The server's end stays open too.
+        return until_it_breaks(network).await;
     }
+    until_it_breaks(network).await;
+}
+
+async fn until_it_breaks(mut network: watch::Receiver<Network>) {
+    if *network.borrow() == Network::Swallowing {
+        return std::future::pending().await;
+    }
+    // An error is the end of the test.
     let _ = network.wait_for(|network| *network != Network::Silent).await;
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long each answer takes, so that something is always in flight.
+/// How long each answer takes: what this receiver is like, so that something is always in flight when a process is killed. No test
+/// waits for it.
 const ANSWER: Duration = Duration::from_millis(5);
 
 /// The arrivals of one event.

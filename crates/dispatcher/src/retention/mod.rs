@@ -1,4 +1,4 @@
-//! The loop of retention: what is owed for too long expires, and history and feed that are too old, or too much, go.
+//! The loop of retention: what is owed for too long expires, and history, feed and ended work that are too old, or too much, go.
 //!
 //! It works in short steps, each a transaction that may be repeated, so that a crash costs a step. Any number of processes
 //! may run it on one store: while one takes a step, another one's round ends early.
@@ -10,7 +10,7 @@ use crate::limits::{
     RETENTION_AGAIN_MS, RETENTION_DAYS_FOR_ROOM_MAX, RETENTION_POLL_MS, RETENTION_ROUND_MS_MAX, RETENTION_STEP_ROWS,
 };
 use hookgraph_domain::ports::{Clock, PrunePosition, PruneStep, Retention, StoreError, WakeUps};
-use hookgraph_domain::retention::{HistoryCut, RetentionRules};
+use hookgraph_domain::retention::{HistoryCut, RetentionRules, WorkCut};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct RetentionRound {
     pub partitions: u64,
     /// Batches of the feed that went.
     pub feed_batches: u64,
+    /// Replays and tenant copies that ended, and entries of the audit log, that went.
+    pub work_rows: u64,
     /// What stays for now, and why.
     pub put_off: BTreeSet<String>,
     /// Whether the round came to its end, and not to that of its time.
@@ -57,6 +59,7 @@ enum Work {
     Expire { owed_before: Timestamp, now: Timestamp },
     History(HistoryCut),
     Feed(Timestamp),
+    Ended(WorkCut),
 }
 
 impl RetentionLoop {
@@ -92,6 +95,12 @@ impl RetentionLoop {
             let before = self.rules.feed_before(now);
             tracing::info!(batches = round.feed_batches, %before, "feed older than it is kept was removed");
         }
+        let cut = self.rules.work_cut(now);
+        round.work_rows = self.all(Work::Ended(cut), ends_at, &mut round).await?;
+        if round.work_rows > 0 {
+            let (rows, ended, audited) = (round.work_rows, cut.ended_before, cut.audited_before);
+            tracing::info!(rows, %ended, %audited, "replays, copies and audit entries older than they are kept were removed");
+        }
         Ok(round)
     }
 
@@ -120,6 +129,7 @@ impl RetentionLoop {
             }
             Work::History(cut) => retention.prune_history(&cut, from, RETENTION_STEP_ROWS).await,
             Work::Feed(before) => retention.prune_feed(before, from, RETENTION_STEP_ROWS).await,
+            Work::Ended(cut) => retention.prune_work(&cut, from, RETENTION_STEP_ROWS).await,
         }
     }
 

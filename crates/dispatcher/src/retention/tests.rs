@@ -2,9 +2,10 @@
 
 use super::*;
 use async_trait::async_trait;
+use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ids::{AuditEntryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::{Entropy, Feed, History, HistoryKept, UnitOfWork};
 use hookgraph_domain::webhook::WebhookStatus;
@@ -14,7 +15,8 @@ use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const DAY_MS: u64 = 24 * 3600 * 1000;
-const RULES: RetentionRules = RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30 };
+const RULES: RetentionRules =
+    RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30, audit_days: 365 };
 
 struct World {
     store: MemoryStore,
@@ -112,6 +114,28 @@ async fn the_feed_goes_by_its_own_age() {
 }
 
 #[tokio::test]
+async fn the_audit_log_goes_by_its_own_age() {
+    let world = World::new().await;
+    let mut change = Change::at(world.clock.now());
+    for at in [sample::now(), world.clock.now()] {
+        change.writes.push(Write::Audit(AuditEntry {
+            id: AuditEntryId(world.entropy.uuid(at)),
+            tenant_id: TENANT,
+            at,
+            user_id: None,
+            action: "webhook.pause".to_owned(),
+            subject: "webhook:1".to_owned(),
+            before: None,
+            after: None,
+        }));
+    }
+    world.store.commit(change).await.unwrap();
+    let short = RetentionRules { audit_days: 5, ..RULES };
+    assert_eq!(world.under(short).run_once().await.unwrap().work_rows, 1);
+    assert_eq!(world.under(short).run_once().await.unwrap().work_rows, 0);
+}
+
+#[tokio::test]
 async fn for_lack_of_room_the_oldest_days_go_until_the_rest_fits() {
     let world = World::new().await;
     let mut change = Change::at(world.clock.now());
@@ -158,6 +182,10 @@ impl Retention for Endless {
     }
 
     async fn prune_feed(&self, _: Timestamp, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        panic!("there is no time left")
+    }
+
+    async fn prune_work(&self, _: &WorkCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
         panic!("there is no time left")
     }
 

@@ -7,6 +7,75 @@ use crate::time::Timestamp;
 pub trait Observer: Send + Sync {
     /// A change with these events was committed at that time.
     fn recorded(&self, committed: &Committed, at: Timestamp);
+
+    /// A stored row of that kind cannot be read: it is set aside or passed over. Told once of each row while the process lives,
+    /// of a record each time it is in a list.
+    fn unreadable(&self, _kind: RowKind) {}
+}
+
+/// What is stored in rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowKind {
+    /// A webhook.
+    Webhook,
+    /// A tenant.
+    Tenant,
+    /// An event.
+    Event,
+    /// What a fan out passed over.
+    EventSkip,
+    /// A frozen payload.
+    Payload,
+    /// A delivery.
+    Delivery,
+    /// An attempt.
+    Attempt,
+    /// A batch of the feed.
+    FeedBatch,
+    /// A replay.
+    Replay,
+    /// A tenant copy.
+    CopyTask,
+    /// An entry of the audit log.
+    AuditEntry,
+    /// A record.
+    Record,
+}
+
+impl RowKind {
+    /// Every kind.
+    pub const ALL: [RowKind; 12] = [
+        Self::Webhook,
+        Self::Tenant,
+        Self::Event,
+        Self::EventSkip,
+        Self::Payload,
+        Self::Delivery,
+        Self::Attempt,
+        Self::FeedBatch,
+        Self::Replay,
+        Self::CopyTask,
+        Self::AuditEntry,
+        Self::Record,
+    ];
+
+    /// The name in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RowKind::Webhook => "webhook",
+            RowKind::Tenant => "tenant",
+            RowKind::Event => "event",
+            RowKind::EventSkip => "event_skip",
+            RowKind::Payload => "payload",
+            RowKind::Delivery => "delivery",
+            RowKind::Attempt => "attempt",
+            RowKind::FeedBatch => "feed_batch",
+            RowKind::Replay => "replay",
+            RowKind::CopyTask => "copy_task",
+            RowKind::AuditEntry => "audit_entry",
+            RowKind::Record => "record",
+        }
+    }
 }
 
 /// Nobody watches.

@@ -1,7 +1,7 @@
 //! The port of retention: what is too old goes, in steps that nobody waits for.
 
 use super::StoreError;
-use crate::retention::HistoryCut;
+use crate::retention::{HistoryCut, WorkCut};
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -66,6 +66,9 @@ pub trait Retention: Send + Sync {
     /// Removes what was fed before that. In the same transaction each tenant's oldest cursor moves on
     /// ([`super::Feed::feed_page`]).
     async fn prune_feed(&self, before: Timestamp, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
+
+    /// Removes replays and tenant copies that ended, and entries of the audit log; looks at no more than so many rows.
+    async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
 
     /// Measures the history.
     async fn history_kept(&self) -> Result<HistoryKept, StoreError>;

@@ -15,12 +15,12 @@ pub(crate) use stages::raise_removals;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{FLOW_STAGE, Item, ItemBody, ItemView};
-use crate::paging::{ListOf, Page, PageArguments, PageInfo, connection, page};
+use crate::paging::{ListOf, Page, PageArguments, PageInfo, UnreadableRecord, connection, page, tell_left_out};
 use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::version::{Reading, VersionLabel};
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 use body::StageBody;
 use hookgraph_domain::page::RecordSort;
 
@@ -121,11 +121,23 @@ impl FlowStage {
 
 /// One page of the items of a stage.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct FlowItemConnection {
-    /// The items with their cursors.
-    pub edges: Option<Vec<FlowItemConnectionEdge>>,
     /// Where the page stands in its list.
     pub page_info: PageInfo,
+    #[graphql(skip)]
+    items: Vec<FlowItemConnectionEdge>,
+    #[graphql(skip)]
+    unreadable: Vec<UnreadableRecord>,
+}
+
+#[ComplexObject]
+impl FlowItemConnection {
+    /// The items with their cursors.
+    async fn edges(&self, ctx: &Context<'_>) -> Option<&[FlowItemConnectionEdge]> {
+        tell_left_out(ctx, &self.unreadable);
+        Some(&self.items)
+    }
 }
 
 /// An item with its cursor.
@@ -143,6 +155,7 @@ impl FlowItemConnection {
             let node = Item::from(ItemView::of(stored, reading)?);
             Some(FlowItemConnectionEdge { cursor, node })
         };
-        Self { edges: Some(page.nodes.into_iter().filter_map(edge).collect()), page_info: page.info }
+        let items = page.nodes.into_iter().filter_map(edge).collect();
+        Self { items, unreadable: page.unreadable, page_info: page.info }
     }
 }

@@ -52,3 +52,39 @@ async fn a_record_over_its_bytes_is_refused_and_one_below_is_kept() {
     assert!(world.raised().is_empty());
     assert!(asked(&world, CUSTOMER, of(RECORD_BYTES_MAX - 1_000)).await.is_ok());
 }
+
+/// The others are there, the list says what it leaves out, and its cursors go past it.
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_left_out_of_its_list_with_an_error() {
+    let world = World::new();
+    let create = r#"mutation ($tenantId: ID!, $identifier: String!) { customer { create(input: {
+        tenantId: $tenantId, identifier: $identifier, firstName: "A", lastName: "L" }) { identifier } } }"#;
+    for identifier in ["ada", "bob", "cyd"] {
+        asked(&world, create, json!({ "identifier": identifier })).await.unwrap();
+    }
+    let spoiled = (world.tenant_id, RecordRef::new(RecordKind::Customer, "bob"));
+    world.store.tables().records.get_mut(&spoiled).unwrap().record.body = "{".to_owned();
+    let list = r#"query ($tenantId: ID!, $after: String) { customer { getMany(tenantId: $tenantId, first: 2, after: $after) {
+        edges { node { identifier } } pageInfo { endCursor hasNextPage totalNodes } } } }"#;
+    let (mut found, mut errors, mut after) = (Vec::new(), Vec::new(), Value::Null);
+    loop {
+        let variables = json!({ "tenantId": world.tenant_id.to_string(), "after": after });
+        let answer = world.respond(world.tenant_id, list, variables).await;
+        errors.extend(answer.errors);
+        let page = answer.data.into_json().unwrap()["customer"]["getMany"].take();
+        let edges = page["edges"].as_array().unwrap().clone();
+        found.extend(edges.iter().map(|edge| edge["node"]["identifier"].as_str().unwrap().to_owned()));
+        assert_eq!(page["pageInfo"]["totalNodes"], 3);
+        if page["pageInfo"]["hasNextPage"] == false {
+            break;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+    found.sort_unstable();
+    assert_eq!(found, ["ada", "cyd"]);
+    let errors = serde_json::to_value(errors).unwrap();
+    assert_eq!(errors.as_array().map(Vec::len), Some(1), "{errors}");
+    assert_eq!(errors[0]["path"], json!(["customer", "getMany", "edges"]));
+    assert_eq!(errors[0]["extensions"]["code"], "INTERNAL");
+    assert!(errors[0]["message"].as_str().unwrap().contains("\"bob\""), "{errors}");
+}

@@ -5,6 +5,7 @@ mod store;
 
 use async_graphql::{EmptySubscription, Request, Schema, Variables};
 use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::ports::NoObserver;
 use hookgraph_pim::{Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
 use hookgraph_testkit::{ManualClock, RecordingWakeUps, SeededEntropy, sample};
 use serde_json::Value;
@@ -31,6 +32,7 @@ impl Shop {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SeededEntropy::default()),
             wake_ups: Arc::new(RecordingWakeUps::default()),
+            observer: Arc::new(NoObserver),
         };
         let schema = Schema::build(PimQuery, PimMutation, EmptySubscription);
         let schema = schema.register_output_type::<PaymentType>().finish();

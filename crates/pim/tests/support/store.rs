@@ -16,7 +16,7 @@ use hookgraph_domain::ports::{
     PruneStep, RecordReader, Retention, StoreError, TenantReader, TokenReader, UnitOfWork, WebhookReader,
 };
 use hookgraph_domain::record::{Link, Name, Record, RecordKind, RecordRef};
-use hookgraph_domain::retention::HistoryCut;
+use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::tenant::{CopyTask, Tenant};
 use hookgraph_domain::time::Timestamp;
@@ -336,6 +336,10 @@ impl Retention for RecordStore {
     }
 
     async fn prune_feed(&self, _: Timestamp, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Ok(Default::default())
+    }
+
+    async fn prune_work(&self, _: &WorkCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
         Ok(Default::default())
     }
 

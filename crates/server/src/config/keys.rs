@@ -318,7 +318,7 @@ pub const KEYS: &[Key] = &[
         (1, 3650),
         "days",
         "30",
-        "How long events, deliveries that ended, and attempts are kept; whole days of UTC go.",
+        "How long events, deliveries that ended, attempts, and replays and copies that ended are kept; history goes by days of UTC.",
     ),
     number(
         "history_bytes_max",
@@ -341,6 +341,7 @@ pub const KEYS: &[Key] = &[
         "30",
         "How long what is held stays due before it ends as EXPIRED. Nothing is sent after 30 days.",
     ),
+    number("audit_days", (1, 3650), "days", "365", "How long entries of the audit log are kept."),
     key(
         "oidc_issuer",
         KeyKind::Text,

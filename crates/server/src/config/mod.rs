@@ -217,6 +217,7 @@ impl Config {
                 history_bytes_max: Some(read.number("history_bytes_max")).filter(|bytes| *bytes > 0),
                 feed_days: read.number_u32("feed_days").min(read.number_u32("history_days")),
                 due_days: read.number_u32("due_days"),
+                audit_days: read.number_u32("audit_days"),
             },
             shutdown_delay: read.duration("shutdown_delay_ms"),
             shutdown_max: read.duration("shutdown_ms_max"),

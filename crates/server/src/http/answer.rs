@@ -82,7 +82,7 @@ fn codes_of(response: &async_graphql::Response) -> impl Iterator<Item = RefusalC
     })
 }
 
-/// Says when to ask again: nothing of what was refused as `UNAVAILABLE` was done.
+/// Says when to ask again.
 fn to_be_retried(mut answer: Response) -> Response {
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_S));
     answer
@@ -119,6 +119,13 @@ pub fn busy(message: &str, media_type: MediaType) -> Response {
     let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type);
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(limits::PLACE_RETRY_AFTER.as_secs()));
     answer
+}
+
+/// The request took longer than it may: 503. What holds it up, a database that stalls mostly, may be over soon.
+pub fn overdue(media_type: MediaType) -> Response {
+    let message = "the request took longer than the server allows (http_request_ms_max)";
+    let refused = Refusal::new(RefusalCode::LimitExceeded, message);
+    to_be_retried(refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type))
 }
 
 /// A wrong request.

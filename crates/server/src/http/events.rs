@@ -35,7 +35,7 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     };
     let endpoint = state.endpoints.management.clone();
     let by_get = [OperationType::Query, OperationType::Subscription];
-    let asked = match graphql::read_in_time(&state, endpoint.as_ref(), request, media_type, &by_get).await {
+    let asked = match graphql::read_in_time(&state, endpoint.as_ref(), request, media_type, (&by_get, None)).await {
         Ok(asked) => asked,
         Err(refused) => return *refused,
     };

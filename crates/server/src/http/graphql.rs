@@ -1,7 +1,8 @@
 //! GraphQL over HTTP: <https://graphql.github.io/graphql-over-http/draft/>, all of its audits.
 
 use super::answer::{self, MediaType};
-use super::{WebState, negotiate, parse};
+use super::large::TooManyLarge;
+use super::{LargeRequests, WebState, negotiate, parse};
 use crate::auth::{AuthError, Session, ShownToken};
 use crate::documents::Documents;
 use crate::endpoint::Endpoint;
@@ -11,7 +12,6 @@ use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
 
@@ -29,7 +29,9 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         Err(refused) => return *refused,
     };
     // Read before a permit is taken: who sends slowly keeps nobody else from being served.
-    let asked = match read_in_time(state, endpoint.as_ref(), request, media_type, &[OperationType::Query]).await {
+    let by_get = [OperationType::Query];
+    let large = Some(&state.large_requests);
+    let asked = match read_in_time(state, endpoint.as_ref(), request, media_type, (&by_get, large)).await {
         Ok(asked) => asked,
         Err(refused) => return *refused,
     };
@@ -40,11 +42,7 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
     let execution = endpoint.execute(caller, asked);
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
         Ok(response) => answer::graphql(response, media_type),
-        Err(_) => {
-            let message = "the request took longer than the server allows (http_request_ms_max)";
-            let refused = Refusal::new(RefusalCode::LimitExceeded, message);
-            answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type)
-        }
+        Err(_) => answer::overdue(media_type),
     }
 }
 
@@ -74,7 +72,8 @@ fn shown_token(headers: &HeaderMap) -> Result<ShownToken, AuthError> {
     ShownToken::read(authorization.transpose()?)
 }
 
-/// The request, as the operator lets it be asked; `by_get` is what may be sent by GET.
+/// The request, as the operator lets it be asked; `by_get` is what may be sent by GET, and `large` where a large one takes its
+/// place, which it keeps as long as it is executed.
 ///
 /// # Errors
 /// The answer that says what is wrong with it.
@@ -83,11 +82,11 @@ pub async fn read_in_time(
     endpoint: &dyn Endpoint,
     request: axum::extract::Request,
     media_type: MediaType,
-    by_get: &[OperationType],
+    (by_get, large): (&[OperationType], Option<&LargeRequests>),
 ) -> Result<Request, Box<Response>> {
     let by_get = if state.limits.queries_by_get { by_get } else { &[] };
     let idempotency_key = request.headers().get(IDEMPOTENCY_HEADER).cloned();
-    let reading = read(endpoint, request, &state.documents, media_type, by_get);
+    let reading = read(endpoint, request, &state.documents, media_type, (by_get, large));
     let Ok(asked) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
         let message = "the request did not arrive in time (http_request_ms_max)";
         return Err(Box::new(answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type)));
@@ -105,7 +104,7 @@ async fn read(
     request: axum::extract::Request,
     documents: &Documents,
     media_type: MediaType,
-    by_get: &[OperationType],
+    (by_get, large): (&[OperationType], Option<&LargeRequests>),
 ) -> Result<Request, Box<Response>> {
     let refused = |status, message: &str| Box::new(answer::bad_request(status, message, media_type));
     match *request.method() {
@@ -138,7 +137,20 @@ async fn read(
                 };
                 refused(status, message)
             })?;
-            parse::body(&bytes, documents).map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))
+            let place = match large {
+                Some(large) => large.place(bytes.len()).await.map_err(|TooManyLarge| {
+                    let message =
+                        "the server executes as many large requests as it may: try again, or send less at once";
+                    Box::new(answer::busy(message, media_type))
+                })?,
+                None => None,
+            };
+            let asked = parse::body(&bytes, documents);
+            let asked = asked.map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))?;
+            Ok(match place {
+                Some(place) => asked.data(place),
+                None => asked,
+            })
         }
         _ => {
             let mut answer =

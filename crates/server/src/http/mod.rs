@@ -6,6 +6,7 @@ mod graphiql;
 mod graphql;
 mod headers;
 pub mod jwks;
+mod large;
 pub mod listening;
 mod negotiate;
 pub mod operations;
@@ -52,6 +53,8 @@ pub struct WebState {
     pub documents: Documents,
     /// Permits for requests that are executed at a time.
     pub requests: Arc<Semaphore>,
+    /// Places for large requests among them.
+    pub large_requests: LargeRequests,
     /// Permits for WebSocket connections.
     pub connections: Arc<Semaphore>,
     /// Cancelled when the server stops: WebSocket connections end.
@@ -72,6 +75,7 @@ pub struct Endpoints {
     pub payload_sdl: Arc<str>,
 }
 
+pub use large::LargeRequests;
 pub use request_id::{RequestId, RequestIds};
 
 /// The whole of what is served.

@@ -58,6 +58,11 @@ pub const ORPHANS: Metric = counter(
     "hookgraph_deliveries_orphaned_total",
     "Deliveries taken over because whoever had leased them died or was cut off from the database.",
 );
+/// Rows that cannot be read.
+pub const ROWS_UNREADABLE: Metric = counter(
+    "hookgraph_rows_unreadable_total",
+    "Stored rows that this process could not read and set aside or passed over, by kind.",
+);
 /// Renders without a payload.
 pub const RENDER_FAILURES: Metric = counter(
     "hookgraph_render_failures_total",
@@ -97,9 +102,14 @@ pub const CONNECTIONS_OPEN: Metric =
 /// Idle connections.
 pub const CONNECTIONS_IDLE: Metric =
     gauge("hookgraph_database_connections_idle", "Of those, the ones that nobody uses.");
+/// Connections that may be open.
+pub const CONNECTIONS_MAX: Metric =
+    gauge("hookgraph_database_connections_max", "Connections that this process may open, by pool.");
 /// What retention removed.
-pub const ROWS_REMOVED: Metric =
-    counter("hookgraph_retention_rows_removed_total", "Rows of history and feed that this process removed as too old.");
+pub const ROWS_REMOVED: Metric = counter(
+    "hookgraph_retention_rows_removed_total",
+    "Rows that this process removed as too old: history, feed, ended work, audit log.",
+);
 /// Days that retention removed.
 pub const PARTITIONS_DROPPED: Metric = counter(
     "hookgraph_retention_partitions_dropped_total",
@@ -126,6 +136,7 @@ pub const METRICS: &[Metric] = &[
     ENDED,
     LEASES_LOST,
     ORPHANS,
+    ROWS_UNREADABLE,
     RENDER_FAILURES,
     ATTEMPT_DURATION,
     FIRST_ATTEMPT_DELAY,
@@ -137,6 +148,7 @@ pub const METRICS: &[Metric] = &[
     DATABASE_UP,
     CONNECTIONS_OPEN,
     CONNECTIONS_IDLE,
+    CONNECTIONS_MAX,
     ROWS_REMOVED,
     PARTITIONS_DROPPED,
     HISTORY_OLDEST,

@@ -14,7 +14,7 @@ use hookgraph_domain::attempt::{Attempt, OutcomeCode};
 use hookgraph_domain::change::Committed;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::DeliveryId;
-use hookgraph_domain::ports::{Fenced, HistoryKept, PruneStep, RenderError};
+use hookgraph_domain::ports::{Fenced, HistoryKept, PruneStep, RenderError, RowKind};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -31,6 +31,7 @@ pub struct Metrics {
     ended: [Counter; DeliveryState::ALL.len()],
     leases_lost: Counter,
     orphans: Counter,
+    unreadable: [Counter; RowKind::ALL.len()],
     rows_removed: Counter,
     partitions_dropped: Counter,
     renders_refused: Counter,
@@ -66,6 +67,8 @@ impl Metrics {
             }),
             leases_lost: counter(&recorder, catalogue::LEASES_LOST, &[]),
             orphans: counter(&recorder, catalogue::ORPHANS, &[]),
+            unreadable: RowKind::ALL
+                .map(|kind| counter(&recorder, catalogue::ROWS_UNREADABLE, &[("kind", kind.as_str())])),
             rows_removed: counter(&recorder, catalogue::ROWS_REMOVED, &[]),
             partitions_dropped: counter(&recorder, catalogue::PARTITIONS_DROPPED, &[]),
             renders_refused: failures("refused"),
@@ -124,6 +127,13 @@ impl Metrics {
     /// Counts deliveries that were taken over from leases that had ended by themselves.
     pub fn orphans_found(&self, count: usize) {
         self.orphans.increment(count as u64);
+    }
+
+    /// Counts a row that cannot be read.
+    pub fn unreadable(&self, kind: RowKind) {
+        if let Some(place) = RowKind::ALL.iter().position(|known| *known == kind) {
+            self.unreadable[place].increment(1);
+        }
     }
 
     /// Counts a payload that could not be rendered.

@@ -9,7 +9,7 @@ use hookgraph_domain::ports::{
     ClaimRequest, Clock, DeliveryQueue, Fenced, Freeze, HistoryKept, PayloadRenderer, PrunePosition, PruneStep,
     RenderError, RenderRequest, Retention, StoreError,
 };
-use hookgraph_domain::retention::HistoryCut;
+use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use std::sync::Arc;
@@ -115,6 +115,12 @@ impl Retention for ObservedRetention {
 
     async fn prune_feed(&self, before: Timestamp, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
         let step = self.retention.prune_feed(before, from, rows_max).await?;
+        self.metrics.removed(&step);
+        Ok(step)
+    }
+
+    async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        let step = self.retention.prune_work(cut, from, rows_max).await?;
         self.metrics.removed(&step);
         Ok(step)
     }

@@ -54,6 +54,7 @@ impl Scrape {
             let labels = [("pool", pool.pool)];
             self.metrics.gauge(names::CONNECTIONS_OPEN, &labels).set(f64::from(pool.open));
             self.metrics.gauge(names::CONNECTIONS_IDLE, &labels).set(f64::from(pool.idle));
+            self.metrics.gauge(names::CONNECTIONS_MAX, &labels).set(f64::from(pool.max));
         }
         metrics::with_local_recorder(&self.metrics.recorder, || self.process.collect());
         self.metrics.handle().render()

@@ -52,6 +52,7 @@ fn settlements_are_counted_by_outcome_and_end_and_a_lost_lease_counts_as_that_al
     metrics.settled(&settlement(2, OutcomeCode::Delivered, DeliveryState::Delivered), Fenced::Done);
     metrics.settled(&settlement(2, OutcomeCode::Delivered, DeliveryState::Delivered), Fenced::LeaseLost);
     metrics.orphans_found(3);
+    metrics.unreadable(RowKind::FeedBatch);
     let text = metrics.handle().render();
     for line in [
         r#"hookgraph_attempts_total{outcome="TIMEOUT"} 1"#,
@@ -60,6 +61,8 @@ fn settlements_are_counted_by_outcome_and_end_and_a_lost_lease_counts_as_that_al
         r#"hookgraph_deliveries_ended_total{state="DELIVERED"} 1"#,
         "hookgraph_leases_lost_total 1",
         "hookgraph_deliveries_orphaned_total 3",
+        r#"hookgraph_rows_unreadable_total{kind="feed_batch"} 1"#,
+        r#"hookgraph_rows_unreadable_total{kind="webhook"} 0"#,
         r#"hookgraph_attempt_duration_seconds_bucket{le="0.5"} 0"#,
         r#"hookgraph_attempt_duration_seconds_bucket{le="1"} 2"#,
         // Of the first attempt alone.

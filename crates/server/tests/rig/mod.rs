@@ -23,7 +23,7 @@ use hookgraph_server::endpoint::Endpoint;
 use hookgraph_server::http::jwks::PublishedKeys;
 use hookgraph_server::http::listening;
 use hookgraph_server::http::operations::{NotReady, Readiness};
-use hookgraph_server::http::{Endpoints, RequestIds, WebState, router};
+use hookgraph_server::http::{Endpoints, LargeRequests, RequestIds, WebState, router};
 use hookgraph_server::shares::Shares;
 use hookgraph_server::surroundings::{OsEntropy, SystemClock};
 use hookgraph_testkit::{ManualClock, sample};
@@ -219,6 +219,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
         shares: Arc::new(Shares::new(&config.web, clock.clone())),
         documents: Documents::new(&config.documents).unwrap(),
         requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
+        large_requests: LargeRequests::default(),
         connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
         published_keys: Arc::new(OneKey),
         limits: config.web,

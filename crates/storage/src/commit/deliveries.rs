@@ -4,6 +4,7 @@ use super::Work;
 use super::events::{EventRows, IsTest};
 use super::feed::FeedLog;
 use crate::batch::{self, Collision, IDS, execute, query};
+use crate::bounded::DatabaseTransaction;
 use crate::deliveries::{self, new_row};
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, Model};
 use crate::entities::event;
@@ -20,7 +21,7 @@ use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::LockType;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QuerySelect};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 /// What becomes of all that is due for a webhook.

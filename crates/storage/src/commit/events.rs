@@ -2,6 +2,7 @@
 
 use super::Work;
 use crate::batch::{Cell, Collision, Kind, Table, query};
+use crate::bounded::DatabaseTransaction;
 use crate::deliveries::{insert_due, new_row};
 use crate::entities::{delivery, tombstone};
 use crate::micros::from_time;
@@ -17,7 +18,7 @@ use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::{DatabaseTransaction, FromQueryResult};
+use sea_orm::FromQueryResult;
 use std::collections::HashMap;
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! The feed's entries of one transaction.
 
 use crate::batch::{Cell, Kind, Table, execute, query};
+use crate::bounded::DatabaseTransaction;
 use crate::entities::delivery;
 use crate::limits::FEED_BATCH_ENTRIES_MAX;
 use crate::micros::from_time;
@@ -12,7 +13,7 @@ use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
 /// Entries collected while a transaction runs, and appended as its last statement.

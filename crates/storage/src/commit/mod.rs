@@ -8,8 +8,10 @@ pub mod group;
 mod idempotency;
 mod records;
 mod tenants;
+mod waiting;
 mod webhooks;
 
+use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -19,7 +21,6 @@ use hookgraph_domain::change::{Change, CommitError, Committed, Write};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::ports::{Failpoint, UnitOfWork};
 use hookgraph_domain::time::Timestamp;
-use sea_orm::DatabaseTransaction;
 use std::sync::atomic::Ordering;
 
 /// A change under way.

@@ -2,6 +2,7 @@
 //! and what stands behind it goes.
 
 use crate::batch::{Cell, Kind, Table, execute};
+use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
 use crate::entities::delivery::Model;
 use crate::micros::from_time;
@@ -11,7 +12,7 @@ use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::limits::SET_ASIDE_MS;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::{Timestamp, plus_ms};
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::ConnectionTrait;
 
 /// A delivery to set aside.
 pub(super) struct Aside {

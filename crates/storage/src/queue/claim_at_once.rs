@@ -6,6 +6,7 @@ use super::claim::lease;
 use super::heads::{PICKED_NEXT, candidates_values, picked_sql};
 use super::parts::Parts;
 use crate::batch::query;
+use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
 use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_DEFAULT, PAYLOAD_NONE};
 use crate::entities::event;
@@ -18,7 +19,7 @@ use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 

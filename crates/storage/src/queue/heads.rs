@@ -11,8 +11,8 @@ use hookgraph_domain::ports::ClaimRequest;
 use sea_orm::DbBackend;
 use sea_orm::sea_query::Value;
 
-/// The webhooks with due work.
-const DUE_WEBHOOK: &str = "WITH RECURSIVE due_webhook (webhook_id) AS (
+/// The webhooks with due work, as the common table `due_webhook`; after the last one it has a null.
+pub const DUE_WEBHOOK: &str = "WITH RECURSIVE due_webhook (webhook_id) AS (
     SELECT webhook_id FROM (SELECT webhook_id FROM due WHERE due_at_us IS NOT NULL ORDER BY webhook_id LIMIT 1) AS lowest
     UNION ALL
     SELECT (SELECT next.webhook_id FROM due AS next WHERE next.due_at_us IS NOT NULL

@@ -12,7 +12,7 @@ mod settle_delivered;
 
 pub use claim_at_once::{claim_sql, claim_values, look_sql};
 pub use extend::{extend_sql, extend_values};
-pub use heads::{candidates_sql, candidates_values, next_due_sql};
+pub use heads::{DUE_WEBHOOK, candidates_sql, candidates_values, next_due_sql};
 pub use settle_delivered::{arrived_values, keep_arrived_sql, settle_sql, settle_values, standing_claims_sql};
 
 use crate::batch::query;

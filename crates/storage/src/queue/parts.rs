@@ -2,6 +2,7 @@
 
 use super::aside::{Aside, Unread};
 use crate::batch::{self, Cell, IDS, Kind, Table, query};
+use crate::bounded::DatabaseTransaction;
 use crate::entities::delivery::{PAYLOAD_DEFAULT, PAYLOAD_NONE, PAYLOAD_RENDERED};
 use crate::entities::{delivery, event, payload};
 use crate::error::corrupt;
@@ -13,10 +14,9 @@ use hookgraph_domain::delivery::{ClaimedDelivery, Signer};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{ClaimRequest, StoreError};
+use hookgraph_domain::ports::{ClaimRequest, RowKind, StoreError};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -68,7 +68,7 @@ impl Parts {
         let mut parts = Self { webhooks, signers, ..Self::default() };
         for row in events {
             let id = row.id;
-            if let Some(event) = store.unreadable.passed_over("event", id, rows::event::from_row(row)) {
+            if let Some(event) = store.unreadable.passed_over(RowKind::Event, id, rows::event::from_row(row)) {
                 parts.events.insert(id, Arc::new(event));
             }
         }
@@ -81,7 +81,7 @@ impl Parts {
             let found: Vec<payload::Model> = query(transaction, &sql, batch::ids(backend, rendered)).await?;
             for row in found {
                 let (id, read) = (row.delivery_id, rows::attempt::payload_from_row(row));
-                if let Some((_, payload)) = store.unreadable.passed_over("payload", id, read) {
+                if let Some((_, payload)) = store.unreadable.passed_over(RowKind::Payload, id, read) {
                     parts.payloads.insert(id, payload);
                 }
             }
@@ -124,7 +124,7 @@ impl Parts {
     ) -> Option<ClaimedDelivery> {
         let (id, aside) = (row.id, Aside::new(&row, Unread::Delivery));
         let claimed =
-            store.unreadable.passed_over("delivery", id, self.claimed(row, request.leased_until, was_orphaned));
+            store.unreadable.passed_over(RowKind::Delivery, id, self.claimed(row, request.leased_until, was_orphaned));
         if claimed.is_none() {
             asides.push(aside);
         }

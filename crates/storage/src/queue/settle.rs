@@ -3,6 +3,7 @@
 use super::settle_delivered::{has_arrived, settle_delivered};
 use super::{apply_next, due_again, is_under, under};
 use crate::batch::{Collision, IDS, ids, query};
+use crate::bounded::DatabaseTransaction;
 use crate::commit::deliveries::DueChange;
 use crate::commit::feed::FeedLog;
 use crate::deliveries::{end, locked_due, update_due};
@@ -18,7 +19,7 @@ use hookgraph_domain::ports::{Failpoint, Fenced, StoreError};
 use hookgraph_domain::settle::{self, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;

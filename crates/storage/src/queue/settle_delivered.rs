@@ -2,6 +2,7 @@
 //! does it in one statement; SQLite, which has the database to itself, in a few.
 
 use crate::batch::{Cell, Collision, Kind, Table, execute, query};
+use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
 use crate::deliveries::remove_due;
 use crate::error::corrupt;
@@ -14,7 +15,7 @@ use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::settle::Settlement;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
 

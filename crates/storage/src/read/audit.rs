@@ -1,13 +1,13 @@
 //! The audit log, newest first.
 
 use super::rows as page_rows;
-use crate::entities::audit_entry::{Column, Entity};
+use crate::entities::audit_entry::{Column, Entity, Model};
 use crate::error::store_error;
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
-use hookgraph_domain::ports::{AuditReader, StoreError};
+use hookgraph_domain::ports::{AuditReader, RowKind, StoreError};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 #[async_trait]
@@ -22,6 +22,10 @@ impl AuditReader for SqlStore {
         }
         let select = select.order_by_desc(Column::Id).limit(page_rows(query.limit));
         let found = select.all(&self.reader).await.map_err(store_error)?;
-        found.into_iter().map(rows::audit::from_row).collect()
+        let entry = |row: Model| {
+            let id = row.id;
+            self.unreadable.passed_over(RowKind::AuditEntry, id, rows::audit::from_row(row))
+        };
+        Ok(found.into_iter().filter_map(entry).collect())
     }
 }

@@ -16,7 +16,7 @@ use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{History, StoreError};
+use hookgraph_domain::ports::{History, RowKind, StoreError};
 use sea_orm::sea_query::Value;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select,
@@ -96,7 +96,7 @@ impl History for SqlStore {
             .map_err(store_error)?;
         let read = |row: payload::Model| {
             let id = row.delivery_id;
-            self.unreadable.passed_over("payload", id, rows::attempt::payload_from_row(row))
+            self.unreadable.passed_over(RowKind::Payload, id, rows::attempt::payload_from_row(row))
         };
         let mut payloads: Vec<_> = found.into_iter().filter_map(read).collect();
         payloads.extend(self.default_payloads(delivery_ids).await?);
@@ -126,12 +126,12 @@ impl FromQueryResult for WithDefault {
 impl SqlStore {
     pub(super) fn read_delivery(&self, row: delivery::Model) -> Option<Delivery> {
         let id = row.id;
-        self.unreadable.passed_over("delivery", id, rows::delivery::from_row(row))
+        self.unreadable.passed_over(RowKind::Delivery, id, rows::delivery::from_row(row))
     }
 
     fn read_attempt(&self, row: attempt::Model) -> Option<Attempt> {
         let id = row.id;
-        self.unreadable.passed_over("attempt", id, rows::attempt::from_row(row))
+        self.unreadable.passed_over(RowKind::Attempt, id, rows::attempt::from_row(row))
     }
 
     /// The default payloads that claims froze, made from their events.
@@ -158,9 +158,9 @@ impl SqlStore {
         let found: Vec<WithDefault> = query(&self.reader, &sql, values).await?;
         let payload = |row: WithDefault| {
             let id = row.event.id;
-            let event = self.unreadable.passed_over("event", id, rows::event::from_row(row.event))?;
+            let event = self.unreadable.passed_over(RowKind::Event, id, rows::event::from_row(row.event))?;
             let frozen_at =
-                self.unreadable.passed_over("delivery", row.delivery_id, to_time(row.default_frozen_at_us))?;
+                self.unreadable.passed_over(RowKind::Delivery, row.delivery_id, to_time(row.default_frozen_at_us))?;
             let payload = FrozenPayload::default_of(&event, WebhookId(row.webhook_id), frozen_at);
             Some((DeliveryId(row.delivery_id), payload))
         };

@@ -10,7 +10,7 @@ use crate::store::SqlStore;
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::ids::{EventId, TenantId};
 use hookgraph_domain::page::EventQuery;
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::ports::{RowKind, StoreError};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 impl SqlStore {
@@ -26,7 +26,7 @@ impl SqlStore {
 
     fn read_event(&self, row: event::Model) -> Option<Event> {
         let id = row.id;
-        self.unreadable.passed_over("event", id, rows::event::from_row(row))
+        self.unreadable.passed_over(RowKind::Event, id, rows::event::from_row(row))
     }
 
     pub(super) async fn read_event_page(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
@@ -54,7 +54,7 @@ impl SqlStore {
             .map_err(store_error)?;
         let read = |row: event_skip::Model| {
             let id = row.event_id;
-            self.unreadable.passed_over("skip of an event", id, rows::event::skip_from_row(row))
+            self.unreadable.passed_over(RowKind::EventSkip, id, rows::event::skip_from_row(row))
         };
         Ok(found.into_iter().filter_map(read).collect())
     }

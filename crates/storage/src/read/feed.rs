@@ -9,7 +9,7 @@ use crate::store::SqlStore;
 use async_trait::async_trait;
 use hookgraph_domain::feed::{FeedChange, FeedEntry, FeedFilter, FeedKind, FeedPage};
 use hookgraph_domain::ids::TenantId;
-use hookgraph_domain::ports::{Feed, StoreError};
+use hookgraph_domain::ports::{Feed, RowKind, StoreError};
 use sea_orm::FromQueryResult;
 
 /// The batches of a page: $1 tenant, $2 after which `seq`, $3 up to which, $4 batches at most.
@@ -57,7 +57,9 @@ impl Feed for SqlStore {
         let mut entries = Vec::new();
         for batch in batches {
             let read = to_time(batch.at_us).and_then(|at| Ok((at, rows::feed::unpack(&batch.entries)?)));
-            let Some((at, changes)) = self.unreadable.passed_over("feed batch", batch.seq_last, read) else { continue };
+            let Some((at, changes)) = self.unreadable.passed_over(RowKind::FeedBatch, batch.seq_last, read) else {
+                continue;
+            };
             for (seq, what) in (batch.seq_first..).zip(changes) {
                 if seq <= after_seq || !is_wanted(filter, &what) {
                     continue;

@@ -1,7 +1,7 @@
 //! What waits for the flow loop, and how far behind webhooks are.
 
 use super::{left, rows as page_rows};
-use crate::batch::query;
+use crate::batch::{self, IDS, execute, query};
 use crate::entities::delivery::ENDED_COLUMNS;
 use crate::entities::{delivery, replay, webhook};
 use crate::error::store_error;
@@ -12,12 +12,14 @@ use crate::store::SqlStore;
 use async_trait::async_trait;
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::ids::{DeliveryId, ReplayId, TenantId, WebhookId};
-use hookgraph_domain::ports::{Backlog, FlowReader, StoreError};
+use hookgraph_domain::limits::SET_ASIDE_MS;
+use hookgraph_domain::ports::{Backlog, FlowReader, RowKind, StoreError};
 use hookgraph_domain::replay::{Replay, ReplayState};
-use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::Webhook;
 use sea_orm::sea_query::Value;
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, IdenStatic, QueryFilter, QueryOrder, QuerySelect, Select};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The statement for what is held, oldest first: $1 the webhook, $2 rows at most.
@@ -64,14 +66,35 @@ fn floor(from: Timestamp) -> Uuid {
 }
 
 impl SqlStore {
-    /// The live webhooks for which the time in that column has come, longest waiting first.
+    /// The live webhooks for which the time in that column has come, longest waiting first. What cannot be read is set aside,
+    /// so that no number of them stands before the others.
     async fn webhooks_waiting(
         &self,
         column: webhook::Column,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Webhook>, StoreError> {
-        let found = webhook::Entity::find()
+        for _ in 0..PAGE_REFILLS_MAX {
+            let found = self.webhook_rows_waiting(column, now, limit).await?;
+            let ids: Vec<Uuid> = found.iter().map(|row| row.id).collect();
+            let opened = self.opened(found);
+            if opened.len() == ids.len() {
+                return Ok(opened);
+            }
+            let read: HashSet<Uuid> = opened.iter().map(|webhook| webhook.id.0).collect();
+            let unread = ids.into_iter().filter(|id| !read.contains(id)).collect();
+            self.set_waiting_aside(("webhook", column.as_str()), unread, now).await?;
+        }
+        Ok(self.opened(self.webhook_rows_waiting(column, now, limit).await?))
+    }
+
+    async fn webhook_rows_waiting(
+        &self,
+        column: webhook::Column,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<webhook::Model>, StoreError> {
+        webhook::Entity::find()
             .filter(column.lte(from_time(now)))
             .filter(webhook::Column::DeletedAtUs.is_null())
             .order_by_asc(column)
@@ -79,13 +102,34 @@ impl SqlStore {
             .limit(page_rows(limit))
             .all(&self.reader)
             .await
-            .map_err(store_error)?;
-        Ok(self.opened(found))
+            .map_err(store_error)
+    }
+
+    /// Looks at those again later. That their version stays is no harm: whoever replaces them has read them.
+    async fn set_waiting_aside(
+        &self,
+        (table, column): (&str, &str),
+        unread: Vec<Uuid>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let backend = self.backend();
+        let source = IDS.source(backend, 3);
+        let sql = format!(
+            "UPDATE {table} SET {column} = $1 WHERE {column} <= $2 AND id IN (SELECT id FROM {source} AS given)"
+        );
+        let mut values = vec![from_time(plus_ms(now, SET_ASIDE_MS)).into(), from_time(now).into()];
+        values.extend(batch::ids(backend, unread));
+        execute(&self.writer, &sql, values).await.map(|_| ())
     }
 
     async fn replays(&self, select: Select<replay::Entity>) -> Result<Vec<Replay>, StoreError> {
         let found = select.all(&self.reader).await.map_err(store_error)?;
-        found.into_iter().map(rows::replay::from_row).collect()
+        Ok(found.into_iter().filter_map(|row| self.read_replay(row)).collect())
+    }
+
+    fn read_replay(&self, row: replay::Model) -> Option<Replay> {
+        let id = row.id;
+        self.unreadable.passed_over(RowKind::Replay, id, rows::replay::from_row(row))
     }
 }
 
@@ -120,7 +164,19 @@ impl FlowReader for SqlStore {
             .order_by_asc(replay::Column::NextAtUs)
             .order_by_asc(replay::Column::Id)
             .limit(page_rows(limit));
-        self.replays(due).await
+        let (mut replays, mut unread) = (Vec::new(), Vec::new());
+        for row in due.all(&self.reader).await.map_err(store_error)? {
+            let id = row.id;
+            match self.read_replay(row) {
+                Some(replay) => replays.push(replay),
+                None => unread.push(id),
+            }
+        }
+        if !unread.is_empty() {
+            // Those behind them have their turn in the next round.
+            self.set_waiting_aside(("replay", replay::Column::NextAtUs.as_str()), unread, now).await?;
+        }
+        Ok(replays)
     }
 
     async fn deliveries_to_replay(&self, replay: &Replay, limit: u32) -> Result<Vec<Delivery>, StoreError> {

@@ -7,7 +7,7 @@ use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
 use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
-use hookgraph_domain::ports::{StoreError, TenantReader, TokenReader};
+use hookgraph_domain::ports::{RowKind, StoreError, TenantReader, TokenReader};
 use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
 use hookgraph_domain::token::AccessToken;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -46,7 +46,11 @@ impl TenantReader for SqlStore {
             .all(&self.reader)
             .await
             .map_err(store_error)?;
-        found.into_iter().map(rows::tenant::task_from_row).collect()
+        let task = |row: copy_task::Model| {
+            let id = row.id;
+            self.unreadable.passed_over(RowKind::CopyTask, id, rows::tenant::task_from_row(row))
+        };
+        Ok(found.into_iter().filter_map(task).collect())
     }
 }
 

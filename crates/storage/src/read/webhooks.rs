@@ -9,7 +9,7 @@ use crate::store::SqlStore;
 use async_trait::async_trait;
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::page::WebhookQuery;
-use hookgraph_domain::ports::{StoreError, WebhookReader};
+use hookgraph_domain::ports::{RowKind, StoreError, WebhookReader};
 use hookgraph_domain::webhook::Webhook;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ impl SqlStore {
     pub(super) fn opened(&self, found: Vec<webhook::Model>) -> Vec<Webhook> {
         let open = |row: webhook::Model| {
             let id = row.id;
-            self.unreadable.passed_over("webhook", id, rows::webhook::from_row(row, &*self.vault))
+            self.unreadable.passed_over(RowKind::Webhook, id, rows::webhook::from_row(row, &*self.vault))
         };
         found.into_iter().filter_map(open).collect()
     }

@@ -2,13 +2,14 @@
 //! steps over a gap without being told.
 
 use crate::batch::{execute, query};
+use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::limits::PRUNE_OWNERS_MAX;
 use crate::micros::from_time;
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use hookgraph_domain::time::Timestamp;
-use sea_orm::{DatabaseTransaction, FromQueryResult};
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 const NEXT_TENANT: &str = "SELECT tenant_id FROM feed WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1";

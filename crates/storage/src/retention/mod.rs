@@ -8,21 +8,24 @@ mod expire;
 mod feed;
 mod rows;
 mod size;
+mod work;
 
 pub use expire::expire_statements;
 pub use feed::FEED_STATEMENTS;
 pub use rows::row_statements;
 pub use size::{OLDEST_DELIVERY, OLDEST_EVENT};
+pub use work::work_statements;
 
 use crate::batch::{execute, query};
+use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::micros::{from_time, to_optional_time};
 use crate::store::{RETENTION_LOCK, SqlStore};
 use async_trait::async_trait;
 use hookgraph_domain::ports::{HistoryKept, PrunePosition, PruneStep, Retention, StoreError};
-use hookgraph_domain::retention::HistoryCut;
+use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::time::Timestamp;
-use sea_orm::{DatabaseTransaction, DbBackend, FromQueryResult};
+use sea_orm::{DbBackend, FromQueryResult};
 
 /// The stages from which on rows are removed; those before drop the partitions of one table each.
 const ROWS_FIRST: u32 = 16;
@@ -70,6 +73,10 @@ impl Retention for SqlStore {
 
     async fn prune_feed(&self, before: Timestamp, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
         feed::prune(self, before, from, rows_max).await
+    }
+
+    async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        work::prune(self, cut, from, rows_max).await
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {

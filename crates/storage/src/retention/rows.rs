@@ -2,6 +2,7 @@
 
 use super::ROWS_FIRST;
 use crate::batch::{self, IDS, execute, query};
+use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::limits::PRUNE_OWNERS_MAX;
 use crate::micros::from_time;
@@ -9,7 +10,7 @@ use crate::store::SqlStore;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use hookgraph_domain::retention::HistoryCut;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
 /// A table of the history, in the order in which its rows go.

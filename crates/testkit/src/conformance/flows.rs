@@ -165,7 +165,7 @@ pub async fn a_backlog_is_what_is_owed(store: Arc<dyn Store>) {
     assert_eq!(backlog(10).await.count, 2);
 }
 
-fn replay(world: &World, webhook_id: WebhookId) -> Replay {
+pub(super) fn replay(world: &World, webhook_id: WebhookId) -> Replay {
     Replay {
         id: world.id(),
         tenant_id: world.tenant_id,

@@ -146,6 +146,7 @@ macro_rules! conformance_suite {
                 the_size_of_a_step_changes_nothing,
                 what_is_held_for_too_long_expires_and_says_so,
                 a_reader_of_the_feed_is_told_of_what_was_removed,
+                ended_replays_copies_and_audit_entries_go_and_what_runs_stays,
             ],
             tenants: [
                 a_tenant_reads_back_as_written,

@@ -2,19 +2,23 @@
 
 use super::World;
 use crate::sample;
-use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::audit::AuditQuery;
+use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::feed::FeedFilter;
 use hookgraph_domain::ids::EventId;
 use hookgraph_domain::ports::{Entropy, PrunePosition, Store};
+use hookgraph_domain::replay::{Replay, ReplayState};
 use hookgraph_domain::retention::{HistoryCut, RetentionRules};
 use hookgraph_domain::settle::Settlement;
+use hookgraph_domain::tenant::{CopyState, CopyTask};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
-const RULES: RetentionRules = RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30 };
+const RULES: RetentionRules =
+    RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30, audit_days: 365 };
 
 /// So many days after the beginning.
 fn day(days: u64) -> Timestamp {
@@ -159,6 +163,51 @@ pub async fn what_is_held_for_too_long_expires_and_says_so(store: Arc<dyn Store>
     assert_eq!((first.updated_at, first.due_at), (day(32), None));
     assert_eq!(world.fed_states(first.id).await, [DeliveryState::Held, DeliveryState::Expired]);
     assert_eq!(world.delivery(in_flight[0].delivery.id).await.state, DeliveryState::InFlight);
+}
+
+/// By the time at which they ended, a few at a step.
+pub async fn ended_replays_copies_and_audit_entries_go_and_what_runs_stays(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let mut replays = Vec::new();
+    let mut copies = Vec::new();
+    for (state, copy_state, updated_at) in [
+        (ReplayState::Finished, CopyState::Finished, day(0)),
+        (ReplayState::Running, CopyState::Running, day(0)),
+        (ReplayState::Failed, CopyState::Failed, day(1)),
+        (ReplayState::Cancelled, CopyState::Finished, day(20)),
+    ] {
+        let replay = Replay { state, updated_at, ..super::flows::replay(&world, webhook.id) };
+        let copy = CopyTask { state: copy_state, updated_at, ..super::tenants::copy_task(&world) };
+        replays.push(replay.id);
+        copies.push(copy.id);
+        world.write(vec![Write::PutReplay { replay, expected: Expected::Absent }]).await;
+        world.write(vec![Write::PutCopyTask { task: copy, expected: Expected::Absent }]).await;
+    }
+    for at in [day(0), day(1), day(20)] {
+        world.write(vec![Write::Audit(super::tenants::audit_entry(&world, at))]).await;
+    }
+    let prune = async |days| {
+        let cut = RetentionRules { audit_days: 30, ..RULES }.work_cut(day(days));
+        let (mut from, mut rows) = (PrunePosition::default(), 0);
+        loop {
+            let step = world.store.prune_work(&cut, from, 1).await.expect("prune");
+            rows += step.rows;
+            let Some(next) = step.next else { return rows };
+            from = next;
+        }
+    };
+    assert_eq!(prune(30).await, 0);
+    assert_eq!(prune(40).await, 2 + 2 + 2);
+    assert_eq!(prune(40).await, 0);
+    for (index, is_there) in [false, true, false, true].into_iter().enumerate() {
+        let replay = world.store.replay(world.tenant_id, replays[index]).await.expect("read");
+        let copy = world.store.copy_task(copies[index]).await.expect("read");
+        assert_eq!((replay.is_some(), copy.is_some()), (is_there, is_there), "{index}");
+    }
+    let query = AuditQuery { tenant_id: world.tenant_id, subject: None, before: None, limit: 10 };
+    let left: Vec<_> = world.store.audit_page(&query).await.expect("page").into_iter().map(|entry| entry.at).collect();
+    assert_eq!(left, [day(20)]);
 }
 
 /// Only who would miss something.

@@ -5,12 +5,12 @@ use crate::sample;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::change::{CommitError, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
+use hookgraph_domain::ids::{AuditEntryId, CopyTaskId, TenantId, TokenId};
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::permission::{Permission, PermissionSet};
-use hookgraph_domain::ports::Store;
+use hookgraph_domain::ports::{Entropy, Store};
 use hookgraph_domain::tenant::{CopyState, CopyTask};
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::token::AccessToken;
 use std::sync::Arc;
 
@@ -120,19 +120,41 @@ pub async fn the_last_use_of_a_token_is_kept(store: Arc<dyn Store>) {
     assert_eq!(world.store.token(used.id).await.expect("read"), Some(used));
 }
 
+/// An entry of that time.
+pub(super) fn audit_entry(world: &World, at: Timestamp) -> AuditEntry {
+    AuditEntry {
+        id: AuditEntryId(world.entropy.uuid(at)),
+        tenant_id: world.tenant_id,
+        at,
+        user_id: Some("ada".to_owned()),
+        action: "webhook.update".to_owned(),
+        subject: "webhook:1".to_owned(),
+        before: Some(r#"{"name":"a"}"#.to_owned()),
+        after: None,
+    }
+}
+
+/// A copy of the tenant that runs.
+pub(super) fn copy_task(world: &World) -> CopyTask {
+    CopyTask {
+        id: world.id(),
+        source_tenant_id: world.tenant_id,
+        target_identifier: "copy".to_owned(),
+        target_tenant_id: None,
+        state: CopyState::Running,
+        body: "{}".to_owned(),
+        error: None,
+        user_id: Some("u1".to_owned()),
+        version: 1,
+        created_at: sample::now(),
+        updated_at: sample::now(),
+    }
+}
+
 /// Of the tenant's own, by subject and by page.
 pub async fn the_audit_log_runs_from_new_to_old(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let entry = |subject: &str| AuditEntry {
-        id: world.id(),
-        tenant_id: world.tenant_id,
-        at: sample::now(),
-        user_id: Some("ada".to_owned()),
-        action: "webhook.update".to_owned(),
-        subject: subject.to_owned(),
-        before: Some(r#"{"name":"a"}"#.to_owned()),
-        after: None,
-    };
+    let entry = |subject: &str| AuditEntry { subject: subject.to_owned(), ..audit_entry(&world, sample::now()) };
     let mut entries = vec![entry("webhook:1"), entry("webhook:2"), entry("webhook:1")];
     world.write(entries.iter().cloned().map(Write::Audit).collect()).await;
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
@@ -153,19 +175,7 @@ pub async fn the_audit_log_runs_from_new_to_old(store: Arc<dyn Store>) {
 /// Ended ones not at all.
 pub async fn running_copy_tasks_come_oldest_first(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let task = |later_ms| CopyTask {
-        id: world.id(),
-        source_tenant_id: world.tenant_id,
-        target_identifier: "copy".to_owned(),
-        target_tenant_id: None,
-        state: CopyState::Running,
-        body: "{}".to_owned(),
-        error: None,
-        user_id: Some("u1".to_owned()),
-        version: 1,
-        created_at: plus_ms(sample::now(), later_ms),
-        updated_at: sample::now(),
-    };
+    let task = |later_ms| CopyTask { created_at: plus_ms(sample::now(), later_ms), ..copy_task(&world) };
     let (late, early) = (task(5), task(0));
     for task in [&late, &early] {
         world.write(vec![Write::PutCopyTask { task: task.clone(), expected: Expected::Absent }]).await;

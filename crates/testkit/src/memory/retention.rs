@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{DeliveryId, EventId};
 use hookgraph_domain::ports::{HistoryKept, PrunePosition, PruneStep, Retention, StoreError};
-use hookgraph_domain::retention::{HistoryCut, created_at};
+use hookgraph_domain::replay::ReplayState;
+use hookgraph_domain::retention::{HistoryCut, WorkCut, created_at};
+use hookgraph_domain::tenant::CopyState;
 use hookgraph_domain::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -95,6 +97,16 @@ impl Retention for MemoryStore {
             *pruned = (*pruned).max(entry.seq);
         }
         Ok(PruneStep { rows: old.len() as u64, ..PruneStep::default() })
+    }
+
+    async fn prune_work(&self, cut: &WorkCut, _from: PrunePosition, _rows_max: u32) -> Result<PruneStep, StoreError> {
+        let mut state = self.state.lock();
+        let count = |state: &State| state.replays.len() + state.copy_tasks.len() + state.audit.len();
+        let before = count(&state);
+        state.replays.retain(|_, one| one.state == ReplayState::Running || one.updated_at >= cut.ended_before);
+        state.copy_tasks.retain(|_, one| one.state == CopyState::Running || one.updated_at >= cut.ended_before);
+        state.audit.retain(|entry| entry.at >= cut.audited_before);
+        Ok(PruneStep { rows: (before - count(&state)) as u64, ..PruneStep::default() })
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {

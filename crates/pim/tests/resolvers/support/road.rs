@@ -15,7 +15,7 @@ use hookgraph_domain::ports::{
     AnswerReader, AuditReader, ClaimRequest, DeliveryQueue, Feed, Fenced, Freeze, History, HistoryKept, PrunePosition,
     PruneStep, Retention, StoreError, TokenReader,
 };
-use hookgraph_domain::retention::HistoryCut;
+use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
@@ -155,6 +155,10 @@ impl Retention for RecordStore {
     }
 
     async fn prune_feed(&self, _: Timestamp, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        not_kept()
+    }
+
+    async fn prune_work(&self, _: &WorkCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
         not_kept()
     }
 

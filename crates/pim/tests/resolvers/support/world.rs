@@ -1,9 +1,10 @@
 //! A tenant with a schema on a store.
 
 use super::RecordStore;
-use async_graphql::{EmptySubscription, Request, Schema, Value as GraphqlValue, Variables};
+use async_graphql::{EmptySubscription, Request, Response, Schema, Value as GraphqlValue, Variables};
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::ports::NoObserver;
 use hookgraph_pim::{Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
 use hookgraph_testkit::{ManualClock, RecordingWakeUps, SeededEntropy, sample};
 use serde_json::{Value, json};
@@ -29,13 +30,14 @@ impl World {
             clock: Arc::new(ManualClock::default()),
             entropy: Arc::new(SeededEntropy::default()),
             wake_ups: Arc::new(RecordingWakeUps::default()),
+            observer: Arc::new(NoObserver),
         };
         let schema = Schema::build(PimQuery, PimMutation, EmptySubscription).register_output_type::<PaymentType>();
         Self { store, services, tenant_id, schema: schema.finish() }
     }
 
-    /// What the document answers as this tenant or another; with errors, the first one's code.
-    pub async fn ask_as(&self, tenant_id: TenantId, document: &str, variables: Value) -> Result<Value, String> {
+    /// The whole answer as this tenant or another.
+    pub async fn respond(&self, tenant_id: TenantId, document: &str, variables: Value) -> Response {
         let caller = Caller {
             tenant_id,
             user_id: Some("user-1".to_owned()),
@@ -43,7 +45,12 @@ impl World {
         };
         let pim = Arc::new(PimContext::new(caller, self.services.clone(), None));
         let request = Request::new(document).variables(Variables::from_json(variables)).data(pim);
-        let response = self.schema.execute(request).await;
+        self.schema.execute(request).await
+    }
+
+    /// What the document answers as this tenant or another; with errors, the first one's code.
+    pub async fn ask_as(&self, tenant_id: TenantId, document: &str, variables: Value) -> Result<Value, String> {
+        let response = self.respond(tenant_id, document, variables).await;
         match response.errors.first() {
             None => Ok(response.data.into_json().unwrap()),
             Some(error) => match error.extensions.as_ref().and_then(|extensions| extensions.get("code")) {

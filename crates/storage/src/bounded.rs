@@ -1,0 +1,143 @@
+//! Connections whose every call ends: a network that swallows what it is given keeps nobody waiting for longer than a limit.
+//!
+//! The database has limits of its own, which are shorter and tell more. These are for the case that it cannot be heard: a
+//! call that is given up leaves its connection behind, which is looked at once and closed (see `healthy`).
+
+use crate::limits::{ACQUIRE_MS_MAX, POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_MAX};
+use async_trait::async_trait;
+use sea_orm::sqlx::pool::{PoolConnectionMetadata, PoolOptions};
+use sea_orm::sqlx::{self, Connection, PgConnection, Postgres};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A pool or a transaction whose every call ends.
+#[derive(Clone)]
+pub struct Bounded<C> {
+    inner: C,
+    call_ms_max: u64,
+}
+
+/// Connections.
+pub type Pool = Bounded<DatabaseConnection>;
+/// A transaction that writes; dropping it undoes it.
+pub type DatabaseTransaction = Bounded<sea_orm::DatabaseTransaction>;
+
+impl<C> Bounded<C> {
+    pub const fn new(inner: C, call_ms_max: u64) -> Self {
+        Self { inner, call_ms_max }
+    }
+
+    /// What is bounded.
+    pub const fn inner(&self) -> &C {
+        &self.inner
+    }
+}
+
+impl Pool {
+    /// Begins a transaction that writes.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.begin_with(self.call_ms_max).await
+    }
+
+    /// The same with another limit of its calls.
+    pub async fn begin_with(&self, call_ms_max: u64) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let inner = in_time(self.call_ms_max, self.inner.begin_with_options(options)).await?;
+        Ok(Bounded::new(inner, call_ms_max))
+    }
+}
+
+impl DatabaseTransaction {
+    /// Makes it durable. Where no answer comes it may be or not.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        in_time(self.call_ms_max, self.inner.commit()).await
+    }
+
+    /// Undoes it, and waits until that is done.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        in_time(self.call_ms_max, self.inner.rollback()).await
+    }
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> ConnectionTrait for Bounded<C> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        in_time(self.call_ms_max, self.inner.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        in_time(self.call_ms_max, self.inner.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        in_time(self.call_ms_max, self.inner.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        in_time(self.call_ms_max, self.inner.query_all_raw(statement)).await
+    }
+}
+
+async fn in_time<T>(ms_max: u64, call: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    match timeout(Duration::from_millis(ms_max), call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!("no answer in {ms_max} ms")))),
+    }
+}
+
+/// A pool that gives out no connection that says nothing, and takes none back: each is asked when it comes back, and again
+/// when it was not used for [`POSTGRES_IDLE_TRUSTED_MS`]. sqlx asks too as one comes back, but waits for ever.
+pub fn healthy(pool: PoolOptions<Postgres>) -> PoolOptions<Postgres> {
+    without_chatter(pool)
+        .test_before_acquire(false)
+        .before_acquire(|connection, seen| {
+            Box::pin(async move { if is_trusted(&seen) { Ok(true) } else { answers(connection).await } })
+        })
+        .after_release(|connection, _| Box::pin(answers(connection)))
+}
+
+/// A pool that writes no line for each caller that waits: a database that stalls is told once, by whoever calls.
+pub fn without_chatter<D: sqlx::Database>(pool: PoolOptions<D>) -> PoolOptions<D> {
+    pool.acquire_slow_threshold(Duration::from_millis(ACQUIRE_MS_MAX))
+}
+
+fn is_trusted(seen: &PoolConnectionMetadata) -> bool {
+    seen.idle_for < Duration::from_millis(POSTGRES_IDLE_TRUSTED_MS)
+}
+
+/// Whether the other end answers; one that says nothing is an error, so that nobody waits for its goodbye.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match timeout(Duration::from_millis(POSTGRES_PING_MS_MAX), connection.ping()).await {
+        Ok(pong) => Ok(pong.is_ok()),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::store_error;
+    use hookgraph_domain::ports::StoreError;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_ends_as_busy() {
+        let call = std::future::pending::<Result<(), DbErr>>();
+        let begun_at = tokio::time::Instant::now();
+        let error = in_time(10_000, call).await.expect_err("no answer");
+        assert_eq!(begun_at.elapsed(), Duration::from_secs(10));
+        let error = store_error(error);
+        assert!(matches!(&error, StoreError::Busy(text) if text.contains("no answer in 10000 ms")), "{error}");
+        assert!(error.is_retryable());
+    }
+}
