@@ -1,6 +1,7 @@
 //! Rows given to one statement, however many: the statement's text stays the same, so that it is prepared once.
 //!
-//! PostgreSQL gets one array per column, SQLite one JSON text that `json_each` takes apart.
+//! PostgreSQL gets one array per column, SQLite one JSON text that `json_each` takes apart. What SQLite inserts, which can be
+//! large, it gets as parameters instead, in statements of 1, 2, 4, … rows.
 
 use crate::error::store_error;
 use crate::limits;
@@ -72,9 +73,9 @@ impl Table {
                 (DbBackend::Postgres, Kind::IntOrNull) => write!(select, "{comma}nullif({name}, {NULL_INT}) AS {name}"),
                 (DbBackend::Postgres, _) => write!(select, "{comma}{name}"),
                 (_, Kind::Uuid | Kind::UuidOrNull | Kind::Bytes) => {
-                    write!(select, "{comma}unhex(value ->> {index}) AS {name}")
+                    write!(select, "{comma}unhex({}) AS {name}", self.json_value(index))
                 }
-                _ => write!(select, "{comma}value ->> {index} AS {name}"),
+                _ => write!(select, "{comma}{} AS {name}", self.json_value(index)),
             };
         }
         if backend != DbBackend::Postgres {
@@ -90,10 +91,20 @@ impl Table {
         select
     }
 
+    /// Where a column stands in what `json_each` answers. A list of one column is flat, which saves SQLite an array per row.
+    fn json_value(&self, index: usize) -> String {
+        if self.columns.len() == 1 { "value".to_owned() } else { format!("value ->> {index}") }
+    }
+
     /// The parameters of [`Table::source`].
     pub fn parameters(&self, backend: DbBackend, rows: Vec<Vec<Cell>>) -> Vec<Value> {
         if backend != DbBackend::Postgres {
-            return vec![json(rows).into()];
+            let list: serde_json::Value = if self.columns.len() == 1 {
+                rows.into_iter().flatten().map(json_value).collect()
+            } else {
+                rows.into_iter().map(json_row).collect()
+            };
+            return vec![list.to_string().into()];
         }
         let mut arrays: Vec<Vec<Value>> = self.columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
         for row in rows {
@@ -105,7 +116,7 @@ impl Table {
         kinds.zip(arrays).map(|(kind, array)| Value::Array(kind, Some(Box::new(array)))).collect()
     }
 
-    /// Inserts rows and says how many are new; what collides with one that is there is passed over where `or_nothing`.
+    /// Inserts rows and says how many are new; what collides with one that is there fails or is passed over.
     pub async fn insert<C: ConnectionTrait>(
         &self,
         connection: &C,
@@ -118,16 +129,37 @@ impl Table {
             Collision::Fails => "",
             Collision::IsPassedOver => " ON CONFLICT DO NOTHING",
         };
-        let source = self.source(backend, 1);
-        let sql = format!("INSERT INTO {name} ({names}) SELECT {names} FROM {source} AS given WHERE TRUE{tail}");
         let mut row_count = 0;
         while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(limits::INSERT_ROWS_MAX));
-            let parameters = self.parameters(backend, std::mem::replace(&mut rows, rest));
-            row_count += execute(connection, &sql, parameters).await?;
+            let some_count = if backend == DbBackend::Postgres {
+                rows.len().min(limits::INSERT_ROWS_MAX)
+            } else {
+                sqlite_insert_rows(rows.len())
+            };
+            let rest = rows.split_off(some_count);
+            let some = std::mem::replace(&mut rows, rest);
+            let (source, parameters) = if backend == DbBackend::Postgres {
+                let source = format!("SELECT {names} FROM {} AS given", self.source(backend, 1));
+                (source, self.parameters(backend, some))
+            } else {
+                (self.places(some_count), some.into_iter().flatten().map(bound).collect())
+            };
+            row_count +=
+                execute(connection, &format!("INSERT INTO {name} ({names}) {source}{tail}"), parameters).await?;
         }
         Ok(row_count)
     }
+
+    /// The places of so many rows' values.
+    fn places(&self, row_count: usize) -> String {
+        let row = format!("({})", vec!["?"; self.columns.len()].join(","));
+        format!("VALUES {}", vec![row; row_count].join(","))
+    }
+}
+
+/// How many of so many rows SQLite's next statement inserts: a power of two, so that few texts are prepared.
+fn sqlite_insert_rows(row_count: usize) -> usize {
+    1 << row_count.clamp(1, limits::SQLITE_INSERT_ROWS_MAX).ilog2()
 }
 
 /// What becomes of a row whose key is taken.
@@ -199,10 +231,22 @@ fn value(cell: Cell) -> Value {
     }
 }
 
-fn json(rows: Vec<Vec<Cell>>) -> String {
-    let rows: Vec<serde_json::Value> =
-        rows.into_iter().map(|row| serde_json::Value::Array(row.into_iter().map(json_value).collect())).collect();
-    serde_json::Value::Array(rows).to_string()
+/// A cell as a parameter of its own.
+fn bound(cell: Cell) -> Value {
+    match cell {
+        Cell::Uuid(id) => id.into(),
+        Cell::UuidOrNull(id) => id.into(),
+        Cell::Text(text) => text.into(),
+        Cell::TextOrNull(text) => text.into(),
+        Cell::Int(number) => number.into(),
+        Cell::IntOrNull(number) => number.into(),
+        Cell::Bool(is) => is.into(),
+        Cell::Bytes(bytes) => bytes.into(),
+    }
+}
+
+fn json_row(row: Vec<Cell>) -> serde_json::Value {
+    row.into_iter().map(json_value).collect()
 }
 
 fn json_value(cell: Cell) -> serde_json::Value {
@@ -217,9 +261,32 @@ fn json_value(cell: Cell) -> serde_json::Value {
         Cell::Bytes(bytes) => {
             let mut hex = String::with_capacity(bytes.len() * 2);
             for byte in bytes {
+                // Writing to a String cannot fail.
                 let _ = write!(hex, "{byte:02x}");
             }
             hex.into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_inserts_in_powers_of_two() {
+        let max = limits::SQLITE_INSERT_ROWS_MAX;
+        assert_eq!([1, 2, 3, 37, max, max + 1, 10 * max].map(sqlite_insert_rows), [1, 2, 2, 32, max, max, max]);
+    }
+
+    #[test]
+    fn a_list_of_one_column_is_flat() {
+        let id = Uuid::from_u128(1);
+        assert_eq!(ids(DbBackend::Sqlite, [id]), [Value::from(format!("[\"{}\"]", id.simple()))]);
+        assert_eq!(IDS.source(DbBackend::Sqlite, 1), "(SELECT unhex(value) AS id FROM json_each($1))");
+        let table = Table { name: "two", columns: &[("a", Kind::Int), ("b", Kind::TextOrNull)] };
+        let rows =
+            vec![vec![Cell::Int(1), Cell::TextOrNull(None)], vec![Cell::Int(2), Cell::TextOrNull(Some("x".into()))]];
+        assert_eq!(table.parameters(DbBackend::Sqlite, rows), [Value::from("[[1,null],[2,\"x\"]]")]);
     }
 }

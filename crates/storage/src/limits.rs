@@ -51,6 +51,8 @@ pub const POSTGRES_IDLE_TRUSTED_MS: u64 = 10;
 pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 10_000;
 /// Rows of one `INSERT`: times the widest table's columns it stays below SQLite's 32,766 parameters.
 pub const INSERT_ROWS_MAX: usize = 500;
+/// Rows of one `INSERT` of a batch on SQLite: a power of two; what a statement of that length takes is kept for every length.
+pub const SQLITE_INSERT_ROWS_MAX: usize = 128;
 /// Keys of one `IN` list, for the same reason.
 pub const IN_LIST_MAX: usize = 5_000;
 /// Entries of one stored batch of the feed: below the 2 KB from which PostgreSQL would keep it apart.
