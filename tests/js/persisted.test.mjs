@@ -9,6 +9,8 @@ import { after, before, test } from 'node:test';
 import { ApolloClient, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client';
 import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { generate } from '@graphql-codegen/cli';
+import { createClient as createUrql, createRequest, fetchExchange, makeOperation } from '@urql/core';
+import { persistedExchange } from '@urql/exchange-persisted';
 import { createClient as createSse } from 'graphql-sse';
 import { createClient as createWs } from 'graphql-ws';
 import WebSocket from 'ws';
@@ -73,6 +75,58 @@ test("Apollo's link sends the hash, then the text once, then the hash alone", as
         assert.equal(data.tenant.get.id, open.tenantId);
     }
     assert.deepEqual(asked.map((body) => 'query' in body), [false, true, false, false]);
+});
+
+function urql(server, options) {
+    const asked = [];
+    const client = createUrql({
+        url: `${server.url}/graphql`,
+        exchanges: options ? [persistedExchange({ preferGetForPersistedQueries: false, generateHash: async (text) => sha256(text), ...options }), fetchExchange] : [fetchExchange],
+        fetchOptions: { headers: server.headers },
+        preferGetMethod: false,
+        // In Node, its abort after an answer that it has read already is a rejection that nobody handles.
+        fetch: (url, init) => {
+            asked.push(init.body ? JSON.parse(init.body) : Object.fromEntries(new URL(url).searchParams));
+            return fetch(url, { ...init, signal: undefined });
+        },
+    });
+    return { client, asked };
+}
+
+for (const byGet of [false, true]) {
+    test(`urql's exchange sends the hash, then the text once, then the hash alone, ${byGet ? 'the hash by GET' : 'all by POST'}`, async () => {
+        const { client, asked } = urql(open, { preferGetForPersistedQueries: byGet ? 'force' : false });
+        const query = `query Tenant${byGet ? 'ByGet' : ''}($identifier: String!) { tenant { get(identifier: $identifier) { id } } }`;
+        for (let times = 0; times < 3; times += 1) {
+            const { data, error } = await client.query(query, { identifier: 'tests' }, { requestPolicy: 'network-only' }).toPromise();
+            assert.equal(error, undefined);
+            assert.equal(data.tenant.get.id, open.tenantId);
+        }
+        assert.deepEqual(asked.map((parameters) => Boolean(parameters.query)), [false, true, false, false]);
+    });
+}
+
+test("urql's exchange runs what is trusted by its hash, and is told what is not", async () => {
+    const trusted = idOf('Tenant');
+    const { client, asked } = urql(closed, { enforcePersistedQueries: true, generateHash: async (text) => (text.includes('Tenant') ? sha256(manifest[trusted]) : sha256('unknown')) });
+    const { data, error } = await client.query('query Tenant($identifier: String!) { tenant { get(identifier: $identifier) { id } } }', { identifier: 'tests' }).toPromise();
+    assert.equal(error, undefined);
+    assert.equal(data.tenant.get.id, closed.tenantId);
+    assert.ok(!asked[0].query);
+    const refused = await client.query(OTHER, {}).toPromise();
+    assert.equal(refused.error.graphQLErrors[0].extensions.code, 'PERSISTED_QUERY_NOT_FOUND');
+});
+
+test('urql runs a document by its documentId', async () => {
+    const { client, asked } = urql(closed);
+    const id = idOf('Tenant');
+    const request = createRequest({ documentId: id, kind: 'Document', definitions: [] }, { identifier: 'tests' });
+    const operation = makeOperation('query', request, { url: `${closed.url}/graphql`, fetchOptions: { headers: closed.headers }, requestPolicy: 'network-only', preferGetMethod: false, fetch: client.createRequestOperation('query', createRequest('{ __typename }', {})).context.fetch });
+    const { data, error } = await new Promise((resolve) => client.executeRequestOperation(operation).subscribe(resolve));
+    assert.equal(error, undefined);
+    assert.equal(data.tenant.get.id, closed.tenantId);
+    assert.equal(asked[0].documentId, id);
+    assert.ok(!asked[0].query);
 });
 
 test("Apollo's link with the identifiers of a manifest runs what is trusted, and is told what is not", async () => {

@@ -108,12 +108,31 @@ impl Incoming {
             Some("connection_init") => payload(&mut message).map(Incoming::Init),
             Some("ping") => payload(&mut message).map(|_| Incoming::Ping),
             Some("pong") => payload(&mut message).map(|_| Incoming::Pong),
-            Some("subscribe") => Ok(Incoming::Subscribe { id: id(&mut message)?, parameters: payload(&mut message)? }),
+            Some("subscribe") => {
+                let (id, parameters) = (id(&mut message)?, payload(&mut message)?);
+                wrong_parameter(&parameters).map_or(Ok(Incoming::Subscribe { id, parameters }), |wrong| Err(bad(wrong)))
+            }
             Some("complete") => id(&mut message).map(|id| Incoming::Complete { id }),
             Some(_) => Err(bad("the message's type is not one of a client's")),
             None => Err(bad("the message has no type")),
         }
     }
+}
+
+/// What is not of the protocol's form in the payload of a `subscribe`. A document may be named instead of sent.
+fn wrong_parameter(parameters: &Map<String, Value>) -> Option<&'static str> {
+    let is =
+        |name: &str, fits: fn(&Value) -> bool| parameters.get(name).is_none_or(|value| value.is_null() || fits(value));
+    let is_given = |name: &str| parameters.get(name).is_some_and(|value| !value.is_null());
+    let is_asked = ["query", "documentId", "extensions"].into_iter().any(is_given);
+    let checks = [
+        (is_asked, "the payload has no query"),
+        (is("query", Value::is_string), "the payload's query is not a text"),
+        (is("operationName", Value::is_string), "the payload's operationName is not a text"),
+        (is("variables", Value::is_object), "the payload's variables are not an object"),
+        (is("extensions", Value::is_object), "the payload's extensions are not an object"),
+    ];
+    checks.into_iter().find(|(fits, _)| !fits).map(|(_, wrong)| wrong)
 }
 
 /// `connection_ack`, with the id of the request that the connection came from: its client sees no headers.
