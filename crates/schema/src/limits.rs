@@ -74,6 +74,10 @@ pub const RENDER: RenderLimits = RenderLimits { render_ms_max: hookgraph_domain:
 
 /// Errors of one answer: an answer must not grow with what a document gets wrong.
 pub const ERRORS_MAX: usize = 50;
+/// A word of a document that an error quotes, in characters.
+pub const WORD_SHOWN_CHARS_MAX: usize = 40;
+/// What an error tells of a value that is none of its scalar, in characters.
+pub const VALUE_SHOWN_CHARS_MAX: usize = 300;
 /// Documents whose proof is remembered for calls that send them again, in bytes of text; parsed they take some ten times
 /// as much.
 pub const PROVEN_TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -10,6 +10,7 @@
 use super::places::Places;
 use super::problems::{placed, problem};
 use super::written::Words;
+use crate::limits::WORD_SHOWN_CHARS_MAX;
 use apollo_compiler::Node;
 use apollo_compiler::ast;
 use apollo_compiler::parser::SourceSpan;
@@ -36,7 +37,9 @@ pub(crate) fn executable(document: &ast::Document) -> Result<ExecutableDocument,
         None => Ok(translated),
         Some(offset) => {
             let Pos { line, column } = translation.places.at(offset);
-            let word: String = text[offset..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let word =
+                text[offset..].chars().take(WORD_SHOWN_CHARS_MAX).take_while(|c| c.is_alphanumeric() || *c == '_');
+            let word: String = word.collect();
             let message = format!("syntax error: {word} is not expected here, or a colon is missing after it");
             Err(placed(problem("SYNTAX", message), line, column))
         }
@@ -247,7 +250,7 @@ impl Translation<'_> {
 fn number(text: &str, pos: Pos) -> Result<Number, Problem> {
     let text = if text == "-0" { "0" } else { text };
     text.parse().map_err(|_| {
-        let message = format!("{text} is larger than any number that JSON can hold");
+        let message = "the number is larger than any that JSON can hold";
         placed(problem("INVALID_DOCUMENT", message), pos.line, pos.column)
     })
 }
@@ -256,7 +259,7 @@ fn number(text: &str, pos: Pos) -> Result<Number, Problem> {
 mod tests {
     use super::executable;
     use crate::document::parse;
-    use crate::limits::CALL_DOCUMENT;
+    use crate::limits::{CALL_DOCUMENT, WORD_SHOWN_CHARS_MAX};
     use async_graphql::parser::types::{ExecutableDocument, Selection};
     use async_graphql_value::Value;
     use hookgraph_domain::problem::Problem;
@@ -312,6 +315,8 @@ mod tests {
 
     #[test]
     fn a_word_that_the_parser_passes_over_is_an_error_at_its_place() {
+        let long = translated(&format!("{{ a({} b: 1) }}", "b".repeat(1_000))).unwrap_err();
+        assert!(long.message.len() < WORD_SHOWN_CHARS_MAX + 80, "{}", long.message);
         for (text, column) in
             [("{ a(b b: 1) }", 5), ("{ a(é: 1) }", 5), ("{ a(b: 1 c) }", 10), ("{ a(b: {c d: 1}) }", 9)]
         {

@@ -1,6 +1,7 @@
 //! Values of our own scalars, judged before anything runs: the validator takes any value for them, and the executor looks
 //! at one when it comes to its field, which in a mutation may be after others have written.
 
+use crate::limits::VALUE_SHOWN_CHARS_MAX;
 use apollo_compiler::Schema;
 use apollo_compiler::ast::{self, Type};
 use apollo_compiler::executable::Operation;
@@ -45,7 +46,13 @@ fn value_fault(schema: &Schema, place: &Type, value: &JsonValue) -> Option<Strin
 
 fn fault(scalar: &str, value: impl FnOnce() -> Option<Value>) -> Option<String> {
     let judge = scalar_fault(scalar)?;
-    value().filter(|value| *value != Value::Null).and_then(judge)
+    let mut message = value().filter(|value| *value != Value::Null).and_then(judge)?;
+    // It quotes the value, of whatever length.
+    if let Some((end, _)) = message.char_indices().nth(VALUE_SHOWN_CHARS_MAX) {
+        message.truncate(end);
+        message.push('…');
+    }
+    Some(message)
 }
 
 /// A literal as the executor has it, with null for variables; none if it holds a number that no JSON can hold.

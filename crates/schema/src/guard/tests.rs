@@ -2,6 +2,7 @@
 
 use super::Guard;
 use crate::document::Validator;
+use crate::limits::VALUE_SHOWN_CHARS_MAX;
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::permission::PermissionSet;
@@ -132,6 +133,8 @@ fn values_of_our_own_scalars_are_judged_before_anything_runs() {
         );
         assert_eq!(refusal(&text, json!({})) == "admitted", is_right, "{literal}: {}", refusal(&text, json!({})));
     }
+    let long = refusal(text, json!({ "day": { "at": ["x".repeat(VALUE_SHOWN_CHARS_MAX)] } }));
+    assert!(long.ends_with('…') && long.chars().count() < VALUE_SHOWN_CHARS_MAX + 60, "{long}");
     let default = "mutation ($day: Day = { at: \"x\" }) { shop { buy(n: 1, on: $day) { x } } }";
     assert_ne!(refusal(default, json!({ "day": null })), "admitted");
 }
