@@ -51,6 +51,7 @@ test('graphql-cop: introspection, in a circle too', async () => {
     for (const query of ['{ __schema { queryType { name } } }', '{ __type(name: "Query") { name } }', circle]) {
         const { answer, text } = await send(server, { query });
         assert.ok(!answer.data?.__schema && !answer.data?.__type, text.slice(0, 300));
+        assert.ok(answer.errors?.length > 0, text.slice(0, 300));
     }
     for (const path of ['/schema.graphql', '/payload/schema.graphql']) {
         assert.equal((await send(server, { method: 'GET', path })).status, 404);

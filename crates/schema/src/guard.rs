@@ -13,14 +13,14 @@ mod tests;
 pub use checker::CallChecker;
 
 use crate::access::needs;
-use crate::document::{Judge, Validator, executable, measure, parse, scan, variables_fault};
+use crate::document::{Judge, Validator, executable, introspects, measure, parse, scan, variables_fault};
 use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::response::{JsonValue, serde_json_bytes};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument as TypedDocument, Name};
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{ErrorExtensionValues, Pos, Request, ServerError, Variables};
+use async_graphql::{ErrorExtensionValues, IntrospectionMode, Pos, Request, ServerError, Variables};
 use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -49,6 +49,8 @@ struct Proven {
     document: ExecutableDocument,
     /// By operation.
     needs: HashMap<Option<Name>, PermissionSet>,
+    /// Whether the schema itself is read.
+    introspects: bool,
     /// Whether `document` is merged already, because its merging does not hang on the variables.
     is_merged: bool,
 }
@@ -65,6 +67,10 @@ impl Guard {
     pub fn admit(&self, mut request: Request, held: PermissionSet) -> Result<Request, Vec<ServerError>> {
         let proven =
             self.proven(&request.query).map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
+        if proven.introspects && request.introspection_mode == IntrospectionMode::Disabled {
+            // The executor would answer null for what cannot be null.
+            return Err(vec![with_code(ServerError::new("introspection is switched off on this server", None))]);
+        }
         let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
         let operation = proven.typed.operations.get(name).map_err(|error| vec![request_error(&error)])?;
         let needed = proven.needs.get(&operation.name).copied().unwrap_or(PermissionSet::NONE);
@@ -145,7 +151,7 @@ impl Guard {
         if is_merged {
             merging::merge(&mut document, &Variables::default());
         }
-        Ok(Proven { typed, document, needs, is_merged })
+        Ok(Proven { typed, document, needs, introspects: introspects(&parsed), is_merged })
     }
 }
 

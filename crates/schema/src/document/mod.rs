@@ -29,6 +29,7 @@ pub(crate) use executable::executable;
 pub(crate) use problems::nearest_name;
 pub(crate) use scalars::variables_fault;
 pub(crate) use scan::scan;
+pub(crate) use shape::introspects;
 pub(crate) use validator::parse;
 pub use validator::{Validator, syntax_problem};
 pub(crate) use verdict::{Judge, NeverExecute, judge};

@@ -39,6 +39,11 @@ pub(crate) fn only_query(document: &Document) -> Result<&Node<OperationDefinitio
     Err(problems)
 }
 
+/// Whether a document reads the schema itself anywhere.
+pub(crate) fn introspects(document: &Document) -> bool {
+    !introspection(document).is_empty()
+}
+
 /// Every selection of the schema itself; `__typename` is none.
 pub(crate) fn introspection(document: &Document) -> Vec<Problem> {
     let mut problems = Vec::new();

@@ -168,6 +168,18 @@ fn introspection_may_not_go_round_in_its_own_lists() {
 }
 
 #[test]
+fn introspection_that_is_switched_off_is_refused() {
+    let asked = |text: &str| guard().admit(request(text, json!({})).disable_introspection(), PermissionSet::all());
+    for text in ["{ __schema { queryType { name } } }", "{ b ... on Query { t: __type(name: \"Query\") { name } } }"] {
+        let errors = asked(text).err().unwrap_or_default();
+        assert_eq!(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(), [
+            "introspection is switched off on this server"
+        ]);
+    }
+    assert!(asked("{ __typename b }").is_ok());
+}
+
+#[test]
 fn an_operation_is_asked_for_by_its_name() {
     let text = "query A { b } mutation B { shop { buy(n: 1) { x } } }";
     let guard = guard();
