@@ -254,7 +254,7 @@ describe('graphql-transport-ws', () => {
 async function placesAreFree() {
     for (;;) {
         const sockets = Array.from({ length: 4 }, () => new WebSocket(server.socketUrl, SUBPROTOCOL));
-        const opened = await Promise.all(sockets.map((socket) => Promise.race([once(socket, 'open').then(() => true), once(socket, 'error').then(() => false)])));
+        const opened = await Promise.all(sockets.map((socket) => once(socket, 'open').then(() => true, () => false)));
         await Promise.all(sockets.map(async (socket, at) => {
             if (!opened[at]) return;
             socket.close();

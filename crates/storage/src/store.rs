@@ -288,3 +288,26 @@ fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOp
     });
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_testkit::postgres::with_postgres;
+    use hookgraph_testkit::{PlainVault, SeededEntropy};
+    use sea_orm::{ConnectionTrait, Statement};
+
+    #[tokio::test]
+    async fn postgresql_compiles_nothing_for_us() {
+        with_postgres(|url| async move {
+            let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(1)));
+            let store = SqlStore::open(options).await.unwrap();
+            for pool in [&store.writer, &store.reader, store.road.as_ref().unwrap()] {
+                let asked = Statement::from_string(DbBackend::Postgres, "SHOW jit");
+                let answer: String = pool.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+                assert_eq!(answer, "off");
+            }
+            store.close().await.unwrap();
+        })
+        .await;
+    }
+}

@@ -97,6 +97,32 @@ async fn a_day_gets_its_partitions_once_and_its_rows_go_there() {
     .await;
 }
 
+/// Else every claim would write a new entry into every index of the queue.
+#[tokio::test]
+async fn no_index_of_the_queue_knows_a_column_that_a_claim_changes() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        let connection = Database::connect(url).await.unwrap();
+        for column in [
+            "state",
+            "state_reason",
+            "leased_until_us",
+            "fencing_token",
+            "updated_at_us",
+            "payload_kind",
+            "default_frozen_at_us",
+        ] {
+            let indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'due'";
+            assert!(number(&connection, indexes).await > 1);
+            let asking = format!("{indexes} AND indexdef ~ '\\m{column}\\M'");
+            assert_eq!(number(&connection, &asking).await, 0, "{column}");
+        }
+        connection.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_day_with_rows_in_the_default_partition_stays_there() {
     with_postgres(|url| async move {
