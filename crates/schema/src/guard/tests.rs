@@ -172,9 +172,10 @@ fn introspection_that_is_switched_off_is_refused() {
     let asked = |text: &str| guard().admit(request(text, json!({})).disable_introspection(), PermissionSet::all());
     for text in ["{ __schema { queryType { name } } }", "{ b ... on Query { t: __type(name: \"Query\") { name } } }"] {
         let errors = asked(text).err().unwrap_or_default();
-        assert_eq!(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(), [
-            "introspection is switched off on this server"
-        ]);
+        assert_eq!(
+            errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(),
+            ["introspection is switched off on this server"]
+        );
     }
     assert!(asked("{ __typename b }").is_ok());
 }
