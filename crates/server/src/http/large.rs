@@ -37,7 +37,7 @@ impl LargeRequests {
     /// A place for a body of so many bytes; none is needed for a small one.
     ///
     /// # Errors
-    /// [`TooManyLarge`] at once where too many wait, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
+    /// `TooManyLarge` at once where too many wait, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
     pub async fn place(&self, body_bytes: usize) -> Result<Option<LargePlace>, TooManyLarge> {
         if body_bytes < LARGE_REQUEST_BYTES_MIN {
             return Ok(None);
