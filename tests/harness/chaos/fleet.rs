@@ -81,11 +81,6 @@ impl Fleet {
         Ok(())
     }
 
-    /// Whether one of those that run has written a warning or an error.
-    pub fn has_warned(&self) -> bool {
-        self.processes.iter().flatten().any(|process| !process.warnings().is_empty())
-    }
-
     /// Ends them all as an operator does.
     ///
     /// # Errors

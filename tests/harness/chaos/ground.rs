@@ -53,6 +53,14 @@ impl Instance {
         self.directory.path().join("postgres")
     }
 
+    /// Whether it has told of a full disk.
+    ///
+    /// # Errors
+    /// Where its log cannot be read.
+    pub fn has_told_of_a_full_disk(&self) -> std::io::Result<bool> {
+        Ok(std::fs::read_to_string(self.data().join("server.log"))?.contains("No space left on device"))
+    }
+
     /// Ends it without a word, and starts it again on the same port.
     ///
     /// # Errors
