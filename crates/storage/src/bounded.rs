@@ -49,8 +49,12 @@ impl Pool {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let inner = in_time(self.call_ms_max, self.inner.begin_with_options(options)).await?;
-        Ok(Bounded::new(inner, call_ms_max))
+        // A task of its own, so that a beginning is never broken off: one that comes too late is a transaction, which undoes
+        // itself, where half of one would leave its connection inside it.
+        let pool = self.inner.clone();
+        let begun = tokio::spawn(async move { pool.begin_with_options(options).await });
+        let begun = async { begun.await.unwrap_or_else(|error| Err(DbErr::Custom(error.to_string()))) };
+        Ok(Bounded::new(in_time(self.call_ms_max, begun).await?, call_ms_max))
     }
 }
 

@@ -10,7 +10,7 @@ use super::stages::{self, Ready, Stages};
 use crate::limits::SEND_MARGIN_MS;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,8 +95,9 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
     });
     let beats = tokio::spawn(leases::beat(Arc::clone(&road.stages), road.leases.clone()));
     let mut outage = Outage::of("claim");
+    let mut next_due = None;
     while !shutdown.is_cancelled() {
-        let wait = claim_round(&road, &mut outage).await;
+        let wait = claim_round(&road, &mut outage, &mut next_due).await;
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
@@ -128,7 +129,7 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
 /// wait for its lease's end.
-async fn claim_round(road: &Arc<Road>, outage: &mut Outage) -> Wait {
+async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Option<Timestamp>) -> Wait {
     let limits = road.stages.limits;
     let free = u32::try_from(road.slots.available_permits()).unwrap_or(u32::MAX);
     let wanted = flow::claim_size(free).min(limits.claim_batch_max);
@@ -149,22 +150,22 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage) -> Wait {
             }
             Wait::ForDue {
                 gathering: gathering(count, limits.claim_batch_max as usize),
-                at_most: until_due(road, count).await,
+                at_most: until_due(road, count, next_due).await,
             }
         }
     }
 }
 
 /// How long nothing more will be due by itself. What is due now and was not claimed is another's, or waits for a slot of
-/// its webhook: no reason to ask again at once.
-async fn until_due(road: &Road, claimed: usize) -> Duration {
+/// its webhook: no reason to ask again at once. After a claim what was last found to be due next is still believed.
+async fn until_due(road: &Road, claimed: usize, next_due: &mut Option<Timestamp>) -> Duration {
     let poll_ms = road.stages.limits.poll_ms;
     let poll_ms = road.stages.flow.next_token_ms(road.stages.now()).map_or(poll_ms, |token_ms| poll_ms.min(token_ms));
-    if claimed > 0 {
-        return Duration::from_millis(poll_ms);
+    if claimed == 0 {
+        // A failure here is told by the next claim.
+        *next_due = guarded(road.stages.services.queue.next_due_at()).await.ok().flatten();
     }
-    // A failure here is told by the next claim.
-    let due_at = guarded(road.stages.services.queue.next_due_at()).await.ok().flatten();
+    let due_at = *next_due;
     let left_ms = due_at.map_or(0, |at| (at - road.stages.now()).num_milliseconds());
     match u64::try_from(left_ms) {
         // One more, because what is left of a millisecond was cut.
