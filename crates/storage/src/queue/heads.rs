@@ -26,13 +26,14 @@ const LIMITS: Table = Table { name: "limits", columns: &[("webhook_id", Kind::Uu
 /// Where the parameters of [`LIMITS`] begin.
 const LIMITS_FIRST: usize = 7;
 
-/// The candidates, as the common table `picked` and what it needs: $1 now, $2 in flight per webhook at most (its own
+/// The beginning of a statement that goes on with the candidates, the common table `picked`. Its parameters are
+/// [`candidates_values`]: $1 now, $2 in flight per webhook at most (its own
 /// concurrency holds too), $3 rows at most, $4 rows per webhook to look at, $5 of each webhook at most, $6 of which an attempt
 /// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over. The databases
 /// differ in how a query with a limit is run once per webhook. PostgreSQL looks at fewer rows where a webhook's own
 /// concurrency is below $2; the limit of SQLite is the same for all webhooks, so there the largest concurrency counts.
 /// (A limit is cast because SQLite prepares a statement anew for every value of one that is a bare parameter.)
-fn picked(backend: DbBackend) -> String {
+pub fn picked_sql(backend: DbBackend) -> String {
     const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
          AND head.due_at_us <= $1 AND (head.order_key IS NULL OR head.leased_until_us > $1 OR NOT EXISTS ( \
          SELECT 1 FROM due AS earlier WHERE earlier.webhook_id = head.webhook_id \
@@ -78,17 +79,12 @@ fn picked(backend: DbBackend) -> String {
     )
 }
 
-/// The beginning of a statement that goes on with the candidates; its parameters are [`candidates_values`].
-pub fn picked_sql(backend: DbBackend) -> String {
-    picked(backend)
-}
-
 /// The parameter behind those of [`picked_sql`].
 pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
 /// The statement that picks candidates.
 pub fn candidates_sql(backend: DbBackend) -> String {
-    let picked = picked(backend);
+    let picked = picked_sql(backend);
     format!("{picked}\nSELECT id, webhook_id FROM picked ORDER BY place, due_at_us, id")
 }
 
