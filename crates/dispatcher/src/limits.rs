@@ -9,9 +9,6 @@ pub const IN_FLIGHT_MAX: u32 = 1_024;
 pub const IN_FLIGHT_PER_WEBHOOK_MAX: u32 = hookgraph_domain::limits::CONCURRENCY_MAX;
 /// The share of [`IN_FLIGHT_MAX`] that retries leave to first attempts, in percent.
 pub const FIRST_ATTEMPTS_PERCENT: u32 = 25;
-/// Processes that may share a webhook's slots, as far as one of them looks for more at every end of a delivery; with more of
-/// them a webhook's next may wait for [`POLL_MS`].
-pub const PROCESSES_RECKONED_WITH: u32 = 16;
 /// Webhooks whose flow a process remembers before it forgets those at rest.
 pub const FLOW_WEBHOOKS_MAX: usize = 10_000;
 /// The shortest wait for the tokens of a webhook with a rate, in milliseconds: what a claim costs is shared by a few.

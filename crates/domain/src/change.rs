@@ -151,6 +151,8 @@ pub struct Committed {
     pub event_ids: Vec<EventId>,
     /// How many deliveries the fan out made.
     pub delivery_count: usize,
+    /// Whether the same transaction claimed all that it made due: nobody need be woken for it.
+    pub is_claimed: bool,
 }
 
 /// Why a change was not committed. Nothing of it was.

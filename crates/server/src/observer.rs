@@ -26,6 +26,12 @@ impl Observer for CommitObserver {
         }
     }
 
+    fn orphans_found(&self, count: usize) {
+        if let Some(metrics) = &self.metrics {
+            metrics.orphans_found(count);
+        }
+    }
+
     fn unreadable(&self, kind: RowKind) {
         if let Some(metrics) = &self.metrics {
             metrics.unreadable(kind);

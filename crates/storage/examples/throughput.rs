@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             limit_per_webhook: BATCH,
             retries_max: BATCH,
         };
-        let claimed = store.claim(&request).await?;
+        let claimed = store.claim(&request).await?.deliveries;
         if claimed.is_empty() {
             break;
         }

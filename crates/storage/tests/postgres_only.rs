@@ -65,7 +65,7 @@ async fn record(store: &SqlStore, id: Uuid) {
 /// Records, claims and settles one delivery.
 async fn road(store: &SqlStore, id: Uuid) {
     record(store, id).await;
-    let claimed = store.claim(&request(10)).await.unwrap().pop().unwrap();
+    let claimed = store.claim(&request(10)).await.unwrap().deliveries.pop().unwrap();
     let settlement = Settlement {
         delivery_id: claimed.delivery.id,
         webhook_id: claimed.delivery.webhook_id,
@@ -175,7 +175,7 @@ async fn an_old_day_is_dropped_and_what_is_owed_moves_to_the_rest() {
         assert_eq!(number(&connection, left).await, 0);
         assert_eq!(number(&connection, "SELECT count(*) FROM event_rest").await, 1);
         assert_eq!(number(&connection, "SELECT count(*) FROM delivery").await, 0);
-        assert_eq!(store.claim(&request(10)).await.unwrap()[0].event.id, EventId(owed));
+        assert_eq!(store.claim(&request(10)).await.unwrap().deliveries[0].event.id, EventId(owed));
         connection.close().await.unwrap();
         store.close().await.unwrap();
     })

@@ -82,7 +82,7 @@ impl World {
             limit_per_webhook: 10,
             retries_max: 10,
         };
-        let claimed = self.store.claim(&request).await.unwrap();
+        let claimed = self.store.claim(&request).await.unwrap().deliveries;
         let mut claimed: Vec<_> = claimed.into_iter().map(|one| (one.webhook.id, one.event.id)).collect();
         claimed.sort_unstable();
         claimed

@@ -1,7 +1,8 @@
 //! The loop: claims whenever slots are free, gives each tenant's share of a claim and then each delivery a task of its own,
 //! and ends without losing any.
 
-use super::flow::{self, InFlight};
+use super::along::Recordings;
+use super::flow::{self, Allowance, InFlight};
 use super::leases::{self, Lease, Leases};
 use super::outage::{Outage, guarded};
 use super::settler::{self, Ending, gathering};
@@ -10,9 +11,11 @@ use super::stages::{self, Ready, Stages};
 use crate::limits::SEND_MARGIN_MS;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
+use hookgraph_domain::ports::{Claimer, Claims, Left};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -24,8 +27,7 @@ pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     in_flight: Option<InFlight>,
     lease: Option<Lease>,
-    slots: Arc<Semaphore>,
-    freed: Arc<Notify>,
+    waiting: Arc<Waiting>,
     /// Whether its delivery has ended: of itself it will not be due again.
     is_over: bool,
 }
@@ -39,28 +41,61 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
-        let is_waited_for = self.in_flight.as_ref().is_none_or(|in_flight| in_flight.is_waited_for(free));
+        let keeps_order = self.in_flight.as_ref().is_some_and(InFlight::keeps_order);
         drop(self.lease.take());
         drop(self.in_flight.take());
         drop(self.permit.take());
-        // A look that finds nothing costs more than a delivery: whoever is alone has no need of it.
-        if !self.is_over || is_waited_for {
+        self.waiting.freed(!self.is_over || keeps_order);
+    }
+}
+
+/// Who waits for room. A look that finds nothing costs more than a delivery: where nothing waits, none is taken.
+#[derive(Default)]
+pub(super) struct Waiting {
+    freed: Notify,
+    /// How many slots were freed so far.
+    freed_count: AtomicU64,
+    /// Whether due work had no room.
+    has_waiting: AtomicBool,
+}
+
+impl Waiting {
+    fn freed(&self, is_waited_for: bool) {
+        self.freed_count.fetch_add(1, Ordering::SeqCst);
+        if is_waited_for || self.has_waiting.load(Ordering::SeqCst) {
+            self.freed.notify_one();
+        }
+    }
+
+    /// Has the loop look again.
+    pub(super) fn look(&self) {
+        self.freed.notify_one();
+    }
+
+    /// Whether due work had no room in a claim that was asked for when so many slots had been freed.
+    fn learn(&self, has_waiting: bool, freed_count: u64) {
+        self.has_waiting.store(has_waiting, Ordering::SeqCst);
+        if has_waiting && self.freed_count.load(Ordering::SeqCst) != freed_count {
             self.freed.notify_one();
         }
     }
 }
 
 /// What every task of the loop shares.
-struct Road {
-    stages: Arc<Stages>,
-    tasks: TaskTracker,
+pub(super) struct Road {
+    pub(super) stages: Arc<Stages>,
+    pub(super) tasks: TaskTracker,
     endings: mpsc::Sender<Ending>,
     slots: Arc<Semaphore>,
-    freed: Arc<Notify>,
+    pub(super) waiting: Arc<Waiting>,
     leases: Leases,
+    /// The slots that claims under way may take.
+    pending: Arc<AtomicU32>,
+    /// Whether the last claim left some of what it was asked for: then large claims of what waits come before small ones of what
+    /// is recorded.
+    pub(super) is_behind: AtomicBool,
     /// A shutdown began: nothing new is sent.
-    stopping: CancellationToken,
+    pub(super) stopping: CancellationToken,
     /// The shutdown takes too long: what is in flight is let go.
     cut: CancellationToken,
 }
@@ -88,11 +123,15 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
         tasks: TaskTracker::new(),
         endings,
         slots: Arc::new(Semaphore::new(limits.in_flight_max as usize)),
-        freed: Arc::new(Notify::new()),
+        waiting: Arc::default(),
         leases: Leases::default(),
+        pending: Arc::default(),
+        is_behind: AtomicBool::new(true),
         stopping: shutdown.clone(),
         cut: CancellationToken::new(),
     });
+    let recordings: Arc<dyn Claimer> = Arc::new(Recordings(Arc::downgrade(&road)));
+    road.stages.services.queue.claim_with_recordings(Arc::downgrade(&recordings));
     let beats = tokio::spawn(leases::beat(Arc::clone(&road.stages), road.leases.clone()));
     let mut outage = Outage::of("claim");
     let mut next_due = None;
@@ -104,6 +143,7 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
             () = waited(&road, &wake, wait) => {}
         }
     }
+    drop(recordings);
     shut_down(road, settler).await;
     beats.abort();
 }
@@ -111,7 +151,7 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
 async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
     match wait {
         Wait::Not => {}
-        Wait::ForSlot => road.freed.notified().await,
+        Wait::ForSlot => road.waiting.freed.notified().await,
         Wait::ForStore(wait) => tokio::time::sleep(wait).await,
         Wait::ForDue { gathering, at_most } => {
             if !gathering.is_zero() {
@@ -120,7 +160,7 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
             tokio::select! {
                 biased;
                 () = wake.raised() => {}
-                () = road.freed.notified() => {}
+                () = road.waiting.freed.notified() => {}
                 () = tokio::time::sleep(at_most) => {}
             }
         }
@@ -130,26 +170,17 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
 /// wait for its lease's end.
 async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Option<Timestamp>) -> Wait {
-    let limits = road.stages.limits;
-    let free = u32::try_from(road.slots.available_permits()).unwrap_or(u32::MAX);
-    let wanted = flow::claim_size(free).min(limits.claim_batch_max);
-    if wanted == 0 {
-        return Wait::ForSlot;
-    }
-    let Ok(permits) = Arc::clone(&road.slots).try_acquire_many_owned(wanted) else { return Wait::ForSlot };
-    let allowance = road.stages.flow.allowance(free, limits.in_flight_max, road.stages.now());
-    match guarded(road.stages.claim(wanted, &allowance)).await {
+    let Some(room) = road.room() else { return Wait::ForSlot };
+    match guarded(road.stages.claim(room.wanted, &room.allowance)).await {
         Err(error) => Wait::ForStore(outage.failed(&error)),
         Ok(claims) => {
             outage.over();
-            let count = claims.len();
-            let may_be_more = count >= wanted as usize || allowance.is_reached_by(&claims);
-            start(road, claims, permits).await;
-            if may_be_more {
+            let count = claims.deliveries.len();
+            if start(road, claims, room).await {
                 return Wait::Not;
             }
             Wait::ForDue {
-                gathering: gathering(count, limits.claim_batch_max as usize),
+                gathering: gathering(count, road.stages.limits.claim_batch_max as usize),
                 at_most: until_due(road, count, next_due).await,
             }
         }
@@ -174,9 +205,19 @@ async fn until_due(road: &Road, claimed: usize, next_due: &mut Option<Timestamp>
     }
 }
 
-async fn start(road: &Arc<Road>, claims: Vec<ClaimedDelivery>, mut permits: OwnedSemaphorePermit) {
+/// Starts what was claimed into that room, and says whether there may be more.
+pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> bool {
+    let may_be_more = match claims.left {
+        Left::Nothing => false,
+        Left::NoRoom => room.was_filled_by(&claims.deliveries),
+        Left::More => true,
+    };
+    road.is_behind.store(may_be_more, Ordering::Relaxed);
+    road.waiting.learn(claims.left == Left::NoRoom, room.freed_count);
+    let claims = claims.deliveries;
     let mut slots: HashMap<DeliveryId, Slot> =
-        claims.iter().map(|claim| (claim.delivery.id, road.slot(claim, permits.split(1)))).collect();
+        claims.iter().map(|claim| (claim.delivery.id, road.slot(claim, room.permits.split(1)))).collect();
+    drop(room);
     let (live, settlements) = road.stages.screen(claims);
     for settlement in settlements {
         if let Some(slot) = slots.remove(&settlement.delivery_id) {
@@ -192,6 +233,7 @@ async fn start(road: &Arc<Road>, claims: Vec<ClaimedDelivery>, mut permits: Owne
     for share in by_tenant.into_values() {
         road.tasks.spawn(prepare(Arc::clone(road), share));
     }
+    may_be_more
 }
 
 /// Renders and freezes one tenant's share of a claim, then sends each delivery in a task of its own. What is frozen
@@ -221,14 +263,60 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     road.release_all(&keys, &mut slots).await;
 }
 
+/// The slots of a claim that is under way, and what it may take of each webhook.
+pub(super) struct Room {
+    pub(super) wanted: u32,
+    pub(super) allowance: Allowance,
+    permits: OwnedSemaphorePermit,
+    pending: Arc<AtomicU32>,
+    /// How many slots had been freed before.
+    freed_count: u64,
+}
+
+impl Room {
+    /// Whether those claims took all that they might, altogether or of a webhook.
+    fn was_filled_by(&self, claims: &[ClaimedDelivery]) -> bool {
+        claims.len() >= self.wanted as usize || self.allowance.is_reached_by(claims)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.pending.fetch_sub(self.wanted, Ordering::Relaxed);
+    }
+}
+
 impl Road {
+    /// Room for a claim. Where there is none, the next slot that is freed is waited for.
+    fn room(&self) -> Option<Room> {
+        self.room_at_once().or_else(|| {
+            self.waiting.has_waiting.store(true, Ordering::SeqCst);
+            // One may have been freed just before.
+            self.room_at_once()
+        })
+    }
+
+    /// Room for a claim, if any slot is free. What another claim may take just now counts as taken of every webhook.
+    pub(super) fn room_at_once(&self) -> Option<Room> {
+        let freed_count = self.waiting.freed_count.load(Ordering::SeqCst);
+        let limits = self.stages.limits;
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        let wanted = flow::claim_size(free).min(limits.claim_batch_max);
+        if wanted == 0 {
+            return None;
+        }
+        let permits = Arc::clone(&self.slots).try_acquire_many_owned(wanted).ok()?;
+        let pending = self.pending.fetch_add(wanted, Ordering::Relaxed);
+        let allowance = self.stages.flow.allowance(free, pending, limits.in_flight_max, self.stages.now());
+        Some(Room { wanted, allowance, permits, pending: Arc::clone(&self.pending), freed_count })
+    }
+
     fn slot(&self, claim: &ClaimedDelivery, permit: Option<OwnedSemaphorePermit>) -> Slot {
         Slot {
             permit,
-            in_flight: Some(self.stages.flow.enter(claim, self.stages.limits.in_flight_per_webhook_max)),
+            in_flight: Some(self.stages.flow.enter(claim)),
             lease: Some(self.leases.keep(claim)),
-            slots: Arc::clone(&self.slots),
-            freed: Arc::clone(&self.freed),
+            waiting: Arc::clone(&self.waiting),
             is_over: false,
         }
     }

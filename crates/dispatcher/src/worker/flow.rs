@@ -8,7 +8,7 @@
 //!   rate: what is too many goes back, due when its token is.
 //! - **Breakers.** The windows: [`hookgraph_domain::breaker`].
 
-use crate::limits::{FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, PROCESSES_RECKONED_WITH, RATE_LOOK_MS};
+use crate::limits::{FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, RATE_LOOK_MS};
 use hookgraph_domain::breaker::{Trip, Window};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::flow::Ordering;
@@ -78,19 +78,19 @@ fn retry_slots(in_flight_max: u32) -> u32 {
 }
 
 impl FlowControl {
-    /// What may be claimed now with so many slots free.
-    pub(super) fn allowance(&self, free: u32, in_flight_max: u32, now: Timestamp) -> Allowance {
+    /// What may be claimed now with so many slots free, while other claims that are under way may take so many for any webhook.
+    pub(super) fn allowance(&self, free: u32, pending: u32, in_flight_max: u32, now: Timestamp) -> Allowance {
         let mut known = self.0.lock();
         known.forget_those_at_rest(now);
-        let per_webhook = fair_share(free, 0);
+        let per_webhook = fair_share(free, pending);
         let limits = known.webhooks.iter().filter_map(|(id, flow)| {
             let tokens = flow.bucket.map_or(u32::MAX, |bucket| bucket.tokens(now));
-            let limit = fair_share(free, flow.in_flight).min(tokens);
+            let limit = fair_share(free, flow.in_flight.saturating_add(pending)).min(tokens);
             (limit < per_webhook).then_some((*id, limit))
         });
         let mut limits: Vec<_> = limits.collect();
         limits.sort_unstable();
-        let retries_max = retry_slots(in_flight_max).saturating_sub(known.retries_in_flight);
+        let retries_max = retry_slots(in_flight_max).saturating_sub(known.retries_in_flight + pending);
         Allowance { limits, per_webhook, retries_max }
     }
 
@@ -125,9 +125,8 @@ impl FlowControl {
         self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
     }
 
-    /// Counts a claimed delivery as in flight until the answer is dropped. Of any webhook at most so many are, over all
-    /// processes.
-    pub(super) fn enter(&self, claim: &ClaimedDelivery, in_flight_per_webhook_max: u32) -> InFlight {
+    /// Counts a claimed delivery as in flight until the answer is dropped.
+    pub(super) fn enter(&self, claim: &ClaimedDelivery) -> InFlight {
         let is_retry = claim.delivery.attempts_spent > 0;
         let flow = claim.webhook.flow;
         let webhook_id = claim.delivery.webhook_id;
@@ -139,7 +138,6 @@ impl FlowControl {
             webhook_id,
             is_retry,
             keeps_order: flow.ordering == Ordering::ByRecord,
-            slots_max: flow.concurrency.min(in_flight_per_webhook_max),
         }
     }
 }
@@ -163,19 +161,12 @@ pub(super) struct InFlight {
     webhook_id: WebhookId,
     is_retry: bool,
     keeps_order: bool,
-    slots_max: u32,
 }
 
 impl InFlight {
-    /// Whether a delivery may wait for the end of this one, with so many slots free: in its record's line, for a slot of its
-    /// webhook, of which other processes may hold most, or for one of those that retries share.
-    pub(super) fn is_waited_for(&self, free: u32) -> bool {
-        let known = self.flow.0.lock();
-        let own = known.webhooks.get(&self.webhook_id).map_or(0, |flow| flow.in_flight);
+    /// Whether another may wait for the end of this one in its record's line.
+    pub(super) fn keeps_order(&self) -> bool {
         self.keeps_order
-            || self.is_retry
-            || own >= free
-            || own.saturating_mul(PROCESSES_RECKONED_WITH) >= self.slots_max
     }
 }
 
@@ -216,35 +207,13 @@ mod tests {
         let flow = FlowControl::default();
         let mut retried = due(1, 1, "200");
         retried.delivery.attempts_spent = 1;
-        let held: Vec<_> = (0..3).map(|_| flow.enter(&retried, 10)).collect();
-        let first = flow.enter(&due(2, 1, "200"), 10);
-        assert_eq!(flow.allowance(4, 4, noon()).retries_max, 0);
+        let held: Vec<_> = (0..3).map(|_| flow.enter(&retried)).collect();
+        let first = flow.enter(&due(2, 1, "200"));
+        assert_eq!(flow.allowance(4, 0, 4, noon()).retries_max, 0);
         drop(held);
-        assert_eq!(flow.allowance(4, 4, noon()).retries_max, 3);
+        assert_eq!(flow.allowance(4, 0, 4, noon()).retries_max, 3);
         drop(first);
-        assert_eq!(flow.allowance(4, 4, noon()), Allowance { limits: vec![], per_webhook: 2, retries_max: 3 });
-    }
-
-    #[test]
-    fn the_end_of_a_delivery_is_waited_for_where_another_may_have_had_no_room() {
-        let flow = FlowControl::default();
-        let settled = |concurrency, ordering| {
-            with_webhook(due(1, 1, "200"), |webhook| {
-                (webhook.flow.concurrency, webhook.flow.ordering) = (concurrency, ordering);
-            })
-        };
-        let alone = settled(500, Ordering::None);
-        let first = flow.enter(&alone, 500);
-        assert!(!first.is_waited_for(1_023));
-        assert!(first.is_waited_for(1), "it holds as many slots as are free");
-        assert!(flow.enter(&settled(500, Ordering::ByRecord), 500).is_waited_for(1_023));
-        assert!(flow.enter(&settled(PROCESSES_RECKONED_WITH, Ordering::None), 500).is_waited_for(1_023));
-        assert!(flow.enter(&alone, PROCESSES_RECKONED_WITH).is_waited_for(1_023));
-        let mut retried = alone.clone();
-        retried.delivery.attempts_spent = 1;
-        assert!(flow.enter(&retried, 500).is_waited_for(1_023));
-        let more: Vec<_> = (1..500_u32.div_ceil(PROCESSES_RECKONED_WITH)).map(|_| flow.enter(&alone, 500)).collect();
-        assert!(first.is_waited_for(1_023), "{} in flight", more.len() + 1);
+        assert_eq!(flow.allowance(4, 0, 4, noon()), Allowance { limits: vec![], per_webhook: 2, retries_max: 3 });
     }
 
     #[test]
@@ -253,14 +222,14 @@ mod tests {
         let claim = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(10));
         assert_eq!(flow.take_token(&claim, noon()), Ok(()));
         assert_eq!(flow.next_token_ms(noon()), None);
-        assert_eq!(flow.allowance(100, 100, noon()).limits, [(claim.webhook.id, 1)]);
+        assert_eq!(flow.allowance(100, 0, 100, noon()).limits, [(claim.webhook.id, 1)]);
         assert_eq!(flow.take_token(&claim, noon()), Ok(()));
         assert_eq!(flow.take_token(&claim, noon()), Err(plus_ms(noon(), 100)));
-        assert_eq!(flow.allowance(100, 100, noon()).limits, [(claim.webhook.id, 0)]);
+        assert_eq!(flow.allowance(100, 0, 100, noon()).limits, [(claim.webhook.id, 0)]);
         assert_eq!(flow.next_token_ms(noon()), Some(101));
         let unbounded = with_webhook(claim, |webhook| webhook.flow.rate_per_second = None);
         assert_eq!(flow.take_token(&unbounded, noon()), Ok(()));
-        assert_eq!(flow.allowance(100, 100, noon()).limits, []);
+        assert_eq!(flow.allowance(100, 0, 100, noon()).limits, []);
     }
 
     #[test]
@@ -269,10 +238,10 @@ mod tests {
         for number in 0..=FLOW_WEBHOOKS_MAX as u128 {
             flow.ended(WebhookId(uuid::Uuid::from_u128(number)), true, noon());
         }
-        let busy = flow.enter(&due(1, 7, "200"), 10);
-        flow.allowance(4, 4, noon());
+        let busy = flow.enter(&due(1, 7, "200"));
+        flow.allowance(4, 0, 4, noon());
         assert_eq!(flow.0.lock().webhooks.len(), FLOW_WEBHOOKS_MAX + 1);
-        flow.allowance(4, 4, plus_ms(noon(), 60_000));
+        flow.allowance(4, 0, 4, plus_ms(noon(), 60_000));
         assert_eq!(flow.0.lock().webhooks.keys().collect::<Vec<_>>(), [&busy.webhook_id]);
     }
 }

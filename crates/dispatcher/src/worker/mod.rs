@@ -13,6 +13,7 @@
 //! nobody else's, and [`crate::limits`] and the module `flow` say how many those are. The module `leases` keeps what is in
 //! flight leased. A settlement that the store does not take is offered again until it does: the request did happen.
 
+mod along;
 mod claims;
 mod flow;
 mod leases;
@@ -129,8 +130,8 @@ impl Dispatcher {
     /// The store's: what was claimed then stays leased until its lease ends.
     pub async fn run_once(&self) -> Result<Ran, StoreError> {
         let limits = self.stages.limits;
-        let allowance = self.stages.flow.allowance(limits.in_flight_max, limits.in_flight_max, self.stages.now());
-        let claims = self.stages.claim(limits.claim_batch_max, &allowance).await?;
+        let allowance = self.stages.flow.allowance(limits.in_flight_max, 0, limits.in_flight_max, self.stages.now());
+        let claims = self.stages.claim(limits.claim_batch_max, &allowance).await?.deliveries;
         let mut ran = Ran { claimed: claims.len(), ..Ran::default() };
         if claims.is_empty() {
             return Ok(ran);

@@ -8,7 +8,7 @@ use hookgraph_domain::attempt::{Attempt, Exchange, OutcomeCode, OutgoingRequest}
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{ClaimRequest, Failpoint, Fenced, Freeze, RenderError, RenderRequest, StoreError};
+use hookgraph_domain::ports::{ClaimRequest, Claims, Failpoint, Fenced, Freeze, RenderError, RenderRequest, StoreError};
 use hookgraph_domain::request::{self, BuildError};
 use hookgraph_domain::settle::{self, HealthSignal, NextState, Outcome, Settlement};
 use hookgraph_domain::time::{Timestamp, plus_ms};
@@ -70,9 +70,16 @@ impl Stages {
     }
 
     /// Claims at most so many due deliveries, within what flow control allows.
-    pub(super) async fn claim(&self, limit: u32, allowance: &Allowance) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    pub(super) async fn claim(&self, limit: u32, allowance: &Allowance) -> Result<Claims, StoreError> {
+        let claims = self.services.queue.claim(&self.claim_request(limit, allowance)).await?;
+        self.claimed(&claims.deliveries);
+        Ok(claims)
+    }
+
+    /// What asks for at most so many due deliveries.
+    pub(super) fn claim_request(&self, limit: u32, allowance: &Allowance) -> ClaimRequest {
         let now = self.now();
-        let request = ClaimRequest {
+        ClaimRequest {
             now,
             leased_until: plus_ms(now, self.limits.lease_ms),
             limit,
@@ -80,18 +87,21 @@ impl Stages {
             limits: allowance.limits.clone(),
             limit_per_webhook: allowance.per_webhook,
             retries_max: allowance.retries_max,
-        };
-        let claims = self.services.queue.claim(&request).await?;
-        if !claims.is_empty() {
-            tracing::debug!(count = claims.len(), "claimed");
-            let orphans = claims.iter().filter(|claim| claim.was_orphaned).count();
-            if orphans > 0 {
-                tracing::warn!(orphans, "deliveries taken over: whoever had leased them died or was cut off");
-            }
-            self.services.failpoints.hit(Failpoint::AfterClaim);
-            self.services.wake_ups.fed();
         }
-        Ok(claims)
+    }
+
+    /// What follows a claim that is committed.
+    pub(super) fn claimed(&self, claims: &[ClaimedDelivery]) {
+        if claims.is_empty() {
+            return;
+        }
+        tracing::debug!(count = claims.len(), "claimed");
+        let orphans = claims.iter().filter(|claim| claim.was_orphaned).count();
+        if orphans > 0 {
+            tracing::warn!(orphans, "deliveries taken over: whoever had leased them died or was cut off");
+        }
+        self.services.failpoints.hit(Failpoint::AfterClaim);
+        self.services.wake_ups.fed();
     }
 
     /// Parts those that shall be sent from those that end or wait without a request: too old, cancelled, of a webhook that

@@ -7,7 +7,7 @@ use super::world::World;
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::event::NewEvent;
-use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::ids::{DeliveryId, EventId, WebhookId};
 use hookgraph_domain::ports::Entropy;
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
 use hookgraph_domain::time::plus_ms;
@@ -76,7 +76,15 @@ impl World {
             let order = self.dice.below(4).to_string();
             change.events.push(self.event(&order));
         }
-        self.asked("events", change);
+        let ids: Vec<EventId> = change.events.iter().map(|event| event.id).collect();
+        self.tell(|| "someone asks for events".to_owned());
+        if let Err(error) = self.commit(change) {
+            return self.tell(|| format!("refused: {error}"));
+        }
+        self.claim_along();
+        if self.is_left_due(&ids) {
+            self.wake();
+        }
     }
 
     fn event(&self, order: &str) -> NewEvent {

@@ -9,7 +9,7 @@ use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
 use hookgraph_dispatcher::worker::{Dispatcher, DueSignal, Services};
 use hookgraph_domain::attempt::{Exchange, OutgoingRequest};
 use hookgraph_domain::change::{Change, CommitError, Committed};
-use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
+use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::ids::{DeliveryId, ReplayId, TenantId, WebhookId};
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::payload::FrozenPayload;
@@ -18,7 +18,7 @@ use hookgraph_domain::replay::Replay;
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -142,8 +142,12 @@ impl Ports {
 
 #[async_trait]
 impl DeliveryQueue for Ports {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
         self.call("claim", || self.world.claim(self.who, request)).await
+    }
+
+    fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {
+        self.world.claimers.lock().insert(self.who, claimer);
     }
 
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {

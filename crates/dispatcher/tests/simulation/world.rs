@@ -2,18 +2,17 @@
 
 use super::dice::Dice;
 use super::ending::Kept;
-use super::model::{Model, News, ProcessId, Verdict};
+use super::model::{Model, News, Phase, ProcessId, Verdict};
 use super::plan::{Plan, TENANT};
 use super::receiver::Script;
 use futures::FutureExt;
 use hookgraph_dispatcher::worker::DueSignal;
 use hookgraph_domain::change::{Change, CommitError, Committed};
-use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::event::Event;
 use hookgraph_domain::feed::{FeedChange, FeedFilter};
-use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::ids::{DeliveryId, EventId, WebhookId};
 use hookgraph_domain::ports::{
-    ClaimRequest, Clock, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, UnitOfWork, WebhookReader,
+    ClaimRequest, Claimer, Claims, Clock, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, UnitOfWork, WebhookReader,
 };
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::{Timestamp, plus_ms};
@@ -21,7 +20,7 @@ use hookgraph_domain::webhook::Webhook;
 use hookgraph_testkit::{MemoryStore, SeededEntropy, sample};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// More than a run ever writes between two looks.
@@ -56,6 +55,8 @@ pub struct World {
     pub store: MemoryStore,
     pub model: Mutex<Model>,
     pub signals: Mutex<BTreeMap<u64, DueSignal>>,
+    /// Who claims with recordings, of the processes that live.
+    pub claimers: Mutex<BTreeMap<ProcessId, Weak<dyn Claimer>>>,
     told: Mutex<Told>,
     calm: AtomicBool,
     outage_until: Mutex<Option<Timestamp>>,
@@ -87,6 +88,7 @@ impl World {
             clock: Arc::new(clock),
             model: Mutex::new(model),
             signals: Mutex::default(),
+            claimers: Mutex::default(),
             told: Mutex::new(Told { lines: tells.then(Vec::new), violation: None }),
             calm: AtomicBool::new(false),
             outage_until: Mutex::default(),
@@ -205,13 +207,13 @@ impl World {
         Ok(committed)
     }
 
-    pub fn claim(&self, who: ProcessId, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    pub fn claim(&self, who: ProcessId, request: &ClaimRequest) -> Result<Claims, StoreError> {
         let claims = at_once(self.store.claim(request))?;
-        for claim in &claims {
+        for claim in &claims.deliveries {
             self.tell(|| format!("{who:?} claims {} as {}", claim.delivery.id, claim.delivery.fencing_token));
         }
         self.learn(|model, news| {
-            model.claimed(who, request, &claims, news)?;
+            model.claimed(who, request, &claims.deliveries, news)?;
             model.keeps_its_bounds(who, &self.plan)
         });
         Ok(claims)
@@ -268,6 +270,24 @@ impl World {
     pub fn ended(&self, who: ProcessId) {
         self.tell(|| format!("{who:?} is no more"));
         self.model.lock().dead.insert(who);
+        self.claimers.lock().remove(&who);
+    }
+
+    /// The claim that goes along with a recording which one of the processes just made, where that one wants one. The
+    /// answer of the commit may be lost, and with it what was claimed.
+    pub fn claim_along(&self) {
+        let claimers: Vec<_> = self.claimers.lock().iter().map(|(who, claimer)| (*who, claimer.clone())).collect();
+        let Some((who, claimer)) = self.dice.pick(&claimers) else { return };
+        let Some(wanted) = claimer.upgrade().and_then(|claimer| claimer.wanted()) else { return };
+        let claims = self.claim(*who, wanted.request()).expect("the fake claims");
+        if self.is_calm() || !self.dice.happens(self.plan.answers_lost) {
+            wanted.take(claims);
+        }
+    }
+
+    /// Whether something of those events is due and nobody's.
+    pub fn is_left_due(&self, event_ids: &[EventId]) -> bool {
+        self.model.lock().owed.values().any(|owed| owed.phase == Phase::Due && event_ids.contains(&owed.event))
     }
 
     pub fn webhooks(&self, ids: &[WebhookId]) -> Vec<Webhook> {

@@ -11,6 +11,7 @@ use crate::payload::FrozenPayload;
 use crate::settle::Settlement;
 use crate::time::Timestamp;
 use async_trait::async_trait;
+use std::sync::Weak;
 
 /// What a worker asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,54 @@ pub struct ClaimRequest {
     pub limit_per_webhook: u32,
     /// At most so many in this claim of which an attempt is spent already: the rest of the slots is for first attempts.
     pub retries_max: u32,
+}
+
+/// What a claim came to.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// What is leased now.
+    pub deliveries: Vec<ClaimedDelivery>,
+    /// What else was due.
+    pub left: Left,
+}
+
+/// What a claim left of what was due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing that it saw, but for what stands in its record's line.
+    #[default]
+    Nothing,
+    /// What had no room: beyond the limits of the request or a webhook's concurrency, or held by another transaction.
+    NoRoom,
+    /// What is behind deliveries that made way without being leased: it can be claimed at once.
+    More,
+}
+
+impl Left {
+    /// What is left where some made way, and where some had no room.
+    pub const fn of(made_way: bool, had_no_room: bool) -> Self {
+        match (made_way, had_no_room) {
+            (true, _) => Self::More,
+            (false, true) => Self::NoRoom,
+            (false, false) => Self::Nothing,
+        }
+    }
+}
+
+/// Who claims, as it is known to a store whose recordings can claim in their own transaction: what they record is leased with
+/// no commit of its own.
+pub trait Claimer: Send + Sync {
+    /// The claim that is wanted just now, if any. Asked inside a transaction: it never waits.
+    fn wanted(&self) -> Option<Box<dyn WantedClaim>>;
+}
+
+/// A claim that a recording may make. It is dropped where nothing came of it.
+pub trait WantedClaim: Send + Sync {
+    /// What may be claimed.
+    fn request(&self) -> &ClaimRequest;
+
+    /// Takes what was claimed, once that is committed. Never waits.
+    fn take(self: Box<Self>, claims: Claims);
 }
 
 /// A payload to freeze under a claim.
@@ -58,7 +107,11 @@ pub trait DeliveryQueue: Send + Sync {
     /// Leases due deliveries in one short transaction, fairly over webhooks; each gets a higher fencing token. What is due
     /// since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] is claimed too: `settle` expires it. Where the webhook has no
     /// payload query as it stands in that transaction, the claim freezes the default payload, which is on the claim then.
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError>;
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError>;
+
+    /// From now on the recordings of this process may claim for that claimer, as [`DeliveryQueue::claim`] does, while it lives;
+    /// the last who said so counts. A store whose recordings claim nothing leaves it: then they wake whoever claims.
+    fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>);
 
     /// Freezes payloads, in one transaction; the answers are in the order of the asks. A payload that is frozen already
     /// is never replaced: that is `LeaseLost` too.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::change::{Change, CommitError, Committed, Expected, Write};
-use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
+use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip, NewEvent};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
 use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
@@ -247,9 +247,11 @@ impl WebhookReader for RecordStore {
 
 #[async_trait]
 impl DeliveryQueue for RecordStore {
-    async fn claim(&self, _: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    async fn claim(&self, _: &ClaimRequest) -> Result<hookgraph_domain::ports::Claims, StoreError> {
         Ok(Default::default())
     }
+
+    fn claim_with_recordings(&self, _: std::sync::Weak<dyn hookgraph_domain::ports::Claimer>) {}
 
     async fn freeze(&self, _: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
         Ok(Default::default())

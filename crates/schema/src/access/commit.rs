@@ -55,7 +55,9 @@ impl<P> May<'_, P> {
     async fn commit_and_wake(&self, change: Change) -> Result<Committed, CommitError> {
         let committed = self.store().commit(change).await?;
         let ports = &self.asked.core.services.ports;
-        ports.wake_ups.due();
+        if !committed.is_claimed {
+            ports.wake_ups.due();
+        }
         ports.wake_ups.fed();
         Ok(committed)
     }

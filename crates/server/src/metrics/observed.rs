@@ -2,17 +2,16 @@
 
 use super::Metrics;
 use async_trait::async_trait;
-use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    ClaimRequest, Clock, DeliveryQueue, Fenced, Freeze, HistoryKept, PayloadRenderer, PrunePosition, PruneStep,
+    ClaimRequest, Claimer, Claims, Clock, DeliveryQueue, Fenced, Freeze, HistoryKept, PayloadRenderer, PrunePosition, PruneStep,
     RenderError, RenderRequest, Retention, StoreError,
 };
 use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A queue whose settlements are counted.
 pub struct ObservedQueue {
@@ -24,10 +23,12 @@ pub struct ObservedQueue {
 
 #[async_trait]
 impl DeliveryQueue for ObservedQueue {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-        let claims = self.queue.claim(request).await?;
-        self.metrics.orphans_found(claims.iter().filter(|claim| claim.was_orphaned).count());
-        Ok(claims)
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
+        self.queue.claim(request).await
+    }
+
+    fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {
+        self.queue.claim_with_recordings(claimer);
     }
 
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {

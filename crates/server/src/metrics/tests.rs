@@ -78,7 +78,7 @@ fn settlements_are_counted_by_outcome_and_end_and_a_lost_lease_counts_as_that_al
 #[test]
 fn what_is_recorded_and_what_is_not_rendered_is_counted() {
     let metrics = Metrics::new().unwrap();
-    metrics.recorded(&Committed { event_ids: vec![EventId(Uuid::nil()); 3], delivery_count: 5 });
+    metrics.recorded(&Committed { event_ids: vec![EventId(Uuid::nil()); 3], delivery_count: 5, is_claimed: false });
     metrics.not_rendered(&RenderError::Refused("planned".to_owned()));
     let text = metrics.handle().render();
     for line in [

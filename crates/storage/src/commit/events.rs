@@ -58,7 +58,7 @@ struct Called {
 
 impl Work<'_> {
     /// Records the events of changes, each at its change's time; what each made is in the order of the changes.
-    pub(super) async fn record(&mut self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
+    pub(super) async fn record(&mut self, changes: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
         let mut rows = EventRows::default();
         for change in changes {
             for event in &change.events {
@@ -69,9 +69,9 @@ impl Work<'_> {
         let mut subscribers: HashMap<(TenantId, EventTypeKey), Vec<Called>> = HashMap::new();
         let mut deliveries: Vec<delivery::Model> = Vec::new();
         let mut skips: Vec<Vec<Cell>> = Vec::new();
-        let mut committed = Vec::with_capacity(changes.len());
+        let mut recorded = Vec::with_capacity(changes.len());
         for Recording { at, events } in changes {
-            let delivery_count_before = deliveries.len();
+            let first = deliveries.len();
             for event in events {
                 self.feed.event(event);
                 let key = (event.tenant_id, event.event_type.clone());
@@ -89,14 +89,18 @@ impl Work<'_> {
                 }
             }
             let event_ids = events.iter().map(|event| event.id).collect();
-            committed.push(Committed { event_ids, delivery_count: deliveries.len() - delivery_count_before });
+            let made = &deliveries[first..];
+            recorded.push(Recorded {
+                committed: Committed { event_ids, delivery_count: made.len(), is_claimed: false },
+                due: made.iter().filter(|row| row.due_at_us.is_some()).map(|row| row.id).collect(),
+            });
         }
         for row in &deliveries {
             self.feed.delivery(row)?;
         }
         insert_due(self.transaction, &deliveries, Collision::Fails).await?;
         SKIPS.insert(self.transaction, skips, Collision::Fails).await?;
-        Ok(committed)
+        Ok(recorded)
     }
 
     fn fanned_out(
@@ -122,7 +126,7 @@ impl Work<'_> {
     /// The webhooks of that type. Those that hold are locked until this change is committed, so that a
     /// resume misses no delivery that is held here; the others are not: what becomes due for a webhook that just stopped is
     /// held or cancelled as it is claimed.
-    async fn subscribers(&self, key: &(TenantId, EventTypeKey)) -> Result<Vec<Called>, StoreError> {
+    async fn subscribers(&mut self, key: &(TenantId, EventTypeKey)) -> Result<Vec<Called>, StoreError> {
         let (tenant_id, event_type) = key;
         let sql = "SELECT id, status, ordering FROM webhook WHERE tenant_id = $1 AND concern = $2 AND event = $3 \
                    AND deleted_at_us IS NULL ORDER BY id";
@@ -136,6 +140,7 @@ impl Work<'_> {
             subscribers.push(Called { id: row.id, status, ordering });
         }
         let holding: Vec<Uuid> = subscribers.iter().filter(|one| one.status.holds()).map(|one| one.id).collect();
+        self.has_locked_webhooks |= !holding.is_empty();
         let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
         for webhook in &mut subscribers {
             if let Some(standing) = locked.get(&webhook.id) {
@@ -151,6 +156,13 @@ impl Work<'_> {
 pub(super) struct Recording {
     pub at: Timestamp,
     pub events: Vec<NewEvent>,
+}
+
+/// What a change made.
+pub(super) struct Recorded {
+    pub committed: Committed,
+    /// The deliveries that it made due.
+    pub due: Vec<Uuid>,
 }
 
 /// Events on their way into the tables.

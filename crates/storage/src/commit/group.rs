@@ -3,7 +3,8 @@
 
 use super::events::Recording;
 use super::waiting::{Answer, Queue, Waiting, event_count};
-use super::{Work, feed::FeedLog};
+use super::Work;
+use super::along::{Claiming, NotRecorded};
 use crate::error::store_error;
 use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVENTS_MAX, RECORD_WAIT_MS_MAX};
 use crate::store::SqlStore;
@@ -121,15 +122,33 @@ impl SqlStore {
         }
     }
 
+    /// Records, and claims along if that is wanted. What is due never keeps what happened from being recorded: where the claim
+    /// fails, it is all done again without one.
     async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
+        match self.record_once(changes, Claiming::IfWanted).await {
+            Err(NotRecorded::ForTheClaim(error)) => {
+                tracing::warn!(%error, "what was recorded is claimed later: it could not be claimed along");
+                self.record_once(changes, Claiming::Nothing).await.map_err(NotRecorded::into_inner)
+            }
+            answer => answer.map_err(NotRecorded::into_inner),
+        }
+    }
+
+    async fn record_once(&self, changes: &[Recording], claims: Claiming) -> Result<Vec<Committed>, NotRecorded> {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
         let transaction = self.begin_on_road().await?;
-        let mut work = Work { store: self, transaction: &transaction, at: last, feed: FeedLog::at(last) };
-        let committed = work.record(changes).await?;
-        let Work { feed, .. } = work;
-        feed.append(&transaction).await?;
+        let mut work = Work::new(self, &transaction, last);
+        let mut recorded = work.record(changes).await?;
+        let along = match claims {
+            Claiming::IfWanted => work.claim_along(&mut recorded).await.map_err(NotRecorded::ForTheClaim)?,
+            Claiming::Nothing => None,
+        };
+        work.feed.append(&transaction).await?;
         transaction.commit().await.map_err(store_error)?;
-        Ok(committed)
+        if let Some(along) = along {
+            along.hand_over(self);
+        }
+        Ok(recorded.into_iter().map(|one| one.committed).collect())
     }
 }
 

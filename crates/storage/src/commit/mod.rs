@@ -1,5 +1,6 @@
 //! Commit: the writes of a change, its events, their fan out and the feed, in one transaction.
 
+pub mod along;
 pub mod deliveries;
 mod events;
 pub mod feed;
@@ -29,6 +30,14 @@ struct Work<'a> {
     transaction: &'a DatabaseTransaction,
     at: Timestamp,
     feed: FeedLog,
+    /// Whether webhooks are locked until the commit.
+    has_locked_webhooks: bool,
+}
+
+impl<'a> Work<'a> {
+    fn new(store: &'a SqlStore, transaction: &'a DatabaseTransaction, at: Timestamp) -> Self {
+        Self { store, transaction, at, feed: FeedLog::at(at), has_locked_webhooks: false }
+    }
 }
 
 #[async_trait]
@@ -48,7 +57,7 @@ impl UnitOfWork for SqlStore {
             return Ok(committed);
         }
         let transaction = self.begin().await?;
-        let mut work = Work { store: self, transaction: &transaction, at: change.at, feed: FeedLog::at(change.at) };
+        let mut work = Work::new(self, &transaction, change.at);
         for write in change.writes {
             work.apply(write).await?;
         }
@@ -56,7 +65,7 @@ impl UnitOfWork for SqlStore {
         let Work { feed, .. } = work;
         feed.append(&transaction).await?;
         transaction.commit().await.map_err(store_error)?;
-        let committed = recorded.into_iter().next().unwrap_or_default();
+        let committed = recorded.into_iter().next().map(|one| one.committed).unwrap_or_default();
         if !committed.event_ids.is_empty() {
             self.hit(Failpoint::AfterRecord);
         }
@@ -67,7 +76,7 @@ impl UnitOfWork for SqlStore {
 
 impl SqlStore {
     fn recorded(&self, committed: &Committed, at: Timestamp) {
-        if committed.delivery_count > 0 {
+        if committed.delivery_count > 0 && !committed.is_claimed {
             self.expects_due.store(true, Ordering::Relaxed);
         }
         self.observer.recorded(committed, at);

@@ -14,9 +14,10 @@ use crate::micros::from_time;
 use crate::standing::{Opened, Standing, WebhookLock};
 use crate::store::{CLAIM_LOCK, SqlStore};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
-use hookgraph_domain::ports::{ClaimRequest, StoreError};
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::ports::{ClaimRequest, Claims, Left, StoreError};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
@@ -26,49 +27,88 @@ struct Candidate {
     webhook_id: Uuid,
 }
 
+#[derive(FromQueryResult)]
+struct Looked {
+    free_count: i64,
+    #[sea_orm(nested)]
+    picked: Option<Candidate>,
+}
+
+/// What may be claimed, and how many could be if there were room.
+struct Candidates {
+    picked: Vec<Candidate>,
+    free_count: i64,
+}
+
 /// One claim is decided at a time, over all processes (SQLite has one writer; PostgreSQL an advisory lock): two that
 /// decide at once would each fill a webhook's slots. `SKIP LOCKED` keeps a claim from waiting for a row that a settle or a
 /// cancel holds.
-pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
     // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more, and what this process
     // just recorded is due.
-    let is_due = store.expects_due.swap(false, Ordering::Relaxed);
-    if !is_due && candidates(store.road_reader(), &ClaimRequest { limit: 1, ..request.clone() }).await?.is_empty() {
-        return Ok(Vec::new());
+    if !store.expects_due.swap(false, Ordering::Relaxed) {
+        let one = ClaimRequest { limit: 1, ..request.clone() };
+        let Candidates { picked, free_count } = candidates(store.road_reader(), &one).await?;
+        if picked.is_empty() {
+            return Ok(Claims { deliveries: Vec::new(), left: Left::of(false, free_count > 0) });
+        }
     }
-    let claimed = claim_all(store, request).await?;
-    if request.limit > 0 && claimed.len() >= request.limit as usize {
+    let claims = claim_all(store, request).await?;
+    store.observer.orphans_found(claims.deliveries.iter().filter(|claim| claim.was_orphaned).count());
+    let is_full = request.limit > 0 && claims.deliveries.len() >= request.limit as usize;
+    if is_full || claims.left == Left::More {
         store.expects_due.store(true, Ordering::Relaxed);
     }
-    Ok(claimed)
+    Ok(claims)
 }
 
 /// First what can simply be sent, then what wants a look.
-async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
-    let AtOnce { mut claimed, left_some } = claim_at_once(store, request).await?;
-    let limit = request.limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
-    if !left_some || limit == 0 {
-        return Ok(claimed);
+async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
+    let AtOnce { claimed, unsure_count, left, .. } = claim_at_once(store, request).await?;
+    let mut claims = Claims { deliveries: claimed, left };
+    let rest = what_is_left_of(request, &claims.deliveries);
+    if unsure_count == 0 || rest.limit == 0 {
+        return Ok(claims);
     }
-    match claim_one_by_one(store, &ClaimRequest { limit, ..request.clone() }).await {
-        Ok(more) => claimed.extend(more),
-        Err(error) if claimed.is_empty() => return Err(error),
+    match claim_one_by_one(store, &rest).await {
+        Ok(more) => {
+            claims.left = Left::of(claims.left == Left::More || more.left == Left::More, left == Left::NoRoom);
+            claims.deliveries.extend(more.deliveries);
+        }
+        Err(error) if claims.deliveries.is_empty() => return Err(error),
         // What is leased already goes; the next claim meets the rest again.
         Err(error) => tracing::warn!(%error, "what is due for webhooks that stopped was not held or cancelled"),
     }
-    Ok(claimed)
+    Ok(claims)
+}
+
+/// What may still be claimed after that was.
+fn what_is_left_of(request: &ClaimRequest, claimed: &[ClaimedDelivery]) -> ClaimRequest {
+    let less = |limit: u32, count: usize| limit.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+    let mut limits: BTreeMap<WebhookId, u32> = request.limits.iter().copied().collect();
+    for claim in claimed {
+        let limit = limits.entry(claim.delivery.webhook_id).or_insert(request.limit_per_webhook);
+        *limit = less(*limit, 1);
+    }
+    let retry_count = claimed.iter().filter(|claim| claim.delivery.attempts_spent > 0).count();
+    ClaimRequest {
+        limit: less(request.limit, claimed.len()),
+        limits: limits.into_iter().collect(),
+        retries_max: less(request.retries_max, retry_count),
+        ..request.clone()
+    }
 }
 
 /// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
-async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
     let transaction = store.begin_on_road().await?;
     if store.backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
         transaction.execute_unprepared(&lock).await.map_err(store_error)?;
     }
-    let candidates = candidates(&transaction, request).await?;
+    let candidates = candidates(&transaction, request).await?.picked;
     if candidates.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Claims::default());
     }
     let standings = standings(&transaction, &candidates).await?;
     let webhooks = store.opened.webhooks(&transaction, &standings, &*store.vault).await?;
@@ -101,6 +141,7 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
         }
         sendable.push(row);
     }
+    let mut made_way = !(ended.is_empty() && held.is_empty() && orphans.is_empty());
     end(&transaction, &ended).await?;
     update_due(&transaction, &held).await?;
     if !orphans.is_empty() {
@@ -122,15 +163,18 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Ve
         claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides));
     }
     claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
+    made_way |= !asides.is_empty();
     set_aside(&transaction, asides, request.now, &mut feed).await?;
     feed.append(&transaction).await?;
     transaction.commit().await.map_err(store_error)?;
-    Ok(claimed)
+    Ok(Claims { deliveries: claimed, left: Left::of(made_way, false) })
 }
 
-async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Vec<Candidate>, StoreError> {
+async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Candidates, StoreError> {
     let backend = connection.get_database_backend();
-    query(connection, &candidates_sql(backend), candidates_values(backend, request)).await
+    let looked: Vec<Looked> = query(connection, &candidates_sql(backend), candidates_values(backend, request)).await?;
+    let free_count = looked.first().map_or(0, |one| one.free_count);
+    Ok(Candidates { picked: looked.into_iter().filter_map(|one| one.picked).collect(), free_count })
 }
 
 /// How the webhooks stand. Where one does not send, its deliveries may come to be held, so it is locked: a resume misses

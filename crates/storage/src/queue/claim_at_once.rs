@@ -3,7 +3,7 @@
 
 use super::aside::{Aside, set_aside};
 use super::claim::lease;
-use super::heads::{PICKED_NEXT, candidates_values, picked_sql};
+use super::heads::{COUNTED_AND_PICKED, PICKED_NEXT, candidates_values, picked_sql};
 use super::parts::Parts;
 use crate::batch::query;
 use crate::bounded::DatabaseTransaction;
@@ -16,7 +16,7 @@ use crate::standing::Standing;
 use crate::store::{CLAIM_LOCK, SqlStore};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::ports::{ClaimRequest, StoreError};
+use hookgraph_domain::ports::{ClaimRequest, Left, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult};
@@ -24,10 +24,14 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// What a claim came to.
-pub(super) struct AtOnce {
+pub struct AtOnce {
     pub claimed: Vec<ClaimedDelivery>,
-    /// Whether there was due work that this claim left.
-    pub left_some: bool,
+    /// How many were picked, but want a look at how their webhook stands.
+    pub unsure_count: usize,
+    /// What else it left.
+    pub left: Left,
+    /// Whether it wrote anything.
+    has_written: bool,
 }
 
 /// A leased delivery, with how its webhook and its tenant stood, and its event.
@@ -39,14 +43,16 @@ struct Leased {
     event: Option<event::Model>,
 }
 
-/// An answer of the statement: how many were locked, and one that was leased, if any.
+/// An answer of the statement: how many were free and how many of them locked, and one that was leased, if any.
 struct Answer {
+    free_count: i64,
     locked_count: i64,
     leased: Option<Leased>,
 }
 
 impl FromQueryResult for Answer {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let free_count = row.try_get(prefix, "free_count")?;
         let locked_count = row.try_get(prefix, "locked_count")?;
         let leased = match Model::from_query_result_optional(row, prefix)? {
             Some(leased) => Some(Leased {
@@ -58,13 +64,14 @@ impl FromQueryResult for Answer {
             }),
             None => None,
         };
-        Ok(Self { locked_count, leased })
+        Ok(Self { free_count, locked_count, leased })
     }
 }
 
-/// A candidate of [`look_sql`]; one that shall not simply be sent has no versions.
+/// How many are free, and a candidate of [`look_sql`], if any; one that shall not simply be sent has no versions.
 struct Looked {
-    row: Model,
+    free_count: i64,
+    row: Option<Model>,
     webhook_version: Option<i64>,
     tenant_version: Option<i64>,
     event: Option<event::Model>,
@@ -73,7 +80,8 @@ struct Looked {
 impl FromQueryResult for Looked {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
         Ok(Self {
-            row: Model::from_query_result(row, prefix)?,
+            free_count: row.try_get(prefix, "free_count")?,
+            row: Model::from_query_result_optional(row, prefix)?,
             webhook_version: row.try_get(prefix, "webhook_version")?,
             tenant_version: row.try_get(prefix, "tenant_version")?,
             event: event::Model::from_query_result_optional(row, "event_")?,
@@ -83,11 +91,12 @@ impl FromQueryResult for Looked {
 
 impl Looked {
     fn sendable(self) -> Option<Leased> {
+        let row = self.row?;
         Some(Leased {
             webhook_version: self.webhook_version?,
             tenant_version: self.tenant_version?,
-            was_orphaned: self.row.leased_until_us.is_some(),
-            row: self.row,
+            was_orphaned: row.leased_until_us.is_some(),
+            row,
             event: self.event,
         })
     }
@@ -97,8 +106,8 @@ impl Looked {
 pub fn look_sql() -> String {
     format!(
         "{picked}
-SELECT {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
-FROM picked CROSS JOIN due ON due.id = picked.id
+SELECT counted.free_count, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
+FROM {COUNTED_AND_PICKED} LEFT JOIN due ON due.id = picked.id
 LEFT JOIN webhook ON webhook.id = due.webhook_id AND webhook.deleted_at_us IS NULL AND NOT due.cancel_requested
     AND (webhook.status = '{active}' OR due.is_test)
 LEFT JOIN tenant ON tenant.id = webhook.tenant_id
@@ -136,7 +145,7 @@ pub fn claim_sql() -> String {
         AND (webhook.status = '{active}' OR due.is_test)
     RETURNING {due}, webhook.version AS webhook_version, tenant.version AS tenant_version
 )
-SELECT counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
+SELECT (SELECT count(*) FROM ranked) AS free_count, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
     coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}
 FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
 LEFT JOIN leased ON TRUE
@@ -166,25 +175,43 @@ pub fn claim_values(request: &ClaimRequest) -> Vec<Value> {
 
 pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> Result<AtOnce, StoreError> {
     let transaction = store.begin_on_road().await?;
-    let (picked_count, leased) = if store.backend() == DbBackend::Postgres {
+    let mut feed = FeedLog::at(request.now);
+    let at_once = claim_within(store, &transaction, request, &mut feed).await?;
+    if at_once.has_written {
+        feed.append(&transaction).await?;
+        transaction.commit().await.map_err(store_error)?;
+    }
+    Ok(at_once)
+}
+
+/// A claim at once as a part of a transaction that holds no webhook locked: whoever holds claims back may wait for one.
+pub async fn claim_within(
+    store: &SqlStore,
+    transaction: &DatabaseTransaction,
+    request: &ClaimRequest,
+    feed: &mut FeedLog,
+) -> Result<AtOnce, StoreError> {
+    let (free_count, reached_count, leased) = if store.backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
         transaction.execute_unprepared(&lock).await.map_err(store_error)?;
-        let answers: Vec<Answer> = query(&transaction, &claim_sql(), claim_values(request)).await?;
-        let locked_count = answers.first().map_or(0, |answer| answer.locked_count);
+        let answers: Vec<Answer> = query(transaction, &claim_sql(), claim_values(request)).await?;
+        let counts = answers.first().map_or((0, 0), |answer| (answer.free_count, answer.locked_count));
         let leased: Vec<Leased> = answers.into_iter().filter_map(|answer| answer.leased).collect();
-        (usize::try_from(locked_count).unwrap_or(0), leased)
+        (counts.0, usize::try_from(counts.1).unwrap_or(0), leased)
     } else {
         let values = candidates_values(DbBackend::Sqlite, request);
-        let looked: Vec<Looked> = query(&transaction, &look_sql(), values).await?;
-        (looked.len(), looked.into_iter().filter_map(Looked::sendable).collect())
+        let looked: Vec<Looked> = query(transaction, &look_sql(), values).await?;
+        let free_count = looked.first().map_or(0, |one| one.free_count);
+        let picked_count = looked.iter().filter(|one| one.row.is_some()).count();
+        (free_count, picked_count, looked.into_iter().filter_map(Looked::sendable).collect())
     };
-    let left_some = picked_count > leased.len();
-    if leased.is_empty() {
-        return Ok(AtOnce { claimed: Vec::new(), left_some });
-    }
-    let claimed = claimed(store, &transaction, request, in_turns(leased)).await?;
-    transaction.commit().await.map_err(store_error)?;
-    Ok(AtOnce { claimed, left_some })
+    let has_no_room = usize::try_from(free_count).unwrap_or(0) > reached_count;
+    let leased_count = leased.len();
+    let has_written = leased_count > 0;
+    let claimed =
+        if has_written { claimed(store, transaction, request, in_turns(leased), feed).await? } else { Vec::new() };
+    let left = Left::of(leased_count > claimed.len(), has_no_room);
+    Ok(AtOnce { claimed, unsure_count: reached_count.saturating_sub(leased_count), left, has_written })
 }
 
 /// The order in which they go: the first of every webhook, then the second of every webhook, each time by what was due first.
@@ -209,6 +236,7 @@ async fn claimed(
     transaction: &DatabaseTransaction,
     request: &ClaimRequest,
     leased: Vec<Leased>,
+    feed: &mut FeedLog,
 ) -> Result<Vec<ClaimedDelivery>, StoreError> {
     let (mut rows, mut events) = (Vec::with_capacity(leased.len()), HashMap::with_capacity(leased.len()));
     let mut standings: HashMap<Uuid, Standing> = HashMap::new();
@@ -233,7 +261,6 @@ async fn claimed(
     }
     let webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
     let parts = Parts::of(store, transaction, &rows, &standings, webhooks, events.into_values()).await?;
-    let mut feed = FeedLog::at(request.now);
     let (mut claimed, mut asides) = (Vec::with_capacity(rows.len()), Vec::new());
     rows.retain(|row| {
         let unread = parts.unread(row);
@@ -249,7 +276,6 @@ async fn claimed(
         claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides));
     }
     claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
-    set_aside(transaction, asides, request.now, &mut feed).await?;
-    feed.append(transaction).await?;
+    set_aside(transaction, asides, request.now, feed).await?;
     Ok(claimed)
 }

@@ -82,10 +82,16 @@ pub fn picked_sql(backend: DbBackend) -> String {
 /// The parameter behind those of [`picked_sql`].
 pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
+/// How many rows a claim could take if there were room, as a column `free_count` beside every row of `picked`, or alone.
+pub const COUNTED_AND_PICKED: &str = "(SELECT count(*) AS free_count FROM ranked) AS counted LEFT JOIN picked ON TRUE";
+
 /// The statement that picks candidates.
 pub fn candidates_sql(backend: DbBackend) -> String {
     let picked = picked_sql(backend);
-    format!("{picked}\nSELECT id, webhook_id FROM picked ORDER BY place, due_at_us, id")
+    format!(
+        "{picked}\nSELECT counted.free_count, picked.id, picked.webhook_id FROM {COUNTED_AND_PICKED} \
+         ORDER BY picked.place, picked.due_at_us, picked.id"
+    )
 }
 
 /// The parameters of [`candidates_sql`].

@@ -10,7 +10,7 @@ mod parts;
 mod settle;
 mod settle_delivered;
 
-pub use claim_at_once::{claim_sql, claim_values, look_sql};
+pub use claim_at_once::{AtOnce, claim_sql, claim_values, claim_within, look_sql};
 pub use extend::{extend_sql, extend_values};
 pub use heads::{DUE_WEBHOOK, candidates_sql, candidates_values, next_due_sql};
 pub use settle_delivered::{arrived_values, keep_arrived_sql, settle_sql, settle_values, standing_claims_sql};
@@ -22,13 +22,14 @@ use crate::micros::{from_time, to_time};
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
+use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::DeliveryId;
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, StoreError};
+use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, DeliveryQueue, Fenced, Freeze, StoreError};
 use hookgraph_domain::settle::{self as settle_decision, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use sea_orm::FromQueryResult;
+use std::sync::Weak;
 
 #[derive(FromQueryResult)]
 struct NextDue {
@@ -37,8 +38,12 @@ struct NextDue {
 
 #[async_trait]
 impl DeliveryQueue for SqlStore {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
         claim::claim(self, request).await
+    }
+
+    fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {
+        self.claimer.set(claimer);
     }
 
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {

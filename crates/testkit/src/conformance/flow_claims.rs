@@ -25,7 +25,7 @@ fn request() -> ClaimRequest {
 }
 
 async fn claimed(world: &World, request: ClaimRequest) -> Vec<ClaimedDelivery> {
-    world.store.claim(&request).await.expect("a claim")
+    world.store.claim(&request).await.expect("a claim").deliveries
 }
 
 async fn record(world: &World, order_ids: &[&str]) {

@@ -143,7 +143,7 @@ impl World {
             limit_per_webhook: u32::MAX,
             retries_max: u32::MAX,
         };
-        self.store.claim(&request).await.expect("claim")
+        self.store.claim(&request).await.expect("claim").deliveries
     }
 
     /// Claims what is due.

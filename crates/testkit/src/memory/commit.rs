@@ -32,7 +32,7 @@ impl UnitOfWork for MemoryStore {
             delivery_count += self.record(&mut state, event, change.at);
         }
         *kept = state;
-        Ok(Committed { event_ids, delivery_count })
+        Ok(Committed { event_ids, delivery_count, is_claimed: false })
     }
 }
 

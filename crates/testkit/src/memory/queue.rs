@@ -7,12 +7,12 @@ use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState};
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, Freeze, StoreError};
+use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, DeliveryQueue, Fenced, Freeze, Left, StoreError};
 use hookgraph_domain::settle::{self, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 fn is_due(delivery: &Delivery) -> bool {
     matches!(delivery.state, DeliveryState::Pending | DeliveryState::Retrying)
@@ -48,8 +48,9 @@ impl State {
         self.put_delivery(delivery, None, now);
     }
 
-    /// Due or with an ended lease, as one list in the order of the claim: round and round over the webhooks.
-    fn candidates(&self, request: &ClaimRequest) -> Vec<DeliveryId> {
+    /// Due or with an ended lease, as one list in the order of the claim: round and round over the webhooks. And how many
+    /// there would be if there were room for all.
+    fn candidates(&self, request: &ClaimRequest) -> (Vec<DeliveryId>, usize) {
         let mut taken: HashMap<WebhookId, u32> = HashMap::new();
         let mut free: Vec<&Delivery> = Vec::new();
         for KeptDelivery { delivery, leased_until } in self.deliveries.values() {
@@ -63,6 +64,7 @@ impl State {
             }
         }
         free.retain(|delivery| !self.waits_in_line(delivery));
+        let free_count = free.len();
         free.sort_by_key(|delivery| (delivery.due_at, delivery.id));
         let mut places: HashMap<WebhookId, u32> = HashMap::new();
         let mut retries_left = request.retries_max;
@@ -83,7 +85,7 @@ impl State {
             retries_left -= u32::from(fits && *is_retry);
             fits
         });
-        ranked.into_iter().take(request.limit as usize).map(|(_, _, id, _)| id).collect()
+        (ranked.into_iter().take(request.limit as usize).map(|(_, _, id, _)| id).collect(), free_count)
     }
 
     /// How many of a webhook's may be in flight.
@@ -126,16 +128,19 @@ fn gone(what: &str) -> StoreError {
 
 #[async_trait]
 impl DeliveryQueue for MemoryStore {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
         let mut state = self.state.lock();
-        let mut claimed = Vec::new();
-        for id in state.candidates(request) {
+        let (mut claimed, mut made_way) = (Vec::new(), false);
+        let (candidates, free_count) = state.candidates(request);
+        let had_no_room = candidates.len() < free_count;
+        for id in candidates {
             let Some(mut delivery) = state.deliveries.get(&id).map(|kept| kept.delivery.clone()) else { continue };
             let webhook = state.webhooks.get(&delivery.webhook_id).cloned().ok_or_else(|| gone("webhook"))?;
             if delivery.cancel_requested || !webhook.sends(&delivery) {
                 let next = under(&delivery, due_again(&delivery, request.now), &webhook);
                 if !matches!(next.state, DeliveryState::Pending | DeliveryState::Retrying) {
                     state.put_next(delivery, next, request.now);
+                    made_way = true;
                     continue;
                 }
             }
@@ -162,8 +167,10 @@ impl DeliveryQueue for MemoryStore {
                 delivery,
             });
         }
-        Ok(claimed)
+        Ok(Claims { deliveries: claimed, left: Left::of(made_way, had_no_room) })
     }
+
+    fn claim_with_recordings(&self, _: Weak<dyn Claimer>) {}
 
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
         let mut state = self.state.lock();

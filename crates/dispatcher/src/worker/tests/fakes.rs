@@ -11,6 +11,7 @@ use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
@@ -36,6 +37,8 @@ pub(super) struct QueueState {
     /// What each beat extended.
     pub(super) extended: Vec<Vec<DeliveryId>>,
     pub(super) claims: Vec<ClaimRequest>,
+    /// Who claims with recordings.
+    pub(super) claimer: Option<Weak<dyn Claimer>>,
     /// How often the calls of that name shall still fail.
     pub(super) failures: HashMap<&'static str, u32>,
     /// Deliveries whose lease is another's when they are frozen.
@@ -86,7 +89,7 @@ impl FakeQueue {
 
 #[async_trait]
 impl DeliveryQueue for FakeQueue {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
         let mut state = self.state.lock();
         state.claims.push(request.clone());
         state.fail("claim")?;
@@ -111,7 +114,11 @@ impl DeliveryQueue for FakeQueue {
             state.leased.push(claim.clone());
             claimed.push(claim);
         }
-        Ok(claimed)
+        Ok(Claims { left: Left::of(false, !state.due.is_empty()), deliveries: claimed })
+    }
+
+    fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {
+        self.state.lock().claimer = Some(claimer);
     }
 
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {

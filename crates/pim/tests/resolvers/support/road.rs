@@ -4,7 +4,7 @@ use super::RecordStore;
 use async_trait::async_trait;
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
-use hookgraph_domain::delivery::{ClaimedDelivery, Delivery};
+use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
 use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
@@ -26,9 +26,11 @@ fn not_kept<T>() -> Result<T, StoreError> {
 
 #[async_trait]
 impl DeliveryQueue for RecordStore {
-    async fn claim(&self, _request: &ClaimRequest) -> Result<Vec<ClaimedDelivery>, StoreError> {
+    async fn claim(&self, _request: &ClaimRequest) -> Result<hookgraph_domain::ports::Claims, StoreError> {
         not_kept()
     }
+
+    fn claim_with_recordings(&self, _: std::sync::Weak<dyn hookgraph_domain::ports::Claimer>) {}
 
     async fn freeze(&self, _freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
         not_kept()

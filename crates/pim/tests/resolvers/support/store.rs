@@ -136,7 +136,7 @@ impl UnitOfWork for RecordStore {
         let event_ids = change.events.iter().map(|event| event.id).collect();
         changed.events.extend(change.events);
         *tables = changed;
-        Ok(Committed { event_ids, delivery_count: 0 })
+        Ok(Committed { event_ids, delivery_count: 0, is_claimed: false })
     }
 }
 

@@ -1,0 +1,93 @@
+//! The claim that goes along with a recording: what was just recorded is leased in the same transaction, for the worker of this
+//! process, where that has room. It costs no commit of its own, and nobody need be woken.
+
+use super::Work;
+use super::events::Recorded;
+use crate::queue::{AtOnce, claim_within};
+use crate::store::SqlStore;
+use hookgraph_domain::ports::{Claimer, Claims, Left, StoreError, WantedClaim};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
+
+/// Who claims in this process, if anyone does. Clones share it.
+#[derive(Clone, Default)]
+pub struct KnownClaimer(Arc<Mutex<Option<Weak<dyn Claimer>>>>);
+
+impl KnownClaimer {
+    pub fn set(&self, claimer: Weak<dyn Claimer>) {
+        *self.0.lock() = Some(claimer);
+    }
+
+    fn wanted(&self) -> Option<Box<dyn WantedClaim>> {
+        let claimer = self.0.lock().as_ref().and_then(Weak::upgrade)?;
+        claimer.wanted()
+    }
+}
+
+/// Whether a recording claims along.
+#[derive(Clone, Copy)]
+pub(super) enum Claiming {
+    IfWanted,
+    Nothing,
+}
+
+/// Why a transaction recorded nothing.
+pub(super) enum NotRecorded {
+    /// The claim that went along failed.
+    ForTheClaim(StoreError),
+    /// Anything else did.
+    Otherwise(StoreError),
+}
+
+impl NotRecorded {
+    pub fn into_inner(self) -> StoreError {
+        match self {
+            Self::ForTheClaim(error) | Self::Otherwise(error) => error,
+        }
+    }
+}
+
+impl From<StoreError> for NotRecorded {
+    fn from(error: StoreError) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
+/// A claim that went along, to be handed over once it is committed.
+pub(super) struct Along {
+    wanted: Box<dyn WantedClaim>,
+    claims: Claims,
+}
+
+impl Along {
+    pub fn hand_over(self, store: &SqlStore) {
+        store.observer.orphans_found(self.claims.deliveries.iter().filter(|claim| claim.was_orphaned).count());
+        self.wanted.take(self.claims);
+    }
+}
+
+impl Work<'_> {
+    /// Claims after the events were recorded, and marks the changes of which nothing is left due. Where webhooks are locked
+    /// nothing is claimed: who claims may wait for one.
+    pub(super) async fn claim_along(&mut self, recorded: &mut [Recorded]) -> Result<Option<Along>, StoreError> {
+        let mut claimed_ids = HashSet::new();
+        let mut along = None;
+        let has_due = recorded.iter().any(|one| !one.due.is_empty());
+        if has_due
+            && !self.has_locked_webhooks
+            && let Some(wanted) = self.store.claimer.wanted()
+        {
+            let AtOnce { claimed, unsure_count, left, .. } =
+                claim_within(self.store, self.transaction, wanted.request(), &mut self.feed).await?;
+            claimed_ids.extend(claimed.iter().map(|claim| claim.delivery.id.0));
+            // Of those it is not sure of, a claim of its own holds, cancels or leases what there is.
+            let left = Left::of(left == Left::More || unsure_count > 0, left == Left::NoRoom);
+            along = Some(Along { wanted, claims: Claims { deliveries: claimed, left } });
+        }
+        for one in recorded {
+            one.committed.is_claimed = one.due.iter().all(|id| claimed_ids.contains(id));
+        }
+        Ok(along)
+    }
+}
