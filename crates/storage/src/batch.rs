@@ -116,6 +116,12 @@ impl Table {
         kinds.zip(arrays).map(|(kind, array)| Value::Array(kind, Some(Box::new(array)))).collect()
     }
 
+    /// A statement of PostgreSQL that inserts rows on the way, and what it goes on with: the parameters are those of the rows.
+    pub fn insert_and(&self, then: &str) -> String {
+        let (name, names, source) = (self.name, self.names(), self.source(DbBackend::Postgres, 1));
+        format!("WITH inserted AS (INSERT INTO {name} ({names}) SELECT {names} FROM {source} AS given) {then}")
+    }
+
     /// Inserts rows and says how many are new; what collides with one that is there fails or is passed over.
     pub async fn insert<C: ConnectionTrait>(
         &self,

@@ -2,7 +2,9 @@
 
 use crate::batch::{self, Collision, IDS, execute, query};
 use crate::entities::delivery::{DUE, DUE_COLUMNS, ENDED, ENDED_COLUMNS, Model, PAYLOAD_NONE};
+use crate::limits::INSERT_ROWS_MAX;
 use crate::micros::from_time;
+use crate::store::CLAIM_LOCK;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
@@ -44,6 +46,18 @@ pub async fn insert_due<C: ConnectionTrait>(
     collision: Collision,
 ) -> Result<u64, StoreError> {
     DUE.insert(connection, rows.iter().map(Model::due_cells).collect(), collision).await
+}
+
+/// Puts rows into the queue, and has claims to itself from then on: the next statement of this transaction may claim.
+pub async fn insert_due_and_lock_claims<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
+    let backend = connection.get_database_backend();
+    if backend != DbBackend::Postgres {
+        return insert_due(connection, rows, Collision::Fails).await.map(|_| ());
+    }
+    let (first, last) = rows.split_at(rows.len().saturating_sub(INSERT_ROWS_MAX));
+    insert_due(connection, first, Collision::Fails).await?;
+    let sql = DUE.insert_and(&format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})"));
+    execute(connection, &sql, DUE.parameters(backend, last.iter().map(Model::due_cells).collect())).await.map(|_| ())
 }
 
 /// Moves rows of the queue, as they now are, into the history.

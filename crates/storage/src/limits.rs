@@ -99,6 +99,8 @@ pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
 pub const RECORD_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a change waits for its turn to be recorded, in milliseconds; then it is taken back and refused as busy.
 pub const RECORD_WAIT_MS_MAX: u64 = 10_000;
+/// Deliveries that a recording on PostgreSQL claims along at most; where it makes more due, a claim of its own follows.
+pub const CLAIMED_ALONG_MAX: usize = 16;
 /// Events of a group commit from which on SQLite's next one waits [`RECORD_GATHER_MS`] for company: its one writer is then free
 /// for claims and settlements meanwhile. Below it nobody waits.
 pub const RECORD_GATHER_EVENTS_MIN: usize = 8;

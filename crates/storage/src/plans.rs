@@ -1,6 +1,7 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
 use crate::batch::{self, IDS};
+use crate::commit::events::{no_events, record_sql, subscribers_sql};
 use crate::gauges::gauge_statements;
 use crate::queue::{
     arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, extend_sql, extend_values,
@@ -88,6 +89,8 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     statements.extend(of_retention(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     let gauges = gauge_statements().into_iter();
     statements.extend(gauges.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
+    let recording = if backend == DbBackend::Postgres { record_sql() } else { subscribers_sql(backend, 1) };
+    statements.push((raw(&recording, no_events(backend)), vec!["webhook_by_event_type"]));
     if backend == DbBackend::Postgres {
         statements.push((raw(&settle_sql(), settle_values()), vec!["due_pkey"]));
         statements.push((raw(&claim_sql(), claim_values(&request)), vec!["due_by_time", "due_by_line", "due_pkey"]));

@@ -284,9 +284,6 @@ fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOp
             // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half
             // a second what runs for two milliseconds.
             ("jit", "off".to_owned()),
-            // The statements of the road are few, and written to run the same whatever their values are; a plan of its own costs a
-            // claim ten times what it takes to run.
-            ("plan_cache_mode", "force_generic_plan".to_owned()),
             ("lock_timeout", limits::POSTGRES_LOCK_MS_MAX.to_string()),
             ("statement_timeout", statement_ms_max.to_string()),
             ("idle_in_transaction_session_timeout", limits::POSTGRES_IDLE_IN_TRANSACTION_MS_MAX.to_string()),

@@ -133,12 +133,7 @@ impl FlowControl {
         let mut known = self.0.lock();
         known.webhooks.entry(webhook_id).or_default().in_flight += 1;
         known.retries_in_flight += u32::from(is_retry);
-        InFlight {
-            flow: self.clone(),
-            webhook_id,
-            is_retry,
-            keeps_order: flow.ordering == Ordering::ByRecord,
-        }
+        InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order: flow.ordering == Ordering::ByRecord }
     }
 }
 

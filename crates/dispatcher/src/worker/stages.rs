@@ -8,7 +8,9 @@ use hookgraph_domain::attempt::{Attempt, Exchange, OutcomeCode, OutgoingRequest}
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::payload::FrozenPayload;
-use hookgraph_domain::ports::{ClaimRequest, Claims, Failpoint, Fenced, Freeze, RenderError, RenderRequest, StoreError};
+use hookgraph_domain::ports::{
+    ClaimRequest, Claims, Failpoint, Fenced, Freeze, RenderError, RenderRequest, StoreError,
+};
 use hookgraph_domain::request::{self, BuildError};
 use hookgraph_domain::settle::{self, HealthSignal, NextState, Outcome, Settlement};
 use hookgraph_domain::time::{Timestamp, plus_ms};

@@ -80,10 +80,10 @@ impl Model {
         let is_old = plus_ms(owed.since, OWED_MS_MAX) <= now;
         if settlement.attempt.is_some() {
             holds!(self.refused_renders.contains(&about), "{id} was not refused by any render");
-            self.change(id)?.end(DeliveryState::RenderFailed);
+            self.change(id)?.end_unless_cleared(DeliveryState::RenderFailed);
         } else if settlement.next.state == DeliveryState::Expired {
             holds!(is_old, "{id} expired early");
-            self.change(id)?.end(DeliveryState::Expired);
+            self.change(id)?.end_unless_cleared(DeliveryState::Expired);
         } else if settlement.next.reason.is_some() {
             holds!(self.failed_renders.contains(&about), "no render of {id} failed");
             let due_at = plus_ms(now, FAULT_MS);
@@ -103,7 +103,7 @@ impl Model {
         let owed = self.change(id)?;
         let is_old = plus_ms(owed.since, OWED_MS_MAX) <= now;
         match script.code {
-            OutcomeCode::ServerFault if is_old => owed.end(DeliveryState::Expired),
+            OutcomeCode::ServerFault if is_old => owed.end_unless_cleared(DeliveryState::Expired),
             OutcomeCode::ServerFault => {
                 let due_at = plus_ms(now, FAULT_MS);
                 owed.be_due(DeliveryState::Retrying, (due_at, due_at));

@@ -12,7 +12,8 @@ use hookgraph_domain::event::Event;
 use hookgraph_domain::feed::{FeedChange, FeedFilter};
 use hookgraph_domain::ids::{DeliveryId, EventId, WebhookId};
 use hookgraph_domain::ports::{
-    ClaimRequest, Claimer, Claims, Clock, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, UnitOfWork, WebhookReader,
+    ClaimRequest, Claimer, Claims, Clock, DeliveryQueue, Feed, Fenced, Freeze, History, StoreError, UnitOfWork,
+    WebhookReader,
 };
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::{Timestamp, plus_ms};
@@ -20,8 +21,8 @@ use hookgraph_domain::webhook::Webhook;
 use hookgraph_testkit::{MemoryStore, SeededEntropy, sample};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// More than a run ever writes between two looks.
 const FEED_PAGE: u32 = 10_000;

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{
-    ClaimRequest, Claimer, Claims, Clock, DeliveryQueue, Fenced, Freeze, HistoryKept, PayloadRenderer, PrunePosition, PruneStep,
-    RenderError, RenderRequest, Retention, StoreError,
+    ClaimRequest, Claimer, Claims, Clock, DeliveryQueue, Fenced, Freeze, HistoryKept, PayloadRenderer, PrunePosition,
+    PruneStep, RenderError, RenderRequest, Retention, StoreError,
 };
 use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::settle::Settlement;

@@ -3,10 +3,12 @@
 
 use super::Work;
 use super::events::Recorded;
+use crate::limits::CLAIMED_ALONG_MAX;
 use crate::queue::{AtOnce, claim_within};
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{Claimer, Claims, Left, StoreError, WantedClaim};
 use parking_lot::Mutex;
+use sea_orm::DbBackend;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
@@ -27,7 +29,7 @@ impl KnownClaimer {
 
 /// Whether a recording claims along.
 #[derive(Clone, Copy)]
-pub(super) enum Claiming {
+pub enum Claiming {
     IfWanted,
     Nothing,
 }
@@ -68,16 +70,21 @@ impl Along {
 }
 
 impl Work<'_> {
-    /// Claims after the events were recorded, and marks the changes of which nothing is left due. Where webhooks are locked
-    /// nothing is claimed: who claims may wait for one.
+    /// Asks whether a claim is wanted of so many deliveries that are about to be recorded. Where webhooks are locked none is made:
+    /// who claims may wait for one. Nor are many claimed along on PostgreSQL: the worker's own claims run beside the next
+    /// recording there, and carry more under load.
+    pub(super) fn want_claim(&mut self, due_count: usize) {
+        let is_small = self.store.backend() == DbBackend::Sqlite || due_count <= CLAIMED_ALONG_MAX;
+        if matches!(self.claiming, Claiming::IfWanted) && !self.has_locked_webhooks && is_small && due_count > 0 {
+            self.wanted = self.store.claimer.wanted();
+        }
+    }
+
+    /// Claims after the events were recorded, if that is wanted, and marks the changes of which nothing is left due.
     pub(super) async fn claim_along(&mut self, recorded: &mut [Recorded]) -> Result<Option<Along>, StoreError> {
         let mut claimed_ids = HashSet::new();
         let mut along = None;
-        let has_due = recorded.iter().any(|one| !one.due.is_empty());
-        if has_due
-            && !self.has_locked_webhooks
-            && let Some(wanted) = self.store.claimer.wanted()
-        {
+        if let Some(wanted) = self.wanted.take() {
             let AtOnce { claimed, unsure_count, left, .. } =
                 claim_within(self.store, self.transaction, wanted.request(), &mut self.feed).await?;
             claimed_ids.extend(claimed.iter().map(|claim| claim.delivery.id.0));

@@ -3,8 +3,9 @@
 use super::Work;
 use crate::batch::{Cell, Collision, Kind, Table, query};
 use crate::bounded::DatabaseTransaction;
-use crate::deliveries::{insert_due, new_row};
+use crate::deliveries::{insert_due, insert_due_and_lock_claims, new_row};
 use crate::entities::{delivery, tombstone};
+use crate::limits::INSERT_ROWS_MAX;
 use crate::micros::from_time;
 use crate::rows;
 use crate::standing::{Opened, WebhookLock};
@@ -18,8 +19,9 @@ use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
-use sea_orm::FromQueryResult;
-use std::collections::HashMap;
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 const EVENTS: Table = Table {
@@ -42,11 +44,41 @@ const SKIPS: Table = Table {
     columns: &[("event_id", Kind::Uuid), ("webhook_id", Kind::Uuid), ("reason", Kind::Text)],
 };
 
+/// Types of events, each once.
+const TYPES: Table =
+    Table { name: "types", columns: &[("tenant_id", Kind::Uuid), ("concern", Kind::Text), ("event", Kind::Text)] };
+
 #[derive(FromQueryResult)]
 struct Subscriber {
+    tenant_id: Uuid,
+    concern: String,
+    event: String,
     id: Uuid,
     status: String,
     ordering: String,
+}
+
+/// The statement for the webhooks of types, whose parameters begin at `$first`.
+pub fn subscribers_sql(backend: DbBackend, first: usize) -> String {
+    format!(
+        "SELECT webhook.tenant_id, webhook.concern, webhook.event, webhook.id, webhook.status, webhook.ordering \
+         FROM {} AS called CROSS JOIN webhook WHERE webhook.tenant_id = called.tenant_id \
+         AND webhook.concern = called.concern AND webhook.event = called.event AND webhook.deleted_at_us IS NULL \
+         ORDER BY webhook.id",
+        TYPES.source(backend, first)
+    )
+}
+
+/// The statement with which PostgreSQL inserts events and asks for the webhooks of types.
+pub fn record_sql() -> String {
+    EVENTS.insert_and(&subscribers_sql(DbBackend::Postgres, EVENTS.columns.len() + 1))
+}
+
+/// The parameters of [`subscribers_sql`] or, behind those of no events, of [`record_sql`] for no type, for the test of plans.
+pub fn no_events(backend: DbBackend) -> Vec<Value> {
+    let mut values = if backend == DbBackend::Postgres { EVENTS.parameters(backend, Vec::new()) } else { Vec::new() };
+    values.extend(TYPES.parameters(backend, Vec::new()));
+    values
 }
 
 /// A webhook of an event's type: what its fan out asks of it.
@@ -65,8 +97,7 @@ impl Work<'_> {
                 rows.add(change.at, event, IsTest::No)?;
             }
         }
-        rows.insert(self.transaction).await?;
-        let mut subscribers: HashMap<(TenantId, EventTypeKey), Vec<Called>> = HashMap::new();
+        let subscribers = self.insert_and_match(rows, changes).await?;
         let mut deliveries: Vec<delivery::Model> = Vec::new();
         let mut skips: Vec<Vec<Cell>> = Vec::new();
         let mut recorded = Vec::with_capacity(changes.len());
@@ -75,11 +106,7 @@ impl Work<'_> {
             for event in events {
                 self.feed.event(event);
                 let key = (event.tenant_id, event.event_type.clone());
-                if !subscribers.contains_key(&key) {
-                    let found = self.subscribers(&key).await?;
-                    subscribers.insert(key.clone(), found);
-                }
-                for webhook in &subscribers[&key] {
+                for webhook in subscribers.get(&key).into_iter().flatten() {
                     match fan_out::decide(webhook.status) {
                         Match::Delivery { state, reason } => {
                             deliveries.push(self.fanned_out(*at, event, webhook, state, reason));
@@ -98,7 +125,12 @@ impl Work<'_> {
         for row in &deliveries {
             self.feed.delivery(row)?;
         }
-        insert_due(self.transaction, &deliveries, Collision::Fails).await?;
+        self.want_claim(recorded.iter().map(|one: &Recorded| one.due.len()).sum());
+        if self.wanted.is_some() {
+            insert_due_and_lock_claims(self.transaction, &deliveries).await?;
+        } else {
+            insert_due(self.transaction, &deliveries, Collision::Fails).await?;
+        }
         SKIPS.insert(self.transaction, skips, Collision::Fails).await?;
         Ok(recorded)
     }
@@ -123,34 +155,39 @@ impl Work<'_> {
         row
     }
 
-    /// The webhooks of that type. Those that hold are locked until this change is committed, so that a
+    /// Inserts events, and matches their types with webhooks. Those that hold are locked until this change is committed, so that a
     /// resume misses no delivery that is held here; the others are not: what becomes due for a webhook that just stopped is
     /// held or cancelled as it is claimed.
-    async fn subscribers(&mut self, key: &(TenantId, EventTypeKey)) -> Result<Vec<Called>, StoreError> {
-        let (tenant_id, event_type) = key;
-        let sql = "SELECT id, status, ordering FROM webhook WHERE tenant_id = $1 AND concern = $2 AND event = $3 \
-                   AND deleted_at_us IS NULL ORDER BY id";
-        let values = vec![tenant_id.0.into(), event_type.concern.as_str().into(), event_type.event.as_str().into()];
-        let found: Vec<Subscriber> = query(self.transaction, sql, values).await?;
-        let mut subscribers = Vec::with_capacity(found.len());
-        for row in found {
-            // One that cannot be read keeps no event from being recorded: what is owed to it is held.
-            let status = WebhookStatus::from_name(&row.status).unwrap_or(WebhookStatus::Invalid);
-            let ordering = Ordering::from_name(&row.ordering).unwrap_or_default();
-            subscribers.push(Called { id: row.id, status, ordering });
-        }
-        let holding: Vec<Uuid> = subscribers.iter().filter(|one| one.status.holds()).map(|one| one.id).collect();
+    async fn insert_and_match(&mut self, rows: EventRows, changes: &[Recording]) -> Result<Subscribers, StoreError> {
+        let events = changes.iter().flat_map(|change| &change.events);
+        let keys: HashSet<(TenantId, &EventTypeKey)> =
+            events.map(|event| (event.tenant_id, &event.event_type)).collect();
+        let types = keys.into_iter().map(|(tenant_id, key)| {
+            vec![Cell::Uuid(tenant_id.0), Cell::Text(key.concern.clone()), Cell::Text(key.event.clone())]
+        });
+        let found = rows.insert_and_ask(self.transaction, types.collect()).await?;
+        // One that cannot be read keeps no event from being recorded: what is owed to it is held.
+        let status = |row: &Subscriber| WebhookStatus::from_name(&row.status).unwrap_or(WebhookStatus::Invalid);
+        let holding: Vec<Uuid> = found.iter().filter(|row| status(row).holds()).map(|row| row.id).collect();
         self.has_locked_webhooks |= !holding.is_empty();
         let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
-        for webhook in &mut subscribers {
-            if let Some(standing) = locked.get(&webhook.id) {
-                webhook.status = standing.status;
+        let mut subscribers = Subscribers::new();
+        for row in found {
+            let standing = locked.get(&row.id);
+            if standing.is_some_and(|standing| standing.is_deleted) {
+                continue;
             }
+            let status = standing.map_or(status(&row), |standing| standing.status);
+            let ordering = Ordering::from_name(&row.ordering).unwrap_or_default();
+            let key = (TenantId(row.tenant_id), EventTypeKey::new(row.concern, row.event));
+            subscribers.entry(key).or_default().push(Called { id: row.id, status, ordering });
         }
-        subscribers.retain(|webhook| locked.get(&webhook.id).is_none_or(|standing| !standing.is_deleted));
         Ok(subscribers)
     }
 }
+
+/// The webhooks of each type.
+type Subscribers = HashMap<(TenantId, EventTypeKey), Vec<Called>>;
 
 /// The events of one change.
 pub(super) struct Recording {
@@ -194,6 +231,28 @@ impl EventRows {
     pub(super) async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
         EVENTS.insert(transaction, self.events, Collision::Fails).await?;
         insert_all(transaction, self.tombstones).await
+    }
+
+    /// Inserts them, and asks for the webhooks of those types: PostgreSQL in one statement with the last of them.
+    async fn insert_and_ask(
+        mut self,
+        transaction: &DatabaseTransaction,
+        types: Vec<Vec<Cell>>,
+    ) -> Result<Vec<Subscriber>, StoreError> {
+        if types.is_empty() {
+            self.insert(transaction).await?;
+            return Ok(Vec::new());
+        }
+        let backend = transaction.get_database_backend();
+        if backend != DbBackend::Postgres {
+            self.insert(transaction).await?;
+            return query(transaction, &subscribers_sql(backend, 1), TYPES.parameters(backend, types)).await;
+        }
+        let last = self.events.split_off(self.events.len().saturating_sub(INSERT_ROWS_MAX));
+        self.insert(transaction).await?;
+        let mut values = EVENTS.parameters(backend, last);
+        values.extend(TYPES.parameters(backend, types));
+        query(transaction, &record_sql(), values).await
     }
 }
 

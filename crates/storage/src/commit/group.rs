@@ -1,10 +1,10 @@
 //! Group commit: changes that only record events wait for one another while the last group is committed, and then share one
 //! transaction. One event per request costs a share of a commit, not one of its own.
 
-use super::events::Recording;
-use super::waiting::{Answer, Queue, Waiting, event_count};
 use super::Work;
 use super::along::{Claiming, NotRecorded};
+use super::events::Recording;
+use super::waiting::{Answer, Queue, Waiting, event_count};
 use crate::error::store_error;
 use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVENTS_MAX, RECORD_WAIT_MS_MAX};
 use crate::store::SqlStore;
@@ -134,15 +134,16 @@ impl SqlStore {
         }
     }
 
-    async fn record_once(&self, changes: &[Recording], claims: Claiming) -> Result<Vec<Committed>, NotRecorded> {
+    async fn record_once(&self, changes: &[Recording], claiming: Claiming) -> Result<Vec<Committed>, NotRecorded> {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
         let transaction = self.begin_on_road().await?;
-        let mut work = Work::new(self, &transaction, last);
-        let mut recorded = work.record(changes).await?;
-        let along = match claims {
-            Claiming::IfWanted => work.claim_along(&mut recorded).await.map_err(NotRecorded::ForTheClaim)?,
-            Claiming::Nothing => None,
+        let mut work = Work { claiming, ..Work::new(self, &transaction, last) };
+        let mut recorded = match work.record(changes).await {
+            // It may have waited for claims in vain.
+            Err(error) if work.wanted.is_some() => return Err(NotRecorded::ForTheClaim(error)),
+            recorded => recorded?,
         };
+        let along = work.claim_along(&mut recorded).await.map_err(NotRecorded::ForTheClaim)?;
         work.feed.append(&transaction).await?;
         transaction.commit().await.map_err(store_error)?;
         if let Some(along) = along {

@@ -2,7 +2,7 @@
 
 pub mod along;
 pub mod deliveries;
-mod events;
+pub mod events;
 pub mod feed;
 mod flow;
 pub mod group;
@@ -15,12 +15,13 @@ mod webhooks;
 use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::store::SqlStore;
+use along::Claiming;
 use async_trait::async_trait;
 use events::Recording;
 use feed::FeedLog;
 use hookgraph_domain::change::{Change, CommitError, Committed, Write};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
-use hookgraph_domain::ports::{Failpoint, UnitOfWork};
+use hookgraph_domain::ports::{Failpoint, UnitOfWork, WantedClaim};
 use hookgraph_domain::time::Timestamp;
 use std::sync::atomic::Ordering;
 
@@ -32,11 +33,16 @@ struct Work<'a> {
     feed: FeedLog,
     /// Whether webhooks are locked until the commit.
     has_locked_webhooks: bool,
+    /// Whether it may claim what it records.
+    claiming: Claiming,
+    /// The claim that goes along with it.
+    wanted: Option<Box<dyn WantedClaim>>,
 }
 
 impl<'a> Work<'a> {
     fn new(store: &'a SqlStore, transaction: &'a DatabaseTransaction, at: Timestamp) -> Self {
-        Self { store, transaction, at, feed: FeedLog::at(at), has_locked_webhooks: false }
+        let feed = FeedLog::at(at);
+        Self { store, transaction, at, feed, has_locked_webhooks: false, claiming: Claiming::Nothing, wanted: None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Claim: which due deliveries are leased next, fairly over webhooks.
 
 use super::aside::{Aside, Unread, set_aside};
-use super::claim_at_once::{AtOnce, claim_at_once};
+use super::claim_at_once::{AtOnce, claim_at_once, lock_claims};
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
@@ -12,7 +12,7 @@ use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::error::store_error;
 use crate::micros::from_time;
 use crate::standing::{Opened, Standing, WebhookLock};
-use crate::store::{CLAIM_LOCK, SqlStore};
+use crate::store::SqlStore;
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::{ClaimRequest, Claims, Left, StoreError};
@@ -102,10 +102,7 @@ fn what_is_left_of(request: &ClaimRequest, claimed: &[ClaimedDelivery]) -> Claim
 /// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
 async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
     let transaction = store.begin_on_road().await?;
-    if store.backend() == DbBackend::Postgres {
-        let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
-        transaction.execute_unprepared(&lock).await.map_err(store_error)?;
-    }
+    lock_claims(&transaction).await?;
     let candidates = candidates(&transaction, request).await?.picked;
     if candidates.is_empty() {
         return Ok(Claims::default());

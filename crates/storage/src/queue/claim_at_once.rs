@@ -175,6 +175,7 @@ pub fn claim_values(request: &ClaimRequest) -> Vec<Value> {
 
 pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> Result<AtOnce, StoreError> {
     let transaction = store.begin_on_road().await?;
+    lock_claims(&transaction).await?;
     let mut feed = FeedLog::at(request.now);
     let at_once = claim_within(store, &transaction, request, &mut feed).await?;
     if at_once.has_written {
@@ -184,7 +185,17 @@ pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> R
     Ok(at_once)
 }
 
-/// A claim at once as a part of a transaction that holds no webhook locked: whoever holds claims back may wait for one.
+/// Has claims to itself until the transaction ends. SQLite, which has one writer, has that from its beginning.
+pub(super) async fn lock_claims(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
+        transaction.execute_unprepared(&lock).await.map_err(store_error)?;
+    }
+    Ok(())
+}
+
+/// A claim at once as a part of a transaction that has claims to itself, and no webhook locked: whoever waits for claims may
+/// hold one.
 pub async fn claim_within(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
@@ -192,8 +203,6 @@ pub async fn claim_within(
     feed: &mut FeedLog,
 ) -> Result<AtOnce, StoreError> {
     let (free_count, reached_count, leased) = if store.backend() == DbBackend::Postgres {
-        let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
-        transaction.execute_unprepared(&lock).await.map_err(store_error)?;
         let answers: Vec<Answer> = query(transaction, &claim_sql(), claim_values(request)).await?;
         let counts = answers.first().map_or((0, 0), |answer| (answer.free_count, answer.locked_count));
         let leased: Vec<Leased> = answers.into_iter().filter_map(|answer| answer.leased).collect();

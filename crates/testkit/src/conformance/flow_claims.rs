@@ -7,9 +7,9 @@ use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::EventId;
-use hookgraph_domain::ports::{ClaimRequest, Entropy, Store};
+use hookgraph_domain::ports::{ClaimRequest, Entropy, Left, Store};
 use hookgraph_domain::time::plus_ms;
-use hookgraph_domain::webhook::Webhook;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use std::sync::Arc;
 
 fn request() -> ClaimRequest {
@@ -139,4 +139,23 @@ pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<
     world.write(vec![Write::RetryDelivery(first.delivery.id)]).await;
     let again = claimed(&world, request()).await;
     assert_eq!(again.iter().map(|claim| claim.delivery.id).collect::<Vec<_>>(), [first.delivery.id]);
+}
+
+/// And tells whether a slot that is freed is waited for.
+pub async fn a_claim_tells_what_it_left(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 1).await;
+    assert_eq!(world.store.claim(&request()).await.expect("a claim").left, Left::Nothing);
+    record(&world, &["a", "b"]).await;
+    let first = world.store.claim(&request()).await.expect("a claim");
+    assert_eq!((first.deliveries.len(), first.left), (1, Left::NoRoom));
+    assert_eq!(world.store.claim(&request()).await.expect("a claim").left, Left::NoRoom, "it looked without a lock");
+    world.settle(&first.deliveries[0], DeliveryState::Delivered).await;
+    let second = world.store.claim(&request()).await.expect("a claim");
+    assert_eq!((second.deliveries.len(), second.left), (1, Left::Nothing));
+    record(&world, &["c"]).await;
+    world.change_webhook(webhook.id, |webhook| webhook.flow.concurrency = 5, Vec::new()).await;
+    world.change_webhook(webhook.id, |webhook| webhook.status = WebhookStatus::Paused, Vec::new()).await;
+    let third = world.store.claim(&request()).await.expect("a claim");
+    assert_eq!((third.deliveries.len(), third.left), (0, Left::More), "what it held made way");
 }

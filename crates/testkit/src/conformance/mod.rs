@@ -113,6 +113,7 @@ macro_rules! conformance_suite {
             flow_claims: [
                 a_webhooks_own_concurrency_bounds_what_is_in_flight,
                 a_claim_keeps_to_the_limits_of_webhooks,
+                a_claim_tells_what_it_left,
                 a_claim_takes_no_more_retries_than_it_may,
                 a_later_event_of_a_record_waits_for_the_earlier_ones_end,
                 a_long_line_does_not_delay_another_record,

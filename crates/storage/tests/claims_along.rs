@@ -1,0 +1,214 @@
+//! A recording claims what it makes due for the worker that wants it, in its own transaction.
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
+use hookgraph_domain::change::{Change, Committed, Expected, Write};
+use hookgraph_domain::delivery::DeliveryState;
+use hookgraph_domain::feed::FeedChange;
+use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ports::{
+    ClaimRequest, Claimer, Claims, DeliveryQueue, Feed, History, Left, UnitOfWork, WantedClaim,
+};
+use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_testkit::postgres::with_postgres;
+use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
+use sea_orm::sqlx::{self, Connection, PgConnection, SqliteConnection};
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
+
+const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+
+fn request() -> ClaimRequest {
+    ClaimRequest {
+        now: sample::now(),
+        leased_until: plus_ms(sample::now(), 60_000),
+        limit: 100,
+        in_flight_per_webhook_max: 100,
+        limits: Vec::new(),
+        limit_per_webhook: 100,
+        retries_max: 100,
+    }
+}
+
+/// Wants so many at once, and keeps what it gets.
+#[derive(Clone, Default)]
+struct Worker {
+    limit: Arc<Mutex<u32>>,
+    got: Arc<Mutex<Vec<Claims>>>,
+}
+
+struct Wanted(ClaimRequest, Worker);
+
+impl Claimer for Worker {
+    fn wanted(&self) -> Option<Box<dyn WantedClaim>> {
+        let limit = *self.limit.lock().unwrap();
+        let request = ClaimRequest { limit, ..request() };
+        (limit > 0).then(|| Box::new(Wanted(request, self.clone())) as Box<dyn WantedClaim>)
+    }
+}
+
+impl WantedClaim for Wanted {
+    fn request(&self) -> &ClaimRequest {
+        &self.0
+    }
+
+    fn take(self: Box<Self>, claims: Claims) {
+        self.1.got.lock().unwrap().push(claims);
+    }
+}
+
+impl Worker {
+    fn wants(&self, limit: u32) {
+        *self.limit.lock().unwrap() = limit;
+    }
+
+    fn takes_one(&self) -> Claims {
+        let mut got = self.got.lock().unwrap();
+        assert_eq!(got.len(), 1);
+        got.remove(0)
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.got.lock().unwrap().is_empty()
+    }
+}
+
+/// A store with a webhook of that status, and its worker.
+async fn world(url: &str, status: WebhookStatus) -> (SqlStore, Arc<Worker>) {
+    let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(3)));
+    let store = SqlStore::open(options).await.unwrap();
+    store.migrate().await.unwrap();
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(sample::tenant(TENANT, "acme")));
+    let webhook = Webhook { status, ..sample::webhook(WebhookId(Uuid::from_u128(2)), TENANT) };
+    change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+    store.commit(change).await.unwrap();
+    let worker = Arc::new(Worker::default());
+    let claimer: Arc<dyn Claimer> = worker.clone();
+    store.claim_with_recordings(Arc::downgrade(&claimer));
+    (store, worker)
+}
+
+async fn record(store: &SqlStore, numbers: &[u128]) -> Committed {
+    let events = numbers.iter().map(|number| sample::event(event_id(*number), TENANT, &number.to_string()));
+    let change = Change { events: events.collect(), ..Change::at(sample::now()) };
+    store.commit(change).await.unwrap()
+}
+
+fn event_id(number: u128) -> EventId {
+    EventId(Uuid::from_u128(1_000 + number))
+}
+
+async fn what_is_wanted_is_leased_by_the_recording_itself(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    worker.wants(10);
+    let committed = record(&store, &[1]).await;
+    assert!(committed.is_claimed);
+    let claims = worker.takes_one();
+    assert_eq!(claims.left, Left::Nothing);
+    let claim = &claims.deliveries[0];
+    assert_eq!((claim.event.id, claim.delivery.fencing_token), (event_id(1), 1));
+    assert!(claim.payload.is_some() && !claim.was_orphaned);
+    let kept = &store.deliveries(TENANT, &[claim.delivery.id]).await.unwrap()[0];
+    assert_eq!((kept.state, kept.fencing_token), (DeliveryState::InFlight, 1));
+    assert!(store.claim(&request()).await.unwrap().deliveries.is_empty(), "it is the worker's");
+    let entries = store.feed_page(TENANT, 0, &Default::default(), 10).await.unwrap().entries;
+    let states = entries.iter().filter_map(|entry| match &entry.what {
+        FeedChange::DeliveryUpdated { state, .. } => Some(*state),
+        _ => None,
+    });
+    assert_eq!(states.collect::<Vec<_>>(), [DeliveryState::Pending, DeliveryState::InFlight]);
+    store.close().await.unwrap();
+}
+
+async fn what_finds_no_room_is_left_due(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    worker.wants(1);
+    assert!(!record(&store, &[1, 2]).await.is_claimed);
+    let claims = worker.takes_one();
+    assert_eq!((claims.deliveries.len(), claims.left), (1, Left::NoRoom));
+    worker.wants(0);
+    assert!(!record(&store, &[3]).await.is_claimed, "nothing is wanted");
+    let claims = store.claim(&request()).await.unwrap();
+    assert_eq!((claims.deliveries.len(), claims.left), (2, Left::Nothing));
+    store.close().await.unwrap();
+}
+
+/// Nobody need be woken for what is held, and whoever waits for claims may hold its webhook.
+async fn what_is_held_is_claimed_by_nobody(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Paused).await;
+    worker.wants(10);
+    let committed = record(&store, &[1]).await;
+    assert!(committed.is_claimed && worker.has_nothing());
+    store.close().await.unwrap();
+}
+
+/// What happened is recorded whatever becomes of the claim.
+async fn a_claim_that_fails_keeps_nothing_from_being_recorded(url: String, refusal: &str) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    worker.wants(10);
+    run(&url, refusal).await;
+    let committed = record(&store, &[1]).await;
+    assert_eq!((committed.delivery_count, committed.is_claimed), (1, false));
+    assert!(worker.has_nothing());
+    assert_eq!(store.events(TENANT, &[event_id(1)]).await.unwrap().len(), 1);
+    store.close().await.unwrap();
+}
+
+async fn run(url: &str, sql: &str) {
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    }
+}
+
+const SQLITE_REFUSES: &str = "CREATE TRIGGER refuse BEFORE UPDATE ON due BEGIN SELECT raise(ABORT, 'no'); END";
+const POSTGRES_REFUSES: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+    $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER refuse BEFORE UPDATE ON due FOR EACH ROW EXECUTE FUNCTION refuse()";
+
+macro_rules! on_both_databases {
+    ($($fact:ident: $on_sqlite:ident, $on_postgresql:ident;)*) => {$(
+        #[tokio::test]
+        async fn $on_sqlite() {
+            let directory = tempfile::tempdir().unwrap();
+            $fact(format!("sqlite://{}?mode=rwc", directory.path().join("hookgraph.db").display())).await;
+        }
+
+        #[tokio::test]
+        async fn $on_postgresql() {
+            with_postgres(|url| async move { $fact(url).await }).await;
+        }
+    )*};
+}
+
+on_both_databases! {
+    what_is_wanted_is_leased_by_the_recording_itself: leased_on_sqlite, leased_on_postgresql;
+    what_finds_no_room_is_left_due: left_due_on_sqlite, left_due_on_postgresql;
+    what_is_held_is_claimed_by_nobody: held_on_sqlite, held_on_postgresql;
+    refused: refused_on_sqlite, refused_on_postgresql;
+}
+
+async fn refused(url: String) {
+    let refusal = if url.starts_with("sqlite") { SQLITE_REFUSES } else { POSTGRES_REFUSES };
+    a_claim_that_fails_keeps_nothing_from_being_recorded(url, refusal).await;
+}
+
+/// Under load the worker's own claims, which run beside the next recording, carry more.
+#[tokio::test]
+async fn many_are_left_to_a_claim_of_their_own_on_postgresql() {
+    with_postgres(|url| async move {
+        let (store, worker) = world(&url, WebhookStatus::Active).await;
+        worker.wants(100);
+        let most = hookgraph_storage::limits::CLAIMED_ALONG_MAX as u128;
+        assert!(record(&store, &(1..=most).collect::<Vec<_>>()).await.is_claimed);
+        assert_eq!(worker.takes_one().deliveries.len(), most as usize);
+        assert!(!record(&store, &(100..=100 + most).collect::<Vec<_>>()).await.is_claimed);
+        assert!(worker.has_nothing());
+        store.close().await.unwrap();
+    })
+    .await;
+}
