@@ -56,7 +56,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let (entropy, tenant_id) = (SeededEntropy::new(7), TenantId(Uuid::from_u128(1)));
-        let store = MemoryStore::new(entropy.clone());
+        let store = MemoryStore::default();
         let mut change = Change::at(sample::now());
         change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, "acme")));
         store.commit(change).await.expect("the tenant is stored");

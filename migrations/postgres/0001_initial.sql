@@ -219,6 +219,9 @@ CREATE TABLE tombstone (
 ) PARTITION BY RANGE (event_id);
 CREATE TABLE tombstone_rest PARTITION OF tombstone DEFAULT;
 
+-- Of the fan out an event and a webhook have one delivery and no second: its id follows from both (DeliveryId::of_fan_out), so
+-- the primary key keeps that, and the deliveries of an event are a range of ids.
+
 -- The queue: every delivery that has not ended, and nothing else. A claim changes no column that an index holds or asks for,
 -- so that PostgreSQL keeps its new versions on the same page.
 CREATE TABLE due (
@@ -251,14 +254,12 @@ CREATE TABLE due (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.2);
 CREATE INDEX due_by_time ON due (webhook_id, due_at_us, id) WHERE due_at_us IS NOT NULL;
-CREATE INDEX due_by_tenant ON due (tenant_id, id);
 CREATE INDEX due_by_webhook ON due (webhook_id, id);
 CREATE INDEX due_by_line ON due (webhook_id, order_key, id) WHERE order_key IS NOT NULL;
 -- For the gauge of what is held: what is sent has no entry.
 CREATE INDEX due_held ON due (id) WHERE due_at_us IS NULL;
--- One per event and webhook of the fan out; nulls never collide.
-CREATE UNIQUE INDEX due_is_unique_per_event_and_webhook
-    ON due (event_id, webhook_id, (CASE WHEN is_fan_out THEN 1 END));
+-- Made later than their event: tests and replays.
+CREATE INDEX due_by_event ON due (event_id, id) WHERE NOT is_fan_out;
 
 -- The history: deliveries that have ended. A retry moves one back into the queue.
 CREATE TABLE delivery (
@@ -287,7 +288,7 @@ CREATE TABLE delivery (
 CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
 CREATE INDEX delivery_by_tenant ON delivery (tenant_id, id);
 CREATE INDEX delivery_by_webhook ON delivery (webhook_id, id);
-CREATE INDEX delivery_by_event ON delivery (event_id, id);
+CREATE INDEX delivery_by_event ON delivery (event_id, id) WHERE NOT is_fan_out;
 
 CREATE TABLE payload (
     delivery_id UUID NOT NULL PRIMARY KEY,

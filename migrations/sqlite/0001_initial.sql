@@ -216,6 +216,9 @@ CREATE TABLE tombstone (
     updated_at_us INTEGER NOT NULL
 ) STRICT;
 
+-- Of the fan out an event and a webhook have one delivery and no second: its id follows from both (DeliveryId::of_fan_out), so
+-- the primary key keeps that, and the deliveries of an event are a range of ids.
+
 -- The queue: every delivery that has not ended, and nothing else. A claim changes no column that an index holds or asks for.
 CREATE TABLE due (
     id BLOB NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
@@ -246,14 +249,12 @@ CREATE TABLE due (
     CONSTRAINT due_has_a_time_unless_it_is_held CHECK ((state = 'HELD') = (due_at_us IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX due_by_time ON due (webhook_id, due_at_us, id) WHERE due_at_us IS NOT NULL;
-CREATE INDEX due_by_tenant ON due (tenant_id, id);
 CREATE INDEX due_by_webhook ON due (webhook_id, id);
 CREATE INDEX due_by_line ON due (webhook_id, order_key, id) WHERE order_key IS NOT NULL;
 -- For the gauge of what is held: what is sent has no entry.
 CREATE INDEX due_held ON due (id) WHERE due_at_us IS NULL;
--- One per event and webhook of the fan out; nulls never collide.
-CREATE UNIQUE INDEX due_is_unique_per_event_and_webhook
-    ON due (event_id, webhook_id, (CASE WHEN is_fan_out THEN 1 END));
+-- Made later than their event: tests and replays.
+CREATE INDEX due_by_event ON due (event_id, id) WHERE NOT is_fan_out;
 
 -- The history: deliveries that have ended. A retry moves one back into the queue.
 CREATE TABLE delivery (
@@ -281,7 +282,7 @@ CREATE TABLE delivery (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_by_tenant ON delivery (tenant_id, id);
 CREATE INDEX delivery_by_webhook ON delivery (webhook_id, id);
-CREATE INDEX delivery_by_event ON delivery (event_id, id);
+CREATE INDEX delivery_by_event ON delivery (event_id, id) WHERE NOT is_fan_out;
 
 CREATE TABLE payload (
     delivery_id BLOB NOT NULL PRIMARY KEY,

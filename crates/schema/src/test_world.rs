@@ -62,7 +62,7 @@ impl TlsJudge for NothingExpired {
 /// A tenant without any record.
 pub async fn world() -> World {
     let entropy = SeededEntropy::new(7);
-    let store = MemoryStore::new(entropy.clone());
+    let store = MemoryStore::default();
     let tenant_id = TenantId(Uuid::from_u128(1));
     let mut change = Change::at(sample::now());
     change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, "acme")));

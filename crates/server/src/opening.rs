@@ -53,8 +53,8 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
 pub async fn open_with_vault(config: &Config) -> anyhow::Result<(SqlStore, Arc<KeyFileVault>)> {
     let entropy = Arc::new(OsEntropy::default());
     let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
-    let vault = open_vault(config, entropy.clone()).await?;
-    let store = open_on(config, vault.clone(), entropy, failpoints, Arc::new(NoObserver)).await?;
+    let vault = open_vault(config, entropy).await?;
+    let store = open_on(config, vault.clone(), failpoints, Arc::new(NoObserver)).await?;
     store.migrate().await.context("the database cannot be brought up to date")?;
     check_key(&store, &config.key_file).await?;
     Ok((store, vault))
@@ -83,18 +83,17 @@ pub async fn open(
     failpoints: Arc<dyn Failpoints>,
     observer: Arc<dyn Observer>,
 ) -> anyhow::Result<SqlStore> {
-    let vault = open_vault(config, entropy.clone()).await?;
-    open_on(config, vault, entropy, failpoints, observer).await
+    let vault = open_vault(config, entropy).await?;
+    open_on(config, vault, failpoints, observer).await
 }
 
 async fn open_on(
     config: &Config,
     vault: Arc<KeyFileVault>,
-    entropy: Arc<dyn Entropy>,
     failpoints: Arc<dyn Failpoints>,
     observer: Arc<dyn Observer>,
 ) -> anyhow::Result<SqlStore> {
-    let mut options = StoreOptions::new(database_url(&config.database)?, vault, entropy);
+    let mut options = StoreOptions::new(database_url(&config.database)?, vault);
     options.failpoints = failpoints;
     options.observer = observer;
     options.postgres_connections_max = config.database_connections_max;
@@ -104,7 +103,7 @@ async fn open_on(
 
 /// A key that is made anew opens nothing of what a database holds already: then the right one is missing.
 async fn refuse_new_key_for_old_secrets(config: &Config) -> anyhow::Result<()> {
-    let options = StoreOptions::new(database_url(&config.database)?, Arc::new(NoKey), Arc::new(OsEntropy::default()));
+    let options = StoreOptions::new(database_url(&config.database)?, Arc::new(NoKey));
     let store = SqlStore::open(options).await.context("database: it cannot be opened")?;
     let is_new = !store.pending_migrations().await.context("database")?.is_empty();
     let holds_secrets = !is_new && store.tenant_count().await.context("database")? > 0;

@@ -6,7 +6,7 @@ use hookgraph_domain::ports::{Failpoint, Failpoints};
 use hookgraph_domain::time::{Timestamp, plus_ms, truncated};
 use parking_lot::Mutex;
 use rand::Rng;
-use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
+use uuid::Uuid;
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,13 +25,53 @@ impl Clock for SystemClock {
 /// The operating system's randomness. Its UUIDs sort in the order in which this process made them.
 #[derive(Debug, Default)]
 pub struct OsEntropy {
-    counter: Mutex<ContextV7>,
+    last: Mutex<Count>,
+}
+
+/// What orders the UUIDs of one millisecond: a count in the first 26 bits after the time, from a random beginning. (The counter
+/// of the `uuid` crate has 42 bits, and the last of them are not in the ids that follow from those.)
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    unix_ms: u64,
+    value: u32,
+}
+
+impl Count {
+    /// It begins in the lower half, so that a millisecond has room for [`Count::BEGINNING_MAX`] UUIDs at least.
+    const BEGINNING_MAX: u32 = (1 << 25) - 1;
+    const MAX: u32 = (1 << 26) - 1;
+
+    /// The one after it, in that millisecond. Where the clock was set back, and where a millisecond is full, the time of the
+    /// last one goes on.
+    fn next(self, unix_ms: u64, beginning: u32) -> Self {
+        let begun = |unix_ms| Self { unix_ms, value: beginning & Self::BEGINNING_MAX };
+        if unix_ms > self.unix_ms {
+            begun(unix_ms)
+        } else if self.value == Self::MAX {
+            begun(self.unix_ms + 1)
+        } else {
+            Self { value: self.value + 1, ..self }
+        }
+    }
+
+    /// Of 80 random bits the first are replaced: 12 beside the version, 14 beside the variant.
+    fn uuid(self, mut random: [u8; 10]) -> Uuid {
+        let [_, _, rand_a_high, rand_a_low] = (self.value >> 14).to_be_bytes();
+        let [_, _, rand_b_high, rand_b_low] = (self.value & 0x3fff).to_be_bytes();
+        random[..4].copy_from_slice(&[rand_a_high, rand_a_low, rand_b_high, rand_b_low]);
+        uuid::Builder::from_unix_timestamp_millis(self.unix_ms, &random).into_uuid()
+    }
 }
 
 impl Entropy for OsEntropy {
     fn uuid(&self, now: Timestamp) -> Uuid {
-        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-        Uuid::new_v7(UuidTimestamp::from_unix(&*self.counter.lock(), seconds, now.timestamp_subsec_nanos()))
+        let mut random = [0; 10];
+        self.fill(&mut random);
+        let beginning = u32::from_be_bytes([random[0], random[1], random[2], random[3]]);
+        let unix_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+        let mut last = self.last.lock();
+        *last = last.next(unix_ms, beginning);
+        last.uuid(random)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the port that everything else takes randomness from")]
@@ -114,4 +154,34 @@ pub fn failpoints() -> Result<std::sync::Arc<dyn Failpoints>, String> {
 #[cfg(not(feature = "failpoints"))]
 pub fn failpoints() -> Result<std::sync::Arc<dyn hookgraph_domain::ports::Failpoints>, String> {
     Ok(std::sync::Arc::new(hookgraph_domain::ports::NoFailpoints))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(unix_ms: i64) -> Timestamp {
+        Timestamp::from_timestamp_millis(unix_ms).unwrap_or_default()
+    }
+
+    #[test]
+    fn uuids_of_one_millisecond_rise_by_their_first_80_bits() {
+        let entropy = OsEntropy::default();
+        let uuids: Vec<Uuid> = (0..100_000).map(|_| entropy.uuid(at(1_795_564_800_123))).collect();
+        assert!(uuids.is_sorted_by(|a, b| a.as_bytes()[..10] < b.as_bytes()[..10]));
+        for uuid in uuids {
+            assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_eq!(uuid.as_u128() >> 80, 1_795_564_800_123);
+        }
+    }
+
+    #[test]
+    fn uuids_rise_while_the_clock_is_set_back_and_where_a_millisecond_is_full() {
+        let entropy = OsEntropy::default();
+        let (later, earlier) = (entropy.uuid(at(2_000)), entropy.uuid(at(1_000)));
+        assert!(later.as_bytes()[..10] < earlier.as_bytes()[..10]);
+        let full = Count { unix_ms: 5, value: Count::MAX }.next(5, u32::MAX);
+        assert_eq!((full.unix_ms, full.value), (6, Count::BEGINNING_MAX));
+        assert_eq!(full.next(5, 0).value, Count::BEGINNING_MAX + 1, "the time of the last one goes on");
+    }
 }

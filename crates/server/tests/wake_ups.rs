@@ -4,8 +4,8 @@
 use hookgraph_domain::ports::WakeUps;
 use hookgraph_server::wake_ups::{self, ProcessWakeUps};
 use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_testkit::PlainVault;
 use hookgraph_testkit::postgres::with_postgres;
-use hookgraph_testkit::{PlainVault, SeededEntropy};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn woken(fed: &mut watch::Receiver<()>) {
 }
 
 async fn open(url: &str) -> SqlStore {
-    let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(1)));
+    let options = StoreOptions::new(url, Arc::new(PlainVault));
     SqlStore::open(options).await.unwrap()
 }
 

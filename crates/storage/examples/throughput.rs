@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let recorders: usize = arguments.next().map_or(Ok(RECORDERS_DEFAULT), |text| text.parse())?;
     let webhooks: usize = arguments.next().map_or(Ok(WEBHOOKS_DEFAULT), |text| text.parse())?;
     let entropy = SeededEntropy::new(u64::from(std::process::id()));
-    let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault), Arc::new(entropy.clone()))).await?;
+    let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault))).await?;
     store.migrate().await?;
     store.ensure_partitions(sample::now(), 1).await?;
     let (now, tenant_id) = (sample::now(), TenantId(entropy.uuid(sample::now())));

@@ -1,6 +1,7 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
 use crate::batch::{self, IDS};
+use crate::commit::OF_TENANT;
 use crate::commit::events::{no_events, record_sql, subscribers_sql};
 use crate::gauges::gauge_statements;
 use crate::queue::{
@@ -11,7 +12,7 @@ use crate::read::{
     BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
 };
 use crate::retention::{
-    FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, expire_statements, row_statements, work_statements,
+    FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, day_statements, expire_statements, row_statements, work_statements,
 };
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
@@ -19,7 +20,7 @@ use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::ClaimRequest;
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
 use hookgraph_domain::retention::HistoryCut;
-use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, QueryTrait, Statement};
 use uuid::Uuid;
@@ -27,34 +28,17 @@ use uuid::Uuid;
 /// Each with the indexes that it must use.
 pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)> {
     let (tenant_id, webhook_id) = (TenantId(Uuid::nil()), WebhookId(Uuid::nil()));
-    let before = Some(Uuid::max());
-    let deliveries = DeliveryQuery {
-        tenant_id,
-        webhook_id: None,
-        event_id: None,
-        states: Vec::new(),
-        created_from: None,
-        created_before: None,
-        before,
-        limit: 20,
-    };
-    let of_webhook = DeliveryQuery { webhook_id: Some(webhook_id), ..deliveries.clone() };
-    let of_event = DeliveryQuery { event_id: Some(EventId(Uuid::nil())), ..deliveries.clone() };
     let events = EventQuery {
         tenant_id,
         concern: None,
         event: None,
         recorded_from: None,
         recorded_before: None,
-        before,
+        before: Some(Uuid::max()),
         limit: 20,
     };
     let of_type = EventQuery { concern: Some("orders".to_owned()), event: Some("create".to_owned()), ..events.clone() };
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
-    let page = |query: &DeliveryQuery| {
-        let (sql, values) = delivery_page(query);
-        raw(&sql, values)
-    };
     let request = claim_request(webhook_id);
     let held = vec![webhook_id.0.into(), 10_i64.into()];
     let feed = vec![tenant_id.0.into(), 0_i64.into(), 10_000_i64.into(), 300_i64.into()];
@@ -64,9 +48,6 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (raw(&extend_sql(backend), beat), Vec::new()),
         (raw(&candidates_sql(backend), candidates_values(backend, &request)), vec!["due_by_time", "due_by_line"]),
         (raw(&next_due_sql(), vec![64_i64.into()]), vec!["due_by_time"]),
-        (page(&deliveries), vec!["due_by_tenant"]),
-        (page(&of_webhook), Vec::new()),
-        (page(&of_event), Vec::new()),
         (event_page(&events).build(backend), Vec::new()),
         (event_page(&of_type).build(backend), Vec::new()),
         (attempts.build(backend), Vec::new()),
@@ -74,19 +55,15 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
         (raw(BACKLOG_SQL, held), vec!["due_by_webhook"]),
     ];
-    let failed = vec![DeliveryState::Failed, DeliveryState::Expired];
-    let (from, to) = (Some(Timestamp::UNIX_EPOCH), Some(Timestamp::UNIX_EPOCH));
-    let to_retry =
-        DeliveryQuery { states: failed.clone(), created_from: from, created_before: to, ..of_webhook.clone() };
-    let to_retry_of_all = DeliveryQuery { states: failed, ..deliveries.clone() };
-    let open = vec![DeliveryState::Held, DeliveryState::Pending];
-    statements.push((page(&to_retry), vec!["delivery"]));
-    statements.push((page(&to_retry_of_all), vec!["delivery"]));
-    statements.push((page(&DeliveryQuery { states: open, ..of_webhook }), vec!["due_by_webhook"]));
+    statements.extend(delivery_pages(backend).into_iter().map(|(query, indexes)| {
+        let (sql, values) = delivery_page(backend, &query);
+        (raw(&sql, values), indexes)
+    }));
     let (sql, values) = deliveries_to_replay(&replay(webhook_id), 50);
     statements.push((raw(&sql, values), vec![]));
     statements.extend(by_id(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     statements.extend(of_retention(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
+    statements.extend(OF_TENANT.map(|sql| (raw(sql, vec![tenant_id.0.into()]), vec![])));
     let gauges = gauge_statements().into_iter();
     statements.extend(gauges.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
     let recording = if backend == DbBackend::Postgres { record_sql() } else { subscribers_sql(backend, 1) };
@@ -101,6 +78,49 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         statements.push((raw(&keep_arrived_sql(), arrived_values()), Vec::new()));
     }
     statements
+}
+
+/// Every kind of page of deliveries.
+fn delivery_pages(backend: DbBackend) -> Vec<(DeliveryQuery, Vec<&'static str>)> {
+    let of_tenant = DeliveryQuery {
+        tenant_id: TenantId(Uuid::nil()),
+        webhook_id: None,
+        event_id: None,
+        states: Vec::new(),
+        created_from: None,
+        created_before: None,
+        before: Some(Uuid::max()),
+        limit: 20,
+    };
+    let of_webhook = DeliveryQuery { webhook_id: Some(WebhookId(Uuid::nil())), ..of_tenant.clone() };
+    let of_event = DeliveryQuery { event_id: Some(EventId(Uuid::nil())), ..of_tenant.clone() };
+    let first_of_event = DeliveryQuery { before: None, ..of_event.clone() };
+    let failed = vec![DeliveryState::Failed, DeliveryState::Expired];
+    let open = vec![DeliveryState::Held, DeliveryState::Pending];
+    // A time before which nothing can be would leave nothing to plan.
+    let (from, to) = (Some(Timestamp::UNIX_EPOCH), Some(plus_ms(Timestamp::UNIX_EPOCH, 1_000)));
+    let to_retry =
+        DeliveryQuery { states: failed.clone(), created_from: from, created_before: to, ..of_webhook.clone() };
+    let to_retry_of_all = DeliveryQuery { states: failed, ..of_tenant.clone() };
+    let open_of_webhook = DeliveryQuery { states: open.clone(), ..of_webhook.clone() };
+    let open_of_all = DeliveryQuery { states: open, before: None, ..of_tenant.clone() };
+    // A partition's indexes have names of their own.
+    let [by_id, by_tenant, by_webhook, by_event] = if backend == DbBackend::Postgres {
+        ["due_pkey", "rest_tenant_id_id_idx", "rest_webhook_id_id_idx", "rest_event_id_id_idx"]
+    } else {
+        let by_id = "SEARCH due USING PRIMARY KEY (id>? AND id<?)";
+        [by_id, "delivery_by_tenant", "delivery_by_webhook", "delivery_by_event"]
+    };
+    vec![
+        (of_tenant, vec!["webhook_of_a_tenant", "due_by_webhook", by_tenant]),
+        (of_webhook, vec!["due_by_webhook", by_webhook]),
+        (of_event, vec![by_id, "due_by_event", by_event]),
+        (first_of_event, vec![by_id, "due_by_event", by_event]),
+        (to_retry, vec![by_webhook]),
+        (to_retry_of_all, vec![by_tenant]),
+        (open_of_webhook, vec!["due_by_webhook"]),
+        (open_of_all, vec!["webhook_of_a_tenant", "due_by_webhook"]),
+    ]
 }
 
 /// What a settle, a release and a page look up by ids.
@@ -124,6 +144,9 @@ fn by_id(backend: DbBackend) -> Vec<(String, Vec<Value>)> {
 fn of_retention(backend: DbBackend) -> Vec<(String, Vec<Value>)> {
     let cut = HistoryCut { before: Timestamp::UNIX_EPOCH, ended_before: Timestamp::UNIX_EPOCH };
     let mut statements = row_statements(backend, &cut);
+    if backend == DbBackend::Postgres {
+        statements.extend(day_statements());
+    }
     statements.extend(expire_statements(backend));
     statements.extend(work_statements());
     statements.extend(FEED_STATEMENTS.map(|sql| (sql.to_owned(), vec![Uuid::nil().into(), 500_i64.into()])));

@@ -8,9 +8,7 @@ use crate::limits;
 use crate::migrate::{self, MigrateError};
 use crate::standing::Opened;
 use crate::unreadable::Unreadable;
-use hookgraph_domain::ports::{
-    Entropy, Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError,
-};
+use hookgraph_domain::ports::{Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
@@ -35,8 +33,6 @@ pub struct StoreOptions {
     pub url: String,
     /// Seals and opens signing secrets and header values.
     pub vault: Arc<dyn SecretVault>,
-    /// Makes the ids of the deliveries of a fan out.
-    pub entropy: Arc<dyn Entropy>,
     /// Planned failures.
     pub failpoints: Arc<dyn Failpoints>,
     /// Told of what is committed.
@@ -49,11 +45,10 @@ pub struct StoreOptions {
 
 impl StoreOptions {
     /// Options without planned failures, with the default number of connections.
-    pub fn new(url: impl Into<String>, vault: Arc<dyn SecretVault>, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn new(url: impl Into<String>, vault: Arc<dyn SecretVault>) -> Self {
         Self {
             url: url.into(),
             vault,
-            entropy,
             failpoints: Arc::new(NoFailpoints),
             observer: Arc::new(NoObserver),
             postgres_connections_max: limits::POSTGRES_CONNECTIONS_DEFAULT,
@@ -75,7 +70,6 @@ pub struct SqlStore {
     /// Connections that only the road has, where there are enough of them.
     pub(crate) road: Option<Pool>,
     pub(crate) vault: Arc<dyn SecretVault>,
-    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) opened: Opened,
     pub(crate) recorder: Recorder,
     pub(crate) unreadable: Unreadable,
@@ -112,7 +106,7 @@ impl SqlStore {
         } else {
             return Err(StoreError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()));
         };
-        let StoreOptions { vault, entropy, failpoints, observer, .. } = options;
+        let StoreOptions { vault, failpoints, observer, .. } = options;
         let unreadable = Unreadable::new(observer.clone());
         let (opened, recorder) = (Opened::new(unreadable.clone()), Recorder::default());
         let expects_due = Arc::default();
@@ -121,7 +115,6 @@ impl SqlStore {
             reader,
             road,
             vault,
-            entropy,
             opened,
             recorder,
             unreadable,
@@ -136,8 +129,8 @@ impl SqlStore {
     ///
     /// # Errors
     /// [`MigrateError`], as [`SqlStore::migrate`].
-    pub async fn in_memory(vault: Arc<dyn SecretVault>, entropy: Arc<dyn Entropy>) -> Result<Self, MigrateError> {
-        let store = Self::open(StoreOptions::new("sqlite::memory:", vault, entropy)).await?;
+    pub async fn in_memory(vault: Arc<dyn SecretVault>) -> Result<Self, MigrateError> {
+        let store = Self::open(StoreOptions::new("sqlite::memory:", vault)).await?;
         store.migrate().await?;
         Ok(store)
     }
@@ -295,14 +288,14 @@ fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hookgraph_testkit::PlainVault;
     use hookgraph_testkit::postgres::with_postgres;
-    use hookgraph_testkit::{PlainVault, SeededEntropy};
     use sea_orm::{ConnectionTrait, Statement};
 
     #[tokio::test]
     async fn postgresql_compiles_nothing_for_us() {
         with_postgres(|url| async move {
-            let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(1)));
+            let options = StoreOptions::new(url, Arc::new(PlainVault));
             let store = SqlStore::open(options).await.unwrap();
             for pool in [&store.writer, &store.reader, store.road.as_ref().unwrap()] {
                 let asked = Statement::from_string(DbBackend::Postgres, "SHOW jit");

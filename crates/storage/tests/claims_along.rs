@@ -12,7 +12,7 @@ use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
-use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
+use hookgraph_testkit::{PlainVault, sample};
 use sea_orm::sqlx::{self, Connection, PgConnection, SqliteConnection};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
@@ -76,7 +76,7 @@ impl Worker {
 
 /// A store with a webhook of that status, and its worker.
 async fn world(url: &str, status: WebhookStatus) -> (SqlStore, Arc<Worker>) {
-    let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(3)));
+    let options = StoreOptions::new(url, Arc::new(PlainVault));
     let store = SqlStore::open(options).await.unwrap();
     store.migrate().await.unwrap();
     let mut change = Change::at(sample::now());

@@ -3,8 +3,8 @@
 
 use hookgraph_domain::ports::Store;
 use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_testkit::PlainVault;
 use hookgraph_testkit::postgres::with_postgres;
-use hookgraph_testkit::{PlainVault, SeededEntropy};
 use std::sync::Arc;
 
 async fn run<F, Fut>(case: F)
@@ -13,7 +13,7 @@ where
     Fut: Future<Output = ()>,
 {
     with_postgres(|url| async move {
-        let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(2)));
+        let options = StoreOptions::new(url, Arc::new(PlainVault));
         let store = SqlStore::open(options).await.unwrap();
         store.migrate().await.unwrap();
         case(Arc::new(store.clone())).await;

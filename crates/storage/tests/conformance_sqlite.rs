@@ -3,7 +3,7 @@
 
 use hookgraph_domain::ports::Store;
 use hookgraph_storage::{SqlStore, StoreOptions};
-use hookgraph_testkit::{PlainVault, SeededEntropy};
+use hookgraph_testkit::PlainVault;
 use std::sync::Arc;
 
 async fn run<F, Fut>(case: F)
@@ -13,7 +13,7 @@ where
 {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", directory.path().join("hookgraph.db").display());
-    let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(2)));
+    let options = StoreOptions::new(url, Arc::new(PlainVault));
     let store = SqlStore::open(options).await.unwrap();
     store.migrate().await.unwrap();
     case(Arc::new(store)).await;

@@ -3,7 +3,7 @@
 
 use hookgraph_domain::ports::Store;
 use hookgraph_storage::SqlStore;
-use hookgraph_testkit::{PlainVault, SeededEntropy};
+use hookgraph_testkit::PlainVault;
 use std::sync::Arc;
 
 async fn run<F, Fut>(case: F)
@@ -11,7 +11,7 @@ where
     F: FnOnce(Arc<dyn Store>) -> Fut,
     Fut: Future<Output = ()>,
 {
-    let store = SqlStore::in_memory(Arc::new(PlainVault), Arc::new(SeededEntropy::new(2))).await.unwrap();
+    let store = SqlStore::in_memory(Arc::new(PlainVault)).await.unwrap();
     case(Arc::new(store)).await;
 }
 

@@ -9,14 +9,14 @@ use hookgraph_domain::ports::{Feed, History, StoreError, UnitOfWork};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
-use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
+use hookgraph_testkit::{PlainVault, sample};
 use std::sync::Arc;
 use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 
 async fn store(url: String) -> SqlStore {
-    let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(2)));
+    let options = StoreOptions::new(url, Arc::new(PlainVault));
     let store = SqlStore::open(options).await.unwrap();
     store.migrate().await.unwrap();
     let mut change = Change::at(sample::now());

@@ -22,7 +22,7 @@ const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const CONNECTIONS_MAX: u32 = 8;
 
 fn options(url: &str) -> StoreOptions {
-    let mut options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(2)));
+    let mut options = StoreOptions::new(url, Arc::new(PlainVault));
     options.postgres_connections_max = CONNECTIONS_MAX;
     options
 }

@@ -26,7 +26,7 @@ fn vault(path: &Path, seed: u64) -> Result<KeyFileVault, KeyFileError> {
 
 async fn store(directory: &Path, vault: KeyFileVault) -> SqlStore {
     let url = format!("sqlite://{}?mode=rwc", directory.join("hookgraph.db").display());
-    let options = StoreOptions::new(url, Arc::new(vault), Arc::new(SeededEntropy::new(3)));
+    let options = StoreOptions::new(url, Arc::new(vault));
     let store = SqlStore::open(options).await.unwrap();
     store.migrate().await.unwrap();
     store

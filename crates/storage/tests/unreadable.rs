@@ -33,7 +33,7 @@ struct World {
 
 impl World {
     async fn on(url: &str) -> Self {
-        let options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(2)));
+        let options = StoreOptions::new(url, Arc::new(PlainVault));
         let store = SqlStore::open(options).await.unwrap();
         store.migrate().await.unwrap();
         let mut change = Change::at(sample::now());
@@ -308,7 +308,7 @@ async fn rows_that_cannot_be_read_are_counted_by_kind() {
     let event = world.event("o1").await;
     world.spoil("UPDATE event SET variables = '{' || variables WHERE id = $ID", event.0).await;
     let kinds = Arc::new(Kinds::default());
-    let mut options = StoreOptions::new(url, Arc::new(PlainVault), Arc::new(SeededEntropy::new(3)));
+    let mut options = StoreOptions::new(url, Arc::new(PlainVault));
     options.observer = kinds.clone();
     let store = SqlStore::open(options).await.unwrap();
     for _ in 0..2 {

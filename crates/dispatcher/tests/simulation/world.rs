@@ -85,7 +85,7 @@ impl World {
         let model = Model { leases_are_safe: plan.leases_are_safe(), ..Model::default() };
         let clock = SimulatedClock { began: tokio::time::Instant::now(), jumped_ms: AtomicU64::new(0) };
         let world = Self {
-            store: MemoryStore::new(entropy.clone()),
+            store: MemoryStore::default(),
             clock: Arc::new(clock),
             model: Mutex::new(model),
             signals: Mutex::default(),

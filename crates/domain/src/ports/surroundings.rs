@@ -11,7 +11,8 @@ pub trait Clock: Send + Sync {
 
 /// The only source of randomness.
 pub trait Entropy: Send + Sync {
-    /// A new UUID v7 of that time; later ones of one process sort after earlier ones.
+    /// A new UUID v7 of that time. Later ones of one process sort after earlier ones, by their first 80 bits already: so do the
+    /// ids that follow from them ([`crate::ids::DeliveryId::of_fan_out`]), and what is sent in order goes by those.
     fn uuid(&self, now: Timestamp) -> Uuid;
 
     /// A number from 0 up to but not including 1.

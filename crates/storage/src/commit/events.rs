@@ -143,8 +143,9 @@ impl Work<'_> {
         state: DeliveryState,
         reason: Option<String>,
     ) -> delivery::Model {
-        let id = DeliveryId(self.store.entropy.uuid(at));
-        let mut row = new_row(id, event.tenant_id, WebhookId(webhook.id), event.id, at);
+        let webhook_id = WebhookId(webhook.id);
+        let id = DeliveryId::of_fan_out(event.id, webhook_id);
+        let mut row = new_row(id, event.tenant_id, webhook_id, event.id, at);
         row.is_fan_out = true;
         row.order_key = (webhook.ordering == Ordering::ByRecord).then(|| event.record_label.clone());
         row.state = state.as_str().to_owned();

@@ -12,6 +12,8 @@ mod tenants;
 mod waiting;
 mod webhooks;
 
+pub use tenants::OF_TENANT;
+
 use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::store::SqlStore;

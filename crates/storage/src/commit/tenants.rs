@@ -15,12 +15,13 @@ use hookgraph_domain::token::AccessToken;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, SqlErr};
 
-/// What a tenant owns on the road, what others are found by last.
-const OF_TENANT: [&str; 10] = [
+/// What a tenant owns on the road, what others are found by last. What is due is found by its webhooks.
+pub const OF_TENANT: [&str; 10] = [
     "DELETE FROM attempt WHERE webhook_id IN (SELECT id FROM webhook WHERE tenant_id = $1)",
-    "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM due WHERE tenant_id = $1)",
+    "DELETE FROM payload WHERE delivery_id IN (SELECT due.id FROM due JOIN webhook ON webhook.id = due.webhook_id \
+     WHERE webhook.tenant_id = $1)",
     "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM delivery WHERE tenant_id = $1)",
-    "DELETE FROM due WHERE tenant_id = $1",
+    "DELETE FROM due WHERE webhook_id IN (SELECT id FROM webhook WHERE tenant_id = $1)",
     "DELETE FROM delivery WHERE tenant_id = $1",
     "DELETE FROM event_skip WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",
     "DELETE FROM tombstone WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",

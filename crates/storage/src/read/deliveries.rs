@@ -1,12 +1,13 @@
 //! The log of deliveries, their attempts and payloads.
 
+use super::delivery_pages::delivery_page;
 use super::{left, rows as page_rows};
 use crate::batch::{self, IDS, query};
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, PAYLOAD_DEFAULT};
 use crate::entities::{attempt, delivery, event, payload};
 use crate::error::store_error;
 use crate::limits::PAGE_REFILLS_MAX;
-use crate::micros::{from_time, to_time};
+use crate::micros::to_time;
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -53,7 +54,7 @@ impl History for SqlStore {
     async fn delivery_page(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         let (mut asked, mut page) = (query.clone(), Vec::new());
         for _ in 0..=PAGE_REFILLS_MAX {
-            let (sql, values) = delivery_page(&asked);
+            let (sql, values) = delivery_page(self.backend(), &asked);
             let found: Vec<delivery::Model> = batch::query(&self.reader, &sql, values).await?;
             let is_last = (found.len() as u64) < page_rows(asked.limit);
             asked.before = found.last().map(|row| row.id).or(asked.before);
@@ -166,54 +167,6 @@ impl SqlStore {
         };
         Ok(found.into_iter().filter_map(payload).collect())
     }
-}
-
-/// The statement of a page: a page of the queue and one of the history, as one.
-pub fn delivery_page(query: &DeliveryQuery) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = vec![query.tenant_id.0.into()];
-    let mut conditions = String::from("tenant_id = $1");
-    let mut add = |condition: &str, value: Value| {
-        values.push(value);
-        conditions.push_str(&format!(" AND {condition} ${}", values.len()));
-    };
-    if let Some(webhook_id) = query.webhook_id {
-        add("webhook_id =", webhook_id.0.into());
-    }
-    if let Some(event_id) = query.event_id {
-        add("event_id =", event_id.0.into());
-    }
-    if let Some(from) = query.created_from {
-        add("created_at_us >=", from_time(from).into());
-    }
-    if let Some(before) = query.created_before {
-        add("created_at_us <", from_time(before).into());
-    }
-    if let Some(before) = query.before {
-        add("id <", before.into());
-    }
-    let limit = page_rows(query.limit);
-    let page = |table: &str, columns: &str, is_final: bool| {
-        let asked: Vec<String> = query
-            .states
-            .iter()
-            .filter(|state| state.is_final() == is_final)
-            .map(|state| format!("'{}'", state.as_str()))
-            .collect();
-        // A table that holds none of the states asked for is not looked at.
-        let states = match (query.states.is_empty(), asked.is_empty()) {
-            (true, _) => String::new(),
-            (false, true) => return None,
-            (false, false) => format!(" AND state IN ({})", asked.join(", ")),
-        };
-        Some(format!(
-            "SELECT * FROM (SELECT {columns} FROM {table} WHERE {conditions}{states} ORDER BY id DESC LIMIT {limit}) \
-             AS of_{table}"
-        ))
-    };
-    let pages = [page("due", DUE_COLUMNS, false), page("delivery", ENDED_COLUMNS, true)];
-    let pages: Vec<String> = pages.into_iter().flatten().collect();
-    let sql = format!("SELECT * FROM ({}) AS page ORDER BY id DESC LIMIT {limit}", pages.join(" UNION ALL "));
-    (sql, values)
 }
 
 pub fn webhook_attempts(webhook_id: WebhookId, before: Option<AttemptId>, limit: u32) -> Select<attempt::Entity> {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod deliveries;
+mod delivery_pages;
 mod events;
 mod feed;
 mod flow;
@@ -11,7 +12,8 @@ mod records;
 mod tenants;
 mod webhooks;
 
-pub use deliveries::{delivery_page, webhook_attempts};
+pub use deliveries::webhook_attempts;
+pub use delivery_pages::delivery_page;
 pub use events::event_page;
 pub use feed::FEED_BATCHES;
 pub use flow::{BACKLOG_SQL, HELD_SQL, deliveries_to_replay};

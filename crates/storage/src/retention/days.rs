@@ -14,6 +14,7 @@ use crate::store::SqlStore;
 use chrono::NaiveDate;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use hookgraph_domain::retention::HistoryCut;
+use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
@@ -28,10 +29,15 @@ struct DayTable {
     after: Option<&'static str>,
 }
 
-const OF_DELIVERIES: &str = "SELECT tenant_id, event_id FROM due WHERE event_id >= $1 AND event_id < $2 \
-     UNION SELECT tenant_id, event_id FROM delivery WHERE event_id >= $1 AND event_id < $2";
-const EVENT_IDS: &str = "SELECT event_id FROM due WHERE event_id >= $1 AND event_id < $2 \
-     UNION SELECT event_id FROM delivery WHERE event_id >= $1 AND event_id < $2";
+/// Deliveries of the fan out are of their event's day; what was made later is found by its event.
+const OF_DELIVERIES: &str = "SELECT tenant_id, event_id FROM due WHERE id >= $1 AND id < $2 AND is_fan_out \
+     UNION SELECT tenant_id, event_id FROM due WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out \
+     UNION SELECT tenant_id, event_id FROM delivery WHERE id >= $1 AND id < $2 AND is_fan_out \
+     UNION SELECT tenant_id, event_id FROM delivery WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out";
+const EVENT_IDS: &str = "SELECT event_id FROM due WHERE id >= $1 AND id < $2 AND is_fan_out \
+     UNION SELECT event_id FROM due WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out \
+     UNION SELECT event_id FROM delivery WHERE id >= $1 AND id < $2 AND is_fan_out \
+     UNION SELECT event_id FROM delivery WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out";
 
 const TABLES: [DayTable; 6] = [
     // Filled in by `recent`: what ended of late, and what ends while the day is dropped.
@@ -172,4 +178,10 @@ async fn recent(
     let found: Vec<Id> =
         query(&store.reader, &sql, vec![low.into(), high.into(), from_time(cut.ended_before).into()]).await?;
     Ok(found.into_iter().map(|row| row.id).collect())
+}
+
+/// What is looked up of a day, for the test of plans.
+pub fn day_statements() -> Vec<(String, Vec<Value>)> {
+    let needed = TABLES.iter().map(|table| table.needed).filter(|needed| !needed.is_empty());
+    needed.map(|sql| (sql.to_owned(), vec![Uuid::nil().into(), Uuid::max().into()])).collect()
 }

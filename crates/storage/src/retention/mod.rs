@@ -10,6 +10,7 @@ mod rows;
 mod size;
 mod work;
 
+pub use days::day_statements;
 pub use expire::expire_statements;
 pub use feed::FEED_STATEMENTS;
 pub use rows::row_statements;

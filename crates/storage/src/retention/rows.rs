@@ -20,32 +20,60 @@ struct RowTable {
     owner: Option<&'static str>,
     /// The id that says of which day a row is.
     id: &'static str,
-    /// Which of the old rows stay. `old` is the row, `$3` the time before which deliveries must have ended.
-    stays: &'static str,
+    stays: Stays,
     /// Whether a row may come to be needed while it is looked at: then it is locked first.
     is_locked: bool,
 }
 
-const OF_EVENT: &str = "EXISTS (SELECT 1 FROM due WHERE due.event_id = old.event_id) \
-     OR EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = old.event_id)";
-const OF_DELIVERY: &str = "EXISTS (SELECT 1 FROM due WHERE due.id = old.delivery_id) \
-     OR EXISTS (SELECT 1 FROM delivery WHERE delivery.id = old.delivery_id)";
-
 const TABLES: [RowTable; 6] = [
-    RowTable { name: "delivery", owner: None, id: "id", stays: "old.updated_at_us >= $3", is_locked: false },
-    RowTable {
-        name: "event",
-        owner: Some("tenant_id"),
-        id: "id",
-        stays: "EXISTS (SELECT 1 FROM due WHERE due.event_id = old.id) \
-                OR EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = old.id)",
-        is_locked: true,
-    },
-    RowTable { name: "event_skip", owner: None, id: "event_id", stays: OF_EVENT, is_locked: false },
-    RowTable { name: "tombstone", owner: None, id: "event_id", stays: OF_EVENT, is_locked: false },
-    RowTable { name: "payload", owner: None, id: "delivery_id", stays: OF_DELIVERY, is_locked: false },
-    RowTable { name: "attempt", owner: Some("webhook_id"), id: "id", stays: OF_DELIVERY, is_locked: false },
+    RowTable { name: "delivery", owner: None, id: "id", stays: Stays::EndedOfLate, is_locked: false },
+    RowTable { name: "event", owner: Some("tenant_id"), id: "id", stays: Stays::OfEvent, is_locked: true },
+    RowTable { name: "event_skip", owner: None, id: "event_id", stays: Stays::OfEvent, is_locked: false },
+    RowTable { name: "tombstone", owner: None, id: "event_id", stays: Stays::OfEvent, is_locked: false },
+    RowTable { name: "payload", owner: None, id: "delivery_id", stays: Stays::OfDelivery, is_locked: false },
+    RowTable { name: "attempt", owner: Some("webhook_id"), id: "id", stays: Stays::OfDelivery, is_locked: false },
 ];
+
+/// Which of the old rows stay.
+enum Stays {
+    /// Deliveries that ended at `$3` or later.
+    EndedOfLate,
+    /// What belongs to an event that has a delivery; the id is the event's.
+    OfEvent,
+    /// What belongs to a delivery that is there.
+    OfDelivery,
+}
+
+impl Stays {
+    /// The condition; `old` is the row.
+    fn sql(&self, backend: DbBackend, id: &str) -> String {
+        let of = |table: &str, condition: &str| format!("EXISTS (SELECT 1 FROM {table} WHERE {condition})");
+        match self {
+            Self::EndedOfLate => "old.updated_at_us >= $3".to_owned(),
+            Self::OfDelivery => ["due", "delivery"].map(|table| of(table, "id = old.delivery_id")).join(" OR "),
+            Self::OfEvent => {
+                let (lowest, highest) = range_of_fan_out(backend, id);
+                // Of the fan out; and what was made later.
+                let fanned_out = format!("is_fan_out AND event_id = old.{id} AND id >= {lowest} AND id <= {highest}");
+                let later = format!("NOT is_fan_out AND event_id = old.{id}");
+                let either = |table: &str| format!("{} OR {}", of(table, &fanned_out), of(table, &later));
+                ["due", "delivery"].map(either).join(" OR ")
+            }
+        }
+    }
+}
+
+/// `DeliveryId::range_of_fan_out` of the event whose id is in that column of `old`: its first ten bytes, and any six.
+fn range_of_fan_out(backend: DbBackend, id: &str) -> (String, String) {
+    if backend == DbBackend::Postgres {
+        let filled = |rest: &str| format!("(left(CAST(old.{id} AS TEXT), 24) || '{rest}')::uuid");
+        (filled("000000000000"), filled("ffffffffffff"))
+    } else {
+        // A blob sorts behind all that it begins with.
+        let prefix = format!("substr(old.{id}, 1, 10)");
+        (prefix.clone(), format!("CAST({prefix} || x'ffffffffffff' AS BLOB)"))
+    }
+}
 
 #[derive(FromQueryResult)]
 struct Id {
@@ -83,7 +111,8 @@ impl RowTable {
 
     /// Removes the window of ids after `$1` up to `$2`, but for what stays.
     fn delete_sql(&self, backend: DbBackend) -> String {
-        let (id, table, of_owner, stays) = (self.id, self.table(backend), self.of_owner(), self.stays);
+        let (id, table, of_owner) = (self.id, self.table(backend), self.of_owner());
+        let stays = self.stays.sql(backend, id);
         format!(
             "DELETE FROM {table} AS old WHERE old.{id} > $1 AND old.{id} <= $2 AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} \
              AND NOT ({stays})"

@@ -6,7 +6,7 @@ use hookgraph_domain::change::{Expected, Write};
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::event::{EventTypeKey, SkipReason};
 use hookgraph_domain::feed::{FeedFilter, FeedKind};
-use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::ports::Store;
 use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
@@ -36,6 +36,22 @@ pub async fn each_status_gets_what_it_shall(store: Arc<dyn Store>) {
         assert_eq!((delivery.created_at, delivery.due_since), (sample::now(), sample::now()));
         assert_eq!((delivery.attempts_spent, delivery.attempt_count, delivery.fencing_token), (0, 0, 0));
     }
+}
+
+/// Whichever store makes it.
+pub async fn a_delivery_of_the_fan_out_has_the_id_of_its_event_and_webhook(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhooks = [world.webhook().await.id, world.webhook().await.id];
+    let events = [world.event().await, world.event().await];
+    let mut expected: Vec<_> = events
+        .into_iter()
+        .flat_map(|event_id| {
+            webhooks.map(|webhook_id| (DeliveryId::of_fan_out(event_id, webhook_id), event_id, webhook_id))
+        })
+        .collect();
+    expected.sort_by(|a, b| b.cmp(a));
+    let made = world.deliveries().await.into_iter().map(|made| (made.id, made.event_id, made.webhook_id));
+    assert_eq!(made.collect::<Vec<_>>(), expected);
 }
 
 /// And is no skip either.

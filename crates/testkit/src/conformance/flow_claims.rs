@@ -106,6 +106,22 @@ pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc
     assert!(third[0].delivery.id > second[0].delivery.id);
 }
 
+/// Though they are of one millisecond, and the ids of their deliveries follow from theirs.
+pub async fn the_events_of_a_record_are_sent_as_they_were_recorded(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    let mut change = Change::at(sample::now());
+    let recorded: Vec<EventId> = (0..20).map(|_| EventId(world.entropy.uuid(change.at))).collect();
+    change.events = recorded.iter().map(|id| sample::event(*id, world.tenant_id, "a")).collect();
+    world.store.commit(change).await.expect("the events");
+    let mut sent = Vec::new();
+    while let Some(claim) = claimed(&world, request()).await.pop() {
+        sent.push(claim.event.id);
+        world.settle(&claim, DeliveryState::Delivered).await;
+    }
+    assert_eq!(sent, recorded);
+}
+
 /// However few rows of a webhook a claim looks at.
 pub async fn a_long_line_does_not_delay_another_record(store: Arc<dyn Store>) {
     let world = World::new(store).await;

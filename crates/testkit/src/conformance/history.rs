@@ -2,11 +2,13 @@
 
 use super::World;
 use crate::sample;
-use hookgraph_domain::change::Write;
-use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
+use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
+use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::Store;
 use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
 
 /// With every filter.
@@ -37,6 +39,83 @@ pub async fn delivery_pages_run_from_new_to_old(store: Arc<dyn Store>) {
     let middle = plus_ms(sample::now(), 1);
     assert_eq!(count(DeliveryQuery { created_from: Some(middle), ..query() }).await, 4);
     assert_eq!(count(DeliveryQuery { created_before: Some(middle), ..query() }).await, 2);
+}
+
+/// The pages of a query, two deliveries at a time, one behind the other.
+async fn in_pages(world: &World, query: DeliveryQuery) -> Vec<Delivery> {
+    let mut all: Vec<Delivery> = Vec::new();
+    loop {
+        let before = all.last().map(|last| last.id.0);
+        let page = DeliveryQuery { before, limit: 2, ..query.clone() };
+        let page = world.store.delivery_page(&page).await.expect("page");
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+/// Due or ended, in pages, and no other event's.
+pub async fn an_events_deliveries_are_those_of_its_fan_out_and_what_was_made_later(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhooks = [world.webhook().await.id, world.webhook().await.id, world.webhook().await.id];
+    world.event().await;
+    let event_id = world.event().await;
+    world.event().await;
+    let mut ids: Vec<DeliveryId> = webhooks.map(|webhook_id| DeliveryId::of_fan_out(event_id, webhook_id)).to_vec();
+    for webhook_id in [webhooks[0], webhooks[0], webhooks[1], webhooks[2]] {
+        let (id, event) = (world.id(), DeliveryEvent::Recorded(event_id));
+        let test = NewDelivery { id, tenant_id: world.tenant_id, webhook_id, event, purpose: DeliveryPurpose::Test };
+        world.write(vec![Write::InsertDelivery(test)]).await;
+        ids.push(id);
+    }
+    ids.sort_by(|a, b| b.cmp(a));
+    let of_event = || DeliveryQuery { event_id: Some(event_id), ..world.delivery_query() };
+    let read = async |query| in_pages(&world, query).await.into_iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(read(of_event()).await, ids, "all are due");
+    let cancel = |id: &DeliveryId| Write::CancelDelivery { delivery_id: *id, reason: "by a person".to_owned() };
+    world.write(ids.iter().step_by(2).map(cancel).collect()).await;
+    assert_eq!(read(of_event()).await, ids, "some have ended");
+    let ended = DeliveryQuery { states: vec![DeliveryState::Cancelled], ..of_event() };
+    assert_eq!(read(ended).await, ids.iter().step_by(2).copied().collect::<Vec<_>>());
+    let of_first = DeliveryQuery { webhook_id: Some(webhooks[0]), ..of_event() };
+    assert_eq!(read(of_first).await.len(), 3);
+    assert!(read(DeliveryQuery { tenant_id: world.id(), ..of_event() }).await.is_empty());
+}
+
+/// In pages over all of its webhooks, also of one that was deleted while it was called; and no other tenant's.
+pub async fn what_is_due_of_a_tenant_is_read_over_its_webhooks(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let stranger: TenantId = world.id();
+    let theirs = sample::webhook(world.id(), stranger);
+    let their_event = sample::event(world.id(), stranger, "o1");
+    world
+        .write(vec![
+            Write::InsertTenant(sample::tenant(stranger, "stranger")),
+            Write::PutWebhook { webhook: theirs, expected: Expected::Absent },
+        ])
+        .await;
+    let change = Change { at: sample::now(), writes: Vec::new(), events: vec![their_event] };
+    world.store.commit(change).await.expect("the event is recorded");
+    let deleted = world.webhook().await.id;
+    world.event().await;
+    let called = world.claim().await.into_iter().find(|claim| claim.webhook.id == deleted).expect("it is called");
+    world.change_webhook(deleted, |webhook| webhook.deleted_at = Some(sample::now()), Vec::new()).await;
+    let (_one, held) = (world.webhook().await, world.webhook().await.id);
+    world.set_status(held, WebhookStatus::Paused, Vec::new()).await;
+    for _ in 0..3 {
+        world.event().await;
+    }
+    let all = world.deliveries().await;
+    assert_eq!(all.len(), 7);
+    assert!(all.iter().any(|delivery| delivery.id == called.delivery.id));
+    assert_eq!(in_pages(&world, world.delivery_query()).await, all);
+    let open = |states: &[DeliveryState]| DeliveryQuery { states: states.to_vec(), ..world.delivery_query() };
+    use DeliveryState::{Held, InFlight, Pending, Retrying};
+    assert_eq!(in_pages(&world, open(&[Pending, InFlight, Retrying, Held])).await, all);
+    let of_held = in_pages(&world, open(&[Held])).await;
+    assert_eq!(of_held.len(), 3);
+    assert!(of_held.iter().all(|delivery| delivery.webhook_id == held));
 }
 
 /// Also with every filter.

@@ -57,6 +57,7 @@ macro_rules! conformance_suite {
             ],
             fan_outs: [
                 each_status_gets_what_it_shall,
+                a_delivery_of_the_fan_out_has_the_id_of_its_event_and_webhook,
                 a_deleted_webhook_gets_nothing,
                 another_tenants_or_types_webhooks_get_nothing,
                 a_synthetic_event_reaches_its_webhook_alone,
@@ -116,6 +117,7 @@ macro_rules! conformance_suite {
                 a_claim_tells_what_it_left,
                 a_claim_takes_no_more_retries_than_it_may,
                 a_later_event_of_a_record_waits_for_the_earlier_ones_end,
+                the_events_of_a_record_are_sent_as_they_were_recorded,
                 a_long_line_does_not_delay_another_record,
                 an_ordering_that_is_changed_holds_for_what_is_due,
                 a_retried_delivery_goes_before_later_ones_of_its_record,
@@ -136,6 +138,8 @@ macro_rules! conformance_suite {
             ],
             history: [
                 delivery_pages_run_from_new_to_old,
+                an_events_deliveries_are_those_of_its_fan_out_and_what_was_made_later,
+                what_is_due_of_a_tenant_is_read_over_its_webhooks,
                 event_pages_leave_tests_out,
                 a_webhooks_attempts_come_newest_first,
                 history_of_another_tenant_is_not_read,

@@ -11,7 +11,7 @@ use hookgraph_domain::fan_out::{self, Match};
 use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::limits::{CHANGE_ROWS_MAX, WEBHOOKS_PER_EVENT_TYPE_MAX};
-use hookgraph_domain::ports::{Entropy, UnitOfWork};
+use hookgraph_domain::ports::UnitOfWork;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
 
@@ -29,42 +29,41 @@ impl UnitOfWork for MemoryStore {
         let event_ids = change.events.iter().map(|event| event.id).collect();
         let mut delivery_count = 0;
         for event in change.events {
-            delivery_count += self.record(&mut state, event, change.at);
+            delivery_count += record(&mut state, event, change.at);
         }
         *kept = state;
         Ok(Committed { event_ids, delivery_count, is_claimed: false })
     }
 }
 
-impl MemoryStore {
-    fn record(&self, state: &mut State, event: NewEvent, at: Timestamp) -> usize {
-        let (id, tenant_id, event_type) = (event.id, event.tenant_id, event.event_type.clone());
-        state.feed(tenant_id, at, FeedChange::EventRecorded { event_id: id, event_type: event_type.clone() });
-        state.insert_event(event, false, at);
-        let subscribers: Vec<Webhook> = state
-            .webhooks
-            .values()
-            .filter(|webhook| webhook.tenant_id == tenant_id && webhook.event_type == event_type)
-            .filter(|webhook| webhook.deleted_at.is_none())
-            .cloned()
-            .collect();
-        let mut delivery_count = 0;
-        for webhook in subscribers {
-            match fan_out::decide(webhook.status) {
-                Match::Delivery { state: first, reason } => {
-                    let delivery_id = DeliveryId(self.entropy.uuid(at));
-                    let mut delivery = fresh(delivery_id, tenant_id, webhook.id, id, at);
-                    delivery.state = first;
-                    delivery.state_reason = reason;
-                    delivery.due_at = delivery.due_at.filter(|_| first == DeliveryState::Pending);
-                    state.put_delivery(delivery, None, at);
-                    delivery_count += 1;
-                }
-                Match::Skip(reason) => state.skips.push(EventSkip { event_id: id, webhook_id: webhook.id, reason }),
+/// Records an event and its fan out; how many deliveries that made.
+fn record(state: &mut State, event: NewEvent, at: Timestamp) -> usize {
+    let (id, tenant_id, event_type) = (event.id, event.tenant_id, event.event_type.clone());
+    state.feed(tenant_id, at, FeedChange::EventRecorded { event_id: id, event_type: event_type.clone() });
+    state.insert_event(event, false, at);
+    let subscribers: Vec<Webhook> = state
+        .webhooks
+        .values()
+        .filter(|webhook| webhook.tenant_id == tenant_id && webhook.event_type == event_type)
+        .filter(|webhook| webhook.deleted_at.is_none())
+        .cloned()
+        .collect();
+    let mut delivery_count = 0;
+    for webhook in subscribers {
+        match fan_out::decide(webhook.status) {
+            Match::Delivery { state: first, reason } => {
+                let delivery_id = DeliveryId::of_fan_out(id, webhook.id);
+                let mut delivery = fresh(delivery_id, tenant_id, webhook.id, id, at);
+                delivery.state = first;
+                delivery.state_reason = reason;
+                delivery.due_at = delivery.due_at.filter(|_| first == DeliveryState::Pending);
+                state.put_delivery(delivery, None, at);
+                delivery_count += 1;
             }
+            Match::Skip(reason) => state.skips.push(EventSkip { event_id: id, webhook_id: webhook.id, reason }),
         }
-        delivery_count
     }
+    delivery_count
 }
 
 /// What an optimistic write does with what is there.

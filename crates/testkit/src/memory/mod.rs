@@ -10,34 +10,21 @@ mod reads;
 mod retention;
 mod state;
 
-use crate::SeededEntropy;
 use parking_lot::Mutex;
 pub use reads::{ReadPlan, Reads};
 use state::State;
 use std::sync::Arc;
 
 /// A store in maps; clones share it. A commit works on a copy that replaces the whole only when nothing was refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
-    entropy: SeededEntropy,
     reads: Reads,
 }
 
 impl MemoryStore {
-    /// Empty. The randomness makes the ids of the deliveries of a fan out.
-    pub fn new(entropy: SeededEntropy) -> Self {
-        Self { state: Arc::default(), entropy, reads: Reads::default() }
-    }
-
     /// The reads of records and tenants: to count them, and to plan how they go.
     pub fn reads(&self) -> &Reads {
         &self.reads
-    }
-}
-
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self::new(SeededEntropy::new(2))
     }
 }
