@@ -101,6 +101,8 @@ pub const RECORD_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const RECORD_WAIT_MS_MAX: u64 = 10_000;
 /// Deliveries that a recording on PostgreSQL claims along at most; where it makes more due, a claim of its own follows.
 pub const CLAIMED_ALONG_MAX: usize = 16;
+/// How long recordings claim nothing along after such a claim failed, in milliseconds.
+pub const CLAIM_ALONG_PAUSE_MS: u64 = 1_000;
 /// Events of a group commit from which on SQLite's next one waits [`RECORD_GATHER_MS`] for company: its one writer is then free
 /// for claims and settlements meanwhile. Below it nobody waits.
 pub const RECORD_GATHER_EVENTS_MIN: usize = 8;

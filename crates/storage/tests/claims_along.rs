@@ -8,8 +8,9 @@ use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::{
     ClaimRequest, Claimer, Claims, DeliveryQueue, Feed, History, Left, UnitOfWork, WantedClaim,
 };
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_storage::limits::CLAIM_ALONG_PAUSE_MS;
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, sample};
@@ -35,6 +36,7 @@ fn request() -> ClaimRequest {
 #[derive(Clone, Default)]
 struct Worker {
     limit: Arc<Mutex<u32>>,
+    asked: Arc<Mutex<u32>>,
     got: Arc<Mutex<Vec<Claims>>>,
 }
 
@@ -42,6 +44,7 @@ struct Wanted(ClaimRequest, Worker);
 
 impl Claimer for Worker {
     fn wanted(&self) -> Option<Box<dyn WantedClaim>> {
+        *self.asked.lock().unwrap() += 1;
         let limit = *self.limit.lock().unwrap();
         let request = ClaimRequest { limit, ..request() };
         (limit > 0).then(|| Box::new(Wanted(request, self.clone())) as Box<dyn WantedClaim>)
@@ -91,8 +94,12 @@ async fn world(url: &str, status: WebhookStatus) -> (SqlStore, Arc<Worker>) {
 }
 
 async fn record(store: &SqlStore, numbers: &[u128]) -> Committed {
+    record_at(store, sample::now(), numbers).await
+}
+
+async fn record_at(store: &SqlStore, at: Timestamp, numbers: &[u128]) -> Committed {
     let events = numbers.iter().map(|number| sample::event(event_id(*number), TENANT, &number.to_string()));
-    let change = Change { events: events.collect(), ..Change::at(sample::now()) };
+    let change = Change { events: events.collect(), ..Change::at(at) };
     store.commit(change).await.unwrap()
 }
 
@@ -144,7 +151,7 @@ async fn what_is_held_is_claimed_by_nobody(url: String) {
     store.close().await.unwrap();
 }
 
-/// What happened is recorded whatever becomes of the claim.
+/// What happened is recorded whatever becomes of the claim, which is not tried again at once.
 async fn a_claim_that_fails_keeps_nothing_from_being_recorded(url: String, refusal: &str) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
     worker.wants(10);
@@ -153,6 +160,15 @@ async fn a_claim_that_fails_keeps_nothing_from_being_recorded(url: String, refus
     assert_eq!((committed.delivery_count, committed.is_claimed), (1, false));
     assert!(worker.has_nothing());
     assert_eq!(store.events(TENANT, &[event_id(1)]).await.unwrap().len(), 1);
+    let asked = |after_ms, number| {
+        let (store, worker) = (store.clone(), worker.clone());
+        async move {
+            record_at(&store, plus_ms(sample::now(), after_ms), &[number]).await;
+            *worker.asked.lock().unwrap()
+        }
+    };
+    assert_eq!(asked(CLAIM_ALONG_PAUSE_MS - 1, 2).await, 1);
+    assert_eq!(asked(CLAIM_ALONG_PAUSE_MS, 3).await, 2);
     store.close().await.unwrap();
 }
 

@@ -3,27 +3,52 @@
 
 use super::Work;
 use super::events::Recorded;
-use crate::limits::CLAIMED_ALONG_MAX;
+use crate::limits::{CLAIM_ALONG_PAUSE_MS, CLAIMED_ALONG_MAX};
 use crate::queue::{AtOnce, claim_within};
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{Claimer, Claims, Left, StoreError, WantedClaim};
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
 use sea_orm::DbBackend;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
-/// Who claims in this process, if anyone does. Clones share it.
+/// Who claims in this process, if anyone does, and how it went. Clones share it.
 #[derive(Clone, Default)]
-pub struct KnownClaimer(Arc<Mutex<Option<Weak<dyn Claimer>>>>);
+pub struct KnownClaimer(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    claimer: Option<Weak<dyn Claimer>>,
+    is_failing: bool,
+    /// Nothing is claimed along before.
+    not_before: Timestamp,
+}
 
 impl KnownClaimer {
     pub fn set(&self, claimer: Weak<dyn Claimer>) {
-        *self.0.lock() = Some(claimer);
+        self.0.lock().claimer = Some(claimer);
     }
 
-    fn wanted(&self) -> Option<Box<dyn WantedClaim>> {
-        let claimer = self.0.lock().as_ref().and_then(Weak::upgrade)?;
+    fn wanted(&self, at: Timestamp) -> Option<Box<dyn WantedClaim>> {
+        let claimer = {
+            let known = self.0.lock();
+            known.claimer.as_ref().filter(|_| at >= known.not_before).and_then(Weak::upgrade)?
+        };
         claimer.wanted()
+    }
+
+    /// A claim that went along failed: none does for a while, and a line says so where it went well before.
+    pub fn failed(&self, error: &StoreError, at: Timestamp) {
+        let mut known = self.0.lock();
+        known.not_before = plus_ms(at, CLAIM_ALONG_PAUSE_MS);
+        if !std::mem::replace(&mut known.is_failing, true) {
+            tracing::warn!(%error, "what is recorded is claimed later: it could not be claimed along");
+        }
+    }
+
+    fn worked(&self) {
+        self.0.lock().is_failing = false;
     }
 }
 
@@ -64,6 +89,7 @@ pub(super) struct Along {
 
 impl Along {
     pub fn hand_over(self, store: &SqlStore) {
+        store.claimer.worked();
         store.observer.orphans_found(self.claims.deliveries.iter().filter(|claim| claim.was_orphaned).count());
         self.wanted.take(self.claims);
     }
@@ -76,7 +102,7 @@ impl Work<'_> {
     pub(super) fn want_claim(&mut self, due_count: usize) {
         let is_small = self.store.backend() == DbBackend::Sqlite || due_count <= CLAIMED_ALONG_MAX;
         if matches!(self.claiming, Claiming::IfWanted) && !self.has_locked_webhooks && is_small && due_count > 0 {
-            self.wanted = self.store.claimer.wanted();
+            self.wanted = self.store.claimer.wanted(self.at);
         }
     }
 

@@ -127,7 +127,8 @@ impl SqlStore {
     async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
         match self.record_once(changes, Claiming::IfWanted).await {
             Err(NotRecorded::ForTheClaim(error)) => {
-                tracing::warn!(%error, "what was recorded is claimed later: it could not be claimed along");
+                let last = changes.iter().map(|change| change.at).max().unwrap_or_default();
+                self.claimer.failed(&error, last);
                 self.record_once(changes, Claiming::Nothing).await.map_err(NotRecorded::into_inner)
             }
             answer => answer.map_err(NotRecorded::into_inner),
