@@ -23,6 +23,7 @@ pub(super) struct FakeQueue {
     pub(super) settle_gate: Semaphore,
     ended: watch::Sender<usize>,
     beaten: watch::Sender<usize>,
+    looked: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -65,6 +66,7 @@ impl FakeQueue {
             settle_gate: Semaphore::new(1_000),
             ended: watch::channel(0).0,
             beaten: watch::channel(0).0,
+            looked: watch::channel(0).0,
         }
     }
 
@@ -75,6 +77,17 @@ impl FakeQueue {
     /// Waits until so many deliveries are settled or released.
     pub(super) async fn ended(&self, count: usize) {
         self.ended.subscribe().wait_for(|ended| *ended >= count).await.expect("a queue");
+    }
+
+    /// Waits until the loop found nothing due so many times.
+    pub(super) async fn looked(&self, count: usize) {
+        self.looked.subscribe().wait_for(|looked| *looked >= count).await.expect("a queue");
+    }
+
+    /// Who claims with recordings.
+    pub(super) fn claimer(&self) -> std::sync::Arc<dyn Claimer> {
+        let claimer = self.state.lock().claimer.clone();
+        claimer.and_then(|claimer| claimer.upgrade()).expect("a loop that runs")
     }
 
     /// Waits until leases were extended so many times.
@@ -157,6 +170,7 @@ impl DeliveryQueue for FakeQueue {
     }
 
     async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.looked.send_modify(|looked| *looked += 1);
         Ok(None)
     }
 }

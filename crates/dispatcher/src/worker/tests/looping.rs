@@ -1,6 +1,8 @@
 //! The loop: slots, outages, panics, wake-ups and shutdowns. Tests wait for what the fakes have seen, never for a time.
 
 use super::*;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::ports::{Claims, Left, WantedClaim};
 use std::collections::BTreeSet;
 use tokio::task::JoinHandle;
 
@@ -268,4 +270,41 @@ async fn what_stays_in_flight_is_kept_leased_through_a_failing_store_until_it_is
     running.shut_down().await;
     let extended = bench.queue.state.lock().extended.clone();
     assert!(extended.iter().all(|ids| *ids == [Uuid::from_u128(1).into()]), "{extended:?}");
+}
+
+/// A recording claims what it makes due: it is delivered though nobody is woken.
+#[tokio::test]
+async fn what_a_recording_claimed_along_is_delivered() {
+    let bench = Bench::with([]);
+    let running = Running::of(&bench);
+    bench.queue.looked(1).await;
+    let claimer = bench.queue.claimer();
+    let wanted = claimer.wanted().expect("room for a claim");
+    let most = flow::claim_size(bench.limits.in_flight_max).min(bench.limits.claim_batch_max);
+    assert_eq!(wanted.request().limit, most);
+    let beside = claimer.wanted().expect("room for another");
+    let share = |wanted: &dyn WantedClaim| wanted.request().limit_per_webhook;
+    assert!(share(&*beside) < share(&*wanted), "what the first may take counts as taken");
+    drop(beside);
+    let leased_until = wanted.request().leased_until;
+    let claim = ClaimedDelivery { leased_until, ..due(1, 1, "200") };
+    wanted.take(Claims { deliveries: vec![claim], left: Left::Nothing });
+    bench.queue.ended(1).await;
+    assert_eq!(settled_ids(&bench), BTreeSet::from([1]));
+    running.shut_down().await;
+    assert!(claimer.wanted().is_none(), "nothing is claimed any more");
+}
+
+/// What is claimed as a shutdown begins is given back, and the shutdown waits for it.
+#[tokio::test]
+async fn a_shutdown_waits_for_what_a_recording_is_claiming() {
+    let bench = Bench::with([]);
+    let running = Running::of(&bench);
+    bench.queue.looked(1).await;
+    let wanted = bench.queue.claimer().wanted().expect("room for a claim");
+    running.shutdown.cancel();
+    wanted.take(Claims { deliveries: vec![due(1, 1, "200")], left: Left::Nothing });
+    running.shut_down().await;
+    assert_eq!(bench.queue.state.lock().released, [DeliveryId(Uuid::from_u128(1))]);
+    assert_eq!(bench.transport.count(), 0);
 }
