@@ -9,7 +9,7 @@ use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
 /// A delivery that is due at once, as a row.
@@ -48,16 +48,27 @@ pub async fn insert_due<C: ConnectionTrait>(
     DUE.insert(connection, rows.iter().map(Model::due_cells).collect(), collision).await
 }
 
-/// Puts rows into the queue, and has claims to itself from then on: the next statement of this transaction may claim.
-pub async fn insert_due_and_lock_claims<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
+#[derive(FromQueryResult)]
+struct Lock {
+    is_ours: bool,
+}
+
+/// Puts rows into the queue, and says whether the next statement of this transaction may claim: whether it has claims to itself
+/// from now on. It waits for nobody who claims.
+pub async fn insert_due_and_lock_claims<C: ConnectionTrait>(
+    connection: &C,
+    rows: &[Model],
+) -> Result<bool, StoreError> {
     let backend = connection.get_database_backend();
     if backend != DbBackend::Postgres {
-        return insert_due(connection, rows, Collision::Fails).await.map(|_| ());
+        return insert_due(connection, rows, Collision::Fails).await.map(|_| true);
     }
     let (first, last) = rows.split_at(rows.len().saturating_sub(INSERT_ROWS_MAX));
     insert_due(connection, first, Collision::Fails).await?;
-    let sql = DUE.insert_and(&format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})"));
-    execute(connection, &sql, DUE.parameters(backend, last.iter().map(Model::due_cells).collect())).await.map(|_| ())
+    let sql = DUE.insert_and(&format!("SELECT pg_try_advisory_xact_lock({CLAIM_LOCK}) AS is_ours"));
+    let values = DUE.parameters(backend, last.iter().map(Model::due_cells).collect());
+    let locks: Vec<Lock> = query(connection, &sql, values).await?;
+    Ok(locks.first().is_some_and(|lock| lock.is_ours))
 }
 
 /// Moves rows of the queue, as they now are, into the history.

@@ -99,7 +99,8 @@ pub const RECORD_QUEUE_EVENTS_MAX: usize = 20_000;
 pub const RECORD_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a change waits for its turn to be recorded, in milliseconds; then it is taken back and refused as busy.
 pub const RECORD_WAIT_MS_MAX: u64 = 10_000;
-/// Deliveries that a recording on PostgreSQL claims along at most; where it makes more due, a claim of its own follows.
+/// Deliveries that a recording on PostgreSQL claims along at most; where it makes more due, or someone else is claiming, a claim
+/// of its own follows.
 pub const CLAIMED_ALONG_MAX: usize = 16;
 /// How long recordings claim nothing along after such a claim failed, in milliseconds.
 pub const CLAIM_ALONG_PAUSE_MS: u64 = 1_000;

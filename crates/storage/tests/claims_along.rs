@@ -228,3 +228,20 @@ async fn many_are_left_to_a_claim_of_their_own_on_postgresql() {
     })
     .await;
 }
+
+/// Neither for another process that claims, nor for one that hangs as it does.
+#[tokio::test]
+async fn a_recording_waits_for_nobody_who_claims_on_postgresql() {
+    with_postgres(|url| async move {
+        let (store, worker) = world(&url, WebhookStatus::Active).await;
+        worker.wants(10);
+        let mut claiming = PgConnection::connect(&url).await.unwrap();
+        let lock = "SELECT pg_advisory_lock(x'686f6f6b0002'::bigint)";
+        sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut claiming).await.unwrap();
+        assert!(!record(&store, &[1]).await.is_claimed);
+        assert!(worker.has_nothing());
+        claiming.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}

@@ -57,12 +57,22 @@ pub(super) struct Waiting {
     freed_count: AtomicU64,
     /// Whether due work had no room.
     has_waiting: AtomicBool,
+    /// Whether the loop found no slot free.
+    wants_slot: AtomicBool,
 }
 
 impl Waiting {
     fn freed(&self, is_waited_for: bool) {
         self.freed_count.fetch_add(1, Ordering::SeqCst);
         if is_waited_for || self.has_waiting.load(Ordering::SeqCst) {
+            self.freed.notify_one();
+        }
+        self.slots_are_back();
+    }
+
+    /// Tells the loop that waits for a slot.
+    fn slots_are_back(&self) {
+        if self.wants_slot.swap(false, Ordering::SeqCst) {
             self.freed.notify_one();
         }
     }
@@ -151,7 +161,11 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
 async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
     match wait {
         Wait::Not => {}
-        Wait::ForSlot => road.waiting.freed.notified().await,
+        // The loop cannot claim, but polling is the backstop here too.
+        Wait::ForSlot => {
+            let poll = Duration::from_millis(road.stages.limits.poll_ms);
+            let _ = timeout(poll, road.waiting.freed.notified()).await;
+        }
         Wait::ForStore(wait) => tokio::time::sleep(wait).await,
         Wait::ForDue { gathering, at_most } => {
             if !gathering.is_zero() {
@@ -215,8 +229,10 @@ pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> b
     road.is_behind.store(may_be_more, Ordering::Relaxed);
     road.waiting.learn(claims.left == Left::NoRoom, room.freed_count);
     let claims = claims.deliveries;
-    let mut slots: HashMap<DeliveryId, Slot> =
-        claims.iter().map(|claim| (claim.delivery.id, road.slot(claim, room.permits.split(1)))).collect();
+    let mut slots: HashMap<DeliveryId, Slot> = claims
+        .iter()
+        .map(|claim| (claim.delivery.id, road.slot(claim, room.permits.as_mut().and_then(|permits| permits.split(1)))))
+        .collect();
     drop(room);
     let (live, settlements) = road.stages.screen(claims);
     for settlement in settlements {
@@ -267,8 +283,9 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 pub(super) struct Room {
     pub(super) wanted: u32,
     pub(super) allowance: Allowance,
-    permits: OwnedSemaphorePermit,
+    permits: Option<OwnedSemaphorePermit>,
     pending: Arc<AtomicU32>,
+    waiting: Arc<Waiting>,
     /// How many slots had been freed before.
     freed_count: u64,
 }
@@ -283,6 +300,8 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.pending.fetch_sub(self.wanted, Ordering::Relaxed);
+        drop(self.permits.take());
+        self.waiting.slots_are_back();
     }
 }
 
@@ -290,7 +309,7 @@ impl Road {
     /// Room for a claim. Where there is none, the next slot that is freed is waited for.
     fn room(&self) -> Option<Room> {
         self.room_at_once().or_else(|| {
-            self.waiting.has_waiting.store(true, Ordering::SeqCst);
+            self.waiting.wants_slot.store(true, Ordering::SeqCst);
             // One may have been freed just before.
             self.room_at_once()
         })
@@ -308,7 +327,14 @@ impl Road {
         let permits = Arc::clone(&self.slots).try_acquire_many_owned(wanted).ok()?;
         let pending = self.pending.fetch_add(wanted, Ordering::Relaxed);
         let allowance = self.stages.flow.allowance(free, pending, limits.in_flight_max, self.stages.now());
-        Some(Room { wanted, allowance, permits, pending: Arc::clone(&self.pending), freed_count })
+        Some(Room {
+            wanted,
+            allowance,
+            permits: Some(permits),
+            pending: Arc::clone(&self.pending),
+            waiting: Arc::clone(&self.waiting),
+            freed_count,
+        })
     }
 
     fn slot(&self, claim: &ClaimedDelivery, permit: Option<OwnedSemaphorePermit>) -> Slot {

@@ -127,7 +127,9 @@ impl Work<'_> {
         }
         self.want_claim(recorded.iter().map(|one: &Recorded| one.due.len()).sum());
         if self.wanted.is_some() {
-            insert_due_and_lock_claims(self.transaction, &deliveries).await?;
+            if !insert_due_and_lock_claims(self.transaction, &deliveries).await? {
+                self.wanted = None;
+            }
         } else {
             insert_due(self.transaction, &deliveries, Collision::Fails).await?;
         }

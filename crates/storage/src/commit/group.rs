@@ -139,11 +139,7 @@ impl SqlStore {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
         let transaction = self.begin_on_road().await?;
         let mut work = Work { claiming, ..Work::new(self, &transaction, last) };
-        let mut recorded = match work.record(changes).await {
-            // It may have waited for claims in vain.
-            Err(error) if work.wanted.is_some() => return Err(NotRecorded::ForTheClaim(error)),
-            recorded => recorded?,
-        };
+        let mut recorded = work.record(changes).await?;
         let along = work.claim_along(&mut recorded).await.map_err(NotRecorded::ForTheClaim)?;
         work.feed.append(&transaction).await?;
         transaction.commit().await.map_err(store_error)?;

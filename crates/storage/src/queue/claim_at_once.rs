@@ -19,7 +19,7 @@ use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ports::{ClaimRequest, Left, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, TryGetError};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -54,7 +54,7 @@ impl FromQueryResult for Answer {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
         let free_count = row.try_get(prefix, "free_count")?;
         let locked_count = row.try_get(prefix, "locked_count")?;
-        let leased = match Model::from_query_result_optional(row, prefix)? {
+        let leased = match model_if_any(row, prefix)? {
             Some(leased) => Some(Leased {
                 row: leased,
                 webhook_version: row.try_get(prefix, "webhook_version")?,
@@ -65,6 +65,15 @@ impl FromQueryResult for Answer {
             None => None,
         };
         Ok(Self { free_count, locked_count, leased })
+    }
+}
+
+/// The delivery of a row, where an outer join found one: what cannot be read is an error.
+fn model_if_any(row: &QueryResult, prefix: &str) -> Result<Option<Model>, DbErr> {
+    match Model::from_query_result_nullable(row, prefix) {
+        Ok(model) => Ok(Some(model)),
+        Err(TryGetError::Null(_)) => Ok(None),
+        Err(TryGetError::DbErr(error)) => Err(error),
     }
 }
 
@@ -81,7 +90,7 @@ impl FromQueryResult for Looked {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
         Ok(Self {
             free_count: row.try_get(prefix, "free_count")?,
-            row: Model::from_query_result_optional(row, prefix)?,
+            row: model_if_any(row, prefix)?,
             webhook_version: row.try_get(prefix, "webhook_version")?,
             tenant_version: row.try_get(prefix, "tenant_version")?,
             event: event::Model::from_query_result_optional(row, "event_")?,
