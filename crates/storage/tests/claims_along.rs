@@ -142,7 +142,7 @@ async fn what_finds_no_room_is_left_due(url: String) {
     store.close().await.unwrap();
 }
 
-/// Nobody need be woken for what is held, and whoever waits for claims may hold its webhook.
+/// Nobody need be woken for what is held.
 async fn what_is_held_is_claimed_by_nobody(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Paused).await;
     worker.wants(10);

@@ -96,12 +96,11 @@ impl Along {
 }
 
 impl Work<'_> {
-    /// Asks whether a claim is wanted of so many deliveries that are about to be recorded. Where webhooks are locked none is made:
-    /// who claims may wait for one. Nor are many claimed along on PostgreSQL: the worker's own claims run beside the next
-    /// recording there, and carry more under load.
+    /// Asks whether a claim is wanted of so many deliveries that are about to be recorded. Many are not claimed along on
+    /// PostgreSQL: the worker's own claims run beside the next recording there, and carry more under load.
     pub(super) fn want_claim(&mut self, due_count: usize) {
         let is_small = self.store.backend() == DbBackend::Sqlite || due_count <= CLAIMED_ALONG_MAX;
-        if matches!(self.claiming, Claiming::IfWanted) && !self.has_locked_webhooks && is_small && due_count > 0 {
+        if matches!(self.claiming, Claiming::IfWanted) && is_small && due_count > 0 {
             self.wanted = self.store.claimer.wanted(self.at);
         }
     }

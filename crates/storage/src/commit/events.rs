@@ -161,7 +161,7 @@ impl Work<'_> {
     /// Inserts events, and matches their types with webhooks. Those that hold are locked until this change is committed, so that a
     /// resume misses no delivery that is held here; the others are not: what becomes due for a webhook that just stopped is
     /// held or cancelled as it is claimed.
-    async fn insert_and_match(&mut self, rows: EventRows, changes: &[Recording]) -> Result<Subscribers, StoreError> {
+    async fn insert_and_match(&self, rows: EventRows, changes: &[Recording]) -> Result<Subscribers, StoreError> {
         let events = changes.iter().flat_map(|change| &change.events);
         let keys: HashSet<(TenantId, &EventTypeKey)> =
             events.map(|event| (event.tenant_id, &event.event_type)).collect();
@@ -172,7 +172,6 @@ impl Work<'_> {
         // One that cannot be read keeps no event from being recorded: what is owed to it is held.
         let status = |row: &Subscriber| WebhookStatus::from_name(&row.status).unwrap_or(WebhookStatus::Invalid);
         let holding: Vec<Uuid> = found.iter().filter(|row| status(row).holds()).map(|row| row.id).collect();
-        self.has_locked_webhooks |= !holding.is_empty();
         let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
         let mut subscribers = Subscribers::new();
         for row in found {

@@ -33,8 +33,6 @@ struct Work<'a> {
     transaction: &'a DatabaseTransaction,
     at: Timestamp,
     feed: FeedLog,
-    /// Whether webhooks are locked until the commit.
-    has_locked_webhooks: bool,
     /// Whether it may claim what it records.
     claiming: Claiming,
     /// The claim that goes along with it.
@@ -44,7 +42,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(store: &'a SqlStore, transaction: &'a DatabaseTransaction, at: Timestamp) -> Self {
         let feed = FeedLog::at(at);
-        Self { store, transaction, at, feed, has_locked_webhooks: false, claiming: Claiming::Nothing, wanted: None }
+        Self { store, transaction, at, feed, claiming: Claiming::Nothing, wanted: None }
     }
 }
 

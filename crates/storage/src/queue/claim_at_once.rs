@@ -203,8 +203,7 @@ pub(super) async fn lock_claims(transaction: &DatabaseTransaction) -> Result<(),
     Ok(())
 }
 
-/// A claim at once as a part of a transaction that has claims to itself, and no webhook locked: whoever waits for claims may
-/// hold one.
+/// A claim at once as a part of a transaction that has claims to itself. It waits for no row, so that transaction may hold any.
 pub async fn claim_within(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
