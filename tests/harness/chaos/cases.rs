@@ -10,9 +10,8 @@ use std::time::Duration;
 
 /// How long the load may take to show itself.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How soon what a network swallowed is done without once it is back: a call of the road is given up after ten seconds, and what
-/// it may have leased is free after fifteen.
-const SWALLOWED_PATIENCE: Duration = Duration::from_secs(28);
+/// How soon what a network swallowed is done without once it is back: a call of the road is given up after ten seconds.
+const SWALLOWED_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
