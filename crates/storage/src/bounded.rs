@@ -5,13 +5,15 @@
 
 use crate::limits::{ACQUIRE_MS_MAX, POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_MAX};
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use sea_orm::sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sea_orm::sqlx::{self, Connection, PgConnection, Postgres};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
 };
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// A pool or a transaction whose every call ends.
@@ -101,14 +103,37 @@ async fn in_time<T>(ms_max: u64, call: impl Future<Output = Result<T, DbErr>>) -
 }
 
 /// A pool that gives out no connection that says nothing, and takes none back: each is asked when it comes back, and again
-/// when it was not used for [`POSTGRES_IDLE_TRUSTED_MS`]. sqlx asks too as one comes back, but waits for ever.
+/// when it was not used for [`POSTGRES_IDLE_TRUSTED_MS`]. sqlx asks too as one comes back, but waits for ever. Where one says
+/// nothing, those that were idle meanwhile are not asked: a network that forgot one forgot them all, and each would be waited for.
 pub fn healthy(pool: PoolOptions<Postgres>) -> PoolOptions<Postgres> {
+    let given_out = Arc::new(Silence::default());
+    let taken_back = Arc::clone(&given_out);
     without_chatter(pool)
         .test_before_acquire(false)
-        .before_acquire(|connection, seen| {
-            Box::pin(async move { if is_trusted(&seen) { Ok(true) } else { answers(connection).await } })
+        .before_acquire(move |connection, seen| {
+            let silence = Arc::clone(&given_out);
+            Box::pin(async move {
+                if silence.covers(seen.idle_for, Instant::now()) {
+                    return Err(unanswered());
+                }
+                if is_trusted(&seen) { Ok(true) } else { answers(connection, &silence).await }
+            })
         })
-        .after_release(|connection, _| Box::pin(answers(connection)))
+        .after_release(move |connection, _| {
+            let silence = Arc::clone(&taken_back);
+            Box::pin(async move { answers(connection, &silence).await })
+        })
+}
+
+/// When a connection of a pool last said nothing, if ever.
+#[derive(Default)]
+struct Silence(Mutex<Option<Instant>>);
+
+impl Silence {
+    /// Whether a connection was idle then, and is so since.
+    fn covers(&self, idle_for: Duration, now: Instant) -> bool {
+        self.0.lock().is_some_and(|at| now.duration_since(at) <= idle_for)
+    }
 }
 
 /// A pool that writes no line for each caller that waits: a database that stalls is told once, by whoever calls.
@@ -121,11 +146,18 @@ fn is_trusted(seen: &PoolConnectionMetadata) -> bool {
 }
 
 /// Whether the other end answers; one that says nothing is an error, so that nobody waits for its goodbye.
-async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn answers(connection: &mut PgConnection, silence: &Silence) -> Result<bool, sqlx::Error> {
     match timeout(Duration::from_millis(POSTGRES_PING_MS_MAX), connection.ping()).await {
         Ok(pong) => Ok(pong.is_ok()),
-        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        Err(_) => {
+            *silence.0.lock() = Some(Instant::now());
+            Err(unanswered())
+        }
     }
+}
+
+fn unanswered() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 #[cfg(test)]
@@ -143,5 +175,15 @@ mod tests {
         let error = store_error(error);
         assert!(matches!(&error, StoreError::Busy(text) if text.contains("no answer in 10000 ms")), "{error}");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_silence_covers_what_was_idle_then_and_nothing_newer() {
+        let (silence, at) = (Silence::default(), Instant::now());
+        let (second, now) = (Duration::from_secs(1), at + Duration::from_secs(5));
+        assert!(!silence.covers(5 * second, now), "none was silent yet");
+        *silence.0.lock() = Some(at);
+        assert!(silence.covers(5 * second, now) && silence.covers(9 * second, now));
+        assert!(!silence.covers(4 * second, now), "it was used since");
     }
 }
