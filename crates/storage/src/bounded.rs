@@ -13,8 +13,8 @@ use sea_orm::{
     Statement, TransactionOptions, TransactionTrait,
 };
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
 
 /// A pool or a transaction whose every call ends.
 #[derive(Clone)]
@@ -169,7 +169,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_without_an_answer_ends_as_busy() {
         let call = std::future::pending::<Result<(), DbErr>>();
-        let begun_at = tokio::time::Instant::now();
+        let begun_at = Instant::now();
         let error = in_time(10_000, call).await.expect_err("no answer");
         assert_eq!(begun_at.elapsed(), Duration::from_secs(10));
         let error = store_error(error);

@@ -1,7 +1,8 @@
 //! Claims that recordings of this process make along the way: see [`Claimer`]. They share the slots and the flow control of the
 //! loop, whose own claims are for what was due before, is due again, or found no room.
 
-use super::claims::{Road, Room, start};
+use super::claims::{Road, start};
+use super::slots::Room;
 use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, WantedClaim};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -24,8 +25,9 @@ impl Claimer for Recordings {
         if road.stopping.is_cancelled() || road.is_behind.load(Ordering::Relaxed) {
             return None;
         }
-        let room = road.room_at_once()?;
-        let request = road.stages.claim_request(room.wanted, &room.allowance);
+        let stages = &road.stages;
+        let room = road.slots.room_at_once(&stages.flow, &stages.limits, stages.now())?;
+        let request = stages.claim_request(room.wanted, &room.allowance);
         let under_way = road.tasks.token();
         Some(Box::new(Along { request, room, road, _under_way: under_way }))
     }
@@ -40,9 +42,9 @@ impl WantedClaim for Along {
         let Self { room, road, .. } = *self;
         let tasks = road.tasks.clone();
         tasks.spawn(async move {
-            road.stages.claimed(&claims.deliveries);
+            road.stages.claimed(&claims);
             if start(&road, claims, room).await {
-                road.waiting.look();
+                road.slots.look();
             }
         });
     }

@@ -2,105 +2,33 @@
 //! and ends without losing any.
 
 use super::along::Recordings;
-use super::flow::{self, Allowance, InFlight};
-use super::leases::{self, Lease, Leases};
+use super::leases::{self, Leases};
 use super::outage::{Outage, guarded};
 use super::settler::{self, Ending, gathering};
 use super::signal::DueSignal;
+use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
 use crate::limits::SEND_MARGIN_MS;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
-use hookgraph_domain::ports::{Claimer, Claims, Left};
+use hookgraph_domain::ports::{Claimer, Claims};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// A place among those in flight, free again when dropped, however its task ended.
-pub(super) struct Slot {
-    permit: Option<OwnedSemaphorePermit>,
-    in_flight: Option<InFlight>,
-    lease: Option<Lease>,
-    waiting: Arc<Waiting>,
-    /// Whether its delivery has ended: of itself it will not be due again.
-    is_over: bool,
-}
-
-impl Slot {
-    /// Frees the slot of a delivery that has ended.
-    pub(super) fn over(mut self) {
-        self.is_over = true;
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let keeps_order = self.in_flight.as_ref().is_some_and(InFlight::keeps_order);
-        drop(self.lease.take());
-        drop(self.in_flight.take());
-        drop(self.permit.take());
-        self.waiting.freed(!self.is_over || keeps_order);
-    }
-}
-
-/// Who waits for room. A look that finds nothing costs more than a delivery: where nothing waits, none is taken.
-#[derive(Default)]
-pub(super) struct Waiting {
-    freed: Notify,
-    /// How many slots were freed so far.
-    freed_count: AtomicU64,
-    /// Whether due work had no room.
-    has_waiting: AtomicBool,
-    /// Whether the loop found no slot free.
-    wants_slot: AtomicBool,
-}
-
-impl Waiting {
-    fn freed(&self, is_waited_for: bool) {
-        self.freed_count.fetch_add(1, Ordering::SeqCst);
-        if is_waited_for || self.has_waiting.load(Ordering::SeqCst) {
-            self.freed.notify_one();
-        }
-        self.slots_are_back();
-    }
-
-    /// Tells the loop that waits for a slot.
-    fn slots_are_back(&self) {
-        if self.wants_slot.swap(false, Ordering::SeqCst) {
-            self.freed.notify_one();
-        }
-    }
-
-    /// Has the loop look again.
-    pub(super) fn look(&self) {
-        self.freed.notify_one();
-    }
-
-    /// Whether due work had no room in a claim that was asked for when so many slots had been freed.
-    fn learn(&self, has_waiting: bool, freed_count: u64) {
-        self.has_waiting.store(has_waiting, Ordering::SeqCst);
-        if has_waiting && self.freed_count.load(Ordering::SeqCst) != freed_count {
-            self.freed.notify_one();
-        }
-    }
-}
 
 /// What every task of the loop shares.
 pub(super) struct Road {
     pub(super) stages: Arc<Stages>,
     pub(super) tasks: TaskTracker,
     endings: mpsc::Sender<Ending>,
-    slots: Arc<Semaphore>,
-    pub(super) waiting: Arc<Waiting>,
+    pub(super) slots: Arc<Slots>,
     leases: Leases,
-    /// The slots that claims under way may take.
-    pending: Arc<AtomicU32>,
     /// Whether the last claim left some of what it was asked for: then large claims of what waits come before small ones of what
     /// is recorded.
     pub(super) is_behind: AtomicBool,
@@ -132,10 +60,8 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
         stages,
         tasks: TaskTracker::new(),
         endings,
-        slots: Arc::new(Semaphore::new(limits.in_flight_max as usize)),
-        waiting: Arc::default(),
+        slots: Slots::of(limits.in_flight_max),
         leases: Leases::default(),
-        pending: Arc::default(),
         is_behind: AtomicBool::new(true),
         stopping: shutdown.clone(),
         cut: CancellationToken::new(),
@@ -164,7 +90,7 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
         // The loop cannot claim, but polling is the backstop here too.
         Wait::ForSlot => {
             let poll = Duration::from_millis(road.stages.limits.poll_ms);
-            let _ = timeout(poll, road.waiting.freed.notified()).await;
+            let _ = timeout(poll, road.slots.freed()).await;
         }
         Wait::ForStore(wait) => tokio::time::sleep(wait).await,
         Wait::ForDue { gathering, at_most } => {
@@ -174,7 +100,7 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
             tokio::select! {
                 biased;
                 () = wake.raised() => {}
-                () = road.waiting.freed.notified() => {}
+                () = road.slots.freed() => {}
                 () = tokio::time::sleep(at_most) => {}
             }
         }
@@ -184,7 +110,9 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
 /// wait for its lease's end.
 async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Option<Timestamp>) -> Wait {
-    let Some(room) = road.room() else { return Wait::ForSlot };
+    let Some(room) = road.slots.room(&road.stages.flow, &road.stages.limits, road.stages.now()) else {
+        return Wait::ForSlot;
+    };
     match guarded(road.stages.claim(room.wanted, &room.allowance)).await {
         Err(error) => Wait::ForStore(outage.failed(&error)),
         Ok(claims) => {
@@ -221,17 +149,12 @@ async fn until_due(road: &Road, claimed: usize, next_due: &mut Option<Timestamp>
 
 /// Starts what was claimed into that room, and says whether there may be more.
 pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> bool {
-    let may_be_more = match claims.left {
-        Left::Nothing => false,
-        Left::NoRoom => room.was_filled_by(&claims.deliveries),
-        Left::More => true,
-    };
+    let Claims { deliveries: claims, left } = claims;
+    let may_be_more = room.learn(&claims, left);
     road.is_behind.store(may_be_more, Ordering::Relaxed);
-    road.waiting.learn(claims.left == Left::NoRoom, room.freed_count);
-    let claims = claims.deliveries;
     let mut slots: HashMap<DeliveryId, Slot> = claims
         .iter()
-        .map(|claim| (claim.delivery.id, road.slot(claim, room.permits.as_mut().and_then(|permits| permits.split(1)))))
+        .map(|claim| (claim.delivery.id, room.slot(road.stages.flow.enter(claim), road.leases.keep(claim))))
         .collect();
     drop(room);
     let (live, settlements) = road.stages.screen(claims);
@@ -279,74 +202,7 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     road.release_all(&keys, &mut slots).await;
 }
 
-/// The slots of a claim that is under way, and what it may take of each webhook.
-pub(super) struct Room {
-    pub(super) wanted: u32,
-    pub(super) allowance: Allowance,
-    permits: Option<OwnedSemaphorePermit>,
-    pending: Arc<AtomicU32>,
-    waiting: Arc<Waiting>,
-    /// How many slots had been freed before.
-    freed_count: u64,
-}
-
-impl Room {
-    /// Whether those claims took all that they might, altogether or of a webhook.
-    fn was_filled_by(&self, claims: &[ClaimedDelivery]) -> bool {
-        claims.len() >= self.wanted as usize || self.allowance.is_reached_by(claims)
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.pending.fetch_sub(self.wanted, Ordering::Relaxed);
-        drop(self.permits.take());
-        self.waiting.slots_are_back();
-    }
-}
-
 impl Road {
-    /// Room for a claim. Where there is none, the next slot that is freed is waited for.
-    fn room(&self) -> Option<Room> {
-        self.room_at_once().or_else(|| {
-            self.waiting.wants_slot.store(true, Ordering::SeqCst);
-            // One may have been freed just before.
-            self.room_at_once()
-        })
-    }
-
-    /// Room for a claim, if any slot is free. What another claim may take just now counts as taken of every webhook.
-    pub(super) fn room_at_once(&self) -> Option<Room> {
-        let freed_count = self.waiting.freed_count.load(Ordering::SeqCst);
-        let limits = self.stages.limits;
-        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
-        let wanted = flow::claim_size(free).min(limits.claim_batch_max);
-        if wanted == 0 {
-            return None;
-        }
-        let permits = Arc::clone(&self.slots).try_acquire_many_owned(wanted).ok()?;
-        let pending = self.pending.fetch_add(wanted, Ordering::Relaxed);
-        let allowance = self.stages.flow.allowance(free, pending, limits.in_flight_max, self.stages.now());
-        Some(Room {
-            wanted,
-            allowance,
-            permits: Some(permits),
-            pending: Arc::clone(&self.pending),
-            waiting: Arc::clone(&self.waiting),
-            freed_count,
-        })
-    }
-
-    fn slot(&self, claim: &ClaimedDelivery, permit: Option<OwnedSemaphorePermit>) -> Slot {
-        Slot {
-            permit,
-            in_flight: Some(self.stages.flow.enter(claim)),
-            lease: Some(self.leases.keep(claim)),
-            waiting: Arc::clone(&self.waiting),
-            is_over: false,
-        }
-    }
-
     /// Whether the lease holds until after the next beat: a request that starts is kept leased from there on.
     fn has_time(&self, ready: &Ready) -> bool {
         self.leases.hold_at(ready.key(), plus_ms(self.stages.now(), SEND_MARGIN_MS))

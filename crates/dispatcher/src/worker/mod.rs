@@ -20,6 +20,7 @@ mod leases;
 mod outage;
 mod settler;
 mod signal;
+mod slots;
 mod stages;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Group commit: one transaction settles all that ended while the one before it ran.
 
-use super::claims::Slot;
 use super::outage::{Outage, guarded};
+use super::slots::Slot;
 use super::stages::Stages;
 use crate::limits::{GATHER_MIN, GATHER_MS};
 use hookgraph_domain::ids::DeliveryId;

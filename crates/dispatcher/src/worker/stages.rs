@@ -74,7 +74,7 @@ impl Stages {
     /// Claims at most so many due deliveries, within what flow control allows.
     pub(super) async fn claim(&self, limit: u32, allowance: &Allowance) -> Result<Claims, StoreError> {
         let claims = self.services.queue.claim(&self.claim_request(limit, allowance)).await?;
-        self.claimed(&claims.deliveries);
+        self.claimed(&claims);
         Ok(claims)
     }
 
@@ -93,12 +93,12 @@ impl Stages {
     }
 
     /// What follows a claim that is committed.
-    pub(super) fn claimed(&self, claims: &[ClaimedDelivery]) {
-        if claims.is_empty() {
+    pub(super) fn claimed(&self, claims: &Claims) {
+        if claims.deliveries.is_empty() {
             return;
         }
-        tracing::debug!(count = claims.len(), "claimed");
-        let orphans = claims.iter().filter(|claim| claim.was_orphaned).count();
+        tracing::debug!(count = claims.deliveries.len(), "claimed");
+        let orphans = claims.orphan_count();
         if orphans > 0 {
             tracing::warn!(orphans, "deliveries taken over: whoever had leased them died or was cut off");
         }

@@ -42,6 +42,13 @@ pub struct Claims {
     pub left: Left,
 }
 
+impl Claims {
+    /// How many were taken over from workers that died or were cut off.
+    pub fn orphan_count(&self) -> usize {
+        self.deliveries.iter().filter(|claim| claim.was_orphaned).count()
+    }
+}
+
 /// What a claim left of what was due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Left {

@@ -90,7 +90,7 @@ pub(super) struct Along {
 impl Along {
     pub fn hand_over(self, store: &SqlStore) {
         store.claimer.worked();
-        store.observer.orphans_found(self.claims.deliveries.iter().filter(|claim| claim.was_orphaned).count());
+        store.observer.orphans_found(self.claims.orphan_count());
         self.wanted.take(self.claims);
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
         }
     }
     let claims = claim_all(store, request).await?;
-    store.observer.orphans_found(claims.deliveries.iter().filter(|claim| claim.was_orphaned).count());
+    store.observer.orphans_found(claims.orphan_count());
     let is_full = request.limit > 0 && claims.deliveries.len() >= request.limit as usize;
     if is_full || claims.left == Left::More {
         store.expects_due.store(true, Ordering::Relaxed);
