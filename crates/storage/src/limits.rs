@@ -49,6 +49,13 @@ pub const POSTGRES_PING_MS_MAX: u64 = 2_000;
 pub const POSTGRES_IDLE_TRUSTED_MS: u64 = 10;
 /// How long a transaction of a process that stopped may hold its locks, in milliseconds.
 pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 10_000;
+/// How long PostgreSQL hears nothing of a connection of ours before it asks whether the other end is there, in seconds. Else one
+/// that the network forgot would stay with it for hours, until it has no more to give.
+pub const POSTGRES_KEEPALIVE_IDLE_S: u32 = 15;
+/// How often it asks again, in seconds.
+pub const POSTGRES_KEEPALIVE_INTERVAL_S: u32 = 5;
+/// How often nobody answers before the connection is closed.
+pub const POSTGRES_KEEPALIVE_COUNT: u32 = 3;
 /// Rows of one `INSERT`: times the widest table's columns it stays below SQLite's 32,766 parameters.
 pub const INSERT_ROWS_MAX: usize = 500;
 /// Rows of one `INSERT` of a batch on SQLite: a power of two; what a statement of that length takes is kept for every length.

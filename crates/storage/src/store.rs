@@ -277,6 +277,9 @@ fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOp
             // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half
             // a second what runs for two milliseconds.
             ("jit", "off".to_owned()),
+            ("tcp_keepalives_idle", limits::POSTGRES_KEEPALIVE_IDLE_S.to_string()),
+            ("tcp_keepalives_interval", limits::POSTGRES_KEEPALIVE_INTERVAL_S.to_string()),
+            ("tcp_keepalives_count", limits::POSTGRES_KEEPALIVE_COUNT.to_string()),
             ("lock_timeout", limits::POSTGRES_LOCK_MS_MAX.to_string()),
             ("statement_timeout", statement_ms_max.to_string()),
             ("idle_in_transaction_session_timeout", limits::POSTGRES_IDLE_IN_TRANSACTION_MS_MAX.to_string()),
@@ -293,14 +296,21 @@ mod tests {
     use sea_orm::{ConnectionTrait, Statement};
 
     #[tokio::test]
-    async fn postgresql_compiles_nothing_for_us() {
+    async fn postgresql_compiles_nothing_for_us_and_asks_whether_we_are_there() {
         with_postgres(|url| async move {
             let options = StoreOptions::new(url, Arc::new(PlainVault));
             let store = SqlStore::open(options).await.unwrap();
             for pool in [&store.writer, &store.reader, store.road.as_ref().unwrap()] {
-                let asked = Statement::from_string(DbBackend::Postgres, "SHOW jit");
-                let answer: String = pool.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap();
-                assert_eq!(answer, "off");
+                for (setting, expected) in [
+                    ("jit", "off".to_owned()),
+                    ("tcp_keepalives_idle", limits::POSTGRES_KEEPALIVE_IDLE_S.to_string()),
+                    ("tcp_keepalives_interval", limits::POSTGRES_KEEPALIVE_INTERVAL_S.to_string()),
+                    ("tcp_keepalives_count", limits::POSTGRES_KEEPALIVE_COUNT.to_string()),
+                ] {
+                    let asked = Statement::from_string(DbBackend::Postgres, format!("SHOW {setting}"));
+                    let answer: String = pool.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+                    assert_eq!(answer, expected, "{setting}");
+                }
             }
             store.close().await.unwrap();
         })

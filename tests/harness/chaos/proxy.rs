@@ -21,6 +21,10 @@ pub enum Network {
     Swallowing,
 }
 
+/// How many more times the network is down before the server finds out, by asking, that the other end of a connection which it
+/// swallowed is not there. A server that is never told runs out of connections.
+const TIMES_UNNOTICED: usize = 4;
+
 /// The proxy.
 #[derive(Clone, Debug)]
 pub struct Proxy {
@@ -73,9 +77,22 @@ async fn forward(mut client: TcpStream, server: String, mut network: watch::Rece
             _ = copy_bidirectional(&mut client, &mut server) => return,
         }
         // The server's end stays open too.
+        if *network.borrow() == Network::Swallowing {
+            until_it_is_noticed(network.clone()).await;
+            drop(server);
+        }
         return until_it_breaks(network).await;
     }
     until_it_breaks(network).await;
+}
+
+async fn until_it_is_noticed(mut network: watch::Receiver<Network>) {
+    for _ in 0..TIMES_UNNOTICED {
+        for state in [Network::Up, Network::Swallowing] {
+            // An error is the end of the test.
+            let _ = network.wait_for(|network| *network == state).await;
+        }
+    }
 }
 
 async fn until_it_breaks(mut network: watch::Receiver<Network>) {
