@@ -6,8 +6,9 @@ use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::{
-    ClaimRequest, Claimer, Claims, DeliveryQueue, Feed, History, Left, UnitOfWork, WantedClaim,
+    ClaimRequest, Claimer, Claims, DeliveryQueue, Feed, History, Left, RecordReader, UnitOfWork, WantedClaim,
 };
+use hookgraph_domain::record::RecordKind;
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use hookgraph_storage::limits::CLAIM_ALONG_PAUSE_MS;
@@ -129,6 +130,41 @@ async fn what_is_wanted_is_leased_by_the_recording_itself(url: String) {
     store.close().await.unwrap();
 }
 
+/// A change of a record, which raises an event.
+fn of_record(number: u128) -> Change {
+    let record = sample::record(TENANT, &number.to_string(), 1);
+    let put = Write::PutRecord { record, expected: Expected::Absent, links: Vec::new(), names: Vec::new() };
+    let event = sample::event(event_id(number), TENANT, &number.to_string());
+    Change { writes: vec![put], events: vec![event], ..Change::at(sample::now()) }
+}
+
+async fn a_change_of_a_record_claims_along_too(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    worker.wants(10);
+    assert!(store.commit(of_record(1)).await.unwrap().is_claimed);
+    assert_eq!(worker.takes_one().deliveries[0].event.id, event_id(1));
+    assert!(store.commit(of_record(1)).await.is_err(), "the record is there already");
+    assert!(worker.has_nothing());
+    run(&url, if url.starts_with("sqlite") { SQLITE_REFUSES } else { POSTGRES_REFUSES }).await;
+    let committed = store.commit(of_record(2)).await.unwrap();
+    assert_eq!((committed.delivery_count, committed.is_claimed), (1, false));
+    let found = store.records(TENANT, RecordKind::Order, &["2".to_owned()]).await.unwrap();
+    assert_eq!(found[0].version, 1, "it is changed once, whatever became of the claim");
+    store.close().await.unwrap();
+}
+
+/// A claim keeps the webhooks that it opens, so they must be committed.
+async fn a_change_of_a_webhook_claims_nothing(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    worker.wants(10);
+    let webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), TENANT);
+    let mut change = of_record(1);
+    change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+    assert!(!store.commit(change).await.unwrap().is_claimed);
+    assert!(worker.has_nothing());
+    store.close().await.unwrap();
+}
+
 async fn what_finds_no_room_is_left_due(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
     worker.wants(1);
@@ -203,6 +239,8 @@ macro_rules! on_both_databases {
 
 on_both_databases! {
     what_is_wanted_is_leased_by_the_recording_itself: leased_on_sqlite, leased_on_postgresql;
+    a_change_of_a_record_claims_along_too: of_record_on_sqlite, of_record_on_postgresql;
+    a_change_of_a_webhook_claims_nothing: of_webhook_on_sqlite, of_webhook_on_postgresql;
     what_finds_no_room_is_left_due: left_due_on_sqlite, left_due_on_postgresql;
     what_is_held_is_claimed_by_nobody: held_on_sqlite, held_on_postgresql;
     refused: refused_on_sqlite, refused_on_postgresql;

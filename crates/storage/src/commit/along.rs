@@ -6,6 +6,7 @@ use super::events::Recorded;
 use crate::limits::{CLAIM_ALONG_PAUSE_MS, CLAIMED_ALONG_MAX};
 use crate::queue::{AtOnce, claim_within};
 use crate::store::SqlStore;
+use hookgraph_domain::change::CommitError;
 use hookgraph_domain::ports::{Claimer, Claims, Left, StoreError, WantedClaim};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
@@ -59,25 +60,32 @@ pub enum Claiming {
     Nothing,
 }
 
-/// Why a transaction recorded nothing.
-pub(super) enum NotRecorded {
+/// Why a transaction committed nothing.
+pub(super) enum NotCommitted {
     /// The claim that went along failed.
     ForTheClaim(StoreError),
     /// Anything else did.
-    Otherwise(StoreError),
+    Otherwise(CommitError),
 }
 
-impl NotRecorded {
-    pub fn into_inner(self) -> StoreError {
+impl NotCommitted {
+    pub fn into_inner(self) -> CommitError {
         match self {
-            Self::ForTheClaim(error) | Self::Otherwise(error) => error,
+            Self::ForTheClaim(error) => error.into(),
+            Self::Otherwise(error) => error,
         }
     }
 }
 
-impl From<StoreError> for NotRecorded {
-    fn from(error: StoreError) -> Self {
+impl From<CommitError> for NotCommitted {
+    fn from(error: CommitError) -> Self {
         Self::Otherwise(error)
+    }
+}
+
+impl From<StoreError> for NotCommitted {
+    fn from(error: StoreError) -> Self {
+        Self::Otherwise(error.into())
     }
 }
 

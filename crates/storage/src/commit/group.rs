@@ -1,17 +1,14 @@
-//! Group commit: changes that only record events wait for one another while the last group is committed, and then share one
-//! transaction. One event per request costs a share of a commit, not one of its own.
+//! Group commit: changes that only record events, and keep answers, wait for one another while the last group is committed, and
+//! then share one transaction. One event per request costs a share of a commit, not one of its own.
 
 use super::Work;
-use super::along::{Claiming, NotRecorded};
+use super::along::{Claiming, NotCommitted};
 use super::events::Recording;
 use super::waiting::{Answer, Queue, Waiting, event_count};
-use crate::error::store_error;
 use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVENTS_MAX, RECORD_WAIT_MS_MAX};
 use crate::store::SqlStore;
-use hookgraph_domain::change::Committed;
-use hookgraph_domain::event::NewEvent;
+use hookgraph_domain::change::{CommitError, Committed};
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::time::Timestamp;
 use sea_orm::DbBackend;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,9 +47,9 @@ impl Drop for Turn {
 impl SqlStore {
     /// Records events with those of other callers. The recorder is a task of its own, so that a caller that goes away
     /// takes nobody's group with it.
-    pub(super) async fn record_in_group(&self, at: Timestamp, events: Vec<NewEvent>) -> Answer {
+    pub(super) async fn record_in_group(&self, recording: Recording) -> Answer {
         let (answer, mut answered) = oneshot::channel();
-        let waiting = Waiting::new(Recording { at, events }, answer);
+        let waiting = Waiting::new(recording, answer);
         let (ticket, starts) = {
             let mut queue = self.recorder.queue();
             let ticket = queue.push(waiting)?;
@@ -67,11 +64,11 @@ impl SqlStore {
             Ok(answer) => answer,
             Err(_) if self.recorder.queue().take_back(ticket) => {
                 let error = format!("the events before these took longer than {RECORD_WAIT_MS_MAX} ms to be recorded");
-                return Err(StoreError::Busy(error));
+                return Err(StoreError::Busy(error).into());
             }
             Err(_) => answered.await,
         };
-        answer.unwrap_or_else(|_| Err(StoreError::Failed("the recorder ended early".to_owned())))
+        answer.unwrap_or_else(|_| Err(StoreError::Failed("the recorder ended early".to_owned()).into()))
     }
 
     async fn record_all_waiting(&self) {
@@ -108,9 +105,14 @@ impl SqlStore {
                     let _ = answer.send(Ok(committed));
                 }
             }
-            Err(error) if error.is_retryable() || recordings.len() == 1 => {
+            Err(CommitError::Store(error)) if error.is_retryable() => {
                 for answer in answers {
-                    let _ = answer.send(Err(error.clone()));
+                    let _ = answer.send(Err(error.clone().into()));
+                }
+            }
+            Err(error) if recordings.len() == 1 => {
+                if let Some(answer) = answers.into_iter().next() {
+                    let _ = answer.send(Err(error));
                 }
             }
             Err(_) => {
@@ -124,29 +126,26 @@ impl SqlStore {
 
     /// Records, and claims along if that is wanted. What is due never keeps what happened from being recorded: where the claim
     /// fails, it is all done again without one.
-    async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
+    async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, CommitError> {
         match self.record_once(changes, Claiming::IfWanted).await {
-            Err(NotRecorded::ForTheClaim(error)) => {
+            Err(NotCommitted::ForTheClaim(error)) => {
                 let last = changes.iter().map(|change| change.at).max().unwrap_or_default();
                 self.claimer.failed(&error, last);
-                self.record_once(changes, Claiming::Nothing).await.map_err(NotRecorded::into_inner)
+                self.record_once(changes, Claiming::Nothing).await.map_err(NotCommitted::into_inner)
             }
-            answer => answer.map_err(NotRecorded::into_inner),
+            answer => answer.map_err(NotCommitted::into_inner),
         }
     }
 
-    async fn record_once(&self, changes: &[Recording], claiming: Claiming) -> Result<Vec<Committed>, NotRecorded> {
+    async fn record_once(&self, changes: &[Recording], claiming: Claiming) -> Result<Vec<Committed>, NotCommitted> {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
         let transaction = self.begin_on_road().await?;
-        let mut work = Work { claiming, ..Work::new(self, &transaction, last) };
-        let mut recorded = work.record(changes).await?;
-        let along = work.claim_along(&mut recorded).await.map_err(NotRecorded::ForTheClaim)?;
-        work.feed.append(&transaction).await?;
-        transaction.commit().await.map_err(store_error)?;
-        if let Some(along) = along {
-            along.hand_over(self);
-        }
-        Ok(recorded.into_iter().map(|one| one.committed).collect())
+        let work = Work { claiming, ..Work::new(self, &transaction, last) };
+        let kept = changes.iter().flat_map(|change| change.answers.iter().map(|answer| (change.at, answer.clone())));
+        work.keep_answers(kept.collect()).await?;
+        let (committed, along) = work.record_and_claim(changes).await?;
+        self.commit_claimed(transaction, along).await?;
+        Ok(committed)
     }
 }
 

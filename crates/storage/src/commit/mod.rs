@@ -17,13 +17,13 @@ pub use tenants::OF_TENANT;
 use crate::bounded::DatabaseTransaction;
 use crate::error::store_error;
 use crate::store::SqlStore;
-use along::Claiming;
+use along::{Along, Claiming, NotCommitted};
 use async_trait::async_trait;
 use events::Recording;
 use feed::FeedLog;
 use hookgraph_domain::change::{Change, CommitError, Committed, Write};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
-use hookgraph_domain::ports::{Failpoint, UnitOfWork, WantedClaim};
+use hookgraph_domain::ports::{Failpoint, StoreError, UnitOfWork, WantedClaim};
 use hookgraph_domain::time::Timestamp;
 use std::sync::atomic::Ordering;
 
@@ -56,23 +56,13 @@ impl UnitOfWork for SqlStore {
             )));
         }
         let at = change.at;
-        if change.writes.is_empty() && !change.events.is_empty() {
-            let committed = self.record_in_group(at, change.events).await?;
-            self.hit(Failpoint::AfterRecord);
-            self.recorded(&committed, at);
-            return Ok(committed);
-        }
-        let transaction = self.begin().await?;
-        let mut work = Work::new(self, &transaction, change.at);
-        for write in change.writes {
-            work.apply(write).await?;
-        }
-        let recorded = work.record(&[Recording { at: change.at, events: change.events }]).await?;
-        let Work { feed, .. } = work;
-        feed.append(&transaction).await?;
-        transaction.commit().await.map_err(store_error)?;
-        let committed = recorded.into_iter().next().map(|one| one.committed).unwrap_or_default();
-        if !committed.event_ids.is_empty() {
+        let raises = !change.events.is_empty();
+        let committed = if raises && change.writes.iter().all(|write| matches!(write, Write::KeepAnswer(_))) {
+            self.record_in_group(recording(change)).await?
+        } else {
+            self.commit_alone(&change).await?
+        };
+        if raises {
             self.hit(Failpoint::AfterRecord);
         }
         self.recorded(&committed, at);
@@ -80,7 +70,55 @@ impl UnitOfWork for SqlStore {
     }
 }
 
+/// A change that writes nothing but answers.
+fn recording(change: Change) -> Recording {
+    let Change { at, writes, events } = change;
+    let answers = writes.into_iter().filter_map(|write| match write {
+        Write::KeepAnswer(answer) => Some(answer),
+        _ => None,
+    });
+    Recording { at, events, answers: answers.collect() }
+}
+
+/// Whether a write leaves the webhooks and tenants as they are: what a claim opens of them is kept, so it must be committed.
+fn is_of_records(write: &Write) -> bool {
+    use Write::{Audit, DeleteRecord, KeepAnswer, PutRecord, RequireRecord};
+    matches!(write, PutRecord { .. } | DeleteRecord { .. } | RequireRecord { .. } | KeepAnswer(_) | Audit(_))
+}
+
 impl SqlStore {
+    /// Commits a change in a transaction of its own. Where a claim that goes along fails, it is all done again without one.
+    async fn commit_alone(&self, change: &Change) -> Result<Committed, CommitError> {
+        if !change.events.is_empty() && change.writes.iter().all(is_of_records) {
+            match self.commit_once(change, Claiming::IfWanted).await {
+                Err(NotCommitted::ForTheClaim(error)) => self.claimer.failed(&error, change.at),
+                answer => return answer.map_err(NotCommitted::into_inner),
+            }
+        }
+        self.commit_once(change, Claiming::Nothing).await.map_err(NotCommitted::into_inner)
+    }
+
+    async fn commit_once(&self, change: &Change, claiming: Claiming) -> Result<Committed, NotCommitted> {
+        let transaction = self.begin().await?;
+        let mut work = Work { claiming, ..Work::new(self, &transaction, change.at) };
+        for write in &change.writes {
+            work.apply(write.clone()).await?;
+        }
+        let recording = Recording { at: change.at, events: change.events.clone(), answers: Vec::new() };
+        let (committed, along) = work.record_and_claim(&[recording]).await?;
+        self.commit_claimed(transaction, along).await?;
+        Ok(committed.into_iter().next().unwrap_or_default())
+    }
+
+    /// Commits what claimed along, and hands that over.
+    async fn commit_claimed(&self, transaction: DatabaseTransaction, along: Option<Along>) -> Result<(), StoreError> {
+        transaction.commit().await.map_err(store_error)?;
+        if let Some(along) = along {
+            along.hand_over(self);
+        }
+        Ok(())
+    }
+
     fn recorded(&self, committed: &Committed, at: Timestamp) {
         if committed.delivery_count > 0 && !committed.is_claimed {
             self.expects_due.store(true, Ordering::Relaxed);
@@ -90,6 +128,17 @@ impl SqlStore {
 }
 
 impl Work<'_> {
+    /// The last of a change but its commit: its events, what is claimed along, and the feed.
+    async fn record_and_claim(
+        mut self,
+        changes: &[Recording],
+    ) -> Result<(Vec<Committed>, Option<Along>), NotCommitted> {
+        let mut recorded = self.record(changes).await?;
+        let along = self.claim_along(&mut recorded).await.map_err(NotCommitted::ForTheClaim)?;
+        self.feed.append(self.transaction).await?;
+        Ok((recorded.into_iter().map(|one| one.committed).collect(), along))
+    }
+
     async fn apply(&mut self, write: Write) -> Result<(), CommitError> {
         match write {
             Write::PutRecord { record, expected, links, names } => {
@@ -102,7 +151,7 @@ impl Work<'_> {
             Write::InsertTenant(tenant) => self.insert_tenant(&tenant).await,
             Write::UpdateTenant(tenant) => self.update_tenant(&tenant).await,
             Write::DeleteTenant(id) => self.delete_tenant(id).await,
-            Write::KeepAnswer(answer) => self.keep_answer(answer).await,
+            Write::KeepAnswer(answer) => self.keep_answers(vec![(self.at, answer)]).await,
             Write::InsertToken(token) => self.insert_token(&token).await,
             Write::RevokeToken(id) => self.revoke_token(id).await,
             Write::MarkTokenUsed(id) => self.mark_token_used(id).await,
