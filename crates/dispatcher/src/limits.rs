@@ -36,9 +36,9 @@ pub const CLAIM_BATCH_MAX: u32 = 256;
 pub const SETTLE_BATCH_MAX: usize = 256;
 /// Deliveries of one claim, or settlements of one transaction, from which on the next waits [`GATHER_MS`] for company: under
 /// load what a transaction costs is shared by more. Below it nothing waits.
-pub const GATHER_MIN: usize = 8;
+pub const GATHER_MIN: usize = 16;
 /// How long a claim or a settlement waits for company, in milliseconds.
-pub const GATHER_MS: u64 = 2;
+pub const GATHER_MS: u64 = 4;
 /// How long the loop waits for a wake-up before it looks by itself, in milliseconds: a wake-up may be lost.
 pub const POLL_MS: u64 = 1_000;
 /// The time that the renders of one tenant's share of a claim may take together, in milliseconds.
@@ -48,8 +48,9 @@ pub const RENDER_BATCH_MS_MAX: u64 = 4 * RENDER_MS_MAX;
 pub const LEASE_MS: u64 = 15_000;
 /// How often the leases of what is still in flight are extended, in milliseconds: a fifth, so that several beats may fail.
 pub const BEAT_MS: u64 = 3_000;
-/// What must be left of a lease when a request starts, in milliseconds: a beat comes before it ends.
-pub const SEND_MARGIN_MS: u64 = BEAT_MS;
+/// What must be left of a lease when a request starts, in milliseconds: half of it, so that two beats come before it ends. Leases
+/// that are kept alive always have more; those whose claim was answered late, or whose beats failed, may not.
+pub const SEND_MARGIN_MS: u64 = LEASE_MS / 2;
 /// How long requests in flight may go on after a shutdown began, in milliseconds: what process managers commonly grant
 /// is 30 s. What has not ended by then is released.
 pub const DRAIN_MS: u64 = 20_000;

@@ -111,9 +111,9 @@ pub const RECORD_WAIT_MS_MAX: u64 = 10_000;
 pub const CLAIMED_ALONG_MAX: usize = 16;
 /// How long recordings claim nothing along after such a claim failed, in milliseconds.
 pub const CLAIM_ALONG_PAUSE_MS: u64 = 1_000;
-/// Events of a group commit from which on SQLite's next one waits [`RECORD_GATHER_MS`] for company: its one writer is then free
-/// for claims and settlements meanwhile. Below it nobody waits.
-pub const RECORD_GATHER_EVENTS_MIN: usize = 8;
+/// Events of a group commit from which on the next one waits [`RECORD_GATHER_MS`] for company: under load more share what a
+/// transaction costs, and claims and settlements have the processors, or SQLite's one writer, meanwhile. Below it nobody waits.
+pub const RECORD_GATHER_EVENTS_MIN: usize = 16;
 /// How long a group waits for company, in milliseconds.
 pub const RECORD_GATHER_MS: u64 = 2;
 /// Events of one group commit, unless one change alone has more.

@@ -9,14 +9,12 @@ use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVE
 use crate::store::SqlStore;
 use hookgraph_domain::change::{CommitError, Committed};
 use hookgraph_domain::ports::StoreError;
-use sea_orm::DbBackend;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Whether after a group of so many events the next is better given a moment to grow: under load, unless it is full at once.
-/// On SQLite alone, where a group that commits keeps claims and settlements waiting.
 fn is_worth_gathering(event_count: usize) -> bool {
     (RECORD_GATHER_EVENTS_MIN..RECORD_GROUP_EVENTS_MAX).contains(&event_count)
 }
@@ -87,7 +85,7 @@ impl SqlStore {
             };
             let event_count = event_count(&group);
             self.record_group(group).await;
-            if self.backend() == DbBackend::Sqlite && is_worth_gathering(event_count) {
+            if is_worth_gathering(event_count) {
                 tokio::time::sleep(Duration::from_millis(RECORD_GATHER_MS)).await;
             }
         }
