@@ -22,12 +22,13 @@ pub const OIDC_ANSWER_BYTES_MAX: usize = 256 * 1024;
 pub const TOKEN_BYTES_MIN: usize = 24;
 /// Values in the JSON of one request over HTTP: numbers by the million cost more to read than their bytes tell.
 pub const REQUEST_VALUES_MAX: usize = 100_000;
-/// The body from which on a request over HTTP is large, in bytes: a few hundred events.
-pub const LARGE_REQUEST_BYTES_MIN: usize = 32 * 1024;
-/// Large requests that are read and executed at a time: each may take a hundred megabytes at worst, some five as a rule.
-pub const LARGE_REQUESTS_AT_ONCE_MAX: usize = 4;
-/// Large requests that are executed or wait for it; more are refused with 503.
-pub const LARGE_REQUESTS_KEPT_MAX: usize = 32;
+/// The body from which on a request over HTTP is large, in bytes: some dozens of events.
+pub const LARGE_REQUEST_BYTES_MIN: usize = 8 * 1024;
+/// Bytes of large requests that are read and executed at a time: each becomes some fifty, and in the worst case a hundred. A request
+/// that is larger is executed alone.
+pub const LARGE_BYTES_AT_ONCE_MAX: usize = 128 * 1024;
+/// Bytes of large requests that are executed or wait for it; more are refused with 503.
+pub const LARGE_BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
 /// How long a large request waits for its turn, in milliseconds; then it is refused with 503.
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;
 /// Errors in one answer: a document of nothing but mistakes does not multiply.

@@ -1,21 +1,19 @@
 //! Requests with large bodies: what one is read into takes some fifty times its bytes, so few of them are read and executed at a
-//! time. A few more wait for their turn with no more than their bytes; the rest is to come again.
+//! time, one where it is very large. More wait for their turn with no more than their bytes; the rest is to come again.
 
-use crate::limits::{
-    LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_WAIT_MS_MAX, LARGE_REQUESTS_AT_ONCE_MAX, LARGE_REQUESTS_KEPT_MAX,
-};
+use crate::limits::{LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_WAIT_MS_MAX};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The places for large requests.
+/// The room for large requests, in bytes.
 #[derive(Debug)]
 pub struct LargeRequests {
     at_once: Arc<Semaphore>,
     kept: Arc<Semaphore>,
 }
 
-/// A large request's place, until this value goes.
+/// A large request's room, until this value goes.
 #[derive(Debug)]
 pub struct LargePlace {
     _at_once: OwnedSemaphorePermit,
@@ -28,22 +26,24 @@ pub struct TooManyLarge;
 
 impl Default for LargeRequests {
     fn default() -> Self {
-        let places = |count| Arc::new(Semaphore::new(count));
-        Self { at_once: places(LARGE_REQUESTS_AT_ONCE_MAX), kept: places(LARGE_REQUESTS_KEPT_MAX) }
+        let room = |bytes| Arc::new(Semaphore::new(bytes));
+        Self { at_once: room(LARGE_BYTES_AT_ONCE_MAX), kept: room(LARGE_BYTES_KEPT_MAX) }
     }
 }
 
 impl LargeRequests {
-    /// A place for a body of so many bytes; none is needed for a small one.
+    /// Room for a body of so many bytes; none is needed for a small one. Whoever came first goes first, so that many of a middling
+    /// size never keep out one that needs all of it.
     ///
     /// # Errors
-    /// `TooManyLarge` at once where too many wait, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
+    /// `TooManyLarge` at once where too much waits, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
     pub async fn place(&self, body_bytes: usize) -> Result<Option<LargePlace>, TooManyLarge> {
         if body_bytes < LARGE_REQUEST_BYTES_MIN {
             return Ok(None);
         }
-        let kept = self.kept.clone().try_acquire_owned().map_err(|_| TooManyLarge)?;
-        let turn = self.at_once.clone().acquire_owned();
+        let kept = permits(body_bytes.min(LARGE_BYTES_KEPT_MAX));
+        let kept = self.kept.clone().try_acquire_many_owned(kept).map_err(|_| TooManyLarge)?;
+        let turn = self.at_once.clone().acquire_many_owned(permits(body_bytes.min(LARGE_BYTES_AT_ONCE_MAX)));
         match tokio::time::timeout(Duration::from_millis(LARGE_REQUEST_WAIT_MS_MAX), turn).await {
             Ok(Ok(at_once)) => Ok(Some(LargePlace { _at_once: at_once, _kept: kept })),
             Ok(Err(_)) | Err(_) => Err(TooManyLarge),
@@ -51,23 +51,36 @@ impl LargeRequests {
     }
 }
 
+/// A byte each. More than that are never there.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
     use futures::future::join_all;
+
+    /// Some that fill the room between them.
+    async fn filling(large: &LargeRequests) -> Vec<Option<LargePlace>> {
+        let mut places = Vec::new();
+        for _ in 0..LARGE_BYTES_AT_ONCE_MAX / LARGE_REQUEST_BYTES_MIN {
+            places.push(large.place(LARGE_REQUEST_BYTES_MIN).await.unwrap());
+        }
+        places
+    }
 
     #[tokio::test(start_paused = true)]
     async fn few_large_requests_are_at_it_some_wait_for_a_while_and_small_ones_are_not_asked() {
         let large = LargeRequests::default();
-        let mut places = Vec::new();
-        for _ in 0..LARGE_REQUESTS_AT_ONCE_MAX {
-            places.push(large.place(LARGE_REQUEST_BYTES_MIN).await.unwrap());
-        }
+        let mut places = filling(&large).await;
         assert!(large.place(LARGE_REQUEST_BYTES_MIN - 1).await.unwrap().is_none());
         let begun_at = tokio::time::Instant::now();
-        let waiting = LARGE_REQUESTS_KEPT_MAX - LARGE_REQUESTS_AT_ONCE_MAX;
+        let mib = 1024 * 1024;
+        let waiting = (LARGE_BYTES_KEPT_MAX - LARGE_BYTES_AT_ONCE_MAX) / mib;
         let more = join_all((0..=waiting).map(|_| async {
-            let answer = large.place(LARGE_REQUEST_BYTES_MIN).await;
+            let answer = large.place(mib).await;
             (answer.is_err(), begun_at.elapsed().as_millis())
         }));
         let mut waited_ms: Vec<_> = more.await.into_iter().map(|(refused, ms)| (ms, refused)).collect();
@@ -76,5 +89,20 @@ mod tests {
         assert!(waited_ms[1..].iter().all(|waited| *waited == (u128::from(LARGE_REQUEST_WAIT_MS_MAX), true)));
         places.pop();
         assert!(large.place(LARGE_REQUEST_BYTES_MIN).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn one_that_is_larger_than_all_the_room_is_executed_alone_in_its_turn() {
+        let large = LargeRequests::default();
+        let places = filling(&large).await;
+        let mut alone = Box::pin(large.place(2 * LARGE_BYTES_AT_ONCE_MAX));
+        assert!(alone.as_mut().now_or_never().is_none());
+        drop(places);
+        let mut behind = Box::pin(large.place(LARGE_REQUEST_BYTES_MIN));
+        assert!(behind.as_mut().now_or_never().is_none(), "it came later");
+        let alone = alone.now_or_never().unwrap().unwrap();
+        assert!(alone.is_some() && behind.as_mut().now_or_never().is_none());
+        drop(alone);
+        assert!(behind.now_or_never().unwrap().unwrap().is_some());
     }
 }
