@@ -97,6 +97,9 @@ pub const DAY_ROWS_MOVED_MAX: usize = 10_000;
 pub const DROP_LOCK_MS_MAX: u64 = 200;
 /// How long one statement of dropping a partition may run, in milliseconds: it holds its table meanwhile.
 pub const DROP_STATEMENT_MS_MAX: u64 = 2_000;
+/// How far the clocks of processes may be apart, in milliseconds: attempts are looked for among those whose ids are that much older
+/// than their delivery's and newer.
+pub const CLOCKS_APART_MS_MAX: u64 = 24 * 3_600_000;
 /// Owners without anything old that one step of retention passes by.
 pub const PRUNE_OWNERS_MAX: usize = 64;
 /// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.

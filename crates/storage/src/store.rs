@@ -277,6 +277,8 @@ fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOp
             // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half
             // a second what runs for two milliseconds.
             ("jit", "off".to_owned()),
+            // The same for processes beside it: a page of 50 is no work for three.
+            ("max_parallel_workers_per_gather", "0".to_owned()),
             ("tcp_keepalives_idle", limits::POSTGRES_KEEPALIVE_IDLE_S.to_string()),
             ("tcp_keepalives_interval", limits::POSTGRES_KEEPALIVE_INTERVAL_S.to_string()),
             ("tcp_keepalives_count", limits::POSTGRES_KEEPALIVE_COUNT.to_string()),
@@ -303,6 +305,7 @@ mod tests {
             for pool in [&store.writer, &store.reader, store.road.as_ref().unwrap()] {
                 for (setting, expected) in [
                     ("jit", "off".to_owned()),
+                    ("max_parallel_workers_per_gather", "0".to_owned()),
                     ("tcp_keepalives_idle", limits::POSTGRES_KEEPALIVE_IDLE_S.to_string()),
                     ("tcp_keepalives_interval", limits::POSTGRES_KEEPALIVE_INTERVAL_S.to_string()),
                     ("tcp_keepalives_count", limits::POSTGRES_KEEPALIVE_COUNT.to_string()),

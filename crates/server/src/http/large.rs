@@ -1,7 +1,9 @@
 //! Requests with large bodies: what one is read into takes some fifty times its bytes, so few of them are read and executed at a
 //! time, one where it is very large. More wait for their turn with no more than their bytes; the rest is to come again.
 
-use crate::limits::{LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_WAIT_MS_MAX};
+use crate::limits::{
+    LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_WAIT_MS_MAX,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

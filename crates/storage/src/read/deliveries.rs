@@ -6,7 +6,7 @@ use crate::batch::{self, IDS, query};
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, PAYLOAD_DEFAULT};
 use crate::entities::{attempt, delivery, event, payload};
 use crate::error::store_error;
-use crate::limits::PAGE_REFILLS_MAX;
+use crate::limits::{CLOCKS_APART_MS_MAX, PAGE_REFILLS_MAX};
 use crate::micros::to_time;
 use crate::rows;
 use crate::store::SqlStore;
@@ -18,6 +18,8 @@ use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId}
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{History, RowKind, StoreError};
+use hookgraph_domain::retention::{created_at, lowest_id};
+use hookgraph_domain::time::minus_ms;
 use sea_orm::sea_query::Value;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select,
@@ -68,8 +70,11 @@ impl History for SqlStore {
     }
 
     async fn attempts(&self, delivery_ids: &[DeliveryId]) -> Result<Vec<Attempt>, StoreError> {
+        let Some(first) = delivery_ids.iter().map(|id| id.0).min() else { return Ok(Vec::new()) };
         let found = attempt::Entity::find()
             .filter(attempt::Column::DeliveryId.is_in(delivery_ids.iter().map(|id| id.0)))
+            // Days before the first of them need no look.
+            .filter(attempt::Column::Id.gte(lowest_of_attempts(first)))
             .order_by_asc(attempt::Column::DeliveryId)
             .order_by_asc(attempt::Column::Number)
             .all(&self.reader)
@@ -124,6 +129,11 @@ impl FromQueryResult for WithDefault {
     }
 }
 
+/// Below any id that an attempt of that delivery or of a later one may have.
+fn lowest_of_attempts(delivery_id: Uuid) -> Uuid {
+    created_at(delivery_id).map_or(Uuid::nil(), |at| lowest_id(minus_ms(at, CLOCKS_APART_MS_MAX)))
+}
+
 impl SqlStore {
     pub(super) fn read_delivery(&self, row: delivery::Model) -> Option<Delivery> {
         let id = row.id;
@@ -175,4 +185,17 @@ pub fn webhook_attempts(webhook_id: WebhookId, before: Option<AttemptId>, limit:
         select = select.filter(attempt::Column::Id.lt(before.0));
     }
     select.order_by_desc(attempt::Column::Id).limit(page_rows(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_looked_for_from_a_day_before_their_delivery() {
+        let at = |text: &str| text.parse().map(lowest_id).unwrap_or_default();
+        let delivery_id = Uuid::from_u128(at("2026-03-02T12:00:00Z").as_u128() + 12_345);
+        assert_eq!(lowest_of_attempts(delivery_id), at("2026-03-01T12:00:00Z"));
+        assert_eq!(lowest_of_attempts(Uuid::from_u128(1)), Uuid::nil());
+    }
 }
