@@ -144,9 +144,11 @@ impl PimContext {
 
     /// Commits what a draft decided, and tells those who wait.
     pub(crate) async fn commit(&self, change: Change) -> Result<(), CommitError> {
-        self.services.store.commit(change).await?;
+        let committed = self.services.store.commit(change).await?;
         self.loaders.forget();
-        self.services.wake_ups.due();
+        if !committed.is_claimed {
+            self.services.wake_ups.due();
+        }
         self.services.wake_ups.fed();
         Ok(())
     }

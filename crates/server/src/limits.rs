@@ -24,10 +24,12 @@ pub const TOKEN_BYTES_MIN: usize = 24;
 pub const REQUEST_VALUES_MAX: usize = 100_000;
 /// The body from which on a request over HTTP is large, in bytes: some dozens of events.
 pub const LARGE_REQUEST_BYTES_MIN: usize = 8 * 1024;
-/// Bytes of large requests that are read and executed at a time: each becomes some fifty, and in the worst case a hundred. A request
-/// that is larger is executed alone.
+/// Bytes of large requests that are read and executed at a time: each becomes some fifty, and in the worst case a hundred.
 pub const LARGE_BYTES_AT_ONCE_MAX: usize = 128 * 1024;
-/// Bytes of large requests that are executed or wait for it; more are refused with 503.
+/// What one of them counts for at most, in bytes, however large it is: four go on side by side, so that one that takes long keeps
+/// nobody out.
+pub const LARGE_REQUEST_SHARE_BYTES_MAX: usize = LARGE_BYTES_AT_ONCE_MAX / 4;
+/// Bytes of large requests that are executed or wait for it; more are refused with 503. One that is larger counts for as many.
 pub const LARGE_BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
 /// How long a large request waits for its turn, in milliseconds; then it is refused with 503.
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;

@@ -122,19 +122,18 @@ impl Table {
         format!("WITH inserted AS (INSERT INTO {name} ({names}) SELECT {names} FROM {source} AS given) {then}")
     }
 
-    /// Inserts rows and says how many are written.
+    /// Inserts rows and says how many are new; what collides with one that is there fails or is passed over.
     pub async fn insert<C: ConnectionTrait>(
         &self,
         connection: &C,
         mut rows: Vec<Vec<Cell>>,
-        collision: Collision<'_>,
+        collision: Collision,
     ) -> Result<u64, StoreError> {
         let backend = connection.get_database_backend();
         let (name, names) = (self.name, self.names());
         let tail = match collision {
             Collision::Fails => "",
             Collision::IsPassedOver => " ON CONFLICT DO NOTHING",
-            Collision::IsDecided(clause) => clause,
         };
         let mut row_count = 0;
         while !rows.is_empty() {
@@ -171,13 +170,11 @@ fn sqlite_insert_rows(row_count: usize) -> usize {
 
 /// What becomes of a row whose key is taken.
 #[derive(Clone, Copy)]
-pub enum Collision<'a> {
+pub enum Collision {
     /// The statement fails.
     Fails,
     /// The row that is there stays.
     IsPassedOver,
-    /// This clause says.
-    IsDecided(&'a str),
 }
 
 /// Runs a statement; the number of rows that it touched.

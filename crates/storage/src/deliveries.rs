@@ -43,7 +43,7 @@ pub fn new_row(id: DeliveryId, tenant_id: TenantId, webhook_id: WebhookId, event
 pub async fn insert_due<C: ConnectionTrait>(
     connection: &C,
     rows: &[Model],
-    collision: Collision<'_>,
+    collision: Collision,
 ) -> Result<u64, StoreError> {
     DUE.insert(connection, rows.iter().map(Model::due_cells).collect(), collision).await
 }

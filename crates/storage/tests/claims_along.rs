@@ -153,6 +153,17 @@ async fn a_change_of_a_record_claims_along_too(url: String) {
     store.close().await.unwrap();
 }
 
+/// It may have made other things due, so whoever waits for those is to be woken.
+async fn a_change_that_raises_nothing_claims_nothing(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    worker.wants(10);
+    let mut change = of_record(1);
+    change.events.clear();
+    assert!(!store.commit(change).await.unwrap().is_claimed);
+    assert!(worker.has_nothing());
+    store.close().await.unwrap();
+}
+
 /// A claim keeps the webhooks that it opens, so they must be committed.
 async fn a_change_of_a_webhook_claims_nothing(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
@@ -240,6 +251,7 @@ macro_rules! on_both_databases {
 on_both_databases! {
     what_is_wanted_is_leased_by_the_recording_itself: leased_on_sqlite, leased_on_postgresql;
     a_change_of_a_record_claims_along_too: of_record_on_sqlite, of_record_on_postgresql;
+    a_change_that_raises_nothing_claims_nothing: of_nothing_on_sqlite, of_nothing_on_postgresql;
     a_change_of_a_webhook_claims_nothing: of_webhook_on_sqlite, of_webhook_on_postgresql;
     what_finds_no_room_is_left_due: left_due_on_sqlite, left_due_on_postgresql;
     what_is_held_is_claimed_by_nobody: held_on_sqlite, held_on_postgresql;

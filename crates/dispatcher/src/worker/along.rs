@@ -27,6 +27,10 @@ impl Claimer for Recordings {
         }
         let stages = &road.stages;
         let room = road.slots.room_at_once(&stages.flow, &stages.limits, stages.now())?;
+        if room.allowance.per_webhook == 0 {
+            // Claims under way may take all that there is.
+            return None;
+        }
         let request = stages.claim_request(room.wanted, &room.allowance);
         let under_way = road.tasks.token();
         Some(Box::new(Along { request, room, road, _under_way: under_way }))

@@ -203,7 +203,7 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 }
 
 impl Road {
-    /// Whether the lease holds until after the next beat: a request that starts is kept leased from there on.
+    /// Whether enough is left of the lease for a request to start; the beats keep it leased from there on.
     fn has_time(&self, ready: &Ready) -> bool {
         self.leases.hold_at(ready.key(), plus_ms(self.stages.now(), SEND_MARGIN_MS))
     }

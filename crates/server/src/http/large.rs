@@ -1,8 +1,9 @@
 //! Requests with large bodies: what one is read into takes some fifty times its bytes, so few of them are read and executed at a
-//! time, one where it is very large. More wait for their turn with no more than their bytes; the rest is to come again.
+//! time, four where they are very large. More wait for their turn with no more than their bytes; the rest is to come again.
 
 use crate::limits::{
-    LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_WAIT_MS_MAX,
+    LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_SHARE_BYTES_MAX,
+    LARGE_REQUEST_WAIT_MS_MAX,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl Default for LargeRequests {
 
 impl LargeRequests {
     /// Room for a body of so many bytes; none is needed for a small one. Whoever came first goes first, so that many of a middling
-    /// size never keep out one that needs all of it.
+    /// size never keep out one that needs more of it.
     ///
     /// # Errors
     /// `TooManyLarge` at once where too much waits, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
@@ -45,7 +46,7 @@ impl LargeRequests {
         }
         let kept = permits(body_bytes.min(LARGE_BYTES_KEPT_MAX));
         let kept = self.kept.clone().try_acquire_many_owned(kept).map_err(|_| TooManyLarge)?;
-        let turn = self.at_once.clone().acquire_many_owned(permits(body_bytes.min(LARGE_BYTES_AT_ONCE_MAX)));
+        let turn = self.at_once.clone().acquire_many_owned(permits(body_bytes.min(LARGE_REQUEST_SHARE_BYTES_MAX)));
         match tokio::time::timeout(Duration::from_millis(LARGE_REQUEST_WAIT_MS_MAX), turn).await {
             Ok(Ok(at_once)) => Ok(Some(LargePlace { _at_once: at_once, _kept: kept })),
             Ok(Err(_)) | Err(_) => Err(TooManyLarge),
@@ -94,17 +95,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_larger_than_all_the_room_is_executed_alone_in_its_turn() {
+    async fn four_of_any_size_are_executed_side_by_side_in_their_turns() {
         let large = LargeRequests::default();
-        let places = filling(&large).await;
-        let mut alone = Box::pin(large.place(2 * LARGE_BYTES_AT_ONCE_MAX));
-        assert!(alone.as_mut().now_or_never().is_none());
-        drop(places);
+        let mut places = filling(&large).await;
+        let mut fifth = Box::pin(large.place(2 * LARGE_BYTES_AT_ONCE_MAX));
+        assert!(fifth.as_mut().now_or_never().is_none());
+        places.clear();
+        for _ in 0..3 {
+            places.push(large.place(LARGE_BYTES_KEPT_MAX / 8).now_or_never().unwrap().unwrap());
+        }
         let mut behind = Box::pin(large.place(LARGE_REQUEST_BYTES_MIN));
         assert!(behind.as_mut().now_or_never().is_none(), "it came later");
-        let alone = alone.now_or_never().unwrap().unwrap();
-        assert!(alone.is_some() && behind.as_mut().now_or_never().is_none());
-        drop(alone);
+        let fifth = fifth.now_or_never().unwrap().unwrap();
+        assert!(fifth.is_some() && behind.as_mut().now_or_never().is_none());
+        drop(fifth);
         assert!(behind.now_or_never().unwrap().unwrap().is_some());
     }
 }

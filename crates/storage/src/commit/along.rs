@@ -61,15 +61,15 @@ pub enum Claiming {
 }
 
 /// Why a transaction committed nothing.
-pub(super) enum NotCommitted {
+pub(super) enum NotCommitted<E> {
     /// The claim that went along failed.
     ForTheClaim(StoreError),
     /// Anything else did.
-    Otherwise(CommitError),
+    Otherwise(E),
 }
 
-impl NotCommitted {
-    pub fn into_inner(self) -> CommitError {
+impl<E: From<StoreError>> NotCommitted<E> {
+    pub fn into_inner(self) -> E {
         match self {
             Self::ForTheClaim(error) => error.into(),
             Self::Otherwise(error) => error,
@@ -77,15 +77,15 @@ impl NotCommitted {
     }
 }
 
-impl From<CommitError> for NotCommitted {
-    fn from(error: CommitError) -> Self {
-        Self::Otherwise(error)
+impl<E: From<StoreError>> From<StoreError> for NotCommitted<E> {
+    fn from(error: StoreError) -> Self {
+        Self::Otherwise(error.into())
     }
 }
 
-impl From<StoreError> for NotCommitted {
-    fn from(error: StoreError) -> Self {
-        Self::Otherwise(error.into())
+impl From<CommitError> for NotCommitted<CommitError> {
+    fn from(error: CommitError) -> Self {
+        Self::Otherwise(error)
     }
 }
 
@@ -126,7 +126,9 @@ impl Work<'_> {
             along = Some(Along { wanted, claims: Claims { deliveries: claimed, left } });
         }
         for one in recorded {
-            one.committed.is_claimed = one.due.iter().all(|id| claimed_ids.contains(id));
+            // A change that raises nothing may have made other things due.
+            let raises = !one.committed.event_ids.is_empty();
+            one.committed.is_claimed = raises && one.due.iter().all(|id| claimed_ids.contains(id));
         }
         Ok(along)
     }

@@ -15,7 +15,6 @@ use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::event::{EventTypeKey, NewEvent, SkipReason};
 use hookgraph_domain::fan_out::{self, Match};
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::idempotency::KeptAnswer;
 use hookgraph_domain::ids::{DeliveryId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
@@ -102,7 +101,7 @@ impl Work<'_> {
         let mut deliveries: Vec<delivery::Model> = Vec::new();
         let mut skips: Vec<Vec<Cell>> = Vec::new();
         let mut recorded = Vec::with_capacity(changes.len());
-        for Recording { at, events, .. } in changes {
+        for Recording { at, events } in changes {
             let first = deliveries.len();
             for event in events {
                 self.feed.event(event);
@@ -192,11 +191,10 @@ impl Work<'_> {
 /// The webhooks of each type.
 type Subscribers = HashMap<(TenantId, EventTypeKey), Vec<Called>>;
 
-/// The events of one change, and the answers that are kept with it.
+/// The events of one change.
 pub(super) struct Recording {
     pub at: Timestamp,
     pub events: Vec<NewEvent>,
-    pub answers: Vec<KeptAnswer>,
 }
 
 /// What a change made.

@@ -1,5 +1,5 @@
-//! Group commit: changes that only record events, and keep answers, wait for one another while the last group is committed, and
-//! then share one transaction. One event per request costs a share of a commit, not one of its own.
+//! Group commit: changes that only record events wait for one another while the last group is committed, and then share one
+//! transaction. One event per request costs a share of a commit, not one of its own.
 
 use super::Work;
 use super::along::{Claiming, NotCommitted};
@@ -7,16 +7,19 @@ use super::events::Recording;
 use super::waiting::{Answer, Queue, Waiting, event_count};
 use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVENTS_MAX, RECORD_WAIT_MS_MAX};
 use crate::store::SqlStore;
-use hookgraph_domain::change::{CommitError, Committed};
+use hookgraph_domain::change::Committed;
+use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Whether after a group of so many events the next is better given a moment to grow: under load, unless it is full at once.
-fn is_worth_gathering(event_count: usize) -> bool {
-    (RECORD_GATHER_EVENTS_MIN..RECORD_GROUP_EVENTS_MAX).contains(&event_count)
+/// Whether after a group of so many changes and events the next is better given a moment to grow: under load, unless it is full at
+/// once.
+fn is_worth_gathering(change_count: usize, event_count: usize) -> bool {
+    change_count > 1 && (RECORD_GATHER_EVENTS_MIN..RECORD_GROUP_EVENTS_MAX).contains(&event_count)
 }
 
 /// The changes that wait. Shared by the clones of a store.
@@ -45,9 +48,9 @@ impl Drop for Turn {
 impl SqlStore {
     /// Records events with those of other callers. The recorder is a task of its own, so that a caller that goes away
     /// takes nobody's group with it.
-    pub(super) async fn record_in_group(&self, recording: Recording) -> Answer {
+    pub(super) async fn record_in_group(&self, at: Timestamp, events: Vec<NewEvent>) -> Answer {
         let (answer, mut answered) = oneshot::channel();
-        let waiting = Waiting::new(recording, answer);
+        let waiting = Waiting::new(Recording { at, events }, answer);
         let (ticket, starts) = {
             let mut queue = self.recorder.queue();
             let ticket = queue.push(waiting)?;
@@ -62,11 +65,11 @@ impl SqlStore {
             Ok(answer) => answer,
             Err(_) if self.recorder.queue().take_back(ticket) => {
                 let error = format!("the events before these took longer than {RECORD_WAIT_MS_MAX} ms to be recorded");
-                return Err(StoreError::Busy(error).into());
+                return Err(StoreError::Busy(error));
             }
             Err(_) => answered.await,
         };
-        answer.unwrap_or_else(|_| Err(StoreError::Failed("the recorder ended early".to_owned()).into()))
+        answer.unwrap_or_else(|_| Err(StoreError::Failed("the recorder ended early".to_owned())))
     }
 
     async fn record_all_waiting(&self) {
@@ -83,9 +86,9 @@ impl SqlStore {
                 }
                 group
             };
-            let event_count = event_count(&group);
+            let (change_count, event_count) = (group.len(), event_count(&group));
             self.record_group(group).await;
-            if is_worth_gathering(event_count) {
+            if is_worth_gathering(change_count, event_count) {
                 tokio::time::sleep(Duration::from_millis(RECORD_GATHER_MS)).await;
             }
         }
@@ -103,14 +106,9 @@ impl SqlStore {
                     let _ = answer.send(Ok(committed));
                 }
             }
-            Err(CommitError::Store(error)) if error.is_retryable() => {
+            Err(error) if error.is_retryable() || recordings.len() == 1 => {
                 for answer in answers {
-                    let _ = answer.send(Err(error.clone().into()));
-                }
-            }
-            Err(error) if recordings.len() == 1 => {
-                if let Some(answer) = answers.into_iter().next() {
-                    let _ = answer.send(Err(error));
+                    let _ = answer.send(Err(error.clone()));
                 }
             }
             Err(_) => {
@@ -124,7 +122,7 @@ impl SqlStore {
 
     /// Records, and claims along if that is wanted. What is due never keeps what happened from being recorded: where the claim
     /// fails, it is all done again without one.
-    async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, CommitError> {
+    async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
         match self.record_once(changes, Claiming::IfWanted).await {
             Err(NotCommitted::ForTheClaim(error)) => {
                 let last = changes.iter().map(|change| change.at).max().unwrap_or_default();
@@ -135,12 +133,14 @@ impl SqlStore {
         }
     }
 
-    async fn record_once(&self, changes: &[Recording], claiming: Claiming) -> Result<Vec<Committed>, NotCommitted> {
+    async fn record_once(
+        &self,
+        changes: &[Recording],
+        claiming: Claiming,
+    ) -> Result<Vec<Committed>, NotCommitted<StoreError>> {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
         let transaction = self.begin_on_road().await?;
         let work = Work { claiming, ..Work::new(self, &transaction, last) };
-        let kept = changes.iter().flat_map(|change| change.answers.iter().map(|answer| (change.at, answer.clone())));
-        work.keep_answers(kept.collect()).await?;
         let (committed, along) = work.record_and_claim(changes).await?;
         self.commit_claimed(transaction, along).await?;
         Ok(committed)
@@ -153,8 +153,10 @@ mod tests {
 
     #[test]
     fn only_a_group_that_grew_with_the_load_lets_the_next_one_wait_for_company() {
-        assert!(!is_worth_gathering(1) && !is_worth_gathering(RECORD_GATHER_EVENTS_MIN - 1));
-        assert!(is_worth_gathering(RECORD_GATHER_EVENTS_MIN) && is_worth_gathering(RECORD_GROUP_EVENTS_MAX - 1));
-        assert!(!is_worth_gathering(RECORD_GROUP_EVENTS_MAX));
+        let is_worth = |event_count| is_worth_gathering(2, event_count);
+        assert!(!is_worth(2) && !is_worth(RECORD_GATHER_EVENTS_MIN - 1));
+        assert!(is_worth(RECORD_GATHER_EVENTS_MIN) && is_worth(RECORD_GROUP_EVENTS_MAX - 1));
+        assert!(!is_worth(RECORD_GROUP_EVENTS_MAX));
+        assert!(!is_worth_gathering(1, RECORD_GATHER_EVENTS_MIN), "one change alone is no load");
     }
 }

@@ -57,10 +57,10 @@ impl UnitOfWork for SqlStore {
         }
         let at = change.at;
         let raises = !change.events.is_empty();
-        let committed = if raises && change.writes.iter().all(|write| matches!(write, Write::KeepAnswer(_))) {
-            self.record_in_group(recording(change)).await?
+        let committed = if raises && change.writes.is_empty() {
+            self.record_in_group(at, change.events).await?
         } else {
-            self.commit_alone(&change).await?
+            self.commit_alone(change).await?
         };
         if raises {
             self.hit(Failpoint::AfterRecord);
@@ -68,16 +68,6 @@ impl UnitOfWork for SqlStore {
         self.recorded(&committed, at);
         Ok(committed)
     }
-}
-
-/// A change that writes nothing but answers.
-fn recording(change: Change) -> Recording {
-    let Change { at, writes, events } = change;
-    let answers = writes.into_iter().filter_map(|write| match write {
-        Write::KeepAnswer(answer) => Some(answer),
-        _ => None,
-    });
-    Recording { at, events, answers: answers.collect() }
 }
 
 /// Whether a write leaves the webhooks and tenants as they are: what a claim opens of them is kept, so it must be committed.
@@ -88,24 +78,32 @@ fn is_of_records(write: &Write) -> bool {
 
 impl SqlStore {
     /// Commits a change in a transaction of its own. Where a claim that goes along fails, it is all done again without one.
-    async fn commit_alone(&self, change: &Change) -> Result<Committed, CommitError> {
+    async fn commit_alone(&self, change: Change) -> Result<Committed, CommitError> {
         if !change.events.is_empty() && change.writes.iter().all(is_of_records) {
-            match self.commit_once(change, Claiming::IfWanted).await {
-                Err(NotCommitted::ForTheClaim(error)) => self.claimer.failed(&error, change.at),
-                answer => return answer.map_err(NotCommitted::into_inner),
+            let (store, claiming) = (self.clone(), change.clone());
+            // A task of its own: a caller that goes away must not break off what was leased before it is handed over.
+            let committing = tokio::spawn(async move { store.commit_once(claiming, Claiming::IfWanted).await });
+            match committing.await {
+                Ok(Err(NotCommitted::ForTheClaim(error))) => self.claimer.failed(&error, change.at),
+                Ok(answer) => return answer.map_err(NotCommitted::into_inner),
+                Err(error) => return Err(StoreError::Failed(format!("the change ended early: {error}")).into()),
             }
         }
         self.commit_once(change, Claiming::Nothing).await.map_err(NotCommitted::into_inner)
     }
 
-    async fn commit_once(&self, change: &Change, claiming: Claiming) -> Result<Committed, NotCommitted> {
+    async fn commit_once(&self, change: Change, claiming: Claiming) -> Result<Committed, NotCommitted<CommitError>> {
+        let Change { at, writes, events } = change;
         let transaction = self.begin().await?;
-        let mut work = Work { claiming, ..Work::new(self, &transaction, change.at) };
-        for write in &change.writes {
-            work.apply(write.clone()).await?;
+        let mut work = Work { claiming, ..Work::new(self, &transaction, at) };
+        for write in writes {
+            work.apply(write).await?;
         }
-        let recording = Recording { at: change.at, events: change.events.clone(), answers: Vec::new() };
-        let (committed, along) = work.record_and_claim(&[recording]).await?;
+        let (committed, along) =
+            work.record_and_claim(&[Recording { at, events }]).await.map_err(|error| match error {
+                NotCommitted::ForTheClaim(error) => NotCommitted::ForTheClaim(error),
+                NotCommitted::Otherwise(error) => NotCommitted::from(error),
+            })?;
         self.commit_claimed(transaction, along).await?;
         Ok(committed.into_iter().next().unwrap_or_default())
     }
@@ -132,7 +130,7 @@ impl Work<'_> {
     async fn record_and_claim(
         mut self,
         changes: &[Recording],
-    ) -> Result<(Vec<Committed>, Option<Along>), NotCommitted> {
+    ) -> Result<(Vec<Committed>, Option<Along>), NotCommitted<StoreError>> {
         let mut recorded = self.record(changes).await?;
         let along = self.claim_along(&mut recorded).await.map_err(NotCommitted::ForTheClaim)?;
         self.feed.append(self.transaction).await?;
@@ -151,7 +149,7 @@ impl Work<'_> {
             Write::InsertTenant(tenant) => self.insert_tenant(&tenant).await,
             Write::UpdateTenant(tenant) => self.update_tenant(&tenant).await,
             Write::DeleteTenant(id) => self.delete_tenant(id).await,
-            Write::KeepAnswer(answer) => self.keep_answers(vec![(self.at, answer)]).await,
+            Write::KeepAnswer(answer) => self.keep_answer(answer).await,
             Write::InsertToken(token) => self.insert_token(&token).await,
             Write::RevokeToken(id) => self.revoke_token(id).await,
             Write::MarkTokenUsed(id) => self.mark_token_used(id).await,

@@ -2,19 +2,19 @@
 
 use super::events::Recording;
 use crate::limits::{RECORD_GROUP_EVENTS_MAX, RECORD_QUEUE_BYTES_MAX, RECORD_QUEUE_EVENTS_MAX};
-use hookgraph_domain::change::{CommitError, Committed};
+use hookgraph_domain::change::Committed;
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ports::StoreError;
 use serde_json::Value;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
-pub(super) type Answer = Result<Committed, CommitError>;
+pub(super) type Answer = Result<Committed, StoreError>;
 
 /// What an entry of a JSON object or array occupies beside its texts, in bytes: about.
 const ENTRY_BYTES: usize = 120;
 
-/// One change, and who waits for it.
+/// The events of one change, and who waits for them.
 pub(super) struct Waiting {
     pub recording: Recording,
     pub answer: oneshot::Sender<Answer>,
@@ -24,8 +24,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub fn new(recording: Recording, answer: oneshot::Sender<Answer>) -> Self {
-        let answers = recording.answers.iter().map(|kept| size_of_val(kept) + kept.key.key.len() + kept.answer.len());
-        let bytes = recording.events.iter().map(event_bytes).chain(answers).sum();
+        let bytes = recording.events.iter().map(event_bytes).sum();
         Self { recording, answer, bytes, ticket: 0 }
     }
 
@@ -151,7 +150,7 @@ mod tests {
     }
 
     fn of_events(events: Vec<NewEvent>) -> Waiting {
-        Waiting::new(Recording { at: Timestamp::default(), events, answers: Vec::new() }, oneshot::channel().0)
+        Waiting::new(Recording { at: Timestamp::default(), events }, oneshot::channel().0)
     }
 
     fn is_busy(pushed: Result<u64, StoreError>) -> bool {
