@@ -48,9 +48,8 @@ pub const RENDER_BATCH_MS_MAX: u64 = 4 * RENDER_MS_MAX;
 pub const LEASE_MS: u64 = 15_000;
 /// How often the leases of what is still in flight are extended, in milliseconds: a fifth, so that several beats may fail.
 pub const BEAT_MS: u64 = 3_000;
-/// What must be left of a lease when a request starts, in milliseconds: a third, so that a beat comes before it ends. Leases that are
-/// kept alive always have more, and so has a claim that took as long as a call of the store may (10 s); others may not.
-pub const SEND_MARGIN_MS: u64 = LEASE_MS / 3;
+/// What must be left of a lease when a request starts, in milliseconds: a beat comes before it ends.
+pub const SEND_MARGIN_MS: u64 = BEAT_MS;
 /// How long requests in flight may go on after a shutdown began, in milliseconds: what process managers commonly grant
 /// is 30 s. What has not ended by then is released.
 pub const DRAIN_MS: u64 = 20_000;

@@ -153,27 +153,25 @@ async fn a_change_of_a_record_claims_along_too(url: String) {
     store.close().await.unwrap();
 }
 
-/// It may have made other things due, so whoever waits for those is to be woken.
-async fn a_change_that_raises_nothing_claims_nothing(url: String) {
-    let (store, worker) = world(&url, WebhookStatus::Active).await;
+async fn claims_nothing(url: &str, change: Change) {
+    let (store, worker) = world(url, WebhookStatus::Active).await;
     worker.wants(10);
-    let mut change = of_record(1);
-    change.events.clear();
     assert!(!store.commit(change).await.unwrap().is_claimed);
     assert!(worker.has_nothing());
     store.close().await.unwrap();
 }
 
+/// It may have made other things due, so whoever waits for those is to be woken.
+async fn a_change_that_raises_nothing_claims_nothing(url: String) {
+    claims_nothing(&url, Change { events: Vec::new(), ..of_record(1) }).await;
+}
+
 /// A claim keeps the webhooks that it opens, so they must be committed.
 async fn a_change_of_a_webhook_claims_nothing(url: String) {
-    let (store, worker) = world(&url, WebhookStatus::Active).await;
-    worker.wants(10);
     let webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), TENANT);
     let mut change = of_record(1);
     change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
-    assert!(!store.commit(change).await.unwrap().is_claimed);
-    assert!(worker.has_nothing());
-    store.close().await.unwrap();
+    claims_nothing(&url, change).await;
 }
 
 async fn what_finds_no_room_is_left_due(url: String) {

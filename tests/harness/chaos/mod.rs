@@ -24,8 +24,8 @@ use tally::{Arrivals, Tally};
 
 /// How long the load may take to show itself, and what is owed to arrive.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// What arrives twice waited at least so long in between: a third of a lease was left as the first began, and had to end.
-const LEASE_MIN: Duration = Duration::from_millis(4_500);
+/// What arrives twice waited at least so long in between: the lease of the first had to end.
+const LEASE_MIN: Duration = Duration::from_secs(10);
 
 /// What a case came to.
 #[derive(Clone, Copy, Debug)]

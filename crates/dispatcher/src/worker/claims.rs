@@ -181,6 +181,10 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     let (claims, slots): (Vec<_>, Vec<_>) = share.into_iter().unzip();
     let mut slots: HashMap<_, _> = claims.iter().map(|claim| claim.delivery.id).zip(slots).collect();
     let keys: Vec<_> = claims.iter().map(stages::key).collect();
+    if let Err(error) = leases::extend_late(&road.stages, &road.leases, &claims).await {
+        tracing::info!(count = keys.len(), %error, "claimed late, and not extended: given back");
+        return road.release_all(&keys, &mut slots).await;
+    }
     let (frozen, unrendered) = claims.into_iter().partition(|claim: &ClaimedDelivery| claim.payload.is_some());
     let rendered = road.stages.render(frozen).await;
     road.send_all(rendered.frozen, &mut slots).await;
@@ -203,7 +207,7 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 }
 
 impl Road {
-    /// Whether enough is left of the lease for a request to start; the beats keep it leased from there on.
+    /// Whether the lease holds until after the next beat: a request that starts is kept leased from there on.
     fn has_time(&self, ready: &Ready) -> bool {
         self.leases.hold_at(ready.key(), plus_ms(self.stages.now(), SEND_MARGIN_MS))
     }

@@ -5,10 +5,10 @@
 //! leases end, others take the deliveries over, and the fencing tokens keep this process from settling them.
 
 use super::outage::{Outage, guarded};
-use super::stages::Stages;
+use super::stages::{Stages, key};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::DeliveryId;
-use hookgraph_domain::ports::Fenced;
+use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -64,25 +64,46 @@ impl Leases {
 
 /// Beats until it is dropped. A store that fails is asked again before the next beat: the leases run on meanwhile.
 pub(super) async fn beat(stages: Arc<Stages>, leases: Leases) {
-    let (lease_ms, beat_ms) = (stages.limits.lease_ms, stages.limits.beat_ms);
+    let beat_ms = stages.limits.beat_ms;
     let mut outage = Outage::of("extend");
     let mut wait = Duration::from_millis(beat_ms);
     loop {
         tokio::time::sleep(wait).await;
-        let now = stages.now();
         // Younger ones wait for the next beat: most of them end before it.
-        let keys = leases.ending(plus_ms(now, lease_ms.saturating_sub(beat_ms)));
+        let keys = leases.ending(beat_is_due_to(&stages));
         wait = Duration::from_millis(beat_ms);
         if keys.is_empty() {
             continue;
         }
-        let until = plus_ms(now, lease_ms);
-        match guarded(stages.services.queue.extend(&keys, until)).await {
-            Ok(answers) => {
-                outage.over();
-                leases.extended(&keys, &answers, until);
-            }
+        match extend(&stages, &leases, &keys).await {
+            Ok(()) => outage.over(),
             Err(error) => wait = wait.min(outage.failed(&error)),
         }
     }
+}
+
+/// Extends at once what a claim brought so late that a beat is due to it.
+///
+/// # Errors
+/// The store's: then little may be left of those leases.
+pub(super) async fn extend_late(
+    stages: &Stages,
+    leases: &Leases,
+    claims: &[ClaimedDelivery],
+) -> Result<(), StoreError> {
+    let at = beat_is_due_to(stages);
+    let late: Vec<Key> = claims.iter().filter(|claim| claim.leased_until <= at).map(key).collect();
+    if late.is_empty() { Ok(()) } else { extend(stages, leases, &late).await }
+}
+
+/// Until when a lease holds to which a beat is due.
+fn beat_is_due_to(stages: &Stages) -> Timestamp {
+    plus_ms(stages.now(), stages.limits.lease_ms.saturating_sub(stages.limits.beat_ms))
+}
+
+async fn extend(stages: &Stages, leases: &Leases, keys: &[Key]) -> Result<(), StoreError> {
+    let until = plus_ms(stages.now(), stages.limits.lease_ms);
+    let answers = guarded(stages.services.queue.extend(keys, until)).await?;
+    leases.extended(keys, &answers, until);
+    Ok(())
 }

@@ -99,11 +99,7 @@ impl SqlStore {
         for write in writes {
             work.apply(write).await?;
         }
-        let (committed, along) =
-            work.record_and_claim(&[Recording { at, events }]).await.map_err(|error| match error {
-                NotCommitted::ForTheClaim(error) => NotCommitted::ForTheClaim(error),
-                NotCommitted::Otherwise(error) => NotCommitted::from(error),
-            })?;
+        let (committed, along) = work.record_and_claim::<CommitError>(&[Recording { at, events }]).await?;
         self.commit_claimed(transaction, along).await?;
         Ok(committed.into_iter().next().unwrap_or_default())
     }
@@ -127,10 +123,10 @@ impl SqlStore {
 
 impl Work<'_> {
     /// The last of a change but its commit: its events, what is claimed along, and the feed.
-    async fn record_and_claim(
+    async fn record_and_claim<E: From<StoreError>>(
         mut self,
         changes: &[Recording],
-    ) -> Result<(Vec<Committed>, Option<Along>), NotCommitted<StoreError>> {
+    ) -> Result<(Vec<Committed>, Option<Along>), NotCommitted<E>> {
         let mut recorded = self.record(changes).await?;
         let along = self.claim_along(&mut recorded).await.map_err(NotCommitted::ForTheClaim)?;
         self.feed.append(self.transaction).await?;

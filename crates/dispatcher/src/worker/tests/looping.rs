@@ -3,6 +3,7 @@
 use super::*;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Claims, Left, WantedClaim};
+use hookgraph_domain::time::plus_ms;
 use std::collections::BTreeSet;
 use tokio::task::JoinHandle;
 
@@ -285,6 +286,7 @@ async fn what_a_recording_claimed_along_is_delivered() {
     let beside = claimer.wanted().expect("room for another");
     let share = |wanted: &dyn WantedClaim| wanted.request().limit_per_webhook;
     assert!(share(&*beside) < share(&*wanted), "what the first may take counts as taken");
+    assert!(claimer.wanted().is_none(), "a third could take nothing");
     drop(beside);
     let leased_until = wanted.request().leased_until;
     let claim = ClaimedDelivery { leased_until, ..due(1, 1, "200") };
@@ -307,4 +309,37 @@ async fn a_shutdown_waits_for_what_a_recording_is_claiming() {
     running.shut_down().await;
     assert_eq!(bench.queue.state.lock().released, [DeliveryId(Uuid::from_u128(1))]);
     assert_eq!(bench.transport.count(), 0);
+}
+
+/// A claim of which so much time is gone that a beat is due to it.
+fn claimed_late(bench: &Bench) {
+    let wanted = bench.queue.claimer().wanted().expect("room for a claim");
+    let leased_until = plus_ms(noon(), bench.limits.lease_ms - bench.limits.beat_ms);
+    let claim = ClaimedDelivery { leased_until, ..due(1, 1, "200") };
+    wanted.take(Claims { deliveries: vec![claim], left: Left::Nothing });
+}
+
+#[tokio::test]
+async fn what_is_claimed_late_is_extended_before_it_is_sent() {
+    let bench = Bench::with([]);
+    let running = Running::of(&bench);
+    bench.queue.looked(1).await;
+    claimed_late(&bench);
+    bench.queue.ended(1).await;
+    assert_eq!(bench.queue.state.lock().extended, [[DeliveryId(Uuid::from_u128(1))]]);
+    assert_eq!(bench.transport.count(), 1);
+    running.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_is_claimed_late_and_cannot_be_extended_is_given_back_unsent() {
+    let bench = Bench::with([]);
+    bench.queue.failing("extend", 1);
+    let running = Running::of(&bench);
+    bench.queue.looked(1).await;
+    claimed_late(&bench);
+    bench.queue.ended(1).await;
+    assert_eq!(bench.queue.state.lock().released, [DeliveryId(Uuid::from_u128(1))]);
+    assert_eq!(bench.transport.count(), 0);
+    running.shut_down().await;
 }
