@@ -26,7 +26,7 @@ impl Claimer for Recordings {
             return None;
         }
         let stages = &road.stages;
-        let room = road.slots.room_at_once(&stages.flow, &stages.limits, stages.now())?;
+        let room = road.slots.room_at_once(&stages.limits, stages.now())?;
         if room.allowance.per_webhook == 0 {
             // Claims under way may take all that there is.
             return None;

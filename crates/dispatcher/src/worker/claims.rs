@@ -56,11 +56,12 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
     // Never full: every ending holds one of so many slots.
     let (endings, received) = mpsc::channel(limits.in_flight_max.max(1) as usize);
     let settler = tokio::spawn(settler::run(Arc::clone(&stages), received));
+    let slots = Slots::of(limits.in_flight_max, stages.flow.clone());
     let road = Arc::new(Road {
         stages,
         tasks: TaskTracker::new(),
         endings,
-        slots: Slots::of(limits.in_flight_max),
+        slots,
         leases: Leases::default(),
         is_behind: AtomicBool::new(true),
         stopping: shutdown.clone(),
@@ -110,7 +111,7 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
 /// wait for its lease's end.
 async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Option<Timestamp>) -> Wait {
-    let Some(room) = road.slots.room(&road.stages.flow, &road.stages.limits, road.stages.now()) else {
+    let Some(room) = road.slots.room(&road.stages.limits, road.stages.now()) else {
         return Wait::ForSlot;
     };
     match guarded(road.stages.claim(room.wanted, &room.allowance)).await {
@@ -150,12 +151,12 @@ async fn until_due(road: &Road, claimed: usize, next_due: &mut Option<Timestamp>
 /// Starts what was claimed into that room, and says whether there may be more.
 pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> bool {
     let Claims { deliveries: claims, left } = claims;
-    let may_be_more = room.learn(&claims, left);
-    road.is_behind.store(may_be_more, Ordering::Relaxed);
     let mut slots: HashMap<DeliveryId, Slot> = claims
         .iter()
         .map(|claim| (claim.delivery.id, room.slot(road.stages.flow.enter(claim), road.leases.keep(claim))))
         .collect();
+    let may_be_more = room.learn(&claims, left);
+    road.is_behind.store(may_be_more, Ordering::Relaxed);
     drop(room);
     let (live, settlements) = road.stages.screen(claims);
     for settlement in settlements {

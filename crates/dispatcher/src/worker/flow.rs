@@ -27,11 +27,15 @@ pub(super) struct FlowControl(Arc<Mutex<Known>>);
 struct Known {
     webhooks: HashMap<WebhookId, Flow>,
     retries_in_flight: u32,
+    /// How many slots were freed so far.
+    freed_count: u64,
 }
 
 #[derive(Debug, Default)]
 struct Flow {
     in_flight: u32,
+    /// How many slots had been freed when it freed its last.
+    freed_at: u64,
     window: Window,
     bucket: Option<TokenBucket>,
 }
@@ -48,11 +52,16 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Whether those claims may be fewer than were due because a webhook came to its bound.
-    pub(super) fn is_reached_by(&self, claims: &[ClaimedDelivery]) -> bool {
+    /// Whether those claims took all that they may of one of these webhooks.
+    pub(super) fn is_reached_by(&self, claims: &[ClaimedDelivery], webhook_ids: &[WebhookId]) -> bool {
         let mut counts: HashMap<WebhookId, u32> = HashMap::new();
         claims.iter().for_each(|claim| *counts.entry(claim.delivery.webhook_id).or_default() += 1);
-        counts.into_iter().any(|(webhook_id, count)| count >= self.of(webhook_id))
+        webhook_ids.iter().any(|id| counts.get(id).is_some_and(|count| *count >= self.of(*id)))
+    }
+
+    /// Whether those claims took all retries that they may.
+    pub(super) fn retries_are_reached_by(&self, claims: &[ClaimedDelivery]) -> bool {
+        claims.iter().filter(|claim| claim.delivery.attempts_spent > 0).count() >= self.retries_max as usize
     }
 
     fn of(&self, webhook_id: WebhookId) -> u32 {
@@ -125,6 +134,18 @@ impl FlowControl {
         self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
     }
 
+    /// How many slots were freed so far.
+    pub(super) fn freed_count(&self) -> u64 {
+        self.0.lock().freed_count
+    }
+
+    /// How a webhook stands with the slots of this process.
+    pub(super) fn holding(&self, webhook_id: WebhookId) -> Holding {
+        let known = self.0.lock();
+        let flow = known.webhooks.get(&webhook_id);
+        flow.map_or_else(Holding::default, |flow| Holding { in_flight: flow.in_flight, freed_at: flow.freed_at })
+    }
+
     /// Counts a claimed delivery as in flight until the answer is dropped.
     pub(super) fn enter(&self, claim: &ClaimedDelivery) -> InFlight {
         let is_retry = claim.delivery.attempts_spent > 0;
@@ -135,6 +156,15 @@ impl FlowControl {
         known.retries_in_flight += u32::from(is_retry);
         InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order: flow.ordering == Ordering::ByRecord }
     }
+}
+
+/// How a webhook stands with the slots of this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Holding {
+    /// How many it holds.
+    pub(super) in_flight: u32,
+    /// The [`FlowControl::freed_count`] with which it freed its last.
+    pub(super) freed_at: u64,
 }
 
 impl Known {
@@ -159,6 +189,10 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    pub(super) fn webhook_id(&self) -> WebhookId {
+        self.webhook_id
+    }
+
     /// Whether another may wait for the end of this one in its record's line.
     pub(super) fn keeps_order(&self) -> bool {
         self.keeps_order
@@ -169,8 +203,11 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let mut known = self.flow.0.lock();
         known.retries_in_flight = known.retries_in_flight.saturating_sub(u32::from(self.is_retry));
+        known.freed_count += 1;
+        let freed_at = known.freed_count;
         if let Some(flow) = known.webhooks.get_mut(&self.webhook_id) {
             flow.in_flight = flow.in_flight.saturating_sub(1);
+            flow.freed_at = freed_at;
         }
     }
 }

@@ -25,6 +25,7 @@ mod stages;
 #[cfg(test)]
 mod tests;
 mod verdicts;
+mod waiting;
 
 pub use signal::DueSignal;
 

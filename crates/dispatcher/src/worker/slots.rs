@@ -4,21 +4,22 @@
 use super::DispatchLimits;
 use super::flow::{Allowance, FlowControl, InFlight, claim_size};
 use super::leases::Lease;
+use super::waiting::{Awaited, Waiting};
 use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::Left;
 use hookgraph_domain::time::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// All slots of a process.
 pub(super) struct Slots {
     free: Arc<Semaphore>,
     freed: Notify,
-    /// How many were freed so far.
-    freed_count: AtomicU64,
-    /// Whether due work had no room.
-    has_waiting: AtomicBool,
+    flow: FlowControl,
+    /// The due work that had no room.
+    waiting: Waiting,
     /// Whether the loop found none free.
     wants_slot: AtomicBool,
     /// How many the claims under way may take.
@@ -26,13 +27,13 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// So many.
-    pub(super) fn of(in_flight_max: u32) -> Arc<Self> {
+    /// So many, under that flow control.
+    pub(super) fn of(in_flight_max: u32, flow: FlowControl) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(in_flight_max as usize)),
             freed: Notify::new(),
-            freed_count: AtomicU64::new(0),
-            has_waiting: AtomicBool::new(false),
+            flow,
+            waiting: Waiting::default(),
             wants_slot: AtomicBool::new(false),
             pending: AtomicU32::new(0),
         })
@@ -49,22 +50,17 @@ impl Slots {
     }
 
     /// Room for a claim of the loop. Where there is none, the next slot that is freed is waited for.
-    pub(super) fn room(self: &Arc<Self>, flow: &FlowControl, limits: &DispatchLimits, now: Timestamp) -> Option<Room> {
-        self.room_at_once(flow, limits, now).or_else(|| {
+    pub(super) fn room(self: &Arc<Self>, limits: &DispatchLimits, now: Timestamp) -> Option<Room> {
+        self.room_at_once(limits, now).or_else(|| {
             self.wants_slot.store(true, Ordering::SeqCst);
             // One may have been freed just before.
-            self.room_at_once(flow, limits, now)
+            self.room_at_once(limits, now)
         })
     }
 
     /// Room for a claim, if any slot is free. What another claim may take just now counts as taken of every webhook.
-    pub(super) fn room_at_once(
-        self: &Arc<Self>,
-        flow: &FlowControl,
-        limits: &DispatchLimits,
-        now: Timestamp,
-    ) -> Option<Room> {
-        let freed_count = self.freed_count.load(Ordering::SeqCst);
+    pub(super) fn room_at_once(self: &Arc<Self>, limits: &DispatchLimits, now: Timestamp) -> Option<Room> {
+        let freed_count = self.flow.freed_count();
         let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
         let wanted = claim_size(free).min(limits.claim_batch_max);
         if wanted == 0 {
@@ -72,13 +68,14 @@ impl Slots {
         }
         let permits = Arc::clone(&self.free).try_acquire_many_owned(wanted).ok()?;
         let pending = self.pending.fetch_add(wanted, Ordering::SeqCst);
-        let allowance = flow.allowance(free, pending, limits.in_flight_max, now);
-        Some(Room { wanted, allowance, permits: Some(permits), slots: Arc::clone(self), freed_count })
+        let allowance = self.flow.allowance(free, pending, limits.in_flight_max, now);
+        let number = self.waiting.begin();
+        let (permits, slots) = (Some(permits), Arc::clone(self));
+        Some(Room { number, wanted, is_beside_others: pending > 0, allowance, permits, slots, freed_count })
     }
 
-    fn was_freed(&self, is_waited_for: bool) {
-        self.freed_count.fetch_add(1, Ordering::SeqCst);
-        if is_waited_for || self.has_waiting.load(Ordering::SeqCst) {
+    fn was_freed(&self, webhook_id: Option<WebhookId>, is_waited_for: bool) {
+        if is_waited_for || webhook_id.is_none_or(|id| self.waiting.wants(id)) {
             self.look();
         }
         self.are_back();
@@ -94,8 +91,12 @@ impl Slots {
 
 /// The slots of a claim that is under way, and what it may take of each webhook.
 pub(super) struct Room {
+    /// The number of its claim.
+    number: u64,
     /// How many it may take altogether.
     pub(super) wanted: u32,
+    /// Whether other claims were under way, which may have taken less than they might.
+    is_beside_others: bool,
     pub(super) allowance: Allowance,
     permits: Option<OwnedSemaphorePermit>,
     slots: Arc<Slots>,
@@ -104,18 +105,30 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Learns what the claim left, and says whether it is worth to claim again at once.
+    /// Learns what the claim left, once what it took holds its slots, and says whether it is worth to claim again at once.
     pub(super) fn learn(&self, claims: &[ClaimedDelivery], left: Left) -> bool {
-        let had_no_room = left == Left::NoRoom;
-        self.slots.has_waiting.store(had_no_room, Ordering::SeqCst);
-        if had_no_room && self.slots.freed_count.load(Ordering::SeqCst) != self.freed_count {
+        let Left { has_more, without_room } = left;
+        let has_waiting = !without_room.is_empty();
+        let is_full = has_waiting && claims.len() >= self.wanted as usize;
+        let is_worth_it = has_more || is_full || self.allowance.is_reached_by(claims, &without_room);
+        // Of a webhook that holds no slot here none will be freed.
+        let holds_none = |id: &WebhookId| self.slots.flow.holding(*id).in_flight == 0;
+        let any = is_full
+            || has_waiting && (self.is_beside_others || self.allowance.retries_are_reached_by(claims))
+            || without_room.iter().any(holds_none);
+        let awaited = Awaited { own: without_room, any };
+        self.slots.waiting.learn(self.number, &awaited);
+        if self.was_freed_since(&awaited) {
             self.slots.look();
         }
-        match left {
-            Left::Nothing => false,
-            Left::NoRoom => claims.len() >= self.wanted as usize || self.allowance.is_reached_by(claims),
-            Left::More => true,
-        }
+        is_worth_it
+    }
+
+    /// Whether a slot that is waited for was freed after the claim had begun: it was told to nobody.
+    fn was_freed_since(&self, Awaited { own, any }: &Awaited) -> bool {
+        let flow = &self.slots.flow;
+        *any && flow.freed_count() > self.freed_count
+            || own.iter().any(|id| flow.holding(*id).freed_at > self.freed_count)
     }
 
     /// A slot for one of its deliveries.
@@ -158,10 +171,11 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let keeps_order = self.in_flight.as_ref().is_some_and(InFlight::keeps_order);
+        let webhook_id = self.in_flight.as_ref().map(InFlight::webhook_id);
         drop(self.lease.take());
         drop(self.in_flight.take());
         drop(self.permit.take());
-        self.slots.was_freed(!self.is_over || keeps_order);
+        self.slots.was_freed(webhook_id, !self.is_over || keeps_order);
     }
 }
 
@@ -183,15 +197,22 @@ mod tests {
     impl Bench {
         fn of(in_flight_max: u32) -> Self {
             let limits = DispatchLimits { in_flight_max, ..DispatchLimits::default() };
-            Self { slots: Slots::of(in_flight_max), flow: FlowControl::default(), leases: Leases::default(), limits }
+            let flow = FlowControl::default();
+            Self { slots: Slots::of(in_flight_max, flow.clone()), flow, leases: Leases::default(), limits }
         }
 
         fn room(&self) -> Option<Room> {
-            self.slots.room(&self.flow, &self.limits, noon())
+            self.slots.room(&self.limits, noon())
         }
 
         fn slot(&self, room: &mut Room, claim: &ClaimedDelivery) -> Slot {
             room.slot(self.flow.enter(claim), self.leases.keep(claim))
+        }
+
+        /// A slot that is held by a delivery of that webhook.
+        fn held(&self, number: u128, webhook: u128) -> Slot {
+            let mut room = self.room().expect("room");
+            self.slot(&mut room, &due(number, webhook, "200"))
         }
 
         fn is_told(&self) -> bool {
@@ -199,17 +220,98 @@ mod tests {
         }
     }
 
+    fn nothing() -> Left {
+        Left::default()
+    }
+
+    fn without_room(webhooks: &[u128]) -> Left {
+        let ids = webhooks.iter().map(|number| due(0, *number, "200").delivery.webhook_id);
+        Left { has_more: false, without_room: ids.collect() }
+    }
+
     #[test]
     fn the_end_of_a_delivery_is_told_where_something_had_no_room() {
         let bench = Bench::of(100);
-        for (left, is_told) in [(Left::Nothing, false), (Left::NoRoom, true), (Left::Nothing, false)] {
+        for (left, is_told) in [(nothing(), false), (without_room(&[1]), true), (nothing(), false)] {
             let mut room = bench.room().expect("room");
             let slot = bench.slot(&mut room, &due(1, 1, "200"));
-            assert!(!room.learn(&[due(1, 1, "200")], left));
+            assert!(!room.learn(&[due(1, 1, "200")], left.clone()));
             drop(room);
             slot.over();
             assert_eq!(bench.is_told(), is_told, "{left:?}");
         }
+    }
+
+    #[test]
+    fn the_end_of_another_webhook_is_no_news_to_one_that_holds_slots() {
+        let bench = Bench::of(100);
+        let (first, second, other) = (bench.held(1, 1), bench.held(2, 1), bench.held(3, 2));
+        bench.room().expect("room").learn(&[], without_room(&[1]));
+        other.over();
+        assert!(!bench.is_told());
+        first.over();
+        assert!(bench.is_told());
+        drop(second);
+    }
+
+    #[test]
+    fn any_end_is_told_where_a_webhook_without_room_holds_no_slot() {
+        let bench = Bench::of(100);
+        let other = bench.held(1, 2);
+        bench.room().expect("room").learn(&[], without_room(&[1]));
+        other.over();
+        assert!(bench.is_told());
+    }
+
+    #[test]
+    fn any_end_is_told_where_the_claim_itself_was_full() {
+        let bench = Bench::of(4);
+        let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+        let room = bench.room().expect("room");
+        assert_eq!(room.wanted, 1);
+        room.learn(&[due(3, 1, "200")], without_room(&[1]));
+        drop(room);
+        other.over();
+        assert!(bench.is_told());
+        drop(own);
+    }
+
+    #[test]
+    fn any_end_is_told_where_retries_took_all_that_they_may() {
+        let bench = Bench::of(4);
+        let retried = |number| {
+            let mut claim = due(number, 1, "200");
+            claim.delivery.attempts_spent = 1;
+            claim
+        };
+        let mut room = bench.room().expect("room");
+        let held = [bench.slot(&mut room, &retried(1)), bench.slot(&mut room, &retried(2))];
+        drop(room);
+        let other = bench.held(3, 2);
+        let room = bench.room().expect("room");
+        assert_eq!(room.allowance.retries_max, 1);
+        room.learn(&[], without_room(&[1]));
+        drop(room);
+        other.over();
+        assert!(!bench.is_told(), "there is room for one");
+        let (other, room) = (bench.held(4, 2), bench.room().expect("room"));
+        room.learn(&[retried(5)], without_room(&[1]));
+        drop(room);
+        other.over();
+        assert!(bench.is_told());
+        drop(held);
+    }
+
+    #[test]
+    fn any_end_is_told_where_claims_under_way_narrowed_the_share() {
+        let bench = Bench::of(100);
+        let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+        let (under_way, beside) = (bench.room().expect("room"), bench.room().expect("room"));
+        beside.learn(&[], without_room(&[1]));
+        drop((under_way, beside));
+        other.over();
+        assert!(bench.is_told());
+        drop(own);
     }
 
     #[test]
@@ -230,15 +332,18 @@ mod tests {
 
     #[test]
     fn a_slot_that_was_freed_while_the_claim_ran_is_told_afterwards() {
-        let bench = Bench::of(100);
-        let mut first = bench.room().expect("room");
-        let slot = bench.slot(&mut first, &due(1, 1, "200"));
-        drop(first);
-        let second = bench.room().expect("room");
-        slot.over();
-        assert!(!bench.is_told());
-        second.learn(&[], Left::NoRoom);
-        assert!(bench.is_told());
+        // Of the webhook that waits, of another, and of another where the one that waits holds none.
+        for (holds, freed, is_told) in [(1, 1, true), (1, 2, false), (0, 2, true)] {
+            let bench = Bench::of(100);
+            let held: Vec<_> = (0..holds).map(|number| bench.held(number, 1)).collect();
+            let slot = bench.held(10, freed);
+            let room = bench.room().expect("room");
+            slot.over();
+            assert!(!bench.is_told());
+            room.learn(&[], without_room(&[1]));
+            assert_eq!(bench.is_told(), is_told, "{holds} held, one of {freed} freed");
+            drop(held);
+        }
     }
 
     #[test]
@@ -247,7 +352,7 @@ mod tests {
         let mut room = bench.room().expect("room");
         assert!(bench.room().is_none());
         let slot = bench.slot(&mut room, &due(1, 1, "200"));
-        room.learn(&[due(1, 1, "200")], Left::Nothing);
+        room.learn(&[due(1, 1, "200")], nothing());
         drop(room);
         assert!(bench.is_told() && bench.room().is_none(), "the claim kept it");
         slot.over();
@@ -276,7 +381,15 @@ mod tests {
         let room = bench.room().expect("room");
         let claims = [due(1, 1, "200"), due(2, 2, "200")];
         assert_eq!(room.wanted, 2);
-        assert!(room.learn(&claims, Left::NoRoom) && !room.learn(&claims[..1], Left::NoRoom));
-        assert!(!room.learn(&claims, Left::Nothing) && room.learn(&[], Left::More));
+        assert!(room.learn(&claims, without_room(&[3])) && !room.learn(&claims[..1], without_room(&[1])));
+        assert!(!room.learn(&claims, nothing()) && room.learn(&[], Left { has_more: true, ..nothing() }));
+        drop(room);
+        let narrow = Bench::of(8);
+        let held = [1, 2, 3].map(|number| narrow.held(number, 1));
+        let room = narrow.room().expect("room");
+        assert_eq!((room.wanted, &room.allowance.limits), (3, &vec![(claims[0].delivery.webhook_id, 1)]));
+        assert!(room.learn(&claims[..1], without_room(&[1])), "it took its share of that webhook");
+        assert!(!room.learn(&claims[..1], without_room(&[2])), "of that one it could have taken more");
+        drop((room, held));
     }
 }

@@ -5,7 +5,7 @@ use crate::attempt::Attempt;
 use crate::delivery::{ClaimedDelivery, Delivery};
 use crate::event::{Event, EventSkip};
 use crate::feed::{FeedFilter, FeedPage};
-use crate::ids::{AttemptId, DeliveryId, EventId, TenantId};
+use crate::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use crate::page::{DeliveryQuery, EventQuery};
 use crate::payload::FrozenPayload;
 use crate::settle::Settlement;
@@ -26,7 +26,7 @@ pub struct ClaimRequest {
     /// holds too.
     pub in_flight_per_webhook_max: u32,
     /// At most so many of these webhooks in this claim; none of them where it is nothing.
-    pub limits: Vec<(crate::ids::WebhookId, u32)>,
+    pub limits: Vec<(WebhookId, u32)>,
     /// At most so many of any other webhook in this claim.
     pub limit_per_webhook: u32,
     /// At most so many in this claim of which an attempt is spent already: the rest of the slots is for first attempts.
@@ -49,27 +49,14 @@ impl Claims {
     }
 }
 
-/// What a claim left of what was due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Left {
-    /// Nothing that it saw, but for what stands in its record's line.
-    #[default]
-    Nothing,
-    /// What had no room: beyond the limits of the request or a webhook's concurrency, or held by another transaction.
-    NoRoom,
-    /// What is behind deliveries that made way without being leased: it can be claimed at once.
-    More,
-}
-
-impl Left {
-    /// What is left where some made way, and where some had no room.
-    pub const fn of(made_way: bool, had_no_room: bool) -> Self {
-        match (made_way, had_no_room) {
-            (true, _) => Self::More,
-            (false, true) => Self::NoRoom,
-            (false, false) => Self::Nothing,
-        }
-    }
+/// What a claim left of the due work that it saw. What stands in its record's line does not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Whether some made way without being leased: what is behind them can be claimed at once.
+    pub has_more: bool,
+    /// The webhooks of which some had no room, in order: beyond the limits of the request or a webhook's concurrency, or held
+    /// by another transaction.
+    pub without_room: Vec<WebhookId>,
 }
 
 /// Who claims, as it is known to a store whose recordings can claim in their own transaction: what they record is leased with
@@ -163,7 +150,7 @@ pub trait History: Send + Sync {
     /// The newest attempts to a webhook, newest first, older than `before` where one is named; tests included.
     async fn webhook_attempts(
         &self,
-        webhook_id: crate::ids::WebhookId,
+        webhook_id: WebhookId,
         before: Option<AttemptId>,
         limit: u32,
     ) -> Result<Vec<Attempt>, StoreError>;

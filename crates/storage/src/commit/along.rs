@@ -7,7 +7,7 @@ use crate::limits::{CLAIM_ALONG_PAUSE_MS, CLAIMED_ALONG_MAX};
 use crate::queue::{AtOnce, claim_within};
 use crate::store::SqlStore;
 use hookgraph_domain::change::CommitError;
-use hookgraph_domain::ports::{Claimer, Claims, Left, StoreError, WantedClaim};
+use hookgraph_domain::ports::{Claimer, Claims, StoreError, WantedClaim};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
 use sea_orm::DbBackend;
@@ -118,11 +118,11 @@ impl Work<'_> {
         let mut claimed_ids = HashSet::new();
         let mut along = None;
         if let Some(wanted) = self.wanted.take() {
-            let AtOnce { claimed, unsure_count, left, .. } =
+            let AtOnce { claimed, unsure_count, mut left, .. } =
                 claim_within(self.store, self.transaction, wanted.request(), &mut self.feed).await?;
             claimed_ids.extend(claimed.iter().map(|claim| claim.delivery.id.0));
             // Of those it is not sure of, a claim of its own holds, cancels or leases what there is.
-            let left = Left::of(left == Left::More || unsure_count > 0, left == Left::NoRoom);
+            left.has_more |= unsure_count > 0;
             along = Some(Along { wanted, claims: Claims { deliveries: claimed, left } });
         }
         for one in recorded {

@@ -2,6 +2,7 @@
 
 use super::aside::{Aside, Unread, set_aside};
 use super::claim_at_once::{AtOnce, claim_at_once, lock_claims};
+use super::heads::without_room;
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
@@ -29,15 +30,15 @@ struct Candidate {
 
 #[derive(FromQueryResult)]
 struct Looked {
-    free_count: i64,
+    without_room: Option<String>,
     #[sea_orm(nested)]
     picked: Option<Candidate>,
 }
 
-/// What may be claimed, and how many could be if there were room.
+/// What may be claimed, and the webhooks of which more could be if there were room.
 struct Candidates {
     picked: Vec<Candidate>,
-    free_count: i64,
+    without_room: Vec<WebhookId>,
 }
 
 /// One claim is decided at a time, over all processes (SQLite has one writer; PostgreSQL an advisory lock): two that
@@ -48,15 +49,15 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     // just recorded is due.
     if !store.expects_due.swap(false, Ordering::Relaxed) {
         let one = ClaimRequest { limit: 1, ..request.clone() };
-        let Candidates { picked, free_count } = candidates(store.road_reader(), &one).await?;
+        let Candidates { picked, without_room } = candidates(store.road_reader(), &one).await?;
         if picked.is_empty() {
-            return Ok(Claims { deliveries: Vec::new(), left: Left::of(false, free_count > 0) });
+            return Ok(Claims { deliveries: Vec::new(), left: Left { has_more: false, without_room } });
         }
     }
     let claims = claim_all(store, request).await?;
     store.observer.orphans_found(claims.orphan_count());
     let is_full = request.limit > 0 && claims.deliveries.len() >= request.limit as usize;
-    if is_full || claims.left == Left::More {
+    if is_full || claims.left.has_more {
         store.expects_due.store(true, Ordering::Relaxed);
     }
     Ok(claims)
@@ -72,7 +73,7 @@ async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, S
     }
     match claim_one_by_one(store, &rest).await {
         Ok(more) => {
-            claims.left = Left::of(claims.left == Left::More || more.left == Left::More, left == Left::NoRoom);
+            claims.left.has_more |= more.left.has_more;
             claims.deliveries.extend(more.deliveries);
         }
         Err(error) if claims.deliveries.is_empty() => return Err(error),
@@ -164,14 +165,14 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     set_aside(&transaction, asides, request.now, &mut feed).await?;
     feed.append(&transaction).await?;
     transaction.commit().await.map_err(store_error)?;
-    Ok(Claims { deliveries: claimed, left: Left::of(made_way, false) })
+    Ok(Claims { deliveries: claimed, left: Left { has_more: made_way, ..Left::default() } })
 }
 
 async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Candidates, StoreError> {
     let backend = connection.get_database_backend();
     let looked: Vec<Looked> = query(connection, &candidates_sql(backend), candidates_values(backend, request)).await?;
-    let free_count = looked.first().map_or(0, |one| one.free_count);
-    Ok(Candidates { picked: looked.into_iter().filter_map(|one| one.picked).collect(), free_count })
+    let without_room = without_room(looked.first().and_then(|one| one.without_room.as_deref()))?;
+    Ok(Candidates { picked: looked.into_iter().filter_map(|one| one.picked).collect(), without_room })
 }
 
 /// How the webhooks stand. Where one does not send, its deliveries may come to be held, so it is locked: a resume misses

@@ -3,7 +3,9 @@
 
 use super::aside::{Aside, set_aside};
 use super::claim::lease;
-use super::heads::{COUNTED_AND_PICKED, PICKED_NEXT, candidates_values, picked_sql};
+use super::heads::{
+    PICKED_NEXT, candidates_values, picked_and_without_room, picked_sql, without_room, without_room_sql,
+};
 use super::parts::Parts;
 use crate::batch::query;
 use crate::bounded::DatabaseTransaction;
@@ -43,16 +45,16 @@ struct Leased {
     event: Option<event::Model>,
 }
 
-/// An answer of the statement: how many were free and how many of them locked, and one that was leased, if any.
+/// An answer of the statement: the webhooks without room, how many rows were locked, and one that was leased, if any.
 struct Answer {
-    free_count: i64,
+    without_room: Option<String>,
     locked_count: i64,
     leased: Option<Leased>,
 }
 
 impl FromQueryResult for Answer {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
-        let free_count = row.try_get(prefix, "free_count")?;
+        let without_room = row.try_get(prefix, "without_room")?;
         let locked_count = row.try_get(prefix, "locked_count")?;
         let leased = match model_if_any(row, prefix)? {
             Some(leased) => Some(Leased {
@@ -64,7 +66,7 @@ impl FromQueryResult for Answer {
             }),
             None => None,
         };
-        Ok(Self { free_count, locked_count, leased })
+        Ok(Self { without_room, locked_count, leased })
     }
 }
 
@@ -77,9 +79,9 @@ fn model_if_any(row: &QueryResult, prefix: &str) -> Result<Option<Model>, DbErr>
     }
 }
 
-/// How many are free, and a candidate of [`look_sql`], if any; one that shall not simply be sent has no versions.
+/// The webhooks without room, and a candidate of [`look_sql`], if any; one that shall not simply be sent has no versions.
 struct Looked {
-    free_count: i64,
+    without_room: Option<String>,
     row: Option<Model>,
     webhook_version: Option<i64>,
     tenant_version: Option<i64>,
@@ -89,7 +91,7 @@ struct Looked {
 impl FromQueryResult for Looked {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
         Ok(Self {
-            free_count: row.try_get(prefix, "free_count")?,
+            without_room: row.try_get(prefix, "without_room")?,
             row: model_if_any(row, prefix)?,
             webhook_version: row.try_get(prefix, "webhook_version")?,
             tenant_version: row.try_get(prefix, "tenant_version")?,
@@ -115,13 +117,14 @@ impl Looked {
 pub fn look_sql() -> String {
     format!(
         "{picked}
-SELECT counted.free_count, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
-FROM {COUNTED_AND_PICKED} LEFT JOIN due ON due.id = picked.id
+SELECT counted.without_room, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
+FROM {counted_and_picked} LEFT JOIN due ON due.id = picked.id
 LEFT JOIN webhook ON webhook.id = due.webhook_id AND webhook.deleted_at_us IS NULL AND NOT due.cancel_requested
     AND (webhook.status = '{active}' OR due.is_test)
 LEFT JOIN tenant ON tenant.id = webhook.tenant_id
 LEFT JOIN event ON event.tenant_id = due.tenant_id AND event.id = due.event_id",
         picked = picked_sql(DbBackend::Sqlite),
+        counted_and_picked = picked_and_without_room(DbBackend::Sqlite),
         due = qualified("due"),
         active = WebhookStatus::Active.as_str(),
     )
@@ -154,12 +157,13 @@ pub fn claim_sql() -> String {
         AND (webhook.status = '{active}' OR due.is_test)
     RETURNING {due}, webhook.version AS webhook_version, tenant.version AS tenant_version
 )
-SELECT (SELECT count(*) FROM ranked) AS free_count, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
+SELECT {without_room} AS without_room, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
     coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}
 FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
 LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
         picked = picked_sql(DbBackend::Postgres),
+        without_room = without_room_sql(DbBackend::Postgres, "locked"),
         leased_until = PICKED_NEXT,
         never = i64::MAX,
         nil = Uuid::nil(),
@@ -210,24 +214,24 @@ pub async fn claim_within(
     request: &ClaimRequest,
     feed: &mut FeedLog,
 ) -> Result<AtOnce, StoreError> {
-    let (free_count, reached_count, leased) = if store.backend() == DbBackend::Postgres {
+    let (ids, reached_count, leased) = if store.backend() == DbBackend::Postgres {
         let answers: Vec<Answer> = query(transaction, &claim_sql(), claim_values(request)).await?;
-        let counts = answers.first().map_or((0, 0), |answer| (answer.free_count, answer.locked_count));
-        let leased: Vec<Leased> = answers.into_iter().filter_map(|answer| answer.leased).collect();
-        (counts.0, usize::try_from(counts.1).unwrap_or(0), leased)
+        let first = answers.first();
+        let ids = first.and_then(|answer| answer.without_room.clone());
+        let locked_count = first.map_or(0, |answer| usize::try_from(answer.locked_count).unwrap_or(0));
+        (ids, locked_count, answers.into_iter().filter_map(|answer| answer.leased).collect::<Vec<_>>())
     } else {
         let values = candidates_values(DbBackend::Sqlite, request);
         let looked: Vec<Looked> = query(transaction, &look_sql(), values).await?;
-        let free_count = looked.first().map_or(0, |one| one.free_count);
+        let ids = looked.first().and_then(|one| one.without_room.clone());
         let picked_count = looked.iter().filter(|one| one.row.is_some()).count();
-        (free_count, picked_count, looked.into_iter().filter_map(Looked::sendable).collect())
+        (ids, picked_count, looked.into_iter().filter_map(Looked::sendable).collect())
     };
-    let has_no_room = usize::try_from(free_count).unwrap_or(0) > reached_count;
     let leased_count = leased.len();
     let has_written = leased_count > 0;
     let claimed =
         if has_written { claimed(store, transaction, request, in_turns(leased), feed).await? } else { Vec::new() };
-    let left = Left::of(leased_count > claimed.len(), has_no_room);
+    let left = Left { has_more: leased_count > claimed.len(), without_room: without_room(ids.as_deref())? };
     Ok(AtOnce { claimed, unsure_count: reached_count.saturating_sub(leased_count), left, has_written })
 }
 

@@ -5,11 +5,14 @@
 //! leases that ended are found, by the same look.
 
 use crate::batch::{Cell, Kind, Table};
+use crate::error::corrupt;
 use crate::limits::{CLAIM_HEAD_ROWS_SPARE, PAGE_ROWS_MAX};
 use crate::micros::from_time;
-use hookgraph_domain::ports::ClaimRequest;
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::ports::{ClaimRequest, StoreError};
 use sea_orm::DbBackend;
 use sea_orm::sea_query::Value;
+use uuid::Uuid;
 
 /// The webhooks with due work, as the common table `due_webhook`; after the last one it has a null.
 pub const DUE_WEBHOOK: &str = "WITH RECURSIVE due_webhook (webhook_id) AS (
@@ -82,15 +85,43 @@ pub fn picked_sql(backend: DbBackend) -> String {
 /// The parameter behind those of [`picked_sql`].
 pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
-/// How many rows a claim could take if there were room, as a column `free_count` beside every row of `picked`, or alone.
-pub const COUNTED_AND_PICKED: &str = "(SELECT count(*) AS free_count FROM ranked) AS counted LEFT JOIN picked ON TRUE";
+/// The webhooks of which some rows are free, but not in `taken_rows`; null where there are none.
+pub fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
+    let ids = match backend {
+        DbBackend::Postgres => "string_agg(DISTINCT CAST(webhook_id AS TEXT), ',')",
+        _ => "group_concat(DISTINCT hex(webhook_id))",
+    };
+    // Only where some are left are they looked for.
+    format!(
+        "CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}) THEN \
+         (SELECT {ids} FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows})) END"
+    )
+}
+
+/// Reads what [`without_room_sql`] says.
+pub fn without_room(ids: Option<&str>) -> Result<Vec<WebhookId>, StoreError> {
+    let ids = ids.into_iter().flat_map(|ids| ids.split(','));
+    let mut webhook_ids: Vec<_> = ids
+        .map(|id| Uuid::parse_str(id).map(WebhookId))
+        .collect::<Result<_, _>>()
+        .map_err(|error| corrupt("a webhook without room", error))?;
+    webhook_ids.sort_unstable();
+    Ok(webhook_ids)
+}
+
+/// As a column `without_room`, beside every row of `picked`, or alone.
+pub fn picked_and_without_room(backend: DbBackend) -> String {
+    let without_room = without_room_sql(backend, "picked");
+    format!("(SELECT {without_room} AS without_room) AS counted LEFT JOIN picked ON TRUE")
+}
 
 /// The statement that picks candidates.
 pub fn candidates_sql(backend: DbBackend) -> String {
     let picked = picked_sql(backend);
     format!(
-        "{picked}\nSELECT counted.free_count, picked.id, picked.webhook_id FROM {COUNTED_AND_PICKED} \
-         ORDER BY picked.place, picked.due_at_us, picked.id"
+        "{picked}\nSELECT counted.without_room, picked.id, picked.webhook_id FROM {} \
+         ORDER BY picked.place, picked.due_at_us, picked.id",
+        picked_and_without_room(backend)
     )
 }
 

@@ -157,21 +157,47 @@ pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<
     assert_eq!(again.iter().map(|claim| claim.delivery.id).collect::<Vec<_>>(), [first.delivery.id]);
 }
 
-/// And tells whether a slot that is freed is waited for.
+/// And of which webhooks a slot that is freed is waited for.
 pub async fn a_claim_tells_what_it_left(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 1).await;
-    assert_eq!(world.store.claim(&request()).await.expect("a claim").left, Left::Nothing);
+    let without_room = Left { has_more: false, without_room: vec![webhook.id] };
+    assert_eq!(world.store.claim(&request()).await.expect("a claim").left, Left::default());
     record(&world, &["a", "b"]).await;
     let first = world.store.claim(&request()).await.expect("a claim");
-    assert_eq!((first.deliveries.len(), first.left), (1, Left::NoRoom));
-    assert_eq!(world.store.claim(&request()).await.expect("a claim").left, Left::NoRoom, "it looked without a lock");
+    assert_eq!((first.deliveries.len(), &first.left), (1, &without_room));
+    assert_eq!(world.store.claim(&request()).await.expect("a claim").left, without_room, "it looked without a lock");
     world.settle(&first.deliveries[0], DeliveryState::Delivered).await;
     let second = world.store.claim(&request()).await.expect("a claim");
-    assert_eq!((second.deliveries.len(), second.left), (1, Left::Nothing));
+    assert_eq!((second.deliveries.len(), second.left), (1, Left::default()));
     record(&world, &["c"]).await;
     world.change_webhook(webhook.id, |webhook| webhook.flow.concurrency = 5, Vec::new()).await;
     world.change_webhook(webhook.id, |webhook| webhook.status = WebhookStatus::Paused, Vec::new()).await;
     let third = world.store.claim(&request()).await.expect("a claim");
-    assert_eq!((third.deliveries.len(), third.left), (0, Left::More), "what it held made way");
+    assert_eq!(
+        (third.deliveries.len(), third.left),
+        (0, Left { has_more: true, ..Left::default() }),
+        "what it held made way"
+    );
+}
+
+/// Those that got all that was due are not among them.
+pub async fn a_claim_names_the_webhooks_that_had_no_room(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let narrow = world.webhook_with(|webhook| webhook.flow.concurrency = 1).await;
+    let wide = world.webhook().await;
+    let limited = world.webhook().await;
+    record(&world, &["a", "b"]).await;
+    let request = ClaimRequest { limits: vec![(limited.id, 0)], ..request() };
+    let claims = world.store.claim(&request).await.expect("a claim");
+    let mut claimed: Vec<_> = claims.deliveries.iter().map(|claim| claim.delivery.webhook_id).collect();
+    claimed.sort_unstable();
+    let mut expected = vec![narrow.id, wide.id, wide.id];
+    expected.sort_unstable();
+    assert_eq!(claimed, expected);
+    let mut without_room = vec![narrow.id, limited.id];
+    without_room.sort_unstable();
+    assert_eq!(claims.left, Left { has_more: false, without_room: without_room.clone() });
+    let none = ClaimRequest { limit: 0, ..request };
+    assert_eq!(world.store.claim(&none).await.expect("a claim").left.without_room, without_room);
 }

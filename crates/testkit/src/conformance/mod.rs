@@ -115,6 +115,7 @@ macro_rules! conformance_suite {
                 a_webhooks_own_concurrency_bounds_what_is_in_flight,
                 a_claim_keeps_to_the_limits_of_webhooks,
                 a_claim_tells_what_it_left,
+                a_claim_names_the_webhooks_that_had_no_room,
                 a_claim_takes_no_more_retries_than_it_may,
                 a_later_event_of_a_record_waits_for_the_earlier_ones_end,
                 the_events_of_a_record_are_sent_as_they_were_recorded,

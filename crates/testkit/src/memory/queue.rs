@@ -11,7 +11,7 @@ use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, DeliveryQueue, Fenc
 use hookgraph_domain::settle::{self, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 fn is_due(delivery: &Delivery) -> bool {
@@ -48,9 +48,9 @@ impl State {
         self.put_delivery(delivery, None, now);
     }
 
-    /// Due or with an ended lease, as one list in the order of the claim: round and round over the webhooks. And how many
-    /// there would be if there were room for all.
-    fn candidates(&self, request: &ClaimRequest) -> (Vec<DeliveryId>, usize) {
+    /// Due or with an ended lease, as one list in the order of the claim: round and round over the webhooks. And the webhooks
+    /// of which there would be more if there were room for all.
+    fn candidates(&self, request: &ClaimRequest) -> (Vec<DeliveryId>, Vec<WebhookId>) {
         let mut taken: HashMap<WebhookId, u32> = HashMap::new();
         let mut free: Vec<&Delivery> = Vec::new();
         for KeptDelivery { delivery, leased_until } in self.deliveries.values() {
@@ -64,7 +64,8 @@ impl State {
             }
         }
         free.retain(|delivery| !self.waits_in_line(delivery));
-        let free_count = free.len();
+        let mut without_room: BTreeMap<DeliveryId, WebhookId> =
+            free.iter().map(|delivery| (delivery.id, delivery.webhook_id)).collect();
         free.sort_by_key(|delivery| (delivery.due_at, delivery.id));
         let mut places: HashMap<WebhookId, u32> = HashMap::new();
         let mut retries_left = request.retries_max;
@@ -85,7 +86,9 @@ impl State {
             retries_left -= u32::from(fits && *is_retry);
             fits
         });
-        (ranked.into_iter().take(request.limit as usize).map(|(_, _, id, _)| id).collect(), free_count)
+        let picked: Vec<_> = ranked.into_iter().take(request.limit as usize).map(|(_, _, id, _)| id).collect();
+        without_room.retain(|id, _| !picked.contains(id));
+        (picked, without_room.into_values().collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     /// How many of a webhook's may be in flight.
@@ -131,8 +134,7 @@ impl DeliveryQueue for MemoryStore {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
         let mut state = self.state.lock();
         let (mut claimed, mut made_way) = (Vec::new(), false);
-        let (candidates, free_count) = state.candidates(request);
-        let had_no_room = candidates.len() < free_count;
+        let (candidates, without_room) = state.candidates(request);
         for id in candidates {
             let Some(mut delivery) = state.deliveries.get(&id).map(|kept| kept.delivery.clone()) else { continue };
             let webhook = state.webhooks.get(&delivery.webhook_id).cloned().ok_or_else(|| gone("webhook"))?;
@@ -167,7 +169,7 @@ impl DeliveryQueue for MemoryStore {
                 delivery,
             });
         }
-        Ok(Claims { deliveries: claimed, left: Left::of(made_way, had_no_room) })
+        Ok(Claims { deliveries: claimed, left: Left { has_more: made_way, without_room } })
     }
 
     fn claim_with_recordings(&self, _: Weak<dyn Claimer>) {}

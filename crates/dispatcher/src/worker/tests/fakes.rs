@@ -127,7 +127,10 @@ impl DeliveryQueue for FakeQueue {
             state.leased.push(claim.clone());
             claimed.push(claim);
         }
-        Ok(Claims { left: Left::of(false, !state.due.is_empty()), deliveries: claimed })
+        let mut without_room: Vec<_> = state.due.iter().map(|claim| claim.delivery.webhook_id).collect();
+        without_room.sort_unstable();
+        without_room.dedup();
+        Ok(Claims { left: Left { has_more: false, without_room }, deliveries: claimed })
     }
 
     fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {

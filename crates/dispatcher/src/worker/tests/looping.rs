@@ -290,7 +290,7 @@ async fn what_a_recording_claimed_along_is_delivered() {
     drop(beside);
     let leased_until = wanted.request().leased_until;
     let claim = ClaimedDelivery { leased_until, ..due(1, 1, "200") };
-    wanted.take(Claims { deliveries: vec![claim], left: Left::Nothing });
+    wanted.take(Claims { deliveries: vec![claim], left: Left::default() });
     bench.queue.ended(1).await;
     assert_eq!(settled_ids(&bench), BTreeSet::from([1]));
     running.shut_down().await;
@@ -305,7 +305,7 @@ async fn a_shutdown_waits_for_what_a_recording_is_claiming() {
     bench.queue.looked(1).await;
     let wanted = bench.queue.claimer().wanted().expect("room for a claim");
     running.shutdown.cancel();
-    wanted.take(Claims { deliveries: vec![due(1, 1, "200")], left: Left::Nothing });
+    wanted.take(Claims { deliveries: vec![due(1, 1, "200")], left: Left::default() });
     running.shut_down().await;
     assert_eq!(bench.queue.state.lock().released, [DeliveryId(Uuid::from_u128(1))]);
     assert_eq!(bench.transport.count(), 0);
@@ -316,7 +316,7 @@ fn claimed_late(bench: &Bench) {
     let wanted = bench.queue.claimer().wanted().expect("room for a claim");
     let leased_until = plus_ms(noon(), bench.limits.lease_ms - bench.limits.beat_ms);
     let claim = ClaimedDelivery { leased_until, ..due(1, 1, "200") };
-    wanted.take(Claims { deliveries: vec![claim], left: Left::Nothing });
+    wanted.take(Claims { deliveries: vec![claim], left: Left::default() });
 }
 
 #[tokio::test]
