@@ -16,7 +16,7 @@ use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_pim::{Caller, PimServices};
 use hookgraph_schema::{Api, Services};
-use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
+use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl World {
             store: Arc::new(store),
             clock: Arc::new(ManualClock::at(sample::now())),
             entropy: Arc::new(entropy),
-            wake_ups: Arc::new(RecordingWakeUps::default()),
+            wake_ups: Arc::new(NoWakeUps),
             observer: Arc::new(NoObserver),
         };
         let services =

@@ -151,8 +151,20 @@ pub struct Committed {
     pub event_ids: Vec<EventId>,
     /// How many deliveries the fan out made.
     pub delivery_count: usize,
-    /// Whether the same transaction claimed all that it made due: nobody need be woken for it.
-    pub is_claimed: bool,
+    /// How much of what it made due the same transaction claimed.
+    pub claimed: Claimed,
+}
+
+/// How much of what a transaction made due it claimed: who is to be woken for the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claimed {
+    /// Not all, for whatever reason: everyone is woken.
+    #[default]
+    NotAll,
+    /// All that had room in this process, whose worker knows of the rest: the others are woken.
+    WhatHadRoom,
+    /// All: nobody is woken.
+    All,
 }
 
 /// Why a change was not committed. Nothing of it was.

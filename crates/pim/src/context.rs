@@ -146,10 +146,7 @@ impl PimContext {
     pub(crate) async fn commit(&self, change: Change) -> Result<(), CommitError> {
         let committed = self.services.store.commit(change).await?;
         self.loaders.forget();
-        if !committed.is_claimed {
-            self.services.wake_ups.due();
-        }
-        self.services.wake_ups.fed();
+        self.services.wake_ups.committed(&committed);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_pim::{Caller, PimServices};
-use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
+use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -72,7 +72,7 @@ pub async fn world() -> World {
         store: Arc::new(store.clone()),
         clock: Arc::new(ManualClock::at(sample::now())),
         entropy: Arc::new(entropy),
-        wake_ups: Arc::new(RecordingWakeUps::default()),
+        wake_ups: Arc::new(NoWakeUps),
         observer: Arc::new(NoObserver),
     };
     let (address_rules, tls) = (AddressRules::default(), Arc::new(NothingExpired));

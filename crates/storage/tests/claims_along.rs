@@ -1,7 +1,7 @@
 //! A recording claims what it makes due for the worker that wants it, in its own transaction.
 #![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
-use hookgraph_domain::change::{Change, Committed, Expected, Write};
+use hookgraph_domain::change::{Change, Claimed, Committed, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
@@ -112,7 +112,7 @@ async fn what_is_wanted_is_leased_by_the_recording_itself(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
     worker.wants(10);
     let committed = record(&store, &[1]).await;
-    assert!(committed.is_claimed);
+    assert_eq!(committed.claimed, Claimed::All);
     let claims = worker.takes_one();
     assert_eq!(claims.left, Left::default());
     let claim = &claims.deliveries[0];
@@ -141,13 +141,13 @@ fn of_record(number: u128) -> Change {
 async fn a_change_of_a_record_claims_along_too(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
     worker.wants(10);
-    assert!(store.commit(of_record(1)).await.unwrap().is_claimed);
+    assert_eq!(store.commit(of_record(1)).await.unwrap().claimed, Claimed::All);
     assert_eq!(worker.takes_one().deliveries[0].event.id, event_id(1));
     assert!(store.commit(of_record(1)).await.is_err(), "the record is there already");
     assert!(worker.has_nothing());
     run(&url, if url.starts_with("sqlite") { SQLITE_REFUSES } else { POSTGRES_REFUSES }).await;
     let committed = store.commit(of_record(2)).await.unwrap();
-    assert_eq!((committed.delivery_count, committed.is_claimed), (1, false));
+    assert_eq!((committed.delivery_count, committed.claimed), (1, Claimed::NotAll));
     let found = store.records(TENANT, RecordKind::Order, &["2".to_owned()]).await.unwrap();
     assert_eq!(found[0].version, 1, "it is changed once, whatever became of the claim");
     store.close().await.unwrap();
@@ -156,7 +156,7 @@ async fn a_change_of_a_record_claims_along_too(url: String) {
 async fn claims_nothing(url: &str, change: Change) {
     let (store, worker) = world(url, WebhookStatus::Active).await;
     worker.wants(10);
-    assert!(!store.commit(change).await.unwrap().is_claimed);
+    assert_eq!(store.commit(change).await.unwrap().claimed, Claimed::NotAll);
     assert!(worker.has_nothing());
     store.close().await.unwrap();
 }
@@ -177,11 +177,11 @@ async fn a_change_of_a_webhook_claims_nothing(url: String) {
 async fn what_finds_no_room_is_left_due(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
     worker.wants(1);
-    assert!(!record(&store, &[1, 2]).await.is_claimed);
+    assert_eq!(record(&store, &[1, 2]).await.claimed, Claimed::WhatHadRoom);
     let claims = worker.takes_one();
     assert_eq!((claims.deliveries.len(), claims.left.without_room), (1, vec![WebhookId(Uuid::from_u128(2))]));
     worker.wants(0);
-    assert!(!record(&store, &[3]).await.is_claimed, "nothing is wanted");
+    assert_eq!(record(&store, &[3]).await.claimed, Claimed::NotAll, "nothing is wanted");
     let claims = store.claim(&request()).await.unwrap();
     assert_eq!((claims.deliveries.len(), claims.left), (2, Left::default()));
     store.close().await.unwrap();
@@ -192,7 +192,7 @@ async fn what_is_held_is_claimed_by_nobody(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Paused).await;
     worker.wants(10);
     let committed = record(&store, &[1]).await;
-    assert!(committed.is_claimed && worker.has_nothing());
+    assert!(committed.claimed == Claimed::All && worker.has_nothing());
     store.close().await.unwrap();
 }
 
@@ -202,7 +202,7 @@ async fn a_claim_that_fails_keeps_nothing_from_being_recorded(url: String, refus
     worker.wants(10);
     run(&url, refusal).await;
     let committed = record(&store, &[1]).await;
-    assert_eq!((committed.delivery_count, committed.is_claimed), (1, false));
+    assert_eq!((committed.delivery_count, committed.claimed), (1, Claimed::NotAll));
     assert!(worker.has_nothing());
     assert_eq!(store.events(TENANT, &[event_id(1)]).await.unwrap().len(), 1);
     let asked = |after_ms, number| {
@@ -268,9 +268,9 @@ async fn many_are_left_to_a_claim_of_their_own_on_postgresql() {
         let (store, worker) = world(&url, WebhookStatus::Active).await;
         worker.wants(100);
         let most = hookgraph_storage::limits::CLAIMED_ALONG_MAX as u128;
-        assert!(record(&store, &(1..=most).collect::<Vec<_>>()).await.is_claimed);
+        assert_eq!(record(&store, &(1..=most).collect::<Vec<_>>()).await.claimed, Claimed::All);
         assert_eq!(worker.takes_one().deliveries.len(), most as usize);
-        assert!(!record(&store, &(100..=100 + most).collect::<Vec<_>>()).await.is_claimed);
+        assert_eq!(record(&store, &(100..=100 + most).collect::<Vec<_>>()).await.claimed, Claimed::NotAll);
         assert!(worker.has_nothing());
         store.close().await.unwrap();
     })
@@ -286,7 +286,7 @@ async fn a_recording_waits_for_nobody_who_claims_on_postgresql() {
         let mut claiming = PgConnection::connect(&url).await.unwrap();
         let lock = "SELECT pg_advisory_lock(x'686f6f6b0002'::bigint)";
         sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut claiming).await.unwrap();
-        assert!(!record(&store, &[1]).await.is_claimed);
+        assert_eq!(record(&store, &[1]).await.claimed, Claimed::NotAll);
         assert!(worker.has_nothing());
         claiming.close().await.unwrap();
         store.close().await.unwrap();

@@ -1,5 +1,5 @@
 //! What tests of the other crates share: time, randomness and secrets under control ([`ManualClock`], [`SeededEntropy`],
-//! [`PlainVault`], [`RecordingWakeUps`]), values to start from ([`sample`]), the suite that every store passes
+//! [`PlainVault`], [`NoWakeUps`]), values to start from ([`sample`]), the suite that every store passes
 //! ([`conformance`]) and its fake ([`MemoryStore`]), a database of one's own ([`postgres`]) a receiver that checks signatures ([`receiver`])
 //! and receivers that misbehave ([`hostile`]).
 
@@ -20,4 +20,4 @@ pub use hostile::HostileReceiver;
 pub use memory::{MemoryStore, ReadPlan, Reads};
 pub use receiver::ScriptedReceiver;
 pub use vault::PlainVault;
-pub use wake_ups::RecordingWakeUps;
+pub use wake_ups::NoWakeUps;

@@ -16,7 +16,7 @@ use hookgraph_domain::ports::{
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
+use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering as Atomic};
@@ -89,7 +89,7 @@ impl World {
             transport: receiver.clone(),
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(entropy.clone()),
-            wake_ups: Arc::new(RecordingWakeUps::default()),
+            wake_ups: Arc::new(NoWakeUps),
             failpoints: Arc::new(NoFailpoints),
         };
         let flow = flow_loop(&store, &clock, &entropy);
@@ -180,6 +180,6 @@ fn flow_loop(store: &MemoryStore, clock: &ManualClock, entropy: &SeededEntropy) 
         store: Arc::new(store.clone()),
         clock: Arc::new(clock.clone()),
         entropy: Arc::new(entropy.clone()),
-        wake_ups: Arc::new(RecordingWakeUps::default()),
+        wake_ups: Arc::new(NoWakeUps),
     })
 }

@@ -9,7 +9,7 @@ use hookgraph_domain::ids::{AuditEntryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::{Entropy, Feed, History, HistoryKept, UnitOfWork};
 use hookgraph_domain::webhook::WebhookStatus;
-use hookgraph_testkit::{ManualClock, MemoryStore, RecordingWakeUps, SeededEntropy, sample};
+use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
 
@@ -53,11 +53,8 @@ impl World {
     }
 
     fn on(&self, retention: Arc<dyn Retention>, rules: RetentionRules) -> RetentionLoop {
-        let services = RetentionServices {
-            retention,
-            clock: Arc::new(self.clock.clone()),
-            wake_ups: Arc::new(RecordingWakeUps::default()),
-        };
+        let services =
+            RetentionServices { retention, clock: Arc::new(self.clock.clone()), wake_ups: Arc::new(NoWakeUps) };
         RetentionLoop::new(services, rules)
     }
 

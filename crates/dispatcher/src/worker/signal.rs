@@ -15,7 +15,7 @@ impl DueSignal {
     }
 
     /// Waits until it is raised.
-    pub(super) async fn raised(&self) {
+    pub async fn raised(&self) {
         self.0.notified().await;
     }
 }

@@ -230,6 +230,10 @@ impl WakeUps for Ports {
         }
     }
 
+    fn due_elsewhere(&self) {
+        self.due();
+    }
+
     fn fed(&self) {}
 }
 

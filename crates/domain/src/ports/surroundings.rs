@@ -1,5 +1,6 @@
 //! Ports to time, randomness, secrets, wake-ups and planned failures.
 
+use crate::change::{Claimed, Committed};
 use crate::time::Timestamp;
 use uuid::Uuid;
 
@@ -44,8 +45,21 @@ pub trait WakeUps: Send + Sync {
     /// Something may be due.
     fn due(&self);
 
+    /// Something may be due that the worker of this process knows of.
+    fn due_elsewhere(&self);
+
     /// The feed may have grown.
     fn fed(&self);
+
+    /// A change was committed.
+    fn committed(&self, committed: &Committed) {
+        match committed.claimed {
+            Claimed::NotAll => self.due(),
+            Claimed::WhatHadRoom => self.due_elsewhere(),
+            Claimed::All => {}
+        }
+        self.fed();
+    }
 }
 
 /// The places where the crash tests may end the process.

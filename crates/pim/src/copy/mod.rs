@@ -116,9 +116,8 @@ impl CopyRunner {
         writes.push(Write::PutCopyTask { task, expected });
         let change = Change { at: now, writes, events };
         match self.services.store.commit(change).await {
-            Ok(_) => {
-                self.services.wake_ups.due();
-                self.services.wake_ups.fed();
+            Ok(committed) => {
+                self.services.wake_ups.committed(&committed);
                 Ok(())
             }
             Err(CommitError::Conflict(_)) => Err(StepError::Raced),

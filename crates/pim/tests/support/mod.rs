@@ -7,7 +7,7 @@ use async_graphql::{EmptySubscription, Request, Schema, Variables};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::NoObserver;
 use hookgraph_pim::{Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
-use hookgraph_testkit::{ManualClock, RecordingWakeUps, SeededEntropy, sample};
+use hookgraph_testkit::{ManualClock, NoWakeUps, SeededEntropy, sample};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,7 +31,7 @@ impl Shop {
             store: store.clone(),
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SeededEntropy::default()),
-            wake_ups: Arc::new(RecordingWakeUps::default()),
+            wake_ups: Arc::new(NoWakeUps),
             observer: Arc::new(NoObserver),
         };
         let schema = Schema::build(PimQuery, PimMutation, EmptySubscription);

@@ -54,11 +54,7 @@ impl May<'_, EventsWrite> {
 impl<P> May<'_, P> {
     async fn commit_and_wake(&self, change: Change) -> Result<Committed, CommitError> {
         let committed = self.store().commit(change).await?;
-        let ports = &self.asked.core.services.ports;
-        if !committed.is_claimed {
-            ports.wake_ups.due();
-        }
-        ports.wake_ups.fed();
+        self.asked.core.services.ports.wake_ups.committed(&committed);
         Ok(committed)
     }
 }

@@ -1,6 +1,7 @@
 //! What is counted, and under which names.
 
 use super::*;
+use hookgraph_domain::change::{Claimed, Committed};
 use hookgraph_domain::ids::EventId;
 use hookgraph_domain::settle::NextState;
 use hookgraph_domain::time::plus_ms;
@@ -78,7 +79,11 @@ fn settlements_are_counted_by_outcome_and_end_and_a_lost_lease_counts_as_that_al
 #[test]
 fn what_is_recorded_and_what_is_not_rendered_is_counted() {
     let metrics = Metrics::new().unwrap();
-    metrics.recorded(&Committed { event_ids: vec![EventId(Uuid::nil()); 3], delivery_count: 5, is_claimed: false });
+    metrics.recorded(&Committed {
+        event_ids: vec![EventId(Uuid::nil()); 3],
+        delivery_count: 5,
+        claimed: Claimed::NotAll,
+    });
     metrics.not_rendered(&RenderError::Refused("planned".to_owned()));
     let text = metrics.handle().render();
     for line in [

@@ -77,6 +77,10 @@ impl WakeUps for ProcessWakeUps {
         self.tell(kinds);
     }
 
+    fn due_elsewhere(&self) {
+        self.tell(WakeUpKinds { due: true, fed: false });
+    }
+
     fn fed(&self) {
         let kinds = WakeUpKinds { due: false, fed: true };
         self.heard(kinds);
@@ -87,6 +91,21 @@ impl WakeUps for ProcessWakeUps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
+    use hookgraph_domain::change::{Claimed, Committed};
+
+    /// The worker of this process, where it claimed what it had room for, knows of the rest.
+    #[tokio::test]
+    async fn a_change_wakes_whoever_does_not_know_of_what_it_made_due() {
+        for (claimed, wakes_others, wakes_this) in
+            [(Claimed::NotAll, true, true), (Claimed::WhatHadRoom, true, false), (Claimed::All, false, false)]
+        {
+            let wake_ups = ProcessWakeUps::default();
+            wake_ups.committed(&Committed { claimed, ..Committed::default() });
+            assert_eq!(wake_ups.take_untold(), WakeUpKinds { due: wakes_others, fed: true }, "{claimed:?}");
+            assert_eq!(wake_ups.due_signal().raised().now_or_never().is_some(), wakes_this, "{claimed:?}");
+        }
+    }
 
     #[tokio::test]
     async fn what_is_raised_many_times_is_told_once_and_what_was_heard_is_not_told_again() {

@@ -2,11 +2,12 @@
 //! process, where that has room. It costs no commit of its own, and nobody need be woken.
 
 use super::Work;
-use super::events::Recorded;
+use super::events::{Due, Recorded};
 use crate::limits::{CLAIM_ALONG_PAUSE_MS, CLAIMED_ALONG_MAX};
 use crate::queue::{AtOnce, claim_within};
 use crate::store::SqlStore;
-use hookgraph_domain::change::CommitError;
+use hookgraph_domain::change::{Claimed, CommitError};
+use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::{Claimer, Claims, StoreError, WantedClaim};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
@@ -96,6 +97,11 @@ pub(super) struct Along {
 }
 
 impl Along {
+    /// Whether whoever wanted the claim learns that this had no room.
+    fn had_no_room_for(&self, due: &Due) -> bool {
+        self.claims.left.without_room.binary_search(&WebhookId(due.webhook_id)).is_ok()
+    }
+
     pub fn hand_over(self, store: &SqlStore) {
         store.claimer.worked();
         store.observer.orphans_found(self.claims.orphan_count());
@@ -128,7 +134,12 @@ impl Work<'_> {
         for one in recorded {
             // A change that raises nothing may have made other things due.
             let raises = !one.committed.event_ids.is_empty();
-            one.committed.is_claimed = raises && one.due.iter().all(|id| claimed_ids.contains(id));
+            let mut unclaimed = one.due.iter().filter(|due| !claimed_ids.contains(&due.id)).peekable();
+            one.committed.claimed = match &along {
+                _ if raises && unclaimed.peek().is_none() => Claimed::All,
+                Some(along) if raises && unclaimed.all(|due| along.had_no_room_for(due)) => Claimed::WhatHadRoom,
+                _ => Claimed::NotAll,
+            };
         }
         Ok(along)
     }

@@ -10,7 +10,7 @@ use crate::micros::from_time;
 use crate::rows;
 use crate::standing::{Opened, WebhookLock};
 use crate::statements::{insert_all, whole};
-use hookgraph_domain::change::Committed;
+use hookgraph_domain::change::{Claimed, Committed};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::event::{EventTypeKey, NewEvent, SkipReason};
 use hookgraph_domain::fan_out::{self, Match};
@@ -118,8 +118,8 @@ impl Work<'_> {
             let event_ids = events.iter().map(|event| event.id).collect();
             let made = &deliveries[first..];
             recorded.push(Recorded {
-                committed: Committed { event_ids, delivery_count: made.len(), is_claimed: false },
-                due: made.iter().filter(|row| row.due_at_us.is_some()).map(|row| row.id).collect(),
+                committed: Committed { event_ids, delivery_count: made.len(), claimed: Claimed::NotAll },
+                due: made.iter().filter(|row| row.due_at_us.is_some()).map(Due::of).collect(),
             });
         }
         for row in &deliveries {
@@ -201,7 +201,19 @@ pub(super) struct Recording {
 pub(super) struct Recorded {
     pub committed: Committed,
     /// The deliveries that it made due.
-    pub due: Vec<Uuid>,
+    pub due: Vec<Due>,
+}
+
+/// A delivery that is due.
+pub(super) struct Due {
+    pub id: Uuid,
+    pub webhook_id: Uuid,
+}
+
+impl Due {
+    fn of(row: &delivery::Model) -> Self {
+        Self { id: row.id, webhook_id: row.webhook_id }
+    }
 }
 
 /// Events on their way into the tables.

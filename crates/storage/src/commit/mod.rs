@@ -21,7 +21,7 @@ use along::{Along, Claiming, NotCommitted};
 use async_trait::async_trait;
 use events::Recording;
 use feed::FeedLog;
-use hookgraph_domain::change::{Change, CommitError, Committed, Write};
+use hookgraph_domain::change::{Change, Claimed, CommitError, Committed, Write};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::ports::{Failpoint, StoreError, UnitOfWork, WantedClaim};
 use hookgraph_domain::time::Timestamp;
@@ -114,7 +114,7 @@ impl SqlStore {
     }
 
     fn recorded(&self, committed: &Committed, at: Timestamp) {
-        if committed.delivery_count > 0 && !committed.is_claimed {
+        if committed.delivery_count > 0 && committed.claimed == Claimed::NotAll {
             self.expects_due.store(true, Ordering::Relaxed);
         }
         self.observer.recorded(committed, at);

@@ -4,7 +4,7 @@ use super::MemoryStore;
 use super::deliveries::fresh;
 use super::state::{KeptRecord, State};
 use async_trait::async_trait;
-use hookgraph_domain::change::{Change, CommitError, Committed, Expected, Write, copy_task_label};
+use hookgraph_domain::change::{Change, Claimed, CommitError, Committed, Expected, Write, copy_task_label};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::event::{Event, EventSkip, NewEvent};
 use hookgraph_domain::fan_out::{self, Match};
@@ -32,7 +32,7 @@ impl UnitOfWork for MemoryStore {
             delivery_count += record(&mut state, event, change.at);
         }
         *kept = state;
-        Ok(Committed { event_ids, delivery_count, is_claimed: false })
+        Ok(Committed { event_ids, delivery_count, claimed: Claimed::NotAll })
     }
 }
 

@@ -311,6 +311,8 @@ impl Entropy for Noted {
 impl WakeUps for Noted {
     fn due(&self) {}
 
+    fn due_elsewhere(&self) {}
+
     fn fed(&self) {
         self.fed.fetch_add(1, Ordering::Relaxed);
     }

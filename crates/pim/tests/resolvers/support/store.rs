@@ -1,7 +1,7 @@
 //! Records, tenants, copy tasks and webhooks in memory. Every read is counted, every event kept.
 
 use async_trait::async_trait;
-use hookgraph_domain::change::{Change, CommitError, Committed, Expected, Write, copy_task_label};
+use hookgraph_domain::change::{Change, Claimed, CommitError, Committed, Expected, Write, copy_task_label};
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ids::{CopyTaskId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::{Direction, RecordQuery, RecordSort, WebhookQuery};
@@ -136,7 +136,7 @@ impl UnitOfWork for RecordStore {
         let event_ids = change.events.iter().map(|event| event.id).collect();
         changed.events.extend(change.events);
         *tables = changed;
-        Ok(Committed { event_ids, delivery_count: 0, is_claimed: false })
+        Ok(Committed { event_ids, delivery_count: 0, claimed: Claimed::NotAll })
     }
 }
 

@@ -6,7 +6,7 @@ use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::NoObserver;
 use hookgraph_pim::{Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
-use hookgraph_testkit::{ManualClock, RecordingWakeUps, SeededEntropy, sample};
+use hookgraph_testkit::{ManualClock, NoWakeUps, SeededEntropy, sample};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ impl World {
             store: store.clone(),
             clock: Arc::new(ManualClock::default()),
             entropy: Arc::new(SeededEntropy::default()),
-            wake_ups: Arc::new(RecordingWakeUps::default()),
+            wake_ups: Arc::new(NoWakeUps),
             observer: Arc::new(NoObserver),
         };
         let schema = Schema::build(PimQuery, PimMutation, EmptySubscription).register_output_type::<PaymentType>();
