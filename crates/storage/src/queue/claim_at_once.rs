@@ -137,25 +137,30 @@ fn qualified(alias: &str) -> String {
 /// The parameters are [`claim_values`]: those of [`picked_sql`], and until when the leases hold.
 ///
 /// The ids go through an array, so that the planner expects few of them and looks each up; what is coalesced keeps it off the
-/// indexes of times and of webhooks, whatever it believes of a queue that was empty a moment ago. The answers are in no order:
-/// the planner would look for each of them among all that was picked.
+/// indexes of times and of webhooks, whatever it believes of a queue that was empty a moment ago. How the webhooks stand is
+/// read before, and the rows are joined to it: the planner would look for all rows once for every webhook. The answers are in
+/// no order: it would look for each of them among all that was picked.
 pub fn claim_sql() -> String {
-    let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND webhook.graphql_query IS NULL");
+    let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND standing.has_no_query");
     format!(
         "{picked}, locked AS MATERIALIZED (
     SELECT due.id, due.leased_until_us IS NOT NULL AS was_orphaned FROM due
     WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
     AND (due.leased_until_us IS NULL OR due.leased_until_us <= $1) FOR NO KEY UPDATE SKIP LOCKED
+), standing AS MATERIALIZED (
+    SELECT webhook.id, webhook.version AS webhook_version, tenant.version AS tenant_version,
+        webhook.graphql_query IS NULL AS has_no_query, webhook.status = '{active}' AS is_active
+    FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id
+    WHERE webhook.id = ANY (ARRAY(SELECT DISTINCT webhook_id FROM picked)) AND webhook.deleted_at_us IS NULL
 ), leased AS (
     UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = ${leased_until}, updated_at_us = $1,
         fencing_token = due.fencing_token + 1,
         payload_kind = CASE WHEN {is_default} THEN '{PAYLOAD_DEFAULT}' ELSE due.payload_kind END,
         default_frozen_at_us = CASE WHEN {is_default} THEN $1 ELSE due.default_frozen_at_us END
-    FROM webhook, tenant
-    WHERE due.id = ANY (ARRAY(SELECT id FROM locked)) AND webhook.id = coalesce(due.webhook_id, '{nil}')
-        AND tenant.id = webhook.tenant_id AND NOT due.cancel_requested AND webhook.deleted_at_us IS NULL
-        AND (webhook.status = '{active}' OR due.is_test)
-    RETURNING {due}, webhook.version AS webhook_version, tenant.version AS tenant_version
+    FROM standing
+    WHERE due.id = ANY (ARRAY(SELECT id FROM locked)) AND standing.id = coalesce(due.webhook_id, '{nil}')
+        AND NOT due.cancel_requested AND (standing.is_active OR due.is_test)
+    RETURNING {due}, standing.webhook_version, standing.tenant_version
 )
 SELECT {without_room} AS without_room, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
     coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}

@@ -32,44 +32,15 @@ const LIMITS_FIRST: usize = 7;
 /// The beginning of a statement that goes on with the candidates, the common table `picked`. Its parameters are
 /// [`candidates_values`]: $1 now, $2 in flight per webhook at most (its own
 /// concurrency holds too), $3 rows at most, $4 rows per webhook to look at, $5 of each webhook at most, $6 of which an attempt
-/// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over. The databases
-/// differ in how a query with a limit is run once per webhook. PostgreSQL looks at fewer rows where a webhook's own
-/// concurrency is below $2; the limit of SQLite is the same for all webhooks, so there the largest concurrency counts.
+/// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over.
 /// (A limit is cast because SQLite prepares a statement anew for every value of one that is a bare parameter.)
 pub fn picked_sql(backend: DbBackend) -> String {
-    const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
-         AND head.due_at_us <= $1 AND (head.order_key IS NULL OR head.leased_until_us > $1 OR NOT EXISTS ( \
-         SELECT 1 FROM due AS earlier WHERE earlier.webhook_id = head.webhook_id \
-         AND earlier.order_key = head.order_key AND earlier.id < head.id)) ORDER BY head.due_at_us, head.id LIMIT";
-    let heads = if backend == DbBackend::Postgres {
-        format!(
-            "SELECT head.id, due_webhook.webhook_id, head.due_at_us, head.leased_until_us, head.attempts_spent \
-             FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id CROSS JOIN LATERAL (\
-             SELECT head.id, head.due_at_us, head.leased_until_us, head.attempts_spent {HEAD_OF_WEBHOOK} \
-             $4 - greatest($2 - coalesce(of.concurrency, $2), 0)) AS head"
-        )
-    } else {
-        format!(
-            "SELECT row.id, row.webhook_id, row.due_at_us, row.leased_until_us, row.attempts_spent FROM due_webhook \
-             CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK} $4 - max($2 - coalesce((\
-             SELECT max(of.concurrency) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id), $2), 0))"
-        )
-    };
+    let ranked = if backend == DbBackend::Postgres { ranked_on_postgres() } else { ranked_on_sqlite() };
     format!(
-        "{DUE_WEBHOOK}, first_rows (id, webhook_id, due_at_us, leased_until_us, attempts_spent) AS (
-    {heads}
-), taken (webhook_id, slot_count) AS (
-    SELECT webhook_id, count(*) FROM first_rows WHERE leased_until_us > $1 GROUP BY webhook_id
-), ranked (id, webhook_id, due_at_us, is_retry, place) AS (
-    SELECT id, webhook_id, due_at_us, attempts_spent > 0, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id)
-    FROM first_rows WHERE leased_until_us IS NULL OR leased_until_us <= $1
-), allowed (id, webhook_id, due_at_us, is_retry, place) AS (
+        "{DUE_WEBHOOK}, {ranked}, allowed (id, webhook_id, due_at_us, is_retry, place) AS (
     SELECT ranked.id, ranked.webhook_id, ranked.due_at_us, ranked.is_retry, ranked.place FROM ranked
-    LEFT JOIN webhook ON webhook.id = ranked.webhook_id
-    LEFT JOIN taken ON taken.webhook_id = ranked.webhook_id
     LEFT JOIN {limits} AS given ON given.webhook_id = ranked.webhook_id
-    WHERE ranked.place + coalesce(taken.slot_count, 0)
-        <= CASE WHEN webhook.concurrency < $2 THEN webhook.concurrency ELSE $2 END
+    WHERE ranked.place + ranked.slot_count <= CASE WHEN ranked.concurrency < $2 THEN ranked.concurrency ELSE $2 END
     AND ranked.place <= coalesce(given.most, $5)
 ), numbered (id, webhook_id, due_at_us, is_retry, place, number) AS (
     SELECT id, webhook_id, due_at_us, is_retry, place, row_number() OVER (PARTITION BY is_retry ORDER BY place, due_at_us, id)
@@ -82,20 +53,67 @@ pub fn picked_sql(backend: DbBackend) -> String {
     )
 }
 
+/// The rows of one `due_webhook` that are looked at, in their order; a limit follows.
+const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
+     AND head.due_at_us <= $1 AND (head.order_key IS NULL OR head.leased_until_us > $1 OR NOT EXISTS ( \
+     SELECT 1 FROM due AS earlier WHERE earlier.webhook_id = head.webhook_id \
+     AND earlier.order_key = head.order_key AND earlier.id < head.id)) ORDER BY head.due_at_us, head.id LIMIT";
+
+/// The rows that are free, as the common table `ranked`: each with its place among those of its webhook, how many of the
+/// webhook's are in flight, and its concurrency, below which fewer rows are looked at. They are numbered as the index gives
+/// them, webhook by webhook.
+fn ranked_on_postgres() -> String {
+    format!(
+        "first_rows (id, webhook_id, due_at_us, attempts_spent, concurrency, is_free, slot_count, place) AS (
+    SELECT head.id, due_webhook.webhook_id, head.due_at_us, head.attempts_spent, of.concurrency, head.is_free,
+        head.slot_count, head.place
+    FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id CROSS JOIN LATERAL (
+        SELECT head.id, head.due_at_us, head.attempts_spent, head.is_free,
+            count(*) FILTER (WHERE NOT head.is_free) OVER () AS slot_count,
+            count(*) FILTER (WHERE head.is_free) OVER (ORDER BY head.due_at_us, head.id ROWS UNBOUNDED PRECEDING) AS place
+        FROM (SELECT head.id, head.due_at_us, head.attempts_spent,
+            (head.leased_until_us IS NULL OR head.leased_until_us <= $1) AS is_free
+            {HEAD_OF_WEBHOOK} $4 - greatest($2 - coalesce(of.concurrency, $2), 0)) AS head) AS head
+), ranked (id, webhook_id, due_at_us, is_retry, concurrency, slot_count, place) AS (
+    SELECT id, webhook_id, due_at_us, attempts_spent > 0, concurrency, slot_count, place FROM first_rows WHERE is_free
+)"
+    )
+}
+
+/// The same for SQLite, which has no joins that look back: the limit is the same for all webhooks, so the largest concurrency
+/// counts.
+fn ranked_on_sqlite() -> String {
+    format!(
+        "first_rows (id, webhook_id, due_at_us, leased_until_us, attempts_spent) AS (
+    SELECT row.id, row.webhook_id, row.due_at_us, row.leased_until_us, row.attempts_spent FROM due_webhook
+    CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK} $4 - max($2 - coalesce((
+        SELECT max(of.concurrency) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id), $2), 0))
+), taken (webhook_id, slot_count) AS (
+    SELECT webhook_id, count(*) FROM first_rows WHERE leased_until_us > $1 GROUP BY webhook_id
+), free_rows (id, webhook_id, due_at_us, is_retry, place) AS (
+    SELECT id, webhook_id, due_at_us, attempts_spent > 0, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id)
+    FROM first_rows WHERE leased_until_us IS NULL OR leased_until_us <= $1
+), ranked (id, webhook_id, due_at_us, is_retry, concurrency, slot_count, place) AS (
+    SELECT free_rows.id, free_rows.webhook_id, free_rows.due_at_us, free_rows.is_retry, webhook.concurrency,
+        coalesce(taken.slot_count, 0), free_rows.place
+    FROM free_rows LEFT JOIN webhook ON webhook.id = free_rows.webhook_id
+    LEFT JOIN taken ON taken.webhook_id = free_rows.webhook_id
+)"
+    )
+}
+
 /// The parameter behind those of [`picked_sql`].
 pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
 /// The webhooks of which some rows are free, but not in `taken_rows`; null where there are none.
 pub fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
+    let left = format!("SELECT DISTINCT webhook_id FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows})");
     let ids = match backend {
-        DbBackend::Postgres => "string_agg(DISTINCT CAST(webhook_id AS TEXT), ',')",
-        _ => "group_concat(DISTINCT hex(webhook_id))",
+        DbBackend::Postgres => format!("array_to_string(ARRAY({left}), ',')"),
+        _ => format!("(SELECT group_concat(hex(webhook_id)) FROM ({left}))"),
     };
     // Only where some are left are they looked for.
-    format!(
-        "CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}) THEN \
-         (SELECT {ids} FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows})) END"
-    )
+    format!("CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}) THEN {ids} END")
 }
 
 /// Reads what [`without_room_sql`] says.
