@@ -172,3 +172,17 @@ SELECT min(of_webhook.at_us) AS at_us FROM (
 ) AS of_webhook"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhooks_without_room_are_read_as_both_databases_write_them() {
+        let two = "00000000-0000-0000-0000-000000000002,00000000000000000000000000000001";
+        let ids = [1, 2].map(|number| WebhookId(Uuid::from_u128(number)));
+        assert_eq!(without_room(Some(two)).unwrap(), ids);
+        assert!(without_room(None).unwrap().is_empty());
+        assert!(without_room(Some("2")).is_err());
+    }
+}
