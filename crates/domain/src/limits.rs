@@ -88,6 +88,8 @@ pub const CONCURRENCY_DEFAULT: u32 = 50;
 pub const CONCURRENCY_MIN: u32 = 1;
 /// The largest concurrency that can be asked for: below what one process has in flight altogether.
 pub const CONCURRENCY_MAX: u32 = 500;
+/// Webhooks without room that a claim names: where there are more, whoever claims waits for any slot.
+pub const WITHOUT_ROOM_MAX: usize = 256;
 /// The lowest rate of a webhook that can be asked for, in requests per second.
 pub const RATE_PER_SECOND_MIN: u32 = 1;
 /// The highest rate of a webhook that can be asked for, in requests per second: beyond it, ask for none.

@@ -4,6 +4,7 @@
 use hookgraph_domain::change::{Change, Claimed, Committed, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::feed::FeedChange;
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::{
     ClaimRequest, Claimer, Claims, DeliveryQueue, Feed, History, Left, RecordReader, UnitOfWork, WantedClaim,
@@ -187,6 +188,39 @@ async fn what_finds_no_room_is_left_due(url: String) {
     store.close().await.unwrap();
 }
 
+/// Only what the worker learns to be without room keeps it from being woken.
+async fn a_recording_says_how_much_of_it_was_claimed(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    add_webhook(&store, |webhook| webhook.flow.concurrency = 1).await;
+    worker.wants(10);
+    assert_eq!(record(&store, &[1]).await.claimed, Claimed::All);
+    assert_eq!(worker.takes_one().left, Left::default());
+    assert_eq!(record(&store, &[2]).await.claimed, Claimed::WhatHadRoom);
+    let claims = worker.takes_one();
+    assert_eq!((claims.deliveries.len(), claims.left.without_room), (1, vec![WebhookId(Uuid::from_u128(3))]));
+    store.close().await.unwrap();
+}
+
+async fn what_stands_in_line_is_not_without_room(url: String) {
+    let (store, worker) = world(&url, WebhookStatus::Active).await;
+    add_webhook(&store, |webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    worker.wants(10);
+    assert_eq!(record(&store, &[1]).await.claimed, Claimed::All);
+    let events = vec![sample::event(event_id(2), TENANT, "1")];
+    let second = store.commit(Change { events, ..Change::at(sample::now()) }).await.unwrap();
+    assert_eq!((second.delivery_count, second.claimed), (2, Claimed::NotAll));
+    store.close().await.unwrap();
+}
+
+/// Beside the world's, on the same events.
+async fn add_webhook(store: &SqlStore, adjust: impl FnOnce(&mut Webhook)) {
+    let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), TENANT);
+    adjust(&mut webhook);
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+    store.commit(change).await.unwrap();
+}
+
 /// Nobody need be woken for what is held.
 async fn what_is_held_is_claimed_by_nobody(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Paused).await;
@@ -252,6 +286,8 @@ on_both_databases! {
     a_change_that_raises_nothing_claims_nothing: of_nothing_on_sqlite, of_nothing_on_postgresql;
     a_change_of_a_webhook_claims_nothing: of_webhook_on_sqlite, of_webhook_on_postgresql;
     what_finds_no_room_is_left_due: left_due_on_sqlite, left_due_on_postgresql;
+    what_stands_in_line_is_not_without_room: in_line_on_sqlite, in_line_on_postgresql;
+    a_recording_says_how_much_of_it_was_claimed: how_much_on_sqlite, how_much_on_postgresql;
     what_is_held_is_claimed_by_nobody: held_on_sqlite, held_on_postgresql;
     refused: refused_on_sqlite, refused_on_postgresql;
 }

@@ -47,7 +47,8 @@ impl WantedClaim for Along {
         let tasks = road.tasks.clone();
         tasks.spawn(async move {
             road.stages.claimed(&claims);
-            if start(&road, claims, room).await {
+            let learned = start(&road, claims, room).await;
+            if learned.may_be_more || learned.is_for_the_loop {
                 road.slots.look();
             }
         });

@@ -6,7 +6,7 @@ use super::leases::{self, Leases};
 use super::outage::{Outage, guarded};
 use super::settler::{self, Ending, gathering};
 use super::signal::DueSignal;
-use super::slots::{Room, Slot, Slots};
+use super::slots::{Learned, Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
 use crate::limits::SEND_MARGIN_MS;
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -119,7 +119,7 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Optio
         Ok(claims) => {
             outage.over();
             let count = claims.deliveries.len();
-            if start(road, claims, room).await {
+            if start(road, claims, room).await.may_be_more {
                 return Wait::Not;
             }
             Wait::ForDue {
@@ -148,15 +148,15 @@ async fn until_due(road: &Road, claimed: usize, next_due: &mut Option<Timestamp>
     }
 }
 
-/// Starts what was claimed into that room, and says whether there may be more.
-pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> bool {
+/// Starts what was claimed into that room.
+pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> Learned {
     let Claims { deliveries: claims, left } = claims;
     let mut slots: HashMap<DeliveryId, Slot> = claims
         .iter()
         .map(|claim| (claim.delivery.id, room.slot(road.stages.flow.enter(claim), road.leases.keep(claim))))
         .collect();
-    let may_be_more = room.learn(&claims, left);
-    road.is_behind.store(may_be_more, Ordering::Relaxed);
+    let learned = room.learn(&claims, left);
+    road.is_behind.store(learned.may_be_more, Ordering::Relaxed);
     drop(room);
     let (live, settlements) = road.stages.screen(claims);
     for settlement in settlements {
@@ -173,7 +173,7 @@ pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> b
     for share in by_tenant.into_values() {
         road.tasks.spawn(prepare(Arc::clone(road), share));
     }
-    may_be_more
+    learned
 }
 
 /// Renders and freezes one tenant's share of a claim, then sends each delivery in a task of its own. What is frozen

@@ -52,11 +52,12 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Whether those claims took all that they may of one of these webhooks.
-    pub(super) fn is_reached_by(&self, claims: &[ClaimedDelivery], webhook_ids: &[WebhookId]) -> bool {
+    /// How much of each of these webhooks those claims took.
+    pub(super) fn shares(&self, claims: &[ClaimedDelivery], webhook_ids: &[WebhookId]) -> Vec<Share> {
         let mut counts: HashMap<WebhookId, u32> = HashMap::new();
         claims.iter().for_each(|claim| *counts.entry(claim.delivery.webhook_id).or_default() += 1);
-        webhook_ids.iter().any(|id| counts.get(id).is_some_and(|count| *count >= self.of(*id)))
+        let share = |id: &WebhookId| Share { count: counts.get(id).copied().unwrap_or(0), most: self.of(*id) };
+        webhook_ids.iter().map(share).collect()
     }
 
     /// Whether those claims took all retries that they may.
@@ -139,11 +140,15 @@ impl FlowControl {
         self.0.lock().freed_count
     }
 
-    /// How a webhook stands with the slots of this process.
-    pub(super) fn holding(&self, webhook_id: WebhookId) -> Holding {
+    /// How these webhooks stand with the slots of this process.
+    pub(super) fn holdings(&self, webhook_ids: &[WebhookId], now: Timestamp) -> Vec<Holding> {
         let known = self.0.lock();
-        let flow = known.webhooks.get(&webhook_id);
-        flow.map_or_else(Holding::default, |flow| Holding { in_flight: flow.in_flight, freed_at: flow.freed_at })
+        let holding = |flow: &Flow| Holding {
+            in_flight: flow.in_flight,
+            freed_at: flow.freed_at,
+            lacks_tokens: flow.bucket.is_some_and(|bucket| bucket.tokens(now) == 0),
+        };
+        webhook_ids.iter().map(|id| known.webhooks.get(id).map(holding).unwrap_or_default()).collect()
     }
 
     /// Counts a claimed delivery as in flight until the answer is dropped.
@@ -158,6 +163,20 @@ impl FlowControl {
     }
 }
 
+/// What a claim took of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) count: u32,
+    /// How many it might have taken.
+    most: u32,
+}
+
+impl Share {
+    pub(super) fn is_taken(self) -> bool {
+        self.count >= self.most
+    }
+}
+
 /// How a webhook stands with the slots of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holding {
@@ -165,6 +184,8 @@ pub(super) struct Holding {
     pub(super) in_flight: u32,
     /// The [`FlowControl::freed_count`] with which it freed its last.
     pub(super) freed_at: u64,
+    /// Whether its rate lets nothing more through just now.
+    pub(super) lacks_tokens: bool,
 }
 
 impl Known {

@@ -2,7 +2,7 @@
 //! one is freed. A look that finds nothing costs more than a delivery: where nothing waits, none is taken.
 
 use super::DispatchLimits;
-use super::flow::{Allowance, FlowControl, InFlight, claim_size};
+use super::flow::{Allowance, FlowControl, Holding, InFlight, claim_size};
 use super::leases::Lease;
 use super::waiting::{Awaited, Waiting};
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -61,7 +61,7 @@ impl Slots {
     /// Room for a claim, if any slot is free. What another claim may take just now counts as taken of every webhook.
     pub(super) fn room_at_once(self: &Arc<Self>, limits: &DispatchLimits, now: Timestamp) -> Option<Room> {
         let freed_count = self.flow.freed_count();
-        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        let free = self.free_count();
         let wanted = claim_size(free).min(limits.claim_batch_max);
         if wanted == 0 {
             return None;
@@ -71,11 +71,15 @@ impl Slots {
         let allowance = self.flow.allowance(free, pending, limits.in_flight_max, now);
         let number = self.waiting.begin();
         let (permits, slots) = (Some(permits), Arc::clone(self));
-        Some(Room { number, wanted, is_beside_others: pending > 0, allowance, permits, slots, freed_count })
+        Some(Room { number, wanted, now, is_beside_others: pending > 0, allowance, permits, slots, freed_count })
+    }
+
+    fn free_count(&self) -> u32 {
+        u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX)
     }
 
     fn was_freed(&self, webhook_id: Option<WebhookId>, is_waited_for: bool) {
-        if is_waited_for || webhook_id.is_none_or(|id| self.waiting.wants(id)) {
+        if is_waited_for || webhook_id.is_none_or(|id| self.waiting.wants(id, self.free_count())) {
             self.look();
         }
         self.are_back();
@@ -95,6 +99,8 @@ pub(super) struct Room {
     number: u64,
     /// How many it may take altogether.
     pub(super) wanted: u32,
+    /// When it was asked for.
+    now: Timestamp,
     /// Whether other claims were under way, which may have taken less than they might.
     is_beside_others: bool,
     pub(super) allowance: Allowance,
@@ -104,31 +110,50 @@ pub(super) struct Room {
     freed_count: u64,
 }
 
+/// What a claim told of what it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Learned {
+    /// It is worth to claim again at once.
+    pub(super) may_be_more: bool,
+    /// Some wait for no slot, but for time or for what claims under way give back: for that only the loop looks.
+    pub(super) is_for_the_loop: bool,
+}
+
 impl Room {
-    /// Learns what the claim left, once what it took holds its slots, and says whether it is worth to claim again at once.
-    pub(super) fn learn(&self, claims: &[ClaimedDelivery], left: Left) -> bool {
-        let Left { has_more, without_room } = left;
-        let has_waiting = !without_room.is_empty();
+    /// Learns what the claim left, once what it took holds its slots.
+    pub(super) fn learn(&self, claims: &[ClaimedDelivery], left: Left) -> Learned {
+        let has_waiting = !left.without_room.is_empty();
         let is_full = has_waiting && claims.len() >= self.wanted as usize;
-        let is_worth_it = has_more || is_full || self.allowance.is_reached_by(claims, &without_room);
-        // Of a webhook that holds no slot here none will be freed.
-        let holds_none = |id: &WebhookId| self.slots.flow.holding(*id).in_flight == 0;
-        let any = is_full
+        let shares = self.allowance.shares(claims, &left.without_room);
+        let holdings = self.slots.flow.holdings(&left.without_room, self.now);
+        let awaits_any = is_full
+            || left.has_others_without_room
             || has_waiting && (self.is_beside_others || self.allowance.retries_are_reached_by(claims))
-            || without_room.iter().any(holds_none);
-        let awaited = Awaited { own: without_room, any };
+            // Of a webhook that holds no slot here none will be freed.
+            || holdings.iter().any(|held| held.in_flight == 0 && !held.lacks_tokens);
+        // Who may take no more than it leaves free may take more once more is free.
+        let by_share = shares.iter().zip(&holdings).filter(|(share, held)| share.is_taken() && !held.lacks_tokens);
+        let awaited = Awaited {
+            free_above: if awaits_any { Some(0) } else { by_share.map(|(_, held)| held.in_flight).min() },
+            own: left.without_room,
+        };
         self.slots.waiting.learn(self.number, &awaited);
         if self.was_freed_since(&awaited) {
             self.slots.look();
         }
-        is_worth_it
+        Learned {
+            may_be_more: left.has_more || is_full || shares.iter().any(|share| share.count > 0 && share.is_taken()),
+            is_for_the_loop: has_waiting && self.is_beside_others || holdings.iter().any(|held| held.lacks_tokens),
+        }
     }
 
     /// Whether a slot that is waited for was freed after the claim had begun: it was told to nobody.
-    fn was_freed_since(&self, Awaited { own, any }: &Awaited) -> bool {
+    fn was_freed_since(&self, awaited: &Awaited) -> bool {
         let flow = &self.slots.flow;
-        *any && flow.freed_count() > self.freed_count
-            || own.iter().any(|id| flow.holding(*id).freed_at > self.freed_count)
+        let was_freed = |held: &Holding| held.freed_at > self.freed_count;
+        flow.freed_count() > self.freed_count
+            && (awaited.free_above.is_some_and(|free| self.slots.free_count() > free)
+                || flow.holdings(&awaited.own, self.now).iter().any(was_freed))
     }
 
     /// A slot for one of its deliveries.
@@ -173,8 +198,9 @@ impl Drop for Slot {
         let keeps_order = self.in_flight.as_ref().is_some_and(InFlight::keeps_order);
         let webhook_id = self.in_flight.as_ref().map(InFlight::webhook_id);
         drop(self.lease.take());
-        drop(self.in_flight.take());
+        // Whoever looks in between counts it as held, and is told afterwards.
         drop(self.permit.take());
+        drop(self.in_flight.take());
         self.slots.was_freed(webhook_id, !self.is_over || keeps_order);
     }
 }
@@ -226,7 +252,7 @@ mod tests {
 
     fn without_room(webhooks: &[u128]) -> Left {
         let ids = webhooks.iter().map(|number| due(0, *number, "200").delivery.webhook_id);
-        Left { has_more: false, without_room: ids.collect() }
+        Left { without_room: ids.collect(), ..Left::default() }
     }
 
     #[test]
@@ -235,7 +261,7 @@ mod tests {
         for (left, is_told) in [(nothing(), false), (without_room(&[1]), true), (nothing(), false)] {
             let mut room = bench.room().expect("room");
             let slot = bench.slot(&mut room, &due(1, 1, "200"));
-            assert!(!room.learn(&[due(1, 1, "200")], left.clone()));
+            assert!(!room.learn(&[due(1, 1, "200")], left.clone()).may_be_more);
             drop(room);
             slot.over();
             assert_eq!(bench.is_told(), is_told, "{left:?}");
@@ -274,6 +300,51 @@ mod tests {
         other.over();
         assert!(bench.is_told());
         drop(own);
+    }
+
+    #[test]
+    fn any_end_is_told_where_more_webhooks_wait_than_were_named() {
+        let bench = Bench::of(100);
+        let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+        let left = Left { has_others_without_room: true, ..without_room(&[1]) };
+        bench.room().expect("room").learn(&[], left);
+        other.over();
+        assert!(bench.is_told());
+        drop(own);
+    }
+
+    #[test]
+    fn a_webhook_that_holds_as_much_as_it_leaves_free_waits_until_more_is_free() {
+        let bench = Bench::of(8);
+        let own: Vec<_> = (0..3).map(|number| bench.held(number, 1)).collect();
+        let mut others: Vec<_> = (10..13).map(|number| bench.held(number, 2)).collect();
+        let room = bench.room().expect("room");
+        assert_eq!(room.allowance.limits, [1, 2].map(|number| (due(0, number, "200").delivery.webhook_id, 0)));
+        room.learn(&[], without_room(&[1]));
+        drop(room);
+        // It holds 3, and 3 are free.
+        others.pop().expect("a slot").over();
+        assert!(!bench.is_told());
+        others.pop().expect("a slot").over();
+        assert!(bench.is_told(), "4 are free");
+        drop((own, others));
+    }
+
+    /// For time no slot is waited for, but only the loop waits for time.
+    #[test]
+    fn what_waits_for_a_token_or_for_claims_under_way_is_for_the_loop() {
+        let bench = Bench::of(100);
+        let limited = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(1));
+        assert_eq!(bench.flow.take_token(&limited, noon()), Ok(()));
+        let other = bench.held(2, 2);
+        let learned = bench.room().expect("room").learn(&[], without_room(&[1]));
+        assert_eq!(learned, Learned { may_be_more: false, is_for_the_loop: true });
+        other.over();
+        assert!(!bench.is_told());
+        let under_way = bench.room().expect("room");
+        assert!(bench.room().expect("room").learn(&[], without_room(&[2])).is_for_the_loop);
+        drop(under_way);
+        assert!(!bench.room().expect("room").learn(&[], without_room(&[2])).is_for_the_loop);
     }
 
     #[test]
@@ -381,15 +452,19 @@ mod tests {
         let room = bench.room().expect("room");
         let claims = [due(1, 1, "200"), due(2, 2, "200")];
         assert_eq!(room.wanted, 2);
-        assert!(room.learn(&claims, without_room(&[3])) && !room.learn(&claims[..1], without_room(&[1])));
-        assert!(!room.learn(&claims, nothing()) && room.learn(&[], Left { has_more: true, ..nothing() }));
+        let is_worth_it = |room: &Room, claims: &[ClaimedDelivery], left| room.learn(claims, left).may_be_more;
+        assert!(
+            is_worth_it(&room, &claims, without_room(&[3])) && !is_worth_it(&room, &claims[..1], without_room(&[1]))
+        );
+        assert!(!is_worth_it(&room, &claims, nothing()));
+        assert!(is_worth_it(&room, &[], Left { has_more: true, ..nothing() }));
         drop(room);
         let narrow = Bench::of(8);
         let held = [1, 2, 3].map(|number| narrow.held(number, 1));
         let room = narrow.room().expect("room");
         assert_eq!((room.wanted, &room.allowance.limits), (3, &vec![(claims[0].delivery.webhook_id, 1)]));
-        assert!(room.learn(&claims[..1], without_room(&[1])), "it took its share of that webhook");
-        assert!(!room.learn(&claims[..1], without_room(&[2])), "of that one it could have taken more");
+        assert!(is_worth_it(&room, &claims[..1], without_room(&[1])), "it took its share of that webhook");
+        assert!(!is_worth_it(&room, &claims[..1], without_room(&[2])), "of that one it could have taken more");
         drop((room, held));
     }
 }

@@ -55,8 +55,10 @@ pub struct Left {
     /// Whether some made way without being leased: what is behind them can be claimed at once.
     pub has_more: bool,
     /// The webhooks of which some had no room, in order: beyond the limits of the request or a webhook's concurrency, or held
-    /// by another transaction.
+    /// by another transaction. At most [`crate::limits::WITHOUT_ROOM_MAX`] of them.
     pub without_room: Vec<WebhookId>,
+    /// Whether there are more of them.
+    pub has_others_without_room: bool,
 }
 
 /// Who claims, as it is known to a store whose recordings can claim in their own transaction: what they record is leased with

@@ -1,5 +1,5 @@
 //! The claim that goes along with a recording: what was just recorded is leased in the same transaction, for the worker of this
-//! process, where that has room. It costs no commit of its own, and nobody need be woken.
+//! process, where that has room. It costs no commit of its own, and nobody need be woken for what it leased.
 
 use super::Work;
 use super::events::{Due, Recorded};
@@ -119,7 +119,7 @@ impl Work<'_> {
         }
     }
 
-    /// Claims after the events were recorded, if that is wanted, and marks the changes of which nothing is left due.
+    /// Claims after the events were recorded, if that is wanted, and says of every change how much that took of it.
     pub(super) async fn claim_along(&mut self, recorded: &mut [Recorded]) -> Result<Option<Along>, StoreError> {
         let mut claimed_ids = HashSet::new();
         let mut along = None;

@@ -2,7 +2,7 @@
 
 use super::aside::{Aside, Unread, set_aside};
 use super::claim_at_once::{AtOnce, claim_at_once, lock_claims};
-use super::heads::without_room;
+use super::heads::left;
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
@@ -35,10 +35,10 @@ struct Looked {
     picked: Option<Candidate>,
 }
 
-/// What may be claimed, and the webhooks of which more could be if there were room.
+/// What may be claimed, and what else could be if there were room.
 struct Candidates {
     picked: Vec<Candidate>,
-    without_room: Vec<WebhookId>,
+    left: Left,
 }
 
 /// One claim is decided at a time, over all processes (SQLite has one writer; PostgreSQL an advisory lock): two that
@@ -49,9 +49,9 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     // just recorded is due.
     if !store.expects_due.swap(false, Ordering::Relaxed) {
         let one = ClaimRequest { limit: 1, ..request.clone() };
-        let Candidates { picked, without_room } = candidates(store.road_reader(), &one).await?;
+        let Candidates { picked, left } = candidates(store.road_reader(), &one).await?;
         if picked.is_empty() {
-            return Ok(Claims { deliveries: Vec::new(), left: Left { has_more: false, without_room } });
+            return Ok(Claims { deliveries: Vec::new(), left });
         }
     }
     let claims = claim_all(store, request).await?;
@@ -171,8 +171,8 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
 async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Candidates, StoreError> {
     let backend = connection.get_database_backend();
     let looked: Vec<Looked> = query(connection, &candidates_sql(backend), candidates_values(backend, request)).await?;
-    let without_room = without_room(looked.first().and_then(|one| one.without_room.as_deref()))?;
-    Ok(Candidates { picked: looked.into_iter().filter_map(|one| one.picked).collect(), without_room })
+    let left = left(false, looked.iter().find_map(|one| one.without_room.as_deref()))?;
+    Ok(Candidates { picked: looked.into_iter().filter_map(|one| one.picked).collect(), left })
 }
 
 /// How the webhooks stand. Where one does not send, its deliveries may come to be held, so it is locked: a resume misses

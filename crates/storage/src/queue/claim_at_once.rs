@@ -3,9 +3,7 @@
 
 use super::aside::{Aside, set_aside};
 use super::claim::lease;
-use super::heads::{
-    PICKED_NEXT, candidates_values, picked_and_without_room, picked_sql, without_room, without_room_sql,
-};
+use super::heads::{PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
 use super::parts::Parts;
 use crate::batch::query;
 use crate::bounded::DatabaseTransaction;
@@ -117,14 +115,14 @@ impl Looked {
 pub fn look_sql() -> String {
     format!(
         "{picked}
-SELECT counted.without_room, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
-FROM {counted_and_picked} LEFT JOIN due ON due.id = picked.id
+SELECT {without_room}, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
+FROM (SELECT 1) AS one LEFT JOIN picked ON TRUE LEFT JOIN due ON due.id = picked.id
 LEFT JOIN webhook ON webhook.id = due.webhook_id AND webhook.deleted_at_us IS NULL AND NOT due.cancel_requested
     AND (webhook.status = '{active}' OR due.is_test)
 LEFT JOIN tenant ON tenant.id = webhook.tenant_id
 LEFT JOIN event ON event.tenant_id = due.tenant_id AND event.id = due.event_id",
         picked = picked_sql(DbBackend::Sqlite),
-        counted_and_picked = picked_and_without_room(DbBackend::Sqlite),
+        without_room = beside_one_of(DbBackend::Sqlite, "picked", "picked"),
         due = qualified("due"),
         active = WebhookStatus::Active.as_str(),
     )
@@ -162,13 +160,13 @@ pub fn claim_sql() -> String {
         AND NOT due.cancel_requested AND (standing.is_active OR due.is_test)
     RETURNING {due}, standing.webhook_version, standing.tenant_version
 )
-SELECT {without_room} AS without_room, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
+SELECT {without_room}, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
     coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}
 FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
 LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
         picked = picked_sql(DbBackend::Postgres),
-        without_room = without_room_sql(DbBackend::Postgres, "locked"),
+        without_room = beside_one_of(DbBackend::Postgres, "leased", "locked"),
         leased_until = PICKED_NEXT,
         never = i64::MAX,
         nil = Uuid::nil(),
@@ -222,13 +220,13 @@ pub async fn claim_within(
     let (ids, reached_count, leased) = if store.backend() == DbBackend::Postgres {
         let answers: Vec<Answer> = query(transaction, &claim_sql(), claim_values(request)).await?;
         let first = answers.first();
-        let ids = first.and_then(|answer| answer.without_room.clone());
+        let ids = answers.iter().find_map(|answer| answer.without_room.clone());
         let locked_count = first.map_or(0, |answer| usize::try_from(answer.locked_count).unwrap_or(0));
         (ids, locked_count, answers.into_iter().filter_map(|answer| answer.leased).collect::<Vec<_>>())
     } else {
         let values = candidates_values(DbBackend::Sqlite, request);
         let looked: Vec<Looked> = query(transaction, &look_sql(), values).await?;
-        let ids = looked.first().and_then(|one| one.without_room.clone());
+        let ids = looked.iter().find_map(|one| one.without_room.clone());
         let picked_count = looked.iter().filter(|one| one.row.is_some()).count();
         (ids, picked_count, looked.into_iter().filter_map(Looked::sendable).collect())
     };
@@ -236,7 +234,7 @@ pub async fn claim_within(
     let has_written = leased_count > 0;
     let claimed =
         if has_written { claimed(store, transaction, request, in_turns(leased), feed).await? } else { Vec::new() };
-    let left = Left { has_more: leased_count > claimed.len(), without_room: without_room(ids.as_deref())? };
+    let left = left(leased_count > claimed.len(), ids.as_deref())?;
     Ok(AtOnce { claimed, unsure_count: reached_count.saturating_sub(leased_count), left, has_written })
 }
 

@@ -9,7 +9,8 @@ use crate::error::corrupt;
 use crate::limits::{CLAIM_HEAD_ROWS_SPARE, PAGE_ROWS_MAX};
 use crate::micros::from_time;
 use hookgraph_domain::ids::WebhookId;
-use hookgraph_domain::ports::{ClaimRequest, StoreError};
+use hookgraph_domain::limits::WITHOUT_ROOM_MAX;
+use hookgraph_domain::ports::{ClaimRequest, Left, StoreError};
 use sea_orm::DbBackend;
 use sea_orm::sea_query::Value;
 use uuid::Uuid;
@@ -107,7 +108,10 @@ pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
 /// The webhooks of which some rows are free, but not in `taken_rows`; null where there are none.
 pub fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
-    let left = format!("SELECT DISTINCT webhook_id FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows})");
+    let left = format!(
+        "SELECT DISTINCT webhook_id FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows}) LIMIT {}",
+        WITHOUT_ROOM_MAX + 1
+    );
     let ids = match backend {
         DbBackend::Postgres => format!("array_to_string(ARRAY({left}), ',')"),
         _ => format!("(SELECT group_concat(hex(webhook_id)) FROM ({left}))"),
@@ -116,30 +120,34 @@ pub fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
     format!("CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}) THEN {ids} END")
 }
 
-/// Reads what [`without_room_sql`] says.
-pub fn without_room(ids: Option<&str>) -> Result<Vec<WebhookId>, StoreError> {
+/// What a claim left, as [`without_room_sql`] says.
+pub fn left(has_more: bool, ids: Option<&str>) -> Result<Left, StoreError> {
     let ids = ids.into_iter().flat_map(|ids| ids.split(','));
     let mut webhook_ids: Vec<_> = ids
         .map(|id| Uuid::parse_str(id).map(WebhookId))
         .collect::<Result<_, _>>()
         .map_err(|error| corrupt("a webhook without room", error))?;
+    let has_others_without_room = webhook_ids.len() > WITHOUT_ROOM_MAX;
+    webhook_ids.truncate(WITHOUT_ROOM_MAX);
     webhook_ids.sort_unstable();
-    Ok(webhook_ids)
+    Ok(Left { has_more, without_room: webhook_ids, has_others_without_room })
 }
 
-/// As a column `without_room`, beside every row of `picked`, or alone.
-pub fn picked_and_without_room(backend: DbBackend) -> String {
-    let without_room = without_room_sql(backend, "picked");
-    format!("(SELECT {without_room} AS without_room) AS counted LEFT JOIN picked ON TRUE")
+/// The same as a column `without_room`, beside one row of a common table, which is joined from the left, or alone.
+pub fn beside_one_of(backend: DbBackend, rows: &str, taken_rows: &str) -> String {
+    let without_room = without_room_sql(backend, taken_rows);
+    format!(
+        "CASE WHEN {rows}.id IS NOT DISTINCT FROM (SELECT id FROM {rows} LIMIT 1) THEN {without_room} END AS without_room"
+    )
 }
 
 /// The statement that picks candidates.
 pub fn candidates_sql(backend: DbBackend) -> String {
     let picked = picked_sql(backend);
     format!(
-        "{picked}\nSELECT counted.without_room, picked.id, picked.webhook_id FROM {} \
+        "{picked}\nSELECT {}, picked.id, picked.webhook_id FROM (SELECT 1) AS one LEFT JOIN picked ON TRUE \
          ORDER BY picked.place, picked.due_at_us, picked.id",
-        picked_and_without_room(backend)
+        beside_one_of(backend, "picked", "picked")
     )
 }
 
@@ -181,8 +189,8 @@ mod tests {
     fn webhooks_without_room_are_read_as_both_databases_write_them() {
         let two = "00000000-0000-0000-0000-000000000002,00000000000000000000000000000001";
         let ids = [1, 2].map(|number| WebhookId(Uuid::from_u128(number)));
-        assert_eq!(without_room(Some(two)).unwrap(), ids);
-        assert!(without_room(None).unwrap().is_empty());
-        assert!(without_room(Some("2")).is_err());
+        assert_eq!(left(false, Some(two)).unwrap(), Left { without_room: ids.to_vec(), ..Left::default() });
+        assert_eq!(left(true, None).unwrap(), Left { has_more: true, ..Left::default() });
+        assert!(left(false, Some("2")).is_err());
     }
 }

@@ -161,7 +161,7 @@ pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<
 pub async fn a_claim_tells_what_it_left(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 1).await;
-    let without_room = Left { has_more: false, without_room: vec![webhook.id] };
+    let without_room = Left { without_room: vec![webhook.id], ..Left::default() };
     assert_eq!(world.store.claim(&request()).await.expect("a claim").left, Left::default());
     record(&world, &["a", "b"]).await;
     let first = world.store.claim(&request()).await.expect("a claim");
@@ -197,7 +197,7 @@ pub async fn a_claim_names_the_webhooks_that_had_no_room(store: Arc<dyn Store>) 
     assert_eq!(claimed, expected);
     let mut without_room = vec![narrow.id, limited.id];
     without_room.sort_unstable();
-    assert_eq!(claims.left, Left { has_more: false, without_room: without_room.clone() });
+    assert_eq!(claims.left, Left { without_room: without_room.clone(), ..Left::default() });
     let none = ClaimRequest { limit: 0, ..request };
     assert_eq!(world.store.claim(&none).await.expect("a claim").left.without_room, without_room);
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState};
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
+use hookgraph_domain::limits::WITHOUT_ROOM_MAX;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, DeliveryQueue, Fenced, Freeze, Left, StoreError};
 use hookgraph_domain::settle::{self, NextState, Settlement};
@@ -50,7 +51,7 @@ impl State {
 
     /// Due or with an ended lease, as one list in the order of the claim: round and round over the webhooks. And the webhooks
     /// of which there would be more if there were room for all.
-    fn candidates(&self, request: &ClaimRequest) -> (Vec<DeliveryId>, Vec<WebhookId>) {
+    fn candidates(&self, request: &ClaimRequest) -> (Vec<DeliveryId>, Left) {
         let mut taken: HashMap<WebhookId, u32> = HashMap::new();
         let mut free: Vec<&Delivery> = Vec::new();
         for KeptDelivery { delivery, leased_until } in self.deliveries.values() {
@@ -88,7 +89,13 @@ impl State {
         });
         let picked: Vec<_> = ranked.into_iter().take(request.limit as usize).map(|(_, _, id, _)| id).collect();
         without_room.retain(|id, _| !picked.contains(id));
-        (picked, without_room.into_values().collect::<BTreeSet<_>>().into_iter().collect())
+        let without_room: BTreeSet<WebhookId> = without_room.into_values().collect();
+        let left = Left {
+            has_more: false,
+            has_others_without_room: without_room.len() > WITHOUT_ROOM_MAX,
+            without_room: without_room.into_iter().take(WITHOUT_ROOM_MAX).collect(),
+        };
+        (picked, left)
     }
 
     /// How many of a webhook's may be in flight.
@@ -134,7 +141,7 @@ impl DeliveryQueue for MemoryStore {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
         let mut state = self.state.lock();
         let (mut claimed, mut made_way) = (Vec::new(), false);
-        let (candidates, without_room) = state.candidates(request);
+        let (candidates, left) = state.candidates(request);
         for id in candidates {
             let Some(mut delivery) = state.deliveries.get(&id).map(|kept| kept.delivery.clone()) else { continue };
             let webhook = state.webhooks.get(&delivery.webhook_id).cloned().ok_or_else(|| gone("webhook"))?;
@@ -169,7 +176,7 @@ impl DeliveryQueue for MemoryStore {
                 delivery,
             });
         }
-        Ok(Claims { deliveries: claimed, left: Left { has_more: made_way, without_room } })
+        Ok(Claims { deliveries: claimed, left: Left { has_more: made_way, ..left } })
     }
 
     fn claim_with_recordings(&self, _: Weak<dyn Claimer>) {}

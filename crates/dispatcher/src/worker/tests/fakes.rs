@@ -130,7 +130,7 @@ impl DeliveryQueue for FakeQueue {
         let mut without_room: Vec<_> = state.due.iter().map(|claim| claim.delivery.webhook_id).collect();
         without_room.sort_unstable();
         without_room.dedup();
-        Ok(Claims { left: Left { has_more: false, without_room }, deliveries: claimed })
+        Ok(Claims { left: Left { without_room, ..Left::default() }, deliveries: claimed })
     }
 
     fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {

@@ -297,6 +297,30 @@ async fn what_a_recording_claimed_along_is_delivered() {
     assert!(claimer.wanted().is_none(), "nothing is claimed any more");
 }
 
+/// Only the loop waits for time.
+#[tokio::test(start_paused = true)]
+async fn what_a_recording_left_for_want_of_a_token_is_looked_for_by_the_loop() {
+    let mut bench = Bench::with([]);
+    bench.limits.poll_ms = 60_000;
+    let running = Running::of(&bench);
+    bench.queue.looked(1).await;
+    let take = |deliveries: Vec<ClaimedDelivery>, left| {
+        let wanted = bench.queue.claimer().wanted().expect("room for a claim");
+        let leased_until = wanted.request().leased_until;
+        let deliveries = deliveries.into_iter().map(|claim| ClaimedDelivery { leased_until, ..claim }).collect();
+        wanted.take(Claims { deliveries, left });
+    };
+    let limited = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(1));
+    let without_room = vec![limited.delivery.webhook_id];
+    take(vec![limited], Left::default());
+    bench.queue.ended(1).await;
+    let begun = tokio::time::Instant::now();
+    take(Vec::new(), Left { without_room, ..Left::default() });
+    bench.queue.looked(2).await;
+    assert!(begun.elapsed().as_millis() < 60_000);
+    running.shut_down().await;
+}
+
 /// What is claimed as a shutdown begins is given back, and the shutdown waits for it.
 #[tokio::test]
 async fn a_shutdown_waits_for_what_a_recording_is_claiming() {
