@@ -40,6 +40,8 @@ struct Worker {
     limit: Arc<Mutex<u32>>,
     asked: Arc<Mutex<u32>>,
     got: Arc<Mutex<Vec<Claims>>>,
+    /// Of that webhook slots are not all that it waits for.
+    waits_for_time: Arc<Mutex<Option<WebhookId>>>,
 }
 
 struct Wanted(ClaimRequest, Worker);
@@ -56,6 +58,10 @@ impl Claimer for Worker {
 impl WantedClaim for Wanted {
     fn request(&self) -> &ClaimRequest {
         &self.0
+    }
+
+    fn waits_for_slots(&self, webhook_id: WebhookId) -> bool {
+        self.1.waits_for_time.lock().unwrap().is_none_or(|id| id != webhook_id)
     }
 
     fn take(self: Box<Self>, claims: Claims) {
@@ -197,7 +203,10 @@ async fn a_recording_says_how_much_of_it_was_claimed(url: String) {
     assert_eq!(worker.takes_one().left, Left::default());
     assert_eq!(record(&store, &[2]).await.claimed, Claimed::WhatHadRoom);
     let claims = worker.takes_one();
-    assert_eq!((claims.deliveries.len(), claims.left.without_room), (1, vec![WebhookId(Uuid::from_u128(3))]));
+    let narrow = WebhookId(Uuid::from_u128(3));
+    assert_eq!((claims.deliveries.len(), claims.left.without_room), (1, vec![narrow]));
+    *worker.waits_for_time.lock().unwrap() = Some(narrow);
+    assert_eq!(record(&store, &[3]).await.claimed, Claimed::NotAll);
     store.close().await.unwrap();
 }
 

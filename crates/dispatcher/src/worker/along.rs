@@ -3,6 +3,7 @@
 
 use super::claims::{Road, start};
 use super::slots::Room;
+use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, WantedClaim};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -42,13 +43,17 @@ impl WantedClaim for Along {
         &self.request
     }
 
+    /// Not for a token, and not for what other claims under way give back.
+    fn waits_for_slots(&self, webhook_id: WebhookId) -> bool {
+        !self.room.is_beside_others && !self.room.lacks_tokens(webhook_id)
+    }
+
     fn take(self: Box<Self>, claims: Claims) {
         let Self { room, road, .. } = *self;
         let tasks = road.tasks.clone();
         tasks.spawn(async move {
             road.stages.claimed(&claims);
-            let learned = start(&road, claims, room).await;
-            if learned.may_be_more || learned.is_for_the_loop {
+            if start(&road, claims, room).await {
                 road.slots.look();
             }
         });

@@ -6,7 +6,7 @@ use super::leases::{self, Leases};
 use super::outage::{Outage, guarded};
 use super::settler::{self, Ending, gathering};
 use super::signal::DueSignal;
-use super::slots::{Learned, Room, Slot, Slots};
+use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
 use crate::limits::SEND_MARGIN_MS;
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -111,7 +111,8 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
 /// wait for its lease's end.
 async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Option<Timestamp>) -> Wait {
-    let Some(room) = road.slots.room(&road.stages.limits, road.stages.now()) else {
+    let asked_at = road.stages.now();
+    let Some(room) = road.slots.room(&road.stages.limits, asked_at) else {
         return Wait::ForSlot;
     };
     match guarded(road.stages.claim(room.wanted, &room.allowance)).await {
@@ -119,22 +120,23 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Optio
         Ok(claims) => {
             outage.over();
             let count = claims.deliveries.len();
-            if start(road, claims, room).await.may_be_more {
+            if start(road, claims, room).await {
                 return Wait::Not;
             }
             Wait::ForDue {
                 gathering: gathering(count, road.stages.limits.claim_batch_max as usize),
-                at_most: until_due(road, count, next_due).await,
+                at_most: until_due(road, asked_at, count, next_due).await,
             }
         }
     }
 }
 
-/// How long nothing more will be due by itself. What is due now and was not claimed is another's, or waits for a slot of
+/// How long nothing more will be due by itself after a claim that was asked for then. What is due now and was not claimed is another's, or waits for a slot of
 /// its webhook: no reason to ask again at once. After a claim what was last found to be due next is still believed.
-async fn until_due(road: &Road, claimed: usize, next_due: &mut Option<Timestamp>) -> Duration {
+async fn until_due(road: &Road, asked_at: Timestamp, claimed: usize, next_due: &mut Option<Timestamp>) -> Duration {
     let poll_ms = road.stages.limits.poll_ms;
-    let poll_ms = road.stages.flow.next_token_ms(road.stages.now()).map_or(poll_ms, |token_ms| poll_ms.min(token_ms));
+    let token_ms = road.stages.flow.next_token_ms(asked_at, road.stages.now());
+    let poll_ms = token_ms.map_or(poll_ms, |token_ms| poll_ms.min(token_ms));
     if claimed == 0 {
         // A failure here is told by the next claim.
         *next_due = guarded(road.stages.services.queue.next_due_at()).await.ok().flatten();
@@ -148,15 +150,15 @@ async fn until_due(road: &Road, claimed: usize, next_due: &mut Option<Timestamp>
     }
 }
 
-/// Starts what was claimed into that room.
-pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> Learned {
+/// Starts what was claimed into that room, and says whether there may be more.
+pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> bool {
     let Claims { deliveries: claims, left } = claims;
     let mut slots: HashMap<DeliveryId, Slot> = claims
         .iter()
         .map(|claim| (claim.delivery.id, room.slot(road.stages.flow.enter(claim), road.leases.keep(claim))))
         .collect();
-    let learned = room.learn(&claims, left);
-    road.is_behind.store(learned.may_be_more, Ordering::Relaxed);
+    let may_be_more = room.learn(&claims, left);
+    road.is_behind.store(may_be_more, Ordering::Relaxed);
     drop(room);
     let (live, settlements) = road.stages.screen(claims);
     for settlement in settlements {
@@ -173,7 +175,7 @@ pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> L
     for share in by_tenant.into_values() {
         road.tasks.spawn(prepare(Arc::clone(road), share));
     }
-    learned
+    may_be_more
 }
 
 /// Renders and freezes one tenant's share of a claim, then sends each delivery in a task of its own. What is frozen

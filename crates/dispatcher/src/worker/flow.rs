@@ -65,7 +65,7 @@ impl Allowance {
         claims.iter().filter(|claim| claim.delivery.attempts_spent > 0).count() >= self.retries_max as usize
     }
 
-    fn of(&self, webhook_id: WebhookId) -> u32 {
+    pub(super) fn of(&self, webhook_id: WebhookId) -> u32 {
         let found = self.limits.binary_search_by_key(&webhook_id, |(limited, _)| *limited);
         found.map_or(self.per_webhook, |place| self.limits[place].1)
     }
@@ -122,10 +122,11 @@ impl FlowControl {
         if taken { Ok(()) } else { Err(bucket.next_at(now)) }
     }
 
-    /// How long the next token of a webhook that ran out of them takes, in milliseconds; none where none did.
-    pub(super) fn next_token_ms(&self, now: Timestamp) -> Option<u64> {
+    /// How long the next token takes of a webhook that had none when a claim was asked for, in milliseconds; none where all had.
+    pub(super) fn next_token_ms(&self, asked_at: Timestamp, now: Timestamp) -> Option<u64> {
         let known = self.0.lock();
-        let empty = known.webhooks.values().filter_map(|flow| flow.bucket).filter(|bucket| bucket.tokens(now) == 0);
+        let empty =
+            known.webhooks.values().filter_map(|flow| flow.bucket).filter(|bucket| bucket.tokens(asked_at) == 0);
         let next_at = empty.map(|bucket| bucket.next_at(now)).min()?;
         Some(u64::try_from((next_at - now).num_milliseconds() + 1).unwrap_or(0).max(RATE_LOOK_MS))
     }
@@ -274,12 +275,15 @@ mod tests {
         let flow = FlowControl::default();
         let claim = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(10));
         assert_eq!(flow.take_token(&claim, noon()), Ok(()));
-        assert_eq!(flow.next_token_ms(noon()), None);
+        assert_eq!(flow.next_token_ms(noon(), noon()), None);
         assert_eq!(flow.allowance(100, 0, 100, noon()).limits, [(claim.webhook.id, 1)]);
         assert_eq!(flow.take_token(&claim, noon()), Ok(()));
         assert_eq!(flow.take_token(&claim, noon()), Err(plus_ms(noon(), 100)));
         assert_eq!(flow.allowance(100, 0, 100, noon()).limits, [(claim.webhook.id, 0)]);
-        assert_eq!(flow.next_token_ms(noon()), Some(101));
+        assert_eq!(flow.next_token_ms(noon(), noon()), Some(101));
+        let later = plus_ms(noon(), 500);
+        assert_eq!(flow.next_token_ms(noon(), later), Some(RATE_LOOK_MS), "it came while the claim ran");
+        assert_eq!(flow.next_token_ms(later, later), None);
         let unbounded = with_webhook(claim, |webhook| webhook.flow.rate_per_second = None);
         assert_eq!(flow.take_token(&unbounded, noon()), Ok(()));
         assert_eq!(flow.allowance(100, 0, 100, noon()).limits, []);

@@ -78,8 +78,13 @@ impl Slots {
         u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX)
     }
 
+    /// How many are free where the claims under way take nothing.
+    fn free_at_most(&self) -> u32 {
+        self.free_count().saturating_add(self.pending.load(Ordering::SeqCst))
+    }
+
     fn was_freed(&self, webhook_id: Option<WebhookId>, is_waited_for: bool) {
-        if is_waited_for || webhook_id.is_none_or(|id| self.waiting.wants(id, self.free_count())) {
+        if is_waited_for || webhook_id.is_none_or(|id| self.waiting.wants(id, self.free_at_most())) {
             self.look();
         }
         self.are_back();
@@ -102,7 +107,7 @@ pub(super) struct Room {
     /// When it was asked for.
     now: Timestamp,
     /// Whether other claims were under way, which may have taken less than they might.
-    is_beside_others: bool,
+    pub(super) is_beside_others: bool,
     pub(super) allowance: Allowance,
     permits: Option<OwnedSemaphorePermit>,
     slots: Arc<Slots>,
@@ -110,18 +115,14 @@ pub(super) struct Room {
     freed_count: u64,
 }
 
-/// What a claim told of what it left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Learned {
-    /// It is worth to claim again at once.
-    pub(super) may_be_more: bool,
-    /// Some wait for no slot, but for time or for what claims under way give back: for that only the loop looks.
-    pub(super) is_for_the_loop: bool,
-}
-
 impl Room {
-    /// Learns what the claim left, once what it took holds its slots.
-    pub(super) fn learn(&self, claims: &[ClaimedDelivery], left: Left) -> Learned {
+    /// Whether a webhook's rate let nothing through when this was asked for.
+    pub(super) fn lacks_tokens(&self, webhook_id: WebhookId) -> bool {
+        self.slots.flow.holdings(&[webhook_id], self.now).iter().any(|held| held.lacks_tokens)
+    }
+
+    /// Learns what the claim left, once what it took holds its slots, and says whether it is worth to claim again at once.
+    pub(super) fn learn(&self, claims: &[ClaimedDelivery], left: Left) -> bool {
         let has_waiting = !left.without_room.is_empty();
         let is_full = has_waiting && claims.len() >= self.wanted as usize;
         let shares = self.allowance.shares(claims, &left.without_room);
@@ -130,9 +131,9 @@ impl Room {
             || left.has_others_without_room
             || has_waiting && (self.is_beside_others || self.allowance.retries_are_reached_by(claims))
             // Of a webhook that holds no slot here none will be freed.
-            || holdings.iter().any(|held| held.in_flight == 0 && !held.lacks_tokens);
+            || holdings.iter().any(|held| held.in_flight == 0 || held.lacks_tokens);
         // Who may take no more than it leaves free may take more once more is free.
-        let by_share = shares.iter().zip(&holdings).filter(|(share, held)| share.is_taken() && !held.lacks_tokens);
+        let by_share = shares.iter().zip(&holdings).filter(|(share, _)| share.is_taken());
         let awaited = Awaited {
             free_above: if awaits_any { Some(0) } else { by_share.map(|(_, held)| held.in_flight).min() },
             own: left.without_room,
@@ -141,10 +142,7 @@ impl Room {
         if self.was_freed_since(&awaited) {
             self.slots.look();
         }
-        Learned {
-            may_be_more: left.has_more || is_full || shares.iter().any(|share| share.count > 0 && share.is_taken()),
-            is_for_the_loop: has_waiting && self.is_beside_others || holdings.iter().any(|held| held.lacks_tokens),
-        }
+        left.has_more || is_full || shares.iter().any(|share| share.count > 0 && share.is_taken())
     }
 
     /// Whether a slot that is waited for was freed after the claim had begun: it was told to nobody.
@@ -152,7 +150,7 @@ impl Room {
         let flow = &self.slots.flow;
         let was_freed = |held: &Holding| held.freed_at > self.freed_count;
         flow.freed_count() > self.freed_count
-            && (awaited.free_above.is_some_and(|free| self.slots.free_count() > free)
+            && (awaited.free_above.is_some_and(|free| self.slots.free_at_most() > free)
                 || flow.holdings(&awaited.own, self.now).iter().any(was_freed))
     }
 
@@ -261,7 +259,7 @@ mod tests {
         for (left, is_told) in [(nothing(), false), (without_room(&[1]), true), (nothing(), false)] {
             let mut room = bench.room().expect("room");
             let slot = bench.slot(&mut room, &due(1, 1, "200"));
-            assert!(!room.learn(&[due(1, 1, "200")], left.clone()).may_be_more);
+            assert!(!room.learn(&[due(1, 1, "200")], left.clone()));
             drop(room);
             slot.over();
             assert_eq!(bench.is_told(), is_told, "{left:?}");
@@ -330,21 +328,31 @@ mod tests {
         drop((own, others));
     }
 
-    /// For time no slot is waited for, but only the loop waits for time.
     #[test]
-    fn what_waits_for_a_token_or_for_claims_under_way_is_for_the_loop() {
+    fn what_was_freed_while_the_claim_ran_counts_with_what_the_claim_gives_back() {
+        let bench = Bench::of(8);
+        let own: Vec<_> = (0..3).map(|number| bench.held(number, 1)).collect();
+        let others: Vec<_> = (10..12).map(|number| bench.held(number, 2)).collect();
+        let room = bench.room().expect("room");
+        assert_eq!((room.wanted, room.allowance.of(due(0, 1, "200").delivery.webhook_id)), (2, 0));
+        others.into_iter().for_each(Slot::over);
+        room.learn(&[], without_room(&[1]));
+        assert!(bench.is_told(), "5 will be free, and it holds 3");
+        drop((own, room));
+    }
+
+    #[test]
+    fn any_end_is_told_where_a_webhook_waits_for_a_token() {
         let bench = Bench::of(100);
         let limited = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(1));
         assert_eq!(bench.flow.take_token(&limited, noon()), Ok(()));
-        let other = bench.held(2, 2);
-        let learned = bench.room().expect("room").learn(&[], without_room(&[1]));
-        assert_eq!(learned, Learned { may_be_more: false, is_for_the_loop: true });
+        let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+        let room = bench.room().expect("room");
+        assert!(room.lacks_tokens(limited.webhook.id) && !room.lacks_tokens(due(2, 2, "200").webhook.id));
+        room.learn(&[], without_room(&[1]));
         other.over();
-        assert!(!bench.is_told());
-        let under_way = bench.room().expect("room");
-        assert!(bench.room().expect("room").learn(&[], without_room(&[2])).is_for_the_loop);
-        drop(under_way);
-        assert!(!bench.room().expect("room").learn(&[], without_room(&[2])).is_for_the_loop);
+        assert!(bench.is_told());
+        drop(own);
     }
 
     #[test]
@@ -452,7 +460,7 @@ mod tests {
         let room = bench.room().expect("room");
         let claims = [due(1, 1, "200"), due(2, 2, "200")];
         assert_eq!(room.wanted, 2);
-        let is_worth_it = |room: &Room, claims: &[ClaimedDelivery], left| room.learn(claims, left).may_be_more;
+        let is_worth_it = |room: &Room, claims: &[ClaimedDelivery], left| room.learn(claims, left);
         assert!(
             is_worth_it(&room, &claims, without_room(&[3])) && !is_worth_it(&room, &claims[..1], without_room(&[1]))
         );

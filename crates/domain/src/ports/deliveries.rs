@@ -73,6 +73,10 @@ pub trait WantedClaim: Send + Sync {
     /// What may be claimed.
     fn request(&self) -> &ClaimRequest;
 
+    /// Whether what is left of a webhook for want of room waits for slots alone, as far as the worker knows: then it looks again
+    /// by itself when they are freed.
+    fn waits_for_slots(&self, webhook_id: WebhookId) -> bool;
+
     /// Takes what was claimed, once that is committed. Never waits.
     fn take(self: Box<Self>, claims: Claims);
 }

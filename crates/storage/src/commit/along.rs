@@ -97,9 +97,10 @@ pub(super) struct Along {
 }
 
 impl Along {
-    /// Whether whoever wanted the claim learns that this had no room.
-    fn had_no_room_for(&self, due: &Due) -> bool {
-        self.claims.left.without_room.binary_search(&WebhookId(due.webhook_id)).is_ok()
+    /// Whether whoever wanted the claim looks for this again by itself.
+    fn is_known_of(&self, due: &Due) -> bool {
+        let webhook_id = WebhookId(due.webhook_id);
+        self.claims.left.without_room.binary_search(&webhook_id).is_ok() && self.wanted.waits_for_slots(webhook_id)
     }
 
     pub fn hand_over(self, store: &SqlStore) {
@@ -137,7 +138,7 @@ impl Work<'_> {
             let mut unclaimed = one.due.iter().filter(|due| !claimed_ids.contains(&due.id)).peekable();
             one.committed.claimed = match &along {
                 _ if raises && unclaimed.peek().is_none() => Claimed::All,
-                Some(along) if raises && unclaimed.all(|due| along.had_no_room_for(due)) => Claimed::WhatHadRoom,
+                Some(along) if raises && unclaimed.all(|due| along.is_known_of(due)) => Claimed::WhatHadRoom,
                 _ => Claimed::NotAll,
             };
         }

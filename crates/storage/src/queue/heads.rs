@@ -192,5 +192,14 @@ mod tests {
         assert_eq!(left(false, Some(two)).unwrap(), Left { without_room: ids.to_vec(), ..Left::default() });
         assert_eq!(left(true, None).unwrap(), Left { has_more: true, ..Left::default() });
         assert!(left(false, Some("2")).is_err());
+        for (count, has_others_without_room) in [(WITHOUT_ROOM_MAX, false), (WITHOUT_ROOM_MAX + 1, true)] {
+            let ids =
+                (0..count).map(|number| Uuid::from_u128(number as u128).to_string()).collect::<Vec<_>>().join(",");
+            let left = left(false, Some(&ids)).unwrap();
+            assert_eq!(
+                (left.without_room.len(), left.has_others_without_room),
+                (WITHOUT_ROOM_MAX, has_others_without_room)
+            );
+        }
     }
 }

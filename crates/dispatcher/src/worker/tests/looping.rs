@@ -297,27 +297,27 @@ async fn what_a_recording_claimed_along_is_delivered() {
     assert!(claimer.wanted().is_none(), "nothing is claimed any more");
 }
 
-/// Only the loop waits for time.
-#[tokio::test(start_paused = true)]
-async fn what_a_recording_left_for_want_of_a_token_is_looked_for_by_the_loop() {
-    let mut bench = Bench::with([]);
-    bench.limits.poll_ms = 60_000;
+/// For that somebody has to be woken.
+#[tokio::test]
+async fn what_waits_for_a_token_or_beside_other_claims_does_not_wait_for_slots_alone() {
+    let bench = Bench::with([]);
     let running = Running::of(&bench);
     bench.queue.looked(1).await;
-    let take = |deliveries: Vec<ClaimedDelivery>, left| {
-        let wanted = bench.queue.claimer().wanted().expect("room for a claim");
-        let leased_until = wanted.request().leased_until;
-        let deliveries = deliveries.into_iter().map(|claim| ClaimedDelivery { leased_until, ..claim }).collect();
-        wanted.take(Claims { deliveries, left });
-    };
+    let claimer = bench.queue.claimer();
     let limited = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(1));
-    let without_room = vec![limited.delivery.webhook_id];
-    take(vec![limited], Left::default());
+    let other = due(2, 2, "200");
+    let wanted = claimer.wanted().expect("room for a claim");
+    assert!(wanted.waits_for_slots(limited.webhook.id) && wanted.waits_for_slots(other.webhook.id));
+    let beside = claimer.wanted().expect("room for another");
+    assert!(!beside.waits_for_slots(other.webhook.id));
+    drop(beside);
+    let leased_until = wanted.request().leased_until;
+    let (id, other_id) = (limited.webhook.id, other.webhook.id);
+    wanted.take(Claims { deliveries: vec![ClaimedDelivery { leased_until, ..limited }], left: Left::default() });
     bench.queue.ended(1).await;
-    let begun = tokio::time::Instant::now();
-    take(Vec::new(), Left { without_room, ..Left::default() });
-    bench.queue.looked(2).await;
-    assert!(begun.elapsed().as_millis() < 60_000);
+    let wanted = claimer.wanted().expect("room for a claim");
+    assert!(!wanted.waits_for_slots(id) && wanted.waits_for_slots(other_id));
+    drop(wanted);
     running.shut_down().await;
 }
 
