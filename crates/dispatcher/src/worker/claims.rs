@@ -131,8 +131,9 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Optio
     }
 }
 
-/// How long nothing more will be due by itself after a claim that was asked for then. What is due now and was not claimed is another's, or waits for a slot of
-/// its webhook: no reason to ask again at once. After a claim what was last found to be due next is still believed.
+/// How long nothing more will be due by itself after a claim that was asked for then. What is due now and was not claimed is
+/// another's, or waits for a slot of its webhook: no reason to ask again at once. After a claim what was last found to be due
+/// next is still believed.
 async fn until_due(road: &Road, asked_at: Timestamp, claimed: usize, next_due: &mut Option<Timestamp>) -> Duration {
     let poll_ms = road.stages.limits.poll_ms;
     let token_ms = road.stages.flow.next_token_ms(asked_at, road.stages.now());

@@ -1,0 +1,270 @@
+//! Who is told when a slot is freed.
+
+use super::super::leases::Leases;
+use super::super::tests::{due, noon, with_webhook};
+use super::*;
+use futures::FutureExt;
+
+/// The slots of a process, and its flow control.
+struct Bench {
+    slots: Arc<Slots>,
+    flow: FlowControl,
+    leases: Leases,
+    limits: DispatchLimits,
+}
+
+impl Bench {
+    fn of(in_flight_max: u32) -> Self {
+        let limits = DispatchLimits { in_flight_max, ..DispatchLimits::default() };
+        let flow = FlowControl::default();
+        Self { slots: Slots::of(in_flight_max, flow.clone()), flow, leases: Leases::default(), limits }
+    }
+
+    fn room(&self) -> Option<Room> {
+        self.slots.room(&self.limits, noon())
+    }
+
+    fn slot(&self, room: &mut Room, claim: &ClaimedDelivery) -> Slot {
+        room.slot(self.flow.enter(claim), self.leases.keep(claim))
+    }
+
+    /// A slot that is held by a delivery of that webhook.
+    fn held(&self, number: u128, webhook: u128) -> Slot {
+        let mut room = self.room().expect("room");
+        self.slot(&mut room, &due(number, webhook, "200"))
+    }
+
+    fn is_told(&self) -> bool {
+        self.slots.freed().now_or_never().is_some()
+    }
+}
+
+fn nothing() -> Left {
+    Left::default()
+}
+
+fn without_room(webhooks: &[u128]) -> Left {
+    let ids = webhooks.iter().map(|number| due(0, *number, "200").delivery.webhook_id);
+    Left { without_room: ids.collect(), ..Left::default() }
+}
+
+#[test]
+fn the_end_of_a_delivery_is_told_where_something_had_no_room() {
+    let bench = Bench::of(100);
+    for (left, is_told) in [(nothing(), false), (without_room(&[1]), true), (nothing(), false)] {
+        let mut room = bench.room().expect("room");
+        let slot = bench.slot(&mut room, &due(1, 1, "200"));
+        assert!(!room.learn(&[due(1, 1, "200")], left.clone()));
+        drop(room);
+        slot.over();
+        assert_eq!(bench.is_told(), is_told, "{left:?}");
+    }
+}
+
+#[test]
+fn the_end_of_another_webhook_is_no_news_to_one_that_holds_slots() {
+    let bench = Bench::of(100);
+    let (first, second, other) = (bench.held(1, 1), bench.held(2, 1), bench.held(3, 2));
+    bench.room().expect("room").learn(&[], without_room(&[1]));
+    other.over();
+    assert!(!bench.is_told());
+    first.over();
+    assert!(bench.is_told());
+    drop(second);
+}
+
+#[test]
+fn any_end_is_told_where_a_webhook_without_room_holds_no_slot() {
+    let bench = Bench::of(100);
+    let other = bench.held(1, 2);
+    bench.room().expect("room").learn(&[], without_room(&[1]));
+    other.over();
+    assert!(bench.is_told());
+}
+
+#[test]
+fn any_end_is_told_where_the_claim_itself_was_full() {
+    let bench = Bench::of(4);
+    let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+    let room = bench.room().expect("room");
+    assert_eq!(room.wanted, 1);
+    room.learn(&[due(3, 1, "200")], without_room(&[1]));
+    drop(room);
+    other.over();
+    assert!(bench.is_told());
+    drop(own);
+}
+
+#[test]
+fn any_end_is_told_where_more_webhooks_wait_than_were_named() {
+    let bench = Bench::of(100);
+    let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+    let left = Left { has_others_without_room: true, ..without_room(&[1]) };
+    bench.room().expect("room").learn(&[], left);
+    other.over();
+    assert!(bench.is_told());
+    drop(own);
+}
+
+#[test]
+fn a_webhook_that_holds_as_much_as_it_leaves_free_waits_until_more_is_free() {
+    let bench = Bench::of(8);
+    let own: Vec<_> = (0..3).map(|number| bench.held(number, 1)).collect();
+    let mut others: Vec<_> = (10..13).map(|number| bench.held(number, 2)).collect();
+    let room = bench.room().expect("room");
+    assert_eq!(room.allowance.limits, [1, 2].map(|number| (due(0, number, "200").delivery.webhook_id, 0)));
+    room.learn(&[], without_room(&[1]));
+    drop(room);
+    // It holds 3, and 3 are free.
+    others.pop().expect("a slot").over();
+    assert!(!bench.is_told());
+    others.pop().expect("a slot").over();
+    assert!(bench.is_told(), "4 are free");
+    drop((own, others));
+}
+
+#[test]
+fn what_was_freed_while_the_claim_ran_counts_with_what_the_claim_gives_back() {
+    let bench = Bench::of(8);
+    let own: Vec<_> = (0..3).map(|number| bench.held(number, 1)).collect();
+    let others: Vec<_> = (10..12).map(|number| bench.held(number, 2)).collect();
+    let room = bench.room().expect("room");
+    assert_eq!((room.wanted, room.allowance.of(due(0, 1, "200").delivery.webhook_id)), (2, 0));
+    others.into_iter().for_each(Slot::over);
+    room.learn(&[], without_room(&[1]));
+    assert!(bench.is_told(), "5 will be free, and it holds 3");
+    drop((own, room));
+}
+
+#[test]
+fn any_end_is_told_where_a_webhook_waits_for_a_token() {
+    let bench = Bench::of(100);
+    let limited = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(1));
+    assert_eq!(bench.flow.take_token(&limited, noon()), Ok(()));
+    let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+    let room = bench.room().expect("room");
+    assert!(room.lacks_tokens(limited.webhook.id) && !room.lacks_tokens(due(2, 2, "200").webhook.id));
+    room.learn(&[], without_room(&[1]));
+    other.over();
+    assert!(bench.is_told());
+    drop(own);
+}
+
+#[test]
+fn any_end_is_told_where_retries_took_all_that_they_may() {
+    let bench = Bench::of(4);
+    let retried = |number| {
+        let mut claim = due(number, 1, "200");
+        claim.delivery.attempts_spent = 1;
+        claim
+    };
+    let mut room = bench.room().expect("room");
+    let held = [bench.slot(&mut room, &retried(1)), bench.slot(&mut room, &retried(2))];
+    drop(room);
+    let other = bench.held(3, 2);
+    let room = bench.room().expect("room");
+    assert_eq!(room.allowance.retries_max, 1);
+    room.learn(&[], without_room(&[1]));
+    drop(room);
+    other.over();
+    assert!(!bench.is_told(), "there is room for one");
+    let (other, room) = (bench.held(4, 2), bench.room().expect("room"));
+    room.learn(&[retried(5)], without_room(&[1]));
+    drop(room);
+    other.over();
+    assert!(bench.is_told());
+    drop(held);
+}
+
+#[test]
+fn any_end_is_told_where_claims_under_way_narrowed_the_share() {
+    let bench = Bench::of(100);
+    let (own, other) = (bench.held(1, 1), bench.held(2, 2));
+    let (under_way, beside) = (bench.room().expect("room"), bench.room().expect("room"));
+    beside.learn(&[], without_room(&[1]));
+    drop((under_way, beside));
+    other.over();
+    assert!(bench.is_told());
+    drop(own);
+}
+
+#[test]
+fn what_is_due_again_and_what_keeps_order_is_told_always() {
+    let bench = Bench::of(100);
+    let mut room = bench.room().expect("room");
+    let interrupted = bench.slot(&mut room, &due(1, 1, "200"));
+    let ordered = with_webhook(due(2, 2, "200"), |webhook| {
+        webhook.flow.ordering = hookgraph_domain::flow::Ordering::ByRecord;
+    });
+    let in_line = bench.slot(&mut room, &ordered);
+    drop(room);
+    drop(interrupted);
+    assert!(bench.is_told());
+    in_line.over();
+    assert!(bench.is_told());
+}
+
+#[test]
+fn a_slot_that_was_freed_while_the_claim_ran_is_told_afterwards() {
+    // Of the webhook that waits, of another, and of another where the one that waits holds none.
+    for (holds, freed, is_told) in [(1, 1, true), (1, 2, false), (0, 2, true)] {
+        let bench = Bench::of(100);
+        let held: Vec<_> = (0..holds).map(|number| bench.held(number, 1)).collect();
+        let slot = bench.held(10, freed);
+        let room = bench.room().expect("room");
+        slot.over();
+        assert!(!bench.is_told());
+        room.learn(&[], without_room(&[1]));
+        assert_eq!(bench.is_told(), is_told, "{holds} held, one of {freed} freed");
+        drop(held);
+    }
+}
+
+#[test]
+fn whoever_found_no_slot_is_told_of_the_next_however_it_comes_back() {
+    let bench = Bench::of(1);
+    let mut room = bench.room().expect("room");
+    assert!(bench.room().is_none());
+    let slot = bench.slot(&mut room, &due(1, 1, "200"));
+    room.learn(&[due(1, 1, "200")], nothing());
+    drop(room);
+    assert!(bench.is_told() && bench.room().is_none(), "the claim kept it");
+    slot.over();
+    assert!(bench.is_told(), "nothing is left, but the loop waits");
+    let room = bench.room().expect("room");
+    assert!(bench.room().is_none());
+    drop(room);
+    assert!(bench.is_told(), "the claim took nothing");
+}
+
+#[test]
+fn what_a_claim_under_way_may_take_counts_as_taken_of_every_webhook() {
+    let bench = Bench::of(100);
+    let first = bench.room().expect("room");
+    assert_eq!((first.wanted, first.allowance.per_webhook), (50, 50));
+    let beside = bench.room().expect("room");
+    // 50 are free, and any webhook may come to hold 50.
+    assert_eq!((beside.wanted, beside.allowance.per_webhook), (25, 0));
+    drop((first, beside));
+    assert_eq!(bench.room().map(|room| room.allowance.per_webhook), Some(50), "nothing stays counted");
+}
+
+#[test]
+fn it_is_worth_to_claim_again_where_a_claim_was_filled_or_others_made_way() {
+    let bench = Bench::of(4);
+    let room = bench.room().expect("room");
+    let claims = [due(1, 1, "200"), due(2, 2, "200")];
+    assert_eq!(room.wanted, 2);
+    let is_worth_it = |room: &Room, claims: &[ClaimedDelivery], left| room.learn(claims, left);
+    assert!(is_worth_it(&room, &claims, without_room(&[3])) && !is_worth_it(&room, &claims[..1], without_room(&[1])));
+    assert!(!is_worth_it(&room, &claims, nothing()));
+    assert!(is_worth_it(&room, &[], Left { has_more: true, ..nothing() }));
+    drop(room);
+    let narrow = Bench::of(8);
+    let held = [1, 2, 3].map(|number| narrow.held(number, 1));
+    let room = narrow.room().expect("room");
+    assert_eq!((room.wanted, &room.allowance.limits), (3, &vec![(claims[0].delivery.webhook_id, 1)]));
+    assert!(is_worth_it(&room, &claims[..1], without_room(&[1])), "it took its share of that webhook");
+    assert!(!is_worth_it(&room, &claims[..1], without_room(&[2])), "of that one it could have taken more");
+    drop((room, held));
+}
