@@ -3,7 +3,7 @@
 
 use super::aside::{Aside, set_aside};
 use super::claim::lease;
-use super::heads::{PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
+use super::heads::{Asked, PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
 use super::parts::Parts;
 use crate::batch::query;
 use crate::bounded::DatabaseTransaction;
@@ -143,8 +143,8 @@ pub fn claim_sql() -> String {
     format!(
         "{picked}, locked AS MATERIALIZED (
     SELECT due.id, due.leased_until_us IS NOT NULL AS was_orphaned FROM due
-    WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
-    AND (due.leased_until_us IS NULL OR due.leased_until_us <= $1) FOR NO KEY UPDATE SKIP LOCKED
+    WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= {now_us}
+    AND (due.leased_until_us IS NULL OR due.leased_until_us <= {now_us}) FOR NO KEY UPDATE SKIP LOCKED
 ), standing AS MATERIALIZED (
     SELECT webhook.id, webhook.version AS webhook_version, tenant.version AS tenant_version,
         webhook.graphql_query IS NULL AS has_no_query, webhook.status = '{active}' AS is_active
@@ -166,6 +166,7 @@ FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned)
 LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
         picked = picked_sql(DbBackend::Postgres),
+        now_us = Asked::NowUs.sql(DbBackend::Postgres),
         without_room = beside_one_of(DbBackend::Postgres, "leased", "locked"),
         leased_until = PICKED_NEXT,
         never = i64::MAX,

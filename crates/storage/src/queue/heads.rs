@@ -30,77 +30,136 @@ const LIMITS: Table = Table { name: "limits", columns: &[("webhook_id", Kind::Uu
 /// Where the parameters of [`LIMITS`] begin.
 const LIMITS_FIRST: usize = 7;
 
+/// What a look asks for, by the numbers of its parameters.
+#[derive(Clone, Copy)]
+pub enum Asked {
+    NowUs = 1,
+    /// Of a webhook; its own concurrency holds too.
+    InFlightMax,
+    RowsMax,
+    /// Of each webhook, to look at.
+    WindowRows,
+    PerWebhookMax,
+    /// Rows of which an attempt is spent.
+    RetriesMax,
+}
+
+impl Asked {
+    const ALL: [Self; LIMITS_FIRST - 1] =
+        [Self::NowUs, Self::InFlightMax, Self::RowsMax, Self::WindowRows, Self::PerWebhookMax, Self::RetriesMax];
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::NowUs => "now_us",
+            Self::InFlightMax => "in_flight_max",
+            Self::RowsMax => "rows_max",
+            Self::WindowRows => "window_rows",
+            Self::PerWebhookMax => "per_webhook_max",
+            Self::RetriesMax => "retries_max",
+        }
+    }
+
+    /// As an expression. PostgreSQL has it from a common table, through which its planner does not look: it would else make a plan
+    /// for every claim wherever the values let it hope for one that is cheaper, and a plan costs as much as the claim.
+    pub fn sql(self, backend: DbBackend) -> String {
+        match backend {
+            DbBackend::Postgres => format!("(SELECT {} FROM asked)", self.column()),
+            _ => format!("${}", self as usize),
+        }
+    }
+
+    /// That table of PostgreSQL.
+    fn table() -> String {
+        let columns = Self::ALL.map(Self::column).join(", ");
+        let values = Self::ALL.map(|asked| format!("CAST(${} AS BIGINT)", asked as usize)).join(", ");
+        format!("asked ({columns}) AS MATERIALIZED (SELECT {values})")
+    }
+}
+
 /// The beginning of a statement that goes on with the candidates, the common table `picked`. Its parameters are
-/// [`candidates_values`]: $1 now, $2 in flight per webhook at most (its own
-/// concurrency holds too), $3 rows at most, $4 rows per webhook to look at, $5 of each webhook at most, $6 of which an attempt
-/// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over.
-/// (A limit is cast because SQLite prepares a statement anew for every value of one that is a bare parameter.)
+/// [`candidates_values`]. What stands in its record's line behind another is passed over.
 pub fn picked_sql(backend: DbBackend) -> String {
-    let ranked = if backend == DbBackend::Postgres { ranked_on_postgres() } else { ranked_on_sqlite() };
+    let asked_table = if backend == DbBackend::Postgres { format!(", {}", Asked::table()) } else { String::new() };
     format!(
-        "{DUE_WEBHOOK}, {ranked}, allowed (id, webhook_id, due_at_us, is_retry, place) AS (
-    SELECT ranked.id, ranked.webhook_id, ranked.due_at_us, ranked.is_retry, ranked.place FROM ranked
-    LEFT JOIN {limits} AS given ON given.webhook_id = ranked.webhook_id
-    WHERE ranked.place + ranked.slot_count <= CASE WHEN ranked.concurrency < $2 THEN ranked.concurrency ELSE $2 END
-    AND ranked.place <= coalesce(given.most, $5)
-), numbered (id, webhook_id, due_at_us, is_retry, place, number) AS (
+        "{DUE_WEBHOOK}{asked_table}, {of_webhook}, {ranked}, numbered (id, webhook_id, due_at_us, is_retry, place, number) AS (
     SELECT id, webhook_id, due_at_us, is_retry, place, row_number() OVER (PARTITION BY is_retry ORDER BY place, due_at_us, id)
-    FROM allowed
+    FROM ranked WHERE place <= most
 ), picked (id, webhook_id, due_at_us, place) AS (
-    SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= $6
-    ORDER BY place, due_at_us, id LIMIT CAST($3 AS BIGINT)
+    SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= {retries_max}
+    ORDER BY place, due_at_us, id LIMIT CAST({rows_max} AS BIGINT)
 )",
-        limits = LIMITS.source(backend, LIMITS_FIRST)
+        of_webhook = of_webhook_sql(backend),
+        ranked = ranked_sql(backend),
+        retries_max = Asked::RetriesMax.sql(backend),
+        // SQLite prepares a statement anew for every value of a limit that is a bare parameter.
+        rows_max = Asked::RowsMax.sql(backend),
     )
 }
 
-/// The rows of one `due_webhook` that are looked at, in their order; a limit follows.
-const HEAD_OF_WEBHOOK: &str = "FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id \
-     AND head.due_at_us <= $1 AND (head.order_key IS NULL OR head.leased_until_us > $1 OR NOT EXISTS ( \
-     SELECT 1 FROM due AS earlier WHERE earlier.webhook_id = head.webhook_id \
-     AND earlier.order_key = head.order_key AND earlier.id < head.id)) ORDER BY head.due_at_us, head.id LIMIT";
+/// What stands in no line, or first in it.
+const IS_FIRST_IN_LINE: &str = "(head.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier \
+     WHERE earlier.webhook_id = head.webhook_id AND earlier.order_key = head.order_key AND earlier.id < head.id))";
 
-/// The rows that are free, as the common table `ranked`: each with its place among those of its webhook, how many of the
-/// webhook's are in flight, and its concurrency, below which fewer rows are looked at. They are numbered as the index gives
-/// them, webhook by webhook.
-fn ranked_on_postgres() -> String {
+/// How many rows of each webhook may be taken, as the common table `of_webhook`: what is in flight is counted among the first
+/// rows, of which there are as many as may be in flight, and some more.
+fn of_webhook_sql(backend: DbBackend) -> String {
+    let (least, greatest, concurrency) = match backend {
+        DbBackend::Postgres => ("least", "greatest", "of.concurrency"),
+        // Its limits are the same for all webhooks, so the largest concurrency counts.
+        _ => (
+            "min",
+            "max",
+            "(SELECT max(of.concurrency) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id)",
+        ),
+    };
+    let [now_us, in_flight_max, window_rows, per_webhook_max] =
+        [Asked::NowUs, Asked::InFlightMax, Asked::WindowRows, Asked::PerWebhookMax].map(|asked| asked.sql(backend));
     format!(
-        "first_rows (id, webhook_id, due_at_us, attempts_spent, concurrency, is_free, slot_count, place) AS (
-    SELECT head.id, due_webhook.webhook_id, head.due_at_us, head.attempts_spent, of.concurrency, head.is_free,
-        head.slot_count, head.place
-    FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id CROSS JOIN LATERAL (
-        SELECT head.id, head.due_at_us, head.attempts_spent, head.is_free,
-            count(*) FILTER (WHERE NOT head.is_free) OVER () AS slot_count,
-            count(*) FILTER (WHERE head.is_free) OVER (ORDER BY head.due_at_us, head.id ROWS UNBOUNDED PRECEDING) AS place
-        FROM (SELECT head.id, head.due_at_us, head.attempts_spent,
-            (head.leased_until_us IS NULL OR head.leased_until_us <= $1) AS is_free
-            {HEAD_OF_WEBHOOK} $4 - greatest($2 - coalesce(of.concurrency, $2), 0)) AS head) AS head
-), ranked (id, webhook_id, due_at_us, is_retry, concurrency, slot_count, place) AS (
-    SELECT id, webhook_id, due_at_us, attempts_spent > 0, concurrency, slot_count, place FROM first_rows WHERE is_free
-)"
+        "given (webhook_id, most) AS MATERIALIZED (SELECT webhook_id, most FROM {limits} AS limits),
+of_webhook (webhook_id, most) AS MATERIALIZED (
+    SELECT due_webhook.webhook_id, {greatest}(0, {least}(coalesce(given.most, {per_webhook_max}),
+        {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}) - (
+        SELECT count(*) FROM (SELECT head.leased_until_us FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id
+            AND head.due_at_us <= {now_us} AND (head.leased_until_us > {now_us} OR {IS_FIRST_IN_LINE})
+            ORDER BY head.due_at_us, head.id
+            LIMIT {window_rows} - {greatest}({in_flight_max} - coalesce({concurrency}, {in_flight_max}), 0)
+        ) AS seen WHERE seen.leased_until_us > {now_us})))
+    FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id
+    LEFT JOIN given ON given.webhook_id = due_webhook.webhook_id
+    WHERE due_webhook.webhook_id IS NOT NULL
+)",
+        limits = LIMITS.source(backend, LIMITS_FIRST),
     )
 }
 
-/// The same for SQLite, which has no joins that look back: the limit is the same for all webhooks, so the largest concurrency
-/// counts.
-fn ranked_on_sqlite() -> String {
-    format!(
-        "first_rows (id, webhook_id, due_at_us, leased_until_us, attempts_spent) AS (
-    SELECT row.id, row.webhook_id, row.due_at_us, row.leased_until_us, row.attempts_spent FROM due_webhook
-    CROSS JOIN due AS row ON row.id IN (SELECT head.id {HEAD_OF_WEBHOOK} $4 - max($2 - coalesce((
-        SELECT max(of.concurrency) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id), $2), 0))
-), taken (webhook_id, slot_count) AS (
-    SELECT webhook_id, count(*) FROM first_rows WHERE leased_until_us > $1 GROUP BY webhook_id
-), free_rows (id, webhook_id, due_at_us, is_retry, place) AS (
-    SELECT id, webhook_id, due_at_us, attempts_spent > 0, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id)
-    FROM first_rows WHERE leased_until_us IS NULL OR leased_until_us <= $1
-), ranked (id, webhook_id, due_at_us, is_retry, concurrency, slot_count, place) AS (
-    SELECT free_rows.id, free_rows.webhook_id, free_rows.due_at_us, free_rows.is_retry, webhook.concurrency,
-        coalesce(taken.slot_count, 0), free_rows.place
-    FROM free_rows LEFT JOIN webhook ON webhook.id = free_rows.webhook_id
-    LEFT JOIN taken ON taken.webhook_id = free_rows.webhook_id
-)"
-    )
+/// The first rows of each webhook that are free, one more than may be taken, as the common table `ranked`: each with its place
+/// among those of its webhook.
+fn ranked_sql(backend: DbBackend) -> String {
+    let free_rows = format!(
+        "FROM due AS head WHERE head.webhook_id = of_webhook.webhook_id AND head.due_at_us <= {now_us}
+        AND (head.leased_until_us IS NULL OR head.leased_until_us <= {now_us}) AND {IS_FIRST_IN_LINE}
+        ORDER BY head.due_at_us, head.id LIMIT",
+        now_us = Asked::NowUs.sql(backend),
+    );
+    let rows = if backend == DbBackend::Postgres {
+        // Numbered as the index gives them, webhook by webhook.
+        format!(
+            "SELECT head.id, of_webhook.webhook_id, head.due_at_us, head.attempts_spent > 0, head.place, of_webhook.most
+    FROM of_webhook CROSS JOIN LATERAL (
+        SELECT head.id, head.due_at_us, head.attempts_spent, row_number() OVER (ORDER BY head.due_at_us, head.id) AS place
+        FROM (SELECT head.id, head.due_at_us, head.attempts_spent {free_rows} of_webhook.most + 1) AS head
+    ) AS head"
+        )
+    } else {
+        // It has no joins that look back.
+        format!(
+            "SELECT row.id, row.webhook_id, row.due_at_us, row.attempts_spent > 0,
+        row_number() OVER (PARTITION BY row.webhook_id ORDER BY row.due_at_us, row.id), of_webhook.most
+    FROM of_webhook CROSS JOIN due AS row
+    ON row.id IN (SELECT head.id {free_rows} (SELECT max(most) FROM of_webhook) + 1)"
+        )
+    };
+    format!("ranked (id, webhook_id, due_at_us, is_retry, place, most) AS (\n    {rows}\n)")
 }
 
 /// The parameter behind those of [`picked_sql`].
@@ -154,12 +213,17 @@ pub fn candidates_sql(backend: DbBackend) -> String {
 /// The parameters of [`candidates_sql`].
 pub fn candidates_values(backend: DbBackend, request: &ClaimRequest) -> Vec<Value> {
     let slots = i64::from(request.in_flight_per_webhook_max);
+    let limit = Ord::min(request.limit, PAGE_ROWS_MAX);
+    // Beyond the claim's own limit only where retries may be passed over is there anything to take.
+    let is_over_retries = request.retries_max < limit;
+    let per_webhook =
+        if is_over_retries { request.limit_per_webhook } else { Ord::min(request.limit_per_webhook, limit) };
     let mut values = vec![
         from_time(request.now).into(),
         slots.into(),
-        i64::from(Ord::min(request.limit, PAGE_ROWS_MAX)).into(),
+        i64::from(limit).into(),
         slots.saturating_add(CLAIM_HEAD_ROWS_SPARE).into(),
-        i64::from(request.limit_per_webhook).into(),
+        i64::from(per_webhook).into(),
         i64::from(request.retries_max).into(),
     ];
     let limits = request.limits.iter().map(|(id, most)| vec![Cell::Uuid(id.0), Cell::Int(i64::from(*most))]);

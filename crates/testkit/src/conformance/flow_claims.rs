@@ -85,6 +85,21 @@ pub async fn a_claim_takes_no_more_retries_than_it_may(store: Arc<dyn Store>) {
     assert_eq!(claims.iter().filter(|claim| claim.webhook.id == fresh.id).count(), 1);
 }
 
+/// However many of them are due before it, and however few a claim takes.
+pub async fn a_first_attempt_is_claimed_behind_retries_that_may_not_be(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    for _ in 0..3 {
+        world.event().await;
+    }
+    for claim in claimed(&world, request()).await {
+        world.settle(&claim, DeliveryState::Retrying).await;
+    }
+    world.event_at(request().now).await;
+    let claims = claimed(&world, ClaimRequest { limit: 1, retries_max: 0, ..request() }).await;
+    assert_eq!(claims.iter().map(|claim| claim.delivery.attempts_spent).collect::<Vec<_>>(), [0]);
+}
+
 /// However it ended.
 pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc<dyn Store>) {
     let world = World::new(store).await;

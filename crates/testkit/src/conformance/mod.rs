@@ -117,6 +117,7 @@ macro_rules! conformance_suite {
                 a_claim_tells_what_it_left,
                 a_claim_names_the_webhooks_that_had_no_room,
                 a_claim_takes_no_more_retries_than_it_may,
+                a_first_attempt_is_claimed_behind_retries_that_may_not_be,
                 a_later_event_of_a_record_waits_for_the_earlier_ones_end,
                 the_events_of_a_record_are_sent_as_they_were_recorded,
                 a_long_line_does_not_delay_another_record,
