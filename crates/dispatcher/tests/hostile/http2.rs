@@ -1,6 +1,6 @@
 //! HTTP/2 that breaks its own rules (RFC 9113): frames written by hand, over TLS.
 
-use crate::{Case, case};
+use crate::{Case, INTERIM_ALLOCATED_BYTES_MAX, case};
 use hookgraph_domain::attempt::OutcomeCode::{ConnectionClosed, ProtocolError, Timeout};
 use hookgraph_testkit::hostile::Act::{Flood, Listen, Say, Stall};
 use hookgraph_testkit::hostile::{Certificate, Layer};
@@ -70,14 +70,17 @@ pub const CASES: &[Case] = &[
         NO_ANSWER,
     ),
     case("settings flood", H2, &[Listen, Flood(SETTINGS)], Timeout, NO_ANSWER),
-    case(
-        "1xx flood",
-        H2,
-        // `:status 100` as a literal of an indexed name.
-        &[Listen, Say(SETTINGS), Flood(b"\x00\x00\x05\x01\x04\x00\x00\x00\x01\x08\x03100")],
-        Timeout,
-        NO_ANSWER,
-    ),
+    Case {
+        allocated_bytes_max: INTERIM_ALLOCATED_BYTES_MAX,
+        ..case(
+            "1xx flood",
+            H2,
+            // `:status 100` as a literal of an indexed name.
+            &[Listen, Say(SETTINGS), Flood(b"\x00\x00\x05\x01\x04\x00\x00\x00\x01\x08\x03100")],
+            Timeout,
+            NO_ANSWER,
+        )
+    },
     case(
         "a frame of 16 MB",
         H2,

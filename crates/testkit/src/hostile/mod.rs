@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::server::TlsStream;
 
 /// How long a dripping receiver waits between two bytes: much shorter than any deadline, so that each keeps it waiting anew.
@@ -53,7 +53,7 @@ pub enum Layer {
     Tls(Certificate, &'static str),
 }
 
-/// A hostile receiver; gone when dropped.
+/// A hostile receiver; gone when dropped, with all its connections.
 pub struct HostileReceiver {
     address: SocketAddr,
     layer: Layer,
@@ -73,8 +73,10 @@ impl HostileReceiver {
         let written_bytes = Arc::new(AtomicU64::new(0));
         let written = Arc::clone(&written_bytes);
         let accepting = tokio::spawn(async move {
+            // They end with it.
+            let mut serving = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, layer, script, Arc::clone(&written)));
+                serving.spawn(serve(stream, layer, script, Arc::clone(&written)));
             }
         });
         Self { address, layer, written_bytes, accepting: Some(accepting), _listener: None }
