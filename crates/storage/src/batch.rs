@@ -7,7 +7,7 @@ use crate::error::store_error;
 use crate::limits;
 use hookgraph_domain::ports::StoreError;
 use sea_orm::sea_query::{ArrayType, Value};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 use std::fmt::Write;
 use uuid::Uuid;
 
@@ -189,9 +189,19 @@ where
     T: sea_orm::FromQueryResult,
     C: ConnectionTrait,
 {
+    query_with(connection, sql, values, |row| T::from_query_result(row, "")).await
+}
+
+/// The same, each row read in its turn by that.
+pub async fn query_with<T, C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: Vec<Value>,
+    read: impl FnMut(&QueryResult) -> Result<T, DbErr>,
+) -> Result<Vec<T>, StoreError> {
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
     let rows = connection.query_all_raw(statement).await.map_err(store_error)?;
-    rows.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, _>>().map_err(store_error)
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(store_error)
 }
 
 /// Ids as rows of one column `id`.

@@ -229,13 +229,13 @@ impl Stages {
         let (timeout_ms, tls) = (claim.webhook.timeout_ms, claim.webhook.tls.as_deref());
         let exchange = self.services.transport.send_under(&request, timeout_ms, tls).await;
         self.services.failpoints.hit(Failpoint::AfterSend);
-        self.after_exchange(claim, &request, exchange, started_at)
+        self.after_exchange(claim, request, exchange, started_at)
     }
 
     fn after_exchange(
         &self,
         claim: &ClaimedDelivery,
-        request: &OutgoingRequest,
+        request: OutgoingRequest,
         exchange: Exchange,
         started_at: Timestamp,
     ) -> Settlement {

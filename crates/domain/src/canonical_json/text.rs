@@ -5,9 +5,18 @@ use std::fmt::Write;
 /// Appends a string with its quotes.
 pub(super) fn push_quoted(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        push_escaped(c, out);
+    let mut rest = text;
+    // What is escaped is ASCII: a byte that looks like it is it.
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        let (raw, escaped) = rest.split_at(at);
+        out.push_str(raw);
+        let mut chars = escaped.chars();
+        if let Some(c) = chars.next() {
+            push_escaped(c, out);
+        }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     out.push('"');
 }
 

@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 use crate::trace::{TRACEPARENT_HEADER, TraceContext};
 use crate::webhook::{HttpMethod, Webhook};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use url::Url;
 
 /// What requests call themselves, unless the webhook has a `user-agent` of its own.
@@ -42,10 +43,10 @@ pub fn build(
     let (url, body_json, body) = match webhook.method {
         HttpMethod::Get => {
             let (url, parameters_json) = query::append(&configured, &payload.json)?;
-            (url, parameters_json, None)
+            (url, parameters_json.map(Cow::Owned), None)
         }
         HttpMethod::Post | HttpMethod::Put | HttpMethod::Patch | HttpMethod::Delete => {
-            (configured.clone(), Some(payload.json.to_string()), Some(payload.json.to_string()))
+            (configured.clone(), Some(Cow::Borrowed(&*payload.json)), Some(payload.json.to_string()))
         }
     };
     let method = webhook.method.as_str();

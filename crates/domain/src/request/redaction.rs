@@ -23,12 +23,12 @@ const KEPT: [&str; 8] = [
 ///
 /// Our own signatures stay: they are no secrets, can be replayed for [`crate::limits::SIGNATURE_VALID_S`] alone, and are
 /// what one needs to find out why a receiver refuses a request.
-pub fn redacted(request: &OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
+pub fn redacted(request: OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
     with_headers(request, |name| is_kept(name) && secret_of(webhook, name).is_none())
 }
 
 /// The request as a preview shows it: the values of headers that are marked secret are replaced by `[redacted]`.
-pub fn masked(request: &OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
+pub fn masked(request: OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
     with_headers(request, |name| secret_of(webhook, name).is_none())
 }
 
@@ -63,11 +63,13 @@ fn secret_of<'a>(webhook: &'a Webhook, name: &str) -> Option<&'a Header> {
     webhook.headers.iter().find(|header| header.is_secret && header.name.eq_ignore_ascii_case(name))
 }
 
-fn with_headers(request: &OutgoingRequest, is_kept: impl Fn(&str) -> bool) -> OutgoingRequest {
-    let kept = |(name, value): &(String, String)| {
-        (name.clone(), if is_kept(name) { value.clone() } else { REDACTED.to_owned() })
-    };
-    OutgoingRequest { headers: request.headers.iter().map(kept).collect(), ..request.clone() }
+fn with_headers(mut request: OutgoingRequest, is_kept: impl Fn(&str) -> bool) -> OutgoingRequest {
+    for (name, value) in &mut request.headers {
+        if !is_kept(name) {
+            REDACTED.clone_into(value);
+        }
+    }
+    request
 }
 
 fn is_kept(name: &str) -> bool {
@@ -96,8 +98,8 @@ mod tests {
         };
         let values = |request: OutgoingRequest| request.headers.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
         let webhook = with_secret("user-agent", "s3cret");
-        assert_eq!(values(redacted(&request, &webhook)), ["[redacted]", "[redacted]", "1"]);
-        assert_eq!(values(masked(&request, &webhook)), ["[redacted]", "plain", "1"]);
+        assert_eq!(values(redacted(request.clone(), &webhook)), ["[redacted]", "[redacted]", "1"]);
+        assert_eq!(values(masked(request, &webhook)), ["[redacted]", "plain", "1"]);
     }
 
     #[test]
@@ -152,7 +154,7 @@ mod tests {
             ],
             body: Some("{}".to_owned()),
         };
-        let kept = redacted(&request, &webhook());
+        let kept = redacted(request.clone(), &webhook());
         assert_eq!(kept.headers[0].1, "[redacted]");
         assert_eq!((&kept.headers[1], &kept.body, &kept.url), (&request.headers[1], &request.body, &request.url));
     }

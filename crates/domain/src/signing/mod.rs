@@ -13,7 +13,7 @@ pub use key::{KeyError, PublicKey, SigningKey};
 pub use keys::{ActiveKeys, OwnKeys, Previous, Rotating, Rotation, SigningKeys};
 pub use secret::{SecretError, SigningSecret};
 
-use crate::canonical_json::{quoted, to_text};
+use crate::canonical_json::quoted;
 use crate::delivery::Signer;
 use crate::ids::DeliveryId;
 use crate::limits::SIGNATURE_VALID_S;
@@ -21,7 +21,6 @@ use crate::time::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 /// The header that bears the JWT.
@@ -146,36 +145,38 @@ pub(crate) fn v1_signature(message: &str, key: &[u8]) -> String {
     STANDARD.encode(hmac_sha256(key, message.as_bytes()))
 }
 
-fn claims(parts: SignedParts<'_>, signer: &Signer, user_id: Option<&str>, issued_at_s: i64) -> Value {
-    let mut claims: Map<String, Value> =
-        FIXED_CLAIMS.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    claims.insert("iat".to_owned(), issued_at_s.into());
-    claims.insert("exp".to_owned(), issued_at_s.saturating_add_unsigned(SIGNATURE_VALID_S).into());
-    if let Some(user_id) = user_id {
-        claims.insert("userId".to_owned(), user_id.into());
-    }
-    claims.insert("tenantId".to_owned(), signer.tenant_id.to_string().into());
-    claims.insert("tenantIdentifier".to_owned(), signer.tenant_identifier.as_str().into());
-    claims.insert("hmac".to_owned(), hmac_claim(parts).into());
-    Value::Object(claims)
+/// The JWT's claims, as canonical JSON.
+fn claims(parts: SignedParts<'_>, signer: &Signer, user_id: Option<&str>, issued_at_s: i64) -> String {
+    let fixed = FIXED_CLAIMS.map(|(name, value)| format!(r#""{name}":"{value}","#)).concat();
+    let expires_at_s = issued_at_s.saturating_add_unsigned(SIGNATURE_VALID_S);
+    let user_id = user_id.map(|id| format!(r#""userId":{},"#, quoted(id))).unwrap_or_default();
+    let (tenant_id, identifier) = (signer.tenant_id, quoted(&signer.tenant_identifier));
+    let hmac = hmac_claim(parts);
+    format!(
+        r#"{{{fixed}"iat":{issued_at_s},"exp":{expires_at_s},{user_id}"tenantId":"{tenant_id}","tenantIdentifier":{identifier},"hmac":"{hmac}"}}"#
+    )
 }
 
 /// A compact JWT of those claims (RFC 7519), HS256.
-fn symmetric_jwt(claims: &Value, secret: &SigningSecret) -> String {
-    let header = json!({ "alg": "HS256", "typ": "JWT" });
-    jwt(&header, claims, |signed| hmac_sha256(secret.expose().as_bytes(), signed).to_vec())
+fn symmetric_jwt(claims: &str, secret: &SigningSecret) -> String {
+    jwt(r#"{"alg":"HS256","typ":"JWT"}"#, claims, |signed| hmac_sha256(secret.expose().as_bytes(), signed))
 }
 
 /// The same by EdDSA (RFC 8037), with the id under which the key is published.
-fn asymmetric_jwt(claims: &Value, key: &SigningKey) -> String {
-    let header = json!({ "alg": "EdDSA", "typ": "JWT", "kid": key.public().id() });
-    jwt(&header, claims, |signed| key.sign(signed).to_vec())
+fn asymmetric_jwt(claims: &str, key: &SigningKey) -> String {
+    let header = format!(r#"{{"alg":"EdDSA","typ":"JWT","kid":{}}}"#, quoted(&key.public().id()));
+    jwt(&header, claims, |signed| key.sign(signed))
 }
 
-fn jwt(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(to_text(header)), URL_SAFE_NO_PAD.encode(to_text(claims)));
-    let signature = URL_SAFE_NO_PAD.encode(sign(signed.as_bytes()));
-    format!("{signed}.{signature}")
+fn jwt<S: AsRef<[u8]>>(header: &str, claims: &str, sign: impl FnOnce(&[u8]) -> S) -> String {
+    let mut jwt = String::with_capacity(2 * (header.len() + claims.len()));
+    URL_SAFE_NO_PAD.encode_string(header, &mut jwt);
+    jwt.push('.');
+    URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
+    let signature = sign(jwt.as_bytes());
+    jwt.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
+    jwt
 }
 
 /// HMAC-SHA256 (RFC 2104).

@@ -78,7 +78,7 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
     let delivery = never_sent(&webhook, &event, DeliveryId(asked.new_id()), asked.now());
     match build(&webhook, &event, &delivery, &payload, &signer, asked.now()) {
         Ok(request) => Ok(PayloadPreview {
-            request: Some(RequestObject::from(&masked(&request, &webhook))),
+            request: Some(RequestObject::from(&masked(request, &webhook))),
             payload: payload_json(&payload),
             rendered_at: Some(DateTime(payload.rendered_at)),
             error: None,

@@ -5,7 +5,7 @@ use super::aside::{Aside, set_aside};
 use super::claim::lease;
 use super::heads::{Asked, PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
 use super::parts::Parts;
-use crate::batch::query;
+use crate::batch::query_with;
 use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
 use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_DEFAULT, PAYLOAD_NONE};
@@ -40,7 +40,22 @@ struct Leased {
     webhook_version: i64,
     tenant_version: i64,
     was_orphaned: bool,
+    /// With the first of its deliveries.
     event: Option<event::Model>,
+}
+
+/// The events that were read: what many deliveries are of is read with the first.
+#[derive(Default)]
+struct EventsRead(HashSet<Uuid>);
+
+impl EventsRead {
+    fn read(&mut self, row: &QueryResult) -> Result<Option<event::Model>, DbErr> {
+        let id: Option<Uuid> = row.try_get("event_", "id")?;
+        if id.is_none_or(|id| !self.0.insert(id)) {
+            return Ok(None);
+        }
+        event::Model::from_query_result_optional(row, "event_")
+    }
 }
 
 /// An answer of the statement: the webhooks without room, how many rows were locked, and one that was leased, if any.
@@ -50,17 +65,17 @@ struct Answer {
     leased: Option<Leased>,
 }
 
-impl FromQueryResult for Answer {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
-        let without_room = row.try_get(prefix, "without_room")?;
-        let locked_count = row.try_get(prefix, "locked_count")?;
-        let leased = match model_if_any(row, prefix)? {
+impl Answer {
+    fn read(row: &QueryResult, events: &mut EventsRead) -> Result<Self, DbErr> {
+        let without_room = row.try_get("", "without_room")?;
+        let locked_count = row.try_get("", "locked_count")?;
+        let leased = match model_if_any(row)? {
             Some(leased) => Some(Leased {
                 row: leased,
-                webhook_version: row.try_get(prefix, "webhook_version")?,
-                tenant_version: row.try_get(prefix, "tenant_version")?,
-                was_orphaned: row.try_get(prefix, "was_orphaned")?,
-                event: event::Model::from_query_result_optional(row, "event_")?,
+                webhook_version: row.try_get("", "webhook_version")?,
+                tenant_version: row.try_get("", "tenant_version")?,
+                was_orphaned: row.try_get("", "was_orphaned")?,
+                event: events.read(row)?,
             }),
             None => None,
         };
@@ -69,8 +84,8 @@ impl FromQueryResult for Answer {
 }
 
 /// The delivery of a row, where an outer join found one: what cannot be read is an error.
-fn model_if_any(row: &QueryResult, prefix: &str) -> Result<Option<Model>, DbErr> {
-    match Model::from_query_result_nullable(row, prefix) {
+fn model_if_any(row: &QueryResult) -> Result<Option<Model>, DbErr> {
+    match Model::from_query_result_nullable(row, "") {
         Ok(model) => Ok(Some(model)),
         Err(TryGetError::Null(_)) => Ok(None),
         Err(TryGetError::DbErr(error)) => Err(error),
@@ -86,19 +101,17 @@ struct Looked {
     event: Option<event::Model>,
 }
 
-impl FromQueryResult for Looked {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+impl Looked {
+    fn read(row: &QueryResult, events: &mut EventsRead) -> Result<Self, DbErr> {
         Ok(Self {
-            without_room: row.try_get(prefix, "without_room")?,
-            row: model_if_any(row, prefix)?,
-            webhook_version: row.try_get(prefix, "webhook_version")?,
-            tenant_version: row.try_get(prefix, "tenant_version")?,
-            event: event::Model::from_query_result_optional(row, "event_")?,
+            without_room: row.try_get("", "without_room")?,
+            row: model_if_any(row)?,
+            webhook_version: row.try_get("", "webhook_version")?,
+            tenant_version: row.try_get("", "tenant_version")?,
+            event: events.read(row)?,
         })
     }
-}
 
-impl Looked {
     fn sendable(self) -> Option<Leased> {
         let row = self.row?;
         Some(Leased {
@@ -218,15 +231,17 @@ pub async fn claim_within(
     request: &ClaimRequest,
     feed: &mut FeedLog,
 ) -> Result<AtOnce, StoreError> {
+    let mut events = EventsRead::default();
     let (ids, reached_count, leased) = if store.backend() == DbBackend::Postgres {
-        let answers: Vec<Answer> = query(transaction, &claim_sql(), claim_values(request)).await?;
+        let read = |row: &_| Answer::read(row, &mut events);
+        let answers = query_with(transaction, &claim_sql(), claim_values(request), read).await?;
         let first = answers.first();
         let ids = answers.iter().find_map(|answer| answer.without_room.clone());
         let locked_count = first.map_or(0, |answer| usize::try_from(answer.locked_count).unwrap_or(0));
         (ids, locked_count, answers.into_iter().filter_map(|answer| answer.leased).collect::<Vec<_>>())
     } else {
         let values = candidates_values(DbBackend::Sqlite, request);
-        let looked: Vec<Looked> = query(transaction, &look_sql(), values).await?;
+        let looked = query_with(transaction, &look_sql(), values, |row| Looked::read(row, &mut events)).await?;
         let ids = looked.iter().find_map(|one| one.without_room.clone());
         let picked_count = looked.iter().filter(|one| one.row.is_some()).count();
         (ids, picked_count, looked.into_iter().filter_map(Looked::sendable).collect())
