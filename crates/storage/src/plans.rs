@@ -25,15 +25,6 @@ use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, QueryTrait, Statement};
 use uuid::Uuid;
 
-pub use crate::store::KEPT_PLANS;
-
-/// The claim and the settlement of PostgreSQL, which are planned once: also while the queue is empty.
-pub fn kept_statements() -> [Statement; 2] {
-    let claim = claim_values(&claim_request(WebhookId(Uuid::nil())));
-    [(claim_sql(), claim), (settle_sql(), settle_values())]
-        .map(|(sql, values)| Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-}
-
 /// Each with the indexes that it must use.
 pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)> {
     let (tenant_id, webhook_id) = (TenantId(Uuid::nil()), WebhookId(Uuid::nil()));

@@ -231,12 +231,12 @@ async fn connect_sqlite(url: &str, bytes_max: Option<u64>) -> Result<(Pool, Pool
 /// The connections of everything else, and those of the road where there are enough of them.
 async fn connect_postgres(url: &str, connections_max: u32) -> Result<(Pool, Option<Pool>), StoreError> {
     let (others_max, road_max) = limits::postgres_pools(connections_max);
-    let options = postgres(url, others_max, limits::POSTGRES_STATEMENT_MS_MAX, &[]);
+    let options = postgres(url, others_max, limits::POSTGRES_STATEMENT_MS_MAX);
     let others = connect(options, limits::POSTGRES_CALL_MS_MAX).await?;
     if road_max == 0 {
         return Ok((others, None));
     }
-    let options = postgres(url, road_max, limits::POSTGRES_ROAD_STATEMENT_MS_MAX, &KEPT_PLANS);
+    let options = postgres(url, road_max, limits::POSTGRES_ROAD_STATEMENT_MS_MAX);
     Ok((others, Some(connect(options, limits::POSTGRES_ROAD_CALL_MS_MAX).await?)))
 }
 
@@ -268,22 +268,12 @@ fn durable(options: sea_orm::sqlx::sqlite::SqliteConnectOptions) -> sea_orm::sql
         .busy_timeout(Duration::from_millis(limits::SQLITE_BUSY_MS_MAX))
 }
 
-/// Each statement of the road is planned once for all values: a plan for the values of one claim is no better, and takes as long as the
-/// claim. And it reads no table as a whole: the plan may be made while the queue is empty, and is kept when it is long.
-pub const KEPT_PLANS: [(&str, &str); 3] =
-    [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_bitmapscan", "off")];
-
-fn postgres(
-    url: &str,
-    connections_max: u32,
-    statement_ms_max: u64,
-    settings: &'static [(&'static str, &'static str)],
-) -> ConnectOptions {
+fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOptions {
     let mut options = common(url, connections_max);
     options.set_application_name("hookgraph");
     options.map_sqlx_postgres_pool_opts(bounded::healthy);
     options.map_sqlx_postgres_opts(move |options| {
-        options.options(settings.iter().copied()).options([
+        options.options([
             // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half
             // a second what runs for two milliseconds.
             ("jit", "off".to_owned()),

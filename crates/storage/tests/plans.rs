@@ -71,32 +71,3 @@ async fn hot_statements_use_their_indexes_on_postgresql() {
     })
     .await;
 }
-
-/// A plan that sorts what is due of a webhook, or looks through the queue once more for every webhook, would be kept when that is a
-/// million rows.
-#[tokio::test]
-async fn what_is_planned_while_the_queue_is_empty_looks_up_each_row() {
-    with_postgres(|url| async move {
-        let mut options = sea_orm::ConnectOptions::new(url);
-        options.max_connections(1);
-        let connection = Database::connect(options).await.unwrap();
-        connection.execute_unprepared(include_str!("../../../migrations/postgres/0001_initial.sql")).await.unwrap();
-        for (name, value) in plans::KEPT_PLANS {
-            connection.execute_unprepared(&format!("SET {name} = {value}")).await.unwrap();
-        }
-        let [claim, settlement] = plans::kept_statements();
-        let (claim, settlement) = (plan(&connection, claim).await, plan(&connection, settlement).await);
-        for (plan, scan, count) in [
-            (&claim, "Index Scan using due_by_time on due head", 2),
-            (&claim, "Index Scan using due_pkey on due", 2),
-            (&settlement, "Index Scan using due_pkey on due", 1),
-        ] {
-            assert_eq!(plan.matches(scan).count(), count, "{scan}:\n{plan}");
-        }
-        for unwanted in ["Seq Scan", "Bitmap", "Sort Key: head"] {
-            assert!(!claim.contains(unwanted) && !settlement.contains(unwanted), "{unwanted}:\n{claim}\n{settlement}");
-        }
-        connection.close().await.unwrap();
-    })
-    .await;
-}

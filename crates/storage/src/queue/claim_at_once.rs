@@ -3,7 +3,7 @@
 
 use super::aside::{Aside, set_aside};
 use super::claim::lease;
-use super::heads::{PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
+use super::heads::{Asked, PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
 use super::parts::Parts;
 use crate::batch::query_with;
 use crate::bounded::DatabaseTransaction;
@@ -148,28 +148,30 @@ fn qualified(alias: &str) -> String {
 /// The parameters are [`claim_values`]: those of [`picked_sql`], and until when the leases hold.
 ///
 /// The ids go through an array, so that the planner expects few of them and looks each up; what is coalesced keeps it off the
-/// index of times, whatever it believes of a queue that was empty a moment ago. How the webhook stands is looked up for each row,
-/// and then the row by its id, so that nothing is looked for once for every webhook. The answers are in no order: the planner would
-/// look for each of them among all that was picked.
+/// indexes of times and of webhooks, whatever it believes of a queue that was empty a moment ago. How the webhooks stand is
+/// read before, and the rows are joined to it: the planner would look for all rows once for every webhook. The answers are in
+/// no order: it would look for each of them among all that was picked.
 pub fn claim_sql() -> String {
-    let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND sendable.has_no_query");
+    let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND standing.has_no_query");
     format!(
         "{picked}, locked AS MATERIALIZED (
-    SELECT due.id, due.webhook_id, due.is_test, due.cancel_requested, due.leased_until_us IS NOT NULL AS was_orphaned FROM due
-    WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= $1
-    AND (due.leased_until_us IS NULL OR due.leased_until_us <= $1) FOR NO KEY UPDATE SKIP LOCKED
-), sendable AS MATERIALIZED (
-    SELECT locked.id, webhook.version AS webhook_version, tenant.version AS tenant_version,
-        webhook.graphql_query IS NULL AS has_no_query
-    FROM locked JOIN webhook ON webhook.id = locked.webhook_id JOIN tenant ON tenant.id = webhook.tenant_id
-    WHERE webhook.deleted_at_us IS NULL AND NOT locked.cancel_requested AND (webhook.status = '{active}' OR locked.is_test)
+    SELECT due.id, due.leased_until_us IS NOT NULL AS was_orphaned FROM due
+    WHERE due.id = ANY (ARRAY(SELECT id FROM picked)) AND coalesce(due.due_at_us, {never}) <= {now_us}
+    AND (due.leased_until_us IS NULL OR due.leased_until_us <= {now_us}) FOR NO KEY UPDATE SKIP LOCKED
+), standing AS MATERIALIZED (
+    SELECT webhook.id, webhook.version AS webhook_version, tenant.version AS tenant_version,
+        webhook.graphql_query IS NULL AS has_no_query, webhook.status = '{active}' AS is_active
+    FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id
+    WHERE webhook.id = ANY (ARRAY(SELECT DISTINCT webhook_id FROM picked)) AND webhook.deleted_at_us IS NULL
 ), leased AS (
     UPDATE due SET state = 'IN_FLIGHT', state_reason = NULL, leased_until_us = ${leased_until}, updated_at_us = $1,
         fencing_token = due.fencing_token + 1,
         payload_kind = CASE WHEN {is_default} THEN '{PAYLOAD_DEFAULT}' ELSE due.payload_kind END,
         default_frozen_at_us = CASE WHEN {is_default} THEN $1 ELSE due.default_frozen_at_us END
-    FROM sendable WHERE due.id = sendable.id
-    RETURNING {due}, sendable.webhook_version, sendable.tenant_version
+    FROM standing
+    WHERE due.id = ANY (ARRAY(SELECT id FROM locked)) AND standing.id = coalesce(due.webhook_id, '{nil}')
+        AND NOT due.cancel_requested AND (standing.is_active OR due.is_test)
+    RETURNING {due}, standing.webhook_version, standing.tenant_version
 )
 SELECT {without_room}, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
     coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}
@@ -177,9 +179,11 @@ FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned)
 LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
         picked = picked_sql(DbBackend::Postgres),
+        now_us = Asked::NowUs.sql(DbBackend::Postgres),
         without_room = beside_one_of(DbBackend::Postgres, "leased", "locked"),
         leased_until = PICKED_NEXT,
         never = i64::MAX,
+        nil = Uuid::nil(),
         active = WebhookStatus::Active.as_str(),
         due = qualified("due"),
         leased = qualified("leased"),

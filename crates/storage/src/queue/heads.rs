@@ -30,22 +30,69 @@ const LIMITS: Table = Table { name: "limits", columns: &[("webhook_id", Kind::Uu
 /// Where the parameters of [`LIMITS`] begin.
 const LIMITS_FIRST: usize = 7;
 
+/// What a look asks for, by the numbers of its parameters.
+#[derive(Clone, Copy)]
+pub enum Asked {
+    NowUs = 1,
+    /// Of a webhook; its own concurrency holds too.
+    InFlightMax,
+    RowsMax,
+    /// Of each webhook, to look at.
+    WindowRows,
+    PerWebhookMax,
+    /// Rows of which an attempt is spent.
+    RetriesMax,
+}
+
+impl Asked {
+    const ALL: [Self; LIMITS_FIRST - 1] =
+        [Self::NowUs, Self::InFlightMax, Self::RowsMax, Self::WindowRows, Self::PerWebhookMax, Self::RetriesMax];
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::NowUs => "now_us",
+            Self::InFlightMax => "in_flight_max",
+            Self::RowsMax => "rows_max",
+            Self::WindowRows => "window_rows",
+            Self::PerWebhookMax => "per_webhook_max",
+            Self::RetriesMax => "retries_max",
+        }
+    }
+
+    /// As an expression. PostgreSQL has it from a common table, through which its planner does not look: it would else make a plan
+    /// for every claim wherever the values let it hope for one that is cheaper, and a plan costs as much as the claim.
+    pub fn sql(self, backend: DbBackend) -> String {
+        match backend {
+            DbBackend::Postgres => format!("(SELECT {} FROM asked)", self.column()),
+            _ => format!("${}", self as usize),
+        }
+    }
+
+    /// That table of PostgreSQL.
+    fn table() -> String {
+        let columns = Self::ALL.map(Self::column).join(", ");
+        let values = Self::ALL.map(|asked| format!("CAST(${} AS BIGINT)", asked as usize)).join(", ");
+        format!("asked ({columns}) AS MATERIALIZED (SELECT {values})")
+    }
+}
+
 /// The beginning of a statement that goes on with the candidates, the common table `picked`. Its parameters are
-/// [`candidates_values`]: $1 now, $2 in flight per webhook at most (its own
-/// concurrency holds too), $3 rows at most, $4 rows per webhook to look at, $5 of each webhook at most, $6 of which an attempt
-/// is spent at most, from $7 on [`LIMITS`]. What stands in its record's line behind another is passed over.
-/// (A limit is cast because SQLite prepares a statement anew for every value of one that is a bare parameter.)
+/// [`candidates_values`]. What stands in its record's line behind another is passed over.
 pub fn picked_sql(backend: DbBackend) -> String {
+    let asked_table = if backend == DbBackend::Postgres { format!(", {}", Asked::table()) } else { String::new() };
     format!(
-        "{DUE_WEBHOOK}, {of_webhook}, {ranked}, numbered (id, webhook_id, due_at_us, is_retry, place, number) AS (
+        "{DUE_WEBHOOK}{asked_table}, {of_webhook}, {ranked}, numbered (id, webhook_id, due_at_us, is_retry, place, number) AS (
     SELECT id, webhook_id, due_at_us, is_retry, place, row_number() OVER (PARTITION BY is_retry ORDER BY place, due_at_us, id)
     FROM ranked WHERE place <= most
 ), picked (id, webhook_id, due_at_us, place) AS (
-    SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= $6
-    ORDER BY place, due_at_us, id LIMIT CAST($3 AS BIGINT)
+    SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= {retries_max}
+    ORDER BY place, due_at_us, id LIMIT CAST({rows_max} AS BIGINT)
 )",
         of_webhook = of_webhook_sql(backend),
         ranked = ranked_sql(backend),
+        retries_max = Asked::RetriesMax.sql(backend),
+        // SQLite prepares a statement anew for every value of a limit that is a bare parameter.
+        rows_max = Asked::RowsMax.sql(backend),
     )
 }
 
@@ -59,22 +106,27 @@ fn of_webhook_sql(backend: DbBackend) -> String {
     let (least, greatest, concurrency) = match backend {
         DbBackend::Postgres => ("least", "greatest", "of.concurrency"),
         // Its limits are the same for all webhooks, so the largest concurrency counts.
-        _ => ("min", "max", "(SELECT max(concurrency) FROM of)"),
+        _ => (
+            "min",
+            "max",
+            "(SELECT max(of.concurrency) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id)",
+        ),
     };
+    let [now_us, in_flight_max, window_rows, per_webhook_max] =
+        [Asked::NowUs, Asked::InFlightMax, Asked::WindowRows, Asked::PerWebhookMax].map(|asked| asked.sql(backend));
     format!(
         "given (webhook_id, most) AS MATERIALIZED (SELECT webhook_id, most FROM {limits} AS limits),
-of (webhook_id, concurrency) AS MATERIALIZED (
-    SELECT webhook_id, (SELECT webhook.concurrency FROM webhook WHERE webhook.id = due_webhook.webhook_id)
-    FROM due_webhook WHERE webhook_id IS NOT NULL
-), of_webhook (webhook_id, most) AS MATERIALIZED (
-    SELECT of.webhook_id, {greatest}(0, {least}(coalesce(given.most, $5),
-        {least}(coalesce(of.concurrency, $2), $2) - (
-        SELECT count(*) FROM (SELECT head.leased_until_us FROM due AS head WHERE head.webhook_id = of.webhook_id
-            AND head.due_at_us <= $1 AND (head.leased_until_us > $1 OR {IS_FIRST_IN_LINE})
+of_webhook (webhook_id, most) AS MATERIALIZED (
+    SELECT due_webhook.webhook_id, {greatest}(0, {least}(coalesce(given.most, {per_webhook_max}),
+        {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}) - (
+        SELECT count(*) FROM (SELECT head.leased_until_us FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id
+            AND head.due_at_us <= {now_us} AND (head.leased_until_us > {now_us} OR {IS_FIRST_IN_LINE})
             ORDER BY head.due_at_us, head.id
-            LIMIT $4 - {greatest}($2 - coalesce({concurrency}, $2), 0)
-        ) AS seen WHERE seen.leased_until_us > $1)))
-    FROM of LEFT JOIN given ON given.webhook_id = of.webhook_id
+            LIMIT {window_rows} - {greatest}({in_flight_max} - coalesce({concurrency}, {in_flight_max}), 0)
+        ) AS seen WHERE seen.leased_until_us > {now_us})))
+    FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id
+    LEFT JOIN given ON given.webhook_id = due_webhook.webhook_id
+    WHERE due_webhook.webhook_id IS NOT NULL
 )",
         limits = LIMITS.source(backend, LIMITS_FIRST),
     )
@@ -84,9 +136,10 @@ of (webhook_id, concurrency) AS MATERIALIZED (
 /// among those of its webhook.
 fn ranked_sql(backend: DbBackend) -> String {
     let free_rows = format!(
-        "FROM due AS head WHERE head.webhook_id = of_webhook.webhook_id AND head.due_at_us <= $1
-        AND (head.leased_until_us IS NULL OR head.leased_until_us <= $1) AND {IS_FIRST_IN_LINE}
+        "FROM due AS head WHERE head.webhook_id = of_webhook.webhook_id AND head.due_at_us <= {now_us}
+        AND (head.leased_until_us IS NULL OR head.leased_until_us <= {now_us}) AND {IS_FIRST_IN_LINE}
         ORDER BY head.due_at_us, head.id LIMIT",
+        now_us = Asked::NowUs.sql(backend),
     );
     let rows = if backend == DbBackend::Postgres {
         // Numbered as the index gives them, webhook by webhook.
