@@ -95,32 +95,28 @@ fn model_if_any(row: &QueryResult) -> Result<Option<Model>, DbErr> {
 /// The webhooks without room, and a candidate of [`look_sql`], if any; one that shall not simply be sent has no versions.
 struct Looked {
     without_room: Option<String>,
-    row: Option<Model>,
-    webhook_version: Option<i64>,
-    tenant_version: Option<i64>,
-    event: Option<event::Model>,
+    is_picked: bool,
+    sendable: Option<Leased>,
 }
 
 impl Looked {
     fn read(row: &QueryResult, events: &mut EventsRead) -> Result<Self, DbErr> {
-        Ok(Self {
-            without_room: row.try_get("", "without_room")?,
-            row: model_if_any(row)?,
-            webhook_version: row.try_get("", "webhook_version")?,
-            tenant_version: row.try_get("", "tenant_version")?,
-            event: events.read(row)?,
-        })
-    }
-
-    fn sendable(self) -> Option<Leased> {
-        let row = self.row?;
-        Some(Leased {
-            webhook_version: self.webhook_version?,
-            tenant_version: self.tenant_version?,
-            was_orphaned: row.leased_until_us.is_some(),
-            row,
-            event: self.event,
-        })
+        let delivery = model_if_any(row)?;
+        let is_picked = delivery.is_some();
+        let versions: (Option<i64>, Option<i64>) =
+            (row.try_get("", "webhook_version")?, row.try_get("", "tenant_version")?);
+        let sendable = match (delivery, versions) {
+            (Some(delivery), (Some(webhook_version), Some(tenant_version))) => Some(Leased {
+                was_orphaned: delivery.leased_until_us.is_some(),
+                row: delivery,
+                webhook_version,
+                tenant_version,
+                // Not with one that is not sent: it would be read for nobody.
+                event: events.read(row)?,
+            }),
+            _ => None,
+        };
+        Ok(Self { without_room: row.try_get("", "without_room")?, is_picked, sendable })
     }
 }
 
@@ -243,8 +239,8 @@ pub async fn claim_within(
         let values = candidates_values(DbBackend::Sqlite, request);
         let looked = query_with(transaction, &look_sql(), values, |row| Looked::read(row, &mut events)).await?;
         let ids = looked.iter().find_map(|one| one.without_room.clone());
-        let picked_count = looked.iter().filter(|one| one.row.is_some()).count();
-        (ids, picked_count, looked.into_iter().filter_map(Looked::sendable).collect())
+        let picked_count = looked.iter().filter(|one| one.is_picked).count();
+        (ids, picked_count, looked.into_iter().filter_map(|one| one.sendable).collect())
     };
     let leased_count = leased.len();
     let has_written = leased_count > 0;

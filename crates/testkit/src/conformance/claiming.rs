@@ -153,6 +153,19 @@ pub async fn a_claim_passes_over_what_its_webhook_holds_back(store: Arc<dyn Stor
     }
 }
 
+/// Whichever of the two webhooks of an event is met first.
+pub async fn what_is_held_takes_no_event_from_what_is_sent(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (stopped, sending) = (world.webhook().await, world.webhook().await);
+    for _ in 0..8 {
+        world.event().await;
+    }
+    assert_eq!(world.claim_at(sample::now(), 100, 100).await.len(), 16);
+    world.set_status(stopped.id, WebhookStatus::Paused, Vec::new()).await;
+    let claimed = world.claim_at(plus_ms(sample::now(), LEASE_MS), 100, 100).await;
+    assert_eq!(claimed.iter().map(|claim| claim.webhook.id).collect::<Vec<_>>(), [sending.id; 8]);
+}
+
 /// Workers in parallel get everything, each delivery once.
 pub async fn two_claims_at_once_never_share_a_delivery(store: Arc<dyn Store>) {
     let world = Arc::new(World::new(store).await);

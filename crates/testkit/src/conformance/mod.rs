@@ -72,6 +72,7 @@ macro_rules! conformance_suite {
                 an_extended_lease_holds_and_tells_nobody,
                 a_lease_that_was_lost_is_not_extended,
                 a_claim_passes_over_what_its_webhook_holds_back,
+                what_is_held_takes_no_event_from_what_is_sent,
                 two_claims_at_once_never_share_a_delivery,
                 the_next_due_time_is_the_earliest_of_due_and_leases,
                 a_released_claim_is_due_at_once,
