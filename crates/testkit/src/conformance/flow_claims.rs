@@ -37,6 +37,17 @@ async fn record(world: &World, order_ids: &[&str]) {
     }
 }
 
+/// Of one webhook.
+async fn three_retries(world: &World) {
+    world.webhook().await;
+    for _ in 0..3 {
+        world.event().await;
+    }
+    for claim in claimed(world, request()).await {
+        world.settle(&claim, DeliveryState::Retrying).await;
+    }
+}
+
 fn labels(claims: &[ClaimedDelivery]) -> Vec<&str> {
     claims.iter().map(|claim| claim.event.record_label.as_str()).collect()
 }
@@ -71,13 +82,7 @@ pub async fn a_claim_keeps_to_the_limits_of_webhooks(store: Arc<dyn Store>) {
 /// First attempts of another webhook are claimed beside them.
 pub async fn a_claim_takes_no_more_retries_than_it_may(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    world.webhook().await;
-    for _ in 0..3 {
-        world.event().await;
-    }
-    for claim in claimed(&world, request()).await {
-        world.settle(&claim, DeliveryState::Retrying).await;
-    }
+    three_retries(&world).await;
     let fresh = world.webhook().await;
     world.event().await;
     let claims = claimed(&world, ClaimRequest { retries_max: 1, ..request() }).await;
@@ -88,13 +93,7 @@ pub async fn a_claim_takes_no_more_retries_than_it_may(store: Arc<dyn Store>) {
 /// However many of them are due before it, and however few a claim takes.
 pub async fn a_first_attempt_is_claimed_behind_retries_that_may_not_be(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    world.webhook().await;
-    for _ in 0..3 {
-        world.event().await;
-    }
-    for claim in claimed(&world, request()).await {
-        world.settle(&claim, DeliveryState::Retrying).await;
-    }
+    three_retries(&world).await;
     world.event_at(request().now).await;
     let claims = claimed(&world, ClaimRequest { limit: 1, retries_max: 0, ..request() }).await;
     assert_eq!(claims.iter().map(|claim| claim.delivery.attempts_spent).collect::<Vec<_>>(), [0]);
