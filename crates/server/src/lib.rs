@@ -23,6 +23,7 @@ pub mod surroundings;
 mod telemetry;
 pub mod token_cache;
 pub mod traces;
+mod upkeep;
 pub mod wake_ups;
 pub mod websocket;
 mod wiring;

@@ -56,6 +56,14 @@ pub const POSTGRES_KEEPALIVE_IDLE_S: u32 = 15;
 pub const POSTGRES_KEEPALIVE_INTERVAL_S: u32 = 5;
 /// How often nobody answers before the connection is closed.
 pub const POSTGRES_KEEPALIVE_COUNT: u32 = 3;
+/// Dead rows of PostgreSQL's queue from which on it is swept; below, to step over them costs less.
+pub const QUEUE_DEAD_ROWS_MIN: i64 = 20_000;
+/// How many rows are owed for each dead one, at most, where it is swept: a sweep goes over the indexes of all that is owed.
+pub const QUEUE_LIVE_ROWS_PER_DEAD_MAX: i64 = 5;
+/// Rows of a table from which on it matters what PostgreSQL's planner believes of it.
+pub const PLANNED_ROWS_MIN: i64 = 1_000;
+/// How many times as many rows a table may have as the planner believes, before it is counted anew.
+pub const PLANNED_ROWS_TIMES_MAX: i64 = 10;
 /// Rows of one `INSERT`: times the widest table's columns it stays below SQLite's 32,766 parameters.
 pub const INSERT_ROWS_MAX: usize = 500;
 /// Rows of one `INSERT` of a batch on SQLite: a power of two; what a statement of that length takes is kept for every length.

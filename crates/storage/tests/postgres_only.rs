@@ -10,8 +10,8 @@ use hookgraph_domain::ports::{
 use hookgraph_domain::retention::{HistoryCut, RetentionRules, lowest_id};
 use hookgraph_domain::settle::{NextState, Settlement};
 use hookgraph_domain::time::plus_ms;
-use hookgraph_storage::limits::DAY_ROWS_MOVED_MAX;
-use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_storage::limits::{DAY_ROWS_MOVED_MAX, PLANNED_ROWS_MIN, QUEUE_DEAD_ROWS_MIN};
+use hookgraph_storage::{SqlStore, StoreOptions, Upkeep};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, TransactionTrait};
@@ -277,6 +277,57 @@ async fn writers_that_wait_leave_the_road_its_connections() {
         holder.rollback().await.unwrap();
         waiting.join_all().await;
         outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+/// Makes the queue's one row so many more, out of autovacuum's reach, and has what PostgreSQL counts of it up to date at once.
+async fn multiply_due(connection: &DatabaseConnection, count: i64, then: &str) {
+    let sql = format!(
+        "ALTER TABLE due SET (autovacuum_enabled = false);
+         CREATE TEMP TABLE more AS SELECT due.* FROM due, generate_series(1, {count});
+         UPDATE more SET id = gen_random_uuid();
+         INSERT INTO due SELECT * FROM more;
+         {then};
+         SELECT pg_stat_force_next_flush()"
+    );
+    connection.execute_unprepared(&sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_queue_is_swept_of_what_was_delivered() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
+        let connection = Database::connect(url).await.unwrap();
+        let gone = "DELETE FROM due WHERE id IN (SELECT id FROM more)";
+        multiply_due(&connection, QUEUE_DEAD_ROWS_MIN, gone).await;
+        let dead = "SELECT pg_stat_get_dead_tuples('due'::regclass)";
+        assert_eq!(number(&connection, dead).await, QUEUE_DEAD_ROWS_MIN);
+        assert_eq!(store.upkeep().await.unwrap(), Upkeep { swept: true, counted: Vec::new() });
+        assert_eq!(number(&connection, dead).await, 0);
+        assert_eq!(store.upkeep().await.unwrap(), Upkeep::default(), "there is nothing left to sweep");
+        assert_eq!(store.claim(&request(10)).await.unwrap().deliveries.len(), 1);
+        connection.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_outgrew_its_plans_is_counted_anew() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
+        let connection = Database::connect(url).await.unwrap();
+        assert_eq!(store.upkeep().await.unwrap(), Upkeep::default());
+        multiply_due(&connection, PLANNED_ROWS_MIN, "").await;
+        assert_eq!(store.upkeep().await.unwrap(), Upkeep { swept: false, counted: vec!["due".to_owned()] });
+        let planned = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'due'::regclass";
+        assert_eq!(number(&connection, planned).await, PLANNED_ROWS_MIN + 1);
+        assert_eq!(store.upkeep().await.unwrap(), Upkeep::default(), "it is known now");
+        connection.close().await.unwrap();
         store.close().await.unwrap();
     })
     .await;
