@@ -57,8 +57,6 @@ pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 pub const PARTITION_DAYS_AHEAD: u32 = 3;
 /// How often partitions are looked for, in milliseconds: every six hours.
 pub const PARTITION_CHECK_MS: u64 = 6 * 3600 * 1000;
-/// How often the database's tables are looked at for upkeep, in milliseconds: at 10,000 deliveries a second 20,000 dead rows.
-pub const UPKEEP_MS: u64 = 2_000;
 /// How far an unknown key may be from a known one, as a Jaro-Winkler similarity, to be named as meant.
 pub const NEAREST_KEY_SIMILARITY_MIN: f64 = 0.7;
 /// The wait before stored payload queries are checked again when the database failed, in milliseconds.

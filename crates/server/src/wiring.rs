@@ -10,7 +10,7 @@ use crate::opening;
 use crate::surroundings::{self, OsEntropy};
 use crate::traces::{ObservedTransport, Traces};
 use crate::wake_ups::{self, ProcessWakeUps};
-use crate::{partitions, upkeep};
+use crate::{partitions, sweeping};
 use anyhow::Context;
 use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
 use hookgraph_dispatcher::retention::{RetentionLoop, RetentionServices};
@@ -96,7 +96,7 @@ impl Loops {
         workers.running.spawn(async move {
             tokio::select! {
                 () = stopping.cancelled() => {}
-                () = upkeep::keep_up(sql.clone()) => {}
+                () = sweeping::keep_up(sql.clone()) => {}
                 () = partitions::keep_up(sql, clock) => {}
             }
         });

@@ -26,12 +26,12 @@ mod rows;
 mod standing;
 mod statements;
 mod store;
+mod sweep;
 mod unreadable;
-mod upkeep;
 pub mod vault;
 
 pub use gauges::{Gauges, PoolGauge};
 pub use migrate::MigrateError;
 pub use notify::{Heard, Listener, Notifier, WakeUpKinds, WakeUpLink};
 pub use store::{SqlStore, StoreOptions};
-pub use upkeep::Upkeep;
+pub use sweep::Sweep;

@@ -58,12 +58,20 @@ pub const POSTGRES_KEEPALIVE_INTERVAL_S: u32 = 5;
 pub const POSTGRES_KEEPALIVE_COUNT: u32 = 3;
 /// Dead rows of PostgreSQL's queue from which on it is swept; below, to step over them costs less.
 pub const QUEUE_DEAD_ROWS_MIN: i64 = 20_000;
-/// How many rows are owed for each dead one, at most, where it is swept: a sweep goes over the indexes of all that is owed.
+/// How many rows may be owed for each dead one where it is swept: a sweep goes over the indexes of all that is owed.
 pub const QUEUE_LIVE_ROWS_PER_DEAD_MAX: i64 = 5;
-/// Rows of a table from which on it matters what PostgreSQL's planner believes of it.
+/// Rows of the queue from which on it matters how many PostgreSQL's planner knows of.
 pub const PLANNED_ROWS_MIN: i64 = 1_000;
-/// How many times as many rows a table may have as the planner believes, before it is counted anew.
+/// How many times as many rows the queue may have as were counted, before it is analysed.
 pub const PLANNED_ROWS_TIMES_MAX: i64 = 10;
+/// How often the queue is looked at for a sweep, in milliseconds: at 10,000 deliveries a second that is 20,000 dead rows.
+pub const SWEEP_WAIT_MS: u64 = 2_000;
+/// How seldom at most, where sweeping frees little or fails, in milliseconds: autovacuum has ten rounds in between.
+pub const SWEEP_WAIT_MS_MAX: u64 = 600_000;
+/// How long a sweep may take, in milliseconds. It has no caller; what takes longer is left to autovacuum, which has no limit.
+pub const SWEEP_MS_MAX: u64 = 60_000;
+/// How closely a sweep analyses: of 300 times as many rows. The queue's columns are all alike.
+pub const SWEEP_STATISTICS_TARGET: u32 = 10;
 /// Rows of one `INSERT`: times the widest table's columns it stays below SQLite's 32,766 parameters.
 pub const INSERT_ROWS_MAX: usize = 500;
 /// Rows of one `INSERT` of a batch on SQLite: a power of two; what a statement of that length takes is kept for every length.

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
 /// The tables that are partitioned, each by the id that its rows belong to.
-pub(crate) const TABLES: [&str; 6] = ["event", "event_skip", "tombstone", "delivery", "payload", "attempt"];
+const TABLES: [&str; 6] = ["event", "event_skip", "tombstone", "delivery", "payload", "attempt"];
 
 impl SqlStore {
     /// Makes the partitions of the day of `now` and of as many days after it, unless they are there; how many were made.

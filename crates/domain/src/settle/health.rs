@@ -75,7 +75,8 @@ pub fn signal_of(
 /// as the breaker opened neither closes nor prolongs it.
 pub fn apply_health(webhook: &Webhook, signal: HealthSignal, now: Timestamp) -> Option<Webhook> {
     use HealthSignal::{Failed, Gone, ProbeFailed, ProbeSucceeded, Succeeded, Tripped};
-    if webhook.deleted_at.is_some() {
+    let is_at_rest = signal == Succeeded && webhook.failing_since.is_none();
+    if is_at_rest || webhook.deleted_at.is_some() {
         return None;
     }
     let next = Webhook { version: webhook.version + 1, ..webhook.clone() };

@@ -1,0 +1,173 @@
+//! The sweep of PostgreSQL's queue, between the rounds of its autovacuum, which by default come once a minute. A queue turns over many
+//! times in that: every claim would step over what was delivered since, by plans that were made for an empty table.
+
+use crate::batch::query;
+use crate::error::store_error;
+use crate::limits::{
+    CONNECT_MS_MAX, PLANNED_ROWS_MIN, PLANNED_ROWS_TIMES_MAX, QUEUE_DEAD_ROWS_MIN, QUEUE_LIVE_ROWS_PER_DEAD_MAX,
+    SWEEP_MS_MAX, SWEEP_STATISTICS_TARGET, SWEEP_WAIT_MS, SWEEP_WAIT_MS_MAX,
+};
+use crate::store::SqlStore;
+use hookgraph_domain::ports::StoreError;
+use sea_orm::sqlx::{self, Connection, Executor, PgConnection};
+use sea_orm::{DbBackend, DbErr, FromQueryResult, RuntimeErr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What a look at the queue came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Nothing was to be done.
+    NotNeeded,
+    /// It was vacuumed, and analysed with that.
+    Swept {
+        /// The dead rows that were counted before.
+        dead_before: i64,
+        /// Those that are left: someone still sees them, or someone else is at it.
+        dead_after: i64,
+    },
+    /// It was analysed: the planner knew of far fewer rows.
+    Analysed,
+}
+
+impl Sweep {
+    /// How long to wait before the next look, in milliseconds, after the last wait: longer and longer where sweeping frees
+    /// little, as while a transaction somewhere stays open.
+    pub fn wait_ms(outcome: Result<Self, &StoreError>, last_wait_ms: u64) -> u64 {
+        match outcome {
+            Ok(Self::Swept { dead_before, dead_after }) if dead_after > dead_before / 2 => longer(last_wait_ms),
+            Err(_) => longer(last_wait_ms),
+            Ok(_) => SWEEP_WAIT_MS,
+        }
+    }
+}
+
+fn longer(wait_ms: u64) -> u64 {
+    wait_ms.saturating_mul(2).clamp(SWEEP_WAIT_MS, SWEEP_WAIT_MS_MAX)
+}
+
+/// How the queue stands, by what PostgreSQL counts as it goes.
+#[derive(FromQueryResult)]
+struct Queue {
+    /// As statements name it.
+    name: String,
+    /// As it was counted last, by a vacuum or an analysis.
+    counted_rows: i64,
+    live_rows: i64,
+    dead_rows: i64,
+}
+
+/// No row where the queue is not ours to vacuum.
+const QUEUE_SQL: &str = "SELECT CAST(CAST(oid AS regclass) AS TEXT) AS name, \
+     CAST(greatest(reltuples, 0) AS BIGINT) AS counted_rows, pg_stat_get_live_tuples(oid) AS live_rows, \
+     pg_stat_get_dead_tuples(oid) AS dead_rows FROM pg_class WHERE oid = to_regclass('due') AND pg_has_role(relowner, 'USAGE')";
+
+impl Queue {
+    /// Whether so much is dead that it is cheaper to sweep it than to step over it.
+    const fn is_to_be_swept(&self) -> bool {
+        self.dead_rows >= QUEUE_DEAD_ROWS_MIN && self.dead_rows >= self.live_rows / QUEUE_LIVE_ROWS_PER_DEAD_MAX
+    }
+
+    /// Whether plans are made for far fewer rows than there are.
+    const fn is_to_be_analysed(&self) -> bool {
+        self.live_rows >= PLANNED_ROWS_MIN && self.live_rows / PLANNED_ROWS_TIMES_MAX > self.counted_rows
+    }
+}
+
+impl SqlStore {
+    /// Sweeps the queue where much of it is dead, or has it analysed where it outgrew what the planner knows of, which makes every
+    /// connection plan again. It has a connection of its own for that. SQLite needs none of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the queue depends on it.
+    pub async fn sweep_queue(&self) -> Result<Sweep, StoreError> {
+        if self.backend() != DbBackend::Postgres {
+            return Ok(Sweep::NotNeeded);
+        }
+        let found: Vec<Queue> = query(&self.reader, QUEUE_SQL, Vec::new()).await?;
+        let Some(queue) = found.first() else { return Ok(Sweep::NotNeeded) };
+        if queue.is_to_be_swept() {
+            // Analysed with it, since a vacuum by itself guesses what the queue holds from the pages where something died. Its end is
+            // not given back, which would take a lock on all of it.
+            let sql = format!("VACUUM (ANALYZE, SKIP_LOCKED, TRUNCATE FALSE, INDEX_CLEANUP ON) {}", queue.name);
+            let dead_after = self.run_aside(&sql).await?;
+            return Ok(Sweep::Swept { dead_before: queue.dead_rows, dead_after });
+        }
+        if queue.is_to_be_analysed() {
+            self.run_aside(&format!("ANALYZE (SKIP_LOCKED) {}", queue.name)).await?;
+            return Ok(Sweep::Analysed);
+        }
+        Ok(Sweep::NotNeeded)
+    }
+
+    /// Runs a statement on a connection of its own; how many rows of the queue are dead then.
+    async fn run_aside(&self, sql: &str) -> Result<i64, StoreError> {
+        let options = self.writer.inner().get_postgres_connection_pool().connect_options();
+        let options = options.as_ref().clone().application_name("hookgraph sweep").options([
+            ("statement_timeout", SWEEP_MS_MAX.to_string()),
+            ("default_statistics_target", SWEEP_STATISTICS_TARGET.to_string()),
+            ("max_parallel_maintenance_workers", "0".to_owned()),
+            // That someone else is at it is no news.
+            ("client_min_messages", "error".to_owned()),
+        ]);
+        let run = async {
+            let mut connection = PgConnection::connect_with(&options).await?;
+            connection.execute(sqlx::AssertSqlSafe(sql)).await?;
+            let dead = sqlx::query_scalar("SELECT pg_stat_get_dead_tuples(to_regclass('due'))");
+            let dead: i64 = dead.fetch_one(&mut connection).await?;
+            connection.close().await?;
+            Ok(dead)
+        };
+        match timeout(Duration::from_millis(CONNECT_MS_MAX + SWEEP_MS_MAX), run).await {
+            Ok(answer) => answer.map_err(|error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
+            Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!("no answer in {SWEEP_MS_MAX} ms")))),
+        }
+        .map_err(store_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(counted_rows: i64, live_rows: i64, dead_rows: i64) -> Queue {
+        Queue { name: "due".to_owned(), counted_rows, live_rows, dead_rows }
+    }
+
+    #[test]
+    fn the_queue_is_swept_where_enough_of_it_is_dead() {
+        let few = QUEUE_DEAD_ROWS_MIN;
+        assert!(!queue(0, 0, few - 1).is_to_be_swept());
+        assert!(queue(0, 0, few).is_to_be_swept());
+        let backlog = few * QUEUE_LIVE_ROWS_PER_DEAD_MAX;
+        assert!(queue(backlog, backlog, few).is_to_be_swept());
+        let more = backlog + QUEUE_LIVE_ROWS_PER_DEAD_MAX;
+        assert!(!queue(more, more, few).is_to_be_swept(), "a sweep goes over the indexes of all that is owed");
+    }
+
+    #[test]
+    fn the_queue_is_analysed_where_it_outgrew_its_plans() {
+        let few = PLANNED_ROWS_MIN;
+        assert!(!queue(0, few - 1, 0).is_to_be_analysed());
+        assert!(queue(0, few, 0).is_to_be_analysed());
+        assert!(!queue(few, few * PLANNED_ROWS_TIMES_MAX, 0).is_to_be_analysed());
+        assert!(queue(few, (few + 1) * PLANNED_ROWS_TIMES_MAX, 0).is_to_be_analysed());
+    }
+
+    #[test]
+    fn what_frees_little_is_tried_less_and_less_often() {
+        let in_vain = Sweep::Swept { dead_before: 100, dead_after: 51 };
+        let waits: Vec<u64> =
+            std::iter::successors(Some(SWEEP_WAIT_MS), |last| Some(Sweep::wait_ms(Ok(in_vain), *last)))
+                .take(4)
+                .collect();
+        assert_eq!(waits, [1, 2, 4, 8].map(|times| times * SWEEP_WAIT_MS));
+        assert_eq!(Sweep::wait_ms(Ok(in_vain), SWEEP_WAIT_MS_MAX), SWEEP_WAIT_MS_MAX);
+        let failed = StoreError::Failed("cut off".to_owned());
+        assert_eq!(Sweep::wait_ms(Err(&failed), SWEEP_WAIT_MS), 2 * SWEEP_WAIT_MS);
+        for done in [Sweep::NotNeeded, Sweep::Analysed, Sweep::Swept { dead_before: 100, dead_after: 50 }] {
+            assert_eq!(Sweep::wait_ms(Ok(done), SWEEP_WAIT_MS_MAX), SWEEP_WAIT_MS);
+        }
+    }
+}
