@@ -7,7 +7,7 @@ use crate::limits::{ACQUIRE_MS_MAX, POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_M
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use sea_orm::sqlx::pool::{PoolConnectionMetadata, PoolOptions};
-use sea_orm::sqlx::{self, Connection, PgConnection, Postgres};
+use sea_orm::sqlx::{self, Connection, PgConnection, Postgres, Sqlite};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
@@ -123,6 +123,20 @@ pub fn healthy(pool: PoolOptions<Postgres>) -> PoolOptions<Postgres> {
             let silence = Arc::clone(&taken_back);
             Box::pin(async move { answers(connection, &silence).await })
         })
+}
+
+/// A pool of SQLite that gives out no connection with a part of a transaction in it. SQLite undoes a transaction by itself where the disk
+/// is full or fails; sqlx, whose own attempt to undo it then fails, counts it as open, and would make a savepoint of the next one, which
+/// nobody ever commits. Such a connection is closed, and another opened.
+pub fn whole(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
+    // Every connection that comes back is asked by sqlx, behind whatever it was told before: how deep it is in transactions is final then.
+    without_chatter(pool).test_before_acquire(false).before_acquire(|connection, _| {
+        let is_whole = !connection.is_in_transaction();
+        if !is_whole {
+            tracing::warn!("a connection to SQLite is opened anew: the database undid a transaction by itself");
+        }
+        Box::pin(async move { Ok(is_whole) })
+    })
 }
 
 /// When a connection of a pool last said nothing, if ever.

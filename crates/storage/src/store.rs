@@ -255,7 +255,7 @@ fn sqlite(url: &str, connections_max: u32) -> ConnectOptions {
     // A database in memory lives as long as its connection.
     options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
     options.map_sqlx_sqlite_opts(durable);
-    options.map_sqlx_sqlite_pool_opts(bounded::without_chatter);
+    options.map_sqlx_sqlite_pool_opts(bounded::whole);
     options
 }
 
@@ -296,6 +296,33 @@ mod tests {
     use hookgraph_testkit::PlainVault;
     use hookgraph_testkit::postgres::with_postgres;
     use sea_orm::{ConnectionTrait, Statement};
+
+    /// SQLite undoes a transaction by itself where the disk is full. What was answered after that must be there for others.
+    #[tokio::test]
+    async fn what_sqlite_undid_by_itself_takes_nothing_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", directory.path().join("h.db").display());
+        let store = SqlStore::open(StoreOptions::new(&url, Arc::new(PlainVault))).await.unwrap();
+        let other = SqlStore::open(StoreOptions::new(&url, Arc::new(PlainVault))).await.unwrap();
+        store.writer.execute_unprepared("CREATE TABLE kept (id INTEGER)").await.unwrap();
+        for id in 1..=3 {
+            let undone = store.begin().await.unwrap();
+            undone.execute_unprepared("ROLLBACK").await.unwrap();
+            drop(undone);
+            let given_up = store.begin().await.unwrap();
+            given_up.execute_unprepared("INSERT INTO kept VALUES (0)").await.unwrap();
+            drop(given_up);
+            let kept = store.begin().await.unwrap();
+            kept.execute_unprepared(&format!("INSERT INTO kept VALUES ({id})")).await.unwrap();
+            kept.commit().await.unwrap();
+            let counted = Statement::from_string(DbBackend::Sqlite, "SELECT count(*), min(id) FROM kept");
+            let row = other.reader.query_one_raw(counted).await.unwrap().unwrap();
+            let answer: (i64, Option<i64>) = (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap());
+            assert_eq!(answer, (id, Some(1)));
+        }
+        store.close().await.unwrap();
+        other.close().await.unwrap();
+    }
 
     #[tokio::test]
     async fn postgresql_compiles_nothing_for_us_and_asks_whether_we_are_there() {
