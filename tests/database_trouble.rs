@@ -130,6 +130,42 @@ async fn a_full_database_is_a_retryable_error_and_records_nothing_of_what_it_ref
     .await
 }
 
+/// SQLite undoes a transaction by itself where a write fails. What is accepted after that must be there when the server is not.
+#[tokio::test]
+async fn what_is_accepted_after_writes_that_failed_outlives_the_server() -> anyhow::Result<()> {
+    on(Database::Sqlite, async |installation: Installation| {
+        let receiver = ScriptedReceiver::start().await;
+        let server = installation.serve().await?;
+        let tenant_id = subscribed(&server.api, &receiver).await?;
+        let text = "x".repeat(15_000);
+        let mut accepted = 0;
+        for round in 1..=3 {
+            // Less than the log of the database has already: nothing that grows it can be written.
+            server.limit_files(Some(100_000)).await?;
+            for _ in 0..4 {
+                let answer = create_order(&server.api, &tenant_id, &text).await?;
+                accepted += usize::from(answer.get("errors").is_none());
+            }
+            ensure!(accepted < 4 * round, "every write went through");
+            server.limit_files(None).await?;
+            // A change that is given up by itself, before and after those that are accepted.
+            for identifier in ["acme", "acme"] {
+                let create = "mutation($input: CreateTenantInput!) { tenant { create(input: $input) { id } } }";
+                let input = json!({ "identifier": identifier, "name": "Acme" });
+                let answer = server.api.execute(create, json!({ "input": input })).await?;
+                ensure!(answer.get("errors").is_some(), "{answer:#}");
+                delivers_again(&server.api, &tenant_id).await?;
+                accepted += 1;
+            }
+        }
+        server.kill().await?;
+        let server = installation.serve().await?;
+        ensure!(counts(&server.api).await? == [accepted; 3], "{:?} of {accepted}", counts(&server.api).await?);
+        server.stop().await
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_database_that_is_gone_is_a_retryable_error_and_comes_back_without_a_restart() -> anyhow::Result<()> {
     on(Database::Postgres, async |installation: Installation| {

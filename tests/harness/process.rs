@@ -54,8 +54,10 @@ impl Installation {
 
     /// Starts a server with further environment variables and waits until it listens.
     pub async fn serve_with(&self, environment: &[(&str, &str)]) -> anyhow::Result<Process> {
-        let mut command = Command::new(binary()?);
-        command.arg("serve").current_dir(self.directory.path()).kill_on_drop(true);
+        // A write beyond a file's limit fails as one on a full disk does, instead of ending the process.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve"]).arg(binary()?);
+        command.current_dir(self.directory.path()).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_clear().envs(self.environment()).envs(environment.iter().copied());
         let mut child = command.spawn().context("the server starts")?;
@@ -117,6 +119,18 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    }
+
+    /// Lets no file of it grow beyond so many bytes, or again as the system allows.
+    ///
+    /// # Errors
+    /// Where there is no `prlimit`.
+    pub async fn limit_files(&self, bytes_max: Option<u64>) -> anyhow::Result<()> {
+        let id = self.child.id().context("it runs")?.to_string();
+        let limit = bytes_max.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let limited = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={limit}:")]).status().await?;
+        ensure!(limited.success(), "prlimit failed");
+        Ok(())
     }
 
     /// Ends it as an operator does, and waits until it has.
