@@ -139,14 +139,13 @@ async fn what_is_accepted_after_writes_that_failed_outlives_the_server() -> anyh
         let tenant_id = subscribed(&server.api, &receiver).await?;
         let text = "x".repeat(15_000);
         let mut accepted = 0;
-        for round in 1..=3 {
+        for _ in 0..3 {
             // Less than the log of the database has already: nothing that grows it can be written.
             server.limit_files(Some(100_000)).await?;
             for _ in 0..4 {
                 let answer = create_order(&server.api, &tenant_id, &text).await?;
-                accepted += usize::from(answer.get("errors").is_none());
+                ensure!(is_retryable(&answer), "{answer:#}");
             }
-            ensure!(accepted < 4 * round, "every write went through");
             server.limit_files(None).await?;
             // A change that is given up by itself, before and after those that are accepted.
             for identifier in ["acme", "acme"] {

@@ -121,15 +121,15 @@ impl Process {
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
-    /// Lets no file of it grow beyond so many bytes, or again as the system allows.
+    /// Lets no file of it grow beyond so many bytes, or again without end.
     ///
     /// # Errors
     /// Where there is no `prlimit`.
     pub async fn limit_files(&self, bytes_max: Option<u64>) -> anyhow::Result<()> {
         let id = self.child.id().context("it runs")?.to_string();
         let limit = bytes_max.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
-        let limited = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={limit}:")]).status().await?;
-        ensure!(limited.success(), "prlimit failed");
+        let limited = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={limit}:")]).status().await;
+        ensure!(limited.context("prlimit, of util-linux, starts")?.success(), "prlimit failed");
         Ok(())
     }
 

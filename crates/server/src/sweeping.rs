@@ -11,18 +11,20 @@ pub(crate) async fn keep_up(store: SqlStore) {
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         let began_at = Instant::now();
         let outcome = store.sweep_queue().await;
-        wait_ms = Sweep::wait_ms(outcome.as_ref().copied(), wait_ms);
+        wait_ms = Sweep::wait_ms(&outcome, wait_ms);
         match outcome {
-            Ok(Sweep::NotNeeded) => is_failing = false,
+            Ok(Sweep::Failed(error)) | Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "the queue could not be swept: claims may become slower until it is");
+                }
+                continue;
+            }
+            Ok(Sweep::NotNeeded) => {}
             Ok(sweep) => {
-                is_failing = false;
                 let took_ms = began_at.elapsed().as_millis();
-                tracing::debug!(?sweep, took_ms, "the queue was swept");
+                tracing::debug!(?sweep, took_ms, "the queue was to be swept");
             }
-            Err(error) if !std::mem::replace(&mut is_failing, true) => {
-                tracing::warn!(%error, "the queue could not be swept: claims may become slower until it is");
-            }
-            Err(_) => {}
         }
+        is_failing = false;
     }
 }

@@ -125,15 +125,18 @@ pub fn healthy(pool: PoolOptions<Postgres>) -> PoolOptions<Postgres> {
         })
 }
 
-/// A pool of SQLite that gives out no connection with a part of a transaction in it. SQLite undoes a transaction by itself where the disk
-/// is full or fails; sqlx, whose own attempt to undo it then fails, counts it as open, and would make a savepoint of the next one, which
-/// nobody ever commits. Such a connection is closed, and another opened; whoever was refused has told of it.
+/// A pool of a file of SQLite that gives out no connection that counts itself in a transaction. SQLite undoes one by itself where the
+/// disk is full or fails; sqlx, whose own attempt to undo it then fails, goes on counting it as open, and makes a savepoint of the
+/// next: once one is given up, what follows is written into a transaction that nobody commits. Such a connection is closed, and
+/// another opened; whoever was refused has told of it.
 pub fn whole(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
     // Every connection that comes back is asked by sqlx, behind whatever it was told before: how deep it is in transactions is final then.
     without_chatter(pool).test_before_acquire(false).before_acquire(|connection, _| {
         let is_whole = !connection.is_in_transaction();
         if !is_whole {
-            tracing::debug!("a connection to SQLite is opened anew: the database undid a transaction by itself");
+            tracing::debug!(
+                "a connection to SQLite is opened anew: it counts itself in a transaction that was given up"
+            );
         }
         Box::pin(async move { Ok(is_whole) })
     })

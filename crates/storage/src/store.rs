@@ -218,12 +218,14 @@ async fn connect(options: ConnectOptions, call_ms_max: u64) -> Result<Pool, Stor
 /// The one connection that writes, and those that read.
 async fn connect_sqlite(url: &str, bytes_max: Option<u64>) -> Result<(Pool, Pool), StoreError> {
     let mut writing = sqlite(url, 1);
+    writing.map_sqlx_sqlite_pool_opts(bounded::whole);
     if let Some(bytes_max) = bytes_max {
         let pages_max = (bytes_max / limits::SQLITE_PAGE_BYTES).max(1).to_string();
         writing.map_sqlx_sqlite_opts(move |options| durable(options).pragma("max_page_count", pages_max.clone()));
     }
     let writer = connect(writing, limits::SQLITE_CALL_MS_MAX).await?;
     let mut reading = sqlite(url, limits::SQLITE_READERS_MAX);
+    reading.map_sqlx_sqlite_pool_opts(bounded::whole);
     reading.map_sqlx_sqlite_opts(|options| durable(options).pragma("query_only", "ON"));
     Ok((writer, connect(reading, limits::SQLITE_CALL_MS_MAX).await?))
 }
@@ -255,7 +257,7 @@ fn sqlite(url: &str, connections_max: u32) -> ConnectOptions {
     // A database in memory lives as long as its connection.
     options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
     options.map_sqlx_sqlite_opts(durable);
-    options.map_sqlx_sqlite_pool_opts(bounded::whole);
+    options.map_sqlx_sqlite_pool_opts(bounded::without_chatter);
     options
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// What a look at the queue came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Sweep {
     /// Nothing was to be done.
     NotNeeded,
@@ -29,16 +29,20 @@ pub enum Sweep {
     },
     /// It was analysed: the planner knew of far fewer rows.
     Analysed,
+    /// It wanted to be analysed, and someone else holds the lock for that.
+    PassedOver,
+    /// It was begun and failed.
+    Failed(StoreError),
 }
 
 impl Sweep {
     /// How long to wait before the next look, in milliseconds, after the last wait: longer and longer where sweeping frees
-    /// little, as while a transaction somewhere stays open.
-    pub fn wait_ms(outcome: Result<Self, &StoreError>, last_wait_ms: u64) -> u64 {
+    /// little, as while a transaction somewhere stays open, or is cut off. A look that fails costs nothing.
+    pub fn wait_ms(outcome: &Result<Self, StoreError>, last_wait_ms: u64) -> u64 {
         match outcome {
-            Ok(Self::Swept { dead_before, dead_after }) if dead_after > dead_before / 2 => longer(last_wait_ms),
-            Err(_) => longer(last_wait_ms),
-            Ok(_) => SWEEP_WAIT_MS,
+            Ok(Self::Swept { dead_before, dead_after }) if *dead_after > dead_before / 2 => longer(last_wait_ms),
+            Ok(Self::PassedOver | Self::Failed(_)) => longer(last_wait_ms),
+            Ok(Self::NotNeeded | Self::Swept { .. } | Self::Analysed) | Err(_) => SWEEP_WAIT_MS,
         }
     }
 }
@@ -80,29 +84,41 @@ impl SqlStore {
     /// connection plan again. It has a connection of its own for that. SQLite needs none of it.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing of the queue depends on it.
+    /// [`StoreError`] where it cannot be looked at; nothing of the queue depends on it.
     pub async fn sweep_queue(&self) -> Result<Sweep, StoreError> {
         if self.backend() != DbBackend::Postgres {
             return Ok(Sweep::NotNeeded);
         }
-        let found: Vec<Queue> = query(&self.reader, QUEUE_SQL, Vec::new()).await?;
-        let Some(queue) = found.first() else { return Ok(Sweep::NotNeeded) };
-        if queue.is_to_be_swept() {
-            // Analysed with it, since a vacuum by itself guesses what the queue holds from the pages where something died. Its end is
-            // not given back, which would take a lock on all of it.
-            let sql = format!("VACUUM (ANALYZE, SKIP_LOCKED, TRUNCATE FALSE, INDEX_CLEANUP ON) {}", queue.name);
-            let dead_after = self.run_aside(&sql).await?;
-            return Ok(Sweep::Swept { dead_before: queue.dead_rows, dead_after });
+        let Some(before) = self.queue().await? else { return Ok(Sweep::NotNeeded) };
+        // Analysed with the sweep, since a vacuum by itself guesses what the queue holds from the pages where something died. Its end
+        // is not given back, which would take a lock on all of it.
+        let how = if before.is_to_be_swept() {
+            "VACUUM (ANALYZE, SKIP_LOCKED, TRUNCATE FALSE, INDEX_CLEANUP ON)"
+        } else if before.is_to_be_analysed() {
+            "ANALYZE (SKIP_LOCKED)"
+        } else {
+            return Ok(Sweep::NotNeeded);
+        };
+        let connection = self.connect_aside().await?;
+        if let Err(error) = run(connection, &format!("{how} {}", before.name)).await {
+            return Ok(Sweep::Failed(error));
         }
-        if queue.is_to_be_analysed() {
-            self.run_aside(&format!("ANALYZE (SKIP_LOCKED) {}", queue.name)).await?;
-            return Ok(Sweep::Analysed);
-        }
-        Ok(Sweep::NotNeeded)
+        let after = self.queue().await?;
+        Ok(if before.is_to_be_swept() {
+            Sweep::Swept { dead_before: before.dead_rows, dead_after: after.map_or(0, |after| after.dead_rows) }
+        } else if after.is_some_and(|after| after.is_to_be_analysed()) {
+            Sweep::PassedOver
+        } else {
+            Sweep::Analysed
+        })
     }
 
-    /// Runs a statement on a connection of its own; how many rows of the queue are dead then.
-    async fn run_aside(&self, sql: &str) -> Result<i64, StoreError> {
+    async fn queue(&self) -> Result<Option<Queue>, StoreError> {
+        let found: Vec<Queue> = query(&self.reader, QUEUE_SQL, Vec::new()).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn connect_aside(&self) -> Result<PgConnection, StoreError> {
         let options = self.writer.inner().get_postgres_connection_pool().connect_options();
         let options = options.as_ref().clone().application_name("hookgraph sweep").options([
             ("statement_timeout", SWEEP_MS_MAX.to_string()),
@@ -111,20 +127,24 @@ impl SqlStore {
             // That someone else is at it is no news.
             ("client_min_messages", "error".to_owned()),
         ]);
-        let run = async {
-            let mut connection = PgConnection::connect_with(&options).await?;
-            connection.execute(sqlx::AssertSqlSafe(sql)).await?;
-            let dead = sqlx::query_scalar("SELECT pg_stat_get_dead_tuples(to_regclass('due'))");
-            let dead: i64 = dead.fetch_one(&mut connection).await?;
-            connection.close().await?;
-            Ok(dead)
-        };
-        match timeout(Duration::from_millis(CONNECT_MS_MAX + SWEEP_MS_MAX), run).await {
-            Ok(answer) => answer.map_err(|error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
-            Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!("no answer in {SWEEP_MS_MAX} ms")))),
-        }
-        .map_err(store_error)
+        in_time(CONNECT_MS_MAX, PgConnection::connect_with(&options)).await
     }
+}
+
+async fn run(mut connection: PgConnection, sql: &str) -> Result<(), StoreError> {
+    in_time(CONNECT_MS_MAX + SWEEP_MS_MAX, async {
+        connection.execute(sqlx::AssertSqlSafe(sql)).await?;
+        connection.close().await
+    })
+    .await
+}
+
+async fn in_time<T>(ms_max: u64, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    let answer = match timeout(Duration::from_millis(ms_max), call).await {
+        Ok(answer) => answer.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
+        Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!("no answer in {ms_max} ms")))),
+    };
+    answer.map_err(store_error)
 }
 
 #[cfg(test)]
@@ -157,17 +177,18 @@ mod tests {
 
     #[test]
     fn what_frees_little_is_tried_less_and_less_often() {
-        let in_vain = Sweep::Swept { dead_before: 100, dead_after: 51 };
-        let waits: Vec<u64> =
-            std::iter::successors(Some(SWEEP_WAIT_MS), |last| Some(Sweep::wait_ms(Ok(in_vain), *last)))
-                .take(4)
-                .collect();
+        let in_vain = Ok(Sweep::Swept { dead_before: 100, dead_after: 51 });
+        let next = |last: &u64| Some(Sweep::wait_ms(&in_vain, *last));
+        let waits: Vec<u64> = std::iter::successors(Some(SWEEP_WAIT_MS), next).take(4).collect();
         assert_eq!(waits, [1, 2, 4, 8].map(|times| times * SWEEP_WAIT_MS));
-        assert_eq!(Sweep::wait_ms(Ok(in_vain), SWEEP_WAIT_MS_MAX), SWEEP_WAIT_MS_MAX);
-        let failed = StoreError::Failed("cut off".to_owned());
-        assert_eq!(Sweep::wait_ms(Err(&failed), SWEEP_WAIT_MS), 2 * SWEEP_WAIT_MS);
-        for done in [Sweep::NotNeeded, Sweep::Analysed, Sweep::Swept { dead_before: 100, dead_after: 50 }] {
-            assert_eq!(Sweep::wait_ms(Ok(done), SWEEP_WAIT_MS_MAX), SWEEP_WAIT_MS);
+        assert_eq!(Sweep::wait_ms(&in_vain, SWEEP_WAIT_MS_MAX), SWEEP_WAIT_MS_MAX);
+        let failure = || StoreError::Failed("cut off".to_owned());
+        for in_vain in [Sweep::Failed(failure()), Sweep::PassedOver] {
+            assert_eq!(Sweep::wait_ms(&Ok(in_vain), SWEEP_WAIT_MS), 2 * SWEEP_WAIT_MS);
         }
+        for done in [Sweep::NotNeeded, Sweep::Analysed, Sweep::Swept { dead_before: 100, dead_after: 50 }] {
+            assert_eq!(Sweep::wait_ms(&Ok(done), SWEEP_WAIT_MS_MAX), SWEEP_WAIT_MS);
+        }
+        assert_eq!(Sweep::wait_ms(&Err(failure()), SWEEP_WAIT_MS_MAX), SWEEP_WAIT_MS, "a look holds nothing up");
     }
 }
