@@ -9,6 +9,7 @@ missing=()
 has_postgres || missing+=(postgresql)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+command -v prlimit >/dev/null || missing+=(util-linux)
 [ "${#missing[@]}" = 0 ] || need_packages "${missing[@]}"
 
 work="$(mktemp -d)"
