@@ -3,8 +3,10 @@
 //! The database has limits of its own, which are shorter and tell more. These are for the case that it cannot be heard: a
 //! call that is given up leaves its connection behind, which is looked at once and closed (see `healthy`).
 
+use crate::error::store_error;
 use crate::limits::{ACQUIRE_MS_MAX, POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_MAX};
 use async_trait::async_trait;
+use hookgraph_domain::ports::StoreError;
 use parking_lot::Mutex;
 use sea_orm::sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sea_orm::sqlx::{self, Connection, PgConnection, Postgres, Sqlite};
@@ -102,6 +104,12 @@ async fn in_time<T>(ms_max: u64, call: impl Future<Output = Result<T, DbErr>>) -
     }
 }
 
+/// A call on a connection that is in no pool, which ends too.
+pub async fn own_in_time<T>(ms_max: u64, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    let call = async { call.await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into()))) };
+    in_time(ms_max, call).await.map_err(store_error)
+}
+
 /// A pool that gives out no connection that says nothing, and takes none back: each is asked when it comes back, and again
 /// when it was not used for [`POSTGRES_IDLE_TRUSTED_MS`]. sqlx asks too as one comes back, but waits for ever. Where one says
 /// nothing, those that were idle meanwhile are not asked: a network that forgot one forgot them all, and each would be waited for.
@@ -125,12 +133,12 @@ pub fn healthy(pool: PoolOptions<Postgres>) -> PoolOptions<Postgres> {
         })
 }
 
-/// A pool of a file of SQLite that gives out no connection that counts itself in a transaction. SQLite undoes one by itself where the
-/// disk is full or fails; sqlx, whose own attempt to undo it then fails, goes on counting it as open, and makes a savepoint of the
-/// next: once one is given up, what follows is written into a transaction that nobody commits. Such a connection is closed, and
-/// another opened; whoever was refused has told of it.
+/// A pool of a file of SQLite that gives out no connection that counts itself in a transaction. SQLite undoes one by itself
+/// where the disk is full or fails; sqlx, whose own attempt to undo it then fails, goes on counting it as open, and makes a
+/// savepoint of the next: once one is given up, what follows is written into a transaction that nobody commits. Such a
+/// connection is closed, and another opened; whoever was refused has told of it.
 pub fn whole(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
-    // Every connection that comes back is asked by sqlx, behind whatever it was told before: how deep it is in transactions is final then.
+    // sqlx asks every connection that comes back, behind whatever it was told before: its count is final then.
     without_chatter(pool).test_before_acquire(false).before_acquire(|connection, _| {
         let is_whole = !connection.is_in_transaction();
         if !is_whole {
@@ -180,8 +188,6 @@ fn unanswered() -> sqlx::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::store_error;
-    use hookgraph_domain::ports::StoreError;
 
     #[tokio::test(start_paused = true)]
     async fn a_call_without_an_answer_ends_as_busy() {

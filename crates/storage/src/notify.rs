@@ -1,11 +1,12 @@
 //! Wake-ups between processes on one PostgreSQL: `NOTIFY` and `LISTEN`, each on a connection of its own, never inside a
 //! transaction of the road. They carry no data and may be lost: polling is the backstop.
 
+use crate::bounded::own_in_time;
 use crate::limits::{LINK_CHECK_MS, LINK_MS_MAX};
 use crate::store::SqlStore;
 use hookgraph_domain::ports::StoreError;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sea_orm::sqlx::{self, ConnectOptions, Connection, PgConnection};
+use sea_orm::sqlx::{self, Connection, PgConnection};
 use sea_orm::{DbBackend, DbErr, RuntimeErr};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -40,10 +41,7 @@ pub struct WakeUpLink {
 impl SqlStore {
     /// The way to the processes that share this database; none on SQLite, which is one process's.
     pub fn wake_up_link(&self) -> Option<WakeUpLink> {
-        (self.backend() == DbBackend::Postgres).then(|| {
-            let options = self.writer.inner().get_postgres_connection_pool().connect_options();
-            WakeUpLink { options: options.as_ref().clone().disable_statement_logging() }
-        })
+        (self.backend() == DbBackend::Postgres).then(|| WakeUpLink { options: self.own_options() })
     }
 }
 
@@ -144,10 +142,7 @@ impl Listener {
 }
 
 async fn in_time<T>(call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    match timeout(Duration::from_millis(LINK_MS_MAX), call).await {
-        Ok(answer) => answer.map_err(link_error),
-        Err(_) => Err(StoreError::Busy(format!("no answer in {LINK_MS_MAX} ms"))),
-    }
+    own_in_time(LINK_MS_MAX, call).await
 }
 
 fn link_error(error: sqlx::Error) -> StoreError {

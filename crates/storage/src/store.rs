@@ -11,7 +11,7 @@ use crate::unreadable::Unreadable;
 use hookgraph_domain::ports::{Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{self, Connection};
+use sea_orm::sqlx::{self, ConnectOptions as _, Connection};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, RuntimeErr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -183,6 +183,12 @@ impl SqlStore {
     /// What a step of the road reads from before it begins.
     pub(crate) fn road_reader(&self) -> &Pool {
         self.road.as_ref().unwrap_or(&self.reader)
+    }
+
+    /// How to connect to PostgreSQL beside the pools.
+    pub(crate) fn own_options(&self) -> PgConnectOptions {
+        let options = self.writer.inner().get_postgres_connection_pool().connect_options();
+        options.as_ref().clone().disable_statement_logging()
     }
 
     pub(crate) fn hit(&self, place: Failpoint) {

@@ -1,8 +1,8 @@
-//! The sweep of PostgreSQL's queue, between the rounds of its autovacuum, which by default come once a minute. A queue turns over many
-//! times in that: every claim would step over what was delivered since, by plans that were made for an empty table.
+//! The sweep of PostgreSQL's queue, between the rounds of its autovacuum, which by default come once a minute. A queue turns
+//! over many times in that: every claim would step over what was delivered since, by plans that were made for an empty table.
 
 use crate::batch::query;
-use crate::error::store_error;
+use crate::bounded::own_in_time;
 use crate::limits::{
     CONNECT_MS_MAX, PLANNED_ROWS_MIN, PLANNED_ROWS_TIMES_MAX, QUEUE_DEAD_ROWS_MIN, QUEUE_LIVE_ROWS_PER_DEAD_MAX,
     SWEEP_MS_MAX, SWEEP_STATISTICS_TARGET, SWEEP_WAIT_MS, SWEEP_WAIT_MS_MAX,
@@ -10,10 +10,7 @@ use crate::limits::{
 use crate::store::SqlStore;
 use hookgraph_domain::ports::StoreError;
 use sea_orm::sqlx::{self, Connection, Executor, PgConnection};
-use sea_orm::{DbBackend, DbErr, FromQueryResult, RuntimeErr};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::timeout;
+use sea_orm::{DbBackend, FromQueryResult};
 
 /// What a look at the queue came to.
 #[derive(Clone, Debug)]
@@ -90,8 +87,8 @@ impl SqlStore {
             return Ok(Sweep::NotNeeded);
         }
         let Some(before) = self.queue().await? else { return Ok(Sweep::NotNeeded) };
-        // Analysed with the sweep, since a vacuum by itself guesses what the queue holds from the pages where something died. Its end
-        // is not given back, which would take a lock on all of it.
+        // Analysed with the sweep, since a vacuum by itself guesses what the queue holds from the pages where something died.
+        // Its end is not given back, which would take a lock on all of it.
         let how = if before.is_to_be_swept() {
             "VACUUM (ANALYZE, SKIP_LOCKED, TRUNCATE FALSE, INDEX_CLEANUP ON)"
         } else if before.is_to_be_analysed() {
@@ -119,37 +116,53 @@ impl SqlStore {
     }
 
     async fn connect_aside(&self) -> Result<PgConnection, StoreError> {
-        let options = self.writer.inner().get_postgres_connection_pool().connect_options();
-        let options = options.as_ref().clone().application_name("hookgraph sweep").options([
+        let options = self.own_options().application_name("hookgraph sweep").options([
             ("statement_timeout", SWEEP_MS_MAX.to_string()),
             ("default_statistics_target", SWEEP_STATISTICS_TARGET.to_string()),
             ("max_parallel_maintenance_workers", "0".to_owned()),
             // That someone else is at it is no news.
             ("client_min_messages", "error".to_owned()),
         ]);
-        in_time(CONNECT_MS_MAX, PgConnection::connect_with(&options)).await
+        own_in_time(CONNECT_MS_MAX, PgConnection::connect_with(&options)).await
     }
 }
 
+/// The database's own limit is the lower one: it says more than silence does.
 async fn run(mut connection: PgConnection, sql: &str) -> Result<(), StoreError> {
-    in_time(CONNECT_MS_MAX + SWEEP_MS_MAX, async {
+    own_in_time(SWEEP_MS_MAX + CONNECT_MS_MAX, async {
         connection.execute(sqlx::AssertSqlSafe(sql)).await?;
         connection.close().await
     })
     .await
 }
 
-async fn in_time<T>(ms_max: u64, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    let answer = match timeout(Duration::from_millis(ms_max), call).await {
-        Ok(answer) => answer.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
-        Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!("no answer in {ms_max} ms")))),
-    };
-    answer.map_err(store_error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreOptions;
+    use hookgraph_testkit::PlainVault;
+    use hookgraph_testkit::postgres::with_postgres;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_sweep_has_limits_of_its_own() {
+        with_postgres(|url| async move {
+            let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault))).await.unwrap();
+            let mut connection = store.connect_aside().await.unwrap();
+            for (setting, expected) in [
+                ("statement_timeout", SWEEP_MS_MAX.to_string()),
+                ("default_statistics_target", SWEEP_STATISTICS_TARGET.to_string()),
+                ("max_parallel_maintenance_workers", "0".to_owned()),
+                ("client_min_messages", "error".to_owned()),
+            ] {
+                let asked = sqlx::query_scalar("SELECT setting FROM pg_settings WHERE name = $1").bind(setting);
+                assert_eq!(asked.fetch_one(&mut connection).await.map_err(|error| error.to_string()), Ok(expected));
+            }
+            assert!(run(connection, "SELECT 1 / 0").await.is_err());
+            store.close().await.unwrap();
+        })
+        .await;
+    }
 
     fn queue(counted_rows: i64, live_rows: i64, dead_rows: i64) -> Queue {
         Queue { name: "due".to_owned(), counted_rows, live_rows, dead_rows }

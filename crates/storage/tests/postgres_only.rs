@@ -10,8 +10,8 @@ use hookgraph_domain::ports::{
 use hookgraph_domain::retention::{HistoryCut, RetentionRules, lowest_id};
 use hookgraph_domain::settle::{NextState, Settlement};
 use hookgraph_domain::time::plus_ms;
-use hookgraph_storage::limits::{DAY_ROWS_MOVED_MAX, PLANNED_ROWS_MIN, QUEUE_DEAD_ROWS_MIN};
-use hookgraph_storage::{SqlStore, StoreOptions, Sweep};
+use hookgraph_storage::limits::DAY_ROWS_MOVED_MAX;
+use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, TransactionTrait};
@@ -277,125 +277,6 @@ async fn writers_that_wait_leave_the_road_its_connections() {
         holder.rollback().await.unwrap();
         waiting.join_all().await;
         outside.close().await.unwrap();
-        store.close().await.unwrap();
-    })
-    .await;
-}
-
-/// Makes the queue's one row so many more, out of autovacuum's reach, and has what PostgreSQL counts of it up to date at once.
-async fn multiply_due(connection: &DatabaseConnection, count: i64, then: &str) {
-    let sql = format!(
-        "ALTER TABLE due SET (autovacuum_enabled = false);
-         CREATE TEMP TABLE more AS SELECT due.* FROM (SELECT * FROM due LIMIT 1) AS due, generate_series(1, {count});
-         UPDATE more SET id = gen_random_uuid();
-         INSERT INTO due SELECT * FROM more;
-         {then};
-         DROP TABLE more;
-         SELECT pg_stat_force_next_flush()"
-    );
-    connection.execute_unprepared(&sql).await.unwrap();
-}
-
-const AND_DELIVER_THEM: &str = "DELETE FROM due WHERE id IN (SELECT id FROM more)";
-const COUNTED: &str = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'due'::regclass";
-
-fn dead(sweep: Sweep) -> (i64, i64) {
-    let Sweep::Swept { dead_before, dead_after } = sweep else { panic!("{sweep:?}") };
-    (dead_before, dead_after)
-}
-
-#[tokio::test]
-async fn the_queue_is_swept_of_what_was_delivered() {
-    with_postgres(|url| async move {
-        let store = store(&url).await;
-        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
-        let connection = Database::connect(url).await.unwrap();
-        assert!(matches!(store.sweep_queue().await.unwrap(), Sweep::NotNeeded));
-        multiply_due(&connection, QUEUE_DEAD_ROWS_MIN, AND_DELIVER_THEM).await;
-        let (before, after) = dead(store.sweep_queue().await.unwrap());
-        assert!(before >= QUEUE_DEAD_ROWS_MIN && after < QUEUE_DEAD_ROWS_MIN / 2, "{before}, {after}");
-        assert!(matches!(store.sweep_queue().await.unwrap(), Sweep::NotNeeded), "there is nothing left to sweep");
-        assert_eq!(store.claim(&request(10)).await.unwrap().deliveries.len(), 1);
-        connection.close().await.unwrap();
-        store.close().await.unwrap();
-    })
-    .await;
-}
-
-/// A vacuum by itself reads only the pages where something died, and takes the others to be as empty.
-#[tokio::test]
-async fn sweeps_do_not_make_the_planner_forget_what_is_owed() {
-    with_postgres(|url| async move {
-        let store = store(&url).await;
-        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
-        let connection = Database::connect(url).await.unwrap();
-        let owed = 3 * QUEUE_DEAD_ROWS_MIN;
-        multiply_due(&connection, owed, "").await;
-        for _ in 0..5 {
-            multiply_due(&connection, QUEUE_DEAD_ROWS_MIN, AND_DELIVER_THEM).await;
-            dead(store.sweep_queue().await.unwrap());
-        }
-        let counted = number(&connection, COUNTED).await;
-        assert!((owed / 2..owed * 2).contains(&counted), "{counted} of {owed}");
-        connection.close().await.unwrap();
-        store.close().await.unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_sweep_says_what_an_open_transaction_keeps_it_from() {
-    with_postgres(|url| async move {
-        let store = store(&url).await;
-        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
-        let connection = Database::connect(&url).await.unwrap();
-        let other = Database::connect(url).await.unwrap();
-        let open = other.begin().await.unwrap();
-        open.execute_unprepared("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM due").await.unwrap();
-        multiply_due(&connection, QUEUE_DEAD_ROWS_MIN, AND_DELIVER_THEM).await;
-        let (before, after) = dead(store.sweep_queue().await.unwrap());
-        assert!(after >= before.min(QUEUE_DEAD_ROWS_MIN), "{before}, {after}");
-        open.rollback().await.unwrap();
-        let (_, after) = dead(store.sweep_queue().await.unwrap());
-        assert!(after < QUEUE_DEAD_ROWS_MIN / 2, "{after}");
-        other.close().await.unwrap();
-        connection.close().await.unwrap();
-        store.close().await.unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_queue_that_outgrew_its_plans_is_analysed() {
-    with_postgres(|url| async move {
-        let store = store(&url).await;
-        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
-        let connection = Database::connect(url).await.unwrap();
-        multiply_due(&connection, PLANNED_ROWS_MIN, "").await;
-        assert!(matches!(store.sweep_queue().await.unwrap(), Sweep::Analysed));
-        assert_eq!(number(&connection, COUNTED).await, PLANNED_ROWS_MIN + 1);
-        assert!(matches!(store.sweep_queue().await.unwrap(), Sweep::NotNeeded), "it is known now");
-        connection.close().await.unwrap();
-        store.close().await.unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_queue_that_is_another_role_s_is_left_to_it() {
-    with_postgres(|url| async move {
-        let store = store(&url).await;
-        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
-        let connection = Database::connect(&url).await.unwrap();
-        multiply_due(&connection, QUEUE_DEAD_ROWS_MIN, AND_DELIVER_THEM).await;
-        // A role that every PostgreSQL has, and that owns nothing.
-        let mark = if url.contains('?') { '&' } else { '?' };
-        let as_stranger = format!("{url}{mark}options=-c%20role%3Dpg_monitor");
-        let stranger = SqlStore::open(options(&as_stranger)).await.unwrap();
-        assert!(matches!(stranger.sweep_queue().await.unwrap(), Sweep::NotNeeded));
-        stranger.close().await.unwrap();
-        dead(store.sweep_queue().await.unwrap());
-        connection.close().await.unwrap();
         store.close().await.unwrap();
     })
     .await;

@@ -75,26 +75,26 @@ pub fn signal_of(
 /// as the breaker opened neither closes nor prolongs it.
 pub fn apply_health(webhook: &Webhook, signal: HealthSignal, now: Timestamp) -> Option<Webhook> {
     use HealthSignal::{Failed, Gone, ProbeFailed, ProbeSucceeded, Succeeded, Tripped};
-    let is_at_rest = signal == Succeeded && webhook.failing_since.is_none();
-    if is_at_rest || webhook.deleted_at.is_some() {
+    if webhook.deleted_at.is_some() {
         return None;
     }
-    let next = Webhook { version: webhook.version + 1, ..webhook.clone() };
+    // A copy is made only for a change: hardly any attempt makes one.
+    let next = || Webhook { version: webhook.version + 1, ..webhook.clone() };
     let is_suspended = webhook.status == WebhookStatus::Suspended;
     let sends = is_suspended || webhook.status == WebhookStatus::Active;
-    let failed = || Webhook { failing_since: webhook.failing_since.or(Some(now)), ..next.clone() };
+    let failed = || Webhook { failing_since: webhook.failing_since.or(Some(now)), ..next() };
     match (signal, webhook.failing_since) {
         (Gone, _) if sends => Some(auto_disabled(failed(), "the receiver answered 410 Gone".to_owned(), now)),
         (Failed | Tripped(_) | ProbeFailed, Some(since)) if sends && plus_ms(since, FAILING_MS_MAX) <= now => {
             let reason = format!("no attempt has succeeded since {}", since.format("%Y-%m-%dT%H:%M:%SZ"));
             Some(auto_disabled(failed(), reason, now))
         }
-        (ProbeSucceeded, _) if is_suspended => Some(next.with_status(WebhookStatus::Active, None, now)),
+        (ProbeSucceeded, _) if is_suspended => Some(next().with_status(WebhookStatus::Active, None, now)),
         (ProbeFailed, _) if is_suspended => Some(Webhook { breaker: webhook.breaker.probe_failed(now), ..failed() }),
         (Tripped(trip), _) if webhook.status == WebhookStatus::Active => {
             Some(failed().with_status(WebhookStatus::Suspended, Some(trip.to_string()), now))
         }
-        (Succeeded | ProbeSucceeded, Some(_)) => Some(Webhook { failing_since: None, ..next }),
+        (Succeeded | ProbeSucceeded, Some(_)) => Some(Webhook { failing_since: None, ..next() }),
         (Failed | Tripped(_) | ProbeFailed | Gone, None) => Some(failed()),
         (Succeeded | ProbeSucceeded, None) | (Failed | Tripped(_) | ProbeFailed | Gone, Some(_)) => None,
     }
