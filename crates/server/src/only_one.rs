@@ -29,6 +29,8 @@ pub fn of_database(database: &str) -> anyhow::Result<Option<File>> {
 fn lock_path(database: &str) -> Option<PathBuf> {
     let path = database.strip_prefix("sqlite://")?;
     let path = Path::new(path.split('?').next().unwrap_or(path));
+    // One file has one place, whatever links lead to it; one that is not there yet has none.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut name = path.file_name()?.to_owned();
     name.push(".serving");
     Some(path.with_file_name(name))
@@ -47,6 +49,17 @@ mod tests {
         assert!(of_database(&database).unwrap_err().to_string().contains("another server serves"));
         drop(first);
         assert!(of_database(&database).unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_leads_to_the_same_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("hookgraph.db"), "").unwrap();
+        std::os::unix::fs::symlink(file("hookgraph.db"), file("link.db")).unwrap();
+        let _first = of_database(&format!("sqlite://{}", file("hookgraph.db").display())).unwrap();
+        assert!(of_database(&format!("sqlite://{}", file("link.db").display())).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::batch::query;
 use crate::bounded::Pool;
 use crate::error::store_error;
-use crate::limits::{GAUGE_HEAD_ROWS, GAUGE_ROWS_MAX};
+use crate::limits::{DUE_HEAD_ROWS, GAUGE_ROWS_MAX};
 use crate::micros::{from_time, to_time};
 use crate::queue::DUE_WEBHOOK;
 use crate::store::SqlStore;
@@ -79,7 +79,7 @@ fn held_sql() -> String {
 pub fn gauge_statements() -> Vec<(String, Vec<Value>, &'static str)> {
     vec![
         (due_sql(), vec![0_i64.into()], "due_by_time"),
-        (heads_sql(), vec![0_i64.into(), GAUGE_HEAD_ROWS.into()], "due_by_time"),
+        (heads_sql(), vec![0_i64.into(), DUE_HEAD_ROWS.into()], "due_by_time"),
         (held_sql(), Vec::new(), "due_held"),
     ]
 }
@@ -91,7 +91,7 @@ impl SqlStore {
     /// [`StoreError`], as every read.
     pub async fn gauges(&self, now: Timestamp) -> Result<Gauges, StoreError> {
         let now_us = from_time(now);
-        let heads: Vec<Heads> = query(&self.reader, &heads_sql(), vec![now_us.into(), GAUGE_HEAD_ROWS.into()]).await?;
+        let heads: Vec<Heads> = query(&self.reader, &heads_sql(), vec![now_us.into(), DUE_HEAD_ROWS.into()]).await?;
         let (in_flight, oldest_us) = heads.first().map_or((0, None), |heads| (heads.in_flight, heads.oldest_us));
         Ok(Gauges {
             due: self.number(&due_sql(), vec![now_us.into()]).await?.unwrap_or(0).unsigned_abs(),

@@ -5,8 +5,8 @@ use crate::commit::OF_TENANT;
 use crate::commit::events::{no_events, record_sql, subscribers_sql};
 use crate::gauges::gauge_statements;
 use crate::queue::{
-    arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, extend_sql, extend_values,
-    keep_arrived_sql, look_sql, next_due_sql, settle_sql, settle_values, standing_claims_sql,
+    arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, end_leases_sql, extend_sql,
+    extend_values, keep_arrived_sql, look_sql, next_due_sql, settle_sql, settle_values, standing_claims_sql,
 };
 use crate::read::{
     BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
@@ -47,7 +47,7 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     let mut statements = vec![
         (raw(&extend_sql(backend), beat), Vec::new()),
         (raw(&candidates_sql(backend), candidates_values(backend, &request)), vec!["due_by_time", "due_by_line"]),
-        (raw(&next_due_sql(), vec![64_i64.into()]), vec!["due_by_time"]),
+        (raw(&next_due_sql(), vec![64_i64.into(), 0_i64.into()]), vec!["due_by_time"]),
         (event_page(&events).build(backend), Vec::new()),
         (event_page(&of_type).build(backend), Vec::new()),
         (attempts.build(backend), Vec::new()),
@@ -59,6 +59,9 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         let (sql, values) = delivery_page(backend, &query);
         (raw(&sql, values), indexes)
     }));
+    if backend == DbBackend::Sqlite {
+        statements.push((raw(&end_leases_sql(), vec![0_i64.into(), 564_i64.into()]), vec!["due_by_time"]));
+    }
     let (sql, values) = deliveries_to_replay(&replay(webhook_id), 50);
     statements.push((raw(&sql, values), vec![]));
     statements.extend(by_id(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));

@@ -1,8 +1,10 @@
 //! Extend: leases of what is still in flight hold longer, in one statement.
 
 use super::freeze::CLAIMS;
-use crate::batch::{Cell, query};
+use super::heads::DUE_WEBHOOK;
+use crate::batch::{Cell, execute, query};
 use crate::error::store_error;
+use crate::limits::DUE_HEAD_ROWS;
 use crate::micros::from_time;
 use crate::store::SqlStore;
 use hookgraph_domain::ids::DeliveryId;
@@ -41,6 +43,35 @@ pub fn extend_values(backend: DbBackend, claims: &[(DeliveryId, i64)], leased_un
     let rows = claims.iter().map(|(id, fencing_token)| vec![Cell::Uuid(id.0), Cell::Int(*fencing_token)]);
     values.extend(CLAIMS.parameters(backend, rows.collect()));
     values
+}
+
+/// What ends the leases of a process that is no more: $1 is the time, $2 how many rows of each webhook to look at.
+pub fn end_leases_sql() -> String {
+    format!(
+        "{DUE_WEBHOOK}
+UPDATE due SET leased_until_us = $1 WHERE leased_until_us > $1 AND id IN (
+    SELECT head.id FROM due_webhook CROSS JOIN due AS head WHERE head.id IN (
+        SELECT first.id FROM due AS first WHERE first.webhook_id = due_webhook.webhook_id AND first.due_at_us IS NOT NULL
+        ORDER BY first.due_at_us, first.id LIMIT CAST($2 AS BIGINT)))"
+    )
+}
+
+impl SqlStore {
+    /// Ends the leases of whoever worked on a file of SQLite before, and says how many: it is one process's, so nobody is left who
+    /// could keep them. On PostgreSQL leases are others' too, and end by themselves.
+    ///
+    /// # Errors
+    /// The database's; then they end by themselves.
+    pub async fn end_leases(&self, now: Timestamp) -> Result<u64, StoreError> {
+        if self.backend() == DbBackend::Postgres {
+            return Ok(0);
+        }
+        let transaction = self.begin_on_road().await?;
+        let values = vec![from_time(now).into(), DUE_HEAD_ROWS.into()];
+        let ended = execute(&transaction, &end_leases_sql(), values).await?;
+        transaction.commit().await.map_err(store_error)?;
+        Ok(ended)
+    }
 }
 
 pub(super) async fn extend(
