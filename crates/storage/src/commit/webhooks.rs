@@ -2,16 +2,18 @@
 
 use super::Work;
 use super::deliveries::DueChange;
-use crate::entities::{tenant, webhook};
+use crate::entities::{replay, tenant, webhook};
 use crate::error::store_error;
+use crate::micros::from_time;
 use crate::rows;
 use crate::statements::{insert_new, whole};
 use hookgraph_domain::change::{CommitError, Expected};
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::webhook::Webhook;
-use sea_orm::sea_query::LockType;
+use hookgraph_domain::replay::ReplayState;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
 fn label(id: WebhookId) -> String {
@@ -31,6 +33,8 @@ impl Work<'_> {
                 }
             }
             Expected::Version(version) => {
+                // Before the webhook is locked, which is the order in which a replay's batch locks both.
+                self.wake_replays(webhook).await?;
                 let updated = webhook::Entity::update_many()
                     .set(row)
                     .filter(webhook::Column::Id.eq(webhook.id.0))
@@ -44,6 +48,25 @@ impl Work<'_> {
                 self.keep_order(webhook).await?;
             }
         }
+        Ok(())
+    }
+
+    /// What waited for a webhook that sends again goes on at once.
+    async fn wake_replays(&self, webhook: &Webhook) -> Result<(), StoreError> {
+        if webhook.status != WebhookStatus::Active {
+            return Ok(());
+        }
+        let now_us = from_time(self.at);
+        replay::Entity::update_many()
+            .col_expr(replay::Column::NextAtUs, Expr::value(now_us))
+            .col_expr(replay::Column::Version, Expr::col(replay::Column::Version).add(1))
+            .filter(replay::Column::WebhookId.eq(webhook.id.0))
+            .filter(replay::Column::State.eq(ReplayState::Running.as_str()))
+            .filter(replay::Column::Reason.is_not_null())
+            .filter(replay::Column::NextAtUs.gt(now_us))
+            .exec(self.transaction)
+            .await
+            .map_err(store_error)?;
         Ok(())
     }
 

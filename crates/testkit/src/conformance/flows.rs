@@ -224,6 +224,27 @@ pub async fn a_replay_reads_back_and_moves_on_by_its_version(store: Arc<dyn Stor
     assert_eq!(page(Some(world.id()), None).await, []);
 }
 
+/// One that works keeps its pace.
+pub async fn a_replay_that_waits_goes_on_once_its_webhook_sends_again(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let waiting = replay(&world, webhook.id);
+    let working = Replay { reason: None, ..replay(&world, webhook.id) };
+    let elsewhere = replay(&world, world.webhook().await.id);
+    world.write([&waiting, &working, &elsewhere].map(inserted).concat()).await;
+    let due = async || {
+        let due = world.store.replays_due(sample::now(), 10).await.expect("read");
+        due.into_iter().map(|replay| replay.id).collect::<Vec<_>>()
+    };
+    for (version, status, expected) in
+        [(1, WebhookStatus::Paused, vec![]), (2, WebhookStatus::Active, vec![waiting.id])]
+    {
+        let webhook = Webhook { version: version + 1, status, ..webhook.clone() };
+        world.write(vec![Write::PutWebhook { webhook, expected: Expected::Version(version) }]).await;
+        assert_eq!(due().await, expected, "{status:?}");
+    }
+}
+
 /// A default payload keeps no text of its own: what is frozen with it is when.
 pub async fn a_default_payload_is_replayed_as_it_was_frozen(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -135,6 +135,7 @@ macro_rules! conformance_suite {
                 only_what_is_held_is_released,
                 a_backlog_is_what_is_owed,
                 a_replay_reads_back_and_moves_on_by_its_version,
+                a_replay_that_waits_goes_on_once_its_webhook_sends_again,
                 what_is_replayed_is_neither_test_nor_replay,
                 a_default_payload_is_replayed_as_it_was_frozen,
                 a_replayed_delivery_is_held_with_its_webhook,

@@ -12,8 +12,9 @@ use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::limits::{CHANGE_ROWS_MAX, WEBHOOKS_PER_EVENT_TYPE_MAX};
 use hookgraph_domain::ports::UnitOfWork;
+use hookgraph_domain::replay::ReplayState;
 use hookgraph_domain::time::Timestamp;
-use hookgraph_domain::webhook::Webhook;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 
 #[async_trait]
 impl UnitOfWork for MemoryStore {
@@ -145,7 +146,7 @@ impl State {
                 check(current, expected, || copy_task_label(task.id))?;
                 self.copy_tasks.insert(task.id, task);
             }
-            Write::PutWebhook { webhook, expected } => self.put_webhook(webhook, expected)?,
+            Write::PutWebhook { webhook, expected } => self.put_webhook(webhook, expected, at)?,
             other => self.apply_to_deliveries(other, at)?,
         }
         Ok(())
@@ -165,7 +166,7 @@ impl State {
         Ok(())
     }
 
-    fn put_webhook(&mut self, webhook: Webhook, expected: Expected) -> Result<(), CommitError> {
+    fn put_webhook(&mut self, webhook: Webhook, expected: Expected, at: Timestamp) -> Result<(), CommitError> {
         let others = self.webhooks.values().filter(|other| {
             other.id != webhook.id
                 && other.deleted_at.is_none()
@@ -176,6 +177,15 @@ impl State {
         }
         let current = self.webhooks.get(&webhook.id).map(|webhook| webhook.version);
         check(current, expected, || format!("webhook {}", webhook.id))?;
+        if webhook.status == WebhookStatus::Active {
+            let waiting = self.replays.values_mut().filter(|replay| {
+                replay.webhook_id == webhook.id && replay.state == ReplayState::Running && replay.reason.is_some()
+            });
+            waiting.filter(|replay| replay.next_at > at).for_each(|replay| {
+                replay.next_at = at;
+                replay.version += 1;
+            });
+        }
         self.webhooks.insert(webhook.id, webhook);
         Ok(())
     }
