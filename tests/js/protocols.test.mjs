@@ -366,7 +366,21 @@ describe('graphql-sse, distinct connections', () => {
     test('a subscription without a stream is refused in words', async () => {
         const { errors, data } = await (await post({ query: QUIET }, { accept: 'application/json' })).json();
         assert.equal(data ?? null, null);
-        assert.match(errors[0].message, /not supported on this transport/);
+        assert.match(errors[0].message, /WebSocket, or with the header `accept: text\/event-stream`/);
+        assert.equal(errors[0].extensions.code, 'BAD_USER_INPUT');
+    });
+
+    test('an idempotency key is said once: as a header, in the extensions, or alike in both', async () => {
+        const query = 'mutation { event { publish(input: { concern: "topics", event: "delete", variables: { id: "t1", language: "en" } }) { id } } }';
+        const ids = [];
+        for (const [header, extension] of [['k1', undefined], ['k1', null], ['k1', 'k1'], [undefined, 'k1']]) {
+            const answer = await (await post({ query, extensions: { idempotencyKey: extension } }, { accept: 'application/json', ...(header && { 'idempotency-key': header }) })).json();
+            ids.push(answer.data?.event.publish.id ?? answer);
+        }
+        assert.deepEqual(ids, Array(4).fill(ids[0]));
+        const refused = await post({ query, extensions: { idempotencyKey: 'k2' } }, { accept: 'application/json', 'idempotency-key': 'k1' });
+        assert.equal(refused.status, 400);
+        assert.match((await refused.json()).errors[0].message, /two idempotency keys/);
     });
 
     test('payload queries, which never stream, are not streamed', async () => {

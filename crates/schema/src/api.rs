@@ -3,7 +3,7 @@
 use crate::call::{bounded, refused};
 use crate::context::{Asked, Core, Services};
 use crate::document::{DocumentChecker, Validator, judge};
-use crate::guard::Guard;
+use crate::guard::{Answers, Guard, of_the_whole};
 use crate::idempotency;
 use crate::limits::RENDER;
 use crate::recheck::{self, Rechecked};
@@ -11,10 +11,10 @@ use crate::render::Renderer;
 use crate::roots::{self, ManagementSchema, PayloadSchema};
 use crate::sdl;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Pos, Request, Response};
+use async_graphql::{Request, Response};
 use futures::stream::{self, BoxStream, StreamExt};
 use hookgraph_domain::ports::{PayloadRenderer, StoreError};
-use hookgraph_pim::{Caller, Idempotency, PimContext, graphql_error};
+use hookgraph_pim::{Caller, Idempotency, PimContext};
 use std::sync::Arc;
 
 /// The schemas at work.
@@ -93,9 +93,9 @@ impl Api {
     async fn execute_admitted(&self, caller: Caller, request: Request) -> Response {
         let idempotency = match idempotency::of(&request) {
             Ok(idempotency) => idempotency,
-            Err(refusal) => return refused(vec![graphql_error(&refusal).into_server_error(Pos::default())]),
+            Err(refusal) => return refused(vec![of_the_whole(&refusal)]),
         };
-        match self.inner.management_guard.admit(request, caller.permissions) {
+        match self.inner.management_guard.admit(request, caller.permissions, Answers::Once) {
             Ok(request) => {
                 let pim = self.pim_context(caller, idempotency);
                 self.inner.management.execute(self.with_context(pim, request)).await
@@ -107,7 +107,7 @@ impl Api {
     /// Runs a query of the payload schema: for editors, and to try a payload query out.
     pub async fn execute_payload(&self, caller: Caller, request: Request) -> Response {
         let execution = async {
-            match self.inner.payload_guard.admit(request, caller.permissions) {
+            match self.inner.payload_guard.admit(request, caller.permissions, Answers::Once) {
                 Ok(request) => {
                     let context = self.pim_context(caller, None);
                     self.inner.payload.execute(request.data(context)).await
@@ -125,7 +125,7 @@ impl Api {
             let api = self.clone();
             return stream::once(async move { api.execute(caller, request).await }).boxed();
         }
-        match self.inner.management_guard.admit(request, caller.permissions) {
+        match self.inner.management_guard.admit(request, caller.permissions, Answers::Many) {
             Ok(request) => {
                 let request = self.with_context(self.pim_context(caller, None), request);
                 self.inner.management.execute_stream(request).boxed()

@@ -3,6 +3,7 @@
 use async_graphql::SimpleObject;
 use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::refusal::Refusal;
+use hookgraph_pim::DateTime;
 use uuid::Uuid;
 
 /// Where a page stands in the history.
@@ -59,6 +60,17 @@ pub(crate) fn page_size(argument: &str, asked: Option<i32>, default: u32, max: u
     let Some(n) = asked else { return Ok(default) };
     let size = u32::try_from(n).ok().filter(|n| (1..=max).contains(n));
     size.ok_or_else(|| Refusal::invalid_at(argument, "PAGE_SIZE", format!("{n} is not from 1 to {max}")))
+}
+
+/// Refuses a range of time that is empty: the answer to it would be silence. `path` is where its end stands.
+pub(crate) fn require_range(from: Option<DateTime>, before: Option<DateTime>, path: &str) -> Result<(), Refusal> {
+    match (from, before) {
+        (Some(DateTime(from)), Some(DateTime(before))) if before <= from => {
+            let message = format!("the range is empty: it must end after it begins, at {from}");
+            Err(Refusal::invalid_at(path, "RANGE_EMPTY", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Declares the connection of a noun of the history.

@@ -30,6 +30,14 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// How many answers whoever asks is ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    Once,
+    /// As to a subscription.
+    Many,
+}
+
 /// Proves requests against one schema.
 pub(crate) struct Guard {
     validator: Validator,
@@ -64,7 +72,12 @@ impl Guard {
 
     /// The request with its proven and merged document. One that needs a permission which is not held is refused as a whole,
     /// before anything runs.
-    pub fn admit(&self, mut request: Request, held: PermissionSet) -> Result<Request, Vec<ServerError>> {
+    pub fn admit(
+        &self,
+        mut request: Request,
+        held: PermissionSet,
+        answers: Answers,
+    ) -> Result<Request, Vec<ServerError>> {
         let proven =
             self.proven(&request.query).map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
         if proven.introspects && request.introspection_mode == IntrospectionMode::Disabled {
@@ -73,6 +86,10 @@ impl Guard {
         }
         let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
         let operation = proven.typed.operations.get(name).map_err(|error| vec![request_error(&error)])?;
+        if answers == Answers::Once && operation.is_subscription() {
+            let message = "a subscription has many answers: run it over a WebSocket, or with the header `accept: text/event-stream`";
+            return Err(vec![with_code(ServerError::new(message, None))]);
+        }
         let needed = proven.needs.get(&operation.name).copied().unwrap_or(PermissionSet::NONE);
         if let Some(permission) = held.missing(needed) {
             return Err(vec![forbidden(permission)]);
@@ -166,8 +183,12 @@ fn request_error(error: &RequestError) -> ServerError {
 }
 
 fn forbidden(permission: Permission) -> ServerError {
-    let mut error = graphql_error(&Refusal::forbidden(permission)).into_server_error(Pos::default());
-    // It is the whole document's, not a place's.
+    of_the_whole(&Refusal::forbidden(permission))
+}
+
+/// A refusal of the whole request, not of a place in its document.
+pub(crate) fn of_the_whole(refusal: &Refusal) -> ServerError {
+    let mut error = graphql_error(refusal).into_server_error(Pos::default());
     error.locations.clear();
     error
 }

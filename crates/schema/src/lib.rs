@@ -33,6 +33,8 @@ mod api_tests;
 #[cfg(test)]
 mod field_document_tests;
 #[cfg(test)]
+mod filter_tests;
+#[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
 mod idempotency_tests;

@@ -2,7 +2,7 @@
 
 use super::DeliveryStateName;
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
-use crate::connection::page_size;
+use crate::connection::{page_size, require_range};
 use crate::context::Asked;
 use async_graphql::{ID, InputObject, SimpleObject};
 use hookgraph_domain::change::{Change, CommitError, Write};
@@ -116,6 +116,7 @@ async fn change_many(
         let wrong = || Refusal::invalid_at("after", "CURSOR", format!("{cursor:?} is no cursor of an answer"));
         Uuid::try_parse(cursor).map_err(|_| wrong())
     });
+    require_range(filter.created_from, filter.created_before, "filter.createdBefore")?;
     let query = DeliveryQuery {
         tenant_id: asked.tenant_id(),
         webhook_id: filter.webhook_id.as_ref().map(|id| crate::ids::required("webhook", id)).transpose()?,

@@ -10,7 +10,7 @@ pub(crate) use mutations::DeliveryMutationRoot;
 pub(crate) use object::{DeliveryObject, DeliveryStateName};
 
 use crate::access::DeliveriesRead;
-use crate::connection::{PageAsked, history_connection};
+use crate::connection::{PageAsked, history_connection, require_range};
 use crate::context::Asked;
 use crate::ids::parsed;
 use crate::subscription::latest_cursor;
@@ -68,15 +68,13 @@ impl DeliveryQueries {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
         let asked = Asked::of(ctx)?;
-        let webhook_id = webhook_id.as_ref().map(crate::ids::parsed);
-        let event_id = event_id.as_ref().map(crate::ids::parsed);
-        if webhook_id == Some(None) || event_id == Some(None) {
-            return Ok(nothing()); // what is no id has no deliveries
-        }
+        let webhook_id = webhook_id.map(|id| crate::ids::required("webhook", &id)).transpose().graphql()?;
+        let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
+        require_range(created_from, created_before, "createdBefore").graphql()?;
         let query = DeliveryQuery {
             tenant_id: asked.tenant_id(),
-            webhook_id: webhook_id.flatten(),
-            event_id: event_id.flatten(),
+            webhook_id,
+            event_id,
             states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
             created_from: created_from.map(Into::into),
             created_before: created_before.map(Into::into),
@@ -102,14 +100,4 @@ pub(crate) async fn delivery_page(
     let nodes: Vec<_> = deliveries.into_iter().map(|delivery| DeliveryObject(Arc::new(delivery))).collect();
     let edges = nodes.iter().map(|node| DeliveryEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();
     Ok(DeliveryConnection { edges, nodes, page_info })
-}
-
-fn nothing() -> DeliveryConnection {
-    let page_info = crate::connection::HistoryPageInfo {
-        start_cursor: None,
-        end_cursor: None,
-        has_next_page: false,
-        has_previous_page: false,
-    };
-    DeliveryConnection { edges: Vec::new(), nodes: Vec::new(), page_info }
 }

@@ -28,7 +28,8 @@ pub(crate) struct DeliveryMutations;
 /// What can be done to deliveries.
 #[Object(serial)]
 impl DeliveryMutations {
-    /// Makes a delivery that has ended due again, with its attempts counted anew. The payload stays as frozen.
+    /// Makes a delivery that has ended due again, with the delays between its attempts from the first on. Attempts are
+    /// numbered on, and the payload stays as frozen.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite))]
     async fn retry(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<DeliveryObject> {
         change_one(Asked::of(ctx)?, &id, "delivery.retry", Write::RetryDelivery).await.graphql()

@@ -13,8 +13,9 @@ pub(crate) use object::EventObject;
 pub(crate) use variables::{checked_variables, object as variables_object};
 
 use crate::access::EventsRead;
-use crate::connection::{PageAsked, history_connection};
+use crate::connection::{PageAsked, history_connection, require_range};
 use crate::context::Asked;
+use crate::event_type::require_known_type;
 use crate::ids::parsed;
 use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
@@ -71,6 +72,8 @@ impl EventQueries {
     ) -> async_graphql::Result<EventConnection> {
         let asked = Asked::of(ctx)?;
         let page = PageAsked::read(first, after.as_deref()).graphql()?;
+        require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
+        require_range(recorded_from, recorded_before, "recordedBefore").graphql()?;
         let query = EventQuery {
             tenant_id: asked.tenant_id(),
             concern,

@@ -1,6 +1,6 @@
 //! Which requests are let through, and as what.
 
-use super::Guard;
+use super::{Answers, Guard};
 use crate::document::Validator;
 use crate::limits::VALUE_SHOWN_CHARS_MAX;
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
@@ -22,7 +22,7 @@ fn request(text: &str, variables: serde_json::Value) -> Request {
 
 /// The selection sets of the only operation, spelled with spreads as `...`.
 fn admitted(text: &str, variables: serde_json::Value) -> String {
-    let mut admitted = guard().admit(request(text, variables), PermissionSet::all()).unwrap();
+    let mut admitted = guard().admit(request(text, variables), PermissionSet::all(), Answers::Once).unwrap();
     let document: &ExecutableDocument = admitted.parsed_query().unwrap();
     let operation = document.operations.iter().next().unwrap().1;
     spelled(&operation.node.selection_set.node)
@@ -41,7 +41,7 @@ fn spelled(set: &SelectionSet) -> String {
 }
 
 fn refusal(text: &str, variables: serde_json::Value) -> String {
-    match guard().admit(request(text, variables), PermissionSet::all()) {
+    match guard().admit(request(text, variables), PermissionSet::all(), Answers::Once) {
         Ok(_) => "admitted".to_owned(),
         Err(errors) => errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; "),
     }
@@ -169,7 +169,9 @@ fn introspection_may_not_go_round_in_its_own_lists() {
 
 #[test]
 fn introspection_that_is_switched_off_is_refused() {
-    let asked = |text: &str| guard().admit(request(text, json!({})).disable_introspection(), PermissionSet::all());
+    let asked = |text: &str| {
+        guard().admit(request(text, json!({})).disable_introspection(), PermissionSet::all(), Answers::Once)
+    };
     for text in ["{ __schema { queryType { name } } }", "{ b ... on Query { t: __type(name: \"Query\") { name } } }"] {
         let errors = asked(text).err().unwrap_or_default();
         assert_eq!(
@@ -186,10 +188,10 @@ fn an_operation_is_asked_for_by_its_name() {
     let guard = guard();
     for (name, operation_type) in [("A", OperationType::Query), ("B", OperationType::Mutation)] {
         let asked = || Request::new(text).operation_name(name);
-        let admitted = guard.admit(asked(), PermissionSet::all()).unwrap();
+        let admitted = guard.admit(asked(), PermissionSet::all(), Answers::Once).unwrap();
         assert_eq!(admitted.operation_name.as_deref(), Some(name));
         assert_eq!(guard.operation_type(&asked()), Some(operation_type));
     }
-    assert!(guard.admit(Request::new(text), PermissionSet::all()).is_err());
-    assert!(guard.admit(Request::new(text).operation_name("C"), PermissionSet::all()).is_err());
+    assert!(guard.admit(Request::new(text), PermissionSet::all(), Answers::Once).is_err());
+    assert!(guard.admit(Request::new(text).operation_name("C"), PermissionSet::all(), Answers::Once).is_err());
 }

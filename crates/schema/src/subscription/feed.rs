@@ -62,7 +62,9 @@ impl<T: Entries> Follower<T> {
             self.fed.mark_unchanged();
             match self.read_page().await {
                 Ok(more) => {
-                    self.is_failing = false;
+                    if std::mem::replace(&mut self.is_failing, false) {
+                        tracing::info!("the feed is read again");
+                    }
                     if !more {
                         self.wait().await;
                     }

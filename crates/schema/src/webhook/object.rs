@@ -3,7 +3,7 @@
 use super::health::{WebhookHealth, health};
 use super::invocation::{WebhookInvocation, invocations};
 use crate::access::WebhooksRead;
-use crate::connection::page_size;
+use crate::connection::{page_size, require_range};
 use crate::context::Asked;
 use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page};
 use crate::event_type::EventTypeObject;
@@ -204,6 +204,7 @@ impl WebhookObject {
     ) -> async_graphql::Result<DeliveryConnection> {
         let asked = Asked::of(ctx)?;
         let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
+        require_range(created_from, created_before, "createdBefore").graphql()?;
         let query = DeliveryQuery {
             tenant_id: asked.tenant_id(),
             webhook_id: Some(self.0.id),

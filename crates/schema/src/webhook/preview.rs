@@ -99,8 +99,9 @@ async fn previewed_webhook(
             let ids = (WebhookId(asked.new_id()), asked.tenant_id());
             created(&asked.core, &draft, "input.webhook", ids, asked.now()).map(Arc::new)
         }
-        _ => {
-            let message = "name one of the two, not both: a saved webhook by id, or a draft in webhook";
+        (id, _) => {
+            let both = if id.is_some() { "both are" } else { "none is" };
+            let message = format!("{both} named: name a saved webhook by `id`, or a draft in `webhook`");
             Err(Refusal::invalid_at("input.webhook", "WEBHOOK_AMBIGUOUS", message))
         }
     }

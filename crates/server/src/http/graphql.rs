@@ -94,6 +94,14 @@ pub async fn read_in_time(
     let mut asked = asked?;
     if let Some(key) = idempotency_key {
         let key = async_graphql::Value::String(String::from_utf8_lossy(key.as_bytes()).into_owned());
+        if asked
+            .extensions
+            .get(IDEMPOTENCY_EXTENSION)
+            .is_some_and(|other| !matches!(other, async_graphql::Value::Null) && *other != key)
+        {
+            let message = "two idempotency keys: the header idempotency-key and extensions.idempotencyKey differ";
+            return Err(Box::new(answer::bad_request(StatusCode::BAD_REQUEST, message, media_type)));
+        }
         asked.extensions.insert(IDEMPOTENCY_EXTENSION.to_owned(), key);
     }
     Ok(if state.introspection { asked } else { asked.disable_introspection() })
