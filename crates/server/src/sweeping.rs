@@ -13,6 +13,9 @@ pub(crate) async fn keep_up(store: SqlStore) {
         wait_ms = Sweep::wait_ms(&outcome, wait_ms);
         let had_failed = is_failing;
         is_failing = matches!(outcome, Ok(Sweep::Failed(_)) | Err(_));
+        if had_failed && !is_failing {
+            tracing::info!("the queue is swept again");
+        }
         match outcome {
             Ok(Sweep::NotNeeded) => {}
             Ok(Sweep::Failed(error)) | Err(error) => {

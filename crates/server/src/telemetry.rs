@@ -47,8 +47,16 @@ pub fn start_traced(config: &Config) -> anyhow::Result<Option<Arc<Traces>>> {
     Ok(traces)
 }
 
+/// What PostgreSQL says to each connection as it closes them all is what the loops tell once.
+const QUIET: &str = "sqlx::postgres::notice=error";
+
+fn filter(log: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(log).context("log: not a level or a list of directives")?;
+    Ok(EnvFilter::try_new(format!("{QUIET},{log}"))?)
+}
+
 fn start_lines(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log).context("log: not a level or a list of directives")?;
+    let filter = filter(&config.log)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = lines.with_ansi(std::io::stderr().is_terminal());
     let lines = match config.log_format {
@@ -66,4 +74,18 @@ fn start_lines(config: &Config, traces: Option<&Traces>) -> anyhow::Result<()> {
     });
     let started = tracing_subscriber::registry().with(requests).with(lines.with_filter(filter.and(kept))).try_init();
     started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn notices_are_heard_where_they_are_asked_for_alone() {
+        let directives = |log: &str| filter(log).map(|filter| filter.to_string()).unwrap_or_default();
+        assert!(directives("info").contains("sqlx::postgres::notice=error"));
+        assert!(directives("info,sqlx::postgres::notice=warn").contains("sqlx::postgres::notice=warn"));
+        assert!(!directives("info,sqlx::postgres::notice=warn").contains("notice=error"));
+        assert!(filter("no level=").is_err());
+    }
 }

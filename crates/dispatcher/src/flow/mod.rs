@@ -69,7 +69,11 @@ impl FlowLoop {
         let mut fails = false;
         while !shutdown.is_cancelled() {
             match self.run_once().await {
-                Ok(_) => fails = false,
+                Ok(_) => {
+                    if std::mem::replace(&mut fails, false) {
+                        tracing::info!("probes, drains and replays go on");
+                    }
+                }
                 Err(error) if fails => tracing::debug!(%error, "probes, drains and replays still wait"),
                 Err(error) => {
                     tracing::warn!(%error, "probes, drains and replays wait for the database");

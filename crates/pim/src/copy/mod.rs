@@ -70,6 +70,9 @@ impl CopyRunner {
         while !shutdown.is_cancelled() {
             let round = self.run_once().await;
             let has_failed = std::mem::replace(&mut is_failing, round.is_err());
+            if has_failed && !is_failing {
+                tracing::info!("tenant copies go on");
+            }
             match round {
                 Ok(CopyRound::Worked) => continue,
                 Ok(CopyRound::Idle) => {}
