@@ -34,11 +34,14 @@ pub const RETENTION_DAYS_FOR_ROOM_MAX: u32 = 30;
 pub const CLAIM_BATCH_MAX: u32 = 256;
 /// Settlements of one transaction.
 pub const SETTLE_BATCH_MAX: usize = 256;
-/// Deliveries of one claim, or settlements of one transaction, from which on the next waits [`GATHER_MS`] for company: under
+/// Deliveries of one claim, or settlements of one transaction, from which on the next waits [`GATHER_MS`] for more: under
 /// load what a transaction costs is shared by more. Below it nothing waits.
 pub const GATHER_MIN: usize = 16;
-/// How long a claim or a settlement waits for company, in milliseconds.
+/// How long a claim or a settlement waits for more, in milliseconds; twice as long where other processes are active.
 pub const GATHER_MS: u64 = 4;
+/// The least time between two looks for what falls due while something has no room, in milliseconds: what falls due may be more
+/// of the same, and a look that finds nothing costs more than a delivery.
+pub const LOOK_MS_MIN: u64 = 50;
 /// How long the loop waits for a wake-up before it looks by itself, in milliseconds: a wake-up may be lost.
 pub const POLL_MS: u64 = 1_000;
 /// The time that the renders of one tenant's share of a claim may take together, in milliseconds.

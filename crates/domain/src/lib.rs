@@ -17,6 +17,7 @@ pub mod event;
 pub mod fan_out;
 pub mod feed;
 pub mod flow;
+pub mod gathering;
 pub mod idempotency;
 pub mod ids;
 pub mod limits;

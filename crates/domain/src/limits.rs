@@ -132,5 +132,8 @@ pub const REPLAY_WAIT_MS: u64 = 10_000;
 pub const REPLAY_RANGE_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
 /// Replays of one tenant that run at once.
 pub const REPLAYS_RUNNING_MAX: usize = 10;
+/// How many times as long a transaction waits for more to share it where other processes have a part of the load: with smaller
+/// ones all of them together would pay for more.
+pub const GATHER_SHARED_TIMES: u64 = 2;
 /// Deliveries that `retryMany` and `cancelMany` look at in one call.
 pub const DELIVERIES_AT_ONCE_MAX: u32 = 500;

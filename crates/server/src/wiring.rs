@@ -72,7 +72,8 @@ impl Loops {
         let Self { api, dispatcher, flow, retention, wake_ups, link, metrics, pim, sql } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
         if let Some(link) = link {
-            workers.running.spawn(wake_ups::run(link, wake_ups.clone(), workers.stopping.clone()));
+            let stopping = workers.stopping.clone();
+            workers.running.spawn(wake_ups::run(link, wake_ups.clone(), sql.neighbours(), stopping));
         }
         if let Some(metrics) = metrics {
             let stopping = workers.stopping.clone();
@@ -196,6 +197,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         clock: clock.clone(),
         entropy: entropy.clone(),
         wake_ups: wake_ups.clone(),
+        neighbours: Arc::new(sql.neighbours()),
         failpoints,
     };
     let dispatcher = Dispatcher::new(services, dispatch_limits(config));

@@ -1,7 +1,7 @@
 //! Wake-ups between processes: two sets of loops on one PostgreSQL, and a link that is cut.
 #![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
-use hookgraph_domain::ports::WakeUps;
+use hookgraph_domain::ports::{Neighbours, WakeUps};
 use hookgraph_server::wake_ups::{self, ProcessWakeUps};
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::PlainVault;
@@ -28,7 +28,7 @@ impl Linked {
         let mut fed = wake_ups.fed_receiver();
         let stopping = CancellationToken::new();
         let link = store.wake_up_link().expect("PostgreSQL has a link");
-        tokio::spawn(wake_ups::run(link, wake_ups.clone(), stopping.clone()));
+        tokio::spawn(wake_ups::run(link, wake_ups.clone(), store.neighbours(), stopping.clone()));
         // Whoever begins to listen wakes itself, for what it may have missed.
         woken(&mut fed).await;
         Self { wake_ups, fed, stopping }
@@ -63,6 +63,7 @@ async fn what_one_process_raises_wakes_another_again_after_its_listening_connect
 
         one.wake_ups.fed();
         woken(&mut other.fed).await;
+        assert!(other_store.neighbours().are_active(), "its store knows of the one");
 
         assert_eq!(cut(&administrator).await, 2);
         // By itself, for what it may have missed.

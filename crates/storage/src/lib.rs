@@ -14,6 +14,7 @@ mod gauges;
 pub mod limits;
 mod micros;
 mod migrate;
+mod neighbours;
 mod notify;
 mod partitions;
 #[doc(hidden)]
@@ -32,6 +33,7 @@ pub mod vault;
 
 pub use gauges::{Gauges, PoolGauge};
 pub use migrate::MigrateError;
+pub use neighbours::LastHeard;
 pub use notify::{Heard, Listener, Notifier, WakeUpKinds, WakeUpLink};
 pub use store::{SqlStore, StoreOptions};
 pub use sweep::Sweep;

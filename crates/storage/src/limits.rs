@@ -101,8 +101,8 @@ pub const KEYS_MAX: usize = 8;
 pub const RESEAL_ROWS: u64 = 100;
 /// Rows that one gauge counts: a backlog beyond it reads as that many.
 pub const GAUGE_ROWS_MAX: u64 = 100_000;
-/// Rows at the head of each webhook's due work that the gauges look at: what may be in flight to it, and a few more.
-pub const GAUGE_HEAD_ROWS: i64 = hookgraph_domain::limits::CONCURRENCY_MAX as i64 + CLAIM_HEAD_ROWS_SPARE;
+/// Rows at the head of each webhook's due work that are looked at for what is in flight: what may be, and a few more.
+pub const DUE_HEAD_ROWS: i64 = hookgraph_domain::limits::CONCURRENCY_MAX as i64 + CLAIM_HEAD_ROWS_SPARE;
 /// How long the link for wake-ups may take to connect or to answer, in milliseconds.
 pub const LINK_MS_MAX: u64 = 5_000;
 /// How often a listening connection on which nothing comes is checked, in milliseconds.
@@ -130,11 +130,14 @@ pub const RECORD_WAIT_MS_MAX: u64 = 10_000;
 pub const CLAIMED_ALONG_MAX: usize = 16;
 /// How long recordings claim nothing along after such a claim failed, in milliseconds.
 pub const CLAIM_ALONG_PAUSE_MS: u64 = 1_000;
-/// Events of a group commit from which on the next one waits [`RECORD_GATHER_MS`] for company: under load more share what a
+/// Events of a group commit from which on the next one waits [`RECORD_GATHER_MS`] for more: under load more share what a
 /// transaction costs, and claims and settlements have the processors, or SQLite's one writer, meanwhile. Below it nobody waits.
 pub const RECORD_GATHER_EVENTS_MIN: usize = 16;
-/// How long a group waits for company, in milliseconds.
+/// How long a group waits for more, in milliseconds; twice as long where other processes are active.
 pub const RECORD_GATHER_MS: u64 = 2;
+/// How long another process counts as active after it was heard of, in milliseconds: several times as long as one that commits
+/// all the time is silent between two wake-ups.
+pub const NEIGHBOUR_MS: u64 = 250;
 /// Events of one group commit, unless one change alone has more.
 pub const RECORD_GROUP_EVENTS_MAX: usize = 500;
 

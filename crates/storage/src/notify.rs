@@ -3,6 +3,7 @@
 
 use crate::bounded::own_in_time;
 use crate::limits::{LINK_CHECK_MS, LINK_MS_MAX};
+use crate::neighbours::LastHeard;
 use crate::store::SqlStore;
 use hookgraph_domain::ports::StoreError;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
@@ -39,6 +40,11 @@ pub struct WakeUpLink {
 }
 
 impl SqlStore {
+    /// When another process on this database was last heard of, to be told by whoever hears them.
+    pub fn neighbours(&self) -> LastHeard {
+        self.neighbours.clone()
+    }
+
     /// The way to the processes that share this database; none on SQLite, which is one process's.
     pub fn wake_up_link(&self) -> Option<WakeUpLink> {
         (self.backend() == DbBackend::Postgres).then(|| WakeUpLink { options: self.own_options() })

@@ -6,6 +6,7 @@ use crate::commit::group::Recorder;
 use crate::error::store_error;
 use crate::limits;
 use crate::migrate::{self, MigrateError};
+use crate::neighbours::LastHeard;
 use crate::standing::Opened;
 use crate::unreadable::Unreadable;
 use hookgraph_domain::ports::{Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError};
@@ -76,6 +77,7 @@ pub struct SqlStore {
     /// Whether something is due, as far as this process knows: a claim that errs here looks once too often.
     pub(crate) expects_due: Arc<AtomicBool>,
     pub(crate) claimer: KnownClaimer,
+    pub(crate) neighbours: LastHeard,
     failpoints: Arc<dyn Failpoints>,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -120,6 +122,7 @@ impl SqlStore {
             unreadable,
             expects_due,
             claimer: KnownClaimer::default(),
+            neighbours: LastHeard::default(),
             failpoints,
             observer,
         })

@@ -16,7 +16,7 @@ use hookgraph_domain::ports::{
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
+use hookgraph_testkit::{ManualClock, MemoryStore, NoNeighbours, NoWakeUps, SeededEntropy, sample};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering as Atomic};
@@ -90,6 +90,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(entropy.clone()),
             wake_ups: Arc::new(NoWakeUps),
+            neighbours: Arc::new(NoNeighbours),
             failpoints: Arc::new(NoFailpoints),
         };
         let flow = flow_loop(&store, &clock, &entropy);

@@ -4,11 +4,11 @@
 use super::along::Recordings;
 use super::leases::{self, Leases};
 use super::outage::{Outage, guarded};
-use super::settler::{self, Ending, gathering};
+use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
-use crate::limits::SEND_MARGIN_MS;
+use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::ports::{Claimer, Claims};
@@ -120,35 +120,43 @@ async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Optio
         Ok(claims) => {
             outage.over();
             let count = claims.deliveries.len();
+            let asked = Asked { at: asked_at, claimed: count, left_any: !claims.left.without_room.is_empty() };
             if start(road, claims, room).await {
                 return Wait::Not;
             }
-            Wait::ForDue {
-                gathering: gathering(count, road.stages.limits.claim_batch_max as usize),
-                at_most: until_due(road, asked_at, count, next_due).await,
-            }
+            // What falls due meanwhile waits for nothing.
+            let at_most = until_due(road, asked, next_due).await;
+            let gathering = road.stages.gathering(count, road.stages.limits.claim_batch_max as usize).min(at_most);
+            Wait::ForDue { gathering, at_most: at_most.saturating_sub(gathering) }
         }
     }
 }
 
-/// How long nothing more will be due by itself after a claim that was asked for then. What is due now and was not claimed is
-/// another's, or waits for a slot of its webhook: no reason to ask again at once. After a claim what was last found to be due
-/// next is still believed.
-async fn until_due(road: &Road, asked_at: Timestamp, claimed: usize, next_due: &mut Option<Timestamp>) -> Duration {
+/// What a claim came to, for the wait after it.
+struct Asked {
+    at: Timestamp,
+    claimed: usize,
+    /// Whether something had no room: what falls due next may be more of that.
+    left_any: bool,
+}
+
+/// How long nothing more will be due by itself after a claim. What is due now and was not claimed is another's, or waits for a slot
+/// of its webhook: no reason to ask again at once. What was found to be due next is believed until it has passed.
+async fn until_due(road: &Road, asked: Asked, next_due: &mut Option<Timestamp>) -> Duration {
     let poll_ms = road.stages.limits.poll_ms;
-    let token_ms = road.stages.flow.next_token_ms(asked_at, road.stages.now());
+    let token_ms = road.stages.flow.next_token_ms(asked.at, road.stages.now());
     let poll_ms = token_ms.map_or(poll_ms, |token_ms| poll_ms.min(token_ms));
-    if claimed == 0 {
+    if asked.claimed == 0 || next_due.is_some_and(|due_at| due_at <= asked.at) {
         // A failure here is told by the next claim.
-        *next_due = guarded(road.stages.services.queue.next_due_at()).await.ok().flatten();
+        *next_due = guarded(road.stages.services.queue.next_due_at(asked.at)).await.ok().flatten();
     }
-    let due_at = *next_due;
-    let left_ms = due_at.map_or(0, |at| (at - road.stages.now()).num_milliseconds());
-    match u64::try_from(left_ms) {
-        // One more, because what is left of a millisecond was cut.
-        Ok(left_ms) if left_ms > 0 => Duration::from_millis((left_ms + 1).min(poll_ms)),
-        _ => Duration::from_millis(poll_ms),
-    }
+    let Some(due_at) = next_due.filter(|due_at| *due_at > asked.at) else {
+        return Duration::from_millis(poll_ms);
+    };
+    // One more, because what is left of a millisecond was cut.
+    let left_ms = u64::try_from((due_at - road.stages.now()).num_milliseconds()).unwrap_or(0) + 1;
+    let least_ms = if asked.left_any { LOOK_MS_MIN } else { 0 };
+    Duration::from_millis(left_ms.max(least_ms).min(poll_ms))
 }
 
 /// Starts what was claimed into that room, and says whether there may be more.

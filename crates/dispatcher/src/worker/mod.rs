@@ -32,9 +32,10 @@ pub use signal::DueSignal;
 use crate::limits;
 use flow::FlowControl;
 use futures::future::join_all;
+use hookgraph_domain::gathering::Gathering;
 use hookgraph_domain::ports::Fenced;
 use hookgraph_domain::ports::{
-    Clock, DeliveryQueue, Entropy, Failpoints, PayloadRenderer, StoreError, Transport, WakeUps,
+    Clock, DeliveryQueue, Entropy, Failpoints, Neighbours, PayloadRenderer, StoreError, Transport, WakeUps,
 };
 use stages::Stages;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Services {
     pub entropy: Arc<dyn Entropy>,
     /// Told of every change of a delivery, for those who watch.
     pub wake_ups: Arc<dyn WakeUps>,
+    /// Who else works on the same queue.
+    pub neighbours: Arc<dyn Neighbours>,
     /// Hit after the claim, the render, the freeze and the send.
     pub failpoints: Arc<dyn Failpoints>,
 }
@@ -70,6 +73,8 @@ pub struct DispatchLimits {
     pub claim_batch_max: u32,
     /// Settlements of one transaction.
     pub settle_batch_max: usize,
+    /// When claims and settlements wait for more.
+    pub gathering: Gathering,
     /// How long to wait for a wake-up before looking, in milliseconds.
     pub poll_ms: u64,
     /// The time for the renders of one tenant's share of a claim, in milliseconds.
@@ -92,6 +97,7 @@ impl Default for DispatchLimits {
             in_flight_per_webhook_max: limits::IN_FLIGHT_PER_WEBHOOK_MAX,
             claim_batch_max: limits::CLAIM_BATCH_MAX,
             settle_batch_max: limits::SETTLE_BATCH_MAX,
+            gathering: Gathering { count_min: limits::GATHER_MIN, wait_ms: limits::GATHER_MS },
             poll_ms: limits::POLL_MS,
             render_batch_ms_max: limits::RENDER_BATCH_MS_MAX,
             lease_ms: limits::LEASE_MS,

@@ -3,12 +3,10 @@
 use super::outage::{Outage, guarded};
 use super::slots::Slot;
 use super::stages::Stages;
-use crate::limits::{GATHER_MIN, GATHER_MS};
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::settle::Settlement;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How a claim ends. Its slot is free once the store has taken it.
@@ -38,7 +36,7 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
             batch.push(ending);
         }
         batch.drain(..).for_each(|ending| settled.take(ending));
-        let pause = gathering(settled.settlements.len(), stages.limits.settle_batch_max);
+        let pause = stages.gathering(settled.settlements.len(), stages.limits.settle_batch_max);
         let mut wait = None;
         if let Err(error) = settled.settle(&stages).await {
             wait = Some(settling.failed(&error));
@@ -55,13 +53,6 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
             tokio::time::sleep(wait).await;
         }
     }
-}
-
-/// How long the next batch is given to grow after one of that size, of at most so many: under load alone, and not when it is
-/// full at once.
-pub(super) fn gathering(count: usize, count_max: usize) -> Duration {
-    let is_worth_it = (GATHER_MIN..count_max).contains(&count);
-    if is_worth_it { Duration::from_millis(GATHER_MS) } else { Duration::ZERO }
 }
 
 /// What the store has not taken yet; slots stay busy for as long.
@@ -131,18 +122,4 @@ async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Resul
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_is_given_time_to_grow_after_one_that_grew_with_the_load_and_was_not_full() {
-        let waits = |count| !gathering(count, 512).is_zero();
-        assert!(!waits(0) && !waits(1) && !waits(GATHER_MIN - 1));
-        assert!(waits(GATHER_MIN) && waits(511));
-        assert!(!waits(512));
-        assert_eq!(gathering(GATHER_MIN, 512).as_millis(), u128::from(GATHER_MS));
-    }
 }

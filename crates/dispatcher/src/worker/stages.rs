@@ -71,6 +71,11 @@ impl Stages {
         self.services.clock.now()
     }
 
+    /// How long the next batch is given to grow after one of that size, of at most so many.
+    pub(super) fn gathering(&self, count: usize, count_max: usize) -> Duration {
+        self.limits.gathering.wait(count, count_max, self.services.neighbours.are_active())
+    }
+
     /// Claims at most so many due deliveries, within what flow control allows.
     pub(super) async fn claim(&self, limit: u32, allowance: &Allowance) -> Result<Claims, StoreError> {
         let claims = self.services.queue.claim(&self.claim_request(limit, allowance)).await?;

@@ -4,6 +4,7 @@
 use super::dice::Dice;
 use hookgraph_dispatcher::worker::DispatchLimits;
 use hookgraph_domain::flow::{FlowSettings, Ordering};
+use hookgraph_domain::gathering::Gathering;
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_testkit::sample;
@@ -56,6 +57,7 @@ impl Plan {
             in_flight_per_webhook_max: dice.between(1, 6) as u32,
             claim_batch_max: dice.between(1, 6) as u32,
             settle_batch_max: dice.between(1, 6) as usize,
+            gathering: Gathering { count_min: dice.between(1, 6) as usize, wait_ms: dice.between(1, 8) },
             ..DispatchLimits::default()
         };
         Self {

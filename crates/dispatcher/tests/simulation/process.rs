@@ -60,6 +60,7 @@ impl Process {
             clock: clock.clone(),
             entropy: entropy.clone(),
             wake_ups: shared.clone(),
+            neighbours: shared.clone(),
             failpoints: shared.clone(),
         };
         let (wake, shutdown) = (DueSignal::default(), CancellationToken::new());
@@ -166,9 +167,9 @@ impl DeliveryQueue for Ports {
         self.call("release", || self.world.release(claims, now)).await
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.lives().await;
-        self.world.store.next_due_at().await
+        self.world.store.next_due_at(after).await
     }
 }
 
@@ -235,6 +236,12 @@ impl WakeUps for Ports {
     }
 
     fn fed(&self) {}
+}
+
+impl Neighbours for Ports {
+    fn are_active(&self) -> bool {
+        self.world.plan.processes > 1
+    }
 }
 
 impl Failpoints for Ports {

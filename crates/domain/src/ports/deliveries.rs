@@ -128,8 +128,9 @@ pub trait DeliveryQueue: Send + Sync {
     /// Gives leases back unspent: due at once.
     async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError>;
 
-    /// When the next delivery falls due or the next lease ends; none when nothing is due at all.
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// When, after that, the next delivery falls due or the next lease ends. What is due already waits for something else than the
+    /// time.
+    async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// The log: events, deliveries, attempts.

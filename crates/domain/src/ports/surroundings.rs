@@ -62,6 +62,12 @@ pub trait WakeUps: Send + Sync {
     }
 }
 
+/// The other processes that work on the same database.
+pub trait Neighbours: Send + Sync {
+    /// Whether one of them was heard of a moment ago: then each has a part of the load.
+    fn are_active(&self) -> bool;
+}
+
 /// The places where the crash tests may end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failpoint {

@@ -269,7 +269,7 @@ impl DeliveryQueue for RecordStore {
         Ok(())
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due_at(&self, _after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         Ok(Default::default())
     }
 }

@@ -53,8 +53,8 @@ impl DeliveryQueue for ObservedQueue {
         self.queue.release(claims, now).await
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.queue.next_due_at().await
+    async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.queue.next_due_at(after).await
     }
 }
 

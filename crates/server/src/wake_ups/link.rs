@@ -4,7 +4,7 @@
 use super::ProcessWakeUps;
 use crate::limits::{LINK_BACKOFF_MS_MAX, LINK_BACKOFF_MS_MIN, WAKE_UP_DEBOUNCE_MS};
 use hookgraph_domain::ports::StoreError;
-use hookgraph_storage::{Notifier, WakeUpKinds, WakeUpLink};
+use hookgraph_storage::{Heard, LastHeard, Notifier, WakeUpKinds, WakeUpLink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 const NOBODY: u32 = 0;
 
 /// Tells the others and hears them, until the server stops.
-pub async fn run(link: WakeUpLink, wake_ups: Arc<ProcessWakeUps>, stopping: CancellationToken) {
+pub async fn run(link: WakeUpLink, wake_ups: Arc<ProcessWakeUps>, neighbours: LastHeard, stopping: CancellationToken) {
+    let hearing = Hearing { wake_ups: &wake_ups, neighbours };
     let own_backend_id = AtomicU32::new(NOBODY);
     tokio::select! {
         () = stopping.cancelled() => {}
         () = tell(&link, &wake_ups, &own_backend_id) => {}
-        () = hear(&link, &wake_ups, &own_backend_id) => {}
+        () = hear(&link, &hearing, &own_backend_id) => {}
     }
 }
 
@@ -53,18 +54,33 @@ async fn tell_over(mut notifier: Notifier, wake_ups: &ProcessWakeUps) -> StoreEr
     }
 }
 
-async fn hear(link: &WakeUpLink, wake_ups: &ProcessWakeUps, own_backend_id: &AtomicU32) {
+/// Who is told of what was heard.
+struct Hearing<'a> {
+    wake_ups: &'a ProcessWakeUps,
+    neighbours: LastHeard,
+}
+
+impl Hearing<'_> {
+    /// What this process itself said is no news.
+    fn heard(&self, heard: Heard, own_backend_id: u32) {
+        if heard.backend_id != own_backend_id {
+            self.neighbours.now();
+            self.wake_ups.heard(heard.kinds);
+        }
+    }
+}
+
+async fn hear(link: &WakeUpLink, hearing: &Hearing<'_>, own_backend_id: &AtomicU32) {
     let mut outage = LinkOutage::of("wake-ups of other processes are not heard");
     loop {
         let error = match link.listener().await {
             Ok(mut listener) => {
                 outage.over();
                 // What was said while nobody listened.
-                wake_ups.heard(WakeUpKinds { due: true, fed: true });
+                hearing.wake_ups.heard(WakeUpKinds { due: true, fed: true });
                 loop {
                     match listener.next().await {
-                        Ok(heard) if heard.backend_id == own_backend_id.load(Ordering::Relaxed) => {}
-                        Ok(heard) => wake_ups.heard(heard.kinds),
+                        Ok(heard) => hearing.heard(heard, own_backend_id.load(Ordering::Relaxed)),
                         Err(error) => break error,
                     }
                 }
@@ -106,6 +122,19 @@ impl LinkOutage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
+    use hookgraph_domain::ports::Neighbours;
+
+    #[test]
+    fn what_another_process_says_is_news_and_what_this_one_said_is_not() {
+        for (backend_id, is_news) in [(1, false), (2, true)] {
+            let (wake_ups, neighbours) = (ProcessWakeUps::default(), LastHeard::default());
+            let hearing = Hearing { wake_ups: &wake_ups, neighbours: neighbours.clone() };
+            hearing.heard(Heard { kinds: WakeUpKinds { due: true, fed: true }, backend_id }, 1);
+            assert_eq!(neighbours.are_active(), is_news);
+            assert_eq!(wake_ups.due_signal().raised().now_or_never().is_some(), is_news);
+        }
+    }
 
     #[test]
     fn the_wait_doubles_up_to_the_longest_and_begins_anew_after_an_outage() {

@@ -9,17 +9,19 @@ use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVE
 use crate::store::SqlStore;
 use hookgraph_domain::change::Committed;
 use hookgraph_domain::event::NewEvent;
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::gathering::Gathering;
+use hookgraph_domain::ports::{Neighbours, StoreError};
 use hookgraph_domain::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Whether after a group of so many changes and events the next is better given a moment to grow: under load, unless it is full at
-/// once.
-fn is_worth_gathering(change_count: usize, event_count: usize) -> bool {
-    change_count > 1 && (RECORD_GATHER_EVENTS_MIN..RECORD_GROUP_EVENTS_MAX).contains(&event_count)
+const GATHERING: Gathering = Gathering { count_min: RECORD_GATHER_EVENTS_MIN, wait_ms: RECORD_GATHER_MS };
+
+/// How long the next group is given to grow after one of so many changes and events. One change alone is no load.
+fn gathering(change_count: usize, event_count: usize, is_shared: bool) -> Duration {
+    if change_count > 1 { GATHERING.wait(event_count, RECORD_GROUP_EVENTS_MAX, is_shared) } else { Duration::ZERO }
 }
 
 /// The changes that wait. Shared by the clones of a store.
@@ -86,10 +88,10 @@ impl SqlStore {
                 }
                 group
             };
-            let (change_count, event_count) = (group.len(), event_count(&group));
+            let pause = gathering(group.len(), event_count(&group), self.neighbours.are_active());
             self.record_group(group).await;
-            if is_worth_gathering(change_count, event_count) {
-                tokio::time::sleep(Duration::from_millis(RECORD_GATHER_MS)).await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -153,10 +155,12 @@ mod tests {
 
     #[test]
     fn only_a_group_that_grew_with_the_load_lets_the_next_one_wait_for_company() {
-        let is_worth = |event_count| is_worth_gathering(2, event_count);
-        assert!(!is_worth(2) && !is_worth(RECORD_GATHER_EVENTS_MIN - 1));
-        assert!(is_worth(RECORD_GATHER_EVENTS_MIN) && is_worth(RECORD_GROUP_EVENTS_MAX - 1));
-        assert!(!is_worth(RECORD_GROUP_EVENTS_MAX));
-        assert!(!is_worth_gathering(1, RECORD_GATHER_EVENTS_MIN), "one change alone is no load");
+        let waited_ms = |change_count, event_count| gathering(change_count, event_count, false).as_millis();
+        assert_eq!(waited_ms(2, RECORD_GATHER_EVENTS_MIN - 1), 0);
+        assert_eq!(waited_ms(2, RECORD_GATHER_EVENTS_MIN), u128::from(RECORD_GATHER_MS));
+        assert_eq!(waited_ms(2, RECORD_GROUP_EVENTS_MAX), 0, "full at once");
+        assert_eq!(waited_ms(1, RECORD_GATHER_EVENTS_MIN), 0, "one change alone is no load");
+        let shared_ms = gathering(2, RECORD_GATHER_EVENTS_MIN, true).as_millis();
+        assert!(shared_ms > u128::from(RECORD_GATHER_MS), "others have a part of the load");
     }
 }

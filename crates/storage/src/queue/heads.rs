@@ -231,15 +231,20 @@ pub fn candidates_values(backend: DbBackend, request: &ClaimRequest) -> Vec<Valu
     values
 }
 
-/// The statement for when the next delivery falls due or the next lease ends: $1 rows per webhook to look at.
+/// The statement for when, after $2, the next delivery falls due or the next lease ends: $1 rows per webhook to look at for leases.
 pub fn next_due_sql() -> String {
     format!(
         "{DUE_WEBHOOK}
-SELECT min(of_webhook.at_us) AS at_us FROM (
-    SELECT (SELECT min(first.at_us) FROM (
-        SELECT coalesce(head.leased_until_us, head.due_at_us) AS at_us FROM due AS head
+SELECT min(CASE WHEN of_webhook.leased_until_us < of_webhook.due_at_us OR of_webhook.due_at_us IS NULL
+    THEN of_webhook.leased_until_us ELSE of_webhook.due_at_us END) AS at_us FROM (
+    SELECT (SELECT min(first.leased_until_us) FROM (
+        SELECT head.leased_until_us FROM due AS head
         WHERE head.webhook_id = due_webhook.webhook_id AND head.due_at_us IS NOT NULL
-        ORDER BY head.due_at_us, head.id LIMIT CAST($1 AS BIGINT)) AS first) AS at_us
+        ORDER BY head.due_at_us, head.id LIMIT CAST($1 AS BIGINT)) AS first
+        WHERE first.leased_until_us > $2) AS leased_until_us,
+    (SELECT next.due_at_us FROM due AS next
+        WHERE next.webhook_id = due_webhook.webhook_id AND next.due_at_us > $2 AND next.leased_until_us IS NULL
+        ORDER BY next.due_at_us, next.id LIMIT 1) AS due_at_us
     FROM due_webhook WHERE due_webhook.webhook_id IS NOT NULL
 ) AS of_webhook"
     )

@@ -11,7 +11,7 @@ mod settle;
 mod settle_delivered;
 
 pub use claim_at_once::{AtOnce, claim_sql, claim_values, claim_within, look_sql};
-pub use extend::{extend_sql, extend_values};
+pub use extend::{end_leases_sql, extend_sql, extend_values};
 pub use heads::{DUE_WEBHOOK, candidates_sql, candidates_values, next_due_sql};
 pub use settle_delivered::{arrived_values, keep_arrived_sql, settle_sql, settle_values, standing_claims_sql};
 
@@ -62,8 +62,8 @@ impl DeliveryQueue for SqlStore {
         settle::release(self, claims, now).await
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let values = vec![CLAIM_HEAD_ROWS_SPARE.into()];
+    async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let values = vec![CLAIM_HEAD_ROWS_SPARE.into(), from_time(after).into()];
         let found: Vec<NextDue> = query(self.road_reader(), &next_due_sql(), values).await?;
         found.first().and_then(|next| next.at_us).map(to_time).transpose()
     }

@@ -7,7 +7,7 @@ use hookgraph_domain::change::Write;
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, Store};
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::time::{minus_ms, plus_ms};
 use hookgraph_domain::webhook::{Header, WebhookStatus};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -194,16 +194,20 @@ pub async fn two_claims_at_once_never_share_a_delivery(store: Arc<dyn Store>) {
     assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>().len(), 60);
 }
 
-/// None when nothing is due at all.
+/// What is due already waits for something else than the time, and hides nothing.
 pub async fn the_next_due_time_is_the_earliest_of_due_and_leases(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
-    let next = || async { world.store.next_due_at().await.expect("read") };
+    let store = &world.store;
+    let next_after = |after| async move { store.next_due_at(after).await.expect("read") };
+    let next = || next_after(sample::now());
     assert_eq!(next().await, None);
     world.event_at(plus_ms(sample::now(), 40_000)).await;
     assert_eq!(next().await, Some(plus_ms(sample::now(), 40_000)));
     world.event().await;
-    assert_eq!(next().await, Some(sample::now()));
+    assert_eq!(next().await, Some(plus_ms(sample::now(), 40_000)));
+    assert_eq!(next_after(minus_ms(sample::now(), 1)).await, Some(sample::now()));
+    assert_eq!(next_after(plus_ms(sample::now(), 40_000)).await, None);
     world.claim_one().await;
     assert_eq!(next().await, Some(plus_ms(sample::now(), LEASE_MS)));
     world.write(vec![Write::CancelDue { webhook_id: webhook.id, reason: "gone".to_owned() }]).await;

@@ -245,12 +245,12 @@ impl DeliveryQueue for MemoryStore {
         Ok(())
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let state = self.state.lock();
         let times = state
             .deliveries
             .values()
             .filter_map(|kept| kept.leased_until.or(kept.delivery.due_at.filter(|_| is_due(&kept.delivery))));
-        Ok(times.min())
+        Ok(times.filter(|at| *at > after).min())
     }
 }

@@ -12,7 +12,7 @@ use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
@@ -42,6 +42,7 @@ pub(super) struct QueueState {
     pub(super) claimer: Option<Weak<dyn Claimer>>,
     /// How often the calls of that name shall still fail.
     pub(super) failures: HashMap<&'static str, u32>,
+    pub(super) next_due_at: Option<Timestamp>,
     /// Deliveries whose lease is another's when they are frozen.
     pub(super) lost: Vec<DeliveryId>,
 }
@@ -172,9 +173,9 @@ impl DeliveryQueue for FakeQueue {
         Ok(())
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.looked.send_modify(|looked| *looked += 1);
-        Ok(None)
+        Ok(self.state.lock().next_due_at.filter(|at| *at > after))
     }
 }
 
@@ -279,6 +280,7 @@ pub(super) struct Noted {
     ids: AtomicU64,
     later_ms: AtomicU64,
     pub(super) fed: AtomicU64,
+    pub(super) has_neighbours: AtomicBool,
     pub(super) hit: Mutex<Vec<Failpoint>>,
 }
 
@@ -315,6 +317,12 @@ impl WakeUps for Noted {
 
     fn fed(&self) {
         self.fed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Neighbours for Noted {
+    fn are_active(&self) -> bool {
+        self.has_neighbours.load(Ordering::Relaxed)
     }
 }
 

@@ -49,6 +49,7 @@ impl Bench {
             clock: self.noted.clone(),
             entropy: self.noted.clone(),
             wake_ups: self.noted.clone(),
+            neighbours: self.noted.clone(),
             failpoints: self.noted.clone(),
         };
         Dispatcher::new(services, self.limits)

@@ -48,7 +48,7 @@ impl DeliveryQueue for RecordStore {
         not_kept()
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due_at(&self, _after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         not_kept()
     }
 }

@@ -1,0 +1,13 @@
+//! A process that is alone.
+
+use hookgraph_domain::ports::Neighbours;
+
+/// Nobody else is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoNeighbours;
+
+impl Neighbours for NoNeighbours {
+    fn are_active(&self) -> bool {
+        false
+    }
+}
