@@ -235,8 +235,7 @@ pub fn candidates_values(backend: DbBackend, request: &ClaimRequest) -> Vec<Valu
 pub fn next_due_sql() -> String {
     format!(
         "{DUE_WEBHOOK}
-SELECT min(CASE WHEN of_webhook.leased_until_us < of_webhook.due_at_us OR of_webhook.due_at_us IS NULL
-    THEN of_webhook.leased_until_us ELSE of_webhook.due_at_us END) AS at_us FROM (
+SELECT min(of_webhook.leased_until_us) AS leased_until_us, min(of_webhook.due_at_us) AS due_at_us FROM (
     SELECT (SELECT min(first.leased_until_us) FROM (
         SELECT head.leased_until_us FROM due AS head
         WHERE head.webhook_id = due_webhook.webhook_id AND head.due_at_us IS NOT NULL

@@ -33,7 +33,8 @@ use std::sync::Weak;
 
 #[derive(FromQueryResult)]
 struct NextDue {
-    at_us: Option<i64>,
+    leased_until_us: Option<i64>,
+    due_at_us: Option<i64>,
 }
 
 #[async_trait]
@@ -65,7 +66,8 @@ impl DeliveryQueue for SqlStore {
     async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let values = vec![CLAIM_HEAD_ROWS_SPARE.into(), from_time(after).into()];
         let found: Vec<NextDue> = query(self.road_reader(), &next_due_sql(), values).await?;
-        found.first().and_then(|next| next.at_us).map(to_time).transpose()
+        let times = found.iter().flat_map(|next| [next.leased_until_us, next.due_at_us]);
+        times.flatten().min().map(to_time).transpose()
     }
 }
 
