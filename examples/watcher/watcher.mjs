@@ -18,6 +18,11 @@ let after = process.env.AFTER; // a cursor that was kept: of the last entry seen
 while (true) {
     try {
         for await (const { data, errors } of client.iterate({ query, variables: { after } })) {
+            if (errors?.[0].extensions?.code === 'CURSOR_TOO_OLD') {
+                after = errors[0].extensions.oldestCursor; // what lies between is in the log: delivery { getMany }
+                console.error('too long away: what was missed is in the log, going on with the oldest that is kept');
+                break;
+            }
             if (errors) throw new Error(errors[0].message);
             const { cursor, at, state, attemptCount, deliveryId } = data.deliveryUpdated;
             console.log(`${at} ${deliveryId} ${state}, attempts: ${attemptCount}`);
@@ -25,7 +30,8 @@ while (true) {
         }
     } catch (error) {
         const closedFor = error.code; // of the WebSocket; none where the server could not be reached
-        if (closedFor >= 4400 || error instanceof Error) throw error; // a wrong token, query or cursor stays wrong
+        if (closedFor >= 4400) throw new Error(error.reason); // a wrong token stays wrong, as does
+        if (error instanceof Error) throw error; // a wrong query or cursor
         console.error('the connection was lost: once more in a second');
         await new Promise((resume) => setTimeout(resume, 1000));
     }
