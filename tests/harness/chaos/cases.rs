@@ -104,6 +104,11 @@ impl Case {
         20 + 12 * rounds
     }
 
+    /// Whether a process that starts has what the one before was delivering, without waiting for its leases.
+    pub(super) const fn takes_over_at_once(self) -> bool {
+        matches!(self, Self::KillsOnSqlite)
+    }
+
     pub(super) async fn trouble(
         self,
         scale: Scale,

@@ -4,6 +4,7 @@ use crate::{Api, Installation, Process};
 use anyhow::Context;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Where the processes that run can be asked. Shared with the load.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Fleet {
     pub peak_kib: u64,
     /// The most warnings and errors that one of them wrote.
     pub warnings_max: usize,
+    /// From when one was dead until another was ready in its place.
+    pub gaps: Vec<(Instant, Instant)>,
 }
 
 impl Fleet {
@@ -37,7 +40,8 @@ impl Fleet {
     /// Where one does not start.
     pub async fn start(installation: Installation, count: usize) -> anyhow::Result<Self> {
         let addresses = Arc::new(Addresses::default());
-        let mut fleet = Self { installation, processes: Vec::new(), addresses, peak_kib: 0, warnings_max: 0 };
+        let mut fleet =
+            Self { installation, processes: Vec::new(), addresses, peak_kib: 0, warnings_max: 0, gaps: Vec::new() };
         for slot in 0..count {
             fleet.processes.push(None);
             fleet.addresses.0.lock().push(None);
@@ -65,7 +69,10 @@ impl Fleet {
             self.note(&process)?;
             process.kill().await?;
         }
-        self.restart(slot).await
+        let dead_at = Instant::now();
+        self.restart(slot).await?;
+        self.gaps.push((dead_at, Instant::now()));
+        Ok(())
     }
 
     async fn restart(&mut self, slot: usize) -> anyhow::Result<()> {

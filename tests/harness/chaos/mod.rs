@@ -24,7 +24,8 @@ use tally::{Arrivals, Tally};
 
 /// How long the load may take to show itself, and what is owed to arrive.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// What arrives twice waited at least so long in between: the lease of the first had to end.
+/// What arrives twice waited at least so long in between: the lease of the first had to end. Where a process takes over at once, it
+/// had died in between.
 const LEASE_MIN: Duration = Duration::from_secs(10);
 
 /// What a case came to.
@@ -90,11 +91,12 @@ pub async fn run(case: Case, scale: Scale) -> anyhow::Result<Option<Outcome>> {
     let numbers: Vec<u64> = loaded.accepted.iter().map(|(number, _)| *number).collect();
     let missing = tally.all(&numbers, PATIENCE).await;
     fleet.stop().await?;
-    Ok(Some(outcome(&fleet, &tally.events(), &loaded, over_at, missing)))
+    Ok(Some(outcome(&fleet, case.takes_over_at_once(), &tally.events(), &loaded, over_at, missing)))
 }
 
 fn outcome(
     fleet: &Fleet,
+    takes_over_at_once: bool,
     events: &HashMap<u64, Arrivals>,
     loaded: &Loaded,
     over_at: Instant,
@@ -106,7 +108,13 @@ fn outcome(
     }
     let is_double = |arrivals: &&Arrivals| arrivals.iter().map(|(id, _)| id).collect::<BTreeSet<_>>().len() > 1;
     let twice: Vec<_> = deliveries.into_values().filter(|times| times.len() > 1).collect();
-    let for_nothing = twice.iter().filter(|times| times.windows(2).any(|two| two[1] - two[0] < LEASE_MIN));
+    let died_between = |first: Instant, second: Instant| {
+        fleet.gaps.iter().any(|(dead_at, ready_at)| first <= *ready_at && second >= *dead_at)
+    };
+    let was_lost = |first: Instant, second: Instant| {
+        second - first >= LEASE_MIN || (takes_over_at_once && died_between(first, second))
+    };
+    let for_nothing = twice.iter().filter(|times| times.windows(2).any(|two| !was_lost(two[0], two[1])));
     let before = loaded.accepted.iter().filter(|(_, at)| *at <= over_at);
     let last = before.filter_map(|(number, _)| events.get(number)?.first().map(|(_, at)| *at)).max();
     Outcome {
