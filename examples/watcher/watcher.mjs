@@ -31,7 +31,8 @@ while (true) {
     } catch (error) {
         const closedFor = error.code; // of the WebSocket; none where the server could not be reached
         if (closedFor >= 4400) throw new Error(error.reason); // a wrong token stays wrong, as does
-        if (error instanceof Error) throw error; // a wrong query or cursor
+        if (Array.isArray(error)) throw new Error(error[0].message); // a wrong query
+        if (error instanceof Error) throw error; // or cursor
         console.error('the connection was lost: once more in a second');
         await new Promise((resume) => setTimeout(resume, 1000));
     }

@@ -39,8 +39,8 @@ pub const SETTLE_BATCH_MAX: usize = 256;
 pub const GATHER_MIN: usize = 16;
 /// How long a claim or a settlement waits for more, in milliseconds; twice as long where other processes are active.
 pub const GATHER_MS: u64 = 4;
-/// The least time between two looks for what falls due while something has no room, in milliseconds: what falls due may be more
-/// of the same, and a look that finds nothing costs more than a delivery.
+/// The least time to the next look for what falls due after a claim that took something or left something without room, in
+/// milliseconds: where much falls due one after the other, each moment would cost a claim.
 pub const LOOK_MS_MIN: u64 = 50;
 /// How long the loop waits for a wake-up before it looks by itself, in milliseconds: a wake-up may be lost.
 pub const POLL_MS: u64 = 1_000;

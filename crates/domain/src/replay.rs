@@ -118,6 +118,9 @@ pub struct Replay {
     pub updated_at: Timestamp,
 }
 
+/// How the reason begins of one that waits for a webhook that does not send; its status follows.
+pub const WAITS_FOR_WEBHOOK: &str = "its webhook is ";
+
 impl Replay {
     /// How many deliveries a batch makes.
     pub fn batch(&self) -> u32 {

@@ -79,6 +79,8 @@ async fn a_key_that_nothing_would_heed_or_that_is_none_is_refused() {
     for text in [
         "mutation { webhook { delete(id: \"00000000-0000-0000-0000-000000000009\") } }",
         "mutation { delivery { retry(id: \"00000000-0000-0000-0000-000000000009\") { id } } }",
+        "mutation { accessToken { create(input: { name: \"t\", permissions: [EVENTS_READ] }) { token } } }",
+        "mutation { replay { cancel(id: \"00000000-0000-0000-0000-000000000009\") { id } } }",
         "mutation { tenant { create(input: { identifier: \"other\", name: \"Other\" }) { id } } }",
     ] {
         let refused = ask(&world, json!("k"), text, json!({})).await;

@@ -6,7 +6,7 @@ use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryPurpose, NewDelivery};
 use hookgraph_domain::limits::REPLAY_WAIT_MS;
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
+use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState, WAITS_FOR_WEBHOOK};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::WebhookStatus;
 
@@ -37,7 +37,7 @@ async fn advance(services: &FlowServices, replay: Replay) -> Result<usize, Store
             (replay.after_batch_of_kept(&ids, wanted, history_from, now), originals)
         }
         Some(status) => {
-            let reason = format!("its webhook is {}", status.as_str());
+            let reason = format!("{WAITS_FOR_WEBHOOK}{}", status.as_str());
             (replay.waiting(reason, plus_ms(now, REPLAY_WAIT_MS), now), vec![])
         }
     };

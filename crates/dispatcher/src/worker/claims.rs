@@ -155,7 +155,7 @@ async fn until_due(road: &Road, asked: Asked, next_due: &mut Option<Timestamp>) 
     };
     // One more, because what is left of a millisecond was cut.
     let left_ms = u64::try_from((due_at - road.stages.now()).num_milliseconds()).unwrap_or(0) + 1;
-    let least_ms = if asked.left_any { LOOK_MS_MIN } else { 0 };
+    let least_ms = if asked.left_any || asked.claimed > 0 { LOOK_MS_MIN } else { 0 };
     Duration::from_millis(left_ms.max(least_ms).min(poll_ms))
 }
 

@@ -13,7 +13,7 @@ use hookgraph_domain::problem::Problem;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::{self, AccessToken};
-use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
+use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, PimContext, requires};
 use serde_json::{Value, json};
 
 #[derive(Default)]
@@ -22,8 +22,9 @@ pub(crate) struct AccessTokenMutationRoot;
 #[Object]
 impl AccessTokenMutationRoot {
     /// What can be done to access tokens.
-    async fn access_token(&self) -> AccessTokenMutations {
-        AccessTokenMutations
+    async fn access_token(&self, ctx: &Context<'_>) -> async_graphql::Result<AccessTokenMutations> {
+        PimContext::of(ctx)?.require_no_idempotency().graphql()?;
+        Ok(AccessTokenMutations)
     }
 }
 

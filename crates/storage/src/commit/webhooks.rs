@@ -11,7 +11,7 @@ use hookgraph_domain::change::{CommitError, Expected};
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::replay::ReplayState;
+use hookgraph_domain::replay::{ReplayState, WAITS_FOR_WEBHOOK};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use sea_orm::sea_query::{Expr, ExprTrait, LockType};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
@@ -62,7 +62,7 @@ impl Work<'_> {
             .col_expr(replay::Column::Version, Expr::col(replay::Column::Version).add(1))
             .filter(replay::Column::WebhookId.eq(webhook.id.0))
             .filter(replay::Column::State.eq(ReplayState::Running.as_str()))
-            .filter(replay::Column::Reason.is_not_null())
+            .filter(replay::Column::Reason.starts_with(WAITS_FOR_WEBHOOK))
             .filter(replay::Column::NextAtUs.gt(now_us))
             .exec(self.transaction)
             .await

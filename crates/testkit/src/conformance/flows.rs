@@ -9,7 +9,7 @@ use hookgraph_domain::drain::Drain;
 use hookgraph_domain::flow::{FlowSettings, Ordering};
 use hookgraph_domain::ids::{DeliveryId, ReplayId, WebhookId};
 use hookgraph_domain::ports::{Backlog, Store};
-use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
+use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState, WAITS_FOR_WEBHOOK};
 use hookgraph_domain::settle::HealthSignal;
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
@@ -228,8 +228,9 @@ pub async fn a_replay_reads_back_and_moves_on_by_its_version(store: Arc<dyn Stor
 pub async fn a_replay_that_waits_goes_on_once_its_webhook_sends_again(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
-    let waiting = replay(&world, webhook.id);
-    let working = Replay { reason: None, ..replay(&world, webhook.id) };
+    let reason = Some(format!("{WAITS_FOR_WEBHOOK}PAUSED"));
+    let waiting = Replay { reason, ..replay(&world, webhook.id) };
+    let working = replay(&world, webhook.id);
     let elsewhere = replay(&world, world.webhook().await.id);
     world.write([&waiting, &working, &elsewhere].map(inserted).concat()).await;
     let due = async || {

@@ -12,7 +12,7 @@ use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::limits::{CHANGE_ROWS_MAX, WEBHOOKS_PER_EVENT_TYPE_MAX};
 use hookgraph_domain::ports::UnitOfWork;
-use hookgraph_domain::replay::ReplayState;
+use hookgraph_domain::replay::{ReplayState, WAITS_FOR_WEBHOOK};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 
@@ -179,7 +179,8 @@ impl State {
         check(current, expected, || format!("webhook {}", webhook.id))?;
         if webhook.status == WebhookStatus::Active {
             let waiting = self.replays.values_mut().filter(|replay| {
-                replay.webhook_id == webhook.id && replay.state == ReplayState::Running && replay.reason.is_some()
+                let waits = replay.reason.as_ref().is_some_and(|reason| reason.starts_with(WAITS_FOR_WEBHOOK));
+                waits && replay.webhook_id == webhook.id && replay.state == ReplayState::Running
             });
             waiting.filter(|replay| replay.next_at > at).for_each(|replay| {
                 replay.next_at = at;
