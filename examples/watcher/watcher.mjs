@@ -30,9 +30,10 @@ while (true) {
         }
     } catch (error) {
         const closedFor = error.code; // of the WebSocket; none where the server could not be reached
-        if (closedFor >= 4400) throw new Error(error.reason); // a wrong token stays wrong, as does
-        if (Array.isArray(error)) throw new Error(error[0].message); // a wrong query
-        if (error instanceof Error) throw error; // or cursor
+        // A wrong token, query or cursor stays wrong.
+        if (closedFor >= 4400) throw new Error(error.reason);
+        if (Array.isArray(error)) throw new Error(error[0].message);
+        if (error instanceof Error) throw error;
         console.error('the connection was lost: once more in a second');
         await new Promise((resume) => setTimeout(resume, 1000));
     }

@@ -3,6 +3,7 @@
 mod fakes;
 mod looping;
 mod once;
+mod waits;
 
 use super::*;
 use chrono::{TimeZone, Utc};
