@@ -15,8 +15,6 @@ use crate::token_cache::TokenCache;
 use crate::traces::Traces;
 use crate::wiring::{self, Wired};
 use anyhow::Context;
-use hookgraph_domain::ports::Clock;
-use hookgraph_storage::SqlStore;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,9 +63,6 @@ impl Server {
     pub async fn start_traced(config: Config, traces: Option<Arc<Traces>>) -> anyhow::Result<RunningServer> {
         let only_one = only_one::of_database(&config.database)?;
         let Wired { store, sql, scrape, clock, entropy, endpoints, loops } = wiring::wire(&config, traces).await?;
-        if only_one.is_some() {
-            take_over(&sql, &*clock).await;
-        }
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
         let tokens = Arc::new(TokenCache::new(store.clone(), clock.clone()));
         let mut auth = Authenticator::new(tokens, store.clone(), clock.clone(), config.web.token_recheck);
@@ -110,7 +105,7 @@ impl Server {
             request_ids: RequestIds { clock, entropy },
         });
         let web = tokio::spawn(listening::serve(listener, http::router(state), connections, stopping.clone()));
-        let workers = loops.start();
+        let workers = loops.start(only_one.is_some());
         tracing::info!(%address, "listening");
         Ok(RunningServer {
             address,
@@ -156,14 +151,5 @@ impl RunningServer {
             operations.abort();
         }
         tracing::info!("stopped");
-    }
-}
-
-/// Takes over what the server before was delivering, if it died. Where that fails, it is due again when its leases end.
-async fn take_over(sql: &SqlStore, clock: &dyn Clock) {
-    match sql.end_leases(clock.now()).await {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "deliveries that were in flight when the server ended are due again"),
-        Err(error) => tracing::warn!(%error, "what the server before was delivering waits for its leases' end"),
     }
 }

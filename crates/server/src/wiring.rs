@@ -67,8 +67,8 @@ pub struct Workers {
 }
 
 impl Loops {
-    /// Starts them.
-    pub fn start(self) -> Workers {
+    /// Starts them; where this process alone may work on the database, with what the one before was delivering.
+    pub fn start(self, is_only_one: bool) -> Workers {
         let Self { api, dispatcher, flow, retention, wake_ups, link, metrics, pim, sql } = self;
         let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
         if let Some(link) = link {
@@ -84,8 +84,12 @@ impl Loops {
                 }
             });
         }
-        let stopping = workers.stopping.clone();
+        let (stopping, before) = (workers.stopping.clone(), is_only_one.then(|| (sql.clone(), pim.clock.clone())));
         workers.running.spawn(async move {
+            // Before anything is claimed here, and behind nobody who waits for the server to listen.
+            if let Some((sql, clock)) = before {
+                take_over(&sql, &*clock).await;
+            }
             // A payload query that no longer fits must be held before it is rendered.
             tokio::select! {
                 () = recheck(api) => {}
@@ -118,6 +122,15 @@ async fn keep_up(metrics: &Metrics) {
     loop {
         tokio::time::sleep(Duration::from_millis(limits::METRICS_UPKEEP_MS)).await;
         metrics.upkeep();
+    }
+}
+
+/// Takes over what the server before was delivering, if it died. Where that fails, it is due again when its leases end.
+async fn take_over(sql: &SqlStore, clock: &dyn Clock) {
+    match sql.end_leases(clock.now()).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "deliveries that were in flight when the server ended are due again"),
+        Err(error) => tracing::warn!(%error, "what the server before was delivering waits for its leases' end"),
     }
 }
 
