@@ -274,15 +274,15 @@ fn json_value(cell: Cell) -> serde_json::Value {
         Cell::Int(number) => number.into(),
         Cell::IntOrNull(number) => number.into(),
         Cell::Bool(is) => is.into(),
-        Cell::Bytes(bytes) => {
-            let mut hex = String::with_capacity(bytes.len() * 2);
-            for byte in bytes {
-                // Writing to a String cannot fail.
-                let _ = write!(hex, "{byte:02x}");
-            }
-            hex.into()
-        }
+        Cell::Bytes(bytes) => hex(&bytes).into(),
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! bounded, so that looking costs the same on a backlog of a million.
 
 use crate::batch::query;
-use crate::bounded::Pool;
+use crate::connections::Pool;
 use crate::error::store_error;
 use crate::limits::{DUE_HEAD_ROWS, GAUGE_ROWS_MAX};
 use crate::micros::{from_time, to_time};
@@ -145,17 +145,18 @@ impl SqlStore {
     }
 }
 
-fn pool_gauge(pool: &'static str, connection: &Pool) -> PoolGauge {
-    let connection = connection.inner();
-    let (open, idle, max) = match connection.get_database_backend() {
+fn pool_gauge(pool: &'static str, connections: &Pool) -> PoolGauge {
+    let opened = connections.inner();
+    let (open, unused, max) = match connections.get_database_backend() {
         DbBackend::Postgres => {
-            let pool = connection.get_postgres_connection_pool();
+            let pool = opened.get_postgres_connection_pool();
             (pool.size(), pool.num_idle(), pool.options().get_max_connections())
         }
         _ => {
-            let pool = connection.get_sqlite_connection_pool();
+            let pool = opened.get_sqlite_connection_pool();
             (pool.size(), pool.num_idle(), pool.options().get_max_connections())
         }
     };
+    let idle = unused + connections.idle_count();
     PoolGauge { pool, open, idle: u32::try_from(idle).unwrap_or(u32::MAX), max }
 }

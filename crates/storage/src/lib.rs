@@ -5,8 +5,8 @@
 //! but the database.
 
 mod batch;
-mod bounded;
 mod commit;
+mod connections;
 mod deliveries;
 mod entities;
 mod error;

@@ -43,10 +43,15 @@ pub const POSTGRES_ROAD_CALL_MS_MAX: u64 = 10_000;
 pub const SQLITE_CALL_MS_MAX: u64 = 25_000;
 /// How long one statement of a migration may take, in milliseconds: an hour, since it may go through all of a history.
 pub const MIGRATE_CALL_MS_MAX: u64 = 3_600_000;
-/// How long a connection of PostgreSQL that is used no more may take to say that it lives, in milliseconds; then it is closed.
+/// How long a connection of PostgreSQL that nobody used for a while may take to say that it lives, in milliseconds; then it is
+/// closed.
 pub const POSTGRES_PING_MS_MAX: u64 = 2_000;
-/// How long a connection that was just asked is used again without being asked once more, in milliseconds.
+/// How long after its last answer a connection of PostgreSQL is used without being asked whether it lives, in milliseconds.
 pub const POSTGRES_IDLE_TRUSTED_MS: u64 = 10;
+/// How long a connection to PostgreSQL may be used by nobody before it is closed, in milliseconds.
+pub const CONNECTION_IDLE_MS_MAX: u64 = 600_000;
+/// How old a connection to PostgreSQL may become, in milliseconds: what the other end keeps for each grows.
+pub const CONNECTION_LIFETIME_MS_MAX: u64 = 1_800_000;
 /// How long a transaction of a process that stopped may hold its locks, in milliseconds.
 pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 10_000;
 /// How long PostgreSQL hears nothing of a connection of ours before it asks whether the other end is there, in seconds. Else one

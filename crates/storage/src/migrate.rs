@@ -1,7 +1,7 @@
 //! Migrations: plain SQL, forward only, embedded. `schema_migration` keeps which were applied, with a hash of their text:
 //! a history that differs from this binary's, or that is newer, is refused rather than guessed at.
 
-use crate::bounded::DatabaseTransaction;
+use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
 use hookgraph_domain::ports::StoreError;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};

@@ -1,7 +1,7 @@
 //! Wake-ups between processes on one PostgreSQL: `NOTIFY` and `LISTEN`, each on a connection of its own, never inside a
 //! transaction of the road. They carry no data and may be lost: polling is the backstop.
 
-use crate::bounded::own_in_time;
+use crate::connections::own_in_time;
 use crate::limits::{LINK_CHECK_MS, LINK_MS_MAX};
 use crate::neighbours::LastHeard;
 use crate::store::SqlStore;

@@ -1,8 +1,8 @@
 //! The store: one database behind the domain's ports.
 
-use crate::bounded::{self, Bounded, DatabaseTransaction, Pool};
 use crate::commit::along::KnownClaimer;
 use crate::commit::group::Recorder;
+use crate::connections::{DatabaseTransaction, Pool, opens_only};
 use crate::error::store_error;
 use crate::limits;
 use crate::migrate::{self, MigrateError};
@@ -162,11 +162,11 @@ impl SqlStore {
     /// # Errors
     /// [`StoreError`] when the database fails while closing.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.reader.inner().close_by_ref().await.map_err(store_error)?;
+        self.reader.close().await.map_err(store_error)?;
         if let Some(road) = &self.road {
-            road.inner().close_by_ref().await.map_err(store_error)?;
+            road.close().await.map_err(store_error)?;
         }
-        self.writer.inner().close_by_ref().await.map_err(store_error)
+        self.writer.close().await.map_err(store_error)
     }
 
     pub(crate) fn backend(&self) -> DbBackend {
@@ -181,6 +181,11 @@ impl SqlStore {
     /// The same for a step of the road: it never waits for a connection that a reader or a writer of records holds.
     pub(crate) async fn begin_on_road(&self) -> Result<DatabaseTransaction, StoreError> {
         self.road.as_ref().unwrap_or(&self.writer).begin().await.map_err(store_error)
+    }
+
+    /// The same with claims to itself until it ends. SQLite, which has one writer, has that from its beginning.
+    pub(crate) async fn begin_claiming(&self) -> Result<DatabaseTransaction, StoreError> {
+        self.road.as_ref().unwrap_or(&self.writer).begin_locked(CLAIM_LOCK).await.map_err(store_error)
     }
 
     /// What a step of the road reads from before it begins.
@@ -221,20 +226,18 @@ async fn reach_postgres(url: &str) -> Result<(), StoreError> {
 
 async fn connect(options: ConnectOptions, call_ms_max: u64) -> Result<Pool, StoreError> {
     let connection = Database::connect(options).await.map_err(store_error)?;
-    Ok(Bounded::new(connection, call_ms_max))
+    Ok(Pool::new(connection, call_ms_max))
 }
 
 /// The one connection that writes, and those that read.
 async fn connect_sqlite(url: &str, bytes_max: Option<u64>) -> Result<(Pool, Pool), StoreError> {
     let mut writing = sqlite(url, 1);
-    writing.map_sqlx_sqlite_pool_opts(bounded::whole);
     if let Some(bytes_max) = bytes_max {
         let pages_max = (bytes_max / limits::SQLITE_PAGE_BYTES).max(1).to_string();
         writing.map_sqlx_sqlite_opts(move |options| durable(options).pragma("max_page_count", pages_max.clone()));
     }
     let writer = connect(writing, limits::SQLITE_CALL_MS_MAX).await?;
     let mut reading = sqlite(url, limits::SQLITE_READERS_MAX);
-    reading.map_sqlx_sqlite_pool_opts(bounded::whole);
     reading.map_sqlx_sqlite_opts(|options| durable(options).pragma("query_only", "ON"));
     Ok((writer, connect(reading, limits::SQLITE_CALL_MS_MAX).await?))
 }
@@ -255,7 +258,9 @@ fn common(url: &str, connections_max: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections_max)
-        .min_connections(1)
+        .min_connections(0)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
         .acquire_timeout(Duration::from_millis(limits::ACQUIRE_MS_MAX))
         .sqlx_logging(false);
     options
@@ -263,10 +268,8 @@ fn common(url: &str, connections_max: u32) -> ConnectOptions {
 
 fn sqlite(url: &str, connections_max: u32) -> ConnectOptions {
     let mut options = common(url, connections_max);
-    // A database in memory lives as long as its connection.
-    options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
     options.map_sqlx_sqlite_opts(durable);
-    options.map_sqlx_sqlite_pool_opts(bounded::without_chatter);
+    options.map_sqlx_sqlite_pool_opts(opens_only);
     options
 }
 
@@ -282,7 +285,7 @@ fn durable(options: sea_orm::sqlx::sqlite::SqliteConnectOptions) -> sea_orm::sql
 fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOptions {
     let mut options = common(url, connections_max);
     options.set_application_name("hookgraph");
-    options.map_sqlx_postgres_pool_opts(bounded::healthy);
+    options.map_sqlx_postgres_pool_opts(opens_only);
     options.map_sqlx_postgres_opts(move |options| {
         options.options([
             // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half

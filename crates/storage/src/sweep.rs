@@ -2,7 +2,7 @@
 //! over many times in that: every claim would step over what was delivered since, by plans that were made for an empty table.
 
 use crate::batch::query;
-use crate::bounded::own_in_time;
+use crate::connections::own_in_time;
 use crate::limits::{
     CONNECT_MS_MAX, PLANNED_ROWS_MIN, PLANNED_ROWS_TIMES_MAX, QUEUE_DEAD_ROWS_MIN, QUEUE_LIVE_ROWS_PER_DEAD_MAX,
     SWEEP_MS_MAX, SWEEP_STATISTICS_TARGET, SWEEP_WAIT_MS, SWEEP_WAIT_MS_MAX,

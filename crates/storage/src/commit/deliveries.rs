@@ -4,7 +4,7 @@ use super::Work;
 use super::events::{EventRows, IsTest};
 use super::feed::FeedLog;
 use crate::batch::{self, Collision, IDS, execute, query};
-use crate::bounded::DatabaseTransaction;
+use crate::connections::DatabaseTransaction;
 use crate::deliveries::{self, new_row};
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, Model};
 use crate::entities::event;

@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::batch::{Cell, Collision, Kind, Table, query};
-use crate::bounded::DatabaseTransaction;
+use crate::connections::DatabaseTransaction;
 use crate::deliveries::{insert_due, insert_due_and_lock_claims, new_row};
 use crate::entities::{delivery, tombstone};
 use crate::limits::INSERT_ROWS_MAX;

@@ -1,8 +1,9 @@
 //! The feed's entries of one transaction.
 
-use crate::batch::{Cell, Kind, Table, execute, query};
-use crate::bounded::DatabaseTransaction;
+use crate::batch::{Cell, Collision, Kind, Table, hex, query};
+use crate::connections::DatabaseTransaction;
 use crate::entities::delivery;
+use crate::error::store_error;
 use crate::limits::FEED_BATCH_ENTRIES_MAX;
 use crate::micros::from_time;
 use crate::rows;
@@ -12,21 +13,20 @@ use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
-use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 use uuid::Uuid;
 
-/// Entries collected while a transaction runs, and appended as its last statement.
+/// Entries collected while a transaction runs, and appended as it is committed.
 ///
 /// `seq` must follow commit order: a reader that has seen 7 must never meet a 6 that was committed later. So it is taken
 /// from the one row of `feed_position`, whose lock holds until the commit. Because this is the last thing that a
-/// transaction does, it is held over one insert and the commit, never over a wait for another lock.
+/// transaction does, it is held over one insert and the commit, never over a wait for another lock or, on PostgreSQL, for us.
 pub struct FeedLog {
     at_us: i64,
     changes: Vec<(TenantId, FeedChange)>,
 }
 
-/// Batches as they are given to the database: numbers count from 1, as if nothing had been fed before.
+/// Batches where there is more than one on SQLite.
 const BATCHES: Table = Table {
     name: "feed",
     columns: &[
@@ -37,6 +37,44 @@ const BATCHES: Table = Table {
         ("entries", Kind::Bytes),
     ],
 };
+
+/// Entries of one tenant that are kept as one row; numbers count from 1, as if nothing had been fed before.
+struct Batch {
+    tenant_id: Uuid,
+    seq_last: i64,
+    seq_first: i64,
+    entries: Vec<u8>,
+}
+
+/// The statement of PostgreSQL that appends batches, as each connection prepares it once: how many entries, and the batches.
+pub fn prepare_sql() -> String {
+    format!("PREPARE hookgraph_feed (bigint, uuid[], bigint[], bigint[], bigint, bytea[]) AS {POSTGRES_APPEND}")
+}
+
+/// The base is not known before the statement that inserts.
+pub const POSTGRES_APPEND: &str = "WITH position AS (UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq - $1 AS base) \
+     INSERT INTO feed (tenant_id, seq_last, seq_first, at_us, entries) \
+     SELECT tenant_id, base + seq_last, base + seq_first, $5, entries FROM position, \
+     unnest($2::uuid[], $3::bigint[], $4::bigint[], $6::bytea[]) AS given (tenant_id, seq_last, seq_first, entries)";
+
+/// Executes it and commits. The batches stand in the text: numbers, ids, and bytes as hexadecimal digits.
+fn execute_and_commit(count: i64, at_us: i64, batches: &[Batch]) -> String {
+    let list = |text: fn(&Batch) -> String| batches.iter().map(text).collect::<Vec<_>>().join(",");
+    let tenant_ids = list(|batch| format!("'{}'", batch.tenant_id));
+    let lasts = list(|batch| batch.seq_last.to_string());
+    let firsts = list(|batch| batch.seq_first.to_string());
+    let entries = list(|batch| format!("decode('{}', 'hex')", hex(&batch.entries)));
+    format!(
+        "EXECUTE hookgraph_feed ({count}, ARRAY[{tenant_ids}]::uuid[], ARRAY[{lasts}]::bigint[], ARRAY[{firsts}]::bigint[], \
+         {at_us}, ARRAY[{entries}]); COMMIT"
+    )
+}
+
+/// Appends one batch and commits: how many entries, its tenant, its time, its bytes.
+const SQLITE_APPEND_AND_COMMIT: &str = "UPDATE feed_position SET seq = seq + $1 WHERE id = 1; \
+     INSERT INTO feed (tenant_id, seq_last, seq_first, at_us, entries) \
+     SELECT $2, seq, seq - $1 + 1, $3, $4 FROM feed_position WHERE id = 1; \
+     COMMIT";
 
 #[derive(FromQueryResult)]
 struct Position {
@@ -84,32 +122,41 @@ impl FeedLog {
         Ok(())
     }
 
-    /// Appends all of it. To be called last before the commit.
-    pub async fn append(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
-        let Some(count) = i64::try_from(self.changes.len()).ok().filter(|count| *count > 0) else { return Ok(()) };
-        let backend = transaction.get_database_backend();
-        let sources = BATCHES.source(backend, 2);
-        let insert = "INSERT INTO feed (tenant_id, seq_last, seq_first, at_us, entries)";
-        let before = if backend == DbBackend::Postgres {
-            // The base is not known before the statement that inserts.
-            let sql = format!(
-                "WITH position AS (UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq - $1 AS base) \
-                 {insert} SELECT tenant_id, base + seq_last, base + seq_first, at_us, entries \
-                 FROM position, {sources} AS given"
-            );
-            let mut values: Vec<Value> = vec![count.into()];
-            values.extend(BATCHES.parameters(backend, self.batches(0)));
-            return execute(transaction, &sql, values).await.map(|_| ());
-        } else {
-            let sql = "UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq";
-            let position: Vec<Position> = query(transaction, sql, vec![count.into()]).await?;
-            position.first().map_or(0, |position| position.seq - count)
+    /// Appends all of it and commits, in one round trip where that goes: the lock of the position is held for no longer.
+    pub async fn commit(self, transaction: DatabaseTransaction) -> Result<(), StoreError> {
+        let (count, at_us) = (self.changes.len() as i64, self.at_us);
+        if count == 0 {
+            return transaction.commit().await.map_err(store_error);
+        }
+        let batches = self.batches();
+        if transaction.get_database_backend() == DbBackend::Postgres {
+            let text = execute_and_commit(count, at_us, &batches);
+            return transaction.commit_prepared(&prepare_sql(), &text).await.map_err(store_error);
+        }
+        if let [only] = &*batches {
+            let values = [count.into(), only.tenant_id.into(), at_us.into(), only.entries.clone().into()];
+            let statement = Statement::from_sql_and_values(DbBackend::Sqlite, SQLITE_APPEND_AND_COMMIT, values);
+            return transaction.commit_with(statement).await.map_err(store_error);
+        }
+        let sql = "UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq";
+        let position: Vec<Position> = query(&transaction, sql, vec![count.into()]).await?;
+        let before = position.first().map_or(0, |position| position.seq - count);
+        let cells = |batch: Batch| {
+            let (last, first) = (before + batch.seq_last, before + batch.seq_first);
+            vec![
+                Cell::Uuid(batch.tenant_id),
+                Cell::Int(last),
+                Cell::Int(first),
+                Cell::Int(at_us),
+                Cell::Bytes(batch.entries),
+            ]
         };
-        BATCHES.insert(transaction, self.batches(before), crate::batch::Collision::Fails).await.map(|_| ())
+        BATCHES.insert(&transaction, batches.into_iter().map(cells).collect(), Collision::Fails).await?;
+        transaction.commit().await.map_err(store_error)
     }
 
     /// Every tenant's changes in their order, cut into batches.
-    fn batches(self, before: i64) -> Vec<Vec<Cell>> {
+    fn batches(self) -> Vec<Batch> {
         let mut by_tenant: Vec<(TenantId, Vec<FeedChange>)> = Vec::new();
         for (tenant_id, change) in self.changes {
             match by_tenant.iter_mut().find(|(known, _)| *known == tenant_id) {
@@ -117,19 +164,16 @@ impl FeedLog {
                 None => by_tenant.push((tenant_id, vec![change])),
             }
         }
-        let mut seq = before;
+        let mut seq = 0;
         let mut batches = Vec::new();
         for (tenant_id, changes) in by_tenant {
             for some in changes.chunks(FEED_BATCH_ENTRIES_MAX) {
-                let first = seq + 1;
+                let seq_first = seq + 1;
                 seq += some.len() as i64;
-                batches.push(batch(tenant_id.0, first, seq, self.at_us, rows::feed::pack(some)));
+                let entries = rows::feed::pack(some);
+                batches.push(Batch { tenant_id: tenant_id.0, seq_last: seq, seq_first, entries });
             }
         }
         batches
     }
-}
-
-fn batch(tenant_id: Uuid, first: i64, last: i64, at_us: i64, entries: Vec<u8>) -> Vec<Cell> {
-    vec![Cell::Uuid(tenant_id), Cell::Int(last), Cell::Int(first), Cell::Int(at_us), Cell::Bytes(entries)]
 }

@@ -143,9 +143,8 @@ impl SqlStore {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
         let transaction = self.begin_on_road().await?;
         let work = Work { claiming, ..Work::new(self, &transaction, last) };
-        let (committed, along) = work.record_and_claim(changes).await?;
-        self.commit_claimed(transaction, along).await?;
-        Ok(committed)
+        let worked = work.record_and_claim::<StoreError>(changes).await?;
+        Ok(self.commit_worked(transaction, worked).await?)
     }
 }
 

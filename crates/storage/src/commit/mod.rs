@@ -14,8 +14,7 @@ mod webhooks;
 
 pub use tenants::OF_TENANT;
 
-use crate::bounded::DatabaseTransaction;
-use crate::error::store_error;
+use crate::connections::DatabaseTransaction;
 use crate::store::SqlStore;
 use along::{Along, Claiming, NotCommitted};
 use async_trait::async_trait;
@@ -37,6 +36,13 @@ struct Work<'a> {
     claiming: Claiming,
     /// The claim that goes along with it.
     wanted: Option<Box<dyn WantedClaim>>,
+}
+
+/// What is left to commit.
+struct Worked {
+    committed: Vec<Committed>,
+    along: Option<Along>,
+    feed: FeedLog,
 }
 
 impl<'a> Work<'a> {
@@ -99,18 +105,21 @@ impl SqlStore {
         for write in writes {
             work.apply(write).await?;
         }
-        let (committed, along) = work.record_and_claim::<CommitError>(&[Recording { at, events }]).await?;
-        self.commit_claimed(transaction, along).await?;
-        Ok(committed.into_iter().next().unwrap_or_default())
+        let worked = work.record_and_claim::<CommitError>(&[Recording { at, events }]).await?;
+        Ok(self.commit_worked(transaction, worked).await?.into_iter().next().unwrap_or_default())
     }
 
-    /// Commits what claimed along, and hands that over.
-    async fn commit_claimed(&self, transaction: DatabaseTransaction, along: Option<Along>) -> Result<(), StoreError> {
-        transaction.commit().await.map_err(store_error)?;
-        if let Some(along) = along {
+    /// Commits with the feed, and hands over what was claimed along.
+    async fn commit_worked(
+        &self,
+        transaction: DatabaseTransaction,
+        worked: Worked,
+    ) -> Result<Vec<Committed>, StoreError> {
+        worked.feed.commit(transaction).await?;
+        if let Some(along) = worked.along {
             along.hand_over(self);
         }
-        Ok(())
+        Ok(worked.committed)
     }
 
     fn recorded(&self, committed: &Committed, at: Timestamp) {
@@ -122,15 +131,11 @@ impl SqlStore {
 }
 
 impl Work<'_> {
-    /// The last of a change but its commit: its events, what is claimed along, and the feed.
-    async fn record_and_claim<E: From<StoreError>>(
-        mut self,
-        changes: &[Recording],
-    ) -> Result<(Vec<Committed>, Option<Along>), NotCommitted<E>> {
+    /// The last of a change but its commit: its events, and what is claimed along.
+    async fn record_and_claim<E: From<StoreError>>(mut self, changes: &[Recording]) -> Result<Worked, NotCommitted<E>> {
         let mut recorded = self.record(changes).await?;
         let along = self.claim_along(&mut recorded).await.map_err(NotCommitted::ForTheClaim)?;
-        self.feed.append(self.transaction).await?;
-        Ok((recorded.into_iter().map(|one| one.committed).collect(), along))
+        Ok(Worked { committed: recorded.into_iter().map(|one| one.committed).collect(), along, feed: self.feed })
     }
 
     async fn apply(&mut self, write: Write) -> Result<(), CommitError> {

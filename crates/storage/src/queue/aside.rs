@@ -2,8 +2,8 @@
 //! and what stands behind it goes.
 
 use crate::batch::{Cell, Kind, Table, execute};
-use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
+use crate::connections::DatabaseTransaction;
 use crate::entities::delivery::Model;
 use crate::micros::from_time;
 use hookgraph_domain::delivery::DeliveryState;

@@ -1,16 +1,15 @@
 //! Claim: which due deliveries are leased next, fairly over webhooks.
 
 use super::aside::{Aside, Unread, set_aside};
-use super::claim_at_once::{AtOnce, claim_at_once, lock_claims};
+use super::claim_at_once::{AtOnce, claim_at_once};
 use super::heads::left;
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
-use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
+use crate::connections::DatabaseTransaction;
 use crate::deliveries::{end, remove_due, update_due};
 use crate::entities::delivery::{DUE_COLUMNS, Model};
-use crate::error::store_error;
 use crate::micros::from_time;
 use crate::standing::{Opened, Standing, WebhookLock};
 use crate::store::SqlStore;
@@ -102,8 +101,7 @@ fn what_is_left_of(request: &ClaimRequest, claimed: &[ClaimedDelivery]) -> Claim
 
 /// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
 async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
-    let transaction = store.begin_on_road().await?;
-    lock_claims(&transaction).await?;
+    let transaction = store.begin_claiming().await?;
     let candidates = candidates(&transaction, request).await?.picked;
     if candidates.is_empty() {
         return Ok(Claims::default());
@@ -163,8 +161,7 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
     made_way |= !asides.is_empty();
     set_aside(&transaction, asides, request.now, &mut feed).await?;
-    feed.append(&transaction).await?;
-    transaction.commit().await.map_err(store_error)?;
+    feed.commit(transaction).await?;
     Ok(Claims { deliveries: claimed, left: Left { has_more: made_way, ..Left::default() } })
 }
 

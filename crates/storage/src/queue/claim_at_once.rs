@@ -6,20 +6,19 @@ use super::claim::lease;
 use super::heads::{Asked, PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
 use super::parts::Parts;
 use crate::batch::query_with;
-use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
+use crate::connections::DatabaseTransaction;
 use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_DEFAULT, PAYLOAD_NONE};
 use crate::entities::event;
-use crate::error::store_error;
 use crate::micros::from_time;
 use crate::standing::Standing;
-use crate::store::{CLAIM_LOCK, SqlStore};
+use crate::store::SqlStore;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ports::{ClaimRequest, Left, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, TryGetError};
+use sea_orm::{DbBackend, DbErr, FromQueryResult, QueryResult, TryGetError};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -200,24 +199,13 @@ pub fn claim_values(request: &ClaimRequest) -> Vec<Value> {
 }
 
 pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> Result<AtOnce, StoreError> {
-    let transaction = store.begin_on_road().await?;
-    lock_claims(&transaction).await?;
+    let transaction = store.begin_claiming().await?;
     let mut feed = FeedLog::at(request.now);
     let at_once = claim_within(store, &transaction, request, &mut feed).await?;
     if at_once.has_written {
-        feed.append(&transaction).await?;
-        transaction.commit().await.map_err(store_error)?;
+        feed.commit(transaction).await?;
     }
     Ok(at_once)
-}
-
-/// Has claims to itself until the transaction ends. SQLite, which has one writer, has that from its beginning.
-pub(super) async fn lock_claims(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
-    if transaction.get_database_backend() == DbBackend::Postgres {
-        let lock = format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})");
-        transaction.execute_unprepared(&lock).await.map_err(store_error)?;
-    }
-    Ok(())
 }
 
 /// A claim at once as a part of a transaction that has claims to itself. It waits for no row, so that transaction may hold any.

@@ -2,7 +2,7 @@
 
 use super::aside::{Aside, Unread};
 use crate::batch::{self, Cell, IDS, Kind, Table, query};
-use crate::bounded::DatabaseTransaction;
+use crate::connections::DatabaseTransaction;
 use crate::entities::delivery::{PAYLOAD_DEFAULT, PAYLOAD_NONE, PAYLOAD_RENDERED};
 use crate::entities::{delivery, event, payload};
 use crate::error::corrupt;

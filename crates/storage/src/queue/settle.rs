@@ -3,9 +3,9 @@
 use super::settle_delivered::{has_arrived, settle_delivered};
 use super::{apply_next, due_again, is_under, under};
 use crate::batch::{Collision, IDS, ids, query};
-use crate::bounded::DatabaseTransaction;
 use crate::commit::deliveries::DueChange;
 use crate::commit::feed::FeedLog;
+use crate::connections::DatabaseTransaction;
 use crate::deliveries::{end, locked_due, update_due};
 use crate::entities::{delivery, webhook};
 use crate::error::store_error;
@@ -108,9 +108,8 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
     for (before, changed, now) in &changed_webhooks {
         write_health(store, &transaction, *before, changed, *now, &mut feed).await?;
     }
-    feed.append(&transaction).await?;
     store.hit(Failpoint::InSettle);
-    transaction.commit().await.map_err(store_error)?;
+    feed.commit(transaction).await?;
     changed_webhooks.iter().for_each(|(before, changed, _)| log_status(*before, changed));
     Ok(answers)
 }
@@ -219,6 +218,5 @@ pub(super) async fn release(store: &SqlStore, claims: &[(DeliveryId, i64)], now:
         rows.put(row, has_ended);
     }
     rows.write(&transaction).await?;
-    feed.append(&transaction).await?;
-    transaction.commit().await.map_err(store_error)
+    feed.commit(transaction).await
 }

@@ -2,8 +2,8 @@
 //! does it in one statement; SQLite, which has the database to itself, in a few.
 
 use crate::batch::{Cell, Collision, Kind, Table, execute, query};
-use crate::bounded::DatabaseTransaction;
 use crate::commit::feed::FeedLog;
+use crate::connections::DatabaseTransaction;
 use crate::deliveries::remove_due;
 use crate::error::corrupt;
 use crate::micros::from_time;

@@ -5,7 +5,6 @@ use crate::batch::query;
 use crate::commit::feed::FeedLog;
 use crate::deliveries::keep_ended;
 use crate::entities::delivery::{DUE_COLUMNS, Model};
-use crate::error::store_error;
 use crate::micros::from_time;
 use crate::store::SqlStore;
 use hookgraph_domain::delivery::DeliveryState;
@@ -53,8 +52,7 @@ pub(super) async fn expire_due(
         }
     }
     keep_ended(&transaction, &ended).await?;
-    feed.append(&transaction).await?;
-    transaction.commit().await.map_err(store_error)?;
+    feed.commit(transaction).await?;
     let next = last.map(|after| PrunePosition { after, ..from });
     Ok(PruneStep { rows: ended.len() as u64, next, ..PruneStep::default() })
 }

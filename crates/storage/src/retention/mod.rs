@@ -18,7 +18,7 @@ pub use size::{OLDEST_DELIVERY, OLDEST_EVENT};
 pub use work::work_statements;
 
 use crate::batch::{execute, query};
-use crate::bounded::DatabaseTransaction;
+use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
 use crate::micros::{from_time, to_optional_time};
 use crate::store::{RETENTION_LOCK, SqlStore};

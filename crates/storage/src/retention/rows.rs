@@ -2,7 +2,7 @@
 
 use super::ROWS_FIRST;
 use crate::batch::{self, IDS, execute, query};
-use crate::bounded::DatabaseTransaction;
+use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
 use crate::limits::PRUNE_OWNERS_MAX;
 use crate::micros::from_time;

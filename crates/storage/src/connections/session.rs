@@ -1,0 +1,108 @@
+//! One connection, of either database.
+
+use sea_orm::sqlx::pool::PoolConnection;
+use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Postgres, Sqlite};
+use sea_orm::{DbBackend, ExecResult, QueryResult, Statement, Values};
+use sea_query_sqlx::SqlxValues;
+
+/// A connection that its pool counts as taken.
+pub enum Session {
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// What a statement is to sqlx.
+fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
+    (AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
+}
+
+impl Session {
+    pub const fn backend(&self) -> DbBackend {
+        match self {
+            Self::Postgres(_) => DbBackend::Postgres,
+            Self::Sqlite(_) => DbBackend::Sqlite,
+        }
+    }
+
+    pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, sqlx::Error> {
+        let (sql, values) = parts(statement);
+        Ok(match self {
+            Self::Postgres(session) => sqlx::query_with(sql, values).execute(&mut **session).await?.into(),
+            Self::Sqlite(session) => sqlx::query_with(sql, values).execute(&mut **session).await?.into(),
+        })
+    }
+
+    pub async fn query_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, sqlx::Error> {
+        let (sql, values) = parts(statement);
+        Ok(match self {
+            Self::Postgres(session) => {
+                let rows = sqlx::query_with(sql, values).fetch_all(&mut **session).await?;
+                rows.into_iter().map(Into::into).collect()
+            }
+            Self::Sqlite(session) => {
+                let rows = sqlx::query_with(sql, values).fetch_all(&mut **session).await?;
+                rows.into_iter().map(Into::into).collect()
+            }
+        })
+    }
+
+    pub async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>, sqlx::Error> {
+        let (sql, values) = parts(statement);
+        Ok(match self {
+            Self::Postgres(session) => {
+                sqlx::query_with(sql, values).fetch_optional(&mut **session).await?.map(Into::into)
+            }
+            Self::Sqlite(session) => {
+                sqlx::query_with(sql, values).fetch_optional(&mut **session).await?.map(Into::into)
+            }
+        })
+    }
+
+    /// Statements without parameters, not prepared: several at once are one round trip.
+    pub async fn run(&mut self, sql: &str) -> Result<ExecResult, sqlx::Error> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        Ok(match self {
+            Self::Postgres(session) => sql.execute(&mut **session).await?.into(),
+            Self::Sqlite(session) => sql.execute(&mut **session).await?.into(),
+        })
+    }
+
+    pub async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(session) => session.ping().await,
+            Self::Sqlite(session) => session.ping().await,
+        }
+    }
+
+    /// Says goodbye, in a task of its own.
+    pub fn close(self) {
+        match self {
+            Self::Postgres(mut session) => session.close_on_drop(),
+            Self::Sqlite(mut session) => session.close_on_drop(),
+        }
+    }
+
+    /// Leaves without a goodbye: nobody would hear it, or there is no time for one.
+    pub fn abandon(self) {
+        match self {
+            Self::Postgres(session) => drop(session.detach()),
+            Self::Sqlite(session) => drop(session.detach()),
+        }
+    }
+}
+
+/// Whether an error leaves a connection that can be worked with: the database answered, and did not end it.
+pub fn is_survived(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_none_or(|error| !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
+        _ => false,
+    }
+}
+
+/// Whether SQLite says that there was nothing to undo.
+pub fn had_no_transaction(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().contains("no transaction is active"))
+}
