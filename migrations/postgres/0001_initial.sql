@@ -340,6 +340,20 @@ CREATE TABLE feed_position (
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 INSERT INTO feed_position (id, seq) VALUES (1, 0);
 
+-- Appends batches, whose numbers count from 1, behind all that was fed before. A function, so that it is planned once per
+-- connection and yet goes to the database in one text with the commit.
+CREATE FUNCTION feed_append(
+    entry_count BIGINT, tenant_ids UUID[], seqs_last BIGINT[], seqs_first BIGINT[], fed_at_us BIGINT, batches BYTEA[]
+) RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+    -- The base is not known before the statement that inserts.
+    WITH position AS (UPDATE feed_position SET seq = seq + entry_count WHERE id = 1 RETURNING seq - entry_count AS base)
+    INSERT INTO feed (tenant_id, seq_last, seq_first, at_us, entries)
+    SELECT given.tenant_id, base + given.seq_last, base + given.seq_first, fed_at_us, given.entries
+    FROM position, unnest(tenant_ids, seqs_last, seqs_first, batches) AS given (tenant_id, seq_last, seq_first, entries);
+END
+$$;
+
 -- How far retention has come in a tenant's feed; no row where nothing was removed.
 CREATE TABLE feed_pruned (
     tenant_id UUID NOT NULL PRIMARY KEY,

@@ -46,27 +46,16 @@ struct Batch {
     entries: Vec<u8>,
 }
 
-/// The statement of PostgreSQL that appends batches, as each connection prepares it once: how many entries, and the batches.
-pub fn prepare_sql() -> String {
-    format!("PREPARE hookgraph_feed (bigint, uuid[], bigint[], bigint[], bigint, bytea[]) AS {POSTGRES_APPEND}")
-}
-
-/// The base is not known before the statement that inserts.
-pub const POSTGRES_APPEND: &str = "WITH position AS (UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq - $1 AS base) \
-     INSERT INTO feed (tenant_id, seq_last, seq_first, at_us, entries) \
-     SELECT tenant_id, base + seq_last, base + seq_first, $5, entries FROM position, \
-     unnest($2::uuid[], $3::bigint[], $4::bigint[], $6::bytea[]) AS given (tenant_id, seq_last, seq_first, entries)";
-
-/// Executes it and commits. The batches stand in the text: numbers, ids, and bytes as hexadecimal digits.
-fn execute_and_commit(count: i64, at_us: i64, batches: &[Batch]) -> String {
+/// The text of PostgreSQL that appends batches and commits: numbers, ids, and bytes as hexadecimal digits.
+fn append_and_commit(count: i64, at_us: i64, batches: &[Batch]) -> String {
     let list = |text: fn(&Batch) -> String| batches.iter().map(text).collect::<Vec<_>>().join(",");
     let tenant_ids = list(|batch| format!("'{}'", batch.tenant_id));
     let lasts = list(|batch| batch.seq_last.to_string());
     let firsts = list(|batch| batch.seq_first.to_string());
     let entries = list(|batch| format!("decode('{}', 'hex')", hex(&batch.entries)));
     format!(
-        "EXECUTE hookgraph_feed ({count}, ARRAY[{tenant_ids}]::uuid[], ARRAY[{lasts}]::bigint[], ARRAY[{firsts}]::bigint[], \
-         {at_us}, ARRAY[{entries}]); COMMIT"
+        "SELECT feed_append({count}, ARRAY[{tenant_ids}]::uuid[], ARRAY[{lasts}]::bigint[], ARRAY[{firsts}]::bigint[], {at_us}, \
+         ARRAY[{entries}]); COMMIT"
     )
 }
 
@@ -130,13 +119,13 @@ impl FeedLog {
         }
         let batches = self.batches();
         if transaction.get_database_backend() == DbBackend::Postgres {
-            let text = execute_and_commit(count, at_us, &batches);
-            return transaction.commit_prepared(&prepare_sql(), &text).await.map_err(store_error);
+            let text = append_and_commit(count, at_us, &batches);
+            return transaction.end_with(&text).await.map_err(store_error);
         }
         if let [only] = &*batches {
             let values = [count.into(), only.tenant_id.into(), at_us.into(), only.entries.clone().into()];
             let statement = Statement::from_sql_and_values(DbBackend::Sqlite, SQLITE_APPEND_AND_COMMIT, values);
-            return transaction.commit_with(statement).await.map_err(store_error);
+            return transaction.end_with_values(statement).await.map_err(store_error);
         }
         let sql = "UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq";
         let position: Vec<Position> = query(&transaction, sql, vec![count.into()]).await?;

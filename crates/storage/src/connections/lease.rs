@@ -38,12 +38,10 @@ struct IdleSession {
     since: Instant,
 }
 
-/// An open connection, and what it was told for as long as it lives.
+/// An open connection.
 struct Connection {
     session: Session,
     opened_at: Instant,
-    /// Whether the statement that transactions end with is prepared.
-    has_last_words: bool,
 }
 
 /// A connection that one caller has for itself. It goes back as it is dropped.
@@ -122,7 +120,7 @@ impl Kept {
             DbBackend::Postgres => self.pool.get_postgres_connection_pool().acquire().await.map(Session::Postgres),
             _ => self.pool.get_sqlite_connection_pool().acquire().await.map(Session::Sqlite),
         };
-        let connection = Connection { session: session.map_err(acquire_error)?, opened_at: now, has_last_words: false };
+        let connection = Connection { session: session.map_err(acquire_error)?, opened_at: now };
         Ok(self.lease(connection, turn, false))
     }
 
@@ -153,6 +151,11 @@ impl Kept {
             }
         }
         closing.into_iter().for_each(Session::close);
+    }
+
+    /// Notes that a connection says nothing.
+    fn is_silent(&self) {
+        self.idle.lock().silent_at = Some(Instant::now());
     }
 
     /// Gives out no more, and closes what nobody uses; what is used is closed as it comes back.
@@ -202,7 +205,7 @@ impl Lease {
 
     fn is_silent(&mut self) {
         self.state = State::Dead;
-        self.kept.idle.lock().silent_at = Some(Instant::now());
+        self.kept.is_silent();
     }
 
     /// Notes that a call begins, which may be broken off.
@@ -257,53 +260,31 @@ impl Lease {
         self.left(before, ms_max, answer, DbErr::Exec)
     }
 
-    /// Begins a transaction, with that in the same round trip where it is trusted.
+    /// Begins a transaction, with that in the same round trip where the connection is trusted.
     pub async fn begin(&mut self, ms_max: u64, begin: &str, then: &str) -> Result<(), DbErr> {
         self.state = State::Unsure;
-        if self.wants_asking {
-            // Short, so that silence is known for what it is.
-            let begun = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.run(begin).await }).await;
-            if begun.is_none() {
-                self.is_silent();
-            }
-            self.left(State::Unsure, POSTGRES_PING_MS_MAX, begun, DbErr::Conn)?;
-            self.wants_asking = false;
-            if then.is_empty() {
-                return Ok(());
-            }
-            let answer = in_time(ms_max, async { self.session()?.run(then).await }).await;
-            return self.left(State::Unsure, ms_max, answer, DbErr::Exec).map(|_| ());
+        if !self.wants_asking {
+            let text = if then.is_empty() { begin.to_owned() } else { format!("{begin}; {then}") };
+            return self.run(ms_max, &text).await.map(|_| ());
         }
-        let both = if then.is_empty() { begin.to_owned() } else { format!("{begin}; {then}") };
-        let answer = in_time(ms_max, async { self.session()?.run(&both).await }).await;
-        self.left(State::Unsure, ms_max, answer, DbErr::Exec).map(|_| ())
+        // By itself, which takes no time: silence is known for what it is.
+        let begun = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.run(begin).await }).await;
+        if begun.is_none() {
+            self.is_silent();
+        }
+        self.left(State::Unsure, POSTGRES_PING_MS_MAX, begun, DbErr::Conn)?;
+        self.wants_asking = false;
+        if then.is_empty() { Ok(()) } else { self.run(ms_max, then).await.map(|_| ()) }
     }
 
-    /// Ends the transaction with that.
+    /// Ends the transaction with a text of which that is the last.
     pub async fn end(&mut self, ms_max: u64, sql: &str) -> Result<(), DbErr> {
         let answer = in_time(ms_max, async { self.session()?.run(sql).await }).await;
         self.left(State::AtRest, ms_max, answer, DbErr::Exec).map(|_| ())
     }
 
-    /// The same with a text that executes what such a connection prepares once, and ends the transaction.
-    pub async fn end_prepared(&mut self, ms_max: u64, prepare: &str, execute: &str) -> Result<(), DbErr> {
-        if let Some((connection, _)) = &mut self.held
-            && !connection.has_last_words
-        {
-            // Prepared or not, where no answer comes: such a connection is not used again.
-            self.state = State::Dead;
-            let answer = in_time(ms_max, connection.session.run(prepare)).await;
-            if answer.as_ref().is_some_and(Result::is_ok) {
-                connection.has_last_words = true;
-                self.state = State::Unsure;
-            }
-            self.left(State::Unsure, ms_max, answer, DbErr::Exec)?;
-        }
-        self.end(ms_max, execute).await
-    }
-
-    /// The same with statements that have parameters, the last of which ends the transaction: SQLite's alone.
-    pub async fn end_with(&mut self, ms_max: u64, statement: Statement) -> Result<(), DbErr> {
+    /// The same with values, which PostgreSQL allows with one statement alone.
+    pub async fn end_with_values(&mut self, ms_max: u64, statement: Statement) -> Result<(), DbErr> {
         let answer = in_time(ms_max, async { self.session()?.execute(statement).await }).await;
         self.left(State::AtRest, ms_max, answer, DbErr::Exec).map(|_| ())
     }
@@ -342,7 +323,10 @@ async fn undo(kept: &Kept, mut connection: Connection) {
             tracing::debug!(%error, "a connection is closed: what it was in could not be undone");
             connection.session.abandon();
         }
-        None => connection.session.abandon(),
+        None => {
+            kept.is_silent();
+            connection.session.abandon();
+        }
     }
 }
 

@@ -124,14 +124,14 @@ impl DatabaseTransaction {
         self.lease.into_inner().end(self.call_ms_max, "COMMIT").await
     }
 
-    /// The same with statements before it that have parameters, in one call of SQLite: the text ends with the commit.
-    pub async fn commit_with(self, statement: Statement) -> Result<(), DbErr> {
-        self.lease.into_inner().end_with(self.call_ms_max, statement).await
+    /// Ends it with a text whose last statement commits: one round trip.
+    pub async fn end_with(self, text: &str) -> Result<(), DbErr> {
+        self.lease.into_inner().end(self.call_ms_max, text).await
     }
 
-    /// The same on PostgreSQL, in one round trip: a text that executes what each connection prepares once, and commits.
-    pub async fn commit_prepared(self, prepare: &str, execute_and_commit: &str) -> Result<(), DbErr> {
-        self.lease.into_inner().end_prepared(self.call_ms_max, prepare, execute_and_commit).await
+    /// The same with values, on SQLite: PostgreSQL takes them with one statement alone.
+    pub async fn end_with_values(self, statement: Statement) -> Result<(), DbErr> {
+        self.lease.into_inner().end_with_values(self.call_ms_max, statement).await
     }
 
     /// Undoes it, and waits until that is done.
@@ -185,17 +185,4 @@ pub fn opens_only<D: sqlx::Database>(pool: PoolOptions<D>) -> PoolOptions<D> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::Instant;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_without_an_answer_ends_as_busy() {
-        let call = std::future::pending::<Result<(), sqlx::Error>>();
-        let begun_at = Instant::now();
-        let error = own_in_time(10_000, call).await.expect_err("no answer");
-        assert_eq!(begun_at.elapsed(), Duration::from_secs(10));
-        assert!(matches!(&error, StoreError::Busy(text) if text.contains("no answer in 10000 ms")), "{error}");
-        assert!(error.is_retryable());
-    }
-}
+mod tests;

@@ -92,13 +92,18 @@ impl Session {
     }
 }
 
-/// Whether an error leaves a connection that can be worked with: the database answered, and did not end it.
+/// Whether an error leaves a connection that can be worked with: it is there, and can be heard.
 pub fn is_survived(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error
             .try_downcast_ref::<PgDatabaseError>()
             .is_none_or(|error| !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
-        _ => false,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::PoolClosed => false,
+        _ => true,
     }
 }
 
