@@ -29,12 +29,28 @@ pub fn of_database(database: &str) -> anyhow::Result<Option<File>> {
 fn lock_path(database: &str) -> Option<PathBuf> {
     let path = database.strip_prefix("sqlite://")?;
     let path = Path::new(path.split('?').next().unwrap_or(path));
-    // One file has one place, whatever links lead to it; one that is not there yet has none.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = place_of(path);
     let mut name = path.file_name()?.to_owned();
     name.push(".serving");
     Some(path.with_file_name(name))
 }
+
+/// One file has one place, whatever links lead to it, also where it is not there yet.
+fn place_of(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        if let Ok(place) = path.canonicalize() {
+            return place;
+        }
+        let Ok(target) = path.read_link() else { break };
+        // From where the link stands; an absolute target stands by itself.
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
+}
+
+/// Links to a file that is not there yet that are followed, one after the other: as many as Linux does.
+const LINKS_MAX: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -60,6 +76,19 @@ mod tests {
         std::os::unix::fs::symlink(file("hookgraph.db"), file("link.db")).unwrap();
         let _first = of_database(&format!("sqlite://{}", file("hookgraph.db").display())).unwrap();
         assert!(of_database(&format!("sqlite://{}", file("link.db").display())).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_yet_leads_to_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("later.db", file("link.db")).unwrap();
+        std::os::unix::fs::symlink(file("link.db"), file("second.db")).unwrap();
+        std::os::unix::fs::symlink("round.db", file("round.db")).unwrap();
+        let _first = of_database(&format!("sqlite://{}", file("second.db").display())).unwrap();
+        assert!(of_database(&format!("sqlite://{}", file("later.db").display())).is_err());
+        assert!(of_database(&format!("sqlite://{}", file("round.db").display())).unwrap().is_some());
     }
 
     #[test]

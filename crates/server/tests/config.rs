@@ -65,6 +65,9 @@ fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
     let cases = [
         ("HOOKGRAPH_LISTEN", "8080", "address:port"),
         ("HOOKGRAPH_METRICS", "yes", "off, open or address:port"),
+        ("HOOKGRAPH_DATABASE", "sqlite:data/hookgraph.db", "sqlite://PATH, sqlite::memory: or postgres://"),
+        ("HOOKGRAPH_DATABASE", "sqlite://", "sqlite://PATH, sqlite::memory: or postgres://"),
+        ("HOOKGRAPH_DATABASE", "mysql://user:secret@host/name", "sqlite://PATH, sqlite::memory: or postgres://"),
         ("HOOKGRAPH_POLL_MS", "1", "number from 10 to 600000"),
         ("HOOKGRAPH_POLL_MS", "-5", "number from 10 to 600000"),
         ("HOOKGRAPH_GRAPHIQL", "yes", "true or false"),
@@ -78,6 +81,7 @@ fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
     for (name, value, wanted) in cases {
         let error = environment(&[(name, value)]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("environment {name}")) && error.contains(wanted), "{error}");
+        assert!(!error.contains("secret"), "{error}");
     }
     let error = Layers::defaults().unwrap().lay_file("f", "listen = ").unwrap_err().to_string();
     assert!(error.starts_with("f: "), "{error}");

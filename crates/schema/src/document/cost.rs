@@ -6,7 +6,7 @@ use crate::limits::DocumentLimits;
 use apollo_compiler::Name;
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, Document, Field, FragmentDefinition, Selection, Value};
-use hookgraph_domain::limits::PAGE_SIZE_MAX;
+use hookgraph_domain::limits::{DELIVERIES_AT_ONCE_MAX, PAGE_SIZE_MAX};
 use hookgraph_domain::problem::Problem;
 use std::collections::HashMap;
 
@@ -167,12 +167,15 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// How many nodes a page may hold; 1 for a field that is no page.
+/// How many nodes a page may hold; 1 for a field that is no page, and for one that is larger than any, which its resolver refuses.
 fn places(field: &Field) -> u32 {
     let size = field.arguments.iter().find(|argument| matches!(argument.name.as_str(), "first" | "last" | "limit"));
     match size.map(|argument| argument.value.as_ref()) {
         None | Some(Value::Null) => 1,
-        Some(Value::Int(number)) => number.try_to_i32().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+        Some(Value::Int(number)) => {
+            let size = number.try_to_i32().ok().and_then(|size| u32::try_from(size).ok());
+            size.filter(|size| (1..=DELIVERIES_AT_ONCE_MAX).contains(size)).unwrap_or(1)
+        }
         Some(_) => PAGE_SIZE_MAX,
     }
 }

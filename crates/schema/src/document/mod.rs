@@ -10,6 +10,7 @@ mod executable;
 mod follow_ups;
 mod hints;
 mod input_rules;
+mod page_rules;
 mod places;
 mod plain;
 mod problems;

@@ -23,6 +23,8 @@ pub enum KeyKind {
     Origins,
     /// `off`, `open`, or an address of its own.
     Exposure,
+    /// Where the database is; it may hold a password.
+    Database,
 }
 
 impl KeyKind {
@@ -39,6 +41,7 @@ impl KeyKind {
             KeyKind::Proxy => "URL of an HTTP proxy".into(),
             KeyKind::Origins => "list of origins".into(),
             KeyKind::Exposure => "off, open or address:port".into(),
+            KeyKind::Database => "sqlite://PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/NAME".into(),
         }
     }
 }
@@ -87,12 +90,7 @@ pub const KEYS: &[Key] = &[
         "",
         "How others reach this server, for the addresses it prints. Empty: the address listened on.",
     ),
-    key(
-        "database",
-        KeyKind::Text,
-        "sqlite://data/hookgraph.db",
-        "sqlite://PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/NAME.",
-    ),
+    key("database", KeyKind::Database, "sqlite://data/hookgraph.db", "Where everything is kept."),
     number(
         "database_connections_max",
         (1, 1000),

@@ -183,8 +183,8 @@ impl Layers {
             key: key.name,
             origin: source.to_string(),
             wanted: key.kind.describe(),
-            // A proxy's URL may hold a password.
-            found: if key.is_secret || key.kind == KeyKind::Proxy {
+            // These URLs may hold a password.
+            found: if key.is_secret || matches!(key.kind, KeyKind::Proxy | KeyKind::Database) {
                 "what is there".into()
             } else {
                 format!("{text:?}")
@@ -217,7 +217,14 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
         KeyKind::Proxy => proxy(text).map(|url| Value::Proxy(Some(url))),
         KeyKind::Origins => items().map(origin).collect::<Option<_>>().map(Value::Origins),
         KeyKind::Exposure => exposure(text).map(Value::Exposure),
+        KeyKind::Database => is_database(text).then(|| Value::Text(text.to_owned())),
     }
+}
+
+/// One spelling for each: two of one file would be two places for a server.
+fn is_database(text: &str) -> bool {
+    let has_more = |scheme| text.strip_prefix(scheme).is_some_and(|rest: &str| !rest.is_empty());
+    text.starts_with("sqlite::memory:") || ["sqlite://", "postgres://", "postgresql://"].into_iter().any(has_more)
 }
 
 fn exposure(text: &str) -> Option<Exposure> {
