@@ -13,7 +13,7 @@ pub fn corrupt(what: &str, detail: impl std::fmt::Display) -> StoreError {
 pub fn store_error(error: DbErr) -> StoreError {
     match &error {
         DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => StoreError::Busy(error.to_string()),
-        // A call that this crate gave up: see `bounded`.
+        // A call that this crate gave up: see `connections`.
         DbErr::Conn(RuntimeErr::Internal(text)) => StoreError::Busy(text.clone()),
         DbErr::Conn(RuntimeErr::SqlxError(inner))
         | DbErr::Exec(RuntimeErr::SqlxError(inner))

@@ -120,12 +120,12 @@ impl FeedLog {
         let batches = self.batches();
         if transaction.get_database_backend() == DbBackend::Postgres {
             let text = append_and_commit(count, at_us, &batches);
-            return transaction.end_with(&text).await.map_err(store_error);
+            return transaction.commit_with(&text).await.map_err(store_error);
         }
         if let [only] = &*batches {
             let values = [count.into(), only.tenant_id.into(), at_us.into(), only.entries.clone().into()];
             let statement = Statement::from_sql_and_values(DbBackend::Sqlite, SQLITE_APPEND_AND_COMMIT, values);
-            return transaction.end_with_values(statement).await.map_err(store_error);
+            return transaction.commit_with_values(statement).await.map_err(store_error);
         }
         let sql = "UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq";
         let position: Vec<Position> = query(&transaction, sql, vec![count.into()]).await?;

@@ -6,7 +6,6 @@ use super::session::{Session, had_no_transaction, is_survived};
 use super::{in_time, no_answer};
 use crate::limits::{
     ACQUIRE_MS_MAX, CONNECTION_IDLE_MS_MAX, CONNECTION_LIFETIME_MS_MAX, POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_MAX,
-    SQLITE_CALL_MS_MAX,
 };
 use parking_lot::Mutex;
 use sea_orm::sqlx;
@@ -46,32 +45,39 @@ struct Connection {
 
 /// A connection that one caller has for itself. It goes back as it is dropped.
 pub struct Lease {
-    held: Option<(Connection, OwnedSemaphorePermit)>,
+    connection: Option<Connection>,
     kept: Arc<Kept>,
-    state: State,
+    turn: OwnedSemaphorePermit,
     /// Whether it was idle for so long that it is asked, or begins with something short, before anyone relies on it.
     wants_asking: bool,
-}
-
-/// What is known of a leased connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// All that it was told is answered, and it is in no transaction.
-    AtRest,
-    /// It is in a transaction, or a call on it was broken off.
-    Unsure,
-    /// It ended, or does not answer.
-    Dead,
+    /// Whether a transaction was begun and not ended.
+    is_in_transaction: bool,
+    /// Whether a statement of it failed.
+    has_failed: bool,
+    /// Whether a call is under way or was broken off.
+    is_broken_off: bool,
+    /// Whether it ended, or does not answer.
+    is_dead: bool,
 }
 
 impl Kept {
     pub fn new(pool: DatabaseConnection) -> Arc<Self> {
-        let connections_max = match pool.get_database_backend() {
-            DbBackend::Postgres => pool.get_postgres_connection_pool().options().get_max_connections(),
-            _ => pool.get_sqlite_connection_pool().options().get_max_connections(),
+        let (connections_max, session) = match pool.get_database_backend() {
+            DbBackend::Postgres => {
+                let pool = pool.get_postgres_connection_pool();
+                (pool.options().get_max_connections(), pool.try_acquire().map(Session::Postgres))
+            }
+            _ => {
+                let pool = pool.get_sqlite_connection_pool();
+                (pool.options().get_max_connections(), pool.try_acquire().map(Session::Sqlite))
+            }
         };
+        let now = Instant::now();
+        // The one with which the pool found that it can connect.
+        let sessions = session.map(|session| Connection { session, opened_at: now }.idle_since(now));
+        let idle = Idle { sessions: sessions.into_iter().collect(), ..Idle::default() };
         let turns = Arc::new(Semaphore::new(connections_max as usize));
-        Arc::new(Self { pool, turns, idle: Mutex::default() })
+        Arc::new(Self { pool, turns, idle: Mutex::new(idle) })
     }
 
     pub const fn pool(&self) -> &DatabaseConnection {
@@ -87,7 +93,17 @@ impl Kept {
     pub async fn take(self: &Arc<Self>) -> Result<Lease, DbErr> {
         let taking = async {
             let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| closed())?;
-            self.take_in_turn(turn).await
+            let (connection, wants_asking) = self.connection().await?;
+            Ok(Lease {
+                connection: Some(connection),
+                kept: Arc::clone(self),
+                turn,
+                wants_asking,
+                is_in_transaction: false,
+                has_failed: false,
+                is_broken_off: false,
+                is_dead: false,
+            })
         };
         match timeout(Duration::from_millis(ACQUIRE_MS_MAX), taking).await {
             Ok(taken) => taken,
@@ -97,40 +113,33 @@ impl Kept {
 
     /// The same; one that was idle for long is asked whether it lives.
     pub async fn take_alive(self: &Arc<Self>) -> Result<Lease, DbErr> {
-        loop {
-            let mut lease = self.take().await?;
-            if !lease.wants_asking || lease.answers().await {
-                return Ok(lease);
-            }
+        let mut lease = self.take().await?;
+        while lease.wants_asking && !lease.answers().await {
+            lease.renew().await?;
         }
+        Ok(lease)
     }
 
-    async fn take_in_turn(self: &Arc<Self>, turn: OwnedSemaphorePermit) -> Result<Lease, DbErr> {
-        let now = Instant::now();
+    /// The one that was used last, or a new one, for whoever has a turn; and whether it wants to be asked.
+    async fn connection(&self) -> Result<(Connection, bool), DbErr> {
         let is_postgres = self.pool.get_database_backend() == DbBackend::Postgres;
         while let Some((idle, silent_at)) = self.pop() {
             if is_silent(idle.since, silent_at) {
                 idle.connection.session.abandon();
                 continue;
             }
-            let wants_asking = is_postgres && wants_asking(now.duration_since(idle.since));
-            return Ok(self.lease(idle.connection, turn, wants_asking));
+            return Ok((idle.connection, is_postgres && wants_asking(idle.since.elapsed())));
         }
         let session = match self.pool.get_database_backend() {
             DbBackend::Postgres => self.pool.get_postgres_connection_pool().acquire().await.map(Session::Postgres),
             _ => self.pool.get_sqlite_connection_pool().acquire().await.map(Session::Sqlite),
         };
-        let connection = Connection { session: session.map_err(acquire_error)?, opened_at: now };
-        Ok(self.lease(connection, turn, false))
+        Ok((Connection { session: session.map_err(acquire_error)?, opened_at: Instant::now() }, false))
     }
 
     fn pop(&self) -> Option<(IdleSession, Option<Instant>)> {
         let mut idle = self.idle.lock();
         Some((idle.sessions.pop()?, idle.silent_at))
-    }
-
-    fn lease(self: &Arc<Self>, connection: Connection, turn: OwnedSemaphorePermit, wants_asking: bool) -> Lease {
-        Lease { held: Some((connection, turn)), kept: Arc::clone(self), state: State::AtRest, wants_asking }
     }
 
     /// Takes back what is at rest.
@@ -143,7 +152,7 @@ impl Kept {
             if idle.is_closed || is_postgres && is_old(now.duration_since(connection.opened_at)) {
                 closing.push(connection.session);
             } else {
-                idle.sessions.push(IdleSession { connection, since: now });
+                idle.sessions.push(connection.idle_since(now));
             }
             let too_long = |one: &IdleSession| is_postgres && is_idle_too_long(now.duration_since(one.since));
             if idle.sessions.first().is_some_and(too_long) {
@@ -153,9 +162,8 @@ impl Kept {
         closing.into_iter().for_each(Session::close);
     }
 
-    /// Notes that a connection says nothing.
-    fn is_silent(&self) {
-        self.idle.lock().silent_at = Some(Instant::now());
+    fn is_silent_since(&self, asked_at: Instant) {
+        self.idle.lock().silent_at = Some(asked_at);
     }
 
     /// Gives out no more, and closes what nobody uses; what is used is closed as it comes back.
@@ -177,59 +185,74 @@ impl Drop for Kept {
     }
 }
 
+impl Connection {
+    const fn idle_since(self, since: Instant) -> IdleSession {
+        IdleSession { connection: self, since }
+    }
+}
+
 impl Lease {
     /// Whether it was idle for so long that a beginning which fails says nothing of the database.
     pub const fn wants_asking(&self) -> bool {
         self.wants_asking
     }
 
+    /// Another connection in the same turn; this one is given up.
+    pub async fn renew(&mut self) -> Result<(), DbErr> {
+        if let Some(connection) = self.connection.take() {
+            connection.session.abandon();
+        }
+        let (connection, wants_asking) = self.kept.connection().await?;
+        self.connection = Some(connection);
+        self.wants_asking = wants_asking;
+        (self.is_in_transaction, self.has_failed, self.is_broken_off, self.is_dead) = (false, false, false, false);
+        Ok(())
+    }
+
     fn session(&mut self) -> Result<&mut Session, sqlx::Error> {
-        self.held.as_mut().map(|(connection, _)| &mut connection.session).ok_or(sqlx::Error::PoolClosed)
+        self.connection.as_mut().map(|connection| &mut connection.session).ok_or(sqlx::Error::PoolClosed)
     }
 
     /// Asks whether it lives.
     async fn answers(&mut self) -> bool {
-        let ping = async { self.session()?.ping().await };
-        match timeout(Duration::from_millis(POSTGRES_PING_MS_MAX), ping).await {
-            Ok(Ok(())) => true,
-            Ok(Err(_)) => {
-                self.state = State::Dead;
-                false
-            }
-            Err(_) => {
-                self.is_silent();
-                false
-            }
+        let asked_at = self.enters();
+        let answer = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.ping().await }).await;
+        self.notes_silence(asked_at, answer.is_none());
+        let is_alive = self.left(POSTGRES_PING_MS_MAX, answer, DbErr::Conn).is_ok();
+        self.wants_asking = !is_alive;
+        is_alive
+    }
+
+    /// Those that were idle when it was asked in vain are not asked.
+    fn notes_silence(&mut self, asked_at: Instant, is_silent: bool) {
+        if is_silent {
+            self.is_dead = true;
+            self.kept.is_silent_since(asked_at);
         }
     }
 
-    fn is_silent(&mut self) {
-        self.state = State::Dead;
-        self.kept.is_silent();
-    }
-
     /// Notes that a call begins, which may be broken off.
-    fn enters(&mut self) -> State {
-        std::mem::replace(&mut self.state, State::Unsure)
+    fn enters(&mut self) -> Instant {
+        self.is_broken_off = true;
+        Instant::now()
     }
 
-    /// Notes how a call ended. One that failed leaves a transaction that is to be undone.
+    /// Notes how a call ended.
     fn left<T>(
         &mut self,
-        then: State,
         ms_max: u64,
         answer: Option<Result<T, sqlx::Error>>,
         kind: fn(RuntimeErr) -> DbErr,
     ) -> Result<T, DbErr> {
         match answer {
             Some(Ok(answer)) => {
-                self.state = then;
+                self.is_broken_off = false;
                 Ok(answer)
             }
             Some(Err(error)) => {
-                if !is_survived(&error) {
-                    self.state = State::Dead;
-                }
+                self.is_broken_off = false;
+                self.has_failed = true;
+                self.is_dead |= !is_survived(&error);
                 Err(kind(RuntimeErr::SqlxError(Arc::new(error))))
             }
             None => Err(no_answer(ms_max)),
@@ -237,86 +260,114 @@ impl Lease {
     }
 
     pub async fn execute(&mut self, ms_max: u64, statement: Statement) -> Result<ExecResult, DbErr> {
-        let before = self.enters();
+        self.enters();
         let answer = in_time(ms_max, async { self.session()?.execute(statement).await }).await;
-        self.left(before, ms_max, answer, DbErr::Exec)
+        self.left(ms_max, answer, DbErr::Exec)
     }
 
     pub async fn query_all(&mut self, ms_max: u64, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let before = self.enters();
+        self.enters();
         let answer = in_time(ms_max, async { self.session()?.query_all(statement).await }).await;
-        self.left(before, ms_max, answer, DbErr::Query)
+        self.left(ms_max, answer, DbErr::Query)
     }
 
     pub async fn query_one(&mut self, ms_max: u64, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let before = self.enters();
+        self.enters();
         let answer = in_time(ms_max, async { self.session()?.query_one(statement).await }).await;
-        self.left(before, ms_max, answer, DbErr::Query)
+        self.left(ms_max, answer, DbErr::Query)
     }
 
     pub async fn run(&mut self, ms_max: u64, sql: &str) -> Result<ExecResult, DbErr> {
-        let before = self.enters();
+        self.enters();
         let answer = in_time(ms_max, async { self.session()?.run(sql).await }).await;
-        self.left(before, ms_max, answer, DbErr::Exec)
+        self.left(ms_max, answer, DbErr::Exec)
     }
 
     /// Begins a transaction, with that in the same round trip where the connection is trusted.
     pub async fn begin(&mut self, ms_max: u64, begin: &str, then: &str) -> Result<(), DbErr> {
-        self.state = State::Unsure;
+        self.is_in_transaction = true;
         if !self.wants_asking {
             let text = if then.is_empty() { begin.to_owned() } else { format!("{begin}; {then}") };
             return self.run(ms_max, &text).await.map(|_| ());
         }
         // By itself, which takes no time: silence is known for what it is.
+        let asked_at = self.enters();
         let begun = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.run(begin).await }).await;
-        if begun.is_none() {
-            self.is_silent();
-        }
-        self.left(State::Unsure, POSTGRES_PING_MS_MAX, begun, DbErr::Conn)?;
+        self.notes_silence(asked_at, begun.is_none());
+        self.left(POSTGRES_PING_MS_MAX, begun, DbErr::Conn)?;
         self.wants_asking = false;
         if then.is_empty() { Ok(()) } else { self.run(ms_max, then).await.map(|_| ()) }
     }
 
     /// Ends the transaction with a text of which that is the last.
     pub async fn end(&mut self, ms_max: u64, sql: &str) -> Result<(), DbErr> {
-        let answer = in_time(ms_max, async { self.session()?.run(sql).await }).await;
-        self.left(State::AtRest, ms_max, answer, DbErr::Exec).map(|_| ())
+        self.run(ms_max, sql).await.map(|_| self.is_in_transaction = false)
+    }
+
+    /// Ends it with a text that commits, unless a statement of it failed: PostgreSQL would undo it and call that a success.
+    pub async fn commit(&mut self, ms_max: u64, sql: &str) -> Result<(), DbErr> {
+        self.refuse_failed()?;
+        self.end(ms_max, sql).await
     }
 
     /// The same with values, which PostgreSQL allows with one statement alone.
-    pub async fn end_with_values(&mut self, ms_max: u64, statement: Statement) -> Result<(), DbErr> {
-        let answer = in_time(ms_max, async { self.session()?.execute(statement).await }).await;
-        self.left(State::AtRest, ms_max, answer, DbErr::Exec).map(|_| ())
+    pub async fn commit_with_values(&mut self, ms_max: u64, statement: Statement) -> Result<(), DbErr> {
+        self.refuse_failed()?;
+        self.execute(ms_max, statement).await.map(|_| self.is_in_transaction = false)
+    }
+
+    fn refuse_failed(&self) -> Result<(), DbErr> {
+        if self.has_failed || self.is_broken_off {
+            return Err(DbErr::Custom("a statement of the transaction failed: it is not committed".to_owned()));
+        }
+        Ok(())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some((connection, turn)) = self.held.take() else { return };
-        match (self.state, tokio::runtime::Handle::try_current()) {
-            (State::AtRest, Ok(_)) => self.kept.put(connection),
-            (State::Unsure, Ok(runtime)) => {
-                let kept = Arc::clone(&self.kept);
-                runtime.spawn(async move {
-                    undo(&kept, connection).await;
-                    drop(turn);
-                });
-                return;
-            }
-            _ => connection.session.abandon(),
+        let Some(connection) = self.connection.take() else { return };
+        if self.is_dead {
+            return connection.session.abandon();
         }
-        // Only now: whoever comes next finds it, or room for another.
-        drop(turn);
+        if !self.is_in_transaction && !self.is_broken_off {
+            // Before the turn, which goes with the rest of this: whoever comes next finds it.
+            return self.kept.put(connection);
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return connection.session.abandon() };
+        let (kept, turn) = (Arc::clone(&self.kept), self.turn.split(1));
+        let (is_in_transaction, is_unheard) = (self.is_in_transaction, self.wants_asking);
+        runtime.spawn(async move {
+            let asked_at = Instant::now();
+            if !undo(&kept, connection, is_in_transaction).await && is_unheard {
+                kept.is_silent_since(asked_at);
+            }
+            drop(turn);
+        });
     }
 }
 
-/// Undoes what a connection may be in, and takes it back; one that does not say so in time is given up. What it was told
-/// before comes first.
-async fn undo(kept: &Kept, mut connection: Connection) {
-    let is_postgres = connection.session.backend() == DbBackend::Postgres;
-    let ms_max = if is_postgres { POSTGRES_PING_MS_MAX } else { SQLITE_CALL_MS_MAX };
-    match in_time(ms_max, connection.session.run("ROLLBACK")).await {
-        Some(Ok(_)) => kept.put(connection),
+/// Undoes what a connection may be in, behind all that it was told before, and takes it back. One of PostgreSQL that does not say
+/// so in time is given up: it may be busy with what nobody waits for. SQLite has no other writer, and a database in memory no other
+/// connection, so that one is waited for. The answer is whether it said anything.
+async fn undo(kept: &Kept, mut connection: Connection, is_in_transaction: bool) -> bool {
+    let session = &mut connection.session;
+    let is_postgres = session.backend() == DbBackend::Postgres;
+    let undoing = async {
+        if !is_in_transaction {
+            return session.ping().await;
+        }
+        match session.run("ROLLBACK").await {
+            // How what was broken off had ended.
+            Err(error) if is_survived(&error) && !had_no_transaction(&error) => {
+                session.run("ROLLBACK").await.map(|_| ())
+            }
+            undone => undone.map(|_| ()),
+        }
+    };
+    let undone = if is_postgres { in_time(POSTGRES_PING_MS_MAX, undoing).await } else { Some(undoing.await) };
+    match undone {
+        Some(Ok(())) => kept.put(connection),
         // SQLite undoes a transaction by itself where its disk is full or fails.
         Some(Err(error)) if had_no_transaction(&error) => kept.put(connection),
         Some(Err(error)) => {
@@ -324,10 +375,11 @@ async fn undo(kept: &Kept, mut connection: Connection) {
             connection.session.abandon();
         }
         None => {
-            kept.is_silent();
             connection.session.abandon();
+            return false;
         }
     }
+    true
 }
 
 fn acquire_error(error: sqlx::Error) -> DbErr {

@@ -69,17 +69,24 @@ impl Pool {
 
     async fn begin_and(&self, call_ms_max: u64, then: &str) -> Result<DatabaseTransaction, DbErr> {
         let begin = if self.backend == DbBackend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        loop {
+        let beginning = async {
             let mut lease = self.kept.take().await?;
-            match lease.begin(call_ms_max, begin, then).await {
-                Ok(()) => {
-                    return Ok(DatabaseTransaction { lease: Mutex::new(lease), backend: self.backend, call_ms_max });
+            loop {
+                match lease.begin(call_ms_max, begin, then).await {
+                    Ok(()) => return Ok(lease),
+                    // It ended while nobody used it: another one is there, or is opened.
+                    Err(_) if lease.wants_asking() => lease.renew().await?,
+                    Err(error) => return Err(error),
                 }
-                // It ended while nobody used it: another one is there, or is opened.
-                Err(_) if lease.wants_asking() => {}
-                Err(error) => return Err(error),
             }
-        }
+        };
+        let lease = self.in_time(call_ms_max, beginning).await?;
+        Ok(DatabaseTransaction { lease: Mutex::new(lease), backend: self.backend, call_ms_max })
+    }
+
+    /// A call as a whole, the wait for a connection included.
+    async fn in_time<T>(&self, ms_max: u64, call: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        in_time(ms_max, call).await.unwrap_or_else(|| Err(no_answer(ms_max)))
     }
 }
 
@@ -95,19 +102,23 @@ impl ConnectionTrait for Pool {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.kept.take_alive().await?.execute(self.call_ms_max, statement).await
+        let ms_max = self.call_ms_max;
+        self.in_time(ms_max, async { self.kept.take_alive().await?.execute(ms_max, statement).await }).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.kept.take_alive().await?.run(self.call_ms_max, sql).await
+        let ms_max = self.call_ms_max;
+        self.in_time(ms_max, async { self.kept.take_alive().await?.run(ms_max, sql).await }).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.kept.take_alive().await?.query_one(self.call_ms_max, statement).await
+        let ms_max = self.call_ms_max;
+        self.in_time(ms_max, async { self.kept.take_alive().await?.query_one(ms_max, statement).await }).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.kept.take_alive().await?.query_all(self.call_ms_max, statement).await
+        let ms_max = self.call_ms_max;
+        self.in_time(ms_max, async { self.kept.take_alive().await?.query_all(ms_max, statement).await }).await
     }
 }
 
@@ -121,17 +132,17 @@ pub struct DatabaseTransaction {
 impl DatabaseTransaction {
     /// Makes it durable. Where no answer comes it may be or not.
     pub async fn commit(self) -> Result<(), DbErr> {
-        self.lease.into_inner().end(self.call_ms_max, "COMMIT").await
+        self.lease.into_inner().commit(self.call_ms_max, "COMMIT").await
     }
 
-    /// Ends it with a text whose last statement commits: one round trip.
-    pub async fn end_with(self, text: &str) -> Result<(), DbErr> {
-        self.lease.into_inner().end(self.call_ms_max, text).await
+    /// The same with a text before it whose last statement commits: one round trip.
+    pub async fn commit_with(self, text: &str) -> Result<(), DbErr> {
+        self.lease.into_inner().commit(self.call_ms_max, text).await
     }
 
     /// The same with values, on SQLite: PostgreSQL takes them with one statement alone.
-    pub async fn end_with_values(self, statement: Statement) -> Result<(), DbErr> {
-        self.lease.into_inner().end_with_values(self.call_ms_max, statement).await
+    pub async fn commit_with_values(self, statement: Statement) -> Result<(), DbErr> {
+        self.lease.into_inner().commit_with_values(self.call_ms_max, statement).await
     }
 
     /// Undoes it, and waits until that is done.

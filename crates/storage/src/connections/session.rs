@@ -77,6 +77,9 @@ impl Session {
 
     /// Says goodbye, in a task of its own.
     pub fn close(self) {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return self.abandon();
+        }
         match self {
             Self::Postgres(mut session) => session.close_on_drop(),
             Self::Sqlite(mut session) => session.close_on_drop(),
