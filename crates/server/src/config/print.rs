@@ -48,9 +48,12 @@ fn toml_value(key: &Key, value: &str) -> String {
             let items = value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(quoted);
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
-        KeyKind::Address | KeyKind::Exposure | KeyKind::Text | KeyKind::Proxy | KeyKind::Choice(_) => {
-            quoted(&shown(key, value))
-        }
+        KeyKind::Address
+        | KeyKind::Exposure
+        | KeyKind::Text
+        | KeyKind::Proxy
+        | KeyKind::Database
+        | KeyKind::Choice(_) => quoted(&shown(key, value)),
     }
 }
 
