@@ -53,6 +53,9 @@ pub const LEASE_MS: u64 = 15_000;
 pub const BEAT_MS: u64 = 3_000;
 /// What must be left of a lease when a request starts, in milliseconds: a beat comes before it ends.
 pub const SEND_MARGIN_MS: u64 = BEAT_MS;
+/// How long nothing is claimed once the store answers again after an outage that some lease may not have outlived, in
+/// milliseconds: what came of the requests meanwhile is written first, here and by other processes.
+pub const SETTLE_FIRST_MS: u64 = 2_000;
 /// How long requests in flight may go on after a shutdown began, in milliseconds: what process managers commonly grant
 /// is 30 s. What has not ended by then is released.
 pub const DRAIN_MS: u64 = 20_000;

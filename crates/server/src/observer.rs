@@ -32,6 +32,12 @@ impl Observer for CommitObserver {
         }
     }
 
+    fn cancelled(&self, count: usize) {
+        if let Some(metrics) = &self.metrics {
+            metrics.cancelled(count);
+        }
+    }
+
     fn unreadable(&self, kind: RowKind) {
         if let Some(metrics) = &self.metrics {
             metrics.unreadable(kind);

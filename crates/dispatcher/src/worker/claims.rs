@@ -8,7 +8,7 @@ use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
-use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS};
+use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS, SETTLE_FIRST_MS};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::ports::{Claimer, Claims};
@@ -70,10 +70,9 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
     let recordings: Arc<dyn Claimer> = Arc::new(Recordings(Arc::downgrade(&road)));
     road.stages.services.queue.claim_with_recordings(Arc::downgrade(&recordings));
     let beats = tokio::spawn(leases::beat(Arc::clone(&road.stages), road.leases.clone()));
-    let mut outage = Outage::of("claim");
-    let mut next_due = None;
+    let mut looking = Looking { outage: Outage::of("claim"), failing_since: None, next_due: None };
     while !shutdown.is_cancelled() {
-        let wait = claim_round(&road, &mut outage, &mut next_due).await;
+        let wait = claim_round(&road, &mut looking).await;
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
@@ -108,24 +107,56 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
     }
 }
 
+/// What the loop knows from one claim to the next.
+struct Looking {
+    outage: Outage,
+    /// When the first claim that failed was asked for, since the last that did not; none once what came of requests during the
+    /// outage had its time to be written.
+    failing_since: Option<Timestamp>,
+    /// When something falls due next, if that was asked.
+    next_due: Option<Timestamp>,
+}
+
+/// After an outage: whether what came of requests meanwhile is to be written before anything is claimed. Else whoever claims first
+/// would send again what has arrived.
+async fn settles_first(road: &Road, looking: &mut Looking) -> Option<Wait> {
+    let failing_since = looking.failing_since?;
+    let now = road.stages.now();
+    // A question that takes nothing over.
+    if let Err(error) = guarded(road.stages.services.queue.next_due_at(now)).await {
+        return Some(Wait::ForStore(looking.outage.failed(&error)));
+    }
+    looking.failing_since = None;
+    let leases_held_until = plus_ms(failing_since, road.stages.limits.lease_ms / 2);
+    (road.stages.now() >= leases_held_until).then_some(Wait::ForStore(Duration::from_millis(SETTLE_FIRST_MS)))
+}
+
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
 /// wait for its lease's end.
-async fn claim_round(road: &Arc<Road>, outage: &mut Outage, next_due: &mut Option<Timestamp>) -> Wait {
+async fn claim_round(road: &Arc<Road>, looking: &mut Looking) -> Wait {
+    if let Some(wait) = settles_first(road, looking).await {
+        return wait;
+    }
     let asked_at = road.stages.now();
     let Some(room) = road.slots.room(&road.stages.limits, asked_at) else {
         return Wait::ForSlot;
     };
     match guarded(road.stages.claim(room.wanted, &room.allowance)).await {
-        Err(error) => Wait::ForStore(outage.failed(&error)),
+        Err(error) => {
+            // Recordings claim nothing along either.
+            road.is_behind.store(true, Ordering::Relaxed);
+            looking.failing_since = looking.failing_since.or(Some(asked_at));
+            Wait::ForStore(looking.outage.failed(&error))
+        }
         Ok(claims) => {
-            outage.over();
+            looking.outage.over();
             let count = claims.deliveries.len();
             let asked = Asked { at: asked_at, claimed: count, left_any: !claims.left.without_room.is_empty() };
             if start(road, claims, room).await {
                 return Wait::Not;
             }
             // What falls due meanwhile waits for nothing.
-            let at_most = until_due(road, asked, next_due).await;
+            let at_most = until_due(road, asked, &mut looking.next_due).await;
             let gathering = road.stages.gathering(count, road.stages.limits.claim_batch_max as usize).min(at_most);
             Wait::ForDue { gathering, at_most: at_most.saturating_sub(gathering) }
         }

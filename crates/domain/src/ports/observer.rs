@@ -11,6 +11,9 @@ pub trait Observer: Send + Sync {
     /// A claim took over so many deliveries from workers that died or were cut off.
     fn orphans_found(&self, _count: usize) {}
 
+    /// So many deliveries were cancelled, by whom or whatever.
+    fn cancelled(&self, _count: usize) {}
+
     /// A stored row of that kind cannot be read: it is set aside or passed over. Told once of each row while the process lives,
     /// of a record each time it is in a list.
     fn unreadable(&self, _kind: RowKind) {}

@@ -91,13 +91,13 @@ impl Metrics {
         self.deliveries.increment(committed.delivery_count as u64);
     }
 
-    /// Counts a settlement.
+    /// Counts a settlement. One that cancels is counted as the store commits it, like those that people cancel.
     pub fn settled(&self, settlement: &Settlement, answer: Fenced) {
         if answer == Fenced::LeaseLost {
             return self.leases_lost.increment(1);
         }
-        if let Some(place) = DeliveryState::ALL.iter().position(|state| *state == settlement.next.state) {
-            self.ended[place].increment(1);
+        if settlement.next.state != DeliveryState::Cancelled {
+            self.ended(settlement.next.state, 1);
         }
         if let Some(attempt) = &settlement.attempt {
             self.attempted(attempt);
@@ -147,7 +147,16 @@ impl Metrics {
 
     /// Counts deliveries that were owed for too long without being claimed.
     pub fn expired(&self, count: u64) {
-        if let Some(place) = DeliveryState::ALL.iter().position(|state| *state == DeliveryState::Expired) {
+        self.ended(DeliveryState::Expired, count);
+    }
+
+    /// Counts deliveries that were cancelled.
+    pub fn cancelled(&self, count: usize) {
+        self.ended(DeliveryState::Cancelled, count as u64);
+    }
+
+    fn ended(&self, ended: DeliveryState, count: u64) {
+        if let Some(place) = DeliveryState::ALL.iter().position(|state| *state == ended) {
             self.ended[place].increment(count);
         }
     }

@@ -52,6 +52,10 @@ fn settlements_are_counted_by_outcome_and_end_and_a_lost_lease_counts_as_that_al
     metrics.settled(&settlement(1, OutcomeCode::Timeout, DeliveryState::Retrying), Fenced::Done);
     metrics.settled(&settlement(2, OutcomeCode::Delivered, DeliveryState::Delivered), Fenced::Done);
     metrics.settled(&settlement(2, OutcomeCode::Delivered, DeliveryState::Delivered), Fenced::LeaseLost);
+    let mut cancels = settlement(1, OutcomeCode::Timeout, DeliveryState::Cancelled);
+    cancels.attempt = None;
+    metrics.settled(&cancels, Fenced::Done);
+    metrics.cancelled(2);
     metrics.orphans_found(3);
     metrics.unreadable(RowKind::FeedBatch);
     let text = metrics.handle().render();
@@ -60,6 +64,7 @@ fn settlements_are_counted_by_outcome_and_end_and_a_lost_lease_counts_as_that_al
         r#"hookgraph_attempts_total{outcome="DELIVERED"} 1"#,
         r#"hookgraph_attempts_total{outcome="GONE"} 0"#,
         r#"hookgraph_deliveries_ended_total{state="DELIVERED"} 1"#,
+        r#"hookgraph_deliveries_ended_total{state="CANCELLED"} 2"#,
         "hookgraph_leases_lost_total 1",
         "hookgraph_deliveries_orphaned_total 3",
         r#"hookgraph_rows_unreadable_total{kind="feed_batch"} 1"#,

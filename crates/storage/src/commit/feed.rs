@@ -7,11 +7,11 @@ use crate::error::store_error;
 use crate::limits::FEED_BATCH_ENTRIES_MAX;
 use crate::micros::from_time;
 use crate::rows;
-use hookgraph_domain::delivery::ClaimedDelivery;
+use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::ports::{Observer, StoreError};
 use hookgraph_domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 use uuid::Uuid;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 pub struct FeedLog {
     at_us: i64,
     changes: Vec<(TenantId, FeedChange)>,
+    cancelled_count: usize,
 }
 
 /// Batches where there is more than one on SQLite.
@@ -47,7 +48,7 @@ struct Batch {
 }
 
 /// The text of PostgreSQL that appends batches and commits: numbers, ids, and bytes as hexadecimal digits.
-fn append_and_commit(count: i64, at_us: i64, batches: &[Batch]) -> String {
+fn append_and_commit_sql(count: i64, at_us: i64, batches: &[Batch]) -> String {
     let list = |text: fn(&Batch) -> String| batches.iter().map(text).collect::<Vec<_>>().join(",");
     let tenant_ids = list(|batch| format!("'{}'", batch.tenant_id));
     let lasts = list(|batch| batch.seq_last.to_string());
@@ -72,7 +73,7 @@ struct Position {
 
 impl FeedLog {
     pub fn at(at: Timestamp) -> Self {
-        Self { at_us: from_time(at), changes: Vec::new() }
+        Self { at_us: from_time(at), changes: Vec::new(), cancelled_count: 0 }
     }
 
     pub fn event(&mut self, event: &NewEvent) {
@@ -100,26 +101,38 @@ impl FeedLog {
 
     /// The delivery as it now stands.
     pub fn delivery(&mut self, row: &delivery::Model) -> Result<(), StoreError> {
+        let state = rows::delivery::state(&row.state)?;
+        self.cancelled_count += usize::from(state == DeliveryState::Cancelled);
         let change = FeedChange::DeliveryUpdated {
             delivery_id: DeliveryId(row.id),
             webhook_id: WebhookId(row.webhook_id),
             event_id: EventId(row.event_id),
-            state: rows::delivery::state(&row.state)?,
+            state,
             attempt_count: rows::number("attempt count", row.attempt_count)?,
         };
         self.changes.push((TenantId(row.tenant_id), change));
         Ok(())
     }
 
-    /// Appends all of it and commits, in one round trip where that goes: the lock of the position is held for no longer.
-    pub async fn commit(self, transaction: DatabaseTransaction) -> Result<(), StoreError> {
+    /// Appends all of it and commits, in one round trip where that goes: the lock of the position is held for no longer. The
+    /// observer is told of what that cancelled.
+    pub async fn commit(self, transaction: DatabaseTransaction, observer: &dyn Observer) -> Result<(), StoreError> {
+        let cancelled_count = self.cancelled_count;
+        self.append_and_commit(transaction).await?;
+        if cancelled_count > 0 {
+            observer.cancelled(cancelled_count);
+        }
+        Ok(())
+    }
+
+    async fn append_and_commit(self, transaction: DatabaseTransaction) -> Result<(), StoreError> {
         let (count, at_us) = (self.changes.len() as i64, self.at_us);
         if count == 0 {
             return transaction.commit().await.map_err(store_error);
         }
         let batches = self.batches();
         if transaction.get_database_backend() == DbBackend::Postgres {
-            let text = append_and_commit(count, at_us, &batches);
+            let text = append_and_commit_sql(count, at_us, &batches);
             return transaction.commit_with(&text).await.map_err(store_error);
         }
         if let [only] = &*batches {

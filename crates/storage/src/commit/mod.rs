@@ -115,7 +115,7 @@ impl SqlStore {
         transaction: DatabaseTransaction,
         worked: Worked,
     ) -> Result<Vec<Committed>, StoreError> {
-        worked.feed.commit(transaction).await?;
+        worked.feed.commit(transaction, &*self.observer).await?;
         if let Some(along) = worked.along {
             along.hand_over(self);
         }

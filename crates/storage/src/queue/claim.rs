@@ -161,7 +161,7 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
     made_way |= !asides.is_empty();
     set_aside(&transaction, asides, request.now, &mut feed).await?;
-    feed.commit(transaction).await?;
+    feed.commit(transaction, &*store.observer).await?;
     Ok(Claims { deliveries: claimed, left: Left { has_more: made_way, ..Left::default() } })
 }
 

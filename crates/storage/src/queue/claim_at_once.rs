@@ -203,7 +203,7 @@ pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> R
     let mut feed = FeedLog::at(request.now);
     let at_once = claim_within(store, &transaction, request, &mut feed).await?;
     if at_once.has_written {
-        feed.commit(transaction).await?;
+        feed.commit(transaction, &*store.observer).await?;
     }
     Ok(at_once)
 }

@@ -109,7 +109,7 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
         write_health(store, &transaction, *before, changed, *now, &mut feed).await?;
     }
     store.hit(Failpoint::InSettle);
-    feed.commit(transaction).await?;
+    feed.commit(transaction, &*store.observer).await?;
     changed_webhooks.iter().for_each(|(before, changed, _)| log_status(*before, changed));
     Ok(answers)
 }
@@ -218,5 +218,5 @@ pub(super) async fn release(store: &SqlStore, claims: &[(DeliveryId, i64)], now:
         rows.put(row, has_ended);
     }
     rows.write(&transaction).await?;
-    feed.commit(transaction).await
+    feed.commit(transaction, &*store.observer).await
 }

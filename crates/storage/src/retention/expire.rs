@@ -52,7 +52,7 @@ pub(super) async fn expire_due(
         }
     }
     keep_ended(&transaction, &ended).await?;
-    feed.commit(transaction).await?;
+    feed.commit(transaction, &*store.observer).await?;
     let next = last.map(|after| PrunePosition { after, ..from });
     Ok(PruneStep { rows: ended.len() as u64, next, ..PruneStep::default() })
 }

@@ -175,7 +175,9 @@ impl DeliveryQueue for FakeQueue {
 
     async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.looked.send_modify(|looked| *looked += 1);
-        Ok(self.state.lock().next_due_at.filter(|at| *at > after))
+        let mut state = self.state.lock();
+        state.fail("next_due_at")?;
+        Ok(state.next_due_at.filter(|at| *at > after))
     }
 }
 

@@ -179,6 +179,25 @@ async fn claims_go_on_after_an_outage() {
     assert_eq!(settled_ids(&bench).len(), 1);
 }
 
+/// The store was away for as long as a lease may hold: what came of requests meanwhile is written before anything is taken over.
+#[tokio::test(start_paused = true)]
+async fn after_a_long_outage_endings_are_written_before_claims() {
+    for (outage_ms, waits) in [(limits::LEASE_MS / 2, true), (limits::LEASE_MS / 2 - 1, false)] {
+        let bench = Bench::with([due(1, 1, "200")]);
+        bench.queue.failing("claim", 1);
+        bench.queue.failing("next_due_at", 1);
+        let running = Running::of(&bench);
+        bench.queue.looked(1).await;
+        assert_eq!(bench.queue.state.lock().claims.len(), 1);
+        bench.noted.advance_ms(outage_ms);
+        let again_at = tokio::time::Instant::now();
+        bench.queue.ended(1).await;
+        let waited = again_at.elapsed() >= std::time::Duration::from_millis(limits::SETTLE_FIRST_MS);
+        assert_eq!(waited, waits, "{outage_ms}: {:?}", again_at.elapsed());
+        running.shut_down().await;
+    }
+}
+
 #[tokio::test]
 async fn a_panic_costs_neither_its_slot_nor_the_loop() {
     let mut bench = Bench::with([due(1, 1, "panic"), due(2, 2, "panic"), due(3, 3, "200")]);
