@@ -22,18 +22,25 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(store))
 }
 
-/// Refuses a key file that does not open what the database holds, such as one that was made anew because it was missing.
+/// Refuses a key file that does not open what the database holds, such as one that was made anew because it was missing, or by one
+/// of two servers that were the first on a new database at the same moment.
 ///
 /// # Errors
 /// The key file's name, and the store's failures.
 pub async fn check_key(store: &SqlStore, key_file: &Path) -> anyhow::Result<()> {
-    let Some(token) = store.tokens(None).await?.into_iter().next() else { return Ok(()) };
-    store.tenant(token.tenant_id).await.with_context(|| {
-        format!(
-            "key_file {} does not open the secrets of this database: put back the one it was made with",
-            key_file.display()
-        )
-    })?;
+    let tokens = store.tokens(None).await?;
+    // The first and the last that was made: of two servers that each made a tenant, one sees the other's.
+    let mut tenant_ids: Vec<_> = tokens.first().into_iter().chain(tokens.last()).map(|token| token.tenant_id).collect();
+    tenant_ids.dedup();
+    for tenant_id in tenant_ids {
+        store.tenant(tenant_id).await.with_context(|| {
+            format!(
+                "key_file {} does not open the secrets of this database: put back the one it was made with, or copy that of the \
+                 server that made it",
+                key_file.display()
+            )
+        })?;
+    }
     Ok(())
 }
 

@@ -9,11 +9,11 @@ use crate::http::listening;
 use crate::http::operations::{self, ServerReadiness};
 use crate::http::{self, LargeRequests, RequestIds, WebState};
 use crate::oidc::{HttpFetch, Issuer};
-use crate::only_one;
 use crate::shares::Shares;
 use crate::token_cache::TokenCache;
 use crate::traces::Traces;
 use crate::wiring::{self, Wired};
+use crate::{only_one, opening};
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,6 +64,8 @@ impl Server {
         let only_one = only_one::of_database(&config.database)?;
         let Wired { store, sql, scrape, clock, entropy, endpoints, loops } = wiring::wire(&config, traces).await?;
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
+        // Again: another server may have made the first tenant meanwhile, with a key file of its own.
+        opening::check_key(&sql, &config.key_file).await?;
         let tokens = Arc::new(TokenCache::new(store.clone(), clock.clone()));
         let mut auth = Authenticator::new(tokens, store.clone(), clock.clone(), config.web.token_recheck);
         if let Some(oidc) = config.oidc.clone() {
