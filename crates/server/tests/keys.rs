@@ -1,8 +1,8 @@
 //! Two servers that are the first on a new database at the same moment, each with a key file of its own.
 #![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
-use hookgraph_server::config::{Config, Layers};
 use hookgraph_server::Server;
+use hookgraph_server::config::{Config, Layers};
 use hookgraph_testkit::postgres::with_postgres;
 use std::path::Path;
 

@@ -84,8 +84,10 @@ pub const FIRST_ATTEMPT_DELAY: Metric = Metric {
 pub const DUE: Metric =
     gauge("hookgraph_deliveries_due", "Deliveries that are due and not in flight, over all processes.");
 /// Oldest due.
-pub const OLDEST_DUE: Metric =
-    gauge("hookgraph_oldest_due_seconds", "Since when the oldest of them is due; 0 when nothing is.");
+pub const OLDEST_DUE: Metric = gauge(
+    "hookgraph_oldest_due_seconds",
+    "Since when the oldest of them is due that waits for no other of its record and for no rate; 0 when nothing is.",
+);
 /// In flight.
 pub const IN_FLIGHT: Metric = gauge("hookgraph_deliveries_in_flight", "Deliveries under a lease, over all processes.");
 /// Held.
