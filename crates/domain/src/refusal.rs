@@ -125,7 +125,10 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        if error.is_retryable() {
+        if matches!(error, StoreError::Full(_)) {
+            let message = "the database is full or may not be written just now: what is read goes on, try again later";
+            Self::new(RefusalCode::Unavailable, message)
+        } else if error.is_retryable() {
             Self::new(RefusalCode::Unavailable, "the server cannot reach its database right now: try again")
         } else {
             Self::new(RefusalCode::Internal, "the server failed: its log says why")

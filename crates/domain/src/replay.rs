@@ -214,12 +214,17 @@ pub fn check_kept(draft: &ReplayDraft, history_from: Option<Timestamp>, path: &s
     Err(vec![Problem::new(format!("{path}.from"), "RANGE_NOT_KEPT", message)])
 }
 
-/// Judges a draft, and answers its rate.
+/// Judges a draft at that time, and answers its rate.
 ///
 /// # Errors
 /// Every problem that it has; `path` is where it stands in the input.
-pub fn check(draft: &ReplayDraft, path: &str) -> Result<u32, Vec<Problem>> {
+pub fn check(draft: &ReplayDraft, now: Timestamp, path: &str) -> Result<u32, Vec<Problem>> {
     let mut problems = Vec::new();
+    if draft.from >= now {
+        let now = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let message = format!("nothing is there to replay yet: the range must begin before now, {now}");
+        problems.push(Problem::new(format!("{path}.from"), "RANGE_IN_FUTURE", message));
+    }
     if draft.before <= draft.from {
         let message = "the range is empty: `to` must be later than `from`";
         problems.push(Problem::new(format!("{path}.to"), "RANGE_EMPTY", message));
@@ -275,19 +280,22 @@ mod tests {
 
     #[test]
     fn a_draft_out_of_range_is_told_what_is_allowed() {
-        assert_eq!(check(&draft(), "input"), Ok(50));
+        let later = plus_ms(now(), 500);
+        assert_eq!(check(&draft(), later, "input"), Ok(50));
         let told = |draft: ReplayDraft| {
-            let problems = check(&draft, "input").unwrap_err();
+            let problems = check(&draft, later, "input").unwrap_err();
             problems.into_iter().map(|problem| (problem.path, problem.code)).collect::<Vec<_>>()
         };
         let is = |path: &str, code: &str| vec![(path.to_owned(), code.to_owned())];
         assert_eq!(told(ReplayDraft { before: now(), ..draft() }), is("input.to", "RANGE_EMPTY"));
         let long = plus_ms(now(), REPLAY_RANGE_MS_MAX + 1);
         assert_eq!(told(ReplayDraft { before: long, ..draft() }), is("input.to", "RANGE_TOO_LONG"));
+        let yet_to_come = ReplayDraft { from: later, before: plus_ms(later, 1), ..draft() };
+        assert_eq!(told(yet_to_come), is("input.from", "RANGE_IN_FUTURE"));
         let states = vec![DeliveryState::Failed, DeliveryState::Held];
         assert_eq!(told(ReplayDraft { states, ..draft() }), is("input.states.1", "STATE_NOT_FINAL"));
         for rate in [0, 201] {
-            let problems = check(&ReplayDraft { rate_per_second: Some(rate), ..draft() }, "input").unwrap_err();
+            let problems = check(&ReplayDraft { rate_per_second: Some(rate), ..draft() }, later, "input").unwrap_err();
             assert_eq!(problems[0].message, format!("{rate}: 1 to 200 are allowed"));
         }
     }

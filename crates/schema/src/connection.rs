@@ -66,7 +66,7 @@ pub(crate) fn page_size(argument: &str, asked: Option<i32>, default: u32, max: u
 pub(crate) fn require_range(from: Option<DateTime>, before: Option<DateTime>, path: &str) -> Result<(), Refusal> {
     match (from, before) {
         (Some(DateTime(from)), Some(DateTime(before))) if before <= from => {
-            let message = format!("the range is empty: it must end after it begins, at {from}");
+            let message = format!("the range is empty: it must end after it begins, at {}", from.to_rfc3339());
             Err(Refusal::invalid_at(path, "RANGE_EMPTY", message))
         }
         _ => Ok(()),

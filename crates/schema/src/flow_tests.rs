@@ -103,13 +103,13 @@ async fn a_pause_holds_and_a_resume_begins_to_drain() {
 }
 
 const REPLAY: &str = "mutation ($input: ReplayWebhookInput!) { webhook { replay(input: $input) {
-    id state ratePerSecond payload madeCount states } } }";
+    id to state ratePerSecond payload madeCount states } } }";
 
 #[tokio::test]
 async fn a_replay_is_begun_watched_and_cancelled() {
     let world = world().await;
     let id = webhook_id(&world).await;
-    let asked = json!({ "webhookId": id, "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z",
+    let asked = json!({ "webhookId": id, "from": "2023-01-01T00:00:00Z", "to": "2023-02-01T00:00:00Z",
         "states": ["FAILED"], "payload": "FRESH" });
     let begun = world.ask(REPLAY, json!({ "input": asked })).await["data"]["webhook"]["replay"].clone();
     assert_eq!((&begun["state"], &begun["ratePerSecond"]), (&json!("RUNNING"), &json!(50)));
@@ -119,12 +119,19 @@ async fn a_replay_is_begun_watched_and_cancelled() {
     assert_eq!(seen["data"]["replay"]["get"]["state"], "RUNNING");
     assert_eq!(seen["data"]["replay"]["getMany"]["nodes"], json!([{ "id": begun["id"] }]));
 
-    let overlapping = json!({ "webhookId": id, "from": "2026-01-31T00:00:00Z", "to": "2026-03-01T00:00:00Z" });
+    let overlapping = json!({ "webhookId": id, "from": "2023-01-31T00:00:00Z", "to": "2023-03-01T00:00:00Z" });
     let refused = world.ask(REPLAY, json!({ "input": overlapping })).await;
     assert_eq!(refused["errors"][0]["extensions"]["code"], "CONFLICT");
     assert!(refused["errors"][0]["message"].as_str().expect("a message").contains("overlaps"), "{refused}");
-    let beside = json!({ "webhookId": id, "from": "2026-02-01T00:00:00Z", "to": "2026-03-01T00:00:00Z" });
+    let beside = json!({ "webhookId": id, "from": "2023-02-01T00:00:00Z", "to": "2023-03-01T00:00:00Z" });
     assert_eq!(world.ask(REPLAY, json!({ "input": beside })).await["errors"], Value::Null);
+
+    let open_ended = json!({ "webhookId": id, "from": "2023-06-01T00:00:00Z", "to": "2023-12-01T00:00:00Z" });
+    let too_long = world.ask(REPLAY, json!({ "input": open_ended })).await["errors"][0].clone();
+    assert_eq!(too_long["extensions"]["problems"][0]["code"], "RANGE_TOO_LONG");
+    let into_the_future = json!({ "webhookId": id, "from": "2023-10-01T00:00:00Z", "to": "2023-12-01T00:00:00Z" });
+    let clamped = world.ask(REPLAY, json!({ "input": into_the_future })).await;
+    assert_eq!(clamped["data"]["webhook"]["replay"]["to"], "2023-11-14T22:13:20.250Z", "{clamped}");
 
     let cancel = "mutation ($id: ID!) { replay { cancel(id: $id) { state } } }";
     for _ in 0..2 {
@@ -140,7 +147,7 @@ async fn a_replay_is_begun_watched_and_cancelled() {
 async fn a_replay_out_of_its_limits_is_told_them() {
     let world = world().await;
     let id = webhook_id(&world).await;
-    let asked = json!({ "webhookId": id, "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z",
+    let asked = json!({ "webhookId": id, "from": "2023-01-01T00:00:00Z", "to": "2023-01-01T00:00:00Z",
         "states": ["HELD"], "ratePerSecond": 201 });
     let problems = world.ask(REPLAY, json!({ "input": asked })).await["errors"][0]["extensions"]["problems"].clone();
     let codes: Vec<_> = problems.as_array().expect("problems").iter().map(|problem| problem["code"].clone()).collect();

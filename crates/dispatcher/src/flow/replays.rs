@@ -43,11 +43,18 @@ async fn advance(services: &FlowServices, replay: Replay) -> Result<usize, Store
     };
     let count = originals.len();
     let mut change = Change::at(now);
+    let (state, made_count) = (next.state, next.made_count);
     change.writes.push(put(next, &replay));
     let anew = originals.into_iter().map(|original| Write::InsertDelivery(anew(services, &replay, &original)));
     change.writes.extend(anew);
     match services.commit(change).await? {
-        Done::Committed => Ok(count),
+        Done::Committed => {
+            if state != ReplayState::Running {
+                let (replay_id, webhook_id, state) = (replay.id, replay.webhook_id, state.as_str());
+                tracing::info!(%replay_id, %webhook_id, state, made_count, "a replay ended");
+            }
+            Ok(count)
+        }
         Done::Raced => Ok(0),
         Done::Refused(reason) => refused(services, &replay, reason).await,
     }

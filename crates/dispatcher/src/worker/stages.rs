@@ -312,6 +312,10 @@ impl Stages {
         for (settlement, answer) in settlements.iter().zip(&answers) {
             log_settled(settlement, *answer);
         }
+        let count = answers.iter().filter(|answer| **answer == Fenced::LeaseLost).count();
+        if count > 0 {
+            tracing::warn!(count, "not settled: the leases went to other workers, which send again");
+        }
         Ok(answers)
     }
 

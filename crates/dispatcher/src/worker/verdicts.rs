@@ -11,11 +11,17 @@ pub(super) fn log_settled(settlement: &Settlement, answer: Fenced) {
     let webhook_id = settlement.webhook_id;
     let state = settlement.next.state.as_str();
     if answer == Fenced::LeaseLost {
-        tracing::warn!(%delivery_id, %webhook_id, state, "not settled: the lease went to another worker");
+        // Told of all of a transaction in one line.
+        tracing::debug!(%delivery_id, %webhook_id, state, "not settled: the lease went to another worker");
         return;
     }
     let due_at = settlement.next.due_at.map(|at| at.to_rfc3339());
     let Some(attempt) = &settlement.attempt else {
+        if !settlement.next.state.is_final() {
+            // It goes back as it came, e.g. to wait for its webhook's rate.
+            tracing::debug!(%delivery_id, %webhook_id, state, due_at, "put back without an attempt");
+            return;
+        }
         tracing::info!(%delivery_id, %webhook_id, state, due_at, "settled without an attempt");
         return;
     };

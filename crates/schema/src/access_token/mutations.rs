@@ -104,7 +104,7 @@ fn check(input: &CreateAccessTokenInput, expires_at: Option<Timestamp>, now: Tim
         problems.push(Problem::new("input.permissions", "PERMISSIONS_EMPTY", "name at least one permission"));
     }
     if expires_at.is_some_and(|expires_at| expires_at <= now) {
-        problems.push(Problem::new("input.expiresAt", "EXPIRY_PAST", "an expiry is in the future"));
+        problems.push(Problem::new("input.expiresAt", "EXPIRY_PAST", "it must be in the future"));
     }
     if problems.is_empty() { Ok(()) } else { Err(Refusal::invalid(problems)) }
 }

@@ -27,7 +27,7 @@ pub(crate) struct DeliveriesFilter {
     pub webhook_id: Option<ID>,
     /// Of this event.
     pub event_id: Option<ID>,
-    /// In one of these states.
+    /// In one of these states; where none is named, in any that the change is for.
     pub states: Option<Vec<DeliveryStateName>>,
     /// Created at or after.
     pub created_from: Option<DateTime>,

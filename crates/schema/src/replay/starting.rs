@@ -23,7 +23,7 @@ pub(crate) struct ReplayWebhookInput {
     pub webhook_id: ID,
     /// Deliveries created at or after.
     pub from: DateTime,
-    /// Deliveries created before; at most 90 days after `from`.
+    /// Deliveries created before; at most 90 days after `from`, and no later than now: a later time means now.
     pub to: DateTime,
     /// Deliveries in one of these states; in any that has ended where none is named.
     pub states: Option<Vec<DeliveryStateName>>,
@@ -41,7 +41,10 @@ pub(crate) async fn start_replay(asked: &Asked, input: &ReplayWebhookInput) -> R
         states: input.states.iter().flatten().copied().map(Into::into).collect(),
         rate_per_second: input.rate_per_second.map(i64::from),
     };
-    let rate_per_second = replay::check(&draft, "input").map_err(Refusal::invalid)?;
+    let now = asked.now();
+    let rate_per_second = replay::check(&draft, now, "input").map_err(Refusal::invalid)?;
+    // It ends before what is yet to come, and says so.
+    let draft = ReplayDraft { before: draft.before.min(now), ..draft };
     let history_from = asked.may::<DeliveriesRead>()?.history_from().await?;
     replay::check_kept(&draft, history_from, "input").map_err(Refusal::invalid)?;
     let mut tries = 0;

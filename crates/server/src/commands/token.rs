@@ -37,7 +37,7 @@ enum TokenCommand {
         #[arg(long = "permission", value_parser = permission)]
         permissions: Vec<Permission>,
         /// After how many hours it expires. Never where none is given
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         expires_in_h: Option<u32>,
     },
     /// Lists tokens without their texts
