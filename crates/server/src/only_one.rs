@@ -27,9 +27,7 @@ pub fn of_database(database: &str) -> anyhow::Result<Option<File>> {
 
 /// Beside the database, never the database itself: closing a second handle of that file would drop SQLite's own locks.
 fn lock_path(database: &str) -> Option<PathBuf> {
-    let path = database.strip_prefix("sqlite://")?;
-    let path = Path::new(path.split('?').next().unwrap_or(path));
-    let path = place_of(path);
+    let path = place_of(&hookgraph_storage::sqlite_file(database)?);
     let mut name = path.file_name()?.to_owned();
     name.push(".serving");
     Some(path.with_file_name(name))

@@ -139,10 +139,9 @@ impl SecretVault for NoKey {
 
 /// The URL as the storage takes it: an SQLite file, and its folder, are made when they are missing.
 fn database_url(configured: &str) -> anyhow::Result<String> {
-    let Some(path) = configured.strip_prefix("sqlite://") else { return Ok(configured.to_owned()) };
-    let (path, has_options) = path.split_once('?').map_or((path, false), |(path, _)| (path, true));
-    make_parent(Path::new(path)).context("database: its folder cannot be made")?;
-    Ok(if has_options { configured.to_owned() } else { format!("{configured}?mode=rwc") })
+    let Some(file) = hookgraph_storage::sqlite_file(configured) else { return Ok(configured.to_owned()) };
+    make_parent(&file).context("database: its folder cannot be made")?;
+    Ok(if configured.contains('?') { configured.to_owned() } else { format!("{configured}?mode=rwc") })
 }
 
 fn make_parent(path: &Path) -> std::io::Result<()> {

@@ -35,5 +35,5 @@ pub use gauges::{Gauges, PoolGauge};
 pub use migrate::MigrateError;
 pub use neighbours::LastHeard;
 pub use notify::{Heard, Listener, Notifier, WakeUpKinds, WakeUpLink};
-pub use store::{SqlStore, StoreOptions};
+pub use store::{SqlStore, StoreOptions, sqlite_file};
 pub use sweep::Sweep;

@@ -11,9 +11,10 @@ use crate::standing::Opened;
 use crate::unreadable::Unreadable;
 use hookgraph_domain::ports::{Failpoint, Failpoints, NoFailpoints, NoObserver, Observer, SecretVault, StoreError};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, ConnectOptions as _, Connection};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, RuntimeErr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -204,6 +205,15 @@ impl SqlStore {
     }
 }
 
+/// The file that a URL of SQLite names, as SQLite opens it; none for another database and for one in memory.
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    if !url.starts_with("sqlite://") {
+        return None;
+    }
+    let options: SqliteConnectOptions = url.parse().ok()?;
+    Some(options.get_filename().to_owned())
+}
+
 /// A pool tries again until its time is over and then says no more than that: one connection by itself says what is wrong.
 async fn reach_postgres(url: &str) -> Result<(), StoreError> {
     let sqlx_error = |error| store_error(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
@@ -273,7 +283,7 @@ fn sqlite(url: &str, connections_max: u32) -> ConnectOptions {
     options
 }
 
-fn durable(options: sea_orm::sqlx::sqlite::SqliteConnectOptions) -> sea_orm::sqlx::sqlite::SqliteConnectOptions {
+fn durable(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
@@ -310,6 +320,18 @@ mod tests {
     use hookgraph_testkit::PlainVault;
     use hookgraph_testkit::postgres::with_postgres;
     use sea_orm::{ConnectionTrait, Statement};
+
+    #[test]
+    fn the_file_of_a_url_is_the_one_that_is_opened() {
+        for (url, file) in [
+            ("sqlite://data/h.db", Some("data/h.db")),
+            ("sqlite:///data/h%2Edb?mode=rwc", Some("/data/h.db")),
+            ("sqlite::memory:", None),
+            ("postgres://h@127.0.0.1/h", None),
+        ] {
+            assert_eq!(sqlite_file(url), file.map(PathBuf::from), "{url}");
+        }
+    }
 
     /// SQLite undoes a transaction by itself where the disk is full. What was answered after that must be there for others.
     #[tokio::test]

@@ -16,7 +16,7 @@ use uuid::Uuid;
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 
 /// Two events of one record for such a webhook, the first of which is in flight; then what is due, and since when.
-async fn due_behind_one_in_flight(url: &str, set: fn(&mut Webhook)) -> (u64, u64, Option<i64>) {
+async fn due_behind_one_in_flight(url: &str, set: Set) -> (u64, u64, Option<i64>) {
     let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault))).await.unwrap();
     store.migrate().await.unwrap();
     let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(2)), TENANT);
@@ -46,7 +46,10 @@ async fn due_behind_one_in_flight(url: &str, set: fn(&mut Webhook)) -> (u64, u64
     (gauges.in_flight, gauges.due, since)
 }
 
-fn cases() -> [(fn(&mut Webhook), Option<i64>); 3] {
+/// What is set of a webhook.
+type Set = fn(&mut Webhook);
+
+fn cases() -> [(Set, Option<i64>); 3] {
     [
         (|_| {}, Some(0)),
         (|webhook| webhook.flow.ordering = Ordering::ByRecord, None),
