@@ -153,7 +153,11 @@ async fn drop_day(store: &SqlStore, table: &DayTable, day: NaiveDate, cut: &Hist
     let detach = format!("ALTER TABLE {} DETACH PARTITION {name}", table.name);
     match transaction.execute_unprepared(&detach).await.map_err(store_error) {
         Ok(_) => {}
-        Err(StoreError::Busy(_)) => return Ok(Dropped::Stays(format!("{name} is in use: it goes in a later round"))),
+        Err(StoreError::Busy(_)) => {
+            // Waited for, or the next step would find its lock taken.
+            transaction.rollback().await.map_err(store_error)?;
+            return Ok(Dropped::Stays(format!("{name} is in use: it goes in a later round")));
+        }
         Err(error) => return Err(error),
     }
     let keep = format!("INSERT INTO {} SELECT * FROM {name} WHERE ({}) IN ({needed})", table.name, table.columns);

@@ -183,7 +183,11 @@ pub(super) async fn prune(
     if table.owner.is_some() && from.owner.is_nil() {
         match table.next_owner(&transaction, Uuid::nil()).await? {
             Some(owner) => position.owner = owner,
-            None => return Ok(step),
+            None => {
+                // Waited for: the next step would else find the lock taken, and believe that another process is at it.
+                transaction.rollback().await.map_err(store_error)?;
+                return Ok(step);
+            }
         }
     }
     for _ in 0..PRUNE_OWNERS_MAX {
