@@ -3,8 +3,8 @@
 
 use hookgraph_domain::change::{Change, Committed, Expected, Write};
 use hookgraph_domain::ids::{TenantId, WebhookId};
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Observer, UnitOfWork};
-use hookgraph_domain::time::{Timestamp, plus_ms};
+use hookgraph_domain::ports::{DeliveryQueue, Observer, UnitOfWork};
+use hookgraph_domain::time::Timestamp;
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, sample};
@@ -43,15 +43,7 @@ async fn counts_what_is_cancelled(url: &str) {
         change.events.push(sample::event(Uuid::from_u128(number).into(), TENANT, "order:1"));
         store.commit(change).await.unwrap();
     }
-    let request = ClaimRequest {
-        now: sample::now(),
-        leased_until: plus_ms(sample::now(), 60_000),
-        limit: 1,
-        in_flight_per_webhook_max: 100,
-        limits: Vec::new(),
-        limit_per_webhook: 100,
-        retries_max: 100,
-    };
+    let request = sample::claim_request(1);
     let claimed = store.claim(&request).await.unwrap().deliveries;
     let other = store.claim(&request).await.unwrap().deliveries;
     let (claimed, other) = (&claimed[0].delivery, &other[0].delivery);

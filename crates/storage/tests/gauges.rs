@@ -4,7 +4,7 @@
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{TenantId, WebhookId};
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, UnitOfWork};
+use hookgraph_domain::ports::{DeliveryQueue, UnitOfWork};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_storage::{SqlStore, StoreOptions};
@@ -30,15 +30,7 @@ async fn due_behind_one_in_flight(url: &str, set: Set) -> (u64, u64, Option<i64>
         change.events.push(sample::event(Uuid::from_u128(number).into(), TENANT, "order:1"));
         store.commit(change).await.unwrap();
     }
-    let request = ClaimRequest {
-        now: sample::now(),
-        leased_until: plus_ms(sample::now(), 60_000),
-        limit: 1,
-        in_flight_per_webhook_max: 100,
-        limits: Vec::new(),
-        limit_per_webhook: 100,
-        retries_max: 100,
-    };
+    let request = sample::claim_request(1);
     assert_eq!(store.claim(&request).await.unwrap().deliveries.len(), 1);
     let gauges = store.gauges(plus_ms(sample::now(), 5_000)).await.unwrap();
     store.close().await.unwrap();

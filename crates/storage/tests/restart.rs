@@ -4,8 +4,7 @@
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{TenantId, WebhookId};
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Fenced, UnitOfWork};
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::ports::{DeliveryQueue, Fenced, UnitOfWork};
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, sample};
@@ -31,15 +30,7 @@ async fn with_two_due(url: &str) -> SqlStore {
 }
 
 async fn claim(store: &SqlStore) -> Vec<ClaimedDelivery> {
-    let request = ClaimRequest {
-        now: sample::now(),
-        leased_until: plus_ms(sample::now(), 60_000),
-        limit: 100,
-        in_flight_per_webhook_max: 100,
-        limits: Vec::new(),
-        limit_per_webhook: 100,
-        retries_max: 100,
-    };
+    let request = sample::claim_request(100);
     store.claim(&request).await.unwrap().deliveries
 }
 

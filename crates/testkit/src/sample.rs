@@ -3,11 +3,12 @@
 use chrono::DateTime;
 use hookgraph_domain::event::{EventTypeKey, NewEvent};
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ports::ClaimRequest;
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
 use hookgraph_domain::retry::RETRY_DELAYS_S_DEFAULT;
 use hookgraph_domain::signing::{SigningKey, SigningKeys, SigningScheme, SigningSecret};
 use hookgraph_domain::tenant::Tenant;
-use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
 use serde_json::{Map, Value};
 
@@ -92,5 +93,18 @@ pub fn record(tenant_id: TenantId, key: &str, version: i64) -> Record {
         body: format!(r#"{{"version":{version}}}"#),
         created_at: now(),
         updated_at: now(),
+    }
+}
+
+/// A claim now, with a lease of a minute, of at most so many deliveries and bounded by nothing else.
+pub fn claim_request(limit: u32) -> ClaimRequest {
+    ClaimRequest {
+        now: now(),
+        leased_until: plus_ms(now(), 60_000),
+        limit,
+        in_flight_per_webhook_max: 100,
+        limits: Vec::new(),
+        limit_per_webhook: 100,
+        retries_max: 100,
     }
 }
