@@ -6,7 +6,7 @@ use crate::limits::DocumentLimits;
 use apollo_compiler::Name;
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, Document, Field, FragmentDefinition, Selection, Value};
-use hookgraph_domain::limits::{DELIVERIES_AT_ONCE_MAX, PAGE_SIZE_MAX};
+use hookgraph_domain::limits::PAGE_SIZE_MAX;
 use hookgraph_domain::problem::Problem;
 use std::collections::HashMap;
 
@@ -21,6 +21,8 @@ pub(crate) struct Cost {
     pub depth: u32,
     /// Aliases.
     pub aliases: u32,
+    /// The largest page that is asked for by a number.
+    pub page: u32,
     /// Lists of the schema's own description within each other, where this is beneath `__schema` or `__type`.
     pub introspection_lists: u32,
 }
@@ -35,6 +37,7 @@ impl Cost {
             fields: self.fields.saturating_add(other.fields),
             depth: self.depth.max(other.depth),
             aliases: self.aliases.saturating_add(other.aliases),
+            page: self.page.max(other.page),
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
         }
     }
@@ -45,6 +48,7 @@ impl Cost {
             fields: self.fields.saturating_add(1),
             depth: self.depth.saturating_add(1),
             aliases: self.aliases.saturating_add(u32::from(field.alias.is_some())),
+            page: self.page.max(places(field)),
             introspection_lists: self
                 .introspection_lists
                 .saturating_add(u32::from(INTROSPECTION_LISTS.contains(&field.name.as_str()))),
@@ -79,7 +83,11 @@ pub(crate) fn measure<'a>(document: &'a Document, limits: &'a DocumentLimits) ->
         ("DOCUMENT_TOO_MANY_ALIASES", "number of aliases", cost.aliases, limits.aliases_max),
     ] {
         if found > max {
-            return Err(problem(code, format!("the document's {what} is {found}, {max} are allowed")));
+            let mut message = format!("the document's {what} is {found}, {max} are allowed");
+            if code == "DOCUMENT_TOO_COMPLEX" && cost.page > PAGE_SIZE_MAX {
+                message += &format!(": it asks for a page of {}, and a page is from 1 to {PAGE_SIZE_MAX}", cost.page);
+            }
+            return Err(problem(code, message));
         }
     }
     Ok(cost)
@@ -167,15 +175,12 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// How many nodes a page may hold; 1 for a field that is no page, and for one that is larger than any, which its resolver refuses.
+/// How many nodes a page may hold; 1 for a field that is no page.
 fn places(field: &Field) -> u32 {
     let size = field.arguments.iter().find(|argument| matches!(argument.name.as_str(), "first" | "last" | "limit"));
     match size.map(|argument| argument.value.as_ref()) {
         None | Some(Value::Null) => 1,
-        Some(Value::Int(number)) => {
-            let size = number.try_to_i32().ok().and_then(|size| u32::try_from(size).ok());
-            size.filter(|size| (1..=DELIVERIES_AT_ONCE_MAX).contains(size)).unwrap_or(1)
-        }
+        Some(Value::Int(number)) => number.try_to_i32().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
         Some(_) => PAGE_SIZE_MAX,
     }
 }

@@ -10,7 +10,6 @@ mod executable;
 mod follow_ups;
 mod hints;
 mod input_rules;
-mod page_rules;
 mod places;
 mod plain;
 mod problems;

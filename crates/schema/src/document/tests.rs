@@ -51,28 +51,6 @@ fn other_shapes_than_one_query_are_refused() {
 }
 
 #[test]
-fn a_page_that_no_resolver_gives_is_refused_as_it_is_saved() {
-    let orders = |page: &str| format!("{{ order {{ getMany({page}) {{ edges {{ cursor }} }} }} }}");
-    for (page, expected) in [
-        ("first: 101", "first: 101 is not from 1 to 100"),
-        ("last: 0", "last: 0 is not from 1 to 100"),
-        ("first: -1", "first: -1 is not from 1 to 100"),
-        ("first: 100000", "first: 100000 is not from 1 to 100"),
-        ("first: 5, last: 5", "page forward (first, after) or backward (last, before)"),
-    ] {
-        let found = problems(&orders(page));
-        assert_eq!(found.iter().map(|problem| &*problem.message).collect::<Vec<_>>(), [expected], "{page}");
-        assert_eq!((found[0].line, found[0].column > Some(20)), (Some(1), true), "{found:?}");
-    }
-    let in_a_fragment =
-        "{ order { ...Page } } fragment Page on OrderQueries { getMany(first: 101) { edges { cursor } } }";
-    assert_eq!(codes(in_a_fragment), ["PAGE_SIZE"]);
-    for page in ["first: 1", "first: 100", "last: 100", "first: null, last: 5"] {
-        assert!(problems(&orders(page)).is_empty(), "{page}: {:?}", problems(&orders(page)));
-    }
-}
-
-#[test]
 fn a_mutation_is_told_what_to_write_instead() {
     let found = problems("mutation { customer { delete(identifier: \"a\") } }");
     assert!(found[0].message.contains("write a query"), "{found:?}");

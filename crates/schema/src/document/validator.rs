@@ -5,7 +5,7 @@ use super::plain::plain;
 use super::problems::{placed, problem, problem_at};
 use super::scan::scan;
 use super::sha256_hex;
-use super::{hints, input_rules, page_rules};
+use super::{hints, input_rules};
 use crate::limits::{CALL_DOCUMENT, DocumentLimits};
 use apollo_compiler::ast::Document;
 use apollo_compiler::parser::Parser;
@@ -56,7 +56,6 @@ impl Validator {
             Ok(executable) => {
                 let mut problems = duplicates;
                 problems.extend(input_rules::misfits(&self.schema, &executable));
-                problems.extend(page_rules::impossible_pages(&executable));
                 if problems.is_empty() { Ok(executable) } else { Err(problems) }
             }
             Err(error) => {

@@ -94,6 +94,10 @@ fn what_costs_too_much_is_refused_with_its_cost_and_what_is_allowed() {
         ),
         (doubling(12), "the document's number of fields is 4097, 4000 are allowed"),
         (doubling(20), "the document's complexity is 1048577, 50000 are allowed"),
+        (
+            "{ a(first: 1000000) { x } }".to_owned(),
+            "the document's complexity is 1000001, 50000 are allowed: it asks for a page of 1000000, and a page is from 1 to 100",
+        ),
         (format!("{{ {}x{} }}", "a { ".repeat(31), " }".repeat(31)), "the document's depth is 32, 30 are allowed"),
     ] {
         assert_eq!(refusal(&text, json!({})), wanted);

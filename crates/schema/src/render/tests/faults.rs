@@ -19,7 +19,7 @@ async fn one_error_refuses_the_whole_payload_and_says_where() {
     asked(&world).await;
     let document = "query ($identifier: String!, $tenantId: ID!) {
         fine: customer { get(identifier: $identifier, tenantId: $tenantId) { firstName } }
-        wrong: customer { getMany(tenantId: $tenantId, after: \"forged\") { edges { node { firstName } } } } }";
+        wrong: customer { getMany(tenantId: $tenantId, first: 101) { edges { node { firstName } } } } }";
     let request = world.request(&world.latest("customers/create").await, document);
     let Err(RenderError::Refused(message)) = world.rendered(&[request]).await.remove(0) else { panic!("no refusal") };
     assert!(message.contains("wrong.getMany: "), "{message}");
