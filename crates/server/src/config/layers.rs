@@ -224,7 +224,13 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
 /// One spelling for each: two of one file would be two places for a server.
 fn is_database(text: &str) -> bool {
     let has_more = |scheme| text.strip_prefix(scheme).is_some_and(|rest: &str| !rest.is_empty());
-    text.starts_with("sqlite::memory:") || ["sqlite://", "postgres://", "postgresql://"].into_iter().any(has_more)
+    // SQLite would read such a name as a URL of its own, of another file or of none.
+    let is_url =
+        || hookgraph_storage::sqlite_file(text).is_some_and(|file| file.to_string_lossy().starts_with("file:"));
+    text == "sqlite::memory:"
+        || text.starts_with("sqlite::memory:?")
+        || ["postgres://", "postgresql://"].into_iter().any(has_more)
+        || has_more("sqlite://") && !is_url()
 }
 
 fn exposure(text: &str) -> Option<Exposure> {
