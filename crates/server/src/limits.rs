@@ -33,6 +33,11 @@ pub const LARGE_REQUEST_SHARE_BYTES_MAX: usize = LARGE_BYTES_AT_ONCE_MAX / 4;
 pub const LARGE_BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
 /// How long a large request waits for its turn, in milliseconds; then it is refused with 503.
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;
+/// What is read of a request's body after its answer, in bytes: a client that writes on when its connection is closed may lose the
+/// answer.
+pub const UNREAD_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long the rest of such a body is waited for, in milliseconds.
+pub const UNREAD_BODY_MS_MAX: u64 = 5_000;
 /// Errors in one answer: a document of nothing but mistakes does not multiply.
 pub const ERRORS_MAX: usize = 100;
 /// An operation's id on a WebSocket connection, in bytes: clients send UUIDs.

@@ -145,6 +145,44 @@ async fn a_stranger_who_sends_no_whole_head_is_not_waited_for() {
     assert!(said(idle).await.starts_with(b"HTTP/1.1 200"));
 }
 
+/// Reads one answer, whose head says how long its body is, and tells its status.
+async fn answered(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    let mut body = vec![0; length.parse::<usize>().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    head["http/1.1 ".len()..][..3].to_owned()
+}
+
+#[tokio::test]
+async fn a_body_that_is_answered_before_its_end_may_be_sent_to_it_on_a_connection_that_lives_on() {
+    let rig = start(&[("http_body_bytes_max", "1024")]).await;
+    let body = vec![b' '; 4 * 1024 * 1024];
+    let token = format!("authorization: Bearer {TOKEN}\r\n");
+    let json = "content-type: application/json\r\n";
+    for (path, headers, status) in [
+        ("/graphql", String::new(), "401"),
+        ("/graphql", token.clone(), "415"),
+        ("/graphql", format!("{token}{json}"), "413"),
+        ("/graphql", format!("{token}{json}accept: text/html\r\n"), "406"),
+        ("/nowhere", String::new(), "404"),
+    ] {
+        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\n{headers}content-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body[..2_048]).await.unwrap();
+        assert_eq!(answered(&mut stream).await, status, "{path} {headers}");
+        stream.write_all(&body[2_048..]).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert_eq!(answered(&mut stream).await, "200", "{path} {headers}");
+    }
+}
+
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_at_once_and_those_before_go_on() {
     let rig = start(&[("http_connections_max", "2")]).await;

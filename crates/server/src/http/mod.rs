@@ -12,6 +12,7 @@ mod negotiate;
 pub mod operations;
 pub mod parse;
 mod request_id;
+mod unread;
 
 use crate::auth::Authenticator;
 use crate::config::WebLimits;
@@ -99,7 +100,10 @@ pub fn router(state: Arc<WebState>) -> Router {
     if !state.limits.allowed_origins.is_empty() {
         router = router.layer(headers::cors(&state.limits.allowed_origins));
     }
-    router.layer(axum::middleware::from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    router
+        .layer(axum::middleware::from_fn_with_state(state.clone(), headers::secure))
+        .layer(axum::middleware::map_request(unread::read_on))
+        .with_state(state)
 }
 
 async fn management(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {
