@@ -54,8 +54,9 @@ pub const BEAT_MS: u64 = 3_000;
 /// What must be left of a lease when a request starts, in milliseconds: a beat comes before it ends.
 pub const SEND_MARGIN_MS: u64 = BEAT_MS;
 /// How long nothing is claimed once the store answers again after an outage that some lease may not have outlived, in
-/// milliseconds: what came of the requests meanwhile is written first, here and by other processes.
-pub const SETTLE_FIRST_MS: u64 = 2_000;
+/// milliseconds: what came of the requests meanwhile is written first, here and by other processes, which ask it again within
+/// [`STORE_BACKOFF_MS_MAX`].
+pub const SETTLE_FIRST_MS: u64 = 3_000;
 /// How long requests in flight may go on after a shutdown began, in milliseconds: what process managers commonly grant
 /// is 30 s. What has not ended by then is released.
 pub const DRAIN_MS: u64 = 20_000;
@@ -64,7 +65,7 @@ pub const FLUSH_MS: u64 = 5_000;
 /// The first wait after a failure of the store, in milliseconds; it doubles up to [`STORE_BACKOFF_MS_MAX`].
 pub const STORE_BACKOFF_MS_MIN: u64 = 50;
 /// The longest wait between two calls of a failing store, in milliseconds.
-pub const STORE_BACKOFF_MS_MAX: u64 = 5_000;
+pub const STORE_BACKOFF_MS_MAX: u64 = 2_000;
 
 /// How long an idle connection is kept, in milliseconds: below the 5 s after which common servers (Node) close theirs, so
 /// that a request rarely meets a connection that is being closed.

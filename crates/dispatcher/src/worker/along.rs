@@ -23,10 +23,10 @@ pub(super) struct Recordings(pub(super) Weak<Road>);
 impl Claimer for Recordings {
     fn wanted(&self) -> Option<Box<dyn WantedClaim>> {
         let road = self.0.upgrade()?;
-        if road.stopping.is_cancelled() || road.is_behind.load(Ordering::Relaxed) {
+        let stages = &road.stages;
+        if road.stopping.is_cancelled() || road.is_behind.load(Ordering::Relaxed) || stages.trouble.is_on() {
             return None;
         }
-        let stages = &road.stages;
         let room = road.slots.room_at_once(&stages.limits, stages.now())?;
         if room.allowance.per_webhook == 0 {
             // Claims under way may take all that there is.

@@ -3,12 +3,12 @@
 
 use super::along::Recordings;
 use super::leases::{self, Leases};
-use super::outage::{Outage, guarded};
+use super::outage::{First, Outage, guarded};
 use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
-use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS, SETTLE_FIRST_MS};
+use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::ports::{Claimer, Claims};
@@ -70,7 +70,7 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
     let recordings: Arc<dyn Claimer> = Arc::new(Recordings(Arc::downgrade(&road)));
     road.stages.services.queue.claim_with_recordings(Arc::downgrade(&recordings));
     let beats = tokio::spawn(leases::beat(Arc::clone(&road.stages), road.leases.clone()));
-    let mut looking = Looking { outage: Outage::of("claim"), failing_since: None, next_due: None };
+    let mut looking = Looking { outage: Outage::of("claim"), next_due: None };
     while !shutdown.is_cancelled() {
         let wait = claim_round(&road, &mut looking).await;
         tokio::select! {
@@ -110,25 +110,26 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 /// What the loop knows from one claim to the next.
 struct Looking {
     outage: Outage,
-    /// When the first claim that failed was asked for, since the last that did not; none once what came of requests during the
-    /// outage had its time to be written.
-    failing_since: Option<Timestamp>,
     /// When something falls due next, if that was asked.
     next_due: Option<Timestamp>,
 }
 
-/// After an outage: whether what came of requests meanwhile is to be written before anything is claimed. Else whoever claims first
-/// would send again what has arrived.
+/// After an outage: the wait for what came of requests meanwhile to be written, before anything is claimed. Else whoever claims
+/// first would send again what has arrived.
 async fn settles_first(road: &Road, looking: &mut Looking) -> Option<Wait> {
-    let failing_since = looking.failing_since?;
-    let now = road.stages.now();
-    // A question that takes nothing over.
-    if let Err(error) = guarded(road.stages.services.queue.next_due_at(now)).await {
-        return Some(Wait::ForStore(looking.outage.failed(&error)));
+    let (stages, long_ms) = (&road.stages, road.stages.limits.lease_ms / 2);
+    let mut first = stages.trouble.first(stages.now(), long_ms);
+    if first == First::Ask {
+        let asked_at = stages.now();
+        if let Err(error) = guarded(stages.services.queue.next_due_at(asked_at)).await {
+            stages.trouble.is_away(asked_at);
+            return Some(Wait::ForStore(looking.outage.failed(&error)));
+        }
+        stages.trouble.answered(stages.now(), false);
+        first = stages.trouble.first(stages.now(), long_ms);
     }
-    looking.failing_since = None;
-    let leases_held_until = plus_ms(failing_since, road.stages.limits.lease_ms / 2);
-    (road.stages.now() >= leases_held_until).then_some(Wait::ForStore(Duration::from_millis(SETTLE_FIRST_MS)))
+    let First::Settle { until } = first else { return None };
+    Some(Wait::ForStore((until - stages.now()).to_std().unwrap_or_default()))
 }
 
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
@@ -143,14 +144,13 @@ async fn claim_round(road: &Arc<Road>, looking: &mut Looking) -> Wait {
     };
     match guarded(road.stages.claim(room.wanted, &room.allowance)).await {
         Err(error) => {
-            // Recordings claim nothing along either.
-            road.is_behind.store(true, Ordering::Relaxed);
-            looking.failing_since = looking.failing_since.or(Some(asked_at));
+            road.stages.trouble.failed(asked_at);
             Wait::ForStore(looking.outage.failed(&error))
         }
         Ok(claims) => {
             looking.outage.over();
             let count = claims.deliveries.len();
+            road.stages.trouble.claimed(road.stages.now(), count > 0);
             let asked = Asked { at: asked_at, claimed: count, left_any: !claims.left.without_room.is_empty() };
             if start(road, claims, room).await {
                 return Wait::Not;
@@ -272,9 +272,12 @@ impl Road {
 
     /// Freezes, through failures of the store, for as long as one of the leases holds and no shutdown began.
     async fn freeze(&self, fresh: &[Ready]) -> Option<Vec<hookgraph_domain::ports::Fenced>> {
+        if fresh.is_empty() {
+            return Some(Vec::new());
+        }
         let mut outage = Outage::of("freeze");
         loop {
-            let wait = match guarded(self.stages.freeze(fresh)).await {
+            let wait = match self.stages.write(self.stages.freeze(fresh)).await {
                 Ok(fenced) => {
                     outage.over();
                     return Some(fenced);

@@ -4,7 +4,7 @@
 //! round costs nothing; the rest costs one statement a beat, however many there are. Where the store cannot be reached the
 //! leases end, others take the deliveries over, and the fencing tokens keep this process from settling them.
 
-use super::outage::{Outage, guarded};
+use super::outage::Outage;
 use super::stages::{Stages, key};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::DeliveryId;
@@ -68,7 +68,8 @@ pub(super) async fn beat(stages: Arc<Stages>, leases: Leases) {
     let mut outage = Outage::of("extend");
     let mut wait = Duration::from_millis(beat_ms);
     loop {
-        tokio::time::sleep(wait).await;
+        // After an outage it is asked again by whoever hears first that the store answers.
+        stages.trouble.wait(wait).await;
         // Younger ones wait for the next beat: most of them end before it.
         let keys = leases.ending(beat_is_due_to(&stages));
         wait = Duration::from_millis(beat_ms);
@@ -103,7 +104,7 @@ fn beat_is_due_to(stages: &Stages) -> Timestamp {
 
 async fn extend(stages: &Stages, leases: &Leases, keys: &[Key]) -> Result<(), StoreError> {
     let until = plus_ms(stages.now(), stages.limits.lease_ms);
-    let answers = guarded(stages.services.queue.extend(keys, until)).await?;
+    let answers = stages.write(stages.services.queue.extend(keys, until)).await?;
     leases.extended(keys, &answers, until);
     Ok(())
 }

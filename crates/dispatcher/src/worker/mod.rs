@@ -37,6 +37,7 @@ use hookgraph_domain::ports::Fenced;
 use hookgraph_domain::ports::{
     Clock, DeliveryQueue, Entropy, Failpoints, Neighbours, PayloadRenderer, StoreError, Transport, WakeUps,
 };
+use outage::Trouble;
 use stages::Stages;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -129,7 +130,8 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A worker with those services and bounds.
     pub fn new(services: Services, limits: DispatchLimits) -> Self {
-        Self { stages: Arc::new(Stages { services, limits, flow: FlowControl::default() }) }
+        let (flow, trouble) = (FlowControl::default(), Trouble::default());
+        Self { stages: Arc::new(Stages { services, limits, flow, trouble }) }
     }
 
     /// Claims one batch and brings each of its deliveries to settlement; nothing is retried here.

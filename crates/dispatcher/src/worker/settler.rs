@@ -1,10 +1,10 @@
 //! Group commit: one transaction settles all that ended while the one before it ran.
 
-use super::outage::{Outage, guarded};
+use super::outage::Outage;
 use super::slots::Slot;
 use super::stages::Stages;
 use hookgraph_domain::ids::DeliveryId;
-use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::settle::Settlement;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -48,9 +48,10 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
         } else {
             releasing.over();
         }
-        let wait = wait.unwrap_or(pause);
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+        match wait {
+            Some(wait) => stages.trouble.wait(wait).await,
+            None if pause.is_zero() => {}
+            None => tokio::time::sleep(pause).await,
         }
     }
 }
@@ -83,7 +84,10 @@ impl Unsettled {
     }
 
     async fn settle(&mut self, stages: &Stages) -> Result<(), StoreError> {
-        match guarded(stages.settle(&self.settlements)).await {
+        if self.settlements.is_empty() {
+            return Ok(());
+        }
+        match stages.write(stages.settle(&self.settlements)).await {
             Ok(_) => {}
             Err(error) if error.is_retryable() => return Err(error),
             Err(_) => settle_one_by_one(stages, &self.settlements).await?,
@@ -97,8 +101,15 @@ impl Unsettled {
     }
 
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {
-        match guarded(stages.release(&self.claims)).await {
-            Ok(()) => {}
+        if self.claims.is_empty() {
+            return Ok(());
+        }
+        let releasing = async {
+            stages.release(&self.claims).await?;
+            Ok(vec![Fenced::Done])
+        };
+        match stages.write(releasing).await {
+            Ok(_) => {}
             Err(error) if error.is_retryable() => return Err(error),
             Err(error) => tracing::error!(%error, "claims cannot be released: they wait for their leases' end"),
         }
@@ -112,7 +123,7 @@ impl Unsettled {
 /// is offered again with the rest, and answered as a lost lease then.
 async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Result<(), StoreError> {
     for settlement in settlements {
-        match guarded(stages.settle(std::slice::from_ref(settlement))).await {
+        match stages.write(stages.settle(std::slice::from_ref(settlement))).await {
             Ok(_) => {}
             Err(error) if error.is_retryable() => return Err(error),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! The stages of the road, one function each, over values: tests drive them one at a time.
 
 use super::flow::{Allowance, FlowControl};
+use super::outage::{Trouble, guarded};
 use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
 use futures::FutureExt;
@@ -23,6 +24,7 @@ pub(super) struct Stages {
     pub(super) services: Services,
     pub(super) limits: DispatchLimits,
     pub(super) flow: FlowControl,
+    pub(super) trouble: Trouble,
 }
 
 /// A delivery with its payload: all that a request needs.
@@ -69,6 +71,20 @@ pub(super) fn kept(ready: Vec<Ready>, fenced: &[Fenced]) -> impl Iterator<Item =
 impl Stages {
     pub(super) fn now(&self) -> Timestamp {
         self.services.clock.now()
+    }
+
+    /// A call that writes under leases, or tries to.
+    pub(super) async fn write(
+        &self,
+        call: impl Future<Output = Result<Vec<Fenced>, StoreError>>,
+    ) -> Result<Vec<Fenced>, StoreError> {
+        let asked_at = self.now();
+        let answer = guarded(call).await;
+        match &answer {
+            Ok(answers) => self.trouble.answered(self.now(), answers.contains(&Fenced::Done)),
+            Err(_) => self.trouble.failed(asked_at),
+        }
+        answer
     }
 
     /// How long the next batch is given to grow after one of that size, of at most so many.
