@@ -6,7 +6,7 @@ use crate::limits::DocumentLimits;
 use apollo_compiler::Name;
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, Document, Field, FragmentDefinition, Selection, Value};
-use hookgraph_domain::limits::PAGE_SIZE_MAX;
+use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::problem::Problem;
 use std::collections::HashMap;
 
@@ -23,6 +23,8 @@ pub(crate) struct Cost {
     pub aliases: u32,
     /// The largest page that is asked for by a number.
     pub page: u32,
+    /// Whether the edges of a page are at its top.
+    pub has_edges: bool,
     /// Lists of the schema's own description within each other, where this is beneath `__schema` or `__type`.
     pub introspection_lists: u32,
 }
@@ -38,17 +40,21 @@ impl Cost {
             depth: self.depth.max(other.depth),
             aliases: self.aliases.saturating_add(other.aliases),
             page: self.page.max(other.page),
+            has_edges: self.has_edges || other.has_edges,
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
         }
     }
 
     fn beneath(self, field: &Field) -> Self {
+        let default = if self.has_edges { PAGE_SIZE_DEFAULT } else { 1 };
+        let places = places(field).unwrap_or(default);
         Self {
-            complexity: self.complexity.saturating_mul(places(field)).saturating_add(1),
+            complexity: self.complexity.saturating_mul(places).saturating_add(1),
             fields: self.fields.saturating_add(1),
             depth: self.depth.saturating_add(1),
             aliases: self.aliases.saturating_add(u32::from(field.alias.is_some())),
-            page: self.page.max(places(field)),
+            page: self.page.max(places),
+            has_edges: field.name == "edges",
             introspection_lists: self
                 .introspection_lists
                 .saturating_add(u32::from(INTROSPECTION_LISTS.contains(&field.name.as_str()))),
@@ -175,12 +181,13 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// How many nodes a page may hold; 1 for a field that is no page.
-fn places(field: &Field) -> u32 {
-    let size = field.arguments.iter().find(|argument| matches!(argument.name.as_str(), "first" | "last" | "limit"));
-    match size.map(|argument| argument.value.as_ref()) {
-        None | Some(Value::Null) => 1,
-        Some(Value::Int(number)) => number.try_to_i32().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
-        Some(_) => PAGE_SIZE_MAX,
-    }
+/// How many nodes a page may hold that is asked for with a number: the largest, whichever of them is obeyed.
+fn places(field: &Field) -> Option<u32> {
+    let sizes = field.arguments.iter().filter(|argument| matches!(argument.name.as_str(), "first" | "last" | "limit"));
+    let places = |value: &Value| match value {
+        Value::Null => None,
+        Value::Int(number) => Some(number.try_to_i32().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1)),
+        _ => Some(PAGE_SIZE_MAX),
+    };
+    sizes.filter_map(|argument| places(argument.value.as_ref())).max()
 }

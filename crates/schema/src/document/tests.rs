@@ -32,6 +32,34 @@ fn a_fitting_document_is_accepted_with_what_was_found_out() {
 }
 
 #[test]
+fn what_a_page_holds_costs_once_for_each_of_its_places() {
+    let complexity = |variables: &str, page: &str, selection: &str| {
+        let fragment = "fragment F on CustomerConnection { edges { node { identifier } } }";
+        let fragment = if selection.contains("...F") { fragment } else { "" };
+        let text = format!(
+            "query ($tenantId: ID! {variables}) {{ customer {{ getMany(tenantId: $tenantId {page}) {{ {selection} }} }} }} {fragment}"
+        );
+        checker().check(&text, find("customers", "update").unwrap()).unwrap().complexity
+    };
+    let edges = "edges { node { identifier } }";
+    for (variables, page, places) in [
+        ("", "", 20),
+        ("", "first: null", 20),
+        ("", "first: 7", 7),
+        ("", "first: null, last: 9", 9),
+        ("", "last: 3, first: 50", 50),
+        ("$n: Int = 1", "first: $n", 100),
+        ("$n: Int = 1", "first: 1, last: $n", 100),
+    ] {
+        assert_eq!(complexity(variables, page, edges), 2 + 3 * places, "{page}");
+    }
+    for selection in ["...F", "... on CustomerConnection { edges { node { identifier } } }"] {
+        assert_eq!(complexity("", "", selection), 2 + 3 * 20, "{selection}");
+    }
+    assert_eq!(complexity("", "", "pageInfo { totalNodes }"), 4, "no node is asked for");
+}
+
+#[test]
 fn other_shapes_than_one_query_are_refused() {
     for (text, expected) in [
         ("", "SYNTAX"),

@@ -255,7 +255,11 @@ impl Lease {
                 self.is_dead |= !is_survived(&error);
                 Err(kind(RuntimeErr::SqlxError(Arc::new(error))))
             }
-            None => Err(no_answer(ms_max)),
+            None => {
+                // What comes after it may succeed, and says nothing of it.
+                self.has_failed = true;
+                Err(no_answer(ms_max))
+            }
         }
     }
 

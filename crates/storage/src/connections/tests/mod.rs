@@ -171,6 +171,25 @@ async fn a_transaction_of_which_a_statement_failed_is_not_committed() {
     .await;
 }
 
+#[tokio::test]
+async fn a_transaction_of_which_a_statement_took_too_long_is_not_committed() {
+    with_postgres(|url| async move {
+        let pool = pool(&url, 2).await;
+        let (holder, waiter) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
+        holder.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.unwrap();
+        // Nothing happens until the clock goes on by itself.
+        tokio::time::pause();
+        let error = waiter.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.unwrap_err();
+        tokio::time::resume();
+        assert!(store_error(error).is_retryable());
+        holder.commit().await.unwrap();
+        waiter.execute_unprepared("SELECT 1").await.unwrap();
+        let error = waiter.commit().await.unwrap_err();
+        assert!(error.to_string().contains("not committed"), "{error}");
+    })
+    .await;
+}
+
 /// A way to PostgreSQL that forgets: what it swallows is never answered.
 struct Way {
     url: String,
