@@ -77,6 +77,25 @@ async fn what_is_not_yours_and_what_is_not_there_answer_alike() {
 }
 
 #[tokio::test]
+async fn a_nullable_field_that_fails_is_null_and_what_stands_beside_it_stays() {
+    let world = world().await;
+    world.ask(ADD_CUSTOMER, json!({})).await;
+    let text = "query ($tenantId: ID!) { customer {
+        get(identifier: \"ada\", tenantId: $tenantId) { firstName }
+        none: getMany(tenantId: $tenantId, first: 0) { edges { cursor } } } }";
+    let variables = json!({ "tenantId": world.caller.tenant_id });
+    let answer = world.ask(text, variables.clone()).await;
+    assert_eq!(answer["data"]["customer"], json!({ "get": { "firstName": "Ada" }, "none": null }));
+    assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(answer["errors"][0]["path"], json!(["customer", "none"]));
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    // One that may not be null takes with it what it is of.
+    let strict = "query ($tenantId: ID!) { flow { getMany(tenantId: $tenantId, first: 0) { edges { cursor } } } }";
+    let answer = world.ask(strict, variables).await;
+    assert_eq!((&answer["data"], answer["errors"].as_array().map(Vec::len)), (&Value::Null, Some(1)), "{answer}");
+}
+
+#[tokio::test]
 async fn a_subscription_goes_on_after_its_cursor_without_gap_or_repeat() {
     let world = world().await;
     world.created(input()).await;

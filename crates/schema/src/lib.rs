@@ -20,6 +20,7 @@ mod idempotency;
 mod ids;
 pub mod limits;
 mod loaders;
+mod partial;
 mod recheck;
 mod render;
 mod replay;

@@ -7,6 +7,7 @@ use crate::document::NeverExecute;
 use crate::event::{EventMutationRoot, EventQueryRoot};
 use crate::event_type::EventTypeQueryRoot;
 use crate::limits::CALL_DOCUMENT;
+use crate::partial::NullWhereFailed;
 use crate::replay::{ReplayMutationRoot, ReplayQueryRoot};
 use crate::subscription::Subscription;
 use crate::webhook::{WebhookMutationRoot, WebhookQueryRoot};
@@ -51,7 +52,7 @@ pub(crate) type PayloadSchema = Schema<PayloadQuery, EmptyMutation, EmptySubscri
 
 /// The schema of the management API, which runs what is judged already.
 pub(crate) fn management() -> ManagementSchema {
-    running(management_builder())
+    running(management_builder().extension(NullWhereFailed))
 }
 
 /// The management schema that only judges calls.
