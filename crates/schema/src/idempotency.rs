@@ -30,5 +30,6 @@ pub(crate) fn of(request: &Request) -> Result<Option<Idempotency>, Refusal> {
 }
 
 fn refusal(message: &str) -> Refusal {
+    let message = format!("{message} (it is the header idempotency-key, or extensions.{IDEMPOTENCY_EXTENSION})");
     Refusal::invalid_at(format!("extensions.{IDEMPOTENCY_EXTENSION}"), "IDEMPOTENCY_KEY_INVALID", message)
 }

@@ -157,10 +157,15 @@ async fn other_types_methods_and_sizes_are_refused_by_status() {
     assert_eq!(answer(form.body("query={hello}")).await.0, 415);
     let latin = client().post(&url).bearer_auth(TOKEN).header("content-type", "application/json; charset=latin1");
     assert_eq!(answer(latin.body(query.to_string())).await.0, 415);
+    let zipped = post(&rig, &query).header("content-encoding", "gzip");
+    let (status, body) = answer(zipped).await;
+    assert!(status == 415 && body["errors"][0]["message"].as_str().unwrap().contains("content-encoding"), "{body}");
+    assert_eq!(answer(post(&rig, &query).header("content-encoding", "identity")).await.0, 200);
     assert_eq!(answer(client().put(&url).bearer_auth(TOKEN).json(&query)).await.0, 405);
     assert_eq!(answer(post(&rig, &query).header("accept", "text/csv")).await.0, 406);
     assert_eq!(answer(post(&rig, &query).header("accept", "application/json;q=0, text/csv")).await.0, 406);
-    assert_eq!(answer(post(&rig, &json!({ "query": "x".repeat(2048) }))).await.0, 413);
+    let (status, body) = answer(post(&rig, &json!({ "query": "x".repeat(2048) }))).await;
+    assert!(status == 413 && body["errors"][0]["message"].as_str().unwrap().contains("1024 bytes"), "{body}");
 }
 
 #[tokio::test]

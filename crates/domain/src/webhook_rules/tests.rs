@@ -76,6 +76,7 @@ fn urls_that_cannot_or_may_not_be_called_are_refused() {
         ("https://receiver.example/#part", "URL_FRAGMENT"),
         ("https://receiver.example/#", "URL_FRAGMENT"),
         (long.as_str(), "URL_TOO_LONG"),
+        ("https://receiver.example:0/", "URL_PORT"),
         ("http://127.0.0.1/", "URL_ADDRESS_REFUSED"),
         ("http://017700000001/", "URL_ADDRESS_REFUSED"),
         ("http://[::ffff:169.254.169.254]/latest", "URL_ADDRESS_REFUSED"),

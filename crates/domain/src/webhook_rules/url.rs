@@ -41,6 +41,9 @@ fn judge(given: &str, address_rules: &AddressRules) -> Result<String, (&'static 
         let message = format!("the URL has {} bytes, {URL_BYTES_MAX} are allowed", url.as_str().len());
         return Err(("URL_TOO_LONG", message));
     }
+    if url.port() == Some(0) {
+        return Err(("URL_PORT", "nothing listens on port 0: name the receiver's port, or none for its usual one".to_owned()));
+    }
     let host = url.host().ok_or_else(|| ("URL_INVALID", "the URL has no host".to_owned()))?;
     address_rules.check_host(&host).map_err(|refused| {
         ("URL_ADDRESS_REFUSED", format!("{refused}; whoever runs this server can allow addresses"))

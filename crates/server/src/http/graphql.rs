@@ -4,7 +4,6 @@ use super::answer::{self, MediaType};
 use super::large::TooManyLarge;
 use super::{LargeRequests, WebState, negotiate, parse};
 use crate::auth::{AuthError, Session, ShownToken};
-use crate::documents::Documents;
 use crate::endpoint::Endpoint;
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
@@ -86,7 +85,7 @@ pub async fn read_in_time(
 ) -> Result<Request, Box<Response>> {
     let by_get = if state.limits.queries_by_get { by_get } else { &[] };
     let idempotency_key = request.headers().get(IDEMPOTENCY_HEADER).cloned();
-    let reading = read(endpoint, request, &state.documents, media_type, (by_get, large));
+    let reading = read(state, endpoint, request, media_type, (by_get, large));
     let Ok(asked) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
         let message = "the request did not arrive in time (http_request_ms_max)";
         return Err(Box::new(answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type)));
@@ -108,12 +107,13 @@ pub async fn read_in_time(
 }
 
 async fn read(
+    state: &WebState,
     endpoint: &dyn Endpoint,
     request: axum::extract::Request,
-    documents: &Documents,
     media_type: MediaType,
     (by_get, large): (&[OperationType], Option<&LargeRequests>),
 ) -> Result<Request, Box<Response>> {
+    let documents = &state.documents;
     let refused = |status, message: &str| Box::new(answer::bad_request(status, message, media_type));
     match *request.method() {
         Method::GET if by_get.is_empty() => {
@@ -136,14 +136,18 @@ async fn read(
                 let message = "send the request as JSON in UTF-8, with `content-type: application/json`";
                 return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
             }
+            if !negotiate::is_plain_body(request.headers()) {
+                let message = "send the request as it is: a body with a `content-encoding` is not taken";
+                return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+            }
             let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| {
                 let status = rejection.into_response().status();
-                let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
-                    "the body is larger than the server takes (http_body_bytes_max)"
+                if status == StatusCode::PAYLOAD_TOO_LARGE {
+                    let bytes_max = state.limits.http_body_bytes_max;
+                    refused(status, &format!("the body is larger than {bytes_max} bytes (http_body_bytes_max)"))
                 } else {
-                    "the body could not be read to its end"
-                };
-                refused(status, message)
+                    refused(status, "the body could not be read to its end")
+                }
             })?;
             let place = match large {
                 Some(large) => large.place(bytes.len()).await.map_err(|TooManyLarge| {
