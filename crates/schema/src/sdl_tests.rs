@@ -1,7 +1,7 @@
 //! The committed SDL.
 
 use crate::Api;
-use crate::document::Validator;
+use crate::document::{PAGE_LISTS, Validator};
 use std::path::Path;
 
 #[test]
@@ -36,4 +36,19 @@ fn the_fields_of_the_roots_are_plain_object_types_because_the_guard_flattens_the
             }
         }
     }
+}
+
+#[test]
+fn lists_of_pages_and_they_alone_are_named_as_the_cost_of_a_document_knows_them() {
+    let schema = apollo_compiler::Schema::parse(Api::sdl(), "schema.graphql").unwrap();
+    let mut count = 0;
+    for (name, object) in schema.types.iter().filter_map(|(name, ty)| Some((name, ty.as_object()?))) {
+        let is_page = object.fields.contains_key("pageInfo");
+        for field in object.fields.values() {
+            let is_list = is_page && field.ty.is_list();
+            assert_eq!(PAGE_LISTS.contains(&field.name.as_str()), is_list, "{name}.{}", field.name);
+            count += usize::from(is_list);
+        }
+    }
+    assert!(count > PAGE_LISTS.len(), "{count} lists of pages");
 }

@@ -23,11 +23,14 @@ pub(crate) struct Cost {
     pub aliases: u32,
     /// The largest page that is asked for by a number.
     pub page: u32,
-    /// Whether the edges of a page are at its top.
-    pub has_edges: bool,
+    /// Whether what a page holds is at its top.
+    pub is_of_page: bool,
     /// Lists of the schema's own description within each other, where this is beneath `__schema` or `__type`.
     pub introspection_lists: u32,
 }
+
+/// What a page's list of what it holds is named.
+pub(crate) const PAGE_LISTS: [&str; 2] = ["edges", "nodes"];
 
 /// The fields of the schema's description that are lists: what a document can go round in.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
@@ -40,13 +43,13 @@ impl Cost {
             depth: self.depth.max(other.depth),
             aliases: self.aliases.saturating_add(other.aliases),
             page: self.page.max(other.page),
-            has_edges: self.has_edges || other.has_edges,
+            is_of_page: self.is_of_page || other.is_of_page,
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
         }
     }
 
     fn beneath(self, field: &Field) -> Self {
-        let default = if self.has_edges { PAGE_SIZE_DEFAULT } else { 1 };
+        let default = if self.is_of_page { PAGE_SIZE_DEFAULT } else { 1 };
         let places = places(field).unwrap_or(default);
         Self {
             complexity: self.complexity.saturating_mul(places).saturating_add(1),
@@ -54,7 +57,7 @@ impl Cost {
             depth: self.depth.saturating_add(1),
             aliases: self.aliases.saturating_add(u32::from(field.alias.is_some())),
             page: self.page.max(places),
-            has_edges: field.name == "edges",
+            is_of_page: PAGE_LISTS.contains(&field.name.as_str()),
             introspection_lists: self
                 .introspection_lists
                 .saturating_add(u32::from(INTROSPECTION_LISTS.contains(&field.name.as_str()))),

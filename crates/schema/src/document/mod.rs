@@ -24,6 +24,8 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use cost::PAGE_LISTS;
 pub(crate) use cost::measure;
 pub(crate) use executable::executable;
 pub(crate) use problems::nearest_name;
