@@ -1,33 +1,43 @@
-//! Answers of which a part failed. A field that may be null is null where it fails, and what stands beside it stays, as the
-//! specification says: <https://spec.graphql.org/October2021/#sec-Handling-Field-Errors>. The executor does so by itself for what
-//! a resolver's value comes to, but not for a resolver that fails: that error nulls the object that the field is of.
+//! Answers of which a part failed. A field that may be null is null where it fails, what stands beside it stays, and an error's path
+//! leads to the field that failed: <https://spec.graphql.org/October2021/#sec-Handling-Field-Errors>. The executor nulls the object
+//! that a failing resolver is of, whether the field may be null or not, and shortens the path to the list that both are in.
 
-use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo,
-};
-use async_graphql::{Response, ServerError, ServerResult, Value};
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo};
+use async_graphql::{PathSegment, QueryPathNode, QueryPathSegment, Response, ServerError, ServerResult, Value};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Makes nullable fields that fail null.
+/// Makes nullable fields that fail null, and has errors say where they come from.
 pub(crate) struct NullWhereFailed;
 
 impl ExtensionFactory for NullWhereFailed {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Failed::default())
+        Arc::new(Failures::default())
     }
 }
 
-/// The errors of one request's nullable fields, as long as they are not in its response.
+/// What failed in one request, as long as it is not in its response.
 #[derive(Default)]
-struct Failed(Mutex<Vec<ServerError>>);
+struct Failures(Mutex<Failed>);
+
+#[derive(Default)]
+struct Failed {
+    /// The errors of nullable fields.
+    errors: Vec<ServerError>,
+    /// Every error as it came up, where it did.
+    origins: Vec<ServerError>,
+}
 
 #[async_trait]
-impl Extension for Failed {
+impl Extension for Failures {
     async fn execute(&self, ctx: &ExtensionContext<'_>, name: Option<&str>, next: NextExecute<'_>) -> Response {
         let mut response = next.run(ctx, name).await;
-        response.errors.append(&mut self.0.lock());
+        let mut failed = std::mem::take(&mut *self.0.lock());
+        response.errors.append(&mut failed.errors);
+        for error in &mut response.errors {
+            failed.restore_path(error);
+        }
         response
     }
 
@@ -38,12 +48,52 @@ impl Extension for Failed {
         next: NextResolve<'_>,
     ) -> ServerResult<Option<Value>> {
         let is_nullable = !info.return_type.ends_with('!');
-        match next.run(ctx, info).await {
-            Err(error) if is_nullable => {
-                self.0.lock().push(error);
-                Ok(None)
-            }
-            answer => answer,
+        let node = info.path_node;
+        let error = match next.run(ctx, info).await {
+            Err(error) => error,
+            answer => return answer,
+        };
+        let mut failed = self.0.lock();
+        failed.note(&error, path(node));
+        if !is_nullable {
+            return Err(error);
         }
+        failed.errors.push(error);
+        Ok(Some(Value::Null))
+    }
+}
+
+impl Failed {
+    /// Notes an error that was not noted beneath that path.
+    fn note(&mut self, error: &ServerError, path: Vec<PathSegment>) {
+        let is_known = self.origins.iter().any(|origin| is_alike(origin, error) && origin.path.starts_with(&path));
+        if !is_known {
+            self.origins.push(ServerError { path, ..error.clone() });
+        }
+    }
+
+    fn restore_path(&mut self, error: &mut ServerError) {
+        let origin = self.origins.iter().position(|origin| is_alike(origin, error) && origin.path.starts_with(&error.path));
+        if let Some(place) = origin {
+            error.path = self.origins.swap_remove(place).path;
+        }
+    }
+}
+
+/// Whether it may be the same error on its way up, where the path gets lost.
+fn is_alike(one: &ServerError, other: &ServerError) -> bool {
+    one.message == other.message && one.locations == other.locations
+}
+
+fn path(node: &QueryPathNode<'_>) -> Vec<PathSegment> {
+    let mut path: Vec<_> = std::iter::once(node).chain(node.parents()).map(|node| segment(&node.segment)).collect();
+    path.reverse();
+    path
+}
+
+fn segment(segment: &QueryPathSegment<'_>) -> PathSegment {
+    match segment {
+        QueryPathSegment::Index(index) => PathSegment::Index(*index),
+        QueryPathSegment::Name(name) => PathSegment::Field((*name).to_owned()),
     }
 }

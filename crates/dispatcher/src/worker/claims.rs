@@ -3,7 +3,7 @@
 
 use super::along::Recordings;
 use super::leases::{self, Leases};
-use super::outage::{First, Outage, guarded};
+use super::outage::{First, Outage, Told, guarded};
 use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
@@ -117,19 +117,19 @@ struct Looking {
 /// After an outage: the wait for what came of requests meanwhile to be written, before anything is claimed. Else whoever claims
 /// first would send again what has arrived.
 async fn settles_first(road: &Road, looking: &mut Looking) -> Option<Wait> {
-    let (stages, long_ms) = (&road.stages, road.stages.limits.lease_ms / 2);
-    let mut first = stages.trouble.first(stages.now(), long_ms);
-    if first == First::Ask {
-        let asked_at = stages.now();
-        if let Err(error) = guarded(stages.services.queue.next_due_at(asked_at)).await {
-            stages.trouble.is_away(asked_at);
+    let (stages, trouble) = (&road.stages, &road.stages.trouble);
+    if trouble.first(stages.now()) == First::Ask {
+        let call = trouble.asks(stages.now());
+        if let Err(error) = guarded(stages.services.queue.next_due_at(stages.now())).await {
+            call.ended(stages.now(), Told::Away);
             return Some(Wait::ForStore(looking.outage.failed(&error)));
         }
-        stages.trouble.answered(stages.now(), false);
-        first = stages.trouble.first(stages.now(), long_ms);
+        call.ended(stages.now(), Told::Answered { writes: false });
     }
-    let First::Settle { until } = first else { return None };
-    Some(Wait::ForStore((until - stages.now()).to_std().unwrap_or_default()))
+    match trouble.first(stages.now()) {
+        First::Settle(left) => Some(Wait::ForStore(left)),
+        First::Claim | First::Ask => None,
+    }
 }
 
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
@@ -142,15 +142,16 @@ async fn claim_round(road: &Arc<Road>, looking: &mut Looking) -> Wait {
     let Some(room) = road.slots.room(&road.stages.limits, asked_at) else {
         return Wait::ForSlot;
     };
+    let call = road.stages.trouble.asks(asked_at);
     match guarded(road.stages.claim(room.wanted, &room.allowance)).await {
         Err(error) => {
-            road.stages.trouble.failed(asked_at);
+            call.ended(road.stages.now(), Told::by(&error));
             Wait::ForStore(looking.outage.failed(&error))
         }
         Ok(claims) => {
             looking.outage.over();
             let count = claims.deliveries.len();
-            road.stages.trouble.claimed(road.stages.now(), count > 0);
+            call.claimed(road.stages.now(), count > 0);
             let asked = Asked { at: asked_at, claimed: count, left_any: !claims.left.without_room.is_empty() };
             if start(road, claims, room).await {
                 return Wait::Not;

@@ -74,6 +74,9 @@ pub(super) async fn beat(stages: Arc<Stages>, leases: Leases) {
         let keys = leases.ending(beat_is_due_to(&stages));
         wait = Duration::from_millis(beat_ms);
         if keys.is_empty() {
+            if !stages.trouble.is_on(stages.now()) {
+                outage.over();
+            }
             continue;
         }
         match extend(&stages, &leases, &keys).await {

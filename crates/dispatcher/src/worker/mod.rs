@@ -130,7 +130,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A worker with those services and bounds.
     pub fn new(services: Services, limits: DispatchLimits) -> Self {
-        let (flow, trouble) = (FlowControl::default(), Trouble::default());
+        let (flow, trouble) = (FlowControl::default(), Trouble::of(limits.lease_ms / 2));
         Self { stages: Arc::new(Stages { services, limits, flow, trouble }) }
     }
 

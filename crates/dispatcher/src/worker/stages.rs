@@ -1,7 +1,7 @@
 //! The stages of the road, one function each, over values: tests drive them one at a time.
 
 use super::flow::{Allowance, FlowControl};
-use super::outage::{Trouble, guarded};
+use super::outage::{Told, Trouble, guarded};
 use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
 use futures::FutureExt;
@@ -76,14 +76,15 @@ impl Stages {
     /// A call that writes under leases, or tries to.
     pub(super) async fn write(
         &self,
-        call: impl Future<Output = Result<Vec<Fenced>, StoreError>>,
+        writing: impl Future<Output = Result<Vec<Fenced>, StoreError>>,
     ) -> Result<Vec<Fenced>, StoreError> {
-        let asked_at = self.now();
-        let answer = guarded(call).await;
-        match &answer {
-            Ok(answers) => self.trouble.answered(self.now(), answers.contains(&Fenced::Done)),
-            Err(_) => self.trouble.failed(asked_at),
-        }
+        let call = self.trouble.asks(self.now());
+        let answer = guarded(writing).await;
+        let told = match &answer {
+            Ok(answers) => Told::Answered { writes: answers.contains(&Fenced::Done) },
+            Err(error) => Told::by(error),
+        };
+        call.ended(self.now(), told);
         answer
     }
 

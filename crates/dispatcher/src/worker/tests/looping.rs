@@ -258,6 +258,30 @@ async fn after_a_long_outage_of_settlements_endings_are_written_before_claims() 
     running.shut_down().await;
 }
 
+/// Calls that wait for a connection succeed as soon as there is one: none failed, and leases ended all the same.
+#[tokio::test(start_paused = true)]
+async fn after_a_call_that_took_as_long_as_an_outage_endings_are_written_before_claims() {
+    let bench = Bench::with([due(1, 1, "200")]);
+    bench.queue.settle_gate.forget_permits(1_000);
+    let running = Running::of(&bench);
+    bench.transport.begun(1).await;
+    idle().await;
+    let claimer = bench.queue.claimer();
+    assert!(claimer.wanted().is_some(), "there is room");
+    bench.noted.advance_ms(limits::LEASE_MS / 2);
+    assert!(claimer.wanted().is_none(), "not for a recording while a call hangs");
+    bench.queue.settle_gate.add_permits(2);
+    bench.queue.ended(1).await;
+    bench.queue.add(due(2, 2, "200"));
+    running.wake.raise();
+    bench.noted.advance_ms(limits::SETTLE_FIRST_MS - 1);
+    idle().await;
+    assert!(bench.transport.count() == 1 && claimer.wanted().is_none(), "claimed too early");
+    bench.noted.advance_ms(1);
+    bench.queue.ended(2).await;
+    running.shut_down().await;
+}
+
 #[tokio::test]
 async fn a_panic_costs_neither_its_slot_nor_the_loop() {
     let mut bench = Bench::with([due(1, 1, "panic"), due(2, 2, "panic"), due(3, 3, "200")]);
