@@ -371,7 +371,7 @@ INSERT INTO retention (id) VALUES (1);
 CREATE TABLE idempotency (
     tenant_id UUID NOT NULL,
     key TEXT COLLATE "C" NOT NULL,        -- in the caller's words
-    step BIGINT NOT NULL,                 -- which change of the request, from 0
+    step BIGINT NOT NULL,                 -- which change of the request
     request_sha256 BYTEA NOT NULL,        -- of the whole request
     answer TEXT NOT NULL,                 -- JSON of who wrote the change
     created_at_us BIGINT NOT NULL,

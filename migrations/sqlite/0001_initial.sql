@@ -348,7 +348,7 @@ INSERT INTO retention (id) VALUES (1);
 CREATE TABLE idempotency (
     tenant_id BLOB NOT NULL,
     key TEXT NOT NULL,                    -- in the caller's words
-    step INTEGER NOT NULL,                 -- which change of the request, from 0
+    step INTEGER NOT NULL,                 -- which change of the request
     request_sha256 BLOB NOT NULL,        -- of the whole request
     answer TEXT NOT NULL,                 -- JSON of who wrote the change
     created_at_us INTEGER NOT NULL,

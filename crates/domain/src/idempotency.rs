@@ -10,8 +10,8 @@ pub struct AnswerKey {
     pub tenant_id: TenantId,
     /// The key, in the caller's words.
     pub key: String,
-    /// Which change of the request, from 0, in the order of its fields.
-    pub step: u32,
+    /// Which change of the request.
+    pub step: i64,
 }
 
 /// The answer of a change, kept with the change in one transaction.

@@ -5,16 +5,42 @@ use crate::context::PimContext;
 use hookgraph_domain::change::Write;
 use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The idempotency key of one request, and how far the request has come.
 #[derive(Debug)]
 pub struct Idempotency {
     key: String,
     request_sha256: [u8; 32],
-    steps: AtomicU32,
+    place: Mutex<Place>,
+}
+
+/// Where a request is. Its changes are numbered by the fields that make them and one after the other, so that each has its number
+/// whether those before it succeed or not. Of two requests the first changes have the same.
+#[derive(Debug, Default)]
+struct Place {
+    /// The fields of the namespace that it is in, by their names in the response.
+    fields: Vec<String>,
+    /// How many the namespaces before it have.
+    before: usize,
+    /// Which of them it is in.
+    field: usize,
+    /// The changes that this field has made.
+    steps: u32,
+}
+
+/// Changes that one field may make.
+const STEPS_OF_FIELD_MAX: u32 = 16;
+
+impl Place {
+    fn next_step(&mut self) -> i64 {
+        let field = i64::try_from(self.before.saturating_add(self.field)).unwrap_or(i64::MAX);
+        let step = i64::from(self.steps.min(STEPS_OF_FIELD_MAX - 1));
+        self.steps += 1;
+        field.saturating_mul(i64::from(STEPS_OF_FIELD_MAX)).saturating_add(step)
+    }
 }
 
 /// One change of a request with an idempotency key.
@@ -27,16 +53,33 @@ pub struct Step {
 impl Idempotency {
     /// The key of a request with that hash, which covers all that the request says.
     pub fn new(key: String, request_sha256: [u8; 32]) -> Self {
-        Self { key, request_sha256, steps: AtomicU32::new(0) }
+        Self { key, request_sha256, place: Mutex::default() }
     }
 }
 
 impl PimContext {
-    /// The change that is next in this request; none where the request has no idempotency key. Mutations run one after
-    /// another, so the same request takes the same steps again.
+    /// The request comes to a namespace with fields of those names in the response. Mutations run one after another.
+    pub fn enters_namespace(&self, fields: impl FnOnce() -> Vec<String>) {
+        if let Some(asked) = &self.idempotency {
+            let mut place = asked.place.lock();
+            let before = place.before.saturating_add(place.fields.len());
+            *place = Place { fields: fields(), before, field: 0, steps: 0 };
+        }
+    }
+
+    /// The request comes to that field of the namespace.
+    pub fn enters_field(&self, name: &str) {
+        if let Some(asked) = &self.idempotency {
+            let mut place = asked.place.lock();
+            let field = place.fields.iter().position(|field| field == name).unwrap_or(place.fields.len());
+            (place.field, place.steps) = (field, 0);
+        }
+    }
+
+    /// The change that is next in this request; none where the request has no idempotency key.
     pub fn next_step(&self) -> Option<Step> {
         let asked = self.idempotency.as_ref()?;
-        let step = asked.steps.fetch_add(1, Ordering::Relaxed);
+        let step = asked.place.lock().next_step();
         let key = AnswerKey { tenant_id: self.caller().tenant_id, key: asked.key.clone(), step };
         Some(Step { key, request_sha256: asked.request_sha256 })
     }

@@ -89,6 +89,14 @@ async fn a_nullable_field_that_fails_is_null_and_what_stands_beside_it_stays() {
     assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1), "{answer}");
     assert_eq!(answer["errors"][0]["path"], json!(["customer", "none"]));
     assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    // Within lists too.
+    let deep = "{ event { getMany { nodes { id bad: deliveries(first: 0) { nodes { id } } } } } }";
+    let answer = world.ask(deep, json!({})).await;
+    assert_eq!(answer["errors"][0]["path"], json!(["event", "getMany", "nodes", 0, "bad"]), "{answer}");
+    assert_eq!(world.created(input()).await["errors"], Value::Null);
+    let listed = "query ($tenantId: ID!) { webhook { getMany(tenantId: $tenantId) { id deliveries(after: \"x\") { nodes { id } } } } }";
+    let answer = world.ask(listed, variables.clone()).await;
+    assert_eq!(answer["errors"][0]["path"], json!(["webhook", "getMany", 0, "deliveries"]), "{answer}");
     // One that may not be null takes with it what it is of.
     let strict = "query ($tenantId: ID!) { flow { getMany(tenantId: $tenantId, first: 0) { edges { cursor } } } }";
     let answer = world.ask(strict, variables).await;

@@ -61,6 +61,27 @@ async fn each_change_of_a_request_is_kept_by_itself() {
     assert_eq!(event_count(&world).await, 2);
 }
 
+/// The number of a change does not follow from how many were made before it.
+#[tokio::test]
+async fn what_failed_at_first_is_done_when_the_request_comes_again_and_what_did_not_is_not() {
+    let world = world().await;
+    let text = "mutation { customer {
+            a: update(identifier: \"ada\", tenantId: \"00000000-0000-0000-0000-000000000001\", input: { firstName: \"A\" }) { firstName }
+            b: update(identifier: \"ada\", tenantId: \"00000000-0000-0000-0000-000000000001\", input: { lastName: \"B\" }) { lastName } }
+        event { publish(input: { concern: \"orders\", event: \"create\", variables: { id: \"o\" } }) { id } } }";
+    let first = ask(&world, json!("k"), text, json!({})).await;
+    assert_eq!(
+        (&first["data"]["customer"], first["errors"].as_array().map(Vec::len)),
+        (&Value::Null, Some(1)),
+        "{first}"
+    );
+    world.ask(ADD_CUSTOMER, json!({})).await;
+    let again = ask(&world, json!("k"), text, json!({})).await;
+    assert_eq!(again["data"]["customer"], json!({ "a": { "firstName": "A" }, "b": { "lastName": "B" } }), "{again}");
+    assert_eq!(again["data"]["event"], first["data"]["event"], "{again}");
+    assert_eq!(event_count(&world).await, 4, "one published, one of the creation, one of each update");
+}
+
 #[tokio::test]
 async fn a_refused_request_keeps_nothing() {
     let world = world().await;

@@ -1,10 +1,14 @@
 //! Answers of which a part failed. A field that may be null is null where it fails, what stands beside it stays, and an error's path
 //! leads to the field that failed: <https://spec.graphql.org/October2021/#sec-Handling-Field-Errors>. The executor nulls the object
 //! that a failing resolver is of, whether the field may be null or not, and shortens the path to the list that both are in.
+//!
+//! What comes after a mutation that failed runs all the same, so the changes under an idempotency key go by their places.
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo};
+use async_graphql::parser::types::{Field, Selection};
 use async_graphql::{PathSegment, QueryPathNode, QueryPathSegment, Response, ServerError, ServerResult, Value};
 use async_trait::async_trait;
+use hookgraph_pim::PimContext;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -49,6 +53,7 @@ impl Extension for Failures {
     ) -> ServerResult<Option<Value>> {
         let is_nullable = !info.return_type.ends_with('!');
         let node = info.path_node;
+        note_place(ctx, &info);
         let error = match next.run(ctx, info).await {
             Err(error) => error,
             answer => return answer,
@@ -73,7 +78,8 @@ impl Failed {
     }
 
     fn restore_path(&mut self, error: &mut ServerError) {
-        let origin = self.origins.iter().position(|origin| is_alike(origin, error) && origin.path.starts_with(&error.path));
+        let origin =
+            self.origins.iter().position(|origin| is_alike(origin, error) && origin.path.starts_with(&error.path));
         if let Some(place) = origin {
             error.path = self.origins.swap_remove(place).path;
         }
@@ -83,6 +89,31 @@ impl Failed {
 /// Whether it may be the same error on its way up, where the path gets lost.
 fn is_alike(one: &ServerError, other: &ServerError) -> bool {
     one.message == other.message && one.locations == other.locations
+}
+
+/// Tells the request where it is: in a namespace, or in a field of one.
+fn note_place(ctx: &ExtensionContext<'_>, info: &ResolveInfo<'_>) {
+    let node = info.path_node;
+    let Some(parent) = node.parent else {
+        if let Some(pim) = ctx.data_opt::<Arc<PimContext>>() {
+            pim.enters_namespace(|| names(info.field));
+        }
+        return;
+    };
+    if parent.parent.is_none()
+        && let (Some(pim), QueryPathSegment::Name(name)) = (ctx.data_opt::<Arc<PimContext>>(), &node.segment)
+    {
+        pim.enters_field(name);
+    }
+}
+
+/// The fields of a namespace, which the guard has merged: there are no fragments.
+fn names(namespace: &Field) -> Vec<String> {
+    let fields = namespace.selection_set.node.items.iter().filter_map(|selection| match &selection.node {
+        Selection::Field(field) if field.node.name.node != "__typename" => Some(&field.node),
+        _ => None,
+    });
+    fields.map(|field| field.response_key().node.to_string()).collect()
 }
 
 fn path(node: &QueryPathNode<'_>) -> Vec<PathSegment> {

@@ -24,7 +24,8 @@ impl Claimer for Recordings {
     fn wanted(&self) -> Option<Box<dyn WantedClaim>> {
         let road = self.0.upgrade()?;
         let stages = &road.stages;
-        if road.stopping.is_cancelled() || road.is_behind.load(Ordering::Relaxed) || stages.trouble.is_on(stages.now()) {
+        if road.stopping.is_cancelled() || road.is_behind.load(Ordering::Relaxed) || stages.trouble.is_on(stages.now())
+        {
             return None;
         }
         let room = road.slots.room_at_once(&stages.limits, stages.now())?;

@@ -353,7 +353,11 @@ mod tests {
         assert_eq!(trouble.settles_for(7), Some(SETTLE_FIRST_MS / 1_000));
         trouble.calls(8, 8, WRITES);
         trouble.calls(9, 9, WRITES);
-        assert_eq!(trouble.settles_for(9), Some(SETTLE_FIRST_MS / 1_000 - 1), "counted from the first that was written");
+        assert_eq!(
+            trouble.settles_for(9),
+            Some(SETTLE_FIRST_MS / 1_000 - 1),
+            "counted from the first that was written"
+        );
         assert_eq!(trouble.settles_for(8 + SETTLE_FIRST_S), None);
         assert_eq!(trouble.settles_for(7), None, "a clock that was set back keeps nobody waiting");
     }
@@ -396,7 +400,11 @@ mod tests {
         assert!(!trouble.is_on(at(6)) && trouble.is_on(at(7)), "before any has ended");
         settles.ended(at(8), WRITES);
         claims.claimed(at(8), true);
-        assert_eq!(trouble.settles_for(8), Some(SETTLE_FIRST_MS / 1_000), "the claim was asked for before the store answered");
+        assert_eq!(
+            trouble.settles_for(8),
+            Some(SETTLE_FIRST_MS / 1_000),
+            "the claim was asked for before the store answered"
+        );
         trouble.claims(8 + SETTLE_FIRST_S, 8 + SETTLE_FIRST_S, true);
         assert!(!trouble.is_on(at(8 + SETTLE_FIRST_S)));
         drop(trouble.asks(at(20)));

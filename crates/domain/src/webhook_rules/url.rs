@@ -42,7 +42,10 @@ fn judge(given: &str, address_rules: &AddressRules) -> Result<String, (&'static 
         return Err(("URL_TOO_LONG", message));
     }
     if url.port() == Some(0) {
-        return Err(("URL_PORT", "nothing listens on port 0: name the receiver's port, or none for its usual one".to_owned()));
+        return Err((
+            "URL_PORT",
+            "nothing listens on port 0: name the receiver's port, or none for its usual one".to_owned(),
+        ));
     }
     let host = url.host().ok_or_else(|| ("URL_INVALID", "the URL has no host".to_owned()))?;
     address_rules.check_host(&host).map_err(|refused| {

@@ -76,7 +76,10 @@ pub fn answer_type(headers: &HeaderMap) -> Option<MediaType> {
 
 /// Whether the body is sent as it is, and not compressed.
 pub fn is_plain_body(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONTENT_ENCODING).iter().all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether the caller wants an event stream more than one answer.

@@ -19,7 +19,7 @@ impl Work<'_> {
         let row: idempotency::ActiveModel = whole(idempotency::Model {
             tenant_id: kept.key.tenant_id.0,
             key: kept.key.key,
-            step: i64::from(kept.key.step),
+            step: kept.key.step,
             request_sha256: kept.request_sha256.to_vec(),
             answer: kept.answer,
             created_at_us: from_time(self.at),

@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 #[async_trait]
 impl AnswerReader for SqlStore {
     async fn kept_answer(&self, key: &AnswerKey, now: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
-        let found = idempotency::Entity::find_by_id((key.tenant_id.0, key.key.clone(), i64::from(key.step)))
+        let found = idempotency::Entity::find_by_id((key.tenant_id.0, key.key.clone(), key.step))
             .filter(idempotency::Column::CreatedAtUs.gt(stale_before_us(now)))
             .one(&self.reader)
             .await

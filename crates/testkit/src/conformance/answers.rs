@@ -10,7 +10,7 @@ use hookgraph_domain::ports::Store;
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use std::sync::Arc;
 
-fn answer(world: &World, step: u32, text: &str) -> KeptAnswer {
+fn answer(world: &World, step: i64, text: &str) -> KeptAnswer {
     let key = AnswerKey { tenant_id: world.tenant_id, key: "once".to_owned(), step };
     KeptAnswer { key, request_sha256: [7; 32], answer: text.to_owned() }
 }
