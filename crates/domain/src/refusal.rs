@@ -1,6 +1,7 @@
 //! Refusals: what a caller of the API is told when nothing was done. One documented set of codes for all of it.
 
 use crate::change::CommitError;
+use crate::limits::PROBLEMS_MAX;
 use crate::permission::Permission;
 use crate::ports::StoreError;
 use crate::problem::Problem;
@@ -108,10 +109,15 @@ impl Refusal {
         Self { oldest_cursor: Some(oldest_cursor), ..Self::new(RefusalCode::CursorTooOld, message) }
     }
 
-    /// Wrong input; the message sums the problems up.
-    pub fn invalid(problems: Vec<Problem>) -> Self {
+    /// Wrong input; the message sums the problems up. Those beyond [`PROBLEMS_MAX`] are left out.
+    pub fn invalid(mut problems: Vec<Problem>) -> Self {
+        let are_all = problems.len() <= PROBLEMS_MAX;
+        problems.truncate(PROBLEMS_MAX);
         let message = match problems.as_slice() {
             [one] => format!("{}: {}", one.path, one.message),
+            _ if !are_all => {
+                format!("the input has more than {PROBLEMS_MAX} problems, see the first of them in extensions.problems")
+            }
             many => format!("the input has {} problems, see extensions.problems", many.len()),
         };
         Self { code: RefusalCode::BadUserInput, message, problems, permission: None, oldest_cursor: None }

@@ -1,7 +1,7 @@
 //! The committed SDL.
 
 use crate::Api;
-use crate::document::{PAGE_LISTS, Validator};
+use crate::document::{PAGE_LISTS, PLAIN_LISTS, Validator};
 use std::path::Path;
 
 #[test]
@@ -41,14 +41,21 @@ fn the_fields_of_the_roots_are_plain_object_types_because_the_guard_flattens_the
 #[test]
 fn lists_of_pages_and_they_alone_are_named_as_the_cost_of_a_document_knows_them() {
     let schema = apollo_compiler::Schema::parse(Api::sdl(), "schema.graphql").unwrap();
-    let mut count = 0;
+    let (mut count, mut plain) = (0, Vec::new());
     for (name, object) in schema.types.iter().filter_map(|(name, ty)| Some((name, ty.as_object()?))) {
         let is_page = object.fields.contains_key("pageInfo");
         for field in object.fields.values() {
             let is_list = is_page && field.ty.is_list();
             assert_eq!(PAGE_LISTS.contains(&field.name.as_str()), is_list, "{name}.{}", field.name);
             count += usize::from(is_list);
+            let size =
+                field.arguments.iter().find(|argument| ["first", "last", "limit"].contains(&argument.name.as_str()));
+            if let (true, Some(size)) = (field.ty.is_list(), size) {
+                let default = size.default_value.as_ref().and_then(|value| value.to_i32()).unwrap();
+                plain.push((field.name.as_str(), u32::try_from(default).unwrap()));
+            }
         }
     }
     assert!(count > PAGE_LISTS.len(), "{count} lists of pages");
+    assert_eq!(plain, PLAIN_LISTS);
 }

@@ -22,6 +22,8 @@ pub const OIDC_ANSWER_BYTES_MAX: usize = 256 * 1024;
 pub const TOKEN_BYTES_MIN: usize = 24;
 /// Values in the JSON of one request over HTTP: numbers by the million cost more to read than their bytes tell.
 pub const REQUEST_VALUES_MAX: usize = 100_000;
+/// Values within each other in the JSON of one request: what serde_json reads.
+pub const JSON_DEPTH_MAX: usize = 127;
 /// The body from which on a request over HTTP is large, in bytes: some dozens of events.
 pub const LARGE_REQUEST_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of large requests that are read and executed at a time: each becomes some fifty, and in the worst case a hundred.
@@ -35,7 +37,7 @@ pub const LARGE_BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;
 /// What is read of a request's body after its answer, in bytes: a client that writes on when its connection is closed may lose the
 /// answer.
-pub const UNREAD_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const UNREAD_BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long the rest of such a body is waited for, in milliseconds.
 pub const UNREAD_BODY_MS_MAX: u64 = 5_000;
 /// Errors in one answer: a document of nothing but mistakes does not multiply.

@@ -164,6 +164,11 @@ async fn other_types_methods_and_sizes_are_refused_by_status() {
     assert_eq!(answer(client().put(&url).bearer_auth(TOKEN).json(&query)).await.0, 405);
     assert_eq!(answer(post(&rig, &query).header("accept", "text/csv")).await.0, 406);
     assert_eq!(answer(post(&rig, &query).header("accept", "application/json;q=0, text/csv")).await.0, 406);
+    let two_keys = post(&rig, &query).header("idempotency-key", "a").header("idempotency-key", "b");
+    let (status, body) = answer(two_keys).await;
+    assert!(status == 400 && body["errors"][0]["message"].as_str().unwrap().contains("differ"), "{body}");
+    let (status, body) = answer(client().post(rig.url("/graphql/")).bearer_auth(TOKEN).json(&query)).await;
+    assert!(status == 404 && body["errors"][0]["message"].as_str().unwrap().contains("/graphql"), "{body}");
     let (status, body) = answer(post(&rig, &json!({ "query": "x".repeat(2048) }))).await;
     assert!(status == 413 && body["errors"][0]["message"].as_str().unwrap().contains("1024 bytes"), "{body}");
 }

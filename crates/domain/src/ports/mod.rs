@@ -24,7 +24,7 @@ pub enum StoreError {
     #[error("the database is busy: {0}")]
     Busy(String),
     /// Full or read-only: nothing can be written until someone makes room.
-    #[error("the database is full: {0}")]
+    #[error("the database is full or may not be written: {0}")]
     Full(String),
     /// Gone, or answering nonsense.
     #[error("the database failed: {0}")]

@@ -23,14 +23,17 @@ pub(crate) struct Cost {
     pub aliases: u32,
     /// The largest page that is asked for by a number.
     pub page: u32,
-    /// Whether what a page holds is at its top.
-    pub is_of_page: bool,
+    /// What of the complexity is that of the lists of a page, where they are at its top.
+    pub listed: u32,
     /// Lists of the schema's own description within each other, where this is beneath `__schema` or `__type`.
     pub introspection_lists: u32,
 }
 
 /// What a page's list of what it holds is named.
 pub(crate) const PAGE_LISTS: [&str; 2] = ["edges", "nodes"];
+
+/// The lists that are asked for with a size and are no pages, and how many they hold where none is named.
+pub(crate) const PLAIN_LISTS: [(&str, u32); 1] = [("pastInvocations", 50)];
 
 /// The fields of the schema's description that are lists: what a document can go round in.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
@@ -43,21 +46,26 @@ impl Cost {
             depth: self.depth.max(other.depth),
             aliases: self.aliases.saturating_add(other.aliases),
             page: self.page.max(other.page),
-            is_of_page: self.is_of_page || other.is_of_page,
+            listed: self.listed.saturating_add(other.listed),
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
         }
     }
 
     fn beneath(self, field: &Field) -> Self {
-        let default = if self.is_of_page { PAGE_SIZE_DEFAULT } else { 1 };
-        let places = places(field).unwrap_or(default);
+        let asked = places(field);
+        // Beside the lists of a page is what it has once.
+        let (many, default) = if self.listed > 0 { (self.listed, PAGE_SIZE_DEFAULT) } else { (self.complexity, 1) };
+        let plain = PLAIN_LISTS.iter().find(|(name, _)| *name == field.name.as_str());
+        let places = asked.unwrap_or_else(|| plain.map_or(default, |(_, places)| *places));
+        let complexity =
+            many.saturating_mul(places).saturating_add(self.complexity.saturating_sub(many)).saturating_add(1);
         Self {
-            complexity: self.complexity.saturating_mul(places).saturating_add(1),
+            complexity,
             fields: self.fields.saturating_add(1),
             depth: self.depth.saturating_add(1),
             aliases: self.aliases.saturating_add(u32::from(field.alias.is_some())),
             page: self.page.max(places),
-            is_of_page: PAGE_LISTS.contains(&field.name.as_str()),
+            listed: if PAGE_LISTS.contains(&field.name.as_str()) { complexity } else { 0 },
             introspection_lists: self
                 .introspection_lists
                 .saturating_add(u32::from(INTROSPECTION_LISTS.contains(&field.name.as_str()))),

@@ -24,9 +24,9 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(crate) use cost::PAGE_LISTS;
 pub(crate) use cost::measure;
+#[cfg(test)]
+pub(crate) use cost::{PAGE_LISTS, PLAIN_LISTS};
 pub(crate) use executable::executable;
 pub(crate) use problems::nearest_name;
 pub(crate) use scalars::variables_fault;
@@ -71,9 +71,9 @@ impl DocumentChecker {
         Ok(Self::new(validator, judge(|| roots::proving_payload(true))))
     }
 
-    /// SHA-256 of the SDL that documents are checked against, lower-case hex.
+    /// SHA-256 of the SDL that documents are checked against and of the rules beside it, lower-case hex.
     pub fn schema_sha256(&self) -> &str {
-        self.validator.sdl_sha256()
+        self.validator.rules_sha256()
     }
 
     /// Checks a document for an event type. No resolver is reached.

@@ -57,6 +57,11 @@ fn what_a_page_holds_costs_once_for_each_of_its_places() {
         assert_eq!(complexity("", "", selection), 2 + 3 * 20, "{selection}");
     }
     assert_eq!(complexity("", "", "pageInfo { totalNodes }"), 4, "no node is asked for");
+    assert_eq!(
+        complexity("", "first: 9", &format!("{edges} pageInfo {{ totalNodes }}")),
+        2 + 3 * 9 + 2,
+        "of a page there is one"
+    );
 }
 
 #[test]

@@ -14,6 +14,10 @@ use apollo_compiler::{ExecutableDocument, Schema};
 use hookgraph_domain::problem::Problem;
 use std::sync::Arc;
 
+/// The rules that documents are judged by beside the schema: where one gets stricter this goes up, and what is stored is checked
+/// again.
+const RULES_VERSION: u32 = 2;
+
 /// Rules of the grammar within each other: the parser's own default.
 const RULES_NESTED_MAX: usize = 500;
 
@@ -21,7 +25,7 @@ const RULES_NESTED_MAX: usize = 500;
 #[derive(Clone)]
 pub struct Validator {
     pub(crate) schema: Arc<Valid<Schema>>,
-    sdl_sha256: Arc<str>,
+    rules_sha256: Arc<str>,
     suggests: bool,
 }
 
@@ -32,7 +36,11 @@ impl Validator {
     /// Why the SDL is none.
     pub fn of_sdl(sdl: &str) -> Result<Self, String> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql").map_err(|error| error.to_string())?;
-        Ok(Self { schema: Arc::new(schema), sdl_sha256: sha256_hex(sdl).into(), suggests: true })
+        Ok(Self {
+            schema: Arc::new(schema),
+            rules_sha256: sha256_hex(&format!("{RULES_VERSION}\n{sdl}")).into(),
+            suggests: true,
+        })
     }
 
     /// The validator, which names what is like an unknown field only if it is told so.
@@ -41,9 +49,9 @@ impl Validator {
         Self { suggests, ..self }
     }
 
-    /// SHA-256 of the SDL, lower-case hex.
-    pub fn sdl_sha256(&self) -> &str {
-        &self.sdl_sha256
+    /// SHA-256 of the SDL and [`RULES_VERSION`], lower-case hex.
+    pub fn rules_sha256(&self) -> &str {
+        &self.rules_sha256
     }
 
     /// The document with its types.

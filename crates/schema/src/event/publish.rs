@@ -56,7 +56,7 @@ pub(super) async fn publish_many(
     let mut events = Vec::with_capacity(inputs.len());
     for (row, input) in inputs.into_iter().enumerate() {
         events.extend(new_event(asked, input, &format!("inputs.{row}"), &mut problems));
-        if problems.len() >= PROBLEMS_MAX {
+        if problems.len() > PROBLEMS_MAX {
             break;
         }
     }
@@ -67,8 +67,7 @@ pub(super) async fn publish_many(
     record(asked, (pim, step), events).await
 }
 
-fn require_none(mut problems: Vec<Problem>) -> Result<(), Refusal> {
-    problems.truncate(PROBLEMS_MAX);
+fn require_none(problems: Vec<Problem>) -> Result<(), Refusal> {
     if problems.is_empty() { Ok(()) } else { Err(Refusal::invalid(problems)) }
 }
 

@@ -2,7 +2,7 @@
 
 use super::answer::{self, MediaType};
 use super::large::TooManyLarge;
-use super::{LargeRequests, WebState, negotiate, parse};
+use super::{LargeRequests, WebState, negotiate, parse, unread};
 use crate::auth::{AuthError, Session, ShownToken};
 use crate::endpoint::Endpoint;
 use async_graphql::Request;
@@ -84,11 +84,18 @@ pub async fn read_in_time(
     (by_get, large): (&[OperationType], Option<&LargeRequests>),
 ) -> Result<Request, Box<Response>> {
     let by_get = if state.limits.queries_by_get { by_get } else { &[] };
-    let idempotency_key = request.headers().get(IDEMPOTENCY_HEADER).cloned();
+    let mut idempotency_keys = request.headers().get_all(IDEMPOTENCY_HEADER).iter();
+    let idempotency_key = idempotency_keys.next().cloned();
+    if idempotency_keys.any(|other| Some(other) != idempotency_key.as_ref()) {
+        let message = "two idempotency keys: the headers idempotency-key differ";
+        return Err(Box::new(answer::bad_request(StatusCode::BAD_REQUEST, message, media_type)));
+    }
     let reading = read(state, endpoint, request, media_type, (by_get, large));
     let Ok(asked) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
         let message = "the request did not arrive in time (http_request_ms_max)";
-        return Err(Box::new(answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type)));
+        let mut answer = answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type);
+        answer.headers_mut().insert(header::CONNECTION, unread::CLOSE);
+        return Err(Box::new(answer));
     };
     let mut asked = asked?;
     if let Some(key) = idempotency_key {

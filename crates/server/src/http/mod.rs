@@ -94,6 +94,7 @@ pub fn router(state: Arc<WebState>) -> Router {
         .route("/healthz", get(operations::alive))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
+        .fallback(nowhere)
         .layer(body_limit)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::identify));
@@ -102,8 +103,14 @@ pub fn router(state: Arc<WebState>) -> Router {
     }
     router
         .layer(axum::middleware::from_fn_with_state(state.clone(), headers::secure))
-        .layer(axum::middleware::map_request(unread::read_on))
+        .layer(axum::middleware::from_fn(unread::read_on))
         .with_state(state)
+}
+
+/// The answer for paths that lead nowhere.
+async fn nowhere() -> Response {
+    let message = "nothing is at this path: the API is at /graphql";
+    answer::bad_request(StatusCode::NOT_FOUND, message, answer::MediaType::Json)
 }
 
 async fn management(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {

@@ -1,7 +1,7 @@
 //! From the parameters of a request to what the schema is asked. Unknown keys are passed over, as the specification says.
 
 use crate::documents::{Documents, Named};
-use crate::limits::REQUEST_VALUES_MAX;
+use crate::limits::{JSON_DEPTH_MAX, REQUEST_VALUES_MAX};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
@@ -19,8 +19,14 @@ pub fn body(bytes: &[u8], documents: &Documents) -> Result<Request, Refusal> {
     if bytes.len() > REQUEST_VALUES_MAX && values(bytes) > REQUEST_VALUES_MAX {
         return Err(wrong(format!("the body holds more than {REQUEST_VALUES_MAX} values: send it in parts")));
     }
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| wrong(format!("the body is not well-formed JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        let told = error.to_string();
+        // It is well-formed as far as it was read.
+        wrong(match told.strip_prefix("recursion limit exceeded") {
+            Some(place) => format!("the body nests more than {JSON_DEPTH_MAX} values within each other{place}"),
+            None => format!("the body is not well-formed JSON: {told}"),
+        })
+    })?;
     match value {
         Value::Object(parameters) => from_parameters(parameters, documents),
         Value::Array(_) => Err(wrong("a batch of requests is not supported: send one JSON object")),
@@ -105,7 +111,7 @@ fn wrong(message: impl Into<String>) -> Refusal {
 mod tests {
     use super::{body, values};
     use crate::documents::Documents;
-    use crate::limits::REQUEST_VALUES_MAX;
+    use crate::limits::{JSON_DEPTH_MAX, REQUEST_VALUES_MAX};
     use async_graphql::Value;
     use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 
@@ -120,6 +126,22 @@ mod tests {
         assert!(refusal.message.contains("more than 100000 values"), "{}", refusal.message);
         let long = with(&format!("\"{}\"", "1,[".repeat(REQUEST_VALUES_MAX)));
         assert!(body(long.as_bytes(), &Documents::default()).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_nests_too_deep_is_told_apart_from_one_that_is_no_json() {
+        let nested = |depth: usize| {
+            let text =
+                format!(r#"{{"query":"{{ a }}","variables":{{"v":{}{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
+            body(text.as_bytes(), &Documents::default())
+        };
+        // The body and its variables are two.
+        assert!(nested(JSON_DEPTH_MAX - 2).is_ok());
+        let refusal = nested(JSON_DEPTH_MAX - 1).err().unwrap();
+        assert!(
+            refusal.message.starts_with("the body nests more than 127 values within each other at line 1"),
+            "{refusal}"
+        );
     }
 
     #[test]
