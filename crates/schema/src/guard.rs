@@ -13,7 +13,7 @@ mod tests;
 pub use checker::CallChecker;
 
 use crate::access::needs;
-use crate::document::{Judge, Validator, executable, introspects, measure, parse, scan, variables_fault};
+use crate::document::{Judge, Validator, executable, introspects, measure, parse, scan};
 use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::response::{JsonValue, serde_json_bytes};
@@ -100,11 +100,12 @@ impl Guard {
             return Err(vec![ServerError::new("variables are an object", None)]);
         };
         floats::widen(&self.validator.schema, operation, values);
-        let coerced = coerce_variable_values(&self.validator.schema, operation, values)
-            .map_err(|error| vec![self.wrong_variables(&error)])?;
-        if let Some(message) = variables_fault(&self.validator.schema, operation, &coerced) {
-            return Err(vec![with_code(ServerError::new(message, None))]);
+        let problems = self.validator.value_problems(operation, values);
+        if !problems.is_empty() {
+            return Err(vec![of_the_whole(&Refusal::invalid(problems))]);
         }
+        let coerced = coerce_variable_values(&self.validator.schema, operation, values)
+            .map_err(|error| vec![request_error(&error)])?;
         let mut document = proven.document.clone();
         if !proven.is_merged {
             let coerced = serde_json::to_value(&*coerced).map(Variables::from_json).map_err(fault)?;
@@ -113,14 +114,6 @@ impl Guard {
         request.operation_name = name.map(str::to_owned);
         request.set_parsed_query(document);
         Ok(request)
-    }
-
-    fn wrong_variables(&self, error: &RequestError) -> ServerError {
-        let mut message = error.message().to_string();
-        if let Some(hint) = self.validator.variables_hint(&message) {
-            message.push_str(&hint);
-        }
-        with_code(ServerError::new(message, None))
     }
 
     /// The type of the operation that a request asks for; none where the request is refused.

@@ -17,19 +17,8 @@ pub(super) fn for_document(schema: &Schema, message: &str) -> Option<String> {
     }
 }
 
-/// The same behind the message of wrong variables.
-pub(crate) fn for_variables(schema: &Schema, message: &str) -> Option<String> {
-    if let Some((_, type_name)) = message.rsplit_once(" to type ") {
-        let Some(ExtendedType::Enum(wanted)) = schema.types.get(type_name.trim_matches(['!', '[', ']'])) else {
-            return None;
-        };
-        return one_of(wanted.values.keys().map(|name| name.as_str()).collect());
-    }
-    let (asked, type_name) = message.strip_prefix("Input object has key ")?.split_once(" not in type ")?;
-    for_member(schema, asked, type_name)
-}
-
-fn for_member(schema: &Schema, asked: &str, type_name: &str) -> Option<String> {
+/// The same for the name of a field or a value of that type.
+pub(super) fn for_member(schema: &Schema, asked: &str, type_name: &str) -> Option<String> {
     let known: Vec<&str> = match schema.types.get(type_name)? {
         ExtendedType::Object(object) => object.fields.keys().map(|name| name.as_str()).collect(),
         ExtendedType::Interface(interface) => interface.fields.keys().map(|name| name.as_str()).collect(),
@@ -65,7 +54,7 @@ fn one_of(values: Vec<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{for_document, for_variables};
+    use super::{for_document, for_member};
     use apollo_compiler::Schema;
 
     #[test]
@@ -83,15 +72,12 @@ mod tests {
         ] {
             assert_eq!(for_document(&schema, message).as_deref(), hint, "{message}");
         }
-        for (message, hint) in [
-            (
-                r#"could not coerce input field Customer.method: "HEAD" to type Method"#,
-                Some(" It is one of GET, POST."),
-            ),
-            (r#"could not coerce variable n: "x" to type Int"#, None),
-            ("Input object has key identifer not in type Customer", Some(r#" Did you mean "identifier"?"#)),
+        for (name, type_name, hint) in [
+            ("HEAD", "Method", Some(" It is one of GET, POST.")),
+            ("x", "Int", None),
+            ("identifer", "Customer", Some(r#" Did you mean "identifier"?"#)),
         ] {
-            assert_eq!(for_variables(&schema, message).as_deref(), hint, "{message}");
+            assert_eq!(for_member(&schema, name, type_name).as_deref(), hint, "{name}");
         }
     }
 }

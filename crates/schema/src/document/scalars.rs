@@ -2,10 +2,7 @@
 //! at one when it comes to its field, which in a mutation may be after others have written.
 
 use crate::limits::VALUE_SHOWN_CHARS_MAX;
-use apollo_compiler::Schema;
 use apollo_compiler::ast::{self, Type};
-use apollo_compiler::executable::Operation;
-use apollo_compiler::response::{JsonMap, JsonValue};
 use async_graphql::{Name, Value};
 use hookgraph_pim::scalar_fault;
 
@@ -18,41 +15,19 @@ pub(super) fn literal_fault(place: &Type, literal: &ast::Value) -> Option<String
     fault(place.inner_named_type(), || constant(literal))
 }
 
-/// Why a variable's value is none of the scalar that stands in its place, for the first variable of an operation that is so.
-pub(crate) fn variables_fault(schema: &Schema, operation: &Operation, values: &JsonMap) -> Option<String> {
-    operation.variables.iter().find_map(|variable| {
-        let found = value_fault(schema, &variable.ty, values.get(variable.name.as_str())?)?;
-        Some(format!("Variable \"${}\" got an invalid value: {found}", variable.name))
-    })
-}
-
-/// The recursion is as deep as the value, whose nesting its parser has bounded.
-fn value_fault(schema: &Schema, place: &Type, value: &JsonValue) -> Option<String> {
-    if place.is_list()
-        && let JsonValue::Array(items) = value
-    {
-        return items.iter().find_map(|item| value_fault(schema, place.item_type(), item));
-    }
-    let name = place.inner_named_type();
-    if let Some(object) = schema.get_input_object(name) {
-        let fields = value.as_object()?;
-        return object
-            .fields
-            .iter()
-            .find_map(|(name, field)| value_fault(schema, &field.ty, fields.get(name.as_str())?));
-    }
-    fault(name, || Some(Value::from_json(serde_json::to_value(value).ok()?).unwrap_or_default()))
-}
-
-fn fault(scalar: &str, value: impl FnOnce() -> Option<Value>) -> Option<String> {
+/// Why a value is none of that scalar, if it is one of ours.
+pub(super) fn fault(scalar: &str, value: impl FnOnce() -> Option<Value>) -> Option<String> {
     let judge = scalar_fault(scalar)?;
-    let mut message = value().filter(|value| *value != Value::Null).and_then(judge)?;
-    // It quotes the value, of whatever length.
-    if let Some((end, _)) = message.char_indices().nth(VALUE_SHOWN_CHARS_MAX) {
-        message.truncate(end);
-        message.push('…');
+    value().filter(|value| *value != Value::Null).and_then(judge).map(shortened)
+}
+
+/// A text that quotes a value, of whatever length.
+pub(super) fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(VALUE_SHOWN_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
     }
-    Some(message)
+    text
 }
 
 /// A literal as the executor has it, with null for variables; none if it holds a number that no JSON can hold.

@@ -5,10 +5,12 @@ use super::plain::plain;
 use super::problems::{placed, problem, problem_at};
 use super::scan::scan;
 use super::sha256_hex;
-use super::{hints, input_rules};
+use super::{hints, input_rules, values};
 use crate::limits::{CALL_DOCUMENT, DocumentLimits};
 use apollo_compiler::ast::Document;
+use apollo_compiler::executable::Operation;
 use apollo_compiler::parser::Parser;
+use apollo_compiler::response::JsonMap;
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Schema};
 use hookgraph_domain::problem::Problem;
@@ -98,9 +100,9 @@ impl Validator {
         diagnostics.iter().map(translate).collect()
     }
 
-    /// What would be right where variables are wrong, for their message.
-    pub(crate) fn variables_hint(&self, message: &str) -> Option<String> {
-        if self.suggests { hints::for_variables(&self.schema, message) } else { None }
+    /// What is wrong with the values of an operation's variables.
+    pub(crate) fn value_problems(&self, operation: &Operation, values: &JsonMap) -> Vec<Problem> {
+        values::problems(&self.schema, operation, values, self.suggests)
     }
 }
 
