@@ -109,3 +109,51 @@ pub const TOKENS_VALID_MAX: usize = 200;
 pub const TOKENS_LIST_MAX: usize = 1_000;
 /// The name of a token, in characters.
 pub const TOKEN_NAME_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_domain::limits::{DOCUMENT_BYTES_MAX, EVENTS_PER_PUBLISH_MAX, PAGE_SIZE_MAX, PROBLEMS_MAX};
+    use hookgraph_domain::refusal::RefusalCode;
+
+    /// A number as people write it.
+    fn written(number: usize) -> String {
+        let digits = number.to_string();
+        let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+        groups.collect::<Vec<_>>().join(",")
+    }
+
+    #[test]
+    fn the_documentation_names_every_code_and_the_limits_of_documents() {
+        let text = include_str!("../../../docs/errors.md");
+        for code in RefusalCode::ALL {
+            assert!(text.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
+        }
+        let (call, payload) = (CALL_DOCUMENT, PAYLOAD_DOCUMENT);
+        for told in [
+            format!(
+                "{} KiB, {} tokens, {} operations, {} fields within each other, {} fields, {} aliases",
+                call.bytes_max / 1024,
+                written(call.tokens_max),
+                call.operations_max,
+                call.depth_max,
+                written(call.fields_max as usize),
+                call.aliases_max,
+            ),
+            format!("its complexity | {}:", written(call.complexity_max as usize)),
+            format!(
+                "{} KiB, {} tokens, one operation, {} fields within each other, a complexity of {}, {} aliases",
+                DOCUMENT_BYTES_MAX / 1024,
+                written(payload.tokens_max),
+                payload.depth_max,
+                written(payload.complexity_max as usize),
+                payload.aliases_max,
+            ),
+            format!("1 to {PAGE_SIZE_MAX} "),
+            format!("{} events", written(EVENTS_PER_PUBLISH_MAX)),
+            format!("the first {PROBLEMS_MAX} of it"),
+        ] {
+            assert!(text.contains(&told), "{told}");
+        }
+    }
+}
