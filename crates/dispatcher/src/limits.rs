@@ -57,6 +57,9 @@ pub const SEND_MARGIN_MS: u64 = BEAT_MS;
 /// milliseconds: what came of the requests meanwhile is written first, here and by other processes, which ask it again within
 /// [`STORE_BACKOFF_MS_MAX`].
 pub const SETTLE_FIRST_MS: u64 = 3_000;
+/// How long a store that answers can keep the loop from claiming because something that is to be written first fails, in
+/// milliseconds: what can never be written must not hold up the rest.
+pub const SETTLE_FIRST_MS_MAX: u64 = 10 * SETTLE_FIRST_MS;
 /// How long requests in flight may go on after a shutdown began, in milliseconds: what process managers commonly grant
 /// is 30 s. What has not ended by then is released.
 pub const DRAIN_MS: u64 = 20_000;

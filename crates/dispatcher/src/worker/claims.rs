@@ -8,7 +8,7 @@ use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
-use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS};
+use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS, SETTLE_FIRST_MS_MAX, STORE_BACKOFF_MS_MIN};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::ports::{Claimer, Claims};
@@ -70,7 +70,7 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
     let recordings: Arc<dyn Claimer> = Arc::new(Recordings(Arc::downgrade(&road)));
     road.stages.services.queue.claim_with_recordings(Arc::downgrade(&recordings));
     let beats = tokio::spawn(leases::beat(Arc::clone(&road.stages), road.leases.clone()));
-    let mut looking = Looking { outage: Outage::of("claim"), next_due: None };
+    let mut looking = Looking { outage: Outage::of("claim"), settles_since: None, next_due: None };
     while !shutdown.is_cancelled() {
         let wait = claim_round(&road, &mut looking).await;
         tokio::select! {
@@ -110,6 +110,8 @@ async fn waited(road: &Road, wake: &DueSignal, wait: Wait) {
 /// What the loop knows from one claim to the next.
 struct Looking {
     outage: Outage,
+    /// Since when it waits for what is written first.
+    settles_since: Option<Timestamp>,
     /// When something falls due next, if that was asked.
     next_due: Option<Timestamp>,
 }
@@ -126,10 +128,15 @@ async fn settles_first(road: &Road, looking: &mut Looking) -> Option<Wait> {
         }
         call.ended(stages.now(), Told::Answered { writes: false });
     }
-    match trouble.first(stages.now()) {
-        First::Settle(left) => Some(Wait::ForStore(left)),
-        First::Claim | First::Ask => None,
-    }
+    let now = stages.now();
+    let wait = match trouble.first(now) {
+        First::Claim => return None,
+        First::Settle(left) => left,
+        // Something failed just now.
+        First::Ask => Duration::from_millis(STORE_BACKOFF_MS_MIN),
+    };
+    let since = *looking.settles_since.get_or_insert(now);
+    (now < plus_ms(since, SETTLE_FIRST_MS_MAX)).then_some(Wait::ForStore(wait))
 }
 
 /// Claims as many as there are free slots, and starts them. A claim under way is never broken off: what it leased would
@@ -138,6 +145,7 @@ async fn claim_round(road: &Arc<Road>, looking: &mut Looking) -> Wait {
     if let Some(wait) = settles_first(road, looking).await {
         return wait;
     }
+    looking.settles_since = None;
     let asked_at = road.stages.now();
     let Some(room) = road.slots.room(&road.stages.limits, asked_at) else {
         return Wait::ForSlot;

@@ -77,10 +77,10 @@ struct Known {
 struct Failing {
     /// When the first of them was asked for.
     since: Timestamp,
-    /// When a call first succeeded after the last of them: one that wrote, once there is one.
+    /// When a call first succeeded after the last of them.
     answers_since: Option<Timestamp>,
-    /// Whether one of those that succeeded has written: to read is possible on a full disk too.
-    writes: bool,
+    /// When one did that has written: to read is possible on a full disk too.
+    writes_since: Option<Timestamp>,
     /// Whether it could not even be read, until it answers.
     is_away: bool,
 }
@@ -104,6 +104,9 @@ impl Wrote {
     }
 
     fn pass(&mut self, now: Timestamp) {
+        // A clock that was set back.
+        self.long_ago = self.long_ago.filter(|asked_at| *asked_at <= now);
+        self.lately.retain(|(_, ended_at)| *ended_at <= now);
         while let Some((asked_at, ended_at)) = self.lately.front().copied()
             && now >= plus_ms(ended_at, SETTLE_FIRST_MS)
         {
@@ -151,7 +154,7 @@ impl Told {
 impl Failing {
     /// Whether a call that is asked for at that time and fails is of the same outage. The first after the wait may well be late.
     fn goes_on(&self, at: Timestamp) -> bool {
-        !self.writes && !self.is_past(at)
+        self.writes_since.is_none() && !self.is_past(at)
     }
 
     /// Whether nothing failed for so long that there was nothing to write, or all of it was written.
@@ -169,7 +172,7 @@ impl Known {
         self.failing = Some(Failing {
             since: before.map_or(asked_at, |failing| failing.since.min(asked_at)),
             answers_since: None,
-            writes: false,
+            writes_since: None,
             is_away: is_away || before.is_some_and(|failing| failing.is_away),
         });
     }
@@ -179,11 +182,12 @@ impl Known {
         if writes {
             self.wrote.note(asked_at, now);
         }
+        self.failing = self.failing.filter(|failing| !failing.is_past(now));
         let Some(failing) = self.failing.as_mut() else { return false };
-        if failing.answers_since.is_none() || (writes && !failing.writes) {
-            failing.answers_since = Some(now);
+        failing.answers_since.get_or_insert(now);
+        if writes {
+            failing.writes_since.get_or_insert(now);
         }
-        failing.writes |= writes;
         std::mem::take(&mut failing.is_away)
     }
 }
@@ -206,7 +210,7 @@ impl Call<'_> {
                 false
             }
             Told::Answered { writes } => {
-                if now >= plus_ms(self.asked_at, self.trouble.long_ms) {
+                if self.is_slow(now) {
                     known.failed(self.asked_at, now, false);
                 }
                 known.answered(self.asked_at, now, writes)
@@ -221,12 +225,21 @@ impl Call<'_> {
     /// The same for a claim that succeeded, which took something or did not: where the store had answered before it was asked for,
     /// the outage is over.
     pub(super) fn claimed(self, now: Timestamp, takes_any: bool) {
-        let (trouble, asked_at) = (self.trouble, self.asked_at);
+        let trouble = self.trouble;
+        let is_over = trouble.known.lock().failing.is_some_and(|failing| {
+            failing.answers_since.is_some_and(|since| since <= self.asked_at)
+                && (takes_any || failing.writes_since.is_some())
+                && !self.is_slow(now)
+        });
         self.ended(now, Told::Answered { writes: takes_any });
-        let mut known = trouble.known.lock();
-        known.failing = known
-            .failing
-            .filter(|failing| !failing.writes || failing.answers_since.is_none_or(|since| asked_at < since));
+        if is_over {
+            trouble.known.lock().failing = None;
+        }
+    }
+
+    /// Whether it took as long as an outage.
+    fn is_slow(&self, now: Timestamp) -> bool {
+        now >= plus_ms(self.asked_at, self.trouble.long_ms)
     }
 }
 
@@ -260,10 +273,12 @@ impl Trouble {
 
     /// What comes before a claim.
     pub(super) fn first(&self, now: Timestamp) -> First {
-        let Some(failing) = self.known.lock().failing else { return First::Claim };
+        let failing = self.known.lock().failing.filter(|failing| !failing.is_past(now));
+        let Some(failing) = failing else { return First::Claim };
         let Some(answers_since) = failing.answers_since else { return First::Ask };
         let is_long = answers_since >= plus_ms(failing.since, self.long_ms);
-        let left = (plus_ms(answers_since, SETTLE_FIRST_MS) - now).to_std().unwrap_or_default();
+        let since = failing.writes_since.unwrap_or(answers_since);
+        let left = (plus_ms(since, SETTLE_FIRST_MS) - now).to_std().unwrap_or_default();
         // More is left than there is where the clock was set back.
         let is_waited_for = is_long && !left.is_zero() && left <= Duration::from_millis(SETTLE_FIRST_MS);
         if is_waited_for { First::Settle(left) } else { First::Claim }
@@ -390,6 +405,30 @@ mod tests {
         trouble.calls(past, past, Told::Failed);
         trouble.calls(past + 1, past + 1, READS);
         assert_eq!(trouble.settles_for(past + 1), None);
+        // Nor does what is written much later make it a long one.
+        trouble.claims(past + 60, past + 60, true);
+        assert!(!trouble.is_on(at(past + 60)));
+    }
+
+    /// The first that takes something is the first that writes.
+    #[test]
+    fn a_claim_after_the_wait_ends_the_outage() {
+        let trouble = Trouble::of(LONG_MS);
+        trouble.calls(0, 0, Told::Failed);
+        trouble.calls(7, 7, READS);
+        let later = 7 + SETTLE_FIRST_S;
+        trouble.claims(later, later + 1, true);
+        assert_eq!((trouble.first(at(later + 1)), trouble.is_on(at(later + 1))), (First::Claim, false));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_outage() {
+        let trouble = Trouble::of(LONG_MS);
+        for second in 3_600..3_610 {
+            trouble.calls(second, second, WRITES);
+        }
+        trouble.calls(10, 10, Told::Failed);
+        assert_eq!(trouble.first(at(10)), First::Ask);
     }
 
     /// Calls wait for a connection, and succeed once the store is back: no call failed.
@@ -405,8 +444,9 @@ mod tests {
             Some(SETTLE_FIRST_MS / 1_000),
             "the claim was asked for before the store answered"
         );
-        trouble.claims(8 + SETTLE_FIRST_S, 8 + SETTLE_FIRST_S, true);
-        assert!(!trouble.is_on(at(8 + SETTLE_FIRST_S)));
+        let later = 8 + SETTLE_FIRST_S;
+        trouble.claims(later, later + 1, true);
+        assert_eq!((trouble.first(at(later + 1)), trouble.is_on(at(later + 1))), (First::Claim, false));
         drop(trouble.asks(at(20)));
         assert!(!trouble.is_on(at(60)), "a call that was given up is none");
     }

@@ -240,12 +240,16 @@ async fn after_a_long_outage_of_settlements_endings_are_written_before_claims() 
     let mut bench = Bench::with([due(1, 1, "200"), due(2, 2, "200")]);
     bench.limits.in_flight_max = 1;
     bench.queue.failing("settle", u32::MAX);
+    bench.queue.failing("extend", u32::MAX);
     let running = Running::of(&bench);
     bench.transport.begun(1).await;
     idle().await;
     let claimer = bench.queue.claimer();
     assert!(claimer.wanted().is_none());
-    bench.noted.advance_ms(limits::LEASE_MS / 2);
+    for _ in 0..=limits::LEASE_MS / 2 / limits::STORE_BACKOFF_MS_MAX {
+        bench.noted.advance_ms(limits::STORE_BACKOFF_MS_MAX);
+        idle().await;
+    }
     bench.queue.failing("settle", 0);
     bench.queue.ended(1).await;
     idle().await;
@@ -254,6 +258,32 @@ async fn after_a_long_outage_of_settlements_endings_are_written_before_claims() 
     idle().await;
     assert_eq!(bench.transport.count(), 1, "claimed too early");
     bench.noted.advance_ms(1);
+    bench.queue.ended(2).await;
+    running.shut_down().await;
+}
+
+/// What fails for ever though the store answers holds up its own alone.
+#[tokio::test(start_paused = true)]
+async fn settlements_that_never_succeed_keep_the_loop_from_claiming_for_so_long() {
+    let bench = Bench::with([due(1, 1, "200")]);
+    bench.queue.failing("settle", u32::MAX);
+    bench.queue.failing("extend", u32::MAX);
+    let running = Running::of(&bench);
+    bench.transport.begun(1).await;
+    idle().await;
+    let passes = async |ms: u64| {
+        for _ in 0..ms / limits::STORE_BACKOFF_MS_MAX {
+            bench.noted.advance_ms(limits::STORE_BACKOFF_MS_MAX);
+            idle().await;
+        }
+    };
+    passes(limits::LEASE_MS / 2 + limits::STORE_BACKOFF_MS_MAX).await;
+    bench.queue.add(due(2, 2, "200"));
+    passes(limits::SETTLE_FIRST_MS_MAX / 2).await;
+    assert_eq!(bench.transport.count(), 1, "claimed too early");
+    passes(limits::SETTLE_FIRST_MS_MAX).await;
+    bench.transport.begun(2).await;
+    bench.queue.failing("settle", 0);
     bench.queue.ended(2).await;
     running.shut_down().await;
 }
