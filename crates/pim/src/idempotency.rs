@@ -18,7 +18,7 @@ pub struct Idempotency {
 }
 
 /// Where a request is. Its changes are numbered by the fields that make them and one after the other, so that each has its number
-/// whether those before it succeed or not. Of two requests the first changes have the same.
+/// whether those before it succeed or not. Of two requests the first changes mostly have the same.
 #[derive(Debug, Default)]
 struct Place {
     /// The fields of the namespace that it is in, by their names in the response.
@@ -31,15 +31,15 @@ struct Place {
     steps: u32,
 }
 
-/// Changes that one field may make.
-const STEPS_OF_FIELD_MAX: u32 = 16;
+/// More changes than one field makes.
+const STEPS_OF_FIELD_MAX: i64 = 1 << 16;
 
 impl Place {
     fn next_step(&mut self) -> i64 {
         let field = i64::try_from(self.before.saturating_add(self.field)).unwrap_or(i64::MAX);
-        let step = i64::from(self.steps.min(STEPS_OF_FIELD_MAX - 1));
+        let step = i64::from(self.steps);
         self.steps += 1;
-        field.saturating_mul(i64::from(STEPS_OF_FIELD_MAX)).saturating_add(step)
+        field.saturating_mul(STEPS_OF_FIELD_MAX).saturating_add(step)
     }
 }
 
@@ -89,8 +89,8 @@ impl PimContext {
     /// # Errors
     /// `CONFLICT` when the key belongs to another request.
     pub async fn answered<T: DeserializeOwned>(&self, step: &Step) -> Result<Option<T>, Refusal> {
-        let Some(kept) = self.kept_answer(&step.key).await? else { return Ok(None) };
-        if kept.request_sha256 != step.request_sha256 {
+        let kept = self.kept_answers(&step.key.key).await?;
+        if kept.iter().any(|kept| kept.request_sha256 != step.request_sha256) {
             let message = format!(
                 "the idempotency key {:?} was used for another request within the last day: take a new key, or send \
                  what was sent then",
@@ -98,6 +98,7 @@ impl PimContext {
             );
             return Err(Refusal::new(RefusalCode::Conflict, message));
         }
+        let Some(kept) = kept.into_iter().find(|kept| kept.key == step.key) else { return Ok(None) };
         serde_json::from_str(&kept.answer).map(Some).map_err(|error| fault(&error))
     }
 

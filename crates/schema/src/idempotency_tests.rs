@@ -49,6 +49,21 @@ async fn another_request_under_the_same_key_is_refused() {
     assert_eq!(event_count(&world).await, 1);
 }
 
+/// Wherever its first change stands that raises anything.
+#[tokio::test]
+async fn another_request_is_refused_whose_first_field_keeps_nothing() {
+    let world = world().await;
+    let deletes = "webhook { delete(id: \"00000000-0000-0000-0000-000000000009\") }";
+    let publishes =
+        "event { publish(input: { concern: \"orders\", event: \"create\", variables: { id: \"a\" } }) { id } }";
+    let first = ask(&world, json!("k"), &format!("mutation {{ {publishes} }}"), json!({})).await;
+    assert_eq!(first["errors"], Value::Null, "{first}");
+    let other = ask(&world, json!("k"), &format!("mutation {{ {deletes} {publishes} }}"), json!({})).await;
+    let codes: Vec<_> = other["errors"].as_array().unwrap().iter().map(|error| &error["extensions"]["code"]).collect();
+    assert!(codes.contains(&&json!("CONFLICT")), "{other}");
+    assert_eq!(event_count(&world).await, 1);
+}
+
 #[tokio::test]
 async fn each_change_of_a_request_is_kept_by_itself() {
     let world = world().await;

@@ -4,6 +4,7 @@
 //!
 //! What comes after a mutation that failed runs all the same, so the changes under an idempotency key go by their places.
 
+use crate::limits::ERRORS_MAX;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo};
 use async_graphql::parser::types::{Field, Selection};
 use async_graphql::{PathSegment, QueryPathNode, QueryPathSegment, Response, ServerError, ServerResult, Value};
@@ -39,6 +40,7 @@ impl Extension for Failures {
         let mut response = next.run(ctx, name).await;
         let mut failed = std::mem::take(&mut *self.0.lock());
         response.errors.append(&mut failed.errors);
+        response.errors.truncate(ERRORS_MAX);
         for error in &mut response.errors {
             failed.restore_path(error);
         }
@@ -59,18 +61,24 @@ impl Extension for Failures {
             answer => return answer,
         };
         let mut failed = self.0.lock();
-        failed.note(&error, path(node));
+        failed.note(&error, || path(node));
         if !is_nullable {
             return Err(error);
         }
-        failed.errors.push(error);
+        if failed.errors.len() < ERRORS_MAX {
+            failed.errors.push(error);
+        }
         Ok(Some(Value::Null))
     }
 }
 
 impl Failed {
-    /// Notes an error that was not noted beneath that path.
-    fn note(&mut self, error: &ServerError, path: Vec<PathSegment>) {
+    /// Notes an error that was not noted beneath that path, unless there are as many as are told.
+    fn note(&mut self, error: &ServerError, path: impl FnOnce() -> Vec<PathSegment>) {
+        if self.origins.len() >= ERRORS_MAX {
+            return;
+        }
+        let path = path();
         let is_known = self.origins.iter().any(|origin| is_alike(origin, error) && origin.path.starts_with(&path));
         if !is_known {
             self.origins.push(ServerError { path, ..error.clone() });

@@ -3,7 +3,7 @@
 use super::StoreError;
 use crate::audit::{AuditEntry, AuditQuery};
 use crate::change::{Change, CommitError, Committed};
-use crate::idempotency::{AnswerKey, KeptAnswer};
+use crate::idempotency::KeptAnswer;
 use crate::ids::{CopyTaskId, EventId, TenantId, TokenId, WebhookId};
 use crate::page::{RecordQuery, WebhookQuery};
 use crate::record::{Record, RecordKind};
@@ -100,8 +100,9 @@ pub trait AuditReader: Send + Sync {
 /// Reads the answers that were kept under idempotency keys.
 #[async_trait]
 pub trait AnswerReader: Send + Sync {
-    /// The answer of that key, unless it is older than [`crate::limits::IDEMPOTENCY_KEPT_MS`].
-    async fn kept_answer(&self, key: &AnswerKey, now: Timestamp) -> Result<Option<KeptAnswer>, StoreError>;
+    /// The answers of all steps under the tenant's key, by step, but for those older than [`crate::limits::IDEMPOTENCY_KEPT_MS`].
+    async fn kept_answers(&self, tenant_id: TenantId, key: &str, now: Timestamp)
+    -> Result<Vec<KeptAnswer>, StoreError>;
 }
 
 /// Reads webhooks.

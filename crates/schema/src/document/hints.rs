@@ -76,6 +76,8 @@ mod tests {
             ("HEAD", "Method", Some(" It is one of GET, POST.")),
             ("x", "Int", None),
             ("identifer", "Customer", Some(r#" Did you mean "identifier"?"#)),
+            (&format!("identifier{}", "r".repeat(90)), "Customer", Some(r#" Did you mean "identifier"?"#)),
+            (&format!("identifier{}", "r".repeat(91)), "Customer", None),
         ] {
             assert_eq!(for_member(&schema, name, type_name).as_deref(), hint, "{name}");
         }

@@ -39,10 +39,17 @@ pub(crate) fn placed(mut problem: Problem, line: usize, column: usize) -> Proble
     problem
 }
 
+/// A name that is compared with others, in bytes: none of ours is half as long.
+const NAME_COMPARED_BYTES_MAX: usize = 100;
+
 /// The name that is most like the asked one, if one is like it at all.
 pub(crate) fn nearest_name<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE_MIN: f64 = 0.75;
-    let scored = known.map(|name| (strsim::jaro_winkler(&asked.to_lowercase(), &name.to_lowercase()), name));
+    if asked.len() > NAME_COMPARED_BYTES_MAX {
+        return None;
+    }
+    let asked = asked.to_lowercase();
+    let scored = known.map(|name| (strsim::jaro_winkler(&asked, &name.to_lowercase()), name));
     let best = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
     (best.0 >= ALIKE_MIN).then_some(best.1)
 }

@@ -9,7 +9,7 @@ use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
@@ -84,6 +84,7 @@ pub async fn read_in_time(
     (by_get, large): (&[OperationType], Option<&LargeRequests>),
 ) -> Result<Request, Box<Response>> {
     let by_get = if state.limits.queries_by_get { by_get } else { &[] };
+    let version = request.version();
     let mut idempotency_keys = request.headers().get_all(IDEMPOTENCY_HEADER).iter();
     let idempotency_key = idempotency_keys.next().cloned();
     if idempotency_keys.any(|other| Some(other) != idempotency_key.as_ref()) {
@@ -94,7 +95,9 @@ pub async fn read_in_time(
     let Ok(asked) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
         let message = "the request did not arrive in time (http_request_ms_max)";
         let mut answer = answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type);
-        answer.headers_mut().insert(header::CONNECTION, unread::CLOSE);
+        if version <= Version::HTTP_11 {
+            answer.headers_mut().insert(header::CONNECTION, unread::CLOSE);
+        }
         return Err(Box::new(answer));
     };
     let mut asked = asked?;

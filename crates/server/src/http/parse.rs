@@ -19,14 +19,7 @@ pub fn body(bytes: &[u8], documents: &Documents) -> Result<Request, Refusal> {
     if bytes.len() > REQUEST_VALUES_MAX && values(bytes) > REQUEST_VALUES_MAX {
         return Err(wrong(format!("the body holds more than {REQUEST_VALUES_MAX} values: send it in parts")));
     }
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        let told = error.to_string();
-        // It is well-formed as far as it was read.
-        wrong(match told.strip_prefix("recursion limit exceeded") {
-            Some(place) => format!("the body nests more than {JSON_DEPTH_MAX} values within each other{place}"),
-            None => format!("the body is not well-formed JSON: {told}"),
-        })
-    })?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| not_json("the body", &error))?;
     match value {
         Value::Object(parameters) => from_parameters(parameters, documents),
         Value::Array(_) => Err(wrong("a batch of requests is not supported: send one JSON object")),
@@ -43,8 +36,9 @@ pub fn query_string(query: &str, documents: &Documents) -> Result<Request, Refus
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let value = match name.as_ref() {
             "variables" | "extensions" if value.is_empty() => Value::Null,
-            "variables" | "extensions" => serde_json::from_str(&value)
-                .map_err(|error| wrong(format!("the parameter {name:?} is not well-formed JSON: {error}")))?,
+            "variables" | "extensions" => {
+                serde_json::from_str(&value).map_err(|error| not_json(&format!("the parameter {name:?}"), &error))?
+            }
             _ => Value::String(value.into_owned()),
         };
         parameters.insert(name.into_owned(), value);
@@ -101,6 +95,15 @@ fn values(json: &[u8]) -> usize {
         }
     }
     count
+}
+
+fn not_json(what: &str, error: &serde_json::Error) -> Refusal {
+    let told = error.to_string();
+    // It is well-formed as far as it was read.
+    wrong(match told.strip_prefix("recursion limit exceeded") {
+        Some(place) => format!("{what} nests more than {JSON_DEPTH_MAX} values within each other{place}"),
+        None => format!("{what} is not well-formed JSON: {told}"),
+    })
 }
 
 fn wrong(message: impl Into<String>) -> Refusal {

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Has the request's body read to its end whatever becomes of the request, and says `connection: close` where it is not. HTTP/2 tells
+/// Has the request's body read to its end whatever becomes of the request, and says `connection: close` where it is known not to be. HTTP/2 tells
 /// a client to stop without closing anything.
 pub async fn read_on(request: Request, next: Next) -> Response {
     if request.version() > Version::HTTP_11 || request.body().is_end_stream() {

@@ -4,7 +4,8 @@ use super::MemoryStore;
 use super::state::State;
 use async_trait::async_trait;
 use hookgraph_domain::change::CommitError;
-use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
+use hookgraph_domain::idempotency::KeptAnswer;
+use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::limits::IDEMPOTENCY_KEPT_MS;
 use hookgraph_domain::ports::{AnswerReader, StoreError};
 use hookgraph_domain::time::{Timestamp, plus_ms};
@@ -27,9 +28,14 @@ impl State {
 
 #[async_trait]
 impl AnswerReader for MemoryStore {
-    async fn kept_answer(&self, key: &AnswerKey, now: Timestamp) -> Result<Option<KeptAnswer>, StoreError> {
+    async fn kept_answers(
+        &self,
+        tenant_id: TenantId,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Vec<KeptAnswer>, StoreError> {
         let state = self.state.lock();
-        let fresh = state.answers.get(key).filter(|(kept_at, _)| !is_stale(*kept_at, now));
-        Ok(fresh.map(|(_, answer)| answer.clone()))
+        let of_key = state.answers.iter().filter(|(of, _)| of.tenant_id == tenant_id && of.key == key);
+        Ok(of_key.filter(|(_, (kept_at, _))| !is_stale(*kept_at, now)).map(|(_, (_, answer))| answer.clone()).collect())
     }
 }
