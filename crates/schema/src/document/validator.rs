@@ -51,7 +51,7 @@ impl Validator {
         Self { suggests, ..self }
     }
 
-    /// SHA-256 of the SDL and [`RULES_VERSION`], lower-case hex.
+    /// SHA-256 of the SDL and of the version of the rules, lower-case hex.
     pub fn rules_sha256(&self) -> &str {
         &self.rules_sha256
     }
