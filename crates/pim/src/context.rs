@@ -10,7 +10,7 @@ use crate::tenant::StoredTenant;
 use async_graphql::Context;
 use hookgraph_domain::change::{Change, CommitError};
 use hookgraph_domain::event::Event;
-use hookgraph_domain::idempotency::KeptAnswer;
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::page::RecordQuery;
 use hookgraph_domain::permission::{Permission, PermissionSet};
@@ -151,8 +151,12 @@ impl PimContext {
     }
 
     /// What was answered under a key of the caller's tenant. Whoever asks again has been let past the same permissions.
-    pub(crate) async fn kept_answers(&self, key: &str) -> Result<Vec<KeptAnswer>, StoreError> {
-        self.services.store.kept_answers(self.caller.tenant_id, key, self.now()).await
+    pub(crate) async fn kept_answers(
+        &self,
+        key: &AnswerKey,
+        request_sha256: [u8; 32],
+    ) -> Result<Vec<KeptAnswer>, StoreError> {
+        self.services.store.kept_answers(key, request_sha256, self.now()).await
     }
 
     /// Forgets all that was read.

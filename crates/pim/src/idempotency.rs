@@ -18,7 +18,8 @@ pub struct Idempotency {
 }
 
 /// Where a request is. Its changes are numbered by the fields that make them and one after the other, so that each has its number
-/// whether those before it succeed or not. Of two requests the first changes mostly have the same.
+/// whether those before it succeed or not. The first changes of two requests mostly have the same: under one
+/// key at the same instant, one of them is refused.
 #[derive(Debug, Default)]
 struct Place {
     /// The fields of the namespace that it is in, by their names in the response.
@@ -89,7 +90,7 @@ impl PimContext {
     /// # Errors
     /// `CONFLICT` when the key belongs to another request.
     pub async fn answered<T: DeserializeOwned>(&self, step: &Step) -> Result<Option<T>, Refusal> {
-        let kept = self.kept_answers(&step.key.key).await?;
+        let kept = self.kept_answers(&step.key, step.request_sha256).await?;
         if kept.iter().any(|kept| kept.request_sha256 != step.request_sha256) {
             let message = format!(
                 "the idempotency key {:?} was used for another request within the last day: take a new key, or send \

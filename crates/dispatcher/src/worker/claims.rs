@@ -3,11 +3,12 @@
 
 use super::along::Recordings;
 use super::leases::{self, Leases};
-use super::outage::{First, Outage, Told, guarded};
+use super::outage::{Outage, guarded};
 use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
+use super::trouble::{First, Told};
 use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS, SETTLE_FIRST_MS_MAX, STORE_BACKOFF_MS_MIN};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
@@ -124,6 +125,7 @@ async fn settles_first(road: &Road, looking: &mut Looking) -> Option<Wait> {
         let call = trouble.asks(stages.now());
         if let Err(error) = guarded(stages.services.queue.next_due_at(stages.now())).await {
             call.ended(stages.now(), Told::Away);
+            looking.settles_since = None;
             return Some(Wait::ForStore(looking.outage.failed(&error)));
         }
         call.ended(stages.now(), Told::Answered { writes: false });

@@ -24,6 +24,7 @@ mod slots;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod verdicts;
 mod waiting;
 
@@ -37,10 +38,10 @@ use hookgraph_domain::ports::Fenced;
 use hookgraph_domain::ports::{
     Clock, DeliveryQueue, Entropy, Failpoints, Neighbours, PayloadRenderer, StoreError, Transport, WakeUps,
 };
-use outage::Trouble;
 use stages::Stages;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use trouble::Trouble;
 
 /// What the worker works with. A `dyn Store` is a `dyn DeliveryQueue`: the worker sees no more of it.
 #[derive(Clone)]

@@ -1,7 +1,8 @@
 //! The stages of the road, one function each, over values: tests drive them one at a time.
 
 use super::flow::{Allowance, FlowControl};
-use super::outage::{Told, Trouble, guarded};
+use super::outage::guarded;
+use super::trouble::{Told, Trouble};
 use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
 use futures::FutureExt;

@@ -3,7 +3,7 @@
 use super::StoreError;
 use crate::audit::{AuditEntry, AuditQuery};
 use crate::change::{Change, CommitError, Committed};
-use crate::idempotency::KeptAnswer;
+use crate::idempotency::{AnswerKey, KeptAnswer};
 use crate::ids::{CopyTaskId, EventId, TenantId, TokenId, WebhookId};
 use crate::page::{RecordQuery, WebhookQuery};
 use crate::record::{Record, RecordKind};
@@ -100,9 +100,14 @@ pub trait AuditReader: Send + Sync {
 /// Reads the answers that were kept under idempotency keys.
 #[async_trait]
 pub trait AnswerReader: Send + Sync {
-    /// The answers of all steps under the tenant's key, by step, but for those older than [`crate::limits::IDEMPOTENCY_KEPT_MS`].
-    async fn kept_answers(&self, tenant_id: TenantId, key: &str, now: Timestamp)
-    -> Result<Vec<KeptAnswer>, StoreError>;
+    /// The answer of that step, and one of another request than this under the same key, if there are; none is older than
+    /// [`crate::limits::IDEMPOTENCY_KEPT_MS`].
+    async fn kept_answers(
+        &self,
+        key: &AnswerKey,
+        request_sha256: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Vec<KeptAnswer>, StoreError>;
 }
 
 /// Reads webhooks.

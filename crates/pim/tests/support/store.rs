@@ -7,7 +7,7 @@ use hookgraph_domain::change::{Change, CommitError, Committed, Expected, Write};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip, NewEvent};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
-use hookgraph_domain::idempotency::KeptAnswer;
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::{AttemptId, CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, Direction, EventQuery, RecordQuery, RecordSort, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
@@ -220,7 +220,7 @@ impl TokenReader for RecordStore {
 
 #[async_trait]
 impl AnswerReader for RecordStore {
-    async fn kept_answers(&self, _: TenantId, _: &str, _: Timestamp) -> Result<Vec<KeptAnswer>, StoreError> {
+    async fn kept_answers(&self, _: &AnswerKey, _: [u8; 32], _: Timestamp) -> Result<Vec<KeptAnswer>, StoreError> {
         Ok(Default::default())
     }
 }

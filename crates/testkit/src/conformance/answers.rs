@@ -27,7 +27,7 @@ fn change(world: &World, answer: KeptAnswer, at: Timestamp) -> Change {
 }
 
 async fn kept(world: &World, key: &AnswerKey, now: Timestamp) -> Option<String> {
-    let kept = world.store.kept_answers(key.tenant_id, &key.key, now).await.expect("read");
+    let kept = world.store.kept_answers(key, [7; 32], now).await.expect("read");
     kept.into_iter().find(|kept| kept.key == *key).map(|kept| kept.answer)
 }
 
@@ -39,8 +39,11 @@ pub async fn an_answer_is_kept_with_its_change(store: Arc<dyn Store>) {
     let second = answer(&world, 1, "2");
     world.write(vec![Write::KeepAnswer(second.clone())]).await;
     world.write(vec![Write::KeepAnswer(of_key(answer(&world, 0, "3"), "another"))]).await;
-    let read = world.store.kept_answers(world.tenant_id, "once", sample::now()).await.expect("read");
-    assert_eq!(read, [first.clone(), second]);
+    let read = async |sha: u8| world.store.kept_answers(&first.key, [sha; 32], sample::now()).await.expect("read");
+    assert_eq!(read(7).await, std::slice::from_ref(&first));
+    // To another request all of this one's are foreign: it learns of some.
+    let foreign = read(8).await;
+    assert!(foreign.len() == 2 && foreign.contains(&first) && foreign.contains(&second), "{foreign:?}");
     let foreign = AnswerKey { tenant_id: world.id::<TenantId>(), ..first.key };
     assert_eq!(kept(&world, &foreign, sample::now()).await, None);
 }

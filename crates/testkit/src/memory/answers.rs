@@ -4,8 +4,7 @@ use super::MemoryStore;
 use super::state::State;
 use async_trait::async_trait;
 use hookgraph_domain::change::CommitError;
-use hookgraph_domain::idempotency::KeptAnswer;
-use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::limits::IDEMPOTENCY_KEPT_MS;
 use hookgraph_domain::ports::{AnswerReader, StoreError};
 use hookgraph_domain::time::{Timestamp, plus_ms};
@@ -30,12 +29,14 @@ impl State {
 impl AnswerReader for MemoryStore {
     async fn kept_answers(
         &self,
-        tenant_id: TenantId,
-        key: &str,
+        key: &AnswerKey,
+        request_sha256: [u8; 32],
         now: Timestamp,
     ) -> Result<Vec<KeptAnswer>, StoreError> {
         let state = self.state.lock();
-        let of_key = state.answers.iter().filter(|(of, _)| of.tenant_id == tenant_id && of.key == key);
-        Ok(of_key.filter(|(_, (kept_at, _))| !is_stale(*kept_at, now)).map(|(_, (_, answer))| answer.clone()).collect())
+        let of_key = state.answers.iter().filter(|(of, _)| of.tenant_id == key.tenant_id && of.key == key.key);
+        let fresh = of_key.filter(|(_, (kept_at, _))| !is_stale(*kept_at, now)).map(|(_, (_, answer))| answer);
+        let told = fresh.filter(|answer| answer.key == *key || answer.request_sha256 != request_sha256);
+        Ok(told.take(2).cloned().collect())
     }
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// A queue that hands each of its deliveries out once, and once more when it is released.
 pub(super) struct FakeQueue {
     pub(super) state: Mutex<QueueState>,
-    /// A settle needs one of these permits; there are plenty unless a test takes them away.
+    /// A settle that does not fail needs one of these permits; there are plenty unless a test takes them away.
     pub(super) settle_gate: Semaphore,
     ended: watch::Sender<usize>,
     beaten: watch::Sender<usize>,
@@ -147,9 +147,9 @@ impl DeliveryQueue for FakeQueue {
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
+        self.state.lock().fail("settle")?;
         self.settle_gate.acquire().await.expect("a gate").forget();
         let mut state = self.state.lock();
-        state.fail("settle")?;
         state.commits.push(settlements.len());
         state.settled.extend_from_slice(settlements);
         state.leased.retain(|claim| settlements.iter().all(|settled| settled.delivery_id != claim.delivery.id));

@@ -3,6 +3,7 @@
 mod fakes;
 mod looping;
 mod once;
+mod outages;
 mod waits;
 
 use super::*;

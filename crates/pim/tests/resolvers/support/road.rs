@@ -7,7 +7,7 @@ use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
 use hookgraph_domain::feed::{FeedFilter, FeedPage};
-use hookgraph_domain::idempotency::KeptAnswer;
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::payload::FrozenPayload;
@@ -134,7 +134,7 @@ impl TokenReader for RecordStore {
 
 #[async_trait]
 impl AnswerReader for RecordStore {
-    async fn kept_answers(&self, _: TenantId, _: &str, _: Timestamp) -> Result<Vec<KeptAnswer>, StoreError> {
+    async fn kept_answers(&self, _: &AnswerKey, _: [u8; 32], _: Timestamp) -> Result<Vec<KeptAnswer>, StoreError> {
         not_kept()
     }
 }

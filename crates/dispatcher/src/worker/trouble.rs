@@ -1,0 +1,443 @@
+//! A store that was away: what is written first once it answers again.
+
+use crate::limits::SETTLE_FIRST_MS;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::{Timestamp, plus_ms};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What all calls of the road together tell of the store.
+///
+/// Where it fails for so long that leases end, those who wait with what came of their requests are to write it before anyone
+/// claims: else what has arrived is sent again.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    known: Mutex<Known>,
+    answers: Notify,
+    /// How long an outage is that a lease may not outlive, in milliseconds.
+    long_ms: u64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    failing: Option<Failing>,
+    wrote: Wrote,
+    /// When each call under way was asked for, by its number.
+    under_way: BTreeMap<u64, Timestamp>,
+    next_number: u64,
+}
+
+/// Calls failed, or took as long as an outage, and none has written since that a claim followed.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    /// When the first of them was asked for.
+    since: Timestamp,
+    /// When a call first succeeded after the last of them.
+    answers_since: Option<Timestamp>,
+    /// When one did that has written: to read is possible on a full disk too.
+    writes_since: Option<Timestamp>,
+    /// Whether it could not even be read, until it answers.
+    is_away: bool,
+}
+
+/// Calls that wrote: who was kept waiting by an outage wrote by now, if others could write for long enough.
+#[derive(Debug, Default)]
+struct Wrote {
+    /// When the newest was asked for that ended [`SETTLE_FIRST_MS`] ago or before.
+    long_ago: Option<Timestamp>,
+    /// Some of those since, in their order: when they were asked for, and when they ended.
+    lately: VecDeque<(Timestamp, Timestamp)>,
+}
+
+impl Wrote {
+    fn note(&mut self, asked_at: Timestamp, now: Timestamp) {
+        self.pass(now);
+        let apart_ms = SETTLE_FIRST_MS / 8;
+        if self.lately.back().is_none_or(|(_, ended_at)| now >= plus_ms(*ended_at, apart_ms)) {
+            self.lately.push_back((asked_at, now));
+        }
+    }
+
+    fn pass(&mut self, now: Timestamp) {
+        // A clock that was set back.
+        self.long_ago = self.long_ago.filter(|asked_at| *asked_at <= now);
+        self.lately.retain(|(_, ended_at)| *ended_at <= now);
+        while let Some((asked_at, ended_at)) = self.lately.front().copied()
+            && now >= plus_ms(ended_at, SETTLE_FIRST_MS)
+        {
+            self.long_ago = self.long_ago.max(Some(asked_at));
+            self.lately.pop_front();
+        }
+    }
+
+    /// Whether what a call tells that was asked for then is known to be over.
+    fn is_after(&mut self, asked_at: Timestamp, now: Timestamp) -> bool {
+        self.pass(now);
+        self.long_ago.is_some_and(|long_ago| asked_at < long_ago)
+    }
+}
+
+/// What is to be done before a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// Nothing.
+    Claim,
+    /// Somebody has to ask whether the store answers, by a call that takes nothing over.
+    Ask,
+    /// What came of requests is written, for so long yet.
+    Settle(Duration),
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// With a failure.
+    Failed,
+    /// With a failure, though it only reads.
+    Away,
+    /// With an answer, and whether it wrote anything.
+    Answered { writes: bool },
+}
+
+impl Told {
+    /// What an error tells: one that is final is an answer.
+    pub(super) fn by(error: &StoreError) -> Self {
+        if error.is_retryable() { Told::Failed } else { Told::Answered { writes: false } }
+    }
+}
+
+impl Failing {
+    /// Whether a call that is asked for at that time and fails is of the same outage. The first after the wait may well be late.
+    fn goes_on(&self, at: Timestamp) -> bool {
+        self.writes_since.is_none() && !self.is_past(at)
+    }
+
+    /// Whether nothing failed for so long that there was nothing to write, or all of it was written.
+    fn is_past(&self, at: Timestamp) -> bool {
+        self.answers_since.is_some_and(|since| at >= plus_ms(since, 2 * SETTLE_FIRST_MS))
+    }
+}
+
+impl Known {
+    fn failed(&mut self, asked_at: Timestamp, now: Timestamp, is_away: bool) {
+        if self.wrote.is_after(asked_at, now) {
+            return;
+        }
+        let before = self.failing.filter(|failing| failing.goes_on(asked_at));
+        self.failing = Some(Failing {
+            since: before.map_or(asked_at, |failing| failing.since.min(asked_at)),
+            answers_since: None,
+            writes_since: None,
+            is_away: is_away || before.is_some_and(|failing| failing.is_away),
+        });
+    }
+
+    /// Whether those who wait are to be told.
+    fn answered(&mut self, asked_at: Timestamp, now: Timestamp, writes: bool) -> bool {
+        if writes {
+            self.wrote.note(asked_at, now);
+        }
+        self.failing = self.failing.filter(|failing| !failing.is_past(now));
+        let Some(failing) = self.failing.as_mut() else { return false };
+        failing.answers_since.get_or_insert(now);
+        if writes {
+            failing.writes_since.get_or_insert(now);
+        }
+        std::mem::take(&mut failing.is_away)
+    }
+}
+
+/// A call under way; one that is given up tells nothing.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    trouble: &'a Trouble,
+    number: u64,
+    asked_at: Timestamp,
+}
+
+impl Call<'_> {
+    /// Takes down how it ended. One that took as long as an outage was kept waiting by one.
+    pub(super) fn ended(self, now: Timestamp, told: Told) {
+        let mut known = self.trouble.known.lock();
+        let tells_others = match told {
+            Told::Failed | Told::Away => {
+                known.failed(self.asked_at, now, told == Told::Away);
+                false
+            }
+            Told::Answered { writes } => {
+                if self.is_slow(now) {
+                    known.failed(self.asked_at, now, false);
+                }
+                known.answered(self.asked_at, now, writes)
+            }
+        };
+        drop(known);
+        if tells_others {
+            self.trouble.answers.notify_waiters();
+        }
+    }
+
+    /// The same for a claim that succeeded, which took something or did not: where the store had answered before it was asked for,
+    /// the outage is over.
+    pub(super) fn claimed(self, now: Timestamp, takes_any: bool) {
+        let trouble = self.trouble;
+        let is_over = trouble.known.lock().failing.is_some_and(|failing| {
+            failing.answers_since.is_some_and(|since| since <= self.asked_at)
+                && (takes_any || failing.writes_since.is_some())
+                && !self.is_slow(now)
+        });
+        self.ended(now, Told::Answered { writes: takes_any });
+        if is_over {
+            trouble.known.lock().failing = None;
+        }
+    }
+
+    /// Whether it took as long as an outage.
+    fn is_slow(&self, now: Timestamp) -> bool {
+        now >= plus_ms(self.asked_at, self.trouble.long_ms)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.trouble.known.lock().under_way.remove(&self.number);
+    }
+}
+
+impl Trouble {
+    /// None yet, where an outage is long that lasts so many milliseconds.
+    pub(super) fn of(long_ms: u64) -> Self {
+        Self { known: Mutex::default(), answers: Notify::new(), long_ms }
+    }
+
+    /// A call begins.
+    pub(super) fn asks(&self, now: Timestamp) -> Call<'_> {
+        let mut known = self.known.lock();
+        let number = known.next_number;
+        known.next_number += 1;
+        known.under_way.insert(number, now);
+        Call { trouble: self, number, asked_at: now }
+    }
+
+    /// Whether there is an outage, or was one a moment ago, or a call waits as long as in one.
+    pub(super) fn is_on(&self, now: Timestamp) -> bool {
+        let known = self.known.lock();
+        known.failing.is_some_and(|failing| !failing.is_past(now))
+            || known.under_way.values().any(|asked_at| now >= plus_ms(*asked_at, self.long_ms))
+    }
+
+    /// What comes before a claim.
+    pub(super) fn first(&self, now: Timestamp) -> First {
+        let failing = self.known.lock().failing.filter(|failing| !failing.is_past(now));
+        let Some(failing) = failing else { return First::Claim };
+        let Some(answers_since) = failing.answers_since else { return First::Ask };
+        let is_long = answers_since >= plus_ms(failing.since, self.long_ms);
+        let since = failing.writes_since.unwrap_or(answers_since);
+        let left = (plus_ms(since, SETTLE_FIRST_MS) - now).to_std().unwrap_or_default();
+        // More is left than there is where the clock was set back.
+        let is_waited_for = is_long && !left.is_zero() && left <= Duration::from_millis(SETTLE_FIRST_MS);
+        if is_waited_for { First::Settle(left) } else { First::Claim }
+    }
+
+    /// Waits so long, or until a store that was away answers again.
+    pub(super) async fn wait(&self, at_most: Duration) {
+        tokio::select! {
+            biased;
+            () = self.answers.notified() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::STORE_BACKOFF_MS_MAX;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_timestamp(second, 0).expect("a time")
+    }
+
+    const LONG_MS: u64 = 7_000;
+    const SETTLE_FIRST_S: i64 = SETTLE_FIRST_MS.cast_signed() / 1_000;
+    const READS: Told = Told::Answered { writes: false };
+    const WRITES: Told = Told::Answered { writes: true };
+
+    /// All processes have asked again before any of them claims.
+    const _: () = assert!(SETTLE_FIRST_MS > STORE_BACKOFF_MS_MAX);
+
+    impl Trouble {
+        /// A call from one second to another.
+        fn calls(&self, asked: i64, ended: i64, told: Told) {
+            self.asks(at(asked)).ended(at(ended), told);
+        }
+
+        fn claims(&self, asked: i64, ended: i64, takes_any: bool) {
+            self.asks(at(asked)).claimed(at(ended), takes_any);
+        }
+
+        /// For how many seconds yet what came of requests is written at that second, if it is.
+        fn settles_for(&self, second: i64) -> Option<u64> {
+            match self.first(at(second)) {
+                First::Settle(left) => Some(left.as_secs()),
+                First::Claim => None,
+                First::Ask => panic!("the store is to be asked"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_store_that_fails_is_asked_and_after_a_short_outage_claimed_from() {
+        let trouble = Trouble::of(LONG_MS);
+        assert_eq!((trouble.first(at(0)), trouble.is_on(at(0))), (First::Claim, false));
+        trouble.calls(0, 0, Told::Failed);
+        assert_eq!((trouble.first(at(1)), trouble.is_on(at(1))), (First::Ask, true));
+        trouble.calls(6, 6, READS);
+        assert_eq!(trouble.settles_for(6), None);
+        trouble.claims(6, 6, false);
+        assert!(trouble.is_on(at(6)), "a claim that takes nothing writes nothing");
+        trouble.claims(7, 7, true);
+        assert!(!trouble.is_on(at(7)));
+    }
+
+    #[test]
+    fn after_a_long_outage_what_came_of_requests_is_written_first() {
+        let trouble = Trouble::of(LONG_MS);
+        trouble.calls(0, 0, Told::Failed);
+        trouble.calls(5, 5, Told::Failed);
+        trouble.calls(7, 7, READS);
+        assert_eq!(trouble.settles_for(7), Some(SETTLE_FIRST_MS / 1_000));
+        trouble.calls(8, 8, WRITES);
+        trouble.calls(9, 9, WRITES);
+        assert_eq!(
+            trouble.settles_for(9),
+            Some(SETTLE_FIRST_MS / 1_000 - 1),
+            "counted from the first that was written"
+        );
+        assert_eq!(trouble.settles_for(8 + SETTLE_FIRST_S), None);
+        assert_eq!(trouble.settles_for(7), None, "a clock that was set back keeps nobody waiting");
+    }
+
+    /// A disk that is full, a database that is read-only.
+    #[test]
+    fn an_outage_of_writes_is_not_over_because_reads_succeed() {
+        let trouble = Trouble::of(LONG_MS);
+        for second in 0..7 {
+            trouble.calls(second, second, Told::Failed);
+            trouble.calls(second, second, READS);
+            trouble.claims(second, second, false);
+        }
+        trouble.calls(7, 7, Told::Failed);
+        assert_eq!(trouble.first(at(7)), First::Ask);
+        trouble.calls(8, 8, WRITES);
+        assert_eq!(trouble.settles_for(8), Some(SETTLE_FIRST_MS / 1_000));
+        trouble.calls(9, 9, Told::Failed);
+        trouble.calls(10, 10, WRITES);
+        assert_eq!(trouble.settles_for(10), None, "another outage, which was short");
+    }
+
+    #[test]
+    fn an_outage_with_nothing_to_write_is_over_when_nothing_fails_for_a_while() {
+        let trouble = Trouble::of(LONG_MS);
+        trouble.calls(0, 0, Told::Failed);
+        trouble.calls(1, 1, READS);
+        let past = 1 + 2 * SETTLE_FIRST_S;
+        assert!(trouble.is_on(at(past - 1)) && !trouble.is_on(at(past)));
+        trouble.calls(past, past, Told::Failed);
+        trouble.calls(past + 1, past + 1, READS);
+        assert_eq!(trouble.settles_for(past + 1), None);
+        // Nor does what is written much later make it a long one.
+        trouble.claims(past + 60, past + 60, true);
+        assert!(!trouble.is_on(at(past + 60)));
+    }
+
+    /// The first that takes something is the first that writes.
+    #[test]
+    fn a_claim_after_the_wait_ends_the_outage() {
+        let trouble = Trouble::of(LONG_MS);
+        trouble.calls(0, 0, Told::Failed);
+        trouble.calls(7, 7, READS);
+        let later = 7 + SETTLE_FIRST_S;
+        trouble.claims(later, later + 1, true);
+        assert_eq!((trouble.first(at(later + 1)), trouble.is_on(at(later + 1))), (First::Claim, false));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_outage() {
+        let trouble = Trouble::of(LONG_MS);
+        for second in 3_600..3_610 {
+            trouble.calls(second, second, WRITES);
+        }
+        trouble.calls(10, 10, Told::Failed);
+        assert_eq!(trouble.first(at(10)), First::Ask);
+    }
+
+    /// Calls wait for a connection, and succeed once the store is back: no call failed.
+    #[test]
+    fn calls_that_took_as_long_as_an_outage_tell_of_one() {
+        let trouble = Trouble::of(LONG_MS);
+        let (settles, claims) = (trouble.asks(at(0)), trouble.asks(at(1)));
+        assert!(!trouble.is_on(at(6)) && trouble.is_on(at(7)), "before any has ended");
+        settles.ended(at(8), WRITES);
+        claims.claimed(at(8), true);
+        assert_eq!(
+            trouble.settles_for(8),
+            Some(SETTLE_FIRST_MS / 1_000),
+            "the claim was asked for before the store answered"
+        );
+        let later = 8 + SETTLE_FIRST_S;
+        trouble.claims(later, later + 1, true);
+        assert_eq!((trouble.first(at(later + 1)), trouble.is_on(at(later + 1))), (First::Claim, false));
+        drop(trouble.asks(at(20)));
+        assert!(!trouble.is_on(at(60)), "a call that was given up is none");
+    }
+
+    #[test]
+    fn a_call_that_hung_tells_of_the_outage_from_when_it_was_asked_for_unless_others_wrote_since() {
+        let trouble = Trouble::of(LONG_MS);
+        trouble.calls(5, 5, Told::Failed);
+        trouble.calls(0, 6, Told::Failed);
+        trouble.calls(7, 7, READS);
+        assert_eq!(trouble.settles_for(7), Some(SETTLE_FIRST_MS / 1_000));
+        trouble.calls(8, 8, WRITES);
+        trouble.calls(7, 9, Told::Failed);
+        trouble.calls(9, 9, WRITES);
+        assert_eq!(trouble.settles_for(9), None, "an outage of two seconds");
+        let later = 9 + SETTLE_FIRST_S;
+        trouble.claims(later, later, true);
+        trouble.calls(7, later, Told::Failed);
+        assert_eq!((trouble.first(at(later)), trouble.is_on(at(later))), (First::Claim, false), "others wrote since");
+    }
+
+    /// The same at the end of one outage: the first that succeeds hides the others from nobody.
+    #[test]
+    fn one_call_that_wrote_at_once_does_not_hide_those_that_were_kept_waiting() {
+        let trouble = Trouble::of(LONG_MS);
+        trouble.calls(5, 8, WRITES);
+        trouble.calls(0, 8, WRITES);
+        assert_eq!(trouble.settles_for(8), Some(SETTLE_FIRST_MS / 1_000));
+    }
+
+    #[test]
+    fn what_can_never_be_taken_is_an_answer() {
+        assert_eq!(Told::by(&StoreError::Busy(String::new())), Told::Failed);
+        assert_eq!(Told::by(&StoreError::Rejected(String::new())), READS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_goes_on_at_the_first_answer() {
+        let trouble = Trouble::of(LONG_MS);
+        trouble.calls(0, 0, Told::Failed);
+        trouble.calls(0, 0, Told::Away);
+        trouble.calls(0, 0, Told::Failed);
+        let begun = tokio::time::Instant::now();
+        tokio::join!(trouble.wait(Duration::from_secs(60)), async { trouble.calls(1, 1, READS) });
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        trouble.calls(2, 2, Told::Failed);
+        let minute = Duration::from_secs(60);
+        tokio::join!(trouble.wait(minute), async { trouble.calls(2, 2, READS) });
+        assert_eq!(begun.elapsed(), minute, "whoever only reads tells nothing to those who write");
+    }
+}
