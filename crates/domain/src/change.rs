@@ -74,8 +74,8 @@ pub enum Write {
     UpdateTenant(Tenant),
     /// Deletes a tenant with all it owns.
     DeleteTenant(TenantId),
-    /// Keeps the answer of this very change. A [`CommitError::Conflict`] when one is kept under that key already, unless it
-    /// is older than [`crate::limits::IDEMPOTENCY_KEPT_MS`]: then it is replaced.
+    /// Keeps the answer of this very change. A [`CommitError::Conflict`] when one is kept under that key already, or one of another
+    /// request at any step of its own, unless it is older than [`crate::limits::IDEMPOTENCY_KEPT_MS`]: then it is replaced.
     KeepAnswer(KeptAnswer),
     /// Creates an access token.
     InsertToken(AccessToken),

@@ -18,8 +18,7 @@ pub struct Idempotency {
 }
 
 /// Where a request is. Its changes are numbered by the fields that make them and one after the other, so that each has its number
-/// whether those before it succeed or not. The first changes of two requests mostly have the same: under one
-/// key at the same instant, one of them is refused.
+/// whether those before it succeed or not.
 #[derive(Debug, Default)]
 struct Place {
     /// The fields of the namespace that it is in, by their names in the response.

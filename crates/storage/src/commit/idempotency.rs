@@ -1,21 +1,32 @@
 //! Answers kept under idempotency keys, written with their change.
 
 use super::Work;
+use crate::connections::lock_sql;
 use crate::entities::idempotency;
 use crate::error::store_error;
 use crate::limits::STALE_ANSWERS_PER_WRITE_MAX;
 use crate::micros::{from_time, stale_before_us};
 use crate::statements::whole;
 use hookgraph_domain::change::CommitError;
-use hookgraph_domain::idempotency::KeptAnswer;
+use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ports::StoreError;
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, Insert};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Insert, QueryFilter, QuerySelect};
+use sha2::{Digest, Sha256};
+
+/// The advisory lock of a key. Two keys that share one wait for each other, and no more.
+fn lock_of(key: &AnswerKey) -> i64 {
+    let hash = Sha256::new().chain_update(key.tenant_id.0.as_bytes()).chain_update(&key.key).finalize();
+    hash.iter().take(8).fold(0, |lock: i64, byte| (lock << 8) | i64::from(*byte))
+}
 
 impl Work<'_> {
     pub(super) async fn keep_answer(&self, kept: KeptAnswer) -> Result<(), CommitError> {
         use idempotency::Column;
         let label = format!("idempotency key {:?}", kept.key.key);
+        if self.is_of_another_request(&kept).await? {
+            return Err(CommitError::Conflict(label));
+        }
         let row: idempotency::ActiveModel = whole(idempotency::Model {
             tenant_id: kept.key.tenant_id.0,
             key: kept.key.key,
@@ -34,6 +45,28 @@ impl Work<'_> {
             Ok(_) => Ok(self.sweep_answers().await?),
             Err(error) => Err(store_error(error).into()),
         }
+    }
+
+    /// Whether another request has an answer under that key. Until this transaction ends no other keeps one under it: two requests
+    /// that came at the same instant may have begun with different steps.
+    async fn is_of_another_request(&self, kept: &KeptAnswer) -> Result<bool, StoreError> {
+        use idempotency::Column;
+        if self.transaction.get_database_backend() == DbBackend::Postgres {
+            // A statement of its own, before the one that looks: a snapshot is taken before what is waited for.
+            self.transaction.execute_unprepared(&lock_sql(lock_of(&kept.key))).await.map_err(store_error)?;
+        }
+        let foreign = idempotency::Entity::find()
+            .select_only()
+            .column(Column::Step)
+            .filter(Column::TenantId.eq(kept.key.tenant_id.0))
+            .filter(Column::Key.eq(kept.key.key.as_str()))
+            .filter(Column::RequestSha256.ne(kept.request_sha256.to_vec()))
+            .filter(Column::CreatedAtUs.gt(stale_before_us(self.at)))
+            .into_tuple::<i64>()
+            .one(self.transaction)
+            .await
+            .map_err(store_error)?;
+        Ok(foreign.is_some())
     }
 
     /// Takes out what is past its time, a little with every new answer, so that no one else has to.

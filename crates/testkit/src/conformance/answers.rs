@@ -72,6 +72,22 @@ pub async fn two_changes_at_once_under_one_key_commit_once(store: Arc<dyn Store>
     assert_eq!(kept(&world, &answer(&world, 0, "").key, sample::now()).await.as_deref(), Some(expected));
 }
 
+/// Whatever step of theirs they begin with: a key is of one request.
+pub async fn two_requests_at_once_under_one_key_commit_once(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook().await;
+    let one = change(&world, answer(&world, 0, "1"), sample::now());
+    let other = change(&world, KeptAnswer { request_sha256: [8; 32], ..answer(&world, 1, "2") }, sample::now());
+    let (one, other) = futures::join!(world.store.commit(one), world.store.commit(other));
+    let refused = if one.is_ok() { &other } else { &one };
+    assert!(matches!(refused, Err(CommitError::Conflict(_))) && one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    assert_eq!(world.deliveries().await.len(), 1);
+    // Past its time it is nobody's.
+    let later = plus_ms(sample::now(), IDEMPOTENCY_KEPT_MS);
+    let third = KeptAnswer { request_sha256: [9; 32], ..answer(&world, 2, "3") };
+    world.store.commit(change(&world, third, later)).await.expect("commit");
+}
+
 /// A day later the key is as good as new, and what is past its time goes as new ones come.
 pub async fn an_answer_past_its_time_is_forgotten_and_replaced(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -36,6 +36,7 @@ macro_rules! conformance_suite {
                 an_answer_is_kept_with_its_change,
                 a_second_answer_of_a_key_refuses_its_change,
                 two_changes_at_once_under_one_key_commit_once,
+                two_requests_at_once_under_one_key_commit_once,
                 an_answer_past_its_time_is_forgotten_and_replaced,
             ],
             records: [

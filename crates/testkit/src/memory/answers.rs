@@ -16,7 +16,11 @@ fn is_stale(kept_at: Timestamp, now: Timestamp) -> bool {
 impl State {
     pub(super) fn keep_answer(&mut self, answer: KeptAnswer, at: Timestamp) -> Result<(), CommitError> {
         let key = answer.key.clone();
-        if self.answers.get(&key).is_some_and(|(kept_at, _)| !is_stale(*kept_at, at)) {
+        let collides = |(of, (kept_at, kept)): (&AnswerKey, &(Timestamp, KeptAnswer))| {
+            let is_foreign = kept.request_sha256 != answer.request_sha256;
+            of.tenant_id == key.tenant_id && of.key == key.key && (*of == key || is_foreign) && !is_stale(*kept_at, at)
+        };
+        if self.answers.iter().any(collides) {
             return Err(CommitError::Conflict(format!("idempotency key {:?}", key.key)));
         }
         self.answers.retain(|_, (kept_at, _)| !is_stale(*kept_at, at));
