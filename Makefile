@@ -51,5 +51,5 @@ fuzz: ## Look for bytes that break what the fuzz targets hold, SECONDS_EACH a ta
 		$$target found/$$target corpus/$$target -- -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 || exit 1; done
 
 fuzz-documents: ## Hold random documents of both schemas against graphql-js for SECONDS_EACH, from another seed each time
-	$(CARGO) build --locked --package hookgraph-server --package hookgraph-schema --example judge_documents
+	$(CARGO) build --workspace --locked --bin hookgraph --example judge_documents
 	cd tests/js && DOCUMENTS_SEED=$${DOCUMENTS_SEED-$$RANDOM} DOCUMENTS_SECONDS=$(SECONDS_EACH) node --test random_documents.test.mjs

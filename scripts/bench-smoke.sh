@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --locked --quiet --package hookgraph-bench
+cargo build --workspace --locked --quiet --bin hookgraph-bench
 table="$(STRICT=1 CASE=one,ten DATABASE=sqlite RUNS=1 SECONDS_PER_RUN=1 "${CARGO_TARGET_DIR:-target}/debug/hookgraph-bench" run)"
 echo "$table"
 for line in "| raw limit: client to receiver |" "| one webhook | SQLite |" "| ten webhooks per event | SQLite |"; do

@@ -9,7 +9,7 @@ cargo fmt --all --check
 
 say "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
-cargo clippy --package hookgraph-server --features failpoints --locked -- -D warnings
+cargo clippy --workspace --all-targets --features hookgraph-server/failpoints --locked -- -D warnings
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet

@@ -17,9 +17,9 @@ trap 'tests/postgres.sh stop "$work/postgres" || true; rm -rf "$work"' EXIT
 chmod 755 "$work"
 
 say "the binary with its failpoints, for the black-box tests"
-cargo build --locked --quiet --package hookgraph-server --features failpoints
-cargo build --locked --quiet --package hookgraph-domain --example canonical_json
-cargo build --locked --quiet --package hookgraph-schema --example judge_documents
+# Of the whole workspace, here and wherever else a part is built: what lies under it has the same features then, and is built once.
+cargo build --workspace --locked --quiet --bin hookgraph --features hookgraph-server/failpoints
+cargo build --workspace --locked --quiet --example canonical_json --example judge_documents
 # Copies: what is built later without failpoints has the same name.
 built="${CARGO_TARGET_DIR:-target}/debug"
 mkdir "$work/examples"

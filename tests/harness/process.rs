@@ -178,7 +178,8 @@ fn build() -> anyhow::Result<PathBuf> {
         return Ok(path.into());
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--quiet", "--package", "hookgraph-server", "--features", "failpoints"];
+    let arguments =
+        ["build", "--workspace", "--quiet", "--bin", "hookgraph", "--features", "hookgraph-server/failpoints"];
     let status = std::process::Command::new(cargo).args(arguments).status().context("cargo builds the server")?;
     ensure!(status.success(), "the server does not build");
     let this = std::env::current_exe()?;

@@ -1,0 +1,204 @@
+//! What one token, and what strangers, may take of the server: over HTTP, WebSocket and event streams.
+
+use crate::rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
+use crate::rig::{Rig, TOKEN, start};
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
+}
+
+fn post(rig: &Rig, query: &str) -> RequestBuilder {
+    client().post(rig.url("/graphql")).bearer_auth(TOKEN).json(&json!({ "query": query }))
+}
+
+fn stream(rig: &Rig, query: &str) -> RequestBuilder {
+    post(rig, query).header("accept", "text/event-stream")
+}
+
+/// Asserts that it is the refusal of that limit.
+async fn assert_exceeded(answer: Response, limit: &str) {
+    assert_eq!(answer.status(), 429);
+    let retry_after = answer.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap();
+    assert!((1..=60).contains(&retry_after), "{retry_after}");
+    assert!(answer.headers().contains_key("x-request-id"));
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["errors"][0]["extensions"]["code"], "LIMIT_EXCEEDED");
+    assert!(body["errors"][0]["message"].as_str().unwrap().contains(limit), "{body}");
+    assert!(body.get("data").is_none());
+}
+
+#[tokio::test]
+async fn requests_of_a_token_are_paced_over_every_transport_together() {
+    let rig = start(&[("token_requests_per_s_max", "1"), ("token_requests_burst_max", "4")]).await;
+    assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
+    assert_eq!(stream(&rig, "{ hello }").send().await.unwrap().status(), 200);
+    let mut socket = initialised(&rig).await;
+    for id in ["a", "b"] {
+        say(&mut socket, subscribe(id, "subscription { quiet }")).await;
+    }
+    say(&mut socket, subscribe("c", "subscription { quiet }")).await;
+    let refused = hear(&mut socket).await;
+    assert_eq!((&refused["id"], &refused["type"]), (&json!("c"), &json!("error")));
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "LIMIT_EXCEEDED");
+    let limit = "token_requests_per_s_max";
+    assert_exceeded(post(&rig, "{ hello }").send().await.unwrap(), limit).await;
+    assert_exceeded(stream(&rig, "{ hello }").send().await.unwrap(), limit).await;
+    let sdl = client().get(rig.url("/schema.graphql")).bearer_auth(TOKEN);
+    assert_exceeded(sdl.send().await.unwrap(), limit).await;
+    rig.clock.advance_ms(999);
+    assert_exceeded(post(&rig, "{ hello }").send().await.unwrap(), limit).await;
+    rig.clock.advance_ms(1);
+    assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
+    assert_exceeded(post(&rig, "{ hello }").send().await.unwrap(), limit).await;
+    // The connection lives on, and its operations with it.
+    rig.clock.advance_ms(1_000);
+    say(&mut socket, subscribe("c", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["hello"], "hello you");
+}
+
+#[tokio::test]
+async fn connections_of_a_token_are_bounded_over_websockets_and_event_streams_together() {
+    let rig = start(&[("token_connections_max", "2")]).await;
+    let first = initialised(&rig).await;
+    let second = stream(&rig, "subscription { quiet }").send().await.unwrap();
+    assert_eq!(second.status(), 200);
+    assert_exceeded(stream(&rig, "subscription { quiet }").send().await.unwrap(), "token_connections_max").await;
+    let mut third = open(&rig, &[PROTOCOL]).await.unwrap();
+    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {TOKEN}") } });
+    say(&mut third, init.clone()).await;
+    let closed = hear(&mut third).await;
+    assert_eq!(closed["close"], 1013, "a code after which clients try again");
+    assert!(closed["reason"].as_str().unwrap().contains("token_connections_max"), "{closed}");
+    assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200, "a request is no connection");
+    drop(first);
+    // The place is free as soon as the server sees that the client has gone.
+    loop {
+        let mut again = open(&rig, &[PROTOCOL]).await.unwrap();
+        say(&mut again, init.clone()).await;
+        if hear(&mut again).await["type"] == "connection_ack" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn subscriptions_of_a_token_are_bounded_over_all_of_its_connections() {
+    let rig = start(&[("token_subscriptions_max", "2")]).await;
+    let mut one = initialised(&rig).await;
+    let mut other = initialised(&rig).await;
+    say(&mut one, subscribe("a", "subscription { quiet }")).await;
+    // Answered, so that the one before it has been taken.
+    say(&mut one, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut one).await["type"], "pong");
+    let open = stream(&rig, "subscription { quiet }").send().await.unwrap();
+    assert_eq!(open.status(), 200);
+    say(&mut other, subscribe("a", "subscription { quiet }")).await;
+    let refused = hear(&mut other).await;
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "LIMIT_EXCEEDED");
+    assert!(refused["payload"][0]["message"].as_str().unwrap().contains("token_subscriptions_max"));
+    assert_exceeded(stream(&rig, "subscription { quiet }").send().await.unwrap(), "token_subscriptions_max").await;
+    // One that ends makes room at once.
+    say(&mut one, json!({ "type": "complete", "id": "a" })).await;
+    say(&mut one, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut one).await["type"], "pong");
+    say(&mut other, subscribe("b", "{ hello }")).await;
+    assert_eq!(hear(&mut other).await["type"], "next");
+}
+
+#[tokio::test]
+async fn a_full_server_says_when_to_come_again() {
+    let rig = start(&[("websocket_connections_max", "1")]).await;
+    let _open = initialised(&rig).await;
+    let refused = stream(&rig, "subscription { quiet }").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+}
+
+/// What the server says until it closes the connection.
+async fn said(mut stream: TcpStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    // A reset is a close as well.
+    let _ = stream.read_to_end(&mut said).await;
+    said
+}
+
+#[tokio::test]
+async fn a_stranger_who_sends_no_whole_head_is_not_waited_for() {
+    let rig = start(&[("http_idle_ms_max", "100")]).await;
+    for begun in ["", "GET", "P", "PRI * HTTP/2.0\r\n", "GET /healthz HTTP/1.1\r\nhost: a\r\nx-slow: "] {
+        let mut stranger = TcpStream::connect(rig.address).await.unwrap();
+        stranger.write_all(begun.as_bytes()).await.unwrap();
+        let said = said(stranger).await;
+        assert!(!said.starts_with(b"HTTP/1.1 200"), "{begun:?}");
+    }
+    // Nor is one who was answered and then says nothing.
+    let mut idle = TcpStream::connect(rig.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(said(idle).await.starts_with(b"HTTP/1.1 200"));
+}
+
+/// Reads one answer, whose head says how long its body is, and tells its status.
+async fn answered(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    let mut body = vec![0; length.parse::<usize>().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    head["http/1.1 ".len()..][..3].to_owned()
+}
+
+#[tokio::test]
+async fn a_body_that_is_answered_before_its_end_may_be_sent_to_it_on_a_connection_that_lives_on() {
+    let rig = start(&[("http_body_bytes_max", "1024")]).await;
+    let body = vec![b' '; 4 * 1024 * 1024];
+    let token = format!("authorization: Bearer {TOKEN}\r\n");
+    let json = "content-type: application/json\r\n";
+    for (path, headers, status) in [
+        ("/graphql", String::new(), "401"),
+        ("/graphql", token.clone(), "415"),
+        ("/graphql", format!("{token}{json}"), "413"),
+        ("/graphql", format!("{token}{json}accept: text/html\r\n"), "406"),
+        ("/nowhere", String::new(), "404"),
+    ] {
+        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\n{headers}content-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body[..2_048]).await.unwrap();
+        assert_eq!(answered(&mut stream).await, status, "{path} {headers}");
+        stream.write_all(&body[2_048..]).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert_eq!(answered(&mut stream).await, "200", "{path} {headers}");
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_at_once_and_those_before_go_on() {
+    let rig = start(&[("http_connections_max", "2")]).await;
+    let first = TcpStream::connect(rig.address).await.unwrap();
+    let mut second = TcpStream::connect(rig.address).await.unwrap();
+    second.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    second.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let third = TcpStream::connect(rig.address).await.unwrap();
+    assert!(said(third).await.is_empty());
+    drop(first);
+    while client().get(rig.url("/healthz")).send().await.is_err() {}
+}
+
+#[tokio::test]
+async fn a_connection_that_became_a_websocket_leaves_its_place_to_others() {
+    let rig = start(&[("http_connections_max", "1")]).await;
+    let mut socket = initialised(&rig).await;
+    while client().get(rig.url("/healthz")).send().await.is_err() {}
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["type"], "next");
+}

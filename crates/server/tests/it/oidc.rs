@@ -1,0 +1,180 @@
+//! Bearer JWTs against an issuer in this process: who is let in, who is not, and what a rotation of its keys means.
+
+use async_trait::async_trait;
+use hookgraph_domain::permission::{Permission, PermissionSet};
+use hookgraph_domain::ports::Clock;
+use hookgraph_server::auth::AuthError;
+use hookgraph_server::limits::{OIDC_KEYS_KEPT_S, OIDC_LEEWAY_S, OIDC_REFETCH_S_MIN};
+use hookgraph_server::oidc::{Fetch, Issuer, OidcConfig};
+use hookgraph_testkit::{ManualClock, sample};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+const ISSUER: &str = "https://login.example";
+
+/// An Ed25519 key, made of its seed.
+fn key(seed: u8) -> EncodingKey {
+    let mut der = hex::decode("302e020100300506032b657004220420").unwrap();
+    der.extend([seed; 32]);
+    EncodingKey::from_ed_der(&der)
+}
+
+fn public(seed: u8, kid: &str) -> Value {
+    let mut jwk = Jwk::from_encoding_key(&key(seed), Algorithm::EdDSA).unwrap();
+    jwk.common.key_id = Some(kid.to_owned());
+    serde_json::to_value(jwk).unwrap()
+}
+
+/// The issuer's two documents.
+#[derive(Default)]
+struct Scripted {
+    keys: Mutex<Vec<Value>>,
+    is_down: AtomicBool,
+    reads: AtomicUsize,
+}
+
+#[async_trait]
+impl Fetch for Scripted {
+    async fn json(&self, url: &str) -> Result<Value, String> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err("down".to_owned());
+        }
+        match url {
+            "https://login.example/.well-known/openid-configuration" => {
+                self.reads.fetch_add(1, Ordering::SeqCst);
+                Ok(json!({ "issuer": ISSUER, "jwks_uri": "https://login.example/keys" }))
+            }
+            "https://login.example/keys" => Ok(json!({ "keys": *self.keys.lock().unwrap() })),
+            other => Err(format!("nothing at {other}")),
+        }
+    }
+}
+
+struct World {
+    issuer: Issuer,
+    scripted: Arc<Scripted>,
+    clock: ManualClock,
+}
+
+fn world() -> World {
+    let (scripted, clock) = (Arc::new(Scripted::default()), ManualClock::at(sample::now()));
+    // A key of a kind that nobody knows is passed over.
+    *scripted.keys.lock().unwrap() = vec![json!({ "kty": "new", "kid": "n" }), public(1, "a")];
+    let config = OidcConfig {
+        issuer: ISSUER.to_owned(),
+        audience: "hookgraph".to_owned(),
+        tenant_claim: "tenant".to_owned(),
+        permissions_claim: "permissions".to_owned(),
+    };
+    World { issuer: Issuer::new(config, scripted.clone(), Arc::new(clock.clone())), scripted, clock }
+}
+
+impl World {
+    fn claims(&self) -> Value {
+        json!({ "iss": ISSUER, "aud": ["hookgraph", "other"], "sub": "ada", "exp": self.clock.now().timestamp() + 300,
+            "tenant": "acme", "permissions": ["ORDERS_READ", "openid"] })
+    }
+
+    fn token(&self, seed: u8, kid: &str, changed: Value) -> String {
+        let mut claims = self.claims();
+        for (name, value) in changed.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &claims, &key(seed)).unwrap()
+    }
+
+    async fn is_let_in(&self, token: &str) -> bool {
+        match self.issuer.vouched(token).await {
+            Ok(_) => true,
+            Err(AuthError::Invalid) => false,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn wait_s(&self, seconds: i64) {
+        self.clock.advance_ms(u64::try_from(seconds).unwrap() * 1_000);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_issuer_vouches_for_its_claims_until_it_expires() {
+    let world = world();
+    let token = world.token(1, "a", json!({}));
+    let vouched = world.issuer.vouched(&token).await.unwrap();
+    assert_eq!((vouched.tenant.as_str(), vouched.subject.as_str()), ("acme", "ada"));
+    assert_eq!(vouched.permissions, PermissionSet::NONE.with(Permission::OrdersRead));
+    let scopes = world.token(1, "a", json!({ "permissions": "openid MARKETS_READ ITEMS_WRITE" }));
+    let scopes = world.issuer.vouched(&scopes).await.unwrap().permissions;
+    assert_eq!(scopes.names(), ["ITEMS_WRITE", "MARKETS_READ"]);
+    world.wait_s(300 + OIDC_LEEWAY_S - 1);
+    assert!(world.is_let_in(&token).await);
+    world.wait_s(2);
+    assert!(!world.is_let_in(&token).await);
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_token_keeps_it_out() {
+    let world = world();
+    let now = world.clock.now().timestamp();
+    for changed in [
+        json!({ "iss": "https://evil.example" }),
+        json!({ "aud": "other" }),
+        json!({ "exp": now - OIDC_LEEWAY_S - 1 }),
+        json!({ "exp": "never" }),
+        json!({ "nbf": now + OIDC_LEEWAY_S + 1 }),
+        json!({ "tenant": null }),
+        json!({ "tenant": "" }),
+        json!({ "sub": null }),
+    ] {
+        assert!(!world.is_let_in(&world.token(1, "a", changed.clone())).await, "{changed}");
+    }
+    assert!(!world.is_let_in(&world.token(2, "a", json!({}))).await, "another key under that name");
+    let good = world.token(1, "a", json!({}));
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    assert!(!world.is_let_in(&format!("{signed}.")).await);
+    assert!(!world.is_let_in(&format!("{signed}.{}", signature.replace(&signature[..1], "_"))).await);
+    // What the issuer publishes is no secret: a signature made with it must not be believed.
+    let confused = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::HS256) };
+    let published = public(1, "a")["x"].as_str().unwrap().to_owned();
+    let confused = encode(&confused, &world.claims(), &EncodingKey::from_secret(published.as_bytes())).unwrap();
+    assert!(!world.is_let_in(&confused).await);
+    let none = "eyJhbGciOiJub25lIiwia2lkIjoiYSJ9";
+    assert!(!world.is_let_in(&format!("{none}.{}.", good.split('.').nth(1).unwrap())).await);
+    assert!(world.is_let_in(&good).await);
+}
+
+#[tokio::test]
+async fn a_new_key_is_read_when_it_is_named_and_an_old_one_ends_with_it() {
+    let world = world();
+    let old = world.token(1, "a", json!({ "exp": world.clock.now().timestamp() + 100_000 }));
+    assert!(world.is_let_in(&old).await);
+    *world.scripted.keys.lock().unwrap() = vec![public(2, "b")];
+    world.wait_s(OIDC_REFETCH_S_MIN);
+    assert!(world.is_let_in(&world.token(2, "b", json!({}))).await);
+    assert!(!world.is_let_in(&old).await);
+}
+
+#[tokio::test]
+async fn a_strangers_key_names_cost_the_issuer_nothing() {
+    let world = world();
+    for kid in 0..50 {
+        assert!(!world.is_let_in(&world.token(9, &kid.to_string(), json!({}))).await);
+    }
+    assert_eq!(world.scripted.reads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_believed_a_while_and_not_for_ever() {
+    let world = world();
+    let token = world.token(1, "a", json!({ "exp": world.clock.now().timestamp() + 100_000 }));
+    assert!(world.is_let_in(&token).await);
+    world.scripted.is_down.store(true, Ordering::SeqCst);
+    world.wait_s(OIDC_KEYS_KEPT_S + 1);
+    assert!(world.is_let_in(&token).await);
+    world.wait_s(OIDC_KEYS_KEPT_S);
+    assert!(matches!(world.issuer.vouched(&token).await, Err(AuthError::Unavailable(_))));
+}

@@ -1,0 +1,243 @@
+//! graphql-transport-ws, from outside.
+
+use crate::rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
+use crate::rig::{TOKEN, start};
+use futures::SinkExt;
+use hookgraph_domain::ports::Clock;
+use hookgraph_server::surroundings::SystemClock;
+use serde_json::json;
+use std::sync::atomic::Ordering;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+#[tokio::test]
+async fn a_subscription_yields_its_events_and_completes() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", "subscription { count(to: 2) }")).await;
+    for count in 1..=2 {
+        let next = json!({ "id": "a", "type": "next", "payload": { "data": { "count": count } } });
+        assert_eq!(hear(&mut socket).await, next);
+    }
+    assert_eq!(hear(&mut socket).await, json!({ "id": "a", "type": "complete" }));
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["hello"], "hello you");
+}
+
+#[tokio::test]
+async fn a_request_error_ends_the_operation_and_frees_its_id() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    for _ in 0..2 {
+        say(&mut socket, subscribe("a", "subscription { nope }")).await;
+        let error = hear(&mut socket).await;
+        assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("a")));
+        assert!(error["payload"][0]["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn each_break_of_the_protocol_has_its_close_code() {
+    let rig = start(&[("websocket_init_ms_max", "50")]).await;
+    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {TOKEN}") } });
+    let wrong = json!({ "type": "connection_init", "payload": { "authorization": "Bearer wrong" } });
+    let quiet = subscribe("a", "subscription { quiet }");
+    let cases = [
+        (vec![], 4408),
+        (vec![quiet.clone()], 4401),
+        (vec![wrong], 4403),
+        (vec![json!({ "type": "connection_init" })], 4403),
+        (vec![init.clone(), init.clone()], 4429),
+        (vec![init.clone(), quiet.clone(), quiet.clone()], 4409),
+        (vec![json!({ "type": "connection_terminate" })], 4400),
+        (vec![json!({ "type": "start", "id": "a" })], 4400),
+        (vec![json!(7)], 4400),
+        (vec![json!({})], 4400),
+        (vec![json!({ "type": "connection_init", "payload": "x" })], 4400),
+        (vec![json!({ "type": "connection_init", "payload": { "authorization": 7 } })], 4403),
+        (vec![json!({ "type": "complete" })], 4400),
+        (vec![init.clone(), json!({ "type": "subscribe", "id": "", "payload": { "query": "{ hello }" } })], 4400),
+        (vec![init.clone(), json!({ "type": "subscribe", "id": 1, "payload": { "query": "{ hello }" } })], 4400),
+        (vec![init.clone(), subscribe(&"x".repeat(257), "{ hello }")], 4400),
+        (vec![init, json!({ "type": "subscribe", "payload": { "query": "{ hello }" } })], 4400),
+    ];
+    for (messages, code) in cases {
+        let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+        for message in &messages {
+            say(&mut socket, message.clone()).await;
+        }
+        let mut heard = hear(&mut socket).await;
+        while heard.get("close").is_none() {
+            heard = hear(&mut socket).await;
+        }
+        assert_eq!(heard["close"], code, "{messages:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_subprotocol_is_closed_with_4406() {
+    let rig = start(&[]).await;
+    let mut socket = open(&rig, &[]).await.unwrap();
+    assert_eq!(hear(&mut socket).await["close"], 4406);
+}
+
+#[tokio::test]
+async fn a_token_in_the_header_serves_where_the_payload_has_none() {
+    let rig = start(&[]).await;
+    let mut socket = open(&rig, &[PROTOCOL, ("authorization", &format!("Bearer {TOKEN}"))]).await.unwrap();
+    say(&mut socket, json!({ "type": "connection_init" })).await;
+    assert_eq!(hear(&mut socket).await["type"], "connection_ack");
+}
+
+#[tokio::test]
+async fn pages_of_strangers_are_refused_and_allowed_ones_are_not() {
+    let rig = start(&[("allowed_origins", "https://console.example")]).await;
+    let own = format!("http://{}", rig.address);
+    assert!(open(&rig, &[PROTOCOL, ("origin", &own)]).await.is_ok());
+    assert!(open(&rig, &[PROTOCOL, ("origin", "https://console.example")]).await.is_ok());
+    let Err(Error::Http(refused)) = open(&rig, &[PROTOCOL, ("origin", "https://evil.example")]).await else {
+        panic!("a stranger's page got in")
+    };
+    assert_eq!(refused.status(), 403);
+}
+
+#[tokio::test]
+async fn operations_and_connections_are_bounded() {
+    let rig = start(&[("websocket_subscriptions_max", "1"), ("websocket_connections_max", "1")]).await;
+    let mut socket = initialised(&rig).await;
+    assert!(matches!(open(&rig, &[PROTOCOL]).await, Err(Error::Http(refused)) if refused.status() == 503));
+    say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+    say(&mut socket, subscribe("b", "subscription { quiet }")).await;
+    let refused = hear(&mut socket).await;
+    assert_eq!((&refused["id"], &refused["type"]), (&json!("b"), &json!("error")));
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "LIMIT_EXCEEDED");
+    say(&mut socket, json!({ "id": "a", "type": "complete" })).await;
+    say(&mut socket, subscribe("b", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["type"], "next");
+}
+
+#[tokio::test]
+async fn pings_are_answered_and_sent() {
+    let rig = start(&[("websocket_ping_ms", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+    assert_eq!(hear(&mut socket).await, json!({ "type": "ping" }));
+}
+
+#[tokio::test]
+async fn a_stop_closes_connections_with_1001() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    rig.stopping.cancel();
+    assert_eq!(hear(&mut socket).await["close"], 1001);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_read_no_further_than_its_queue() {
+    let rig = start(&[]).await;
+    let mut slow = initialised(&rig).await;
+    say(&mut slow, subscribe("a", "subscription { big }")).await;
+    // Another client gets its 200 answers over a connection of its own meanwhile.
+    let mut quick = initialised(&rig).await;
+    say(&mut quick, subscribe("a", "subscription { count(to: 200) }")).await;
+    while hear(&mut quick).await["type"] == "next" {}
+    // 16 queued, one being written, one in hand, and what the sockets' buffers take.
+    let produced = rig.produced.load(Ordering::SeqCst) - 200;
+    assert!(produced < 60, "{produced} answers of a mebibyte were made for a client that reads none");
+}
+
+#[tokio::test]
+async fn a_token_that_expires_ends_its_subscriptions() {
+    let rig = start(&[]).await;
+    let expires_at = SystemClock::default().now() + chrono::Duration::milliseconds(700);
+    rig.tokens.expires_at_us.store(expires_at.timestamp_micros(), Ordering::SeqCst);
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+    assert_eq!(hear(&mut socket).await["close"], 4403);
+    let Ok(mut late) = open(&rig, &[PROTOCOL]).await else { panic!("a connection is open before it is let in") };
+    say(&mut late, json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {}", TOKEN) } }))
+        .await;
+    assert_eq!(hear(&mut late).await["close"], 4403);
+}
+
+#[tokio::test]
+async fn the_use_of_a_token_is_written_down_once_a_minute() {
+    let rig = start(&[]).await;
+    for _ in 0..3 {
+        initialised(&rig).await;
+    }
+    assert_eq!(rig.tokens.uses.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn frames_that_are_no_text_or_no_json_are_closed_with_4400() {
+    let rig = start(&[]).await;
+    for frame in [Message::binary(vec![0xff]), Message::text("{"), Message::text("")] {
+        let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+        socket.send(frame.clone()).await.unwrap();
+        assert_eq!(hear(&mut socket).await["close"], 4400, "{frame:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_ends_the_connection() {
+    let rig = start(&[("websocket_message_bytes_max", "1024")]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", &format!("{{ hello }} #{}", "x".repeat(2048)))).await;
+    assert_eq!(hear(&mut socket).await["close"], 4400);
+}
+
+#[tokio::test]
+async fn a_revoked_token_closes_its_connections_with_4403() {
+    let rig = start(&[("token_recheck_ms", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+    rig.tokens.is_revoked.store(true, Ordering::SeqCst);
+    assert_eq!(hear(&mut socket).await["close"], 4403);
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_given_up() {
+    let rig = start(&[("websocket_ping_ms", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    for _ in 0..2 {
+        assert_eq!(hear(&mut socket).await, json!({ "type": "ping" }));
+    }
+    assert_eq!(hear(&mut socket).await["close"], 1000);
+}
+
+#[tokio::test]
+async fn a_pong_nobody_asked_for_and_the_end_of_an_unknown_operation_change_nothing() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, json!({ "type": "pong", "payload": { "a": 1 } })).await;
+    say(&mut socket, json!({ "type": "complete", "id": "unknown" })).await;
+    say(&mut socket, json!({ "type": "ping", "payload": { "a": 1 } })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+}
+
+#[tokio::test]
+async fn a_ping_before_the_init_is_answered_and_a_second_init_is_too_many_even_while_one_is_judged() {
+    let rig = start(&[]).await;
+    let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+    say(&mut socket, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {TOKEN}") } });
+    say(&mut socket, init.clone()).await;
+    say(&mut socket, init).await;
+    assert_eq!(hear(&mut socket).await["type"], "connection_ack");
+    assert_eq!(hear(&mut socket).await["close"], 4429);
+}
+
+#[tokio::test]
+async fn an_id_is_free_as_soon_as_its_client_ends_the_operation() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    for _ in 0..3 {
+        say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+        say(&mut socket, json!({ "type": "complete", "id": "a" })).await;
+    }
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    let next = json!({ "id": "a", "type": "next", "payload": { "data": { "hello": "hello you" } } });
+    assert_eq!(hear(&mut socket).await, next);
+}

@@ -1,0 +1,19 @@
+//! The store on both databases: what every store holds, and what only one has.
+//!
+//! One binary: each more would link all of the workspace again.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
+mod cancelled;
+mod claims_along;
+mod conformance_postgres;
+mod conformance_sqlite;
+mod conformance_sqlite_memory;
+mod gauges;
+mod group_commit;
+mod plans;
+mod postgres_only;
+mod restart;
+mod secrets;
+mod sweep;
+mod unreadable;
