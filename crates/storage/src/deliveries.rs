@@ -4,6 +4,7 @@ use crate::batch::{self, Collision, IDS, execute, query};
 use crate::entities::delivery::{DUE, DUE_COLUMNS, ENDED, ENDED_COLUMNS, Model, PAYLOAD_NONE};
 use crate::limits::INSERT_ROWS_MAX;
 use crate::micros::from_time;
+use crate::queue::move_up;
 use crate::store::CLAIM_LOCK;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
@@ -77,6 +78,7 @@ pub async fn end<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(
         return Ok(());
     }
     remove_due(connection, rows.iter().map(|row| row.id)).await?;
+    move_up(connection, rows.iter().map(|row| (row.webhook_id, row.order_key.clone()))).await?;
     keep_ended(connection, rows).await
 }
 
@@ -85,7 +87,7 @@ pub async fn keep_ended<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> R
     ENDED.insert(connection, rows.iter().map(Model::ended_cells).collect(), Collision::Fails).await.map(|_| ())
 }
 
-/// Takes rows out of the queue.
+/// Takes rows out of the queue. Whoever does calls [`move_up`] with their lines.
 pub async fn remove_due<C: ConnectionTrait>(
     connection: &C,
     ids: impl IntoIterator<Item = Uuid>,

@@ -90,6 +90,16 @@ pub const FEED_SCAN_BATCHES_MAX: u64 = 300;
 /// Rows at the head of a webhook's due work that a claim looks at beyond its slots: what is in flight sits there, behind at
 /// most what came late with an earlier time.
 pub const CLAIM_HEAD_ROWS_SPARE: i64 = 64;
+/// Deliveries behind another of their record among those, of a webhook that keeps order, that a claim passes over; with more of
+/// them it takes none of that webhook until they are out of the way.
+pub const CLAIM_LINED_ROWS_MAX: i64 = 256;
+/// Deliveries behind another of their record that are taken out of the way of claims by one statement.
+pub const LINED_UP_ROWS_MAX: i64 = 2_000;
+/// When what was taken out of the way of claims is looked at again, in milliseconds, should the one before it have ended
+/// unnoticed; it becomes due as that one ends.
+pub const LINED_UP_MS: u64 = 3_600_000;
+/// Webhooks of which a claim says at once that too much stands behind others.
+pub const CROWDED_MAX: usize = 64;
 /// Webhooks, and signers of tenants, that this process keeps opened.
 pub const OPENED_ENTRIES_MAX: u64 = 4_096;
 /// How often a page is read on where rows of it cannot be read.
@@ -107,13 +117,18 @@ pub const RESEAL_ROWS: u64 = 100;
 /// Rows that one gauge counts: a backlog beyond it reads as that many.
 pub const GAUGE_ROWS_MAX: u64 = 100_000;
 /// Rows at the head of each webhook's due work that are looked at for what is in flight: what may be, and a few more.
-pub const DUE_HEAD_ROWS: i64 = hookgraph_domain::limits::CONCURRENCY_MAX as i64 + CLAIM_HEAD_ROWS_SPARE;
+pub const DUE_HEAD_ROWS: i64 =
+    hookgraph_domain::limits::CONCURRENCY_MAX as i64 + CLAIM_HEAD_ROWS_SPARE + CLAIM_LINED_ROWS_MAX;
 /// How long the link for wake-ups may take to connect or to answer, in milliseconds.
 pub const LINK_MS_MAX: u64 = 5_000;
 /// How often a listening connection on which nothing comes is checked, in milliseconds.
 pub const LINK_CHECK_MS: u64 = 15_000;
 /// Rows of a day that are moved when its partition is dropped; a day of which more are needed stays as it is.
 pub const DAY_ROWS_MOVED_MAX: usize = 10_000;
+/// What those rows may occupy, in bytes: what a slow disk copies well within [`DROP_STATEMENT_MS_MAX`].
+pub const DAY_BYTES_MOVED_MAX: i64 = 32 * 1024 * 1024;
+/// How long a partition whose dropping took too long is left alone, in milliseconds: its table was locked all the while.
+pub const DAY_CUT_OFF_MS: i64 = 3_600_000;
 /// How long dropping a partition waits for a lock, in milliseconds: whoever comes after it waits as long.
 pub const DROP_LOCK_MS_MAX: u64 = 200;
 /// How long one statement of dropping a partition may run, in milliseconds: it holds its table meanwhile.
@@ -121,6 +136,11 @@ pub const DROP_STATEMENT_MS_MAX: u64 = 2_000;
 /// How far the clocks of processes may be apart, in milliseconds: attempts are looked for among those whose ids are that much older
 /// than their delivery's and newer.
 pub const CLOCKS_APART_MS_MAX: u64 = 24 * 3_600_000;
+/// How far an id's time may be behind that of its row, in milliseconds: it is made first, and a clock may be set between the two.
+pub const ID_BEHIND_MS_MAX: i64 = 3_600_000;
+/// How far it may be ahead, in milliseconds: a process whose clock is set back goes on with ids of the time that it had until the
+/// clock has come there again.
+pub const ID_AHEAD_MS_MAX: i64 = 24 * 3_600_000;
 /// Owners without anything old that one step of retention passes by.
 pub const PRUNE_OWNERS_MAX: usize = 64;
 /// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.

@@ -6,7 +6,8 @@ use crate::commit::events::{no_events, record_sql, subscribers_sql};
 use crate::gauges::gauge_statements;
 use crate::queue::{
     arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, end_leases_sql, extend_sql,
-    extend_values, keep_arrived_sql, look_sql, next_due_sql, settle_sql, settle_values, standing_claims_sql,
+    extend_values, keep_arrived_sql, line_statements, look_sql, next_due_sql, settle_sql, settle_values,
+    standing_claims_sql,
 };
 use crate::read::{
     BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
@@ -38,6 +39,8 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         limit: 20,
     };
     let of_type = EventQuery { concern: Some("orders".to_owned()), event: Some("create".to_owned()), ..events.clone() };
+    let (from, before) = a_time();
+    let of_time = EventQuery { recorded_from: from, recorded_before: before, ..events.clone() };
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let request = claim_request(webhook_id);
     let held = vec![webhook_id.0.into(), 10_i64.into()];
@@ -50,6 +53,7 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (raw(&next_due_sql(), vec![64_i64.into(), 0_i64.into()]), vec!["due_by_time"]),
         (event_page(&events).build(backend), Vec::new()),
         (event_page(&of_type).build(backend), Vec::new()),
+        (event_page(&of_time).build(backend), vec![between_ids(backend)]),
         (attempts.build(backend), Vec::new()),
         (raw(FEED_BATCHES, feed), Vec::new()),
         (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
@@ -62,8 +66,10 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     if backend == DbBackend::Sqlite {
         statements.push((raw(&end_leases_sql(), vec![0_i64.into(), 564_i64.into()]), vec!["due_by_time"]));
     }
+    let lines = line_statements(backend).into_iter();
+    statements.extend(lines.map(|(sql, values, indexes)| (raw(&sql, values), indexes)));
     let (sql, values) = deliveries_to_replay(&replay(webhook_id), 50);
-    statements.push((raw(&sql, values), vec![]));
+    statements.push((raw(&sql, values), vec![delivery_by_webhook(backend), between_ids(backend)]));
     statements.extend(by_id(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     statements.extend(of_retention(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     statements.extend(OF_TENANT.map(|sql| (raw(sql, vec![tenant_id.0.into()]), vec![])));
@@ -83,6 +89,21 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     statements
 }
 
+/// One in which something can be: else nothing would be left to plan.
+fn a_time() -> (Option<Timestamp>, Option<Timestamp>) {
+    (Some(Timestamp::UNIX_EPOCH), Some(plus_ms(Timestamp::UNIX_EPOCH, 1_000)))
+}
+
+/// How a plan says that an index is read between two ids.
+fn between_ids(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres { "'::uuid) AND (id < '" } else { "id>? AND id<?)" }
+}
+
+/// A partition's indexes have names of their own.
+fn delivery_by_webhook(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres { "rest_webhook_id_id_idx" } else { "delivery_by_webhook" }
+}
+
 /// Every kind of page of deliveries.
 fn delivery_pages(backend: DbBackend) -> Vec<(DeliveryQuery, Vec<&'static str>)> {
     let of_tenant = DeliveryQuery {
@@ -100,26 +121,25 @@ fn delivery_pages(backend: DbBackend) -> Vec<(DeliveryQuery, Vec<&'static str>)>
     let first_of_event = DeliveryQuery { before: None, ..of_event.clone() };
     let failed = vec![DeliveryState::Failed, DeliveryState::Expired];
     let open = vec![DeliveryState::Held, DeliveryState::Pending];
-    // A time before which nothing can be would leave nothing to plan.
-    let (from, to) = (Some(Timestamp::UNIX_EPOCH), Some(plus_ms(Timestamp::UNIX_EPOCH, 1_000)));
+    let (from, to) = a_time();
     let to_retry =
         DeliveryQuery { states: failed.clone(), created_from: from, created_before: to, ..of_webhook.clone() };
     let to_retry_of_all = DeliveryQuery { states: failed, ..of_tenant.clone() };
     let open_of_webhook = DeliveryQuery { states: open.clone(), ..of_webhook.clone() };
     let open_of_all = DeliveryQuery { states: open, before: None, ..of_tenant.clone() };
-    // A partition's indexes have names of their own.
-    let [by_id, by_tenant, by_webhook, by_event] = if backend == DbBackend::Postgres {
-        ["due_pkey", "rest_tenant_id_id_idx", "rest_webhook_id_id_idx", "rest_event_id_id_idx"]
+    let by_webhook = delivery_by_webhook(backend);
+    let [by_id, by_tenant, by_event] = if backend == DbBackend::Postgres {
+        ["due_pkey", "rest_tenant_id_id_idx", "rest_event_id_id_idx"]
     } else {
         let by_id = "SEARCH due USING PRIMARY KEY (id>? AND id<?)";
-        [by_id, "delivery_by_tenant", "delivery_by_webhook", "delivery_by_event"]
+        [by_id, "delivery_by_tenant", "delivery_by_event"]
     };
     vec![
         (of_tenant, vec!["webhook_of_a_tenant", "due_by_webhook", by_tenant]),
         (of_webhook, vec!["due_by_webhook", by_webhook]),
         (of_event, vec![by_id, "due_by_event", by_event]),
         (first_of_event, vec![by_id, "due_by_event", by_event]),
-        (to_retry, vec![by_webhook]),
+        (to_retry, vec![by_webhook, between_ids(backend)]),
         (to_retry_of_all, vec![by_tenant]),
         (open_of_webhook, vec!["due_by_webhook"]),
         (open_of_all, vec!["webhook_of_a_tenant", "due_by_webhook"]),
@@ -164,7 +184,7 @@ fn replay(webhook_id: WebhookId) -> Replay {
         tenant_id: Uuid::nil().into(),
         webhook_id,
         from: at,
-        before: at,
+        before: plus_ms(at, 1_000),
         states: Vec::new(),
         rate_per_second: 50,
         payload: ReplayPayload::Frozen,

@@ -189,6 +189,11 @@ impl SqlStore {
         self.road.as_ref().unwrap_or(&self.writer).begin_locked(CLAIM_LOCK).await.map_err(store_error)
     }
 
+    /// What a step of the road that is one statement is written with.
+    pub(crate) fn road_writer(&self) -> &Pool {
+        self.road.as_ref().unwrap_or(&self.writer)
+    }
+
     /// What a step of the road reads from before it begins.
     pub(crate) fn road_reader(&self) -> &Pool {
         self.road.as_ref().unwrap_or(&self.reader)

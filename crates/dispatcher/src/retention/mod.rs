@@ -68,40 +68,77 @@ impl RetentionLoop {
         Self { services, rules }
     }
 
-    /// One round.
+    /// One round. A kind of work that fails keeps no other from its turn.
     ///
     /// # Errors
-    /// The store's: the next round tries again.
+    /// The store's first: the next round tries again.
     pub async fn run_once(&self) -> Result<RetentionRound, StoreError> {
         let now = self.services.clock.now();
         let ends_at = plus_ms(now, RETENTION_ROUND_MS_MAX);
         let mut round = RetentionRound { is_whole: true, ..RetentionRound::default() };
-        round.expired =
-            self.all(Work::Expire { owed_before: self.rules.owed_before(now), now }, ends_at, &mut round).await?;
+        let done = [
+            self.expire(now, ends_at, &mut round).await,
+            self.prune_history(now, ends_at, &mut round).await,
+            self.make_room(now, ends_at, &mut round).await,
+            self.prune_feed(now, ends_at, &mut round).await,
+            self.prune_work(now, ends_at, &mut round).await,
+        ];
+        done.into_iter().collect::<Result<(), _>>().map(|()| round)
+    }
+
+    async fn expire(&self, now: Timestamp, ends_at: Timestamp, round: &mut RetentionRound) -> Result<(), StoreError> {
+        let work = Work::Expire { owed_before: self.rules.owed_before(now), now };
+        round.expired = self.all(work, ends_at, round).await?;
         if round.expired > 0 {
             self.services.wake_ups.fed();
             let reason = self.rules.expired_reason();
             tracing::warn!(count = round.expired, reason, "deliveries expired");
         }
+        Ok(())
+    }
+
+    async fn prune_history(
+        &self,
+        now: Timestamp,
+        ends_at: Timestamp,
+        round: &mut RetentionRound,
+    ) -> Result<(), StoreError> {
         let cut = HistoryCut::by_age(&self.rules, now);
-        round.history_rows = self.all(Work::History(cut), ends_at, &mut round).await?;
+        round.history_rows = self.all(Work::History(cut), ends_at, round).await?;
         if round.history_rows + round.partitions > 0 {
             let (rows, partitions) = (round.history_rows, round.partitions);
             tracing::info!(rows, partitions, before = %cut.before, "history older than it is kept was removed");
         }
-        self.make_room(now, ends_at, &mut round).await?;
-        round.feed_batches = self.all(Work::Feed(self.rules.feed_before(now)), ends_at, &mut round).await?;
+        Ok(())
+    }
+
+    async fn prune_feed(
+        &self,
+        now: Timestamp,
+        ends_at: Timestamp,
+        round: &mut RetentionRound,
+    ) -> Result<(), StoreError> {
+        let before = self.rules.feed_before(now);
+        round.feed_batches = self.all(Work::Feed(before), ends_at, round).await?;
         if round.feed_batches > 0 {
-            let before = self.rules.feed_before(now);
             tracing::info!(batches = round.feed_batches, %before, "feed older than it is kept was removed");
         }
+        Ok(())
+    }
+
+    async fn prune_work(
+        &self,
+        now: Timestamp,
+        ends_at: Timestamp,
+        round: &mut RetentionRound,
+    ) -> Result<(), StoreError> {
         let cut = self.rules.work_cut(now);
-        round.work_rows = self.all(Work::Ended(cut), ends_at, &mut round).await?;
+        round.work_rows = self.all(Work::Ended(cut), ends_at, round).await?;
         if round.work_rows > 0 {
             let (rows, ended, audited) = (round.work_rows, cut.ended_before, cut.audited_before);
             tracing::info!(rows, %ended, %audited, "replays, copies and audit entries older than they are kept were removed");
         }
-        Ok(round)
+        Ok(())
     }
 
     /// Takes step after step until nothing is left or the round's time is over; how many rows went.

@@ -199,3 +199,45 @@ async fn a_round_ends_with_its_time() {
     assert!(!round.is_whole);
     assert_eq!(u64::from(endless.1.load(Ordering::Relaxed)), RETENTION_ROUND_MS_MAX / 10_000);
 }
+
+/// Of a store whose history cannot be pruned.
+struct Stuck(MemoryStore);
+
+#[async_trait]
+impl Retention for Stuck {
+    async fn expire_due(
+        &self,
+        owed_before: Timestamp,
+        reason: &str,
+        now: Timestamp,
+        from: PrunePosition,
+        rows_max: u32,
+    ) -> Result<PruneStep, StoreError> {
+        self.0.expire_due(owed_before, reason, now, from, rows_max).await
+    }
+
+    async fn prune_history(&self, _: &HistoryCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Err(StoreError::Busy("a day".to_owned()))
+    }
+
+    async fn prune_feed(&self, before: Timestamp, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        self.0.prune_feed(before, from, rows_max).await
+    }
+
+    async fn prune_work(&self, _: &WorkCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Err(StoreError::Failed("a later one".to_owned()))
+    }
+
+    async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
+        self.0.history_kept().await
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_work_that_fails_keeps_no_other_from_its_turn() {
+    let world = World::new().await;
+    let round = world.on(Arc::new(Stuck(world.store.clone())), RULES).run_once().await;
+    assert!(matches!(round, Err(StoreError::Busy(_))), "the first is told: {round:?}");
+    let page = world.store.feed_page(TENANT, 0, &Default::default(), 100).await.unwrap();
+    assert_eq!(page.pruned_to, Some(6), "the feed was pruned");
+}

@@ -7,6 +7,7 @@ use crate::deliveries;
 use crate::entities::delivery::{Model, PAYLOAD_RENDERED};
 use crate::entities::{payload, replay};
 use crate::error::store_error;
+use crate::queue::BEHIND;
 use crate::rows;
 use crate::standing::Standing;
 use crate::statements::{insert_new, whole};
@@ -90,7 +91,12 @@ impl Work<'_> {
     /// moment goes by the ordering before.
     pub(super) async fn keep_order(&self, webhook: &Webhook) -> Result<(), StoreError> {
         let sql = match webhook.flow.ordering {
-            Ordering::None => "UPDATE due SET order_key = NULL WHERE webhook_id = $1 AND order_key IS NOT NULL",
+            Ordering::None => &format!(
+                "UPDATE due SET order_key = NULL, \
+                 due_at_us = CASE WHEN state_reason = '{BEHIND}' THEN due_since_us ELSE due_at_us END, \
+                 state_reason = CASE WHEN state_reason = '{BEHIND}' THEN NULL ELSE state_reason END \
+                 WHERE webhook_id = $1 AND order_key IS NOT NULL"
+            ),
             Ordering::ByRecord => {
                 "UPDATE due SET order_key = (SELECT event.record_label FROM event \
                  WHERE event.tenant_id = due.tenant_id AND event.id = due.event_id) \

@@ -1,6 +1,7 @@
 //! What a claim cannot read is set aside: it stays due, at a later time, with the reason. A fault of ours spends no attempt,
 //! and what stands behind it goes.
 
+use super::lines::move_up;
 use crate::batch::{Cell, Kind, Table, execute};
 use crate::commit::feed::FeedLog;
 use crate::connections::DatabaseTransaction;
@@ -13,12 +14,15 @@ use hookgraph_domain::limits::SET_ASIDE_MS;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use sea_orm::ConnectionTrait;
+use uuid::Uuid;
 
 /// A delivery to set aside.
 pub(super) struct Aside {
     delivery_id: DeliveryId,
     tenant_id: TenantId,
     change: FeedChange,
+    /// The line that it leaves, if it does.
+    left: (Uuid, Option<String>),
     order_key: Option<String>,
     reason: String,
 }
@@ -61,6 +65,7 @@ impl Aside {
                 state,
                 attempt_count: u32::try_from(row.attempt_count).unwrap_or_default(),
             },
+            left: (row.webhook_id, row.order_key.clone().filter(|_| !stays_in_line)),
             order_key: row.order_key.clone().filter(|_| stays_in_line),
             reason: unread.reason().to_owned(),
         }
@@ -88,11 +93,13 @@ pub(super) async fn set_aside(
         ASIDE.source(backend, 3)
     );
     let mut values = vec![from_time(plus_ms(now, SET_ASIDE_MS)).into(), from_time(now).into()];
-    let mut rows = Vec::with_capacity(asides.len());
+    let (mut rows, mut left) = (Vec::with_capacity(asides.len()), Vec::new());
     for aside in asides {
         feed.change(aside.tenant_id, aside.change);
+        left.push(aside.left);
         rows.push(vec![Cell::Uuid(aside.delivery_id.0), Cell::TextOrNull(aside.order_key), Cell::Text(aside.reason)]);
     }
     values.extend(ASIDE.parameters(backend, rows));
-    execute(transaction, &sql, values).await.map(|_| ())
+    execute(transaction, &sql, values).await?;
+    move_up(transaction, left).await
 }

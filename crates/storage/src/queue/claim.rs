@@ -2,7 +2,8 @@
 
 use super::aside::{Aside, Unread, set_aside};
 use super::claim_at_once::{AtOnce, claim_at_once};
-use super::heads::left;
+use super::heads::Told;
+use super::lines::{line_up, move_up};
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
@@ -29,15 +30,17 @@ struct Candidate {
 
 #[derive(FromQueryResult)]
 struct Looked {
-    without_room: Option<String>,
+    #[sea_orm(nested)]
+    told: Told,
     #[sea_orm(nested)]
     picked: Option<Candidate>,
 }
 
-/// What may be claimed, and what else could be if there were room.
+/// What may be claimed, what else could be if there were room, and the webhooks that are crowded.
 struct Candidates {
     picked: Vec<Candidate>,
     left: Left,
+    crowded: Vec<WebhookId>,
 }
 
 /// One claim is decided at a time, over all processes (SQLite has one writer; PostgreSQL an advisory lock): two that
@@ -48,8 +51,10 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     // just recorded is due.
     if !store.expects_due.swap(false, Ordering::Relaxed) {
         let one = ClaimRequest { limit: 1, ..request.clone() };
-        let Candidates { picked, left } = candidates(store.road_reader(), &one).await?;
+        let Candidates { picked, mut left, crowded } = candidates(store.road_reader(), &one).await?;
+        left.has_more |= line_up(store, &crowded, request.now).await? > 0;
         if picked.is_empty() {
+            store.expects_due.store(left.has_more, Ordering::Relaxed);
             return Ok(Claims { deliveries: Vec::new(), left });
         }
     }
@@ -64,8 +69,14 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
 
 /// First what can simply be sent, then what wants a look.
 async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
-    let AtOnce { claimed, unsure_count, left, .. } = claim_at_once(store, request).await?;
+    let AtOnce { claimed, unsure_count, left, crowded, .. } = claim_at_once(store, request).await?;
     let mut claims = Claims { deliveries: claimed, left };
+    match line_up(store, &crowded, request.now).await {
+        Ok(row_count) => claims.left.has_more |= row_count > 0,
+        Err(error) if claims.deliveries.is_empty() => return Err(error),
+        // What is leased already goes; the next claim meets the rest again, here and below.
+        Err(error) => tracing::warn!(%error, "what is due behind others of its record stays in the way of claims"),
+    }
     let rest = what_is_left_of(request, &claims.deliveries);
     if unsure_count == 0 || rest.limit == 0 {
         return Ok(claims);
@@ -76,7 +87,6 @@ async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, S
             claims.deliveries.extend(more.deliveries);
         }
         Err(error) if claims.deliveries.is_empty() => return Err(error),
-        // What is leased already goes; the next claim meets the rest again.
         Err(error) => tracing::warn!(%error, "what is due for webhooks that stopped was not held or cancelled"),
     }
     Ok(claims)
@@ -115,7 +125,7 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     let mut asides = Vec::new();
     for mut row in rows {
         let Some(standing) = standings.get(&row.webhook_id) else {
-            orphans.push(row.id);
+            orphans.push(row);
             continue;
         };
         let Some(webhook) = webhooks.get(&row.webhook_id) else {
@@ -141,7 +151,8 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     end(&transaction, &ended).await?;
     update_due(&transaction, &held).await?;
     if !orphans.is_empty() {
-        remove_due(&transaction, orphans).await?;
+        remove_due(&transaction, orphans.iter().map(|row| row.id)).await?;
+        move_up(&transaction, orphans.iter().map(|row| (row.webhook_id, row.order_key.clone()))).await?;
     }
     let parts = Parts::load(store, &transaction, &sendable, &standings, webhooks).await?;
     sendable.retain(|row| {
@@ -168,8 +179,9 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
 async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Candidates, StoreError> {
     let backend = connection.get_database_backend();
     let looked: Vec<Looked> = query(connection, &candidates_sql(backend), candidates_values(backend, request)).await?;
-    let left = left(false, looked.iter().find_map(|one| one.without_room.as_deref()))?;
-    Ok(Candidates { picked: looked.into_iter().filter_map(|one| one.picked).collect(), left })
+    let (told, picked): (Vec<_>, Vec<_>) = looked.into_iter().map(|one| (one.told, one.picked)).unzip();
+    let told = Told::of(told);
+    Ok(Candidates { picked: picked.into_iter().flatten().collect(), left: told.left(false)?, crowded: told.crowded()? })
 }
 
 /// How the webhooks stand. Where one does not send, its deliveries may come to be held, so it is locked: a resume misses

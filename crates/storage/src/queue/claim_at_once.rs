@@ -3,7 +3,7 @@
 
 use super::aside::{Aside, set_aside};
 use super::claim::lease;
-use super::heads::{Asked, PICKED_NEXT, beside_one_of, candidates_values, left, picked_sql};
+use super::heads::{Asked, PICKED_NEXT, Told, beside_one_of, candidates_values, picked_sql};
 use super::parts::Parts;
 use crate::batch::query_with;
 use crate::commit::feed::FeedLog;
@@ -15,6 +15,7 @@ use crate::standing::Standing;
 use crate::store::SqlStore;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::{ClaimRequest, Left, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
@@ -29,6 +30,8 @@ pub struct AtOnce {
     pub unsure_count: usize,
     /// What else it left.
     pub left: Left,
+    /// The webhooks of which it took nothing, because too much of what is due stands behind others.
+    pub crowded: Vec<WebhookId>,
     /// Whether it wrote anything.
     has_written: bool,
 }
@@ -57,16 +60,16 @@ impl EventsRead {
     }
 }
 
-/// An answer of the statement: the webhooks without room, how many rows were locked, and one that was leased, if any.
+/// An answer of the statement: what is told once, how many rows were locked, and one that was leased, if any.
 struct Answer {
-    without_room: Option<String>,
+    told: Told,
     locked_count: i64,
     leased: Option<Leased>,
 }
 
 impl Answer {
     fn read(row: &QueryResult, events: &mut EventsRead) -> Result<Self, DbErr> {
-        let without_room = row.try_get("", "without_room")?;
+        let told = Told::from_query_result(row, "")?;
         let locked_count = row.try_get("", "locked_count")?;
         let leased = match model_if_any(row)? {
             Some(leased) => Some(Leased {
@@ -78,7 +81,7 @@ impl Answer {
             }),
             None => None,
         };
-        Ok(Self { without_room, locked_count, leased })
+        Ok(Self { told, locked_count, leased })
     }
 }
 
@@ -91,9 +94,9 @@ fn model_if_any(row: &QueryResult) -> Result<Option<Model>, DbErr> {
     }
 }
 
-/// The webhooks without room, and a candidate of [`look_sql`], if any; one that shall not simply be sent has no versions.
+/// What is told once, and a candidate of [`look_sql`], if any; one that shall not simply be sent has no versions.
 struct Looked {
-    without_room: Option<String>,
+    told: Told,
     is_picked: bool,
     sendable: Option<Leased>,
 }
@@ -115,7 +118,7 @@ impl Looked {
             }),
             _ => None,
         };
-        Ok(Self { without_room: row.try_get("", "without_room")?, is_picked, sendable })
+        Ok(Self { told: Told::from_query_result(row, "")?, is_picked, sendable })
     }
 }
 
@@ -123,14 +126,14 @@ impl Looked {
 pub fn look_sql() -> String {
     format!(
         "{picked}
-SELECT {without_room}, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
+SELECT {told}, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
 FROM (SELECT 1) AS one LEFT JOIN picked ON TRUE LEFT JOIN due ON due.id = picked.id
 LEFT JOIN webhook ON webhook.id = due.webhook_id AND webhook.deleted_at_us IS NULL AND NOT due.cancel_requested
     AND (webhook.status = '{active}' OR due.is_test)
 LEFT JOIN tenant ON tenant.id = webhook.tenant_id
 LEFT JOIN event ON event.tenant_id = due.tenant_id AND event.id = due.event_id",
         picked = picked_sql(DbBackend::Sqlite),
-        without_room = beside_one_of(DbBackend::Sqlite, "picked", "picked"),
+        told = beside_one_of(DbBackend::Sqlite, "picked", "picked"),
         due = qualified("due"),
         active = WebhookStatus::Active.as_str(),
     )
@@ -168,14 +171,14 @@ pub fn claim_sql() -> String {
         AND NOT due.cancel_requested AND (standing.is_active OR due.is_test)
     RETURNING {due}, standing.webhook_version, standing.tenant_version
 )
-SELECT {without_room}, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
+SELECT {told}, counted.locked_count, {leased}, leased.webhook_version, leased.tenant_version,
     coalesce(leased.id = ANY (counted.orphans), FALSE) AS was_orphaned, {event}
 FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
 LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
         picked = picked_sql(DbBackend::Postgres),
         now_us = Asked::NowUs.sql(DbBackend::Postgres),
-        without_room = beside_one_of(DbBackend::Postgres, "leased", "locked"),
+        told = beside_one_of(DbBackend::Postgres, "leased", "locked"),
         leased_until = PICKED_NEXT,
         never = i64::MAX,
         nil = Uuid::nil(),
@@ -216,26 +219,26 @@ pub async fn claim_within(
     feed: &mut FeedLog,
 ) -> Result<AtOnce, StoreError> {
     let mut events = EventsRead::default();
-    let (ids, reached_count, leased) = if store.backend() == DbBackend::Postgres {
+    let (told, reached_count, leased) = if store.backend() == DbBackend::Postgres {
         let read = |row: &_| Answer::read(row, &mut events);
         let answers = query_with(transaction, &claim_sql(), claim_values(request), read).await?;
-        let first = answers.first();
-        let ids = answers.iter().find_map(|answer| answer.without_room.clone());
-        let locked_count = first.map_or(0, |answer| usize::try_from(answer.locked_count).unwrap_or(0));
-        (ids, locked_count, answers.into_iter().filter_map(|answer| answer.leased).collect::<Vec<_>>())
+        let locked_count = answers.first().map_or(0, |answer| usize::try_from(answer.locked_count).unwrap_or(0));
+        let (told, leased): (Vec<_>, Vec<_>) = answers.into_iter().map(|answer| (answer.told, answer.leased)).unzip();
+        (Told::of(told), locked_count, leased.into_iter().flatten().collect::<Vec<_>>())
     } else {
         let values = candidates_values(DbBackend::Sqlite, request);
         let looked = query_with(transaction, &look_sql(), values, |row| Looked::read(row, &mut events)).await?;
-        let ids = looked.iter().find_map(|one| one.without_room.clone());
         let picked_count = looked.iter().filter(|one| one.is_picked).count();
-        (ids, picked_count, looked.into_iter().filter_map(|one| one.sendable).collect())
+        let (told, sendable): (Vec<_>, Vec<_>) = looked.into_iter().map(|one| (one.told, one.sendable)).unzip();
+        (Told::of(told), picked_count, sendable.into_iter().flatten().collect())
     };
     let leased_count = leased.len();
     let has_written = leased_count > 0;
     let claimed =
         if has_written { claimed(store, transaction, request, in_turns(leased), feed).await? } else { Vec::new() };
-    let left = left(leased_count > claimed.len(), ids.as_deref())?;
-    Ok(AtOnce { claimed, unsure_count: reached_count.saturating_sub(leased_count), left, has_written })
+    let (left, crowded) = (told.left(leased_count > claimed.len())?, told.crowded()?);
+    let unsure_count = reached_count.saturating_sub(leased_count);
+    Ok(AtOnce { claimed, unsure_count, left, crowded, has_written })
 }
 
 /// The order in which they go: the first of every webhook, then the second of every webhook, each time by what was due first.

@@ -6,13 +6,14 @@
 
 use crate::batch::{Cell, Kind, Table};
 use crate::error::corrupt;
-use crate::limits::{CLAIM_HEAD_ROWS_SPARE, PAGE_ROWS_MAX};
+use crate::limits::{CLAIM_HEAD_ROWS_SPARE, CLAIM_LINED_ROWS_MAX, CROWDED_MAX, PAGE_ROWS_MAX};
 use crate::micros::from_time;
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::limits::WITHOUT_ROOM_MAX;
 use hookgraph_domain::ports::{ClaimRequest, Left, StoreError};
-use sea_orm::DbBackend;
 use sea_orm::sea_query::Value;
+use sea_orm::{DbBackend, FromQueryResult};
 use uuid::Uuid;
 
 /// The webhooks with due work, as the common table `due_webhook`; after the last one it has a null.
@@ -97,36 +98,55 @@ pub fn picked_sql(backend: DbBackend) -> String {
 }
 
 /// What stands in no line, or first in it.
-const IS_FIRST_IN_LINE: &str = "(head.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier \
-     WHERE earlier.webhook_id = head.webhook_id AND earlier.order_key = head.order_key AND earlier.id < head.id))";
+const IS_FIRST_IN_LINE: &str = "(seen.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier \
+     WHERE earlier.webhook_id = seen.webhook_id AND earlier.order_key = seen.order_key AND earlier.id < seen.id))";
+
+/// What may go out of the way of claims: it stands in line behind another.
+const IS_BEHIND: &str = "(seen.leased_until_us IS NULL AND seen.order_key IS NOT NULL AND EXISTS (SELECT 1 FROM due AS earlier \
+     WHERE earlier.webhook_id = seen.webhook_id AND earlier.order_key = seen.order_key AND earlier.id < seen.id))";
+
+/// The first rows of a webhook that are due, however they stand: none is looked at beyond them.
+fn window_sql(backend: DbBackend, window_rows: &str) -> String {
+    format!(
+        "(SELECT head.id, head.webhook_id, head.due_at_us, head.leased_until_us, head.order_key, head.attempts_spent
+        FROM due AS head WHERE head.webhook_id = {{of}}.webhook_id AND head.due_at_us <= {now_us}
+        ORDER BY head.due_at_us, head.id LIMIT {window_rows}) AS seen",
+        now_us = Asked::NowUs.sql(backend),
+    )
+}
 
 /// How many rows of each webhook may be taken, as the common table `of_webhook`: what is in flight is counted among the first
-/// rows, of which there are as many as may be in flight, and some more.
+/// rows, of which there are as many as may be in flight, and some more. Of a crowded one, where too many of those stand behind
+/// others, it is -1.
 fn of_webhook_sql(backend: DbBackend) -> String {
-    let (least, greatest, concurrency) = match backend {
-        DbBackend::Postgres => ("least", "greatest", "of.concurrency"),
-        // Its limits are the same for all webhooks, so the largest concurrency counts.
-        _ => (
-            "min",
-            "max",
-            "(SELECT max(of.concurrency) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id)",
+    let (least, greatest) = if backend == DbBackend::Postgres { ("least", "greatest") } else { ("min", "max") };
+    let [now_us, in_flight_max, rows, per_webhook_max] =
+        [Asked::NowUs, Asked::InFlightMax, Asked::WindowRows, Asked::PerWebhookMax].map(|asked| asked.sql(backend));
+    let window_rows = format!(
+        "{rows} - {greatest}({in_flight_max} - coalesce(of.concurrency, {in_flight_max}), 0) \
+         + CASE WHEN of.ordering = '{by_record}' THEN {CLAIM_LINED_ROWS_MAX} ELSE 0 END",
+        by_record = Ordering::ByRecord.as_str(),
+    );
+    let window_rows = match backend {
+        DbBackend::Postgres => window_rows,
+        // Its limits are the same for all webhooks, so the largest counts.
+        _ => format!(
+            "(SELECT max({window_rows}) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id)"
         ),
     };
-    let [now_us, in_flight_max, window_rows, per_webhook_max] =
-        [Asked::NowUs, Asked::InFlightMax, Asked::WindowRows, Asked::PerWebhookMax].map(|asked| asked.sql(backend));
+    let window = window_sql(backend, &window_rows).replace("{of}", "due_webhook");
     format!(
         "given (webhook_id, most) AS MATERIALIZED (SELECT webhook_id, most FROM {limits} AS limits),
-of_webhook (webhook_id, most) AS MATERIALIZED (
-    SELECT due_webhook.webhook_id, {greatest}(0, {least}(coalesce(given.most, {per_webhook_max}),
-        {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}) - (
-        SELECT count(*) FROM (SELECT head.leased_until_us FROM due AS head WHERE head.webhook_id = due_webhook.webhook_id
-            AND head.due_at_us <= {now_us} AND (head.leased_until_us > {now_us} OR {IS_FIRST_IN_LINE})
-            ORDER BY head.due_at_us, head.id
-            LIMIT {window_rows} - {greatest}({in_flight_max} - coalesce({concurrency}, {in_flight_max}), 0)
-        ) AS seen WHERE seen.leased_until_us > {now_us})))
+looked (webhook_id, window_rows, most, slots, taken) AS MATERIALIZED (
+    SELECT due_webhook.webhook_id, {window_rows}, coalesce(given.most, {per_webhook_max}),
+        {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}),
+        (SELECT CASE WHEN count(CASE WHEN {IS_BEHIND} THEN 1 END) > {CLAIM_LINED_ROWS_MAX} THEN -1
+            ELSE count(CASE WHEN seen.leased_until_us > {now_us} THEN 1 END) END FROM {window})
     FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id
     LEFT JOIN given ON given.webhook_id = due_webhook.webhook_id
     WHERE due_webhook.webhook_id IS NOT NULL
+), of_webhook (webhook_id, window_rows, most) AS MATERIALIZED (
+    SELECT webhook_id, window_rows, CASE WHEN taken < 0 THEN -1 ELSE {greatest}(0, {least}(most, slots - taken)) END FROM looked
 )",
         limits = LIMITS.source(backend, LIMITS_FIRST),
     )
@@ -135,10 +155,14 @@ of_webhook (webhook_id, most) AS MATERIALIZED (
 /// The first rows of each webhook that are free, one more than may be taken, as the common table `ranked`: each with its place
 /// among those of its webhook.
 fn ranked_sql(backend: DbBackend) -> String {
+    let window_rows = match backend {
+        DbBackend::Postgres => "of_webhook.window_rows",
+        _ => "(SELECT max(window_rows) FROM of_webhook)",
+    };
     let free_rows = format!(
-        "FROM due AS head WHERE head.webhook_id = of_webhook.webhook_id AND head.due_at_us <= {now_us}
-        AND (head.leased_until_us IS NULL OR head.leased_until_us <= {now_us}) AND {IS_FIRST_IN_LINE}
-        ORDER BY head.due_at_us, head.id LIMIT",
+        "FROM {window} WHERE (seen.leased_until_us IS NULL OR seen.leased_until_us <= {now_us}) AND {IS_FIRST_IN_LINE}
+        ORDER BY seen.due_at_us, seen.id LIMIT",
+        window = window_sql(backend, window_rows).replace("{of}", "of_webhook"),
         now_us = Asked::NowUs.sql(backend),
     );
     let rows = if backend == DbBackend::Postgres {
@@ -147,7 +171,7 @@ fn ranked_sql(backend: DbBackend) -> String {
             "SELECT head.id, of_webhook.webhook_id, head.due_at_us, head.attempts_spent > 0, head.place, of_webhook.most
     FROM of_webhook CROSS JOIN LATERAL (
         SELECT head.id, head.due_at_us, head.attempts_spent, row_number() OVER (ORDER BY head.due_at_us, head.id) AS place
-        FROM (SELECT head.id, head.due_at_us, head.attempts_spent {free_rows} of_webhook.most + 1) AS head
+        FROM (SELECT seen.id, seen.due_at_us, seen.attempts_spent {free_rows} of_webhook.most + 1) AS head
     ) AS head"
         )
     } else {
@@ -156,7 +180,7 @@ fn ranked_sql(backend: DbBackend) -> String {
             "SELECT row.id, row.webhook_id, row.due_at_us, row.attempts_spent > 0,
         row_number() OVER (PARTITION BY row.webhook_id ORDER BY row.due_at_us, row.id), of_webhook.most
     FROM of_webhook CROSS JOIN due AS row
-    ON row.id IN (SELECT head.id {free_rows} (SELECT max(most) FROM of_webhook) + 1)"
+    ON of_webhook.most >= 0 AND row.id IN (SELECT seen.id {free_rows} (SELECT max(most) FROM of_webhook) + 1)"
         )
     };
     format!("ranked (id, webhook_id, due_at_us, is_retry, place, most) AS (\n    {rows}\n)")
@@ -166,7 +190,7 @@ fn ranked_sql(backend: DbBackend) -> String {
 pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
 /// The webhooks of which some rows are free, but not in `taken_rows`; null where there are none.
-pub fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
+fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
     let left = format!(
         "SELECT DISTINCT webhook_id FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows}) LIMIT {}",
         WITHOUT_ROOM_MAX + 1
@@ -179,25 +203,64 @@ pub fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
     format!("CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}) THEN {ids} END")
 }
 
-/// What a claim left, as [`without_room_sql`] says.
-pub fn left(has_more: bool, ids: Option<&str>) -> Result<Left, StoreError> {
+/// The crowded webhooks; null where there are none.
+fn crowded_sql(backend: DbBackend) -> String {
+    let crowded = format!("SELECT webhook_id FROM of_webhook WHERE most < 0 LIMIT {CROWDED_MAX}");
+    match backend {
+        DbBackend::Postgres => format!("nullif(array_to_string(ARRAY({crowded}), ','), '')"),
+        _ => format!("(SELECT group_concat(hex(webhook_id)) FROM ({crowded}))"),
+    }
+}
+
+fn webhook_ids(ids: Option<&str>) -> Result<Vec<WebhookId>, StoreError> {
     let ids = ids.into_iter().flat_map(|ids| ids.split(','));
-    let mut webhook_ids: Vec<_> = ids
-        .map(|id| Uuid::parse_str(id).map(WebhookId))
-        .collect::<Result<_, _>>()
-        .map_err(|error| corrupt("a webhook without room", error))?;
+    let parsed = ids.map(|id| Uuid::parse_str(id).map(WebhookId)).collect::<Result<_, _>>();
+    parsed.map_err(|error| corrupt("a webhook's id in an answer", error))
+}
+
+/// What is told once of a look at the heads, beside any of its rows.
+#[derive(Default, FromQueryResult)]
+pub struct Told {
+    without_room: Option<String>,
+    crowded: Option<String>,
+}
+
+impl Told {
+    /// Of the answers of one statement.
+    pub fn of(answers: impl IntoIterator<Item = Self>) -> Self {
+        let mut told = Self::default();
+        for one in answers {
+            told.without_room = told.without_room.or(one.without_room);
+            told.crowded = told.crowded.or(one.crowded);
+        }
+        told
+    }
+
+    /// The webhooks of which nothing is claimed before what stands behind others is out of the way.
+    pub fn crowded(&self) -> Result<Vec<WebhookId>, StoreError> {
+        webhook_ids(self.crowded.as_deref())
+    }
+
+    /// What a claim left.
+    pub fn left(&self, has_more: bool) -> Result<Left, StoreError> {
+        left(has_more, self.without_room.as_deref())
+    }
+}
+
+/// What a claim left, as [`without_room_sql`] says.
+fn left(has_more: bool, ids: Option<&str>) -> Result<Left, StoreError> {
+    let mut webhook_ids = webhook_ids(ids)?;
     let has_others_without_room = webhook_ids.len() > WITHOUT_ROOM_MAX;
     webhook_ids.truncate(WITHOUT_ROOM_MAX);
     webhook_ids.sort_unstable();
     Ok(Left { has_more, without_room: webhook_ids, has_others_without_room })
 }
 
-/// The same as a column `without_room`, beside one row of a common table, which is joined from the left, or alone.
+/// The columns of [`Told`], filled beside one row of a common table, which is joined from the left, or alone.
 pub fn beside_one_of(backend: DbBackend, rows: &str, taken_rows: &str) -> String {
-    let without_room = without_room_sql(backend, taken_rows);
-    format!(
-        "CASE WHEN {rows}.id IS NOT DISTINCT FROM (SELECT id FROM {rows} LIMIT 1) THEN {without_room} END AS without_room"
-    )
+    let (without_room, crowded) = (without_room_sql(backend, taken_rows), crowded_sql(backend));
+    let one = format!("CASE WHEN {rows}.id IS NOT DISTINCT FROM (SELECT id FROM {rows} LIMIT 1)");
+    format!("{one} THEN {without_room} END AS without_room, {one} THEN {crowded} END AS crowded")
 }
 
 /// The statement that picks candidates.

@@ -6,6 +6,7 @@ mod claim_at_once;
 mod extend;
 mod freeze;
 mod heads;
+mod lines;
 mod parts;
 mod settle;
 mod settle_delivered;
@@ -13,11 +14,12 @@ mod settle_delivered;
 pub use claim_at_once::{AtOnce, claim_sql, claim_values, claim_within, look_sql};
 pub use extend::{end_leases_sql, extend_sql, extend_values};
 pub use heads::{DUE_WEBHOOK, candidates_sql, candidates_values, next_due_sql};
+pub use lines::{BEHIND, line_statements, move_up};
 pub use settle_delivered::{arrived_values, keep_arrived_sql, settle_sql, settle_values, standing_claims_sql};
 
 use crate::batch::query;
 use crate::entities::delivery;
-use crate::limits::CLAIM_HEAD_ROWS_SPARE;
+use crate::limits::{CLAIM_HEAD_ROWS_SPARE, CLAIM_LINED_ROWS_MAX};
 use crate::micros::{from_time, to_time};
 use crate::rows;
 use crate::store::SqlStore;
@@ -64,7 +66,7 @@ impl DeliveryQueue for SqlStore {
     }
 
     async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let values = vec![CLAIM_HEAD_ROWS_SPARE.into(), from_time(after).into()];
+        let values = vec![(CLAIM_HEAD_ROWS_SPARE + CLAIM_LINED_ROWS_MAX).into(), from_time(after).into()];
         let found: Vec<NextDue> = query(self.road_reader(), &next_due_sql(), values).await?;
         let times = found.iter().flat_map(|next| [next.leased_until_us, next.due_at_us]);
         times.flatten().min().map(to_time).transpose()

@@ -7,6 +7,7 @@ use crate::connections::DatabaseTransaction;
 use crate::deliveries::remove_due;
 use crate::error::corrupt;
 use crate::micros::from_time;
+use crate::queue::lines::move_up;
 use crate::rows;
 use crate::rows::attempt::ATTEMPTS;
 use hookgraph_domain::delivery::DeliveryState;
@@ -38,6 +39,7 @@ struct Ended {
     webhook_id: Uuid,
     event_id: Uuid,
     attempt_count: i64,
+    order_key: Option<String>,
 }
 
 /// Whether a settlement is nothing but an end: the delivery arrived. (That it says so of a webhook that was failing is not
@@ -57,7 +59,7 @@ pub fn settle_sql() -> String {
     WHERE due.id = arrived.delivery_id AND due.fencing_token = arrived.fencing_token AND due.state = 'IN_FLIGHT'
     RETURNING due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id, due.due_since_us,
         arrived.spent, greatest(due.attempt_count, arrived.number) AS attempt_count, due.fencing_token,
-        due.payload_kind, due.default_frozen_at_us, due.created_at_us, arrived.now_us
+        due.payload_kind, due.default_frozen_at_us, due.created_at_us, due.order_key, arrived.now_us
 ), kept AS (
     INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason, due_since_us,
         attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)
@@ -67,7 +69,7 @@ pub fn settle_sql() -> String {
     INSERT INTO attempt ({attempt_columns}) SELECT {attempt_values}
     FROM {tried} AS tried JOIN taken ON taken.id = tried.delivery_id
 )
-SELECT id, tenant_id, webhook_id, event_id, attempt_count FROM taken",
+SELECT id, tenant_id, webhook_id, event_id, attempt_count, order_key FROM taken",
         arrived = ARRIVED.source(backend, 1),
         delivered = DeliveryState::Delivered.as_str(),
         attempt_columns = attempt_columns.join(", "),
@@ -87,7 +89,8 @@ pub fn settle_values() -> Vec<Value> {
 /// The statement of SQLite for which of those claims still stand.
 pub fn standing_claims_sql() -> String {
     format!(
-        "SELECT due.id, due.tenant_id, due.webhook_id, due.event_id, max(due.attempt_count, arrived.number) AS attempt_count
+        "SELECT due.id, due.tenant_id, due.webhook_id, due.event_id, due.order_key,
+    max(due.attempt_count, arrived.number) AS attempt_count
 FROM {arrived} AS arrived CROSS JOIN due ON due.id = arrived.delivery_id
 WHERE due.fencing_token = arrived.fencing_token AND due.state = 'IN_FLIGHT'",
         arrived = ARRIVED.source(DbBackend::Sqlite, 1),
@@ -149,6 +152,7 @@ pub(super) async fn settle_delivered(
     } else {
         settle_in_steps(transaction, settlements).await?
     };
+    move_up(transaction, ended.iter().map(|row| (row.webhook_id, row.order_key.clone()))).await?;
     for row in &ended {
         feed.change(
             TenantId(row.tenant_id),

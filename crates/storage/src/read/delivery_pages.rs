@@ -1,5 +1,6 @@
 //! Pages of deliveries: what is due and what has ended as one list, each part of it read by an index that has its order.
 
+use super::flow::{id_ceiling, id_floor};
 use super::rows as page_rows;
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS};
 use crate::micros::from_time;
@@ -7,6 +8,7 @@ use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::page::DeliveryQuery;
 use sea_orm::DbBackend;
 use sea_orm::sea_query::Value;
+use uuid::Uuid;
 
 /// Where deliveries are.
 struct Place {
@@ -54,12 +56,14 @@ struct Asked {
 impl Asked {
     fn of(query: &DeliveryQuery) -> Self {
         let mut asked = Self { conditions: String::from("tenant_id = $1"), values: vec![query.tenant_id.0.into()] };
-        let wanted: [(&str, Option<Value>); 5] = [
+        let (lowest, before) = id_range(query);
+        let wanted: [(&str, Option<Value>); 6] = [
             ("webhook_id =", query.webhook_id.map(|id| id.0.into())),
             ("event_id =", query.event_id.map(|id| id.0.into())),
             ("created_at_us >=", query.created_from.map(|at| from_time(at).into())),
             ("created_at_us <", query.created_before.map(|at| from_time(at).into())),
-            ("id <", query.before.map(Value::from)),
+            ("id >=", lowest.map(Value::from)),
+            ("id <", before.map(Value::from)),
         ];
         for (comparison, value) in wanted {
             if let Some(value) = value {
@@ -83,6 +87,16 @@ impl Asked {
         let (lowest, highest) = (self.parameter(lowest.0.into()), self.parameter(highest.0.into()));
         vec![format!(" AND is_fan_out AND id >= {lowest} AND id <= {highest}"), " AND NOT is_fan_out".to_owned()]
     }
+}
+
+/// The ids between which the page is read: its lowest, and the one that it ends before. What was created in a time has ids of
+/// about that time; an event's deliveries are a range already. One bound for each end, since SQLite searches by no more.
+fn id_range(query: &DeliveryQuery) -> (Option<Uuid>, Option<Uuid>) {
+    if query.event_id.is_some() {
+        return (None, query.before);
+    }
+    let ceiling = query.created_before.map(id_ceiling);
+    (query.created_from.map(id_floor), query.before.into_iter().chain(ceiling).min())
 }
 
 /// The states asked for that are to be found there, as a further condition; none where none of them is.

@@ -1,5 +1,6 @@
 //! The log of events.
 
+use super::flow::{id_ceiling, id_floor};
 use super::{left, rows as page_rows};
 use crate::entities::{event, event_skip};
 use crate::error::store_error;
@@ -70,13 +71,17 @@ pub fn event_page(query: &EventQuery) -> Select<event::Entity> {
     if let Some(event) = &query.event {
         select = select.filter(event::Column::Event.eq(event.as_str()));
     }
+    // What was recorded in a time has ids of about that time: they bound what is read of the index.
     if let Some(from) = query.recorded_from {
         select = select.filter(event::Column::RecordedAtUs.gte(from_time(from)));
+        select = select.filter(event::Column::Id.gte(id_floor(from)));
     }
     if let Some(before) = query.recorded_before {
         select = select.filter(event::Column::RecordedAtUs.lt(from_time(before)));
     }
-    if let Some(before) = query.before {
+    // One bound, since SQLite searches by no more.
+    let ceiling = query.recorded_before.map(id_ceiling);
+    if let Some(before) = query.before.into_iter().chain(ceiling).min() {
         select = select.filter(event::Column::Id.lt(before));
     }
     select.order_by_desc(event::Column::Id).limit(page_rows(query.limit))

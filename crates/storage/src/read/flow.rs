@@ -5,7 +5,7 @@ use crate::batch::{self, IDS, execute, query};
 use crate::entities::delivery::ENDED_COLUMNS;
 use crate::entities::{delivery, replay, webhook};
 use crate::error::store_error;
-use crate::limits::{PAGE_REFILLS_MAX, PAGE_ROWS_MAX};
+use crate::limits::{ID_AHEAD_MS_MAX, ID_BEHIND_MS_MAX, PAGE_REFILLS_MAX, PAGE_ROWS_MAX};
 use crate::micros::{from_time, to_optional_time};
 use crate::rows;
 use crate::store::SqlStore;
@@ -43,27 +43,40 @@ struct Owed {
 /// The statement for the next deliveries that a replay makes again. They have ended: they are in the history.
 pub fn deliveries_to_replay(replay: &Replay, limit: u32) -> (String, Vec<Value>) {
     let wanted: Vec<String> = replay.wanted_states().iter().map(|state| format!("'{}'", state.as_str())).collect();
-    let after = replay.position.map_or_else(|| floor(replay.from), |position| position.0);
+    let after = replay.position.map_or_else(|| id_floor(replay.from), |position| position.0);
     let sql = format!(
-        "SELECT {ENDED_COLUMNS} FROM delivery WHERE tenant_id = $1 AND webhook_id = $2 AND id > $3 \
-         AND created_at_us >= $4 AND created_at_us < $5 AND NOT is_test AND replay_id IS NULL AND state IN ({}) \
+        "SELECT {ENDED_COLUMNS} FROM delivery WHERE tenant_id = $1 AND webhook_id = $2 AND id > $3 AND id < $4 \
+         AND created_at_us >= $5 AND created_at_us < $6 AND NOT is_test AND replay_id IS NULL AND state IN ({}) \
          ORDER BY id LIMIT {}",
         wanted.join(", "),
         page_rows(limit)
     );
     let (from_us, before_us) = (from_time(replay.from), from_time(replay.before));
-    let ids = [replay.tenant_id.0, replay.webhook_id.0, after].map(Value::from);
+    let ids = [replay.tenant_id.0, replay.webhook_id.0, after, id_ceiling(replay.before)].map(Value::from);
     (sql, ids.into_iter().chain([from_us.into(), before_us.into()]).collect())
 }
 
-/// How far an id's time may be ahead of the row's, in milliseconds: a clock may be set back between the two.
-const ID_SLACK_MS: i64 = 3_600_000;
-
-/// Below the ids (UUID v7) of all that was created from then on: the page begins there in the index.
-fn floor(from: Timestamp) -> Uuid {
-    let millis = u64::try_from(from.timestamp_millis() - ID_SLACK_MS).unwrap_or(0);
-    Uuid::from_u128(u128::from(millis) << 80)
+/// Below the ids (UUID v7) of all that was created from then on: a page begins or ends there in the index.
+pub(super) fn id_floor(from: Timestamp) -> Uuid {
+    lowest_of_ms(from.timestamp_millis().saturating_sub(ID_BEHIND_MS_MAX))
 }
+
+/// Above the ids of all that was created before then.
+pub(super) fn id_ceiling(before: Timestamp) -> Uuid {
+    // To the end of its millisecond.
+    lowest_of_ms(before.timestamp_millis().saturating_add(ID_AHEAD_MS_MAX + 1))
+}
+
+/// The lowest id of that millisecond; of one that no id can name, that of the nearest.
+fn lowest_of_ms(unix_ms: i64) -> Uuid {
+    let unix_ms = u64::try_from(unix_ms).unwrap_or(0).min(ID_UNIX_MS_MAX);
+    Uuid::from_u128(u128::from(unix_ms) << ID_BITS_AFTER_TIME)
+}
+
+/// The bits of an id behind its time, which has the others.
+const ID_BITS_AFTER_TIME: u32 = 80;
+/// The last time that an id can name, in milliseconds since 1970.
+const ID_UNIX_MS_MAX: u64 = (1 << (u128::BITS - ID_BITS_AFTER_TIME)) - 1;
 
 impl SqlStore {
     /// The live webhooks for which the time in that column has come, longest waiting first. What cannot be read is set aside,
@@ -228,5 +241,28 @@ impl FlowReader for SqlStore {
             .filter(replay::Column::State.eq(ReplayState::Running.as_str()))
             .order_by_asc(replay::Column::Id);
         self.replays(running).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_domain::retention::lowest_id;
+    use hookgraph_domain::time::minus_ms;
+
+    #[test]
+    fn the_bounds_of_ids_hold_all_that_was_created_in_a_time() {
+        let at: Timestamp = "2026-11-25T13:00:00.123456Z".parse().unwrap();
+        assert_eq!(id_floor(at), lowest_id(minus_ms(at, 3_600_000)));
+        let last_ahead = Uuid::from_u128(lowest_id(plus_ms(at, 24 * 3_600_000)).as_u128() | u128::from(u64::MAX));
+        assert!(last_ahead < id_ceiling(at), "what is created in the millisecond itself may be before that moment");
+    }
+
+    #[test]
+    fn a_time_that_no_id_can_name_bounds_nothing_that_is_there() {
+        let (first, last) = (Timestamp::MIN_UTC, Timestamp::MAX_UTC);
+        assert_eq!(id_floor(first), Uuid::nil());
+        assert_eq!(id_ceiling(first), Uuid::nil());
+        assert!(id_ceiling(last) > lowest_id("9999-12-31T23:59:59Z".parse().unwrap()));
     }
 }

@@ -2,12 +2,15 @@
 //! move to the rest first, in the same transaction; a day of which many are needed waits.
 //!
 //! Detaching needs its table for itself. It waits for that no longer than a moment, for whoever comes after it waits too, and
-//! then leaves it to a later round. (`CONCURRENTLY` is not possible beside a default partition.)
+//! then leaves it to a later round. (`CONCURRENTLY` is not possible beside a default partition.) What moves is weighed before
+//! that. Should moving it take too long all the same, the partition is left alone for a while: a note on it says so to every
+//! process.
 
 use super::ROWS_FIRST;
 use crate::batch::{self, IDS, execute, query};
+use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
-use crate::limits::{DAY_ROWS_MOVED_MAX, DROP_LOCK_MS_MAX, DROP_STATEMENT_MS_MAX};
+use crate::limits::{DAY_BYTES_MOVED_MAX, DAY_CUT_OFF_MS, DAY_ROWS_MOVED_MAX, DROP_LOCK_MS_MAX, DROP_STATEMENT_MS_MAX};
 use crate::micros::from_time;
 use crate::partitions::{id_range, partition_name};
 use crate::store::SqlStore;
@@ -25,6 +28,8 @@ struct DayTable {
     /// of the day after it `$2`.
     columns: &'static str,
     needed: &'static str,
+    /// Its columns of any length.
+    wide: &'static [&'static str],
     /// The table whose partition of that day must be gone before: what is needed follows from it.
     after: Option<&'static str>,
 }
@@ -41,14 +46,21 @@ const EVENT_IDS: &str = "SELECT event_id FROM due WHERE id >= $1 AND id < $2 AND
 
 const TABLES: [DayTable; 6] = [
     // Filled in by `recent`: what ended of late, and what ends while the day is dropped.
-    DayTable { name: "delivery", columns: "id", needed: "", after: None },
-    DayTable { name: "event", columns: "tenant_id, id", needed: OF_DELIVERIES, after: Some("delivery") },
-    DayTable { name: "event_skip", columns: "event_id", needed: EVENT_IDS, after: Some("event") },
-    DayTable { name: "tombstone", columns: "event_id", needed: EVENT_IDS, after: Some("event") },
+    DayTable { name: "delivery", columns: "id", needed: "", wide: &["state_reason"], after: None },
+    DayTable {
+        name: "event",
+        columns: "tenant_id, id",
+        needed: OF_DELIVERIES,
+        wide: &["variables", "changed_fields"],
+        after: Some("delivery"),
+    },
+    DayTable { name: "event_skip", columns: "event_id", needed: EVENT_IDS, wide: &[], after: Some("event") },
+    DayTable { name: "tombstone", columns: "event_id", needed: EVENT_IDS, wide: &["body"], after: Some("event") },
     DayTable {
         name: "payload",
         columns: "delivery_id",
         needed: "SELECT id FROM due WHERE id >= $1 AND id < $2 UNION SELECT id FROM delivery WHERE id >= $1 AND id < $2",
+        wide: &["json"],
         after: Some("delivery"),
     },
     DayTable {
@@ -56,13 +68,36 @@ const TABLES: [DayTable; 6] = [
         columns: "delivery_id",
         // An attempt may be of an older day's delivery, so all up to this day are asked for. ($1 is named for its type.)
         needed: "SELECT id FROM due WHERE id < $2 AND $1::uuid IS NOT NULL UNION SELECT id FROM delivery WHERE id < $2",
+        wide: &["detail", "request_url", "request_headers", "request_body", "response_headers", "response_body"],
         after: Some("delivery"),
     },
 ];
 
+impl DayTable {
+    /// Counts the rows of that partition which are needed still, up to one more than may move, and their bytes as they are
+    /// stored: nothing is unpacked for it.
+    fn weigh_sql(&self, name: &str, needed: &str) -> String {
+        let sizes = self.wide.iter().map(|column| format!("coalesce(pg_column_size({column}), 0)"));
+        let bytes = std::iter::once("0".to_owned()).chain(sizes).collect::<Vec<_>>().join(" + ");
+        let (columns, rows) = (self.columns, DAY_ROWS_MOVED_MAX + 1);
+        format!(
+            "SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM (SELECT {bytes} AS bytes FROM {name} \
+             WHERE ({columns}) IN ({needed}) LIMIT {rows}) AS moved"
+        )
+    }
+}
+
+/// A day that has a partition of its own.
+struct Day {
+    date: NaiveDate,
+    /// What is noted on the partition.
+    note: Option<String>,
+}
+
 #[derive(FromQueryResult)]
-struct Name {
+struct Partition {
     name: String,
+    note: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -75,11 +110,26 @@ struct Counted {
     count: i64,
 }
 
+#[derive(FromQueryResult)]
+struct Weighed {
+    rows: i64,
+    bytes: i64,
+}
+
 /// What became of a day of a table.
 enum Dropped {
     Yes { moved: u64 },
     Stays(String),
     AnotherProcess,
+}
+
+/// How far the transaction came that drops a day.
+enum Tried {
+    /// To its end, with so many rows moved.
+    Done(u64),
+    Stays(String),
+    /// It took too long while it had the table for itself.
+    CutOff,
 }
 
 /// Drops the next partition that is old enough, the stage being the table's.
@@ -91,17 +141,22 @@ pub(super) async fn drop_next(
     let mut position = from;
     while let Some(table) = TABLES.get(position.stage as usize) {
         let days = days_of(store, table.name).await?;
-        let old = days.into_iter().filter_map(|day| Some((day, id_range(day)?)));
+        let old = days.into_iter().filter_map(|day| id_range(day.date).map(|range| (day, range)));
         let next = old.into_iter().find(|(_, (low, high))| *low >= position.after && *high <= cut.floor());
         let Some((day, (_, high))) = next else {
             position = PrunePosition { stage: position.stage + 1, ..PrunePosition::default() };
             continue;
         };
         let mut step = PruneStep { next: Some(PrunePosition { after: high, ..position }), ..PruneStep::default() };
-        match drop_day(store, table, day, cut).await? {
+        let name = partition_name(table.name, day.date);
+        let dropped = match drop_day(store, table, &day, cut).await {
+            // Others go on without it. Where the database is busy with everything, the next step says so.
+            Err(StoreError::Busy(why)) => Dropped::Stays(format!("{name} was not looked at: {why}")),
+            dropped => dropped?,
+        };
+        match dropped {
             Dropped::Yes { moved } => {
                 step.partitions = 1;
-                let name = partition_name(table.name, day);
                 tracing::info!(name, moved, "a day of the history was dropped");
             }
             Dropped::Stays(why) => step.put_off = Some(why),
@@ -114,21 +169,29 @@ pub(super) async fn drop_next(
 }
 
 /// The days that have partitions of their own, oldest first.
-async fn days_of(store: &SqlStore, table: &str) -> Result<Vec<NaiveDate>, StoreError> {
-    let sql = "SELECT child.relname::text AS name FROM pg_inherits \
+async fn days_of(store: &SqlStore, table: &str) -> Result<Vec<Day>, StoreError> {
+    let sql = "SELECT child.relname::text AS name, obj_description(child.oid, 'pg_class') AS note FROM pg_inherits \
                JOIN pg_class AS child ON child.oid = inhrelid WHERE inhparent = to_regclass($1) ORDER BY 1";
-    let names: Vec<Name> = query(&store.reader, sql, vec![table.into()]).await?;
-    let day = |name: Name| NaiveDate::parse_from_str(name.name.strip_prefix(table)?.strip_prefix('_')?, "%Y%m%d").ok();
-    Ok(names.into_iter().filter_map(day).collect())
+    let found: Vec<Partition> = query(&store.reader, sql, vec![table.into()]).await?;
+    let day = |Partition { name, note }: Partition| {
+        let date = name.strip_prefix(table)?.strip_prefix('_')?;
+        Some(Day { date: NaiveDate::parse_from_str(date, "%Y%m%d").ok()?, note })
+    };
+    Ok(found.into_iter().filter_map(day).collect())
 }
 
-async fn drop_day(store: &SqlStore, table: &DayTable, day: NaiveDate, cut: &HistoryCut) -> Result<Dropped, StoreError> {
-    let name = partition_name(table.name, day);
-    let Some((low, high)) = id_range(day) else { return Ok(Dropped::Stays(format!("{name} is of no day"))) };
+async fn drop_day(store: &SqlStore, table: &DayTable, day: &Day, cut: &HistoryCut) -> Result<Dropped, StoreError> {
+    let name = partition_name(table.name, day.date);
+    let Some((low, high)) = id_range(day.date) else { return Ok(Dropped::Stays(format!("{name} is of no day"))) };
     if let Some(before) = table.after
-        && store.has_table(&store.reader, &partition_name(before, day)).await?
+        && store.has_table(&store.reader, &partition_name(before, day.date)).await?
     {
         return Ok(Dropped::Stays(format!("{name} stays while the day's {before} partition does")));
+    }
+    // The same words as when it is cut off: it is told once.
+    let cut_off = format!("dropping {name} took too long: it is left alone for a while");
+    if is_left_alone(day.note.as_deref(), cut) {
+        return Ok(Dropped::Stays(cut_off));
     }
     let range = vec![low.into(), high.into()];
     let (needed, values) = if table.needed.is_empty() {
@@ -138,33 +201,112 @@ async fn drop_day(store: &SqlStore, table: &DayTable, day: NaiveDate, cut: &Hist
     } else {
         (table.needed.to_owned(), range)
     };
+    // What is looked up must be little too, whether or not the partition has it.
     let bounded = format!("SELECT count(*) AS count FROM ({needed} LIMIT {}) AS needed", DAY_ROWS_MOVED_MAX + 1);
     let counted: Vec<Counted> = query(&store.reader, &bounded, values.clone()).await?;
     if counted.first().is_some_and(|needed| needed.count > DAY_ROWS_MOVED_MAX as i64) {
         return Ok(Dropped::Stays(format!("more than {DAY_ROWS_MOVED_MAX} rows of {name} are still needed")));
     }
     let Some(transaction) = store.begin_step().await? else { return Ok(Dropped::AnotherProcess) };
+    let tried = try_drop(&transaction, table, &name, &needed, values).await;
+    // Waited for, or the next step would find its lock taken.
+    let ended = match &tried {
+        Ok(Tried::Done(_)) => transaction.commit().await,
+        _ => transaction.rollback().await,
+    };
+    let tried = tried?;
+    ended.map_err(store_error)?;
+    Ok(match tried {
+        Tried::Done(moved) => Dropped::Yes { moved },
+        Tried::Stays(why) => Dropped::Stays(why),
+        Tried::CutOff => {
+            note_cut_off(store, &name, day, cut).await;
+            Dropped::Stays(cut_off)
+        }
+    })
+}
+
+/// Weighs what is needed, and then moves it with the table locked, if it is little.
+async fn try_drop(
+    transaction: &DatabaseTransaction,
+    table: &DayTable,
+    name: &str,
+    needed: &str,
+    values: Vec<Value>,
+) -> Result<Tried, StoreError> {
     // The rows that move are looked up one by one, whatever the planner believes of tables that were filled a moment ago.
     let bounds = format!(
         "SET LOCAL lock_timeout = {DROP_LOCK_MS_MAX}; SET LOCAL statement_timeout = {DROP_STATEMENT_MS_MAX}; \
          SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
     );
     transaction.execute_unprepared(&bounds).await.map_err(store_error)?;
+    let weighed: Vec<Weighed> = query(transaction, &table.weigh_sql(name, needed), values.clone()).await?;
+    let Weighed { rows, bytes } = weighed.into_iter().next().unwrap_or(Weighed { rows: 0, bytes: 0 });
+    if rows > DAY_ROWS_MOVED_MAX as i64 {
+        return Ok(Tried::Stays(format!("more than {DAY_ROWS_MOVED_MAX} rows of {name} are still needed")));
+    }
+    if bytes > DAY_BYTES_MOVED_MAX {
+        return Ok(Tried::Stays(format!("more than {DAY_BYTES_MOVED_MAX} bytes of {name} are still needed")));
+    }
     let detach = format!("ALTER TABLE {} DETACH PARTITION {name}", table.name);
     match transaction.execute_unprepared(&detach).await.map_err(store_error) {
         Ok(_) => {}
         Err(StoreError::Busy(_)) => {
-            // Waited for, or the next step would find its lock taken.
-            transaction.rollback().await.map_err(store_error)?;
-            return Ok(Dropped::Stays(format!("{name} is in use: it goes in a later round")));
+            return Ok(Tried::Stays(format!("{name} is in use: it goes in a later round")));
         }
         Err(error) => return Err(error),
     }
+    match move_and_drop(transaction, table, name, needed, values).await {
+        Ok(moved) => Ok(Tried::Done(moved)),
+        Err(StoreError::Busy(_)) => Ok(Tried::CutOff),
+        Err(error) => Err(error),
+    }
+}
+
+/// How many rows of a partition that is detached went to the rest.
+async fn move_and_drop(
+    transaction: &DatabaseTransaction,
+    table: &DayTable,
+    name: &str,
+    needed: &str,
+    values: Vec<Value>,
+) -> Result<u64, StoreError> {
     let keep = format!("INSERT INTO {} SELECT * FROM {name} WHERE ({}) IN ({needed})", table.name, table.columns);
-    let moved = execute(&transaction, &keep, values).await?;
+    let moved = execute(transaction, &keep, values).await?;
     transaction.execute_unprepared(&format!("DROP TABLE {name}")).await.map_err(store_error)?;
-    transaction.commit().await.map_err(store_error)?;
-    Ok(Dropped::Yes { moved })
+    Ok(moved)
+}
+
+/// How the note on a partition begins that was cut off; the times of the last two follow, in microseconds. The clock is that of
+/// the cut: by age and for lack of room it differs, and each leaves what it was cut off at alone.
+const CUT_OFF: &str = "hookgraph: dropping it took too long at";
+
+fn cut_offs(note: Option<&str>) -> Vec<i64> {
+    let times = note.and_then(|note| note.strip_prefix(CUT_OFF)).unwrap_or_default();
+    times.split_whitespace().filter_map(|at_us| at_us.parse().ok()).collect()
+}
+
+fn is_left_alone(note: Option<&str>, cut: &HistoryCut) -> bool {
+    let now_us = from_time(cut.ended_before);
+    cut_offs(note).into_iter().any(|at_us| (at_us..at_us.saturating_add(DAY_CUT_OFF_MS * 1_000)).contains(&now_us))
+}
+
+/// The note of a partition that has that one and is cut off now.
+fn cut_off_note(note: Option<&str>, cut: &HistoryCut) -> String {
+    let now = from_time(cut.ended_before);
+    match cut_offs(note).pop() {
+        Some(last) => format!("{CUT_OFF} {last} {now}"),
+        None => format!("{CUT_OFF} {now}"),
+    }
+}
+
+/// A partition that cannot be noted on is tried again in the next round.
+async fn note_cut_off(store: &SqlStore, name: &str, day: &Day, cut: &HistoryCut) {
+    let note = cut_off_note(day.note.as_deref(), cut);
+    let sql = format!("COMMENT ON TABLE {name} IS '{note}'");
+    if let Err(error) = store.writer.execute_unprepared(&sql).await {
+        tracing::warn!(name, %error, "a day took too long to drop, and that could not be noted");
+    }
 }
 
 /// The deliveries of a day that ended of late, and those that are owed still: they may end before the day is dropped.
@@ -184,8 +326,44 @@ async fn recent(
     Ok(found.into_iter().map(|row| row.id).collect())
 }
 
-/// What is looked up of a day, for the test of plans.
+/// What is looked up of a day, and how it is weighed, for the test of plans.
 pub fn day_statements() -> Vec<(String, Vec<Value>)> {
-    let needed = TABLES.iter().map(|table| table.needed).filter(|needed| !needed.is_empty());
-    needed.map(|sql| (sql.to_owned(), vec![Uuid::nil().into(), Uuid::max().into()])).collect()
+    let range = || vec![Value::from(Uuid::nil()), Uuid::max().into()];
+    let tables = TABLES.iter().filter(|table| !table.needed.is_empty());
+    let looked_up = tables
+        .flat_map(|table| [table.needed.to_owned(), table.weigh_sql(&format!("{}_rest", table.name), table.needed)]);
+    looked_up.map(|sql| (sql, range())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_domain::time::{Timestamp, plus_ms};
+
+    fn cut(later_ms: u64) -> HistoryCut {
+        let at = plus_ms(Timestamp::UNIX_EPOCH, later_ms);
+        HistoryCut { before: at, ended_before: at }
+    }
+
+    #[test]
+    fn what_was_cut_off_is_left_alone_for_a_while_by_either_clock() {
+        let wait_ms = DAY_CUT_OFF_MS as u64;
+        let week_ms = 7 * 24 * 3_600_000;
+        let by_age = cut_off_note(None, &cut(5));
+        let both = cut_off_note(Some(&by_age), &cut(week_ms));
+        for (note, at_ms, is_alone) in [
+            (None, 5, false),
+            (Some("a note of someone else: 5000"), 5, false),
+            (Some(&*by_age), 5, true),
+            (Some(&*by_age), 4 + wait_ms, true),
+            (Some(&*by_age), 5 + wait_ms, false),
+            (Some(&*by_age), week_ms, false),
+            (Some(&*both), 6, true),
+            (Some(&*both), week_ms + 1, true),
+        ] {
+            assert_eq!(is_left_alone(note, &cut(at_ms)), is_alone, "{note:?} at {at_ms}");
+        }
+        let later = cut_off_note(Some(&both), &cut(2 * week_ms));
+        assert_eq!(cut_offs(Some(&later)).len(), 2, "it does not grow: {later}");
+    }
 }

@@ -9,7 +9,7 @@ use hookgraph_domain::ports::{
 use hookgraph_domain::retention::{HistoryCut, RetentionRules, lowest_id};
 use hookgraph_domain::settle::{NextState, Settlement};
 use hookgraph_domain::time::plus_ms;
-use hookgraph_storage::limits::DAY_ROWS_MOVED_MAX;
+use hookgraph_storage::limits::{DAY_BYTES_MOVED_MAX, DAY_CUT_OFF_MS, DAY_ROWS_MOVED_MAX};
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
@@ -217,6 +217,95 @@ async fn a_day_of_which_much_is_owed_stays_as_it_is() {
         let (partitions, put_off) = prune(&store, &cut(31)).await;
         assert_eq!((partitions, put_off.len()), (0, 6), "{put_off:?}");
         assert!(put_off[0].contains("are still needed"), "{put_off:?}");
+        outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+/// Partitions of days, by name.
+async fn day_partitions(connection: &DatabaseConnection) -> Vec<String> {
+    let sql = "SELECT child.relname::text FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid \
+               WHERE child.relkind = 'r' AND child.relname ~ '_[0-9]{8}$' ORDER BY 1";
+    let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+/// So many attempts of the only delivery that is due.
+async fn attempts(connection: &DatabaseConnection, count: usize, body_bytes: i64) {
+    let sql = format!(
+        "INSERT INTO attempt (webhook_id, id, delivery_id, number, code, request_body, response_truncated, started_at_us, \
+         ended_at_us) SELECT webhook_id, (left('{}', 24) || lpad(n::text, 12, '0'))::uuid, id, n, 'HTTP_STATUS', \
+         repeat('x', {body_bytes}), FALSE, 0, 0 FROM due, generate_series(1, {count}) AS n",
+        lowest_id(sample::now())
+    );
+    connection.execute_unprepared(&sql).await.unwrap();
+}
+
+/// Few deliveries may have many attempts, and attempts large bodies.
+#[tokio::test]
+async fn a_day_too_heavy_to_move_stays_alone_and_goes_once_it_is_lighter() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        store.ensure_partitions(sample::now(), 1).await.unwrap();
+        let outside = Database::connect(&url).await.unwrap();
+        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
+        let heavy = format!("attempt_{}", sample::now().format("%Y%m%d"));
+        // On every partition: what is all alike would be packed.
+        outside.execute_unprepared("ALTER TABLE attempt ALTER COLUMN request_body SET STORAGE EXTERNAL").await.unwrap();
+
+        attempts(&outside, DAY_ROWS_MOVED_MAX + 1, 1).await;
+        let (partitions, put_off) = prune(&store, &cut(32)).await;
+        assert_eq!(partitions, 11, "both days but for that: {put_off:?}");
+        assert_eq!(put_off, [format!("more than {DAY_ROWS_MOVED_MAX} rows of {heavy} are still needed")]);
+        assert_eq!(day_partitions(&outside).await, [heavy.as_str()]);
+
+        outside.execute_unprepared("DELETE FROM attempt").await.unwrap();
+        attempts(&outside, 5, DAY_BYTES_MOVED_MAX / 4).await;
+        let (partitions, put_off) = prune(&store, &cut(32)).await;
+        assert_eq!(partitions, 0);
+        assert_eq!(put_off, [format!("more than {DAY_BYTES_MOVED_MAX} bytes of {heavy} are still needed")]);
+
+        outside.execute_unprepared("DELETE FROM attempt WHERE number > 1").await.unwrap();
+        assert_eq!(prune(&store, &cut(32)).await, (1, vec![]));
+        assert!(day_partitions(&outside).await.is_empty());
+        assert_eq!(number(&outside, "SELECT count(*) FROM attempt_rest").await, 1, "what is owed keeps its attempt");
+        outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+/// As if its statement ran for too long.
+#[tokio::test]
+async fn a_day_whose_move_is_cut_off_is_left_alone_for_a_while() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        store.ensure_partitions(sample::now(), 1).await.unwrap();
+        let outside = Database::connect(&url).await.unwrap();
+        let entropy = SeededEntropy::new(3);
+        record(&store, entropy.uuid(sample::now())).await;
+        let cut_off = "CREATE FUNCTION cut_off() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN \
+                       RAISE EXCEPTION 'cut off' USING ERRCODE = 'query_canceled'; END $$; \
+                       CREATE TRIGGER cut_off BEFORE INSERT ON event_rest FOR EACH ROW EXECUTE FUNCTION cut_off()";
+        outside.execute_unprepared(cut_off).await.unwrap();
+        let (partitions, put_off) = prune(&store, &cut(32)).await;
+        assert_eq!((partitions, put_off.len()), (9, 3), "it and what follows from it stay: {put_off:?}");
+        assert!(put_off[0].contains("took too long"), "{put_off:?}");
+        let day = sample::now().format("%Y%m%d");
+        let stay = ["event", "event_skip", "tombstone"].map(|table| format!("{table}_{day}"));
+        assert_eq!(day_partitions(&outside).await, stay);
+        assert_eq!(number(&outside, "SELECT count(*) FROM event").await, 1, "what it began is undone");
+
+        outside.execute_unprepared("DROP TRIGGER cut_off ON event_rest").await.unwrap();
+        assert_eq!(prune(&store, &cut(32)).await, (0, put_off.clone()), "it is not tried");
+        let another = SqlStore::open(options(&url)).await.unwrap();
+        assert_eq!(prune(&another, &cut(32)).await, (0, put_off), "nor by another process");
+        another.close().await.unwrap();
+        let mut later = cut(32);
+        later.ended_before = plus_ms(later.ended_before, DAY_CUT_OFF_MS as u64);
+        assert_eq!(prune(&store, &later).await, (3, vec![]));
+        assert_eq!(number(&outside, "SELECT count(*) FROM event_rest").await, 1);
         outside.close().await.unwrap();
         store.close().await.unwrap();
     })

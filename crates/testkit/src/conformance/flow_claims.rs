@@ -37,6 +37,15 @@ async fn record(world: &World, order_ids: &[&str]) {
     }
 }
 
+/// In one change.
+async fn record_at_once(world: &World, order_ids: &[&str]) {
+    let mut change = Change::at(sample::now());
+    for order_id in order_ids {
+        change.events.push(sample::event(EventId(world.entropy.uuid(change.at)), world.tenant_id, order_id));
+    }
+    world.store.commit(change).await.expect("the events");
+}
+
 /// Of one webhook.
 async fn three_retries(world: &World) {
     world.webhook().await;
@@ -144,6 +153,48 @@ pub async fn a_long_line_does_not_delay_another_record(store: Arc<dyn Store>) {
     record(&world, &["b"]).await;
     let narrow = ClaimRequest { in_flight_per_webhook_max: 2, ..request() };
     assert_eq!(labels(&claimed(&world, narrow).await), ["order:a", "order:b"]);
+}
+
+/// What waits in it is as good as gone for claims, until its turn comes.
+pub async fn a_line_of_hundreds_is_out_of_the_way_and_moves_up_in_its_order(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    let line = ["a"; 300];
+    record_at_once(&world, &line).await;
+    record_at_once(&world, &["b"]).await;
+    record_at_once(&world, &line).await;
+    record_at_once(&world, &["c", "d"]).await;
+    let narrow = ClaimRequest { in_flight_per_webhook_max: 3, ..request() };
+    let mut first = Vec::new();
+    while first.len() < 3 {
+        let claims = world.store.claim(&narrow).await.expect("a claim");
+        // Where it takes nothing it makes way.
+        assert!(!claims.deliveries.is_empty() || claims.left.has_more, "{first:?}");
+        first.extend(claims.deliveries);
+    }
+    assert_eq!(labels(&first), ["order:a", "order:b", "order:c"]);
+    let mut of_line = vec![first[0].delivery.id];
+    world.settle(&first[0], DeliveryState::Delivered).await;
+    for end in [DeliveryState::Delivered, DeliveryState::Failed, DeliveryState::Cancelled] {
+        let claims = claimed(&world, narrow.clone()).await;
+        assert_eq!(labels(&claims), ["order:a"]);
+        of_line.push(claims[0].delivery.id);
+        world.settle(&claims[0], end).await;
+    }
+    let waiting = claimed(&world, narrow.clone()).await.pop().expect("the next of its line");
+    let ended = (waiting.delivery.id, waiting.delivery.fencing_token);
+    world.store.release(&[ended], request().now).await.expect("it goes back");
+    world.write(vec![Write::CancelDelivery { delivery_id: ended.0, reason: "by a person".to_owned() }]).await;
+    of_line.push(ended.0);
+    for claim in &first[1..] {
+        world.settle(claim, DeliveryState::Delivered).await;
+    }
+    // In no order any more, what waited is due.
+    world.change_webhook(webhook.id, |webhook| webhook.flow.ordering = Ordering::None, Vec::new()).await;
+    let rest = claimed(&world, narrow).await;
+    assert_eq!(labels(&rest), ["order:a"; 3]);
+    of_line.extend(rest.iter().map(|claim| claim.delivery.id));
+    assert!(of_line.is_sorted(), "{of_line:?}");
 }
 
 /// What is due already stands in line, or leaves it.

@@ -3,12 +3,13 @@
 use super::World;
 use crate::sample;
 use hookgraph_domain::breaker::{Breaker, Trip};
-use hookgraph_domain::change::{CommitError, Expected, Write};
+use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::drain::Drain;
 use hookgraph_domain::flow::{FlowSettings, Ordering};
-use hookgraph_domain::ids::{DeliveryId, ReplayId, WebhookId};
-use hookgraph_domain::ports::{Backlog, Store};
+use hookgraph_domain::ids::{DeliveryId, EventId, ReplayId, WebhookId};
+use hookgraph_domain::page::{DeliveryQuery, EventQuery};
+use hookgraph_domain::ports::{Backlog, Entropy, Store};
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState, WAITS_FOR_WEBHOOK};
 use hookgraph_domain::settle::HealthSignal;
 use hookgraph_domain::time::plus_ms;
@@ -303,6 +304,67 @@ pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) 
     assert_eq!(found(&Replay { position: Some(ids[0]), ..asked.clone() }).await, ids[1..2]);
     assert!(found(&Replay { states: vec![DeliveryState::Failed], ..asked }).await.is_empty());
 }
+
+/// A process whose clock was set back goes on with ids of the time that it had, and an id is made before its row. The bounds on ids
+/// with which a replay and a page are read leave out neither.
+pub async fn a_time_is_that_of_the_row_where_its_id_is_of_another(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let (from, before) = (plus_ms(sample::now(), 7_200_000), plus_ms(sample::now(), 7_201_000));
+    // When each row was made, when its id was, and whether it is of the time.
+    for (at, id_at, _) in TIMES {
+        let id = EventId(world.entropy.uuid(plus_ms(sample::now(), id_at)));
+        let events = vec![sample::event(id, world.tenant_id, "o1")];
+        let change = Change { at: plus_ms(sample::now(), at), writes: Vec::new(), events };
+        world.store.commit(change).await.expect("the event is recorded");
+    }
+    for claim in world.claim_at(plus_ms(sample::now(), LATEST_MS), 10, 10).await {
+        world.settle(&claim, DeliveryState::Delivered).await;
+    }
+    let wanted = TIMES.iter().filter(|(_, _, is_of_time)| *is_of_time).count();
+    let asked = Replay { from, before, ..replay(&world, webhook.id) };
+    let replayed = world.store.deliveries_to_replay(&asked, 10).await.expect("read");
+    assert_eq!(replayed.len(), wanted);
+    assert!(replayed.iter().all(|delivery| (from..before).contains(&delivery.created_at)));
+    let last = Replay { position: replayed.last().map(|delivery| delivery.id), ..asked };
+    assert!(world.store.deliveries_to_replay(&last, 10).await.expect("read").is_empty());
+
+    let of_time = DeliveryQuery { created_from: Some(from), created_before: Some(before), ..world.delivery_query() };
+    let newest_first = replayed.iter().rev().map(|delivery| delivery.id).collect::<Vec<_>>();
+    let page = async |query: DeliveryQuery| {
+        let page = world.store.delivery_page(&query).await.expect("page");
+        page.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(of_time.clone()).await, newest_first);
+    assert_eq!(page(DeliveryQuery { webhook_id: Some(webhook.id), ..of_time.clone() }).await, newest_first);
+    assert_eq!(page(DeliveryQuery { before: Some(newest_first[0].0), ..of_time }).await, newest_first[1..]);
+    let events = EventQuery {
+        tenant_id: world.tenant_id,
+        concern: None,
+        event: None,
+        recorded_from: Some(from),
+        recorded_before: Some(before),
+        before: None,
+        limit: 10,
+    };
+    let of_time = world.store.event_page(&events).await.expect("page");
+    assert_eq!(of_time.len(), wanted);
+    let rest = EventQuery { before: Some(of_time[0].id.0), ..events };
+    assert_eq!(world.store.event_page(&rest).await.expect("page"), of_time[1..]);
+}
+
+/// After the beginning, in milliseconds: when a row is made, and when its id was; and whether it is made in the second that begins
+/// two hours after the beginning.
+const TIMES: [(u64, u64, bool); 6] = [
+    (7_200_000, 7_200_000, true),
+    (7_200_500, 3_600_500, true),
+    (7_200_600, LATEST_MS, true),
+    (7_199_999, 7_200_100, false),
+    (7_201_000, 7_200_200, false),
+    (LATEST_MS, LATEST_MS, false),
+];
+/// A day after that second began.
+const LATEST_MS: u64 = 7_200_000 + 24 * 3_600_000;
 
 /// And refused where that is disabled.
 pub async fn a_replayed_delivery_is_held_with_its_webhook(store: Arc<dyn Store>) {

@@ -1,0 +1,107 @@
+//! Lines: of a webhook that keeps order, what stands behind another of its record waits for that one to end.
+//!
+//! A claim passes over a few of those. Where they are many they are taken out of its way: they fall due in an hour, with a reason
+//! that says so, and as the one before ends (whoever takes it out of the queue calls [`move_up`]) the next is due as it was before.
+//! Should one end unnoticed, because two that stood one behind the other were taken out at the same moment, the hour is what is lost.
+
+use crate::batch::{Cell, Kind, Table, execute};
+use crate::limits::{LINED_UP_MS, LINED_UP_ROWS_MAX};
+use crate::micros::from_time;
+use crate::store::SqlStore;
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::{Timestamp, plus_ms};
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DbBackend};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// The reason of what was taken out of the way.
+pub const BEHIND: &str = "waits for an earlier delivery of its record";
+
+/// The statement that takes out of the way what of a webhook's first rows stands behind another: $1 the webhook, $2 now, $3 when
+/// it falls due again.
+///
+/// On PostgreSQL the first of each line is locked against being deleted, which waits until this is committed and then moves up
+/// what it finds; a first that is just being deleted, and what another has locked, is passed over. So this waits for nobody.
+fn line_up_sql(backend: DbBackend) -> String {
+    let first = "(SELECT earlier.id FROM due AS earlier WHERE earlier.webhook_id = seen.webhook_id \
+                 AND earlier.order_key = seen.order_key ORDER BY earlier.id LIMIT 1)";
+    let behind = format!(
+        "behind (id, first_id) AS (SELECT id, first_id FROM (
+    SELECT seen.id, {first} AS first_id FROM (
+        SELECT head.id, head.webhook_id, head.order_key, head.leased_until_us FROM due AS head
+        WHERE head.webhook_id = $1 AND head.due_at_us <= $2 ORDER BY head.due_at_us, head.id LIMIT {LINED_UP_ROWS_MAX}
+    ) AS seen WHERE seen.leased_until_us IS NULL AND seen.order_key IS NOT NULL) AS lined WHERE first_id <> id)"
+    );
+    let update = format!("UPDATE due SET due_at_us = $3, state_reason = '{BEHIND}'");
+    if backend != DbBackend::Postgres {
+        return format!("WITH {behind} {update} WHERE id IN (SELECT id FROM behind)");
+    }
+    format!(
+        "WITH {behind}, firsts AS MATERIALIZED (
+    SELECT id FROM due WHERE id = ANY (ARRAY(SELECT first_id FROM behind)) AND order_key IS NOT NULL FOR KEY SHARE SKIP LOCKED
+), waiting AS MATERIALIZED (
+    SELECT id FROM due WHERE id = ANY (ARRAY(SELECT behind.id FROM behind JOIN firsts ON firsts.id = behind.first_id))
+    AND leased_until_us IS NULL AND order_key IS NOT NULL AND coalesce(due_at_us, $3) <= $2 FOR NO KEY UPDATE SKIP LOCKED
+)
+{update} WHERE id = ANY (ARRAY(SELECT id FROM waiting))"
+    )
+}
+
+/// Takes out of the way of claims what stands behind others of those webhooks, some of it; how much that was.
+pub(super) async fn line_up(store: &SqlStore, crowded: &[WebhookId], now: Timestamp) -> Result<u64, StoreError> {
+    let mut row_count = 0;
+    for webhook_id in crowded {
+        let again_us = from_time(plus_ms(now, LINED_UP_MS));
+        let values = vec![webhook_id.0.into(), from_time(now).into(), again_us.into()];
+        row_count += execute(store.road_writer(), &line_up_sql(store.backend()), values).await?;
+    }
+    Ok(row_count)
+}
+
+/// Lines, by webhook and record.
+const LINES: Table = Table { name: "lines", columns: &[("webhook_id", Kind::Uuid), ("order_key", Kind::Text)] };
+
+/// The statement that makes the first of lines due where it was out of the way. It waits for nobody.
+fn move_up_sql(backend: DbBackend) -> String {
+    let lines = LINES.source(backend, 1);
+    let firsts = format!(
+        "SELECT (SELECT due.id FROM due WHERE due.webhook_id = line.webhook_id AND due.order_key = line.order_key \
+         ORDER BY due.id LIMIT 1) FROM {lines} AS line"
+    );
+    let is_behind = format!("state IN ('PENDING', 'RETRYING') AND state_reason = '{BEHIND}'");
+    let due = match backend {
+        DbBackend::Postgres => format!(
+            "id = ANY (ARRAY(SELECT id FROM due WHERE id = ANY (ARRAY({firsts})) AND {is_behind} \
+             FOR NO KEY UPDATE SKIP LOCKED))"
+        ),
+        _ => format!("id IN ({firsts}) AND {is_behind}"),
+    };
+    format!("UPDATE due SET due_at_us = due_since_us, state_reason = NULL WHERE {due}")
+}
+
+/// What is next in those lines is due, now that something of them was taken out of the queue.
+pub async fn move_up<C: ConnectionTrait>(
+    connection: &C,
+    left: impl IntoIterator<Item = (Uuid, Option<String>)>,
+) -> Result<(), StoreError> {
+    let lines: BTreeSet<(Uuid, String)> =
+        left.into_iter().filter_map(|(webhook_id, key)| key.map(|key| (webhook_id, key))).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let backend = connection.get_database_backend();
+    let rows = lines.into_iter().map(|(webhook_id, key)| vec![Cell::Uuid(webhook_id), Cell::Text(key)]).collect();
+    execute(connection, &move_up_sql(backend), LINES.parameters(backend, rows)).await.map(|_| ())
+}
+
+/// Both statements for nothing, with the indexes that they must use, for the test of plans.
+pub fn line_statements(backend: DbBackend) -> Vec<(String, Vec<Value>, Vec<&'static str>)> {
+    let none = vec![Uuid::nil().into(), 0_i64.into(), 0_i64.into()];
+    let line = vec![vec![Cell::Uuid(Uuid::nil()), Cell::Text(String::new())]];
+    vec![
+        (line_up_sql(backend), none, vec!["due_by_time", "due_by_line"]),
+        (move_up_sql(backend), LINES.parameters(backend, line), vec!["due_by_line"]),
+    ]
+}
