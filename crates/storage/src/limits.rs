@@ -98,6 +98,8 @@ pub const LINED_UP_ROWS_MAX: i64 = 2_000;
 /// When what was taken out of the way of claims is looked at again, in milliseconds, should the one before it have ended
 /// unnoticed; it becomes due as that one ends.
 pub const LINED_UP_MS: u64 = 3_600_000;
+/// Of a webhook's held deliveries, how many of the oldest are looked at for one to probe with.
+pub const PROBE_ROWS_LOOKED_AT_MAX: i64 = 1_000;
 /// Webhooks of which a claim says at once that too much stands behind others.
 pub const CROWDED_MAX: usize = 64;
 /// Webhooks, and signers of tenants, that this process keeps opened.

@@ -10,7 +10,8 @@ use crate::queue::{
     standing_claims_sql,
 };
 use crate::read::{
-    BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, webhook_attempts,
+    BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, held_to_probe_sql,
+    webhook_attempts,
 };
 use crate::retention::{
     FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, day_statements, expire_statements, row_statements, work_statements,
@@ -57,6 +58,7 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (attempts.build(backend), Vec::new()),
         (raw(FEED_BATCHES, feed), Vec::new()),
         (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
+        (raw(&held_to_probe_sql(), held.clone()), vec!["due_by_webhook", "due_by_line"]),
         (raw(BACKLOG_SQL, held), vec!["due_by_webhook"]),
     ];
     statements.extend(delivery_pages(backend).into_iter().map(|(query, indexes)| {

@@ -18,11 +18,12 @@ pub(super) async fn round(services: &FlowServices) -> Result<usize, StoreError> 
     sum(begun)
 }
 
-/// Each probe takes another of the oldest held deliveries. Where none is held, there is nothing to probe with yet.
+/// Each probe takes another of the oldest held deliveries, which waits for no other of its record. Where none is held, there is
+/// nothing to probe with yet.
 async fn begin(services: &FlowServices, webhook: Webhook) -> Result<usize, StoreError> {
     let now = services.clock.now();
     let webhook_id = webhook.id;
-    let held = services.store.held(webhook_id, PROBE_CANDIDATES_MAX).await?;
+    let held = services.store.held_to_probe(webhook_id, PROBE_CANDIDATES_MAX).await?;
     let turn = webhook.breaker.probes_failed as usize;
     let mut change = Change::at(now);
     let Some(probe_id) = held.get(turn % held.len().max(1)).copied() else {

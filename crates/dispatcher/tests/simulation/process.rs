@@ -304,6 +304,10 @@ impl FlowReader for Ports {
         self.world.store.held(webhook_id, limit).await
     }
 
+    async fn held_to_probe(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        self.world.store.held_to_probe(webhook_id, limit).await
+    }
+
     async fn backlog(&self, webhook_id: WebhookId, count_max: u32) -> Result<Backlog, StoreError> {
         self.world.store.backlog(webhook_id, count_max).await
     }

@@ -29,6 +29,9 @@ pub trait FlowReader: Send + Sync {
     /// The held deliveries of a webhook, oldest first.
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError>;
 
+    /// Those of its oldest held deliveries that would be sent if they were due: that stand behind no other of their record.
+    async fn held_to_probe(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError>;
+
     /// What is owed to a webhook, counted up to `count_max`.
     async fn backlog(&self, webhook_id: WebhookId, count_max: u32) -> Result<Backlog, StoreError>;
 

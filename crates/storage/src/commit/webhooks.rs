@@ -33,6 +33,7 @@ impl Work<'_> {
                 }
             }
             Expected::Version(version) => {
+                let keeps_its_order = self.has_ordering(webhook).await?;
                 // Before the webhook is locked, which is the order in which a replay's batch locks both.
                 self.wake_replays(webhook).await?;
                 let updated = webhook::Entity::update_many()
@@ -45,10 +46,25 @@ impl Work<'_> {
                 if updated.rows_affected == 0 {
                     return Err(CommitError::Conflict(label(webhook.id)));
                 }
-                self.keep_order(webhook).await?;
+                if !keeps_its_order {
+                    self.keep_order(webhook).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether its ordering is already what is about to be written. All that is due would be looked at where it is not, and what
+    /// was set aside would be put back into its line.
+    async fn has_ordering(&self, webhook: &Webhook) -> Result<bool, StoreError> {
+        let ordering: Option<String> = webhook::Entity::find_by_id(webhook.id.0)
+            .select_only()
+            .column(webhook::Column::Ordering)
+            .into_tuple()
+            .one(self.transaction)
+            .await
+            .map_err(store_error)?;
+        Ok(ordering.as_deref() == Some(webhook.flow.ordering.as_str()))
     }
 
     /// What waited for a webhook that sends again goes on at once.

@@ -97,8 +97,8 @@ pub fn picked_sql(backend: DbBackend) -> String {
     )
 }
 
-/// What stands in no line, or first in it.
-const IS_FIRST_IN_LINE: &str = "(seen.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier \
+/// What stands in no line, or first in it: of a row `seen`.
+pub const IS_FIRST_IN_LINE: &str = "(seen.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier \
      WHERE earlier.webhook_id = seen.webhook_id AND earlier.order_key = seen.order_key AND earlier.id < seen.id))";
 
 /// What may go out of the way of claims: it stands in line behind another.

@@ -5,8 +5,9 @@ use crate::batch::{self, IDS, execute, query};
 use crate::entities::delivery::ENDED_COLUMNS;
 use crate::entities::{delivery, replay, webhook};
 use crate::error::store_error;
-use crate::limits::{ID_AHEAD_MS_MAX, ID_BEHIND_MS_MAX, PAGE_REFILLS_MAX, PAGE_ROWS_MAX};
+use crate::limits::{ID_AHEAD_MS_MAX, ID_BEHIND_MS_MAX, PAGE_REFILLS_MAX, PAGE_ROWS_MAX, PROBE_ROWS_LOOKED_AT_MAX};
 use crate::micros::{from_time, to_optional_time};
+use crate::queue::IS_FIRST_IN_LINE;
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -24,6 +25,14 @@ use uuid::Uuid;
 
 /// The statement for what is held, oldest first: $1 the webhook, $2 rows at most.
 pub const HELD_SQL: &str = "SELECT id FROM due WHERE webhook_id = $1 AND state = 'HELD' ORDER BY id LIMIT $2";
+
+/// The statement for those of them that are first in their line, or in none: the same parameters.
+pub fn held_to_probe_sql() -> String {
+    format!(
+        "SELECT id FROM (SELECT id, webhook_id, order_key FROM due WHERE webhook_id = $1 AND state = 'HELD' ORDER BY id \
+         LIMIT {PROBE_ROWS_LOOKED_AT_MAX}) AS seen WHERE {IS_FIRST_IN_LINE} ORDER BY id LIMIT CAST($2 AS BIGINT)"
+    )
+}
 
 /// The statement that counts what is owed to a webhook: $1 the webhook, $2 rows at most.
 pub const BACKLOG_SQL: &str = "SELECT count(*) AS count, min(due_at_us) AS oldest_due_at_us \
@@ -159,6 +168,12 @@ impl FlowReader for SqlStore {
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
         let values = vec![webhook_id.0.into(), i64::from(Ord::min(limit, PAGE_ROWS_MAX)).into()];
         let found: Vec<Held> = query(&self.reader, HELD_SQL, values).await?;
+        Ok(found.into_iter().map(|row| DeliveryId(row.id)).collect())
+    }
+
+    async fn held_to_probe(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        let values = vec![webhook_id.0.into(), i64::from(limit).into()];
+        let found: Vec<Held> = query(&self.reader, &held_to_probe_sql(), values).await?;
         Ok(found.into_iter().map(|row| DeliveryId(row.id)).collect())
     }
 

@@ -210,6 +210,24 @@ pub async fn an_ordering_that_is_changed_holds_for_what_is_due(store: Arc<dyn St
     assert_eq!(labels(&claimed(&world, request()).await), ["order:a"]);
 }
 
+/// Any other would not be sent.
+pub async fn only_the_first_of_each_line_is_probed_with(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world
+        .webhook_with(|webhook| {
+            webhook.flow.ordering = Ordering::ByRecord;
+            webhook.status = WebhookStatus::Suspended;
+        })
+        .await;
+    record(&world, &["a", "a", "b", "a"]).await;
+    let held = world.store.held(webhook.id, 10).await.expect("read");
+    let to_probe = async |limit| world.store.held_to_probe(webhook.id, limit).await.expect("read");
+    assert_eq!(to_probe(10).await, [held[0], held[2]]);
+    assert_eq!(to_probe(1).await, [held[0]]);
+    world.write(vec![Write::CancelDelivery { delivery_id: held[0], reason: "by a person".to_owned() }]).await;
+    assert_eq!(to_probe(10).await, [held[1], held[2]]);
+}
+
 /// Later ones wait for it again.
 pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -125,6 +125,7 @@ macro_rules! conformance_suite {
                 a_long_line_does_not_delay_another_record,
                 a_line_of_hundreds_is_out_of_the_way_and_moves_up_in_its_order,
                 an_ordering_that_is_changed_holds_for_what_is_due,
+                only_the_first_of_each_line_is_probed_with,
                 a_retried_delivery_goes_before_later_ones_of_its_record,
             ],
             flows: [

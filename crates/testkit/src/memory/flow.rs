@@ -29,6 +29,13 @@ impl FlowReader for MemoryStore {
         Ok(held.map(|delivery| delivery.id).take(limit as usize).collect())
     }
 
+    async fn held_to_probe(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        let state = self.state.lock();
+        let held = state.deliveries.values().map(|kept| &kept.delivery);
+        let held = held.filter(|it| it.webhook_id == webhook_id && it.state == DeliveryState::Held);
+        Ok(held.filter(|it| !state.waits_in_line(it)).map(|delivery| delivery.id).take(limit as usize).collect())
+    }
+
     async fn backlog(&self, webhook_id: WebhookId, count_max: u32) -> Result<Backlog, StoreError> {
         let state = self.state.lock();
         let owed = state.deliveries.values().map(|kept| &kept.delivery);

@@ -106,7 +106,7 @@ impl State {
 
     /// Whether an earlier delivery of the same record has not ended, where the webhook keeps order. Neither tests nor
     /// replays stand in the line.
-    fn waits_in_line(&self, delivery: &Delivery) -> bool {
+    pub(super) fn waits_in_line(&self, delivery: &Delivery) -> bool {
         let Some(key) = self.line(delivery) else { return false };
         self.deliveries.values().map(|kept| &kept.delivery).any(|earlier| {
             earlier.id < delivery.id

@@ -23,6 +23,10 @@ impl FlowReader for RecordStore {
         Ok(Default::default())
     }
 
+    async fn held_to_probe(&self, _: WebhookId, _: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        Ok(Default::default())
+    }
+
     async fn backlog(&self, _: WebhookId, _: u32) -> Result<Backlog, StoreError> {
         Ok(Default::default())
     }
