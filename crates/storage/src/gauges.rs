@@ -16,7 +16,8 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 /// The gauges of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// Deliveries that are due now and not in flight; no more than [`GAUGE_ROWS_MAX`] are counted.
+    /// Deliveries that are due now and not in flight, but for what is out of the way in a long line; no more than
+    /// [`GAUGE_ROWS_MAX`] are counted.
     pub due: u64,
     /// When the oldest of them fell due that waits for no other of its record and for no rate.
     pub oldest_due_at: Option<Timestamp>,
