@@ -90,15 +90,19 @@ impl HistoryCut {
     }
 }
 
-/// The lowest id (UUID v7) of what is created at that moment or later.
+/// The bits of an id behind its time, in milliseconds since 1970, which has the others.
+const ID_BITS_AFTER_TIME: u32 = 80;
+
+/// The lowest id (UUID v7) of what is created at that moment or later; of a moment that no id can name, that of the nearest.
 pub fn lowest_id(at: Timestamp) -> Uuid {
-    let ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
-    Uuid::from_u128(u128::from(ms) << 80)
+    let last_ms = u128::MAX >> ID_BITS_AFTER_TIME;
+    let ms = u128::try_from(at.timestamp_millis()).unwrap_or(0).min(last_ms);
+    Uuid::from_u128(ms << ID_BITS_AFTER_TIME)
 }
 
 /// When what bears that id (UUID v7) was created, to the millisecond.
 pub fn created_at(id: Uuid) -> Option<Timestamp> {
-    Timestamp::from_timestamp_millis(i64::try_from(id.as_u128() >> 80).ok()?)
+    Timestamp::from_timestamp_millis(i64::try_from(id.as_u128() >> ID_BITS_AFTER_TIME).ok()?)
 }
 
 fn start_of_day(at: Timestamp) -> Timestamp {

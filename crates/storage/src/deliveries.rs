@@ -4,7 +4,7 @@ use crate::batch::{self, Collision, IDS, execute, query};
 use crate::entities::delivery::{DUE, DUE_COLUMNS, ENDED, ENDED_COLUMNS, Model, PAYLOAD_NONE};
 use crate::limits::INSERT_ROWS_MAX;
 use crate::micros::from_time;
-use crate::queue::move_up;
+use crate::queue::{MovedUp, move_up};
 use crate::store::CLAIM_LOCK;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
@@ -78,7 +78,7 @@ pub async fn end<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(
         return Ok(());
     }
     remove_due(connection, rows.iter().map(|row| row.id)).await?;
-    move_up(connection, rows.iter().map(|row| (row.webhook_id, row.order_key.clone()))).await?;
+    move_up(connection, rows.iter().filter_map(Model::line), MovedUp::AsBefore).await?;
     keep_ended(connection, rows).await
 }
 

@@ -101,7 +101,7 @@ pub const LINED_UP_MS: u64 = 3_600_000;
 /// Of a webhook's held deliveries, how many of the oldest are looked at for one to probe with.
 pub const PROBE_ROWS_LOOKED_AT_MAX: i64 = 1_000;
 /// Webhooks of which a claim says at once that too much stands behind others.
-pub const CROWDED_MAX: usize = 64;
+pub const CROWDED_MAX: usize = 16;
 /// Webhooks, and signers of tenants, that this process keeps opened.
 pub const OPENED_ENTRIES_MAX: u64 = 4_096;
 /// How often a page is read on where rows of it cannot be read.
@@ -139,10 +139,10 @@ pub const DROP_STATEMENT_MS_MAX: u64 = 2_000;
 /// than their delivery's and newer.
 pub const CLOCKS_APART_MS_MAX: u64 = 24 * 3_600_000;
 /// How far an id's time may be behind that of its row, in milliseconds: it is made first, and a clock may be set between the two.
-pub const ID_BEHIND_MS_MAX: i64 = 3_600_000;
+pub const ID_BEHIND_MS_MAX: u64 = 3_600_000;
 /// How far it may be ahead, in milliseconds: a process whose clock is set back goes on with ids of the time that it had until the
 /// clock has come there again.
-pub const ID_AHEAD_MS_MAX: i64 = 24 * 3_600_000;
+pub const ID_AHEAD_MS_MAX: u64 = 24 * 3_600_000;
 /// Owners without anything old that one step of retention passes by.
 pub const PRUNE_OWNERS_MAX: usize = 64;
 /// Events that wait to be recorded, of all callers; beyond it a change is refused as busy.

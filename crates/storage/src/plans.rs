@@ -4,13 +4,14 @@ use crate::batch::{self, IDS};
 use crate::commit::OF_TENANT;
 use crate::commit::events::{no_events, record_sql, subscribers_sql};
 use crate::gauges::gauge_statements;
+use crate::limits::DUE_HEAD_ROWS;
 use crate::queue::{
     arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, end_leases_sql, extend_sql,
     extend_values, keep_arrived_sql, line_statements, look_sql, next_due_sql, settle_sql, settle_values,
     standing_claims_sql,
 };
 use crate::read::{
-    BACKLOG_SQL, FEED_BATCHES, HELD_SQL, deliveries_to_replay, delivery_page, event_page, held_to_probe_sql,
+    FEED_BATCHES, HELD_SQL, backlog_sql, deliveries_to_replay, delivery_page, event_page, held_to_probe_sql,
     webhook_attempts,
 };
 use crate::retention::{
@@ -59,14 +60,14 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (raw(FEED_BATCHES, feed), Vec::new()),
         (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
         (raw(&held_to_probe_sql(), held.clone()), vec!["due_by_webhook", "due_by_line"]),
-        (raw(BACKLOG_SQL, held), vec!["due_by_webhook"]),
+        (raw(&backlog_sql(), held), vec!["due_by_webhook"]),
     ];
     statements.extend(delivery_pages(backend).into_iter().map(|(query, indexes)| {
         let (sql, values) = delivery_page(backend, &query);
         (raw(&sql, values), indexes)
     }));
     if backend == DbBackend::Sqlite {
-        statements.push((raw(&end_leases_sql(), vec![0_i64.into(), 564_i64.into()]), vec!["due_by_time"]));
+        statements.push((raw(&end_leases_sql(), vec![0_i64.into(), DUE_HEAD_ROWS.into()]), vec!["due_by_time"]));
     }
     let lines = line_statements(backend).into_iter();
     statements.extend(lines.map(|(sql, values, indexes)| (raw(&sql, values), indexes)));

@@ -6,6 +6,7 @@
 
 mod config;
 mod http;
+mod issuer_keys;
 mod keys;
 mod limits;
 mod oidc;

@@ -1,5 +1,6 @@
 //! Bearer JWTs against an issuer in this process: who is let in, who is not, and what a rotation of its keys means.
 
+use crate::issuer_keys::{key, public};
 use async_trait::async_trait;
 use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::ports::Clock;
@@ -7,26 +8,12 @@ use hookgraph_server::auth::AuthError;
 use hookgraph_server::limits::{OIDC_KEYS_KEPT_S, OIDC_LEEWAY_S, OIDC_REFETCH_S_MIN};
 use hookgraph_server::oidc::{Fetch, Issuer, OidcConfig};
 use hookgraph_testkit::{ManualClock, sample};
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const ISSUER: &str = "https://login.example";
-
-/// An Ed25519 key, made of its seed.
-fn key(seed: u8) -> EncodingKey {
-    let mut der = hex::decode("302e020100300506032b657004220420").unwrap();
-    der.extend([seed; 32]);
-    EncodingKey::from_ed_der(&der)
-}
-
-fn public(seed: u8, kid: &str) -> Value {
-    let mut jwk = Jwk::from_encoding_key(&key(seed), Algorithm::EdDSA).unwrap();
-    jwk.common.key_id = Some(kid.to_owned());
-    serde_json::to_value(jwk).unwrap()
-}
 
 /// The issuer's two documents.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! An issuer's keys as they are really read: over HTTP from a server of its own, which does what it should not.
 
+use crate::issuer_keys::{key, public};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -13,8 +14,7 @@ use hookgraph_server::auth::AuthError;
 use hookgraph_server::limits::{OIDC_ANSWER_BYTES_MAX, OIDC_REFETCH_S_MIN};
 use hookgraph_server::oidc::{Fetch, HttpFetch, Issuer, OidcConfig};
 use hookgraph_testkit::{ManualClock, sample};
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, Header, encode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -72,18 +72,6 @@ async fn keys(State(served): State<Arc<Mutex<Served>>>) -> Response {
         }
         Answers::NoJson => "<html>".into_response(),
     }
-}
-
-fn key(seed: u8) -> EncodingKey {
-    let mut der = hex::decode("302e020100300506032b657004220420").unwrap();
-    der.extend([seed; 32]);
-    EncodingKey::from_ed_der(&der)
-}
-
-fn public(seed: u8, kid: &str) -> Value {
-    let mut jwk = Jwk::from_encoding_key(&key(seed), Algorithm::EdDSA).unwrap();
-    jwk.common.key_id = Some(kid.to_owned());
-    serde_json::to_value(jwk).unwrap()
 }
 
 fn fetch(issuer: &str, rules: AddressRules, clock: &ManualClock) -> HttpFetch {

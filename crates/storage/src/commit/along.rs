@@ -125,11 +125,11 @@ impl Work<'_> {
         let mut claimed_ids = HashSet::new();
         let mut along = None;
         if let Some(wanted) = self.wanted.take() {
-            let AtOnce { claimed, unsure_count, mut left, crowded, .. } =
+            let AtOnce { claimed, unsure_count, mut left, is_crowded, .. } =
                 claim_within(self.store, self.transaction, wanted.request(), &mut self.feed).await?;
             claimed_ids.extend(claimed.iter().map(|claim| claim.delivery.id.0));
-            // Of those it is not sure of, a claim of its own holds, cancels or leases what there is; and takes out of the way what is.
-            left.has_more |= unsure_count > 0 || !crowded.is_empty();
+            // Of those it is not sure of, a claim of its own holds, cancels or leases what there is. Another makes way.
+            left.has_more |= unsure_count > 0 || is_crowded;
             along = Some(Along { wanted, claims: Claims { deliveries: claimed, left } });
         }
         for one in recorded {

@@ -7,6 +7,7 @@ use crate::deliveries;
 use crate::entities::delivery::{Model, PAYLOAD_RENDERED};
 use crate::entities::{payload, replay};
 use crate::error::store_error;
+use crate::micros::from_time;
 use crate::queue::BEHIND;
 use crate::rows;
 use crate::standing::Standing;
@@ -14,11 +15,10 @@ use crate::statements::{insert_new, whole};
 use hookgraph_domain::change::{CommitError, Expected, replay_label};
 use hookgraph_domain::delivery::{DeliveryPurpose, DeliveryState};
 use hookgraph_domain::fan_out::held_reason;
-use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::replay::Replay;
-use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
 
 #[derive(FromQueryResult)]
@@ -87,23 +87,26 @@ impl Work<'_> {
         Ok(found.into_iter().next().map(|event| event.record_label))
     }
 
-    /// Lines up all that is due for a webhook, or dissolves its lines, as its ordering now says. What is recorded at this very
-    /// moment goes by the ordering before.
-    pub(super) async fn keep_order(&self, webhook: &Webhook) -> Result<(), StoreError> {
-        let sql = match webhook.flow.ordering {
-            Ordering::None => &format!(
-                "UPDATE due SET order_key = NULL, \
-                 due_at_us = CASE WHEN state_reason = '{BEHIND}' THEN due_since_us ELSE due_at_us END, \
-                 state_reason = CASE WHEN state_reason = '{BEHIND}' THEN NULL ELSE state_reason END \
-                 WHERE webhook_id = $1 AND order_key IS NOT NULL"
-            ),
-            Ordering::ByRecord => {
-                "UPDATE due SET order_key = (SELECT event.record_label FROM event \
-                 WHERE event.tenant_id = due.tenant_id AND event.id = due.event_id) \
-                 WHERE webhook_id = $1 AND order_key IS NULL AND NOT is_test AND replay_id IS NULL"
-            }
-        };
-        execute(self.transaction, sql, vec![webhook.id.0.into()]).await.map(|_| ())
+    /// Dissolves the lines of a webhook that keeps no order. What is due is so from now on: it comes behind what is in flight, which
+    /// claims look for among what was due first.
+    pub(super) async fn dissolve_lines(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+        let sql = format!(
+            "UPDATE due SET order_key = NULL, \
+             due_at_us = CASE WHEN state IN ('PENDING', 'RETRYING') AND (state_reason = '{BEHIND}' OR due_at_us <= $2) \
+                THEN $2 ELSE due_at_us END, \
+             state_reason = CASE WHEN state_reason = '{BEHIND}' THEN NULL ELSE state_reason END \
+             WHERE webhook_id = $1 AND order_key IS NOT NULL"
+        );
+        execute(self.transaction, &sql, vec![webhook_id.0.into(), from_time(self.at).into()]).await.map(|_| ())
+    }
+
+    /// Lines up all that is due for a webhook that keeps order from now on. What is recorded at this very moment goes by the ordering
+    /// before.
+    pub(super) async fn form_lines(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+        let sql = "UPDATE due SET order_key = (SELECT event.record_label FROM event \
+                   WHERE event.tenant_id = due.tenant_id AND event.id = due.event_id) \
+                   WHERE webhook_id = $1 AND order_key IS NULL AND NOT is_test AND replay_id IS NULL";
+        execute(self.transaction, sql, vec![webhook_id.0.into()]).await.map(|_| ())
     }
 
     pub(super) async fn put_replay(&self, replay: &Replay, expected: Expected) -> Result<(), CommitError> {

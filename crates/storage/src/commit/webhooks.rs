@@ -8,6 +8,7 @@ use crate::micros::from_time;
 use crate::rows;
 use crate::statements::{insert_new, whole};
 use hookgraph_domain::change::{CommitError, Expected};
+use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::ports::StoreError;
@@ -33,7 +34,7 @@ impl Work<'_> {
                 }
             }
             Expected::Version(version) => {
-                let keeps_its_order = self.has_ordering(webhook).await?;
+                let kept_order = self.keeps_order(webhook.id).await?;
                 // Before the webhook is locked, which is the order in which a replay's batch locks both.
                 self.wake_replays(webhook).await?;
                 let updated = webhook::Entity::update_many()
@@ -46,25 +47,28 @@ impl Work<'_> {
                 if updated.rows_affected == 0 {
                     return Err(CommitError::Conflict(label(webhook.id)));
                 }
-                if !keeps_its_order {
-                    self.keep_order(webhook).await?;
+                match webhook.flow.ordering {
+                    // Also where it kept none before: what was recorded while that was changed went by the ordering then.
+                    Ordering::None => self.dissolve_lines(webhook.id).await?,
+                    // All that is due would be looked at, and what was set aside put back into its line.
+                    Ordering::ByRecord if kept_order => {}
+                    Ordering::ByRecord => self.form_lines(webhook.id).await?,
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether its ordering is already what is about to be written. All that is due would be looked at where it is not, and what
-    /// was set aside would be put back into its line.
-    async fn has_ordering(&self, webhook: &Webhook) -> Result<bool, StoreError> {
-        let ordering: Option<String> = webhook::Entity::find_by_id(webhook.id.0)
+    /// Whether a webhook keeps order, as it stands.
+    async fn keeps_order(&self, id: WebhookId) -> Result<bool, StoreError> {
+        let ordering: Option<String> = webhook::Entity::find_by_id(id.0)
             .select_only()
             .column(webhook::Column::Ordering)
             .into_tuple()
             .one(self.transaction)
             .await
             .map_err(store_error)?;
-        Ok(ordering.as_deref() == Some(webhook.flow.ordering.as_str()))
+        Ok(ordering.as_deref() == Some(Ordering::ByRecord.as_str()))
     }
 
     /// What waited for a webhook that sends again goes on at once.

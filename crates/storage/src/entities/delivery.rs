@@ -104,6 +104,11 @@ pub const ENDED: Table = Table {
 
 impl Model {
     /// As a row of [`DUE`].
+    /// The line that it stands in, if any: its webhook, and whose line.
+    pub fn line(&self) -> Option<(Uuid, String)> {
+        self.order_key.clone().map(|key| (self.webhook_id, key))
+    }
+
     pub fn due_cells(&self) -> Vec<Cell> {
         vec![
             Cell::Uuid(self.id),

@@ -1,7 +1,7 @@
 //! What a claim cannot read is set aside: it stays due, at a later time, with the reason. A fault of ours spends no attempt,
 //! and what stands behind it goes.
 
-use super::lines::move_up;
+use super::lines::{MovedUp, move_up};
 use crate::batch::{Cell, Kind, Table, execute};
 use crate::commit::feed::FeedLog;
 use crate::connections::DatabaseTransaction;
@@ -21,9 +21,9 @@ pub(super) struct Aside {
     delivery_id: DeliveryId,
     tenant_id: TenantId,
     change: FeedChange,
-    /// The line that it leaves, if it does.
-    left: (Uuid, Option<String>),
-    order_key: Option<String>,
+    /// The line that it stands in.
+    line: Option<(Uuid, String)>,
+    leaves_its_line: bool,
     reason: String,
 }
 
@@ -54,7 +54,6 @@ impl Aside {
     /// tenant all of the line waits.
     pub fn new(row: &Model, unread: Unread) -> Self {
         let state = if row.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
-        let stays_in_line = matches!(unread, Unread::Webhook | Unread::Tenant);
         Self {
             delivery_id: DeliveryId(row.id),
             tenant_id: TenantId(row.tenant_id),
@@ -65,8 +64,8 @@ impl Aside {
                 state,
                 attempt_count: u32::try_from(row.attempt_count).unwrap_or_default(),
             },
-            left: (row.webhook_id, row.order_key.clone().filter(|_| !stays_in_line)),
-            order_key: row.order_key.clone().filter(|_| stays_in_line),
+            line: row.line(),
+            leaves_its_line: !matches!(unread, Unread::Webhook | Unread::Tenant),
             reason: unread.reason().to_owned(),
         }
     }
@@ -96,10 +95,12 @@ pub(super) async fn set_aside(
     let (mut rows, mut left) = (Vec::with_capacity(asides.len()), Vec::new());
     for aside in asides {
         feed.change(aside.tenant_id, aside.change);
-        left.push(aside.left);
-        rows.push(vec![Cell::Uuid(aside.delivery_id.0), Cell::TextOrNull(aside.order_key), Cell::Text(aside.reason)]);
+        let (left_now, kept) = if aside.leaves_its_line { (aside.line, None) } else { (None, aside.line) };
+        left.extend(left_now);
+        let order_key = kept.map(|(_, key)| key);
+        rows.push(vec![Cell::Uuid(aside.delivery_id.0), Cell::TextOrNull(order_key), Cell::Text(aside.reason)]);
     }
     values.extend(ASIDE.parameters(backend, rows));
     execute(transaction, &sql, values).await?;
-    move_up(transaction, left).await
+    move_up(transaction, left, MovedUp::AsBefore).await
 }

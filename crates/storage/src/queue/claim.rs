@@ -3,7 +3,7 @@
 use super::aside::{Aside, Unread, set_aside};
 use super::claim_at_once::{AtOnce, claim_at_once};
 use super::heads::Told;
-use super::lines::{line_up, move_up};
+use super::lines::{MovedUp, make_way, move_up};
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
@@ -52,34 +52,35 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     if !store.expects_due.swap(false, Ordering::Relaxed) {
         let one = ClaimRequest { limit: 1, ..request.clone() };
         let Candidates { picked, mut left, crowded } = candidates(store.road_reader(), &one).await?;
-        left.has_more |= line_up(store, &crowded, request.now).await? > 0;
+        match make_way(store, &crowded, request.now).await {
+            Ok(made_way) => left.has_more |= made_way,
+            Err(error) if picked.is_empty() => return Err(error),
+            // What can be claimed goes; the next look meets the rest again.
+            Err(error) => tracing::warn!(%error, "what is due behind others of its record stays in the way of claims"),
+        }
         if picked.is_empty() {
-            store.expects_due.store(left.has_more, Ordering::Relaxed);
             return Ok(Claims { deliveries: Vec::new(), left });
         }
     }
-    let claims = claim_all(store, request).await?;
+    let (mut claims, is_crowded) = claim_all(store, request).await?;
     store.observer.orphans_found(claims.orphan_count());
     let is_full = request.limit > 0 && claims.deliveries.len() >= request.limit as usize;
-    if is_full || claims.left.has_more {
+    if is_crowded {
+        // The next one looks, and makes way: what is leased does not wait for it.
+        claims.left.has_more = true;
+    } else if is_full || claims.left.has_more {
         store.expects_due.store(true, Ordering::Relaxed);
     }
     Ok(claims)
 }
 
-/// First what can simply be sent, then what wants a look.
-async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
-    let AtOnce { claimed, unsure_count, left, crowded, .. } = claim_at_once(store, request).await?;
+/// First what can simply be sent, then what wants a look; and whether a webhook is crowded.
+async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<(Claims, bool), StoreError> {
+    let AtOnce { claimed, unsure_count, left, is_crowded, .. } = claim_at_once(store, request).await?;
     let mut claims = Claims { deliveries: claimed, left };
-    match line_up(store, &crowded, request.now).await {
-        Ok(row_count) => claims.left.has_more |= row_count > 0,
-        Err(error) if claims.deliveries.is_empty() => return Err(error),
-        // What is leased already goes; the next claim meets the rest again, here and below.
-        Err(error) => tracing::warn!(%error, "what is due behind others of its record stays in the way of claims"),
-    }
     let rest = what_is_left_of(request, &claims.deliveries);
     if unsure_count == 0 || rest.limit == 0 {
-        return Ok(claims);
+        return Ok((claims, is_crowded));
     }
     match claim_one_by_one(store, &rest).await {
         Ok(more) => {
@@ -87,9 +88,10 @@ async fn claim_all(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, S
             claims.deliveries.extend(more.deliveries);
         }
         Err(error) if claims.deliveries.is_empty() => return Err(error),
+        // What is leased already goes; the next claim meets the rest again.
         Err(error) => tracing::warn!(%error, "what is due for webhooks that stopped was not held or cancelled"),
     }
-    Ok(claims)
+    Ok((claims, is_crowded))
 }
 
 /// What may still be claimed after that was.
@@ -152,7 +154,7 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     update_due(&transaction, &held).await?;
     if !orphans.is_empty() {
         remove_due(&transaction, orphans.iter().map(|row| row.id)).await?;
-        move_up(&transaction, orphans.iter().map(|row| (row.webhook_id, row.order_key.clone()))).await?;
+        move_up(&transaction, orphans.iter().filter_map(Model::line), MovedUp::AsBefore).await?;
     }
     let parts = Parts::load(store, &transaction, &sendable, &standings, webhooks).await?;
     sendable.retain(|row| {

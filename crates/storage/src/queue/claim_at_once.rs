@@ -15,7 +15,6 @@ use crate::standing::Standing;
 use crate::store::SqlStore;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::{ClaimRequest, Left, StoreError};
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::Value;
@@ -30,8 +29,8 @@ pub struct AtOnce {
     pub unsure_count: usize,
     /// What else it left.
     pub left: Left,
-    /// The webhooks of which it took nothing, because too much of what is due stands behind others.
-    pub crowded: Vec<WebhookId>,
+    /// Whether it took nothing of a webhook because too much of what is due stands behind others.
+    pub is_crowded: bool,
     /// Whether it wrote anything.
     has_written: bool,
 }
@@ -236,9 +235,10 @@ pub async fn claim_within(
     let has_written = leased_count > 0;
     let claimed =
         if has_written { claimed(store, transaction, request, in_turns(leased), feed).await? } else { Vec::new() };
-    let (left, crowded) = (told.left(leased_count > claimed.len())?, told.crowded()?);
+    let left = told.left(leased_count > claimed.len())?;
+    let is_crowded = !told.crowded()?.is_empty();
     let unsure_count = reached_count.saturating_sub(leased_count);
-    Ok(AtOnce { claimed, unsure_count, left, crowded, has_written })
+    Ok(AtOnce { claimed, unsure_count, left, is_crowded, has_written })
 }
 
 /// The order in which they go: the first of every webhook, then the second of every webhook, each time by what was due first.

@@ -101,15 +101,11 @@ pub fn picked_sql(backend: DbBackend) -> String {
 pub const IS_FIRST_IN_LINE: &str = "(seen.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier \
      WHERE earlier.webhook_id = seen.webhook_id AND earlier.order_key = seen.order_key AND earlier.id < seen.id))";
 
-/// What may go out of the way of claims: it stands in line behind another.
-const IS_BEHIND: &str = "(seen.leased_until_us IS NULL AND seen.order_key IS NOT NULL AND EXISTS (SELECT 1 FROM due AS earlier \
-     WHERE earlier.webhook_id = seen.webhook_id AND earlier.order_key = seen.order_key AND earlier.id < seen.id))";
-
-/// The first rows of a webhook that are due, however they stand: none is looked at beyond them.
-fn window_sql(backend: DbBackend, window_rows: &str) -> String {
+/// The first rows of a webhook that are due, however they stand, as `seen`: none is looked at beyond them.
+fn window_sql(backend: DbBackend, webhook_id: &str, window_rows: &str) -> String {
     format!(
         "(SELECT head.id, head.webhook_id, head.due_at_us, head.leased_until_us, head.order_key, head.attempts_spent
-        FROM due AS head WHERE head.webhook_id = {{of}}.webhook_id AND head.due_at_us <= {now_us}
+        FROM due AS head WHERE head.webhook_id = {webhook_id} AND head.due_at_us <= {now_us}
         ORDER BY head.due_at_us, head.id LIMIT {window_rows}) AS seen",
         now_us = Asked::NowUs.sql(backend),
     )
@@ -122,25 +118,27 @@ fn of_webhook_sql(backend: DbBackend) -> String {
     let (least, greatest) = if backend == DbBackend::Postgres { ("least", "greatest") } else { ("min", "max") };
     let [now_us, in_flight_max, rows, per_webhook_max] =
         [Asked::NowUs, Asked::InFlightMax, Asked::WindowRows, Asked::PerWebhookMax].map(|asked| asked.sql(backend));
-    let window_rows = format!(
-        "{rows} - {greatest}({in_flight_max} - coalesce(of.concurrency, {in_flight_max}), 0) \
-         + CASE WHEN of.ordering = '{by_record}' THEN {CLAIM_LINED_ROWS_MAX} ELSE 0 END",
-        by_record = Ordering::ByRecord.as_str(),
-    );
+    // One that keeps no order any more may have lines left, of what was recorded as that was changed: they are no part of its rows.
+    let lined_rows =
+        format!("CASE WHEN of.ordering = '{}' THEN {CLAIM_LINED_ROWS_MAX} ELSE 0 END", Ordering::ByRecord.as_str());
+    let window_rows =
+        format!("{rows} - {greatest}({in_flight_max} - coalesce(of.concurrency, {in_flight_max}), 0) + {lined_rows}");
     let window_rows = match backend {
         DbBackend::Postgres => window_rows,
-        // Its limits are the same for all webhooks, so the largest counts.
+        // Its limits are the same for all webhooks, so the largest counts; a webhook that is gone has none.
         _ => format!(
-            "(SELECT max({window_rows}) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id)"
+            "coalesce((SELECT max({window_rows}) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id), \
+             {rows})"
         ),
     };
-    let window = window_sql(backend, &window_rows).replace("{of}", "due_webhook");
+    let window = window_sql(backend, "due_webhook.webhook_id", &window_rows);
+    let is_behind = format!("seen.leased_until_us IS NULL AND NOT {IS_FIRST_IN_LINE}");
     format!(
         "given (webhook_id, most) AS MATERIALIZED (SELECT webhook_id, most FROM {limits} AS limits),
 looked (webhook_id, window_rows, most, slots, taken) AS MATERIALIZED (
     SELECT due_webhook.webhook_id, {window_rows}, coalesce(given.most, {per_webhook_max}),
         {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}),
-        (SELECT CASE WHEN count(CASE WHEN {IS_BEHIND} THEN 1 END) > {CLAIM_LINED_ROWS_MAX} THEN -1
+        (SELECT CASE WHEN count(CASE WHEN {is_behind} THEN 1 END) > {lined_rows} THEN -1
             ELSE count(CASE WHEN seen.leased_until_us > {now_us} THEN 1 END) END FROM {window})
     FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id
     LEFT JOIN given ON given.webhook_id = due_webhook.webhook_id
@@ -162,7 +160,7 @@ fn ranked_sql(backend: DbBackend) -> String {
     let free_rows = format!(
         "FROM {window} WHERE (seen.leased_until_us IS NULL OR seen.leased_until_us <= {now_us}) AND {IS_FIRST_IN_LINE}
         ORDER BY seen.due_at_us, seen.id LIMIT",
-        window = window_sql(backend, window_rows).replace("{of}", "of_webhook"),
+        window = window_sql(backend, "of_webhook.webhook_id", window_rows),
         now_us = Asked::NowUs.sql(backend),
     );
     let rows = if backend == DbBackend::Postgres {

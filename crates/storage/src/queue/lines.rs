@@ -2,7 +2,7 @@
 //!
 //! A claim passes over a few of those. Where they are many they are taken out of its way: they fall due in an hour, with a reason
 //! that says so, and as the one before ends (whoever takes it out of the queue calls [`move_up`]) the next is due as it was before.
-//! Should one end unnoticed, because two that stood one behind the other were taken out at the same moment, the hour is what is lost.
+//! Should one go unnoticed, because another transaction had the next one at that moment, the hour is what is lost.
 
 use crate::batch::{Cell, Kind, Table, execute};
 use crate::limits::{LINED_UP_MS, LINED_UP_ROWS_MAX};
@@ -23,7 +23,8 @@ pub const BEHIND: &str = "waits for an earlier delivery of its record";
 /// it falls due again.
 ///
 /// On PostgreSQL the first of each line is locked against being deleted, which waits until this is committed and then moves up
-/// what it finds; a first that is just being deleted, and what another has locked, is passed over. So this waits for nobody.
+/// what it finds; a first that is just being deleted, and what another has locked, is passed over. So this waits for nobody. It is
+/// locked no further: a lease of it must be taken and extended meanwhile.
 fn line_up_sql(backend: DbBackend) -> String {
     let first = "(SELECT earlier.id FROM due AS earlier WHERE earlier.webhook_id = seen.webhook_id \
                  AND earlier.order_key = seen.order_key ORDER BY earlier.id LIMIT 1)";
@@ -49,23 +50,34 @@ fn line_up_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Takes out of the way of claims what stands behind others of those webhooks, some of it; how much that was.
-pub(super) async fn line_up(store: &SqlStore, crowded: &[WebhookId], now: Timestamp) -> Result<u64, StoreError> {
-    let mut row_count = 0;
+/// Takes out of the way of claims some of what stands behind others of one of those webhooks; whether there was any.
+pub(super) async fn make_way(store: &SqlStore, crowded: &[WebhookId], now: Timestamp) -> Result<bool, StoreError> {
+    let again_us = from_time(plus_ms(now, LINED_UP_MS));
     for webhook_id in crowded {
-        let again_us = from_time(plus_ms(now, LINED_UP_MS));
         let values = vec![webhook_id.0.into(), from_time(now).into(), again_us.into()];
-        row_count += execute(store.road_writer(), &line_up_sql(store.backend()), values).await?;
+        // One at a time: others wait for this.
+        if execute(store.road_writer(), &line_up_sql(store.backend()), values).await? > 0 {
+            return Ok(true);
+        }
     }
-    Ok(row_count)
+    Ok(false)
 }
 
 /// Lines, by webhook and record.
 const LINES: Table = Table { name: "lines", columns: &[("webhook_id", Kind::Uuid), ("order_key", Kind::Text)] };
 
-/// The statement that makes the first of lines due where it was out of the way. It waits for nobody.
+/// Since when what moves up is due.
+#[derive(Clone, Copy)]
+pub enum MovedUp {
+    /// Since it was before it had to wait: it goes before what became due later.
+    AsBefore,
+    At(Timestamp),
+}
+
+/// The statement that makes the first of lines due where it was out of the way: $1 since when, null for as before. It waits for
+/// nobody.
 fn move_up_sql(backend: DbBackend) -> String {
-    let lines = LINES.source(backend, 1);
+    let lines = LINES.source(backend, 2);
     let firsts = format!(
         "SELECT (SELECT due.id FROM due WHERE due.webhook_id = line.webhook_id AND due.order_key = line.order_key \
          ORDER BY due.id LIMIT 1) FROM {lines} AS line"
@@ -78,30 +90,40 @@ fn move_up_sql(backend: DbBackend) -> String {
         ),
         _ => format!("id IN ({firsts}) AND {is_behind}"),
     };
-    format!("UPDATE due SET due_at_us = due_since_us, state_reason = NULL WHERE {due}")
+    format!("UPDATE due SET due_at_us = coalesce(CAST($1 AS BIGINT), due_since_us), state_reason = NULL WHERE {due}")
+}
+
+fn move_up_values(backend: DbBackend, lines: impl IntoIterator<Item = (Uuid, String)>, due: MovedUp) -> Vec<Value> {
+    let at_us = match due {
+        MovedUp::AsBefore => None,
+        MovedUp::At(at) => Some(from_time(at)),
+    };
+    let rows = lines.into_iter().map(|(webhook_id, key)| vec![Cell::Uuid(webhook_id), Cell::Text(key)]);
+    let mut values = vec![at_us.into()];
+    values.extend(LINES.parameters(backend, rows.collect()));
+    values
 }
 
 /// What is next in those lines is due, now that something of them was taken out of the queue.
 pub async fn move_up<C: ConnectionTrait>(
     connection: &C,
-    left: impl IntoIterator<Item = (Uuid, Option<String>)>,
+    left: impl IntoIterator<Item = (Uuid, String)>,
+    due: MovedUp,
 ) -> Result<(), StoreError> {
-    let lines: BTreeSet<(Uuid, String)> =
-        left.into_iter().filter_map(|(webhook_id, key)| key.map(|key| (webhook_id, key))).collect();
+    let lines: BTreeSet<(Uuid, String)> = left.into_iter().collect();
     if lines.is_empty() {
         return Ok(());
     }
     let backend = connection.get_database_backend();
-    let rows = lines.into_iter().map(|(webhook_id, key)| vec![Cell::Uuid(webhook_id), Cell::Text(key)]).collect();
-    execute(connection, &move_up_sql(backend), LINES.parameters(backend, rows)).await.map(|_| ())
+    execute(connection, &move_up_sql(backend), move_up_values(backend, lines, due)).await.map(|_| ())
 }
 
 /// Both statements for nothing, with the indexes that they must use, for the test of plans.
 pub fn line_statements(backend: DbBackend) -> Vec<(String, Vec<Value>, Vec<&'static str>)> {
     let none = vec![Uuid::nil().into(), 0_i64.into(), 0_i64.into()];
-    let line = vec![vec![Cell::Uuid(Uuid::nil()), Cell::Text(String::new())]];
+    let line = move_up_values(backend, [(Uuid::nil(), String::new())], MovedUp::AsBefore);
     vec![
         (line_up_sql(backend), none, vec!["due_by_time", "due_by_line"]),
-        (move_up_sql(backend), LINES.parameters(backend, line), vec!["due_by_line"]),
+        (move_up_sql(backend), line, vec!["due_by_line"]),
     ]
 }

@@ -7,7 +7,7 @@ use crate::connections::DatabaseTransaction;
 use crate::deliveries::remove_due;
 use crate::error::corrupt;
 use crate::micros::from_time;
-use crate::queue::lines::move_up;
+use crate::queue::lines::{MovedUp, move_up};
 use crate::rows;
 use crate::rows::attempt::ATTEMPTS;
 use hookgraph_domain::delivery::DeliveryState;
@@ -152,7 +152,8 @@ pub(super) async fn settle_delivered(
     } else {
         settle_in_steps(transaction, settlements).await?
     };
-    move_up(transaction, ended.iter().map(|row| (row.webhook_id, row.order_key.clone()))).await?;
+    let left = ended.iter().filter_map(|row| Some((row.webhook_id, row.order_key.clone()?)));
+    move_up(transaction, left, MovedUp::AsBefore).await?;
     for row in &ended {
         feed.change(
             TenantId(row.tenant_id),

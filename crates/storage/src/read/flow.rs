@@ -7,7 +7,7 @@ use crate::entities::{delivery, replay, webhook};
 use crate::error::store_error;
 use crate::limits::{ID_AHEAD_MS_MAX, ID_BEHIND_MS_MAX, PAGE_REFILLS_MAX, PAGE_ROWS_MAX, PROBE_ROWS_LOOKED_AT_MAX};
 use crate::micros::{from_time, to_optional_time};
-use crate::queue::IS_FIRST_IN_LINE;
+use crate::queue::{BEHIND, IS_FIRST_IN_LINE};
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
@@ -16,7 +16,8 @@ use hookgraph_domain::ids::{DeliveryId, ReplayId, TenantId, WebhookId};
 use hookgraph_domain::limits::SET_ASIDE_MS;
 use hookgraph_domain::ports::{Backlog, FlowReader, RowKind, StoreError};
 use hookgraph_domain::replay::{Replay, ReplayState};
-use hookgraph_domain::time::{Timestamp, plus_ms};
+use hookgraph_domain::retention::lowest_id;
+use hookgraph_domain::time::{Timestamp, minus_ms, plus_ms};
 use hookgraph_domain::webhook::Webhook;
 use sea_orm::sea_query::Value;
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, IdenStatic, QueryFilter, QueryOrder, QuerySelect, Select};
@@ -34,9 +35,16 @@ pub fn held_to_probe_sql() -> String {
     )
 }
 
-/// The statement that counts what is owed to a webhook: $1 the webhook, $2 rows at most.
-pub const BACKLOG_SQL: &str = "SELECT count(*) AS count, min(due_at_us) AS oldest_due_at_us \
-     FROM (SELECT due_at_us FROM due WHERE webhook_id = $1 AND NOT is_test ORDER BY id LIMIT $2) AS owed";
+/// The statement that counts what is owed to a webhook: $1 the webhook, $2 rows at most. What is out of the way in a line has been
+/// due since before.
+pub fn backlog_sql() -> String {
+    format!(
+        "SELECT count(*) AS count, \
+         min(CASE WHEN state_reason = '{BEHIND}' THEN due_since_us ELSE due_at_us END) AS oldest_due_at_us \
+         FROM (SELECT state_reason, due_since_us, due_at_us FROM due WHERE webhook_id = $1 AND NOT is_test \
+         ORDER BY id LIMIT $2) AS owed"
+    )
+}
 
 #[derive(FromQueryResult)]
 struct Held {
@@ -67,25 +75,14 @@ pub fn deliveries_to_replay(replay: &Replay, limit: u32) -> (String, Vec<Value>)
 
 /// Below the ids (UUID v7) of all that was created from then on: a page begins or ends there in the index.
 pub(super) fn id_floor(from: Timestamp) -> Uuid {
-    lowest_of_ms(from.timestamp_millis().saturating_sub(ID_BEHIND_MS_MAX))
+    lowest_id(minus_ms(from, ID_BEHIND_MS_MAX))
 }
 
 /// Above the ids of all that was created before then.
 pub(super) fn id_ceiling(before: Timestamp) -> Uuid {
     // To the end of its millisecond.
-    lowest_of_ms(before.timestamp_millis().saturating_add(ID_AHEAD_MS_MAX + 1))
+    lowest_id(plus_ms(before, ID_AHEAD_MS_MAX + 1))
 }
-
-/// The lowest id of that millisecond; of one that no id can name, that of the nearest.
-fn lowest_of_ms(unix_ms: i64) -> Uuid {
-    let unix_ms = u64::try_from(unix_ms).unwrap_or(0).min(ID_UNIX_MS_MAX);
-    Uuid::from_u128(u128::from(unix_ms) << ID_BITS_AFTER_TIME)
-}
-
-/// The bits of an id behind its time, which has the others.
-const ID_BITS_AFTER_TIME: u32 = 80;
-/// The last time that an id can name, in milliseconds since 1970.
-const ID_UNIX_MS_MAX: u64 = (1 << (u128::BITS - ID_BITS_AFTER_TIME)) - 1;
 
 impl SqlStore {
     /// The live webhooks for which the time in that column has come, longest waiting first. What cannot be read is set aside,
@@ -179,7 +176,7 @@ impl FlowReader for SqlStore {
 
     async fn backlog(&self, webhook_id: WebhookId, count_max: u32) -> Result<Backlog, StoreError> {
         let values = vec![webhook_id.0.into(), i64::from(count_max).into()];
-        let found: Vec<Owed> = query(&self.reader, BACKLOG_SQL, values).await?;
+        let found: Vec<Owed> = query(&self.reader, &backlog_sql(), values).await?;
         let Some(owed) = found.into_iter().next() else { return Ok(Backlog::default()) };
         let count = rows::number("backlog", owed.count)?;
         Ok(Backlog { count, oldest_due_at: to_optional_time(owed.oldest_due_at_us)? })
@@ -262,8 +259,6 @@ impl FlowReader for SqlStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hookgraph_domain::retention::lowest_id;
-    use hookgraph_domain::time::minus_ms;
 
     #[test]
     fn the_bounds_of_ids_hold_all_that_was_created_in_a_time() {

@@ -6,7 +6,7 @@ use crate::commit::feed::FeedLog;
 use crate::deliveries::keep_ended;
 use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::micros::from_time;
-use crate::queue::move_up;
+use crate::queue::{MovedUp, move_up};
 use crate::store::SqlStore;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
@@ -52,7 +52,8 @@ pub(super) async fn expire_due(
             tracing::error!(delivery_id = %row.id, %error, "a delivery that cannot be read has expired");
         }
     }
-    move_up(&transaction, ended.iter().map(|row| (row.webhook_id, row.order_key.clone()))).await?;
+    // Many may expire at once: what they let through comes behind what is in flight.
+    move_up(&transaction, ended.iter().filter_map(Model::line), MovedUp::At(expiry.now)).await?;
     keep_ended(&transaction, &ended).await?;
     feed.commit(transaction, &*store.observer).await?;
     let next = last.map(|after| PrunePosition { after, ..from });

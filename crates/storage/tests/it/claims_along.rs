@@ -1,5 +1,6 @@
 //! A recording claims what it makes due for the worker that wants it, in its own transaction.
 
+use crate::databases::run;
 use hookgraph_domain::change::{Change, Claimed, Committed, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::feed::FeedChange;
@@ -15,7 +16,7 @@ use hookgraph_storage::limits::CLAIM_ALONG_PAUSE_MS;
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::postgres::with_postgres;
 use hookgraph_testkit::{PlainVault, sample};
-use sea_orm::sqlx::{self, Connection, PgConnection, SqliteConnection};
+use sea_orm::sqlx::{self, Connection, PgConnection};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
@@ -259,34 +260,9 @@ async fn a_claim_that_fails_keeps_nothing_from_being_recorded(url: String, refus
     store.close().await.unwrap();
 }
 
-async fn run(url: &str, sql: &str) {
-    if url.starts_with("sqlite") {
-        let mut connection = SqliteConnection::connect(url).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    } else {
-        let mut connection = PgConnection::connect(url).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    }
-}
-
 const SQLITE_REFUSES: &str = "CREATE TRIGGER refuse BEFORE UPDATE ON due BEGIN SELECT raise(ABORT, 'no'); END";
 const POSTGRES_REFUSES: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER refuse BEFORE UPDATE ON due FOR EACH ROW EXECUTE FUNCTION refuse()";
-
-macro_rules! on_both_databases {
-    ($($fact:ident: $on_sqlite:ident, $on_postgresql:ident;)*) => {$(
-        #[tokio::test]
-        async fn $on_sqlite() {
-            let directory = tempfile::tempdir().unwrap();
-            $fact(format!("sqlite://{}?mode=rwc", directory.path().join("hookgraph.db").display())).await;
-        }
-
-        #[tokio::test]
-        async fn $on_postgresql() {
-            with_postgres(|url| async move { $fact(url).await }).await;
-        }
-    )*};
-}
 
 on_both_databases! {
     what_is_wanted_is_leased_by_the_recording_itself: leased_on_sqlite, leased_on_postgresql;

@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
+#[macro_use]
+mod databases;
+
 mod cancelled;
 mod claims_along;
 mod conformance_postgres;
@@ -11,6 +14,7 @@ mod conformance_sqlite;
 mod conformance_sqlite_memory;
 mod gauges;
 mod group_commit;
+mod lines;
 mod plans;
 mod postgres_only;
 mod restart;

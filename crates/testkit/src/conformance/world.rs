@@ -81,13 +81,23 @@ impl World {
 
     /// Writes a webhook's next version, changed like that, with the other writes after it.
     pub async fn change_webhook(&self, id: WebhookId, change: impl FnOnce(&mut Webhook), then: Vec<Write>) {
+        let mut writes = vec![self.next_version(id, change).await];
+        writes.extend(then);
+        self.write(writes).await;
+    }
+
+    /// Writes a webhook's next version, changed like that, at that time.
+    pub async fn save_at(&self, at: Timestamp, id: WebhookId, change: impl FnOnce(&mut Webhook)) {
+        let writes = vec![self.next_version(id, change).await];
+        self.store.commit(Change { at, writes, events: Vec::new() }).await.expect("the change is committed");
+    }
+
+    async fn next_version(&self, id: WebhookId, change: impl FnOnce(&mut Webhook)) -> Write {
         let mut webhook = self.read_webhook(id).await;
         let expected = Expected::Version(webhook.version);
         webhook.version += 1;
         change(&mut webhook);
-        let mut writes = vec![Write::PutWebhook { webhook, expected }];
-        writes.extend(then);
-        self.write(writes).await;
+        Write::PutWebhook { webhook, expected }
     }
 
     /// Gives a webhook a status, with the other writes after it.

@@ -1,7 +1,5 @@
 //! A web server over a scripted schema and one valid token, for the tests of the routes.
 
-#![allow(dead_code, missing_docs, reason = "each test binary uses its part")]
-
 pub mod socket;
 
 use async_graphql::parser::types::OperationType;
@@ -132,7 +130,7 @@ pub struct Ticks;
 
 #[Subscription]
 impl Ticks {
-    /// Counts up to `to`, or for ever; how far it was read is in [`Scripted::produced`].
+    /// Counts up to `to`, or for ever; how far it was read is in [`Rig::produced`].
     async fn count(&self, ctx: &Context<'_>, to: Option<i32>) -> impl futures::Stream<Item = i32> + use<> {
         let produced = ctx.data_unchecked::<Arc<AtomicU64>>().clone();
         futures::stream::iter(1..=to.unwrap_or(i32::MAX)).inspect(move |_| {
@@ -156,7 +154,6 @@ impl Ticks {
 
 pub struct Scripted {
     pub schema: Schema<Query, EmptyMutation, Ticks>,
-    pub produced: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -194,7 +191,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     let config = Config::from_layers(&layers);
     let produced = Arc::new(AtomicU64::new(0));
     let schema = Schema::build(Query, EmptyMutation, Ticks).data(produced.clone()).finish();
-    let scripted = Arc::new(Scripted { schema, produced: produced.clone() });
+    let scripted = Arc::new(Scripted { schema });
     let (tokens, stopping) = (Arc::new(OneToken::default()), CancellationToken::new());
     let ready = Arc::new(Ready::default());
     let manual = ManualClock::at(sample::now());

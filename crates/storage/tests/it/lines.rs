@@ -1,0 +1,201 @@
+//! Lines of webhooks that keep order: how much of one is in the way of claims, for how long it is out of it, and what is left of one.
+
+use crate::databases::run;
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
+use hookgraph_domain::flow::Ordering;
+use hookgraph_domain::ids::EventId;
+use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, FlowReader, Store};
+use hookgraph_domain::time::{Timestamp, plus_ms};
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_storage::limits::{
+    CLAIM_LINED_ROWS_MAX, CROWDED_MAX, LINED_UP_MS, LINED_UP_ROWS_MAX, PROBE_ROWS_LOOKED_AT_MAX,
+};
+use hookgraph_storage::{SqlStore, StoreOptions};
+use hookgraph_testkit::conformance::World;
+use hookgraph_testkit::{PlainVault, sample};
+use std::sync::Arc;
+
+const BEHIND: &str = "waits for an earlier delivery of its record";
+
+async fn open(url: &str) -> (SqlStore, World) {
+    let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault))).await.unwrap();
+    store.migrate().await.unwrap();
+    let world = World::new(Arc::new(store.clone()) as Arc<dyn Store>).await;
+    (store, world)
+}
+
+fn request(now: Timestamp) -> ClaimRequest {
+    ClaimRequest {
+        now,
+        leased_until: plus_ms(now, 60_000),
+        limit: 100,
+        in_flight_per_webhook_max: 100,
+        limits: Vec::new(),
+        limit_per_webhook: 100,
+        retries_max: 100,
+    }
+}
+
+fn by_record(webhook: &mut Webhook) {
+    webhook.flow.ordering = Ordering::ByRecord;
+}
+
+/// So many events of that record.
+async fn record(world: &World, label: &str, count: i64) {
+    for first in (0..count).step_by(500) {
+        let mut change = Change::at(sample::now());
+        for _ in first..count.min(first + 500) {
+            let id = EventId(world.entropy.uuid(change.at));
+            change.events.push(sample::event(id, world.tenant_id, label));
+        }
+        world.store.commit(change).await.unwrap();
+    }
+}
+
+/// All that claims come to, until one makes no way and takes nothing.
+async fn claimed(store: &SqlStore, request: &ClaimRequest) -> Vec<ClaimedDelivery> {
+    let mut all = Vec::new();
+    loop {
+        let claims = store.claim(request).await.unwrap();
+        let goes_on = claims.left.has_more || !claims.deliveries.is_empty();
+        all.extend(claims.deliveries);
+        if !goes_on {
+            return all;
+        }
+    }
+}
+
+fn labels(claims: &[ClaimedDelivery]) -> Vec<&str> {
+    claims.iter().map(|claim| claim.event.record_label.as_str()).collect()
+}
+
+async fn out_of_the_way(world: &World) -> usize {
+    let query = hookgraph_domain::page::DeliveryQuery { limit: 1_000, ..world.delivery_query() };
+    let page = world.store.delivery_page(&query).await.unwrap();
+    page.iter().filter(|delivery| delivery.state_reason.as_deref() == Some(BEHIND)).count()
+}
+
+async fn so_many_may_stand_in_the_way(url: String) {
+    let (store, world) = open(&url).await;
+    world.webhook_with(by_record).await;
+    record(&world, "a", CLAIM_LINED_ROWS_MAX + 1).await;
+    record(&world, "b", 1).await;
+    assert_eq!(labels(&claimed(&store, &request(sample::now())).await), ["order:a", "order:b"]);
+    assert_eq!(out_of_the_way(&world).await, 0);
+    record(&world, "b", 1).await;
+    record(&world, "c", 1).await;
+    assert_eq!(labels(&claimed(&store, &request(sample::now())).await), ["order:c"]);
+    assert_eq!(out_of_the_way(&world).await as i64, CLAIM_LINED_ROWS_MAX + 1);
+}
+
+async fn so_many_go_out_of_the_way_at_once(url: String) {
+    let (store, world) = open(&url).await;
+    world.webhook_with(by_record).await;
+    record(&world, "a", LINED_UP_ROWS_MAX + CLAIM_LINED_ROWS_MAX).await;
+    record(&world, "b", 1).await;
+    // What was recorded is due for sure, so the first claim tries at once; the second makes way, and the third is sure.
+    let mut taken = Vec::new();
+    for expected in [0, 0, 2] {
+        let claims = store.claim(&request(sample::now())).await.unwrap();
+        assert_eq!(claims.deliveries.len(), expected);
+        assert!(claims.left.has_more || expected > 0);
+        taken.extend(claims.deliveries);
+    }
+    assert_eq!(labels(&taken), ["order:a", "order:b"]);
+}
+
+/// Also where the end of the one before it was not noticed.
+async fn it_is_looked_at_again_after_a_while(url: String) {
+    let (store, world) = open(&url).await;
+    world.webhook_with(by_record).await;
+    record(&world, "a", 600).await;
+    let first = claimed(&store, &request(sample::now())).await;
+    assert_eq!(labels(&first), ["order:a"]);
+    run(&url, "DELETE FROM due WHERE state = 'IN_FLIGHT'").await;
+    let last_moment = plus_ms(sample::now(), LINED_UP_MS - 1);
+    assert!(claimed(&store, &request(last_moment)).await.is_empty());
+    let again = claimed(&store, &request(plus_ms(sample::now(), LINED_UP_MS))).await;
+    assert_eq!(labels(&again), ["order:a"]);
+    assert!(again[0].delivery.id > first[0].delivery.id);
+}
+
+async fn the_health_of_a_webhook_counts_what_is_out_of_the_way(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook_with(by_record).await;
+    record(&world, "a", 600).await;
+    let first = claimed(&store, &request(sample::now())).await;
+    world.settle(&first[0], DeliveryState::Retrying).await;
+    let backlog = store.backlog(webhook.id, 1_000).await.unwrap();
+    assert_eq!((backlog.count, backlog.oldest_due_at), (600, Some(sample::now())));
+}
+
+/// However many there are.
+async fn crowded_webhooks_all_have_their_turn(url: String) {
+    let (store, world) = open(&url).await;
+    for _ in 0..=CROWDED_MAX {
+        world.webhook_with(by_record).await;
+    }
+    record(&world, "a", CLAIM_LINED_ROWS_MAX + 2).await;
+    record(&world, "b", 1).await;
+    let all = claimed(&store, &request(sample::now())).await;
+    for label in ["order:a", "order:b"] {
+        assert_eq!(labels(&all).iter().filter(|of| **of == label).count(), CROWDED_MAX + 1, "{label}");
+    }
+}
+
+/// They were recorded while the ordering was changed.
+async fn lines_that_are_left_of_an_ordering_stop_nobody(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 10).await;
+    record(&world, "a", 200).await;
+    run(&url, "UPDATE due SET order_key = 'order:a'").await;
+    record(&world, "b", 1).await;
+    let first = claimed(&store, &request(sample::now())).await;
+    assert_eq!(labels(&first), ["order:a", "order:b"]);
+    world.settle(&first[0], DeliveryState::Retrying).await;
+    let later = plus_ms(sample::now(), 1_000);
+    world.save_at(later, webhook.id, |webhook| webhook.name = "saved".to_owned()).await;
+    assert_eq!(claimed(&store, &request(later)).await.len(), 9, "its slots but the one of b");
+}
+
+async fn what_is_due_for_webhooks_that_are_gone_is_removed(url: String) {
+    let (store, world) = open(&url).await;
+    world.webhook_with(by_record).await;
+    record(&world, "a", 2).await;
+    run(&url, "DELETE FROM webhook").await;
+    assert!(claimed(&store, &request(sample::now())).await.is_empty());
+    let held = world.webhook_with(|webhook| webhook.status = WebhookStatus::Paused).await;
+    assert_eq!(store.backlog(held.id, 10).await.unwrap().count, 0);
+    assert_eq!(world.deliveries().await, []);
+}
+
+async fn so_many_are_looked_at_for_a_probe(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world
+        .webhook_with(|webhook| {
+            by_record(webhook);
+            webhook.status = WebhookStatus::Suspended;
+        })
+        .await;
+    record(&world, "a", PROBE_ROWS_LOOKED_AT_MAX - 1).await;
+    record(&world, "b", 2).await;
+    let held = store.held(webhook.id, 1_000).await.unwrap();
+    assert_eq!(store.held_to_probe(webhook.id, 10).await.unwrap(), [held[0], held[999]]);
+    let first = Write::CancelDelivery { delivery_id: held[999], reason: "by a person".to_owned() };
+    world.write(vec![first]).await;
+    record(&world, "a", 1).await;
+    let b = store.held_to_probe(webhook.id, 10).await.unwrap();
+    assert_eq!(b.len(), 2, "the next of b has moved up among those looked at");
+}
+
+on_both_databases! {
+    so_many_may_stand_in_the_way: in_the_way_on_sqlite, in_the_way_on_postgresql;
+    so_many_go_out_of_the_way_at_once: at_once_on_sqlite, at_once_on_postgresql;
+    it_is_looked_at_again_after_a_while: again_on_sqlite, again_on_postgresql;
+    the_health_of_a_webhook_counts_what_is_out_of_the_way: health_on_sqlite, health_on_postgresql;
+    crowded_webhooks_all_have_their_turn: crowded_on_sqlite, crowded_on_postgresql;
+    lines_that_are_left_of_an_ordering_stop_nobody: left_on_sqlite, left_on_postgresql;
+    what_is_due_for_webhooks_that_are_gone_is_removed: gone_on_sqlite, gone_on_postgresql;
+    so_many_are_looked_at_for_a_probe: probe_on_sqlite, probe_on_postgresql;
+}
