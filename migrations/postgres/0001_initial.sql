@@ -152,6 +152,13 @@ CREATE INDEX webhook_of_a_tenant ON webhook (tenant_id);
 CREATE INDEX webhook_to_probe ON webhook (probe_at_us, id) WHERE probe_at_us IS NOT NULL;
 CREATE INDEX webhook_to_drain ON webhook (drain_at_us, id) WHERE drain_at_us IS NOT NULL;
 
+-- Webhooks that stopped with more due than is held or cancelled at once: the flow loop goes on with it.
+CREATE TABLE stopping (
+    webhook_id UUID NOT NULL PRIMARY KEY,
+    since_us BIGINT NOT NULL,
+    CONSTRAINT stopping_belongs_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE
+);
+
 CREATE TABLE replay (
     id UUID NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
     tenant_id UUID NOT NULL,

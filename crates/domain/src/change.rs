@@ -99,19 +99,26 @@ pub enum Write {
         /// What it replaces.
         expected: Expected,
     },
-    /// Ends what is due for a webhook as `CANCELLED`, with the reason. What is in flight is cancelled as it settles.
+    /// Ends what is due for a webhook as `CANCELLED`, with the reason. What is in flight is cancelled as it settles. At most
+    /// [`crate::limits::STOPPED_AT_ONCE_MAX`]: where there is more, the webhook is one of
+    /// [`crate::ports::FlowReader::webhooks_stopping`], and sends nothing before all of it is cancelled.
     CancelDue {
         /// Whose deliveries.
         webhook_id: WebhookId,
         /// Shown with each of them.
         reason: String,
     },
-    /// Holds what is due for a webhook.
+    /// Holds what is due for a webhook, what is due first before the rest; as many at once as [`Write::CancelDue`] cancels.
     HoldDue {
         /// Whose deliveries.
         webhook_id: WebhookId,
         /// Shown with each of them.
         reason: String,
+    },
+    /// Holds or cancels more of what is due for a webhook that stopped, as it stands by now; for one that sends again, nothing.
+    StopMore {
+        /// Whose deliveries.
+        webhook_id: WebhookId,
     },
     /// Makes those deliveries of a webhook that are held due at the time of the change; passes over the others.
     ReleaseDeliveries {

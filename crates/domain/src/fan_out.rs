@@ -31,3 +31,8 @@ pub fn decide(status: WebhookStatus) -> Match {
 pub fn held_reason(status: WebhookStatus) -> String {
     format!("the webhook is {}", status.as_str())
 }
+
+/// Why a delivery is cancelled with its webhook, in words, wherever it comes to be.
+pub const fn cancelled_reason(is_deleted: bool) -> &'static str {
+    if is_deleted { "its webhook was deleted" } else { "its webhook was switched off" }
+}

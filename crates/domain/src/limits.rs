@@ -135,5 +135,7 @@ pub const REPLAYS_RUNNING_MAX: usize = 10;
 /// How many times as long a transaction waits for more to share it where other processes have a part of the load: with smaller
 /// ones all of them together would pay for more.
 pub const GATHER_SHARED_TIMES: u64 = 2;
+/// Deliveries that one transaction holds or cancels as their webhook stops: of a longer backlog the rest follows, as many at a time.
+pub const STOPPED_AT_ONCE_MAX: u32 = 2_000;
 /// Deliveries that `retryMany` and `cancelMany` look at in one call.
 pub const DELIVERIES_AT_ONCE_MAX: u32 = 500;

@@ -2,6 +2,7 @@
 
 use crate::batch::{self, IDS};
 use crate::commit::OF_TENANT;
+use crate::commit::stopping::stop_statements;
 use crate::commit::events::{no_events, record_sql, subscribers_sql};
 use crate::gauges::gauge_statements;
 use crate::limits::DUE_HEAD_ROWS;
@@ -69,6 +70,8 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     if backend == DbBackend::Sqlite {
         statements.push((raw(&end_leases_sql(), vec![0_i64.into(), DUE_HEAD_ROWS.into()]), vec!["due_by_time"]));
     }
+    let stops = stop_statements(backend).into_iter();
+    statements.extend(stops.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
     let lines = line_statements(backend).into_iter();
     statements.extend(lines.map(|(sql, values, indexes)| (raw(&sql, values), indexes)));
     let (sql, values) = deliveries_to_replay(&replay(webhook_id), 50);

@@ -1,4 +1,5 @@
-//! The flow loop: begins probes of suspended webhooks, lets backlogs drain, and advances replays.
+//! The flow loop: begins probes of suspended webhooks, lets backlogs drain, advances replays, and ends what is left of webhooks that
+//! stopped.
 //!
 //! Each of these is a batch per round: a row that says what is next, moved on by its version in the same transaction that
 //! makes deliveries due. Any number of processes may run the loop on one store: what another one has done meanwhile is
@@ -7,6 +8,7 @@
 mod drains;
 mod probes;
 mod replays;
+mod stops;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +42,8 @@ pub struct FlowRound {
     pub drained: usize,
     /// Deliveries made by replays.
     pub replayed: usize,
+    /// Batches of what is held or cancelled with webhooks that stopped.
+    pub stopped: usize,
 }
 
 /// The loop of one process.
@@ -59,19 +63,23 @@ impl FlowLoop {
     /// The store's: the next round tries again.
     pub async fn run_once(&self) -> Result<FlowRound, StoreError> {
         let services = &self.services;
+        let stopped = stops::round(services).await;
         let (probes, drained, replayed) =
             (probes::round(services).await, drains::round(services).await, replays::round(services).await);
-        Ok(FlowRound { probes: probes?, drained: drained?, replayed: replayed? })
+        Ok(FlowRound { probes: probes?, drained: drained?, replayed: replayed?, stopped: stopped? })
     }
 
-    /// Runs a round every [`FLOW_POLL_MS`] until the shutdown.
+    /// Runs a round every [`FLOW_POLL_MS`] until the shutdown, and the next one at once while a webhook is stopping.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut fails = false;
         while !shutdown.is_cancelled() {
             match self.run_once().await {
-                Ok(_) => {
+                Ok(round) => {
                     if std::mem::replace(&mut fails, false) {
                         tracing::info!("probes, drains and replays go on");
+                    }
+                    if round.stopped > 0 {
+                        continue;
                     }
                 }
                 Err(error) if fails => tracing::debug!(%error, "probes, drains and replays still wait"),

@@ -300,6 +300,10 @@ impl FlowReader for Ports {
         self.world.store.webhooks_to_drain(now, limit).await
     }
 
+    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError> {
+        self.world.store.webhooks_stopping(limit).await
+    }
+
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {
         self.world.store.held(webhook_id, limit).await
     }

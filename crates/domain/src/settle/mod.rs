@@ -37,7 +37,7 @@ pub use health::{HealthSignal, apply_health, health_signal, signal_of};
 
 use crate::attempt::{Attempt, OutcomeCode};
 use crate::delivery::{Delivery, DeliveryState};
-use crate::fan_out::held_reason;
+use crate::fan_out::{cancelled_reason, held_reason};
 use crate::ids::{DeliveryId, WebhookId};
 use crate::limits::{DELIVERY_DUE_MS_MAX, SERVER_FAULT_DELAY_MS};
 use crate::retry::{attempts_max, next_attempt_at};
@@ -214,20 +214,25 @@ fn after_failure(delivery: &Delivery, webhook: &Webhook, outcome: Outcome, now: 
 pub fn under_webhook(next: NextState, webhook: Option<&Webhook>, cancel_requested: bool) -> NextState {
     let cancelled =
         |reason: &str| NextState::resting(DeliveryState::Cancelled, next.attempts_spent, Some(reason.to_owned()));
+    let is_over = match webhook {
+        Some(webhook) if webhook.deleted_at.is_none() => {
+            (webhook.status == WebhookStatus::Disabled).then_some(cancelled_reason(false))
+        }
+        _ => Some(cancelled_reason(true)),
+    };
     if cancel_requested && next.state != DeliveryState::Delivered {
-        return cancelled("cancelled by a person");
+        // All that a webhook was owed is asked to end with it, and by nobody one by one.
+        return cancelled(is_over.unwrap_or("cancelled by a person"));
     }
     if next.state.is_final() {
         return next;
     }
-    match webhook {
-        None => cancelled("the webhook was deleted"),
-        Some(webhook) if webhook.deleted_at.is_some() => cancelled("the webhook was deleted"),
-        Some(webhook) if webhook.status == WebhookStatus::Disabled => cancelled("the webhook was disabled"),
-        Some(webhook) if webhook.status.holds() && next.state != DeliveryState::Held => {
+    match (is_over, webhook) {
+        (Some(reason), _) => cancelled(reason),
+        (None, Some(webhook)) if webhook.status.holds() && next.state != DeliveryState::Held => {
             NextState::resting(DeliveryState::Held, next.attempts_spent, Some(held_reason(webhook.status)))
         }
-        Some(_) => next,
+        _ => next,
     }
 }
 

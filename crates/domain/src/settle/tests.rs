@@ -144,6 +144,24 @@ fn the_webhook_at_the_commit_has_the_last_word_on_what_would_be_due() {
 }
 
 #[test]
+fn what_ends_with_its_webhook_says_so_though_it_was_asked_to_end_while_it_was_in_flight() {
+    let deleted = Webhook { deleted_at: Some(now()), ..webhook() };
+    let disabled = Webhook { status: WebhookStatus::Disabled, ..webhook() };
+    for (webhook, expected) in [
+        (Some(webhook()), "cancelled by a person"),
+        (Some(Webhook { status: WebhookStatus::Paused, ..webhook() }), "cancelled by a person"),
+        (Some(disabled.clone()), "its webhook was switched off"),
+        (Some(Webhook { status: WebhookStatus::Disabled, ..deleted.clone() }), "its webhook was deleted"),
+        (Some(deleted), "its webhook was deleted"),
+        (None, "its webhook was deleted"),
+    ] {
+        let next = NextState { state: Retrying, reason: None, due_at: Some(now()), attempts_spent: 1 };
+        let became = under_webhook(next, webhook.as_ref(), true);
+        assert_eq!((became.state, became.reason.as_deref()), (Cancelled, Some(expected)));
+    }
+}
+
+#[test]
 fn a_claimed_delivery_whose_webhook_does_not_send_goes_back_unspent_for_the_commit_to_decide() {
     let with = |status| Webhook { status, ..webhook() };
     let deleted = Webhook { deleted_at: Some(now()), ..webhook() };

@@ -5,7 +5,7 @@ use crate::context::Core;
 use async_graphql::MaybeUndefined;
 use hookgraph_domain::catalogue;
 use hookgraph_domain::change::{Change, Expected, Write};
-use hookgraph_domain::fan_out::held_reason;
+use hookgraph_domain::fan_out::{cancelled_reason, held_reason};
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -145,7 +145,7 @@ fn switched(webhook: Webhook, switch: Option<bool>, now: Timestamp) -> (Webhook,
         None => (webhook, None),
         Some(true) => (webhook.with_status(WebhookStatus::Active, None, now), None),
         Some(false) => {
-            let cancel = Write::CancelDue { webhook_id, reason: "its webhook was switched off".to_owned() };
+            let cancel = Write::CancelDue { webhook_id, reason: cancelled_reason(false).to_owned() };
             (webhook.with_status(WebhookStatus::Disabled, Some(SWITCHED_OFF.to_owned()), now), Some(cancel))
         }
     }
@@ -189,7 +189,7 @@ pub(super) fn resumed(core: &Core, saved: &Webhook, now: Timestamp) -> Result<(W
 pub(super) fn deleted(saved: &Webhook, now: Timestamp) -> Change {
     let webhook = Webhook { deleted_at: Some(now), updated_at: now, version: saved.version + 1, ..saved.clone() };
     let mut change = Change::at(now);
-    let reason = "its webhook was deleted".to_owned();
+    let reason = cancelled_reason(true).to_owned();
     change.writes.push(Write::PutWebhook { webhook, expected: Expected::Version(saved.version) });
     change.writes.push(Write::CancelDue { webhook_id: saved.id, reason });
     change

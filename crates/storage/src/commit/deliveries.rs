@@ -1,12 +1,10 @@
-//! Writes of deliveries that a person asks for, one by one or all that is due for a webhook.
+//! Writes of deliveries that a person asks for, one by one.
 
 use super::Work;
 use super::events::{EventRows, IsTest};
-use super::feed::FeedLog;
-use crate::batch::{self, Collision, IDS, execute, query};
-use crate::connections::DatabaseTransaction;
+use crate::batch::{Collision, query};
 use crate::deliveries::{self, new_row};
-use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS, Model};
+use crate::entities::delivery::{ENDED_COLUMNS, Model};
 use crate::entities::event;
 use crate::error::store_error;
 use crate::micros::from_time;
@@ -18,72 +16,13 @@ use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::StoreError;
-use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
 use sea_orm::sea_query::LockType;
-use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
+use sea_orm::{EntityTrait, QuerySelect};
 use uuid::Uuid;
 
-/// What becomes of all that is due for a webhook.
-pub enum DueChange<'a> {
-    /// It ends; what is in flight ends as it settles.
-    Cancel { reason: &'a str },
-    /// It is kept; what is in flight is kept as it settles.
-    Hold { reason: &'a str },
-    /// Of what was kept, these are due.
-    ReleaseSome { ids: &'a [DeliveryId] },
-}
-
-impl DueChange<'_> {
-    /// The webhook's row is locked by the caller.
-    pub async fn apply(
-        self,
-        transaction: &DatabaseTransaction,
-        webhook_id: WebhookId,
-        at: Timestamp,
-        feed: &mut FeedLog,
-    ) -> Result<(), StoreError> {
-        let (id, at_us) = (webhook_id.0, from_time(at));
-        let changed: Vec<Model> = match self {
-            DueChange::Cancel { reason } => {
-                let flag = "UPDATE due SET cancel_requested = TRUE, updated_at_us = $2 \
-                            WHERE webhook_id = $1 AND state = 'IN_FLIGHT'";
-                execute(transaction, flag, vec![id.into(), at_us.into()]).await?;
-                let take = format!(
-                    "DELETE FROM due WHERE webhook_id = $1 AND state IN ('PENDING', 'RETRYING', 'HELD') \
-                     RETURNING {DUE_COLUMNS}"
-                );
-                let mut taken: Vec<Model> = query(transaction, &take, vec![id.into()]).await?;
-                taken.iter_mut().for_each(|row| cancel(row, reason, at_us));
-                deliveries::keep_ended(transaction, &taken).await?;
-                taken
-            }
-            DueChange::Hold { reason } => {
-                // A test goes out whatever its webhook's status.
-                let hold = format!(
-                    "UPDATE due SET state = 'HELD', state_reason = $3, due_at_us = NULL, updated_at_us = $2 \
-                     WHERE webhook_id = $1 AND state IN ('PENDING', 'RETRYING') AND NOT is_test RETURNING {DUE_COLUMNS}"
-                );
-                query(transaction, &hold, vec![id.into(), at_us.into(), reason.into()]).await?
-            }
-            DueChange::ReleaseSome { ids } => {
-                let backend = transaction.get_database_backend();
-                let source = IDS.source(backend, 3);
-                let release = format!(
-                    "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
-                     state_reason = NULL, due_at_us = $2, updated_at_us = $2 WHERE webhook_id = $1 AND state = 'HELD' \
-                     AND id IN (SELECT id FROM {source} AS given) RETURNING {DUE_COLUMNS}"
-                );
-                let mut values = vec![id.into(), at_us.into()];
-                values.extend(batch::ids(backend, ids.iter().map(|id| id.0)));
-                query(transaction, &release, values).await?
-            }
-        };
-        changed.iter().try_for_each(|row| feed.delivery(row))
-    }
-}
-
-fn cancel(row: &mut Model, reason: &str, at_us: i64) {
+/// As it ends before it was sent.
+pub fn cancel(row: &mut Model, reason: &str, at_us: i64) {
     row.state = DeliveryState::Cancelled.as_str().to_owned();
     row.state_reason = Some(reason.to_owned());
     row.due_at_us = None;

@@ -1,10 +1,9 @@
 //! Writes of the flow loop: some of what is held becomes due, replays move on, lines are kept.
 
 use super::Work;
-use super::deliveries::DueChange;
-use crate::batch::{execute, query};
+use crate::batch::{self, IDS, execute, query};
 use crate::deliveries;
-use crate::entities::delivery::{Model, PAYLOAD_RENDERED};
+use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_RENDERED};
 use crate::entities::{payload, replay};
 use crate::error::store_error;
 use crate::micros::from_time;
@@ -71,12 +70,24 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Of what is held for a webhook, these are due.
     pub(super) async fn release_deliveries(
         &mut self,
         webhook_id: WebhookId,
         ids: &[DeliveryId],
     ) -> Result<(), CommitError> {
-        self.change_due(webhook_id, DueChange::ReleaseSome { ids }).await
+        self.lock_webhook(webhook_id).await?;
+        let backend = self.store.backend();
+        let source = IDS.source(backend, 3);
+        let release = format!(
+            "UPDATE due SET state = CASE WHEN attempts_spent = 0 THEN 'PENDING' ELSE 'RETRYING' END, \
+             state_reason = NULL, due_at_us = $2, updated_at_us = $2 WHERE webhook_id = $1 AND state = 'HELD' \
+             AND id IN (SELECT id FROM {source} AS given) RETURNING {DUE_COLUMNS}"
+        );
+        let mut values = vec![webhook_id.0.into(), from_time(self.at).into()];
+        values.extend(batch::ids(backend, ids.iter().map(|id| id.0)));
+        let released: Vec<Model> = query(self.transaction, &release, values).await?;
+        Ok(released.iter().try_for_each(|row| self.feed.delivery(row))?)
     }
 
     /// The record that a delivery's event is of; none where the event is gone. It stays until this change is committed.

@@ -8,6 +8,7 @@ mod flow;
 pub mod group;
 mod idempotency;
 mod records;
+pub mod stopping;
 mod tenants;
 mod waiting;
 mod webhooks;
@@ -25,6 +26,7 @@ use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::ports::{Failpoint, StoreError, UnitOfWork, WantedClaim};
 use hookgraph_domain::time::Timestamp;
 use std::sync::atomic::Ordering;
+use stopping::Stop;
 
 /// A change under way.
 struct Work<'a> {
@@ -157,8 +159,9 @@ impl Work<'_> {
             Write::Audit(entry) => self.append_audit(entry).await,
             Write::PutCopyTask { task, expected } => self.put_copy_task(&task, expected).await,
             Write::PutWebhook { webhook, expected } => self.put_webhook(&webhook, expected).await,
-            Write::CancelDue { webhook_id, reason } => self.cancel_due(webhook_id, &reason).await,
-            Write::HoldDue { webhook_id, reason } => self.hold_due(webhook_id, &reason).await,
+            Write::CancelDue { webhook_id, reason } => self.stop_due(webhook_id, Stop::Cancel { reason: &reason }).await,
+            Write::HoldDue { webhook_id, reason } => self.stop_due(webhook_id, Stop::Hold { reason: &reason }).await,
+            Write::StopMore { webhook_id } => Ok(self.stop_more(webhook_id).await?),
             Write::ReleaseDeliveries { webhook_id, delivery_ids } => {
                 self.release_deliveries(webhook_id, &delivery_ids).await
             }

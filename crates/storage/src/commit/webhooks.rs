@@ -1,7 +1,7 @@
 //! Writes of webhooks, and of all that is due for one.
 
 use super::Work;
-use super::deliveries::DueChange;
+use super::stopping::Stop;
 use crate::entities::{replay, tenant, webhook};
 use crate::error::store_error;
 use crate::micros::from_time;
@@ -21,6 +21,12 @@ fn label(id: WebhookId) -> String {
     format!("webhook {id}")
 }
 
+/// What a webhook is before it is changed.
+struct Before {
+    keeps_order: bool,
+    is_disabled: bool,
+}
+
 impl Work<'_> {
     pub(super) async fn put_webhook(&self, webhook: &Webhook, expected: Expected) -> Result<(), CommitError> {
         if webhook.deleted_at.is_none() {
@@ -34,7 +40,10 @@ impl Work<'_> {
                 }
             }
             Expected::Version(version) => {
-                let kept_order = self.keeps_order(webhook.id).await?;
+                let before = self.as_it_stands(webhook.id).await?;
+                if before.is_disabled && webhook.status != WebhookStatus::Disabled && webhook.deleted_at.is_none() {
+                    self.require_cancelled(webhook.id).await?;
+                }
                 // Before the webhook is locked, which is the order in which a replay's batch locks both.
                 self.wake_replays(webhook).await?;
                 let updated = webhook::Entity::update_many()
@@ -51,7 +60,7 @@ impl Work<'_> {
                     // Also where it kept none before: what was recorded while that was changed went by the ordering then.
                     Ordering::None => self.dissolve_lines(webhook.id).await?,
                     // All that is due would be looked at, and what was set aside put back into its line.
-                    Ordering::ByRecord if kept_order => {}
+                    Ordering::ByRecord if before.keeps_order => {}
                     Ordering::ByRecord => self.form_lines(webhook.id).await?,
                 }
             }
@@ -59,16 +68,20 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether a webhook keeps order, as it stands.
-    async fn keeps_order(&self, id: WebhookId) -> Result<bool, StoreError> {
-        let ordering: Option<String> = webhook::Entity::find_by_id(id.0)
+    async fn as_it_stands(&self, id: WebhookId) -> Result<Before, StoreError> {
+        let found: Option<(String, String)> = webhook::Entity::find_by_id(id.0)
             .select_only()
             .column(webhook::Column::Ordering)
+            .column(webhook::Column::Status)
             .into_tuple()
             .one(self.transaction)
             .await
             .map_err(store_error)?;
-        Ok(ordering.as_deref() == Some(Ordering::ByRecord.as_str()))
+        let (ordering, status) = found.unwrap_or_default();
+        Ok(Before {
+            keeps_order: ordering == Ordering::ByRecord.as_str(),
+            is_disabled: status == WebhookStatus::Disabled.as_str(),
+        })
     }
 
     /// What waited for a webhook that sends again goes on at once.
@@ -135,16 +148,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) async fn change_due(&mut self, webhook_id: WebhookId, change: DueChange<'_>) -> Result<(), CommitError> {
+    /// Begins to hold or cancel what is due for a webhook.
+    pub(super) async fn stop_due(&mut self, webhook_id: WebhookId, stop: Stop<'_>) -> Result<(), CommitError> {
         self.lock_webhook(webhook_id).await?;
-        Ok(change.apply(self.transaction, webhook_id, self.at, &mut self.feed).await?)
-    }
-
-    pub(super) async fn cancel_due(&mut self, webhook_id: WebhookId, reason: &str) -> Result<(), CommitError> {
-        self.change_due(webhook_id, DueChange::Cancel { reason }).await
-    }
-
-    pub(super) async fn hold_due(&mut self, webhook_id: WebhookId, reason: &str) -> Result<(), CommitError> {
-        self.change_due(webhook_id, DueChange::Hold { reason }).await
+        Ok(stop.begin(self.transaction, webhook_id, self.at, &mut self.feed).await?)
     }
 }

@@ -3,8 +3,8 @@
 use super::settle_delivered::{has_arrived, settle_delivered};
 use super::{apply_next, due_again, is_under, under};
 use crate::batch::{Collision, IDS, ids, query};
-use crate::commit::deliveries::DueChange;
 use crate::commit::feed::FeedLog;
+use crate::commit::stopping::Stop;
 use crate::connections::DatabaseTransaction;
 use crate::deliveries::{end, locked_due, update_due};
 use crate::entities::{delivery, webhook};
@@ -191,7 +191,7 @@ async fn write_health(
         .map_err(store_error)?;
     if changed.status != before && changed.status.holds() {
         let reason = held_reason(changed.status);
-        DueChange::Hold { reason: &reason }.apply(transaction, changed.id, now, feed).await?;
+        Stop::Hold { reason: &reason }.begin(transaction, changed.id, now, feed).await?;
     }
     Ok(())
 }

@@ -46,6 +46,14 @@ pub fn backlog_sql() -> String {
     )
 }
 
+/// The statement for webhooks with more to hold or cancel, longest stopped first: $1 rows at most.
+const STOPPING_SQL: &str = "SELECT webhook_id FROM stopping ORDER BY since_us, webhook_id LIMIT $1";
+
+#[derive(FromQueryResult)]
+struct Stopping {
+    webhook_id: Uuid,
+}
+
 #[derive(FromQueryResult)]
 struct Held {
     id: Uuid,
@@ -160,6 +168,11 @@ impl FlowReader for SqlStore {
 
     async fn webhooks_to_drain(&self, now: Timestamp, limit: u32) -> Result<Vec<Webhook>, StoreError> {
         self.webhooks_waiting(webhook::Column::DrainAtUs, now, limit).await
+    }
+
+    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError> {
+        let found: Vec<Stopping> = query(&self.reader, STOPPING_SQL, vec![i64::from(limit).into()]).await?;
+        Ok(found.into_iter().map(|row| WebhookId(row.webhook_id)).collect())
     }
 
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {

@@ -13,6 +13,7 @@ pub mod history;
 pub mod records;
 pub mod retention;
 pub mod settling;
+pub mod stopping;
 pub mod tenants;
 pub mod webhooks;
 mod world;
@@ -143,6 +144,13 @@ macro_rules! conformance_suite {
                 a_time_is_that_of_the_row_where_its_id_is_of_another,
                 a_default_payload_is_replayed_as_it_was_frozen,
                 a_replayed_delivery_is_held_with_its_webhook,
+            ],
+            stopping: [
+                a_long_backlog_is_held_in_parts,
+                a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe,
+                a_long_backlog_is_cancelled_before_its_webhook_is_switched_on,
+                a_long_backlog_is_cancelled_with_its_deleted_webhook,
+                a_webhook_that_sends_again_stops_no_more,
             ],
             history: [
                 delivery_pages_run_from_new_to_old,

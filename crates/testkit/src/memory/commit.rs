@@ -177,6 +177,11 @@ impl State {
         }
         let current = self.webhooks.get(&webhook.id).map(|webhook| webhook.version);
         check(current, expected, || format!("webhook {}", webhook.id))?;
+        let was_disabled = self.webhooks.get(&webhook.id).is_some_and(|it| it.status == WebhookStatus::Disabled);
+        let is_switched_on = was_disabled && webhook.status != WebhookStatus::Disabled && webhook.deleted_at.is_none();
+        if is_switched_on && self.stopping.contains_key(&webhook.id) {
+            return Err(CommitError::Refused("what was due is still being cancelled".to_owned()));
+        }
         if webhook.status == WebhookStatus::Active {
             let waiting = self.replays.values_mut().filter(|replay| {
                 let waits = replay.reason.as_ref().is_some_and(|reason| reason.starts_with(WAITS_FOR_WEBHOOK));

@@ -49,18 +49,10 @@ fn refused<T>(why: String) -> Result<T, CommitError> {
 
 impl State {
     pub(super) fn apply_to_deliveries(&mut self, write: Write, at: Timestamp) -> Result<(), CommitError> {
-        use DeliveryState::{Cancelled, Held, Pending, Retrying};
+        use DeliveryState::Held;
         match write {
-            Write::CancelDue { webhook_id, reason } => {
-                for kept in self.deliveries.values_mut() {
-                    let delivery = &mut kept.delivery;
-                    delivery.cancel_requested |=
-                        delivery.webhook_id == webhook_id && delivery.state == DeliveryState::InFlight;
-                }
-                self.move_all(webhook_id, &[Pending, Retrying, Held], at, |delivery| {
-                    (delivery.state, delivery.state_reason, delivery.due_at) = (Cancelled, Some(reason.clone()), None);
-                });
-            }
+            Write::CancelDue { webhook_id, reason } => self.cancel_due(webhook_id, &reason, at),
+            Write::StopMore { webhook_id } => self.stop_more(webhook_id, at),
             Write::HoldDue { webhook_id, reason } => self.hold_due(webhook_id, &reason, at),
             Write::ReleaseDeliveries { webhook_id, delivery_ids } => self.move_all(webhook_id, &[Held], at, |it| {
                 if delivery_ids.contains(&it.id) {
@@ -78,16 +70,6 @@ impl State {
             other => return refused(format!("{other:?} is no write of deliveries")),
         }
         Ok(())
-    }
-
-    pub(super) fn hold_due(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) {
-        self.move_all(webhook_id, &[DeliveryState::Pending, DeliveryState::Retrying], at, |delivery| {
-            if delivery.is_test {
-                return;
-            }
-            delivery.state = DeliveryState::Held;
-            (delivery.state_reason, delivery.due_at) = (Some(reason.to_owned()), None);
-        });
     }
 
     fn move_all(

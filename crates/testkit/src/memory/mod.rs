@@ -9,6 +9,7 @@ mod read;
 mod reads;
 mod retention;
 mod state;
+mod stopping;
 
 use parking_lot::Mutex;
 pub use reads::{ReadPlan, Reads};

@@ -26,6 +26,8 @@ pub(super) struct State {
     pub records: BTreeMap<(TenantId, RecordRef), KeptRecord>,
     pub answers: BTreeMap<AnswerKey, (Timestamp, KeptAnswer)>,
     pub webhooks: BTreeMap<WebhookId, Webhook>,
+    /// Since when webhooks have had more to hold or cancel.
+    pub stopping: BTreeMap<WebhookId, Timestamp>,
     pub events: BTreeMap<EventId, Event>,
     pub skips: Vec<EventSkip>,
     pub tombstones: BTreeMap<EventId, Record>,

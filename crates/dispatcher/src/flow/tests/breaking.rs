@@ -2,7 +2,7 @@
 
 use super::*;
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, NewDelivery};
-use hookgraph_domain::limits::{FAILING_MS_MAX, PROBE_LOST_MS};
+use hookgraph_domain::limits::{FAILING_MS_MAX, PROBE_LOST_MS, STOPPED_AT_ONCE_MAX};
 
 /// With so many events, of which the first twenty failed and opened the breaker.
 async fn suspended(event_count: usize) -> World {
@@ -138,4 +138,21 @@ async fn a_pause_ends_the_breaker_and_resuming_drains() {
         world.clock.advance_ms(500);
     }
     assert_eq!(sent, 30);
+}
+
+#[tokio::test]
+async fn a_backlog_longer_than_one_transaction_holds_is_held_by_the_next_rounds() {
+    let world = World::with(|_| {}).await;
+    let at_once = STOPPED_AT_ONCE_MAX as usize;
+    let mut change = Change::at(world.clock.now());
+    let event = || sample::event(EventId(world.entropy.uuid(world.clock.now())), TENANT, "o1");
+    change.events.extend((0..=at_once).map(|_| event()));
+    world.store.commit(change).await.expect("recorded");
+    let hold = Write::HoldDue { webhook_id: WEBHOOK, reason: "the webhook is PAUSED".to_owned() };
+    let webhook = world.webhook().await.with_status(WebhookStatus::Paused, None, world.clock.now());
+    world.write(vec![moved_on(webhook), hold]).await;
+    assert_eq!(world.states().await[&DeliveryState::Pending], 1);
+    assert_eq!(world.round().await, FlowRound { stopped: 1, ..FlowRound::default() });
+    assert_eq!(world.states().await, BTreeMap::from([(DeliveryState::Held, at_once + 1)]));
+    assert_eq!(world.round().await, FlowRound::default(), "nothing is left to hold");
 }

@@ -19,6 +19,10 @@ impl FlowReader for RecordStore {
         Ok(Default::default())
     }
 
+    async fn webhooks_stopping(&self, _: u32) -> Result<Vec<WebhookId>, StoreError> {
+        Ok(Default::default())
+    }
+
     async fn held(&self, _: WebhookId, _: u32) -> Result<Vec<DeliveryId>, StoreError> {
         Ok(Default::default())
     }

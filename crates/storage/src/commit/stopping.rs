@@ -1,0 +1,197 @@
+//! Stopping: what is due for a webhook that stopped is held or cancelled with it, so many rows at once, or a long backlog would
+//! take longer than a transaction may. Where there is more the webhook is noted as stopping, and the flow loop goes on.
+//!
+//! What is left meanwhile is not sent: a claim that meets it holds or cancels it. A webhook that sends again before all was held
+//! sends the rest at once; one that was switched off can be switched on only when all was cancelled.
+
+use super::Work;
+use super::deliveries::cancel;
+use super::feed::FeedLog;
+use crate::batch::{execute, query};
+use crate::connections::DatabaseTransaction;
+use crate::deliveries::keep_ended;
+use crate::entities::delivery::{DUE_COLUMNS, Model};
+use crate::micros::from_time;
+use crate::standing::{Opened, WebhookLock};
+use hookgraph_domain::change::CommitError;
+use hookgraph_domain::fan_out::{cancelled_reason, held_reason};
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::limits::STOPPED_AT_ONCE_MAX;
+use hookgraph_domain::ports::StoreError;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::WebhookStatus;
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use uuid::Uuid;
+
+/// What becomes of what is due for a webhook that stops.
+pub enum Stop<'a> {
+    /// It ends; what is in flight ends as it settles.
+    Cancel { reason: &'a str },
+    /// It is kept; what is in flight is kept as it settles.
+    Hold { reason: &'a str },
+}
+
+/// Whether anything is left after a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    More,
+}
+
+impl Left {
+    /// A batch that is not full is the last one.
+    fn after(rows: &[Model]) -> Self {
+        if rows.len() < STOPPED_AT_ONCE_MAX as usize { Self::Nothing } else { Self::More }
+    }
+}
+
+/// The statements of a stop, with the index that each must use.
+pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str); 3] {
+    let id: Value = Uuid::nil().into();
+    [
+        (flag_sql(backend), vec![id.clone(), 0_i64.into()], "due_by_time"),
+        (take_sql(backend), vec![id.clone(), true.into()], "due_by_webhook"),
+        (hold_sql(backend), vec![id, 0_i64.into(), "".into()], "due_by_time"),
+    ]
+}
+
+/// The rows that a query names, as a condition. On PostgreSQL they are locked there, so that rows which someone else has taken
+/// meanwhile are no part of the batch.
+fn among(backend: DbBackend, rows: &str, lock: &str) -> String {
+    match backend {
+        DbBackend::Postgres => format!("id = ANY (ARRAY({rows} {lock}))"),
+        _ => format!("id IN ({rows})"),
+    }
+}
+
+/// Marks what is in flight, which sits at the head of what is due: $1 the webhook, $2 the time.
+fn flag_sql(backend: DbBackend) -> String {
+    let head = format!(
+        "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
+         ORDER BY head.due_at_us, head.id LIMIT {STOPPED_AT_ONCE_MAX}"
+    );
+    let head = among(backend, &head, "");
+    format!("UPDATE due SET cancel_requested = TRUE, updated_at_us = $2 WHERE {head} AND state = 'IN_FLIGHT'")
+}
+
+/// Takes the oldest of what is not in flight out of the queue: $1 the webhook, $2 whether tests too.
+fn take_sql(backend: DbBackend) -> String {
+    let oldest = format!(
+        "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.state IN ('PENDING', 'RETRYING', 'HELD') \
+         AND (NOT first.is_test OR $2) ORDER BY first.id LIMIT {STOPPED_AT_ONCE_MAX}"
+    );
+    format!("DELETE FROM due WHERE {} RETURNING {DUE_COLUMNS}", among(backend, &oldest, "FOR UPDATE"))
+}
+
+/// Holds what is due first: $1 the webhook, $2 the time, $3 why. A test goes out whatever its webhook's status, and a probe because
+/// of it.
+fn hold_sql(backend: DbBackend) -> String {
+    let first = format!(
+        "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
+         AND head.state IN ('PENDING', 'RETRYING') AND NOT head.is_test \
+         AND head.id IS DISTINCT FROM (SELECT probe_id FROM webhook WHERE webhook.id = $1) \
+         ORDER BY head.due_at_us, head.id LIMIT {STOPPED_AT_ONCE_MAX}"
+    );
+    format!(
+        "UPDATE due SET state = 'HELD', state_reason = $3, due_at_us = NULL, updated_at_us = $2 WHERE {} \
+         RETURNING {DUE_COLUMNS}",
+        among(backend, &first, "FOR NO KEY UPDATE")
+    )
+}
+
+/// What becomes of tests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tests {
+    Too,
+    /// They are sent though their webhook is switched off.
+    Not,
+}
+
+#[derive(FromQueryResult)]
+struct Noted {
+    count: i64,
+}
+
+impl Stop<'_> {
+    /// What comes first. The webhook's row is locked by the caller.
+    pub async fn begin(
+        self,
+        transaction: &DatabaseTransaction,
+        webhook_id: WebhookId,
+        at: Timestamp,
+        feed: &mut FeedLog,
+    ) -> Result<(), StoreError> {
+        if let Self::Cancel { .. } = self {
+            let values = vec![webhook_id.0.into(), from_time(at).into()];
+            execute(transaction, &flag_sql(transaction.get_database_backend()), values).await?;
+        }
+        if self.batch(transaction, webhook_id, at, Tests::Too, feed).await? == Left::More {
+            let note = "INSERT INTO stopping (webhook_id, since_us) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+            execute(transaction, note, vec![webhook_id.0.into(), from_time(at).into()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn batch(
+        self,
+        transaction: &DatabaseTransaction,
+        webhook_id: WebhookId,
+        at: Timestamp,
+        tests: Tests,
+        feed: &mut FeedLog,
+    ) -> Result<Left, StoreError> {
+        let (backend, at_us) = (transaction.get_database_backend(), from_time(at));
+        let changed: Vec<Model> = match self {
+            Self::Cancel { reason } => {
+                let values = vec![webhook_id.0.into(), (tests == Tests::Too).into()];
+                let mut taken: Vec<Model> = query(transaction, &take_sql(backend), values).await?;
+                taken.iter_mut().for_each(|row| cancel(row, reason, at_us));
+                keep_ended(transaction, &taken).await?;
+                taken
+            }
+            Self::Hold { reason } => {
+                let values = vec![webhook_id.0.into(), at_us.into(), reason.into()];
+                query(transaction, &hold_sql(backend), values).await?
+            }
+        };
+        changed.iter().try_for_each(|row| feed.delivery(row))?;
+        Ok(Left::after(&changed))
+    }
+}
+
+impl Work<'_> {
+    /// Goes on with a webhook that is noted as stopping, as it stands now.
+    pub(super) async fn stop_more(&mut self, webhook_id: WebhookId) -> Result<(), StoreError> {
+        let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::Update).await?;
+        // With its webhook the note is gone too.
+        let Some(standing) = standings.get(&webhook_id.0) else { return Ok(()) };
+        let held = held_reason(standing.status);
+        let (stop, tests) = match standing.status {
+            _ if standing.is_deleted => (Stop::Cancel { reason: cancelled_reason(true) }, Tests::Too),
+            WebhookStatus::Disabled => (Stop::Cancel { reason: cancelled_reason(false) }, Tests::Not),
+            status if status.holds() => (Stop::Hold { reason: &held }, Tests::Not),
+            _ => return self.has_stopped(webhook_id).await,
+        };
+        match stop.batch(self.transaction, webhook_id, self.at, tests, &mut self.feed).await? {
+            Left::More => Ok(()),
+            Left::Nothing => self.has_stopped(webhook_id).await,
+        }
+    }
+
+    async fn has_stopped(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+        execute(self.transaction, "DELETE FROM stopping WHERE webhook_id = $1", vec![webhook_id.0.into()]).await.map(|_| ())
+    }
+
+    /// Refuses to switch a webhook on before all that was due as it was switched off is cancelled: it would be sent.
+    pub(super) async fn require_cancelled(&self, webhook_id: WebhookId) -> Result<(), CommitError> {
+        let sql = "SELECT count(*) AS count FROM stopping WHERE webhook_id = $1";
+        let noted: Vec<Noted> = query(self.transaction, sql, vec![webhook_id.0.into()]).await?;
+        if noted.iter().all(|noted| noted.count == 0) {
+            return Ok(());
+        }
+        Err(CommitError::Refused(
+            "what was due for the webhook as it was switched off is still being cancelled: switch it on in a moment".to_owned(),
+        ))
+    }
+}

@@ -1,0 +1,78 @@
+//! What is due for webhooks that stop, so many at once.
+
+use super::state::State;
+use hookgraph_domain::delivery::{Delivery, DeliveryState};
+use hookgraph_domain::fan_out::{cancelled_reason, held_reason};
+use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::limits::STOPPED_AT_ONCE_MAX;
+use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::webhook::WebhookStatus;
+
+impl State {
+    pub(super) fn hold_due(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) {
+        if self.hold_some(webhook_id, reason, at) {
+            self.stopping.entry(webhook_id).or_insert(at);
+        }
+    }
+
+    pub(super) fn cancel_due(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) {
+        for kept in self.deliveries.values_mut() {
+            let delivery = &mut kept.delivery;
+            delivery.cancel_requested |=
+                delivery.webhook_id == webhook_id && delivery.state == DeliveryState::InFlight;
+        }
+        if self.cancel_some(webhook_id, reason, at, true) {
+            self.stopping.entry(webhook_id).or_insert(at);
+        }
+    }
+
+    pub(super) fn stop_more(&mut self, webhook_id: WebhookId, at: Timestamp) {
+        let Some(webhook) = self.webhooks.get(&webhook_id) else { return };
+        let (status, is_deleted) = (webhook.status, webhook.deleted_at.is_some());
+        let has_more = match status {
+            _ if is_deleted => self.cancel_some(webhook_id, cancelled_reason(true), at, true),
+            WebhookStatus::Disabled => self.cancel_some(webhook_id, cancelled_reason(false), at, false),
+            status if status.holds() => self.hold_some(webhook_id, &held_reason(status), at),
+            _ => false,
+        };
+        if !has_more {
+            self.stopping.remove(&webhook_id);
+        }
+    }
+
+    /// What is due first; whether there is more.
+    fn hold_some(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) -> bool {
+        let probe_id = self.webhooks.get(&webhook_id).and_then(|webhook| webhook.breaker.probe_id);
+        let mut due = self.of_webhook(webhook_id, |delivery| {
+            let is_due = matches!(delivery.state, DeliveryState::Pending | DeliveryState::Retrying);
+            is_due && !delivery.is_test && Some(delivery.id) != probe_id
+        });
+        due.sort_by_key(|delivery| (delivery.due_at, delivery.id));
+        self.rest(due, DeliveryState::Held, reason, at)
+    }
+
+    /// The oldest; whether there is more.
+    fn cancel_some(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp, with_tests: bool) -> bool {
+        use DeliveryState::{Held, Pending, Retrying};
+        let owed = self.of_webhook(webhook_id, |delivery| {
+            matches!(delivery.state, Pending | Retrying | Held) && (with_tests || !delivery.is_test)
+        });
+        self.rest(owed, DeliveryState::Cancelled, reason, at)
+    }
+
+    fn of_webhook(&self, webhook_id: WebhookId, is_meant: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
+        let all = self.deliveries.values().map(|kept| &kept.delivery);
+        all.filter(|delivery| delivery.webhook_id == webhook_id && is_meant(delivery)).cloned().collect()
+    }
+
+    fn rest(&mut self, mut owed: Vec<Delivery>, state: DeliveryState, reason: &str, at: Timestamp) -> bool {
+        owed.truncate(STOPPED_AT_ONCE_MAX as usize);
+        let is_full = owed.len() == STOPPED_AT_ONCE_MAX as usize;
+        for delivery in owed {
+            let reason = Some(reason.to_owned());
+            let rested = Delivery { state, state_reason: reason, due_at: None, updated_at: at, ..delivery };
+            self.put_delivery(rested, None, at);
+        }
+        is_full
+    }
+}
