@@ -4,17 +4,20 @@
 use super::along::Recordings;
 use super::leases::{self, Leases};
 use super::outage::{Outage, guarded};
+use super::portion::Portion;
 use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
 use super::trouble::{First, Told};
 use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS, SETTLE_FIRST_MS_MAX, STORE_BACKOFF_MS_MIN};
+use futures::FutureExt;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
-use hookgraph_domain::ports::{Claimer, Claims};
+use hookgraph_domain::ports::{Claimer, Claims, StoreError};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -252,9 +255,7 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
             road.end(Ending::Settled(Box::new(settlement), slot)).await;
         }
     }
-    if let Some(fenced) = road.freeze(&rendered.fresh).await {
-        road.send_all(stages::kept(rendered.fresh, &fenced).collect(), &mut slots).await;
-    }
+    road.freeze_and_send(rendered.fresh, &mut slots).await;
     // What was not frozen: by another worker, by a call of ours whose answer was lost, or not at all. A release under a
     // lost lease changes nothing.
     road.release_all(&keys, &mut slots).await;
@@ -281,28 +282,51 @@ impl Road {
         }
     }
 
-    /// Freezes, through failures of the store, for as long as one of the leases holds and no shutdown began.
-    async fn freeze(&self, fresh: &[Ready]) -> Option<Vec<hookgraph_domain::ports::Fenced>> {
-        if fresh.is_empty() {
-            return Some(Vec::new());
-        }
+    /// Freezes, a portion at a time, and sends what is frozen; through failures of the store, for as long as one of the leases holds
+    /// and no shutdown began. A payload that the store will never take is a fault of ours, and holds up no other.
+    async fn freeze_and_send(self: &Arc<Self>, mut fresh: Vec<Ready>, slots: &mut HashMap<DeliveryId, Slot>) {
         let mut outage = Outage::of("freeze");
-        loop {
-            let wait = match self.stages.write(self.stages.freeze(fresh)).await {
+        let mut portion = Portion::of(fresh.len());
+        while !fresh.is_empty() {
+            let count = portion.first(fresh.iter().map(|ready| ready.payload.json.len()));
+            let error = match self.stages.write(self.stages.freeze(&fresh[..count])).await {
                 Ok(fenced) => {
                     outage.over();
-                    return Some(fenced);
+                    portion.written();
+                    let frozen = stages::kept(fresh.drain(..count).collect(), &fenced).collect();
+                    self.send_all(frozen, slots).await;
+                    continue;
                 }
-                Err(error) => outage.failed(&error),
+                Err(error) => error,
             };
+            portion.failed(count);
+            if !error.is_retryable() {
+                if count == 1 {
+                    self.cannot_freeze(&fresh.remove(0), &error, slots).await;
+                }
+                continue;
+            }
+            if count == 1 {
+                // Should it be the cause, the others go first.
+                fresh.rotate_left(1);
+            }
             tokio::select! {
                 biased;
-                () = self.stopping.cancelled() => return None,
-                () = tokio::time::sleep(wait) => {}
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(outage.failed(&error)) => {}
             }
             if !fresh.iter().any(|ready| self.has_time(ready)) {
-                return None;
+                return;
             }
+        }
+    }
+
+    async fn cannot_freeze(&self, ready: &Ready, error: &StoreError, slots: &mut HashMap<DeliveryId, Slot>) {
+        let delivery_id = ready.claim.delivery.id;
+        tracing::error!(%delivery_id, %error, "a payload cannot be kept: to be rendered again");
+        if let Some(slot) = slots.remove(&delivery_id) {
+            let settlement = self.stages.faulted(&ready.claim, format!("the payload cannot be kept: {error}"));
+            self.end(Ending::Settled(Box::new(settlement), slot)).await;
         }
     }
 
@@ -317,11 +341,17 @@ impl Road {
         }
     }
 
-    /// One delivery. A panic drops the slot; the lease then ends by itself.
+    /// One delivery. Were a panic not settled, its request would be sent again as often as a lease ends.
     async fn deliver(self: Arc<Self>, ready: Ready, slot: Slot) {
         let ending = tokio::select! {
             biased;
-            settlement = self.stages.send(&ready) => Ending::Settled(Box::new(settlement), slot),
+            sent = AssertUnwindSafe(self.stages.send(&ready)).catch_unwind() => {
+                let settlement = sent.unwrap_or_else(|_| {
+                    tracing::error!(delivery_id = %ready.claim.delivery.id, "a fault of ours: a request panicked");
+                    self.stages.faulted(&ready.claim, "the code that sends requests panicked".to_owned())
+                });
+                Ending::Settled(Box::new(settlement), slot)
+            }
             () = self.cut.cancelled() => Ending::Released(ready.key(), slot),
         };
         self.end(ending).await;

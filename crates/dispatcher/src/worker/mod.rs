@@ -18,6 +18,7 @@ mod claims;
 mod flow;
 mod leases;
 mod outage;
+mod portion;
 mod settler;
 mod signal;
 mod slots;

@@ -1,8 +1,10 @@
 //! Group commit: one transaction settles all that ended while the one before it ran.
 
 use super::outage::Outage;
+use super::portion::Portion;
 use super::slots::Slot;
 use super::stages::Stages;
+use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::settle::Settlement;
@@ -21,7 +23,7 @@ pub(super) enum Ending {
 /// answers, even past the leases' end: the requests did happen, and a fencing token that is no longer the row's changes
 /// nothing.
 pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>) {
-    let mut settled = Unsettled::default();
+    let mut settled = Unsettled::of(stages.limits.settle_batch_max);
     let mut settling = Outage::of("settle");
     let mut releasing = Outage::of("release");
     let mut batch = Vec::new();
@@ -57,15 +59,25 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
 }
 
 /// What the store has not taken yet; slots stay busy for as long.
-#[derive(Default)]
 struct Unsettled {
     settlements: Vec<Settlement>,
     settled_slots: Vec<Slot>,
+    portion: Portion,
     claims: Vec<(DeliveryId, i64)>,
     claim_slots: Vec<Slot>,
 }
 
 impl Unsettled {
+    fn of(settle_batch_max: usize) -> Self {
+        Self {
+            settlements: Vec::new(),
+            settled_slots: Vec::new(),
+            portion: Portion::of(settle_batch_max),
+            claims: Vec::new(),
+            claim_slots: Vec::new(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.settlements.is_empty() && self.claims.is_empty()
     }
@@ -83,21 +95,36 @@ impl Unsettled {
         }
     }
 
+    /// All of it, a portion at a time.
     async fn settle(&mut self, stages: &Stages) -> Result<(), StoreError> {
-        if self.settlements.is_empty() {
-            return Ok(());
-        }
-        match stages.write(stages.settle(&self.settlements)).await {
-            Ok(_) => {}
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(_) => settle_one_by_one(stages, &self.settlements).await?,
-        }
-        for (settlement, slot) in self.settlements.drain(..).zip(self.settled_slots.drain(..)) {
-            if settlement.next.state.is_final() {
-                slot.over();
+        while !self.settlements.is_empty() {
+            let count = self.portion.first(self.settlements.iter().map(bytes));
+            let some = &self.settlements[..count];
+            match stages.write(stages.settle(some)).await {
+                Ok(_) => {}
+                Err(error) if error.is_retryable() => {
+                    self.failed(count);
+                    return Err(error);
+                }
+                Err(_) => settle_one_by_one(stages, some).await?,
+            }
+            self.portion.written();
+            for (settlement, slot) in self.settlements.drain(..count).zip(self.settled_slots.drain(..count)) {
+                if settlement.next.state.is_final() {
+                    slot.over();
+                }
             }
         }
         Ok(())
+    }
+
+    /// One that fails alone goes behind the others: should it be the cause, they are settled before it is tried again.
+    fn failed(&mut self, count: usize) {
+        self.portion.failed(count);
+        if count == 1 {
+            self.settlements.rotate_left(1);
+            self.settled_slots.rotate_left(1);
+        }
     }
 
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {
@@ -119,18 +146,51 @@ impl Unsettled {
     }
 }
 
-/// Keeps one row that cannot be read from holding up the others of its batch. What was settled before a retryable failure
-/// is offered again with the rest, and answered as a lost lease then.
+/// About what a settlement takes in a statement.
+fn bytes(settlement: &Settlement) -> usize {
+    let Some(attempt) = &settlement.attempt else { return 0 };
+    let head =
+        |headers: &[(String, String)]| headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let request = attempt.request.as_ref();
+    let request = request.map_or(0, |it| it.url.len() + head(&it.headers) + it.body.as_ref().map_or(0, String::len));
+    let response = attempt.response.as_ref().map_or(0, |it| head(&it.headers));
+    request + response + attempt.response_body.as_ref().map_or(0, String::len)
+}
+
+/// Keeps one row that cannot be read or written from holding up the others of its batch. What was settled before a retryable
+/// failure is offered again with the rest, and answered as a lost lease then.
 async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Result<(), StoreError> {
     for settlement in settlements {
         match stages.write(stages.settle(std::slice::from_ref(settlement))).await {
             Ok(_) => {}
             Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => {
-                let delivery_id = settlement.delivery_id;
-                tracing::error!(%delivery_id, %error, "cannot be settled: it waits for its lease's end");
-            }
+            Err(error) => settle_bare(stages, settlement, &error).await?,
         }
     }
     Ok(())
+}
+
+/// Settles without the texts of the attempt, which may be what is refused: else the request would be sent again and again, as
+/// often as a lease ends, and no attempt would be spent.
+async fn settle_bare(stages: &Stages, settlement: &Settlement, refused: &StoreError) -> Result<(), StoreError> {
+    let delivery_id = settlement.delivery_id;
+    let bare = Settlement { attempt: settlement.attempt.as_ref().map(bare), ..settlement.clone() };
+    match stages.write(stages.settle(&[bare])).await {
+        Ok(_) => tracing::error!(%delivery_id, error = %refused, "settled without what was sent and answered"),
+        Err(error) if error.is_retryable() => return Err(error),
+        Err(error) => tracing::error!(%delivery_id, %error, "cannot be settled: it waits for its lease's end"),
+    }
+    Ok(())
+}
+
+fn bare(attempt: &Attempt) -> Attempt {
+    Attempt {
+        detail: Some("the database refused what was sent and answered".to_owned()),
+        request: None,
+        response: None,
+        response_body: None,
+        response_truncated: false,
+        remote_address: None,
+        ..attempt.clone()
+    }
 }

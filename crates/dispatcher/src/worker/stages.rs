@@ -204,17 +204,18 @@ impl Stages {
                 self.without_request(claim, OutcomeCode::RenderBudgetExceeded, detail)
             }
             RenderError::Unavailable(detail) => {
-                let now = self.now();
-                let mut next = self.decide(
-                    claim,
-                    Outcome { code: OutcomeCode::ServerFault, status: None, retry_after_ms: None },
-                    now,
-                );
                 tracing::warn!(delivery_id = %claim.delivery.id, detail, "a fault of ours: to be rendered again");
-                next.reason = Some(detail);
-                settlement(claim, None, next, None, now)
+                self.faulted(claim, detail)
             }
         }
+    }
+
+    /// Settles what a fault of ours ended: no attempt is spent.
+    pub(super) fn faulted(&self, claim: &ClaimedDelivery, detail: String) -> Settlement {
+        let now = self.now();
+        let outcome = Outcome { code: OutcomeCode::ServerFault, status: None, retry_after_ms: None };
+        let next = NextState { reason: Some(detail), ..self.decide(claim, outcome, now) };
+        settlement(claim, None, next, None, now)
     }
 
     /// Freezes payloads, in one call; the answers are in the order of the asks.

@@ -45,6 +45,14 @@ pub(super) struct QueueState {
     pub(super) next_due_at: Option<Timestamp>,
     /// Deliveries whose lease is another's when they are frozen.
     pub(super) lost: Vec<DeliveryId>,
+    /// How many payloads each freeze took.
+    pub(super) freezes: Vec<usize>,
+    /// The delivery whose attempt is refused while it has texts.
+    pub(super) refuses: Option<DeliveryId>,
+    /// The one whose settlement always fails.
+    pub(super) fails: Option<DeliveryId>,
+    /// The one whose payload is refused.
+    pub(super) refuses_payload: Option<DeliveryId>,
 }
 
 impl QueueState {
@@ -141,6 +149,10 @@ impl DeliveryQueue for FakeQueue {
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError> {
         let mut state = self.state.lock();
         state.fail("freeze")?;
+        if freezes.iter().any(|freeze| Some(freeze.delivery_id) == state.refuses_payload) {
+            return Err(StoreError::Rejected("planned".to_owned()));
+        }
+        state.freezes.push(freezes.len());
         state.frozen.extend_from_slice(freezes);
         let lost = |freeze: &Freeze| state.lost.contains(&freeze.delivery_id);
         Ok(freezes.iter().map(|freeze| if lost(freeze) { Fenced::LeaseLost } else { Fenced::Done }).collect())
@@ -150,6 +162,13 @@ impl DeliveryQueue for FakeQueue {
         self.state.lock().fail("settle")?;
         self.settle_gate.acquire().await.expect("a gate").forget();
         let mut state = self.state.lock();
+        let has_texts = |it: &Settlement| it.attempt.as_ref().is_some_and(|attempt| attempt.request.is_some());
+        if settlements.iter().any(|it| Some(it.delivery_id) == state.refuses && has_texts(it)) {
+            return Err(StoreError::Rejected("planned".to_owned()));
+        }
+        if settlements.iter().any(|it| Some(it.delivery_id) == state.fails) {
+            return Err(StoreError::Busy("planned".to_owned()));
+        }
         state.commits.push(settlements.len());
         state.settled.extend_from_slice(settlements);
         state.leased.retain(|claim| settlements.iter().all(|settled| settled.delivery_id != claim.delivery.id));
@@ -212,6 +231,7 @@ impl PayloadRenderer for FakeRenderer {
                 "unavailable" => Err(RenderError::Unavailable("the database is busy".to_owned())),
                 "render-panics" => panic!("planned"),
                 "render-hangs" => std::future::pending().await,
+                "half" => Ok(payload(&format!("{{\"n\":\"{}\"}}", "x".repeat(crate::limits::WRITE_BYTES_MAX / 2 + 1)))),
                 "long" => Ok(payload(&format!("{{\"n\":\"{}\"}}", "x".repeat(9_000)))),
                 _ => Ok(payload(&format!("{{\"n\":{number}}}"))),
             });

@@ -1,6 +1,7 @@
 //! The loop: slots, outages, panics, wake-ups and shutdowns. Tests wait for what the fakes have seen, never for a time.
 
 use super::*;
+use hookgraph_domain::attempt::OutcomeCode;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Claims, Left, WantedClaim};
 use hookgraph_domain::time::plus_ms;
@@ -184,9 +185,76 @@ async fn a_panic_costs_neither_its_slot_nor_the_loop() {
     let mut bench = Bench::with([due(1, 1, "panic"), due(2, 2, "panic"), due(3, 3, "200")]);
     bench.limits.in_flight_max = 1;
     let running = Running::of(&bench);
-    bench.queue.ended(1).await;
+    bench.queue.ended(3).await;
     running.shut_down().await;
-    assert_eq!(settled_ids(&bench), BTreeSet::from([3]));
+    assert_eq!(settled_ids(&bench), BTreeSet::from([1, 2, 3]));
+    for settlement in &bench.queue.state.lock().settled[..2] {
+        let next = &settlement.next;
+        assert_eq!((settlement.attempt.as_ref(), next.attempts_spent, next.state.is_final()), (None, 0, false));
+        assert!(next.due_at > Some(noon()), "it is sent again, but not at once");
+    }
+}
+
+/// What is refused is settled without the texts of its attempt, so that it is not sent again as often as its lease ends.
+#[tokio::test]
+async fn a_settlement_that_is_refused_holds_up_no_other_and_is_written_bare() {
+    let bench = Bench::with([due(1, 1, "503"), due(2, 2, "200"), due(3, 3, "200")]);
+    bench.queue.state.lock().refuses = Some(Uuid::from_u128(1).into());
+    let running = Running::of(&bench);
+    bench.queue.ended(3).await;
+    running.shut_down().await;
+    let state = bench.queue.state.lock();
+    let refused = state.settled.iter().find(|it| it.delivery_id.0 == Uuid::from_u128(1)).expect("settled");
+    let attempt = refused.attempt.as_ref().expect("an attempt");
+    assert_eq!(
+        (attempt.code, attempt.request.as_ref(), attempt.response_body.as_ref()),
+        (OutcomeCode::HttpStatus, None, None)
+    );
+    assert_eq!(refused.next.attempts_spent, 1);
+    assert!(attempt.detail.as_ref().is_some_and(|detail| detail.contains("refused")));
+    let whole = state.settled.iter().filter(|it| it.attempt.as_ref().is_some_and(|attempt| attempt.request.is_some()));
+    assert_eq!(whole.count(), 2);
+}
+
+/// As where a batch takes longer than a statement may: it is halved, and what fails alone goes behind the others.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_always_fails_holds_up_no_other() {
+    let bench = Bench::with([due(1, 1, "200"), due(2, 2, "200"), due(3, 3, "200"), due(4, 4, "200")]);
+    bench.queue.state.lock().fails = Some(Uuid::from_u128(1).into());
+    let running = Running::of(&bench);
+    bench.queue.ended(3).await;
+    assert_eq!(settled_ids(&bench), BTreeSet::from([2, 3, 4]));
+    bench.queue.state.lock().fails = None;
+    bench.queue.ended(4).await;
+    running.shut_down().await;
+}
+
+/// The rest of its share is sent.
+#[tokio::test]
+async fn a_payload_that_cannot_be_kept_holds_up_no_other() {
+    let bench = Bench::with([due(1, 1, "200"), due(2, 2, "200"), due(3, 3, "200")]);
+    bench.queue.state.lock().refuses_payload = Some(Uuid::from_u128(2).into());
+    let running = Running::of(&bench);
+    bench.queue.ended(3).await;
+    running.shut_down().await;
+    assert_eq!(bench.transport.count(), 2);
+    let state = bench.queue.state.lock();
+    let unkept = state.settled.iter().find(|it| it.delivery_id.0 == Uuid::from_u128(2)).expect("settled");
+    assert_eq!((unkept.attempt.as_ref(), unkept.next.attempts_spent, unkept.next.state.is_final()), (None, 0, false));
+    assert!(unkept.next.reason.as_ref().is_some_and(|reason| reason.contains("cannot be kept")));
+}
+
+/// Portions of bytes, as they were rendered.
+#[tokio::test]
+async fn large_payloads_are_frozen_and_settled_in_portions() {
+    let bench = Bench::with([due(1, 1, "half"), due(2, 1, "half"), due(3, 1, "half")]);
+    let running = Running::of(&bench);
+    bench.queue.ended(3).await;
+    running.shut_down().await;
+    let state = bench.queue.state.lock();
+    assert_eq!(state.freezes, [1, 1, 1]);
+    assert_eq!(state.commits, [1, 1, 1]);
+    assert_eq!(bench.transport.count(), 3);
 }
 
 #[tokio::test]
