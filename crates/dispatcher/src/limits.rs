@@ -1,6 +1,6 @@
 //! Every bound of the dispatcher, by name, with its unit as the last word and its reason.
 
-use hookgraph_domain::limits::RENDER_MS_MAX;
+use hookgraph_domain::limits::{RENDER_MS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 
 /// Deliveries between claim and settlement in this process: what a crash may send twice, and what memory holds.
 pub const IN_FLIGHT_MAX: u32 = 1_024;
@@ -34,6 +34,9 @@ pub const RETENTION_DAYS_FOR_ROOM_MAX: u32 = 30;
 pub const CLAIM_BATCH_MAX: u32 = 256;
 /// Settlements of one transaction.
 pub const SETTLE_BATCH_MAX: usize = 256;
+/// What one transaction writes of settlements or of payloads, in bytes, unless a single one is larger: a statement of a few seconds
+/// even where the database is slow, and what it takes in memory several times over.
+pub const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Deliveries of one claim, or settlements of one transaction, from which on the next waits [`GATHER_MS`] for more: under
 /// load what a transaction costs is shared by more. Below it nothing waits.
 pub const GATHER_MIN: usize = 16;
@@ -70,6 +73,23 @@ pub const STORE_BACKOFF_MS_MIN: u64 = 50;
 /// The longest wait between two calls of a failing store, in milliseconds.
 pub const STORE_BACKOFF_MS_MAX: u64 = 2_000;
 
+/// How long the making of a connection may take, its look-up and its handshakes included, in milliseconds: a second longer than
+/// the longest deadline of an attempt, so that every attempt ends by its own. What it ends is what no attempt waits for any
+/// more: a dial goes on by itself where another connection came free for its request.
+pub const CONNECT_MS_MAX: u64 = TIMEOUT_MS_MAX as u64 + 1_000;
+/// Names that are looked up at once: as many as one claim brings ([`CLAIM_BATCH_MAX`]). Each holds a thread of the 512 that the
+/// runtime has for what blocks; with [`SLOW_LOOK_UPS_MAX`], a third of them stays free for other work.
+pub const LOOK_UPS_MAX: usize = 256;
+/// Names that were slow when they were looked up last and are looked up at once, beside [`LOOK_UPS_MAX`]: enough for receivers
+/// whose name servers are merely slow, and few among the threads.
+pub const SLOW_LOOK_UPS_MAX: usize = 64;
+/// A look-up that takes as long as this is slow, in milliseconds: those that are answered take a fraction of it.
+pub const LOOK_UP_SLOW_MS: u64 = 1_000;
+/// Slow names that are remembered: a few hundred bytes each.
+pub const SLOW_NAMES_MAX: u64 = 10_000;
+/// How long a look-up waits for a place, in milliseconds: half of the shortest deadline of an attempt, so that no attempt ends
+/// by its own deadline, which counts against its receiver, while it waits for others.
+pub const LOOK_UP_WAIT_MS_MAX: u64 = TIMEOUT_MS_MIN as u64 / 2;
 /// How long an idle connection is kept, in milliseconds: below the 5 s after which common servers (Node) close theirs, so
 /// that a request rarely meets a connection that is being closed.
 pub const POOL_IDLE_MS: u64 = 4_000;

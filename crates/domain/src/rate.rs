@@ -2,9 +2,13 @@
 //!
 //! The bucket of a webhook is each process's own: several processes that serve one webhook keep its rate each.
 
-use crate::limits::RATE_BURST_MS;
+use crate::limits::{RATE_BURST_MS, RATE_PER_SECOND_MIN};
 use crate::time::Timestamp;
 use chrono::TimeDelta;
+
+/// How far ahead of the clock a bucket can be full, in milliseconds: what a token takes at the lowest rate, and as much again for
+/// a moment that was read before another. What lies beyond was reckoned before the clock was set back.
+const AHEAD_MS_MAX: i64 = 2 * 1_000 / RATE_PER_SECOND_MIN as i64;
 
 /// Tokens of one webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,29 +35,36 @@ impl TokenBucket {
 
     /// Tokens in it: at most what [`RATE_BURST_MS`] yield, and at least one once it is full.
     pub fn tokens(self, now: Timestamp) -> u32 {
-        let missing_us = (self.full_at - now).num_microseconds().unwrap_or(i64::MAX).max(0);
+        let missing_us = (self.full_at_seen_from(now) - now).num_microseconds().unwrap_or(i64::MAX).max(0);
         let left_us = self.burst_us() - missing_us;
         u32::try_from(left_us.max(0) / self.token_us()).unwrap_or(u32::MAX)
     }
 
     /// Whether nothing was taken that has not come back.
     pub fn is_full(self, now: Timestamp) -> bool {
-        self.full_at <= now
+        self.full_at_seen_from(now) <= now
     }
 
     /// Takes a token, if there is one.
     pub fn take(&mut self, now: Timestamp) -> bool {
         let has_one = self.tokens(now) > 0;
         if has_one {
-            self.full_at = self.full_at.max(now) + TimeDelta::microseconds(self.token_us());
+            self.full_at = self.full_at_seen_from(now).max(now) + TimeDelta::microseconds(self.token_us());
         }
         has_one
     }
 
     /// When there will be a token: `now` where there is one.
     pub fn next_at(self, now: Timestamp) -> Timestamp {
-        let at = self.full_at + TimeDelta::microseconds(self.token_us() - self.burst_us());
+        let at = self.full_at_seen_from(now) + TimeDelta::microseconds(self.token_us() - self.burst_us());
         at.max(now)
+    }
+
+    /// When it is full. After the clock was set back that is now, as in a new process: what was reckoned by the clock before
+    /// would keep the webhook waiting for as long as that was ahead.
+    fn full_at_seen_from(self, now: Timestamp) -> Timestamp {
+        let is_of_another_clock = self.full_at - now > TimeDelta::milliseconds(AHEAD_MS_MAX);
+        if is_of_another_clock { now } else { self.full_at }
     }
 
     /// What one token takes to come, in microseconds: rounded up, so that the rate is never exceeded.
@@ -71,7 +82,7 @@ impl TokenBucket {
 mod tests {
     use super::*;
     use crate::sample::now;
-    use crate::time::plus_ms;
+    use crate::time::{minus_ms, plus_ms};
     use proptest::prelude::*;
 
     #[test]
@@ -90,6 +101,43 @@ mod tests {
         assert!(!bucket.take(plus_ms(now(), 99)));
         assert!(bucket.take(plus_ms(now(), 100)));
         assert_eq!(bucket.at_rate(1).tokens(plus_ms(now(), 100)), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_a_full_bucket_which_is_then_emptied_as_any() {
+        let back = minus_ms(now(), 3_600_000);
+        let mut bucket = empty(10);
+        assert_eq!((bucket.tokens(back), bucket.next_at(back), bucket.is_full(back)), (2, back, true));
+        assert!(bucket.take(back) && bucket.take(back));
+        assert!(!bucket.take(back));
+        assert_eq!(bucket.next_at(back), plus_ms(back, 100));
+        assert!(bucket.take(plus_ms(back, 100)));
+    }
+
+    #[test]
+    fn no_clock_that_is_set_back_makes_a_webhook_wait_for_longer_than_two_seconds() {
+        for rate_per_second in [1, 3, 10, 1_000] {
+            for back_ms in [1, 500, 1_000, 1_999, 2_000, 2_001, 60_000, 3_600_000] {
+                let at = minus_ms(now(), back_ms);
+                let wait = empty(rate_per_second).next_at(at) - at;
+                assert!(wait <= TimeDelta::seconds(2), "{rate_per_second} per second, {back_ms} ms back: {wait}");
+            }
+        }
+    }
+
+    #[test]
+    fn neither_a_moment_that_was_read_earlier_nor_another_rate_brings_a_token() {
+        for earlier_ms in [1, 100, 1_000] {
+            assert_eq!(empty(1).tokens(minus_ms(now(), earlier_ms)), 0, "{earlier_ms}");
+            assert_eq!(empty(1_000).tokens(minus_ms(now(), earlier_ms)), 0, "{earlier_ms}");
+        }
+        assert_eq!(empty(1).at_rate(1_000).tokens(now()), 0);
+    }
+
+    fn empty(rate_per_second: u32) -> TokenBucket {
+        let mut bucket = TokenBucket::full(rate_per_second, now());
+        while bucket.take(now()) {}
+        bucket
     }
 
     proptest! {

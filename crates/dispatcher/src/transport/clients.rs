@@ -2,9 +2,10 @@
 //! between settings.
 
 use super::identity::{Identity, Validity, authorities};
+use super::look_ups::LookUps;
 use super::names::CheckedNames;
 use super::{TransportError, TransportOptions, tls};
-use crate::limits::{HTTP2_HEADERS_BYTES_MAX, POOL_IDLE_MS, POOL_IDLE_PER_HOST_MAX, TLS_CLIENTS_MAX};
+use crate::limits::{CONNECT_MS_MAX, HTTP2_HEADERS_BYTES_MAX, POOL_IDLE_MS, POOL_IDLE_PER_HOST_MAX, TLS_CLIENTS_MAX};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::TlsFault;
 use hookgraph_domain::time::Timestamp;
@@ -18,7 +19,7 @@ pub(super) struct Clients {
     shared: reqwest::Client,
     own: Cache<[u8; 32], OwnClient>,
     options: TransportOptions,
-    dialled_rules: Option<Arc<AddressRules>>,
+    names: CheckedNames,
 }
 
 /// A client under TLS settings.
@@ -41,8 +42,9 @@ impl Clients {
         options: TransportOptions,
         dialled_rules: Option<Arc<AddressRules>>,
     ) -> Result<Self, TransportError> {
-        let shared = client(&options, dialled_rules.clone(), tls::client_config(&options.extra_roots, None, None)?)?;
-        Ok(Self { shared, own: Cache::new(TLS_CLIENTS_MAX), options, dialled_rules })
+        let names = CheckedNames::new(LookUps::new(Arc::clone(&options.names)), dialled_rules);
+        let shared = client(&options, names.clone(), tls::client_config(&options.extra_roots, None, None)?)?;
+        Ok(Self { shared, own: Cache::new(TLS_CLIENTS_MAX), options, names })
     }
 
     /// The client of whoever has no TLS settings of its own.
@@ -72,7 +74,7 @@ impl Clients {
         let validity = identity.as_ref().map(|identity| identity.validity);
         let config = tls::client_config(&self.options.extra_roots, roots, identity);
         let config = config.map_err(|error| NoClient::Broken(error.into()))?;
-        let client = client(&self.options, self.dialled_rules.clone(), config).map_err(NoClient::Broken)?;
+        let client = client(&self.options, self.names.clone(), config).map_err(NoClient::Broken)?;
         Ok(OwnClient { client, validity })
     }
 
@@ -85,16 +87,17 @@ impl Clients {
 
 fn client(
     options: &TransportOptions,
-    dialled_rules: Option<Arc<AddressRules>>,
+    names: CheckedNames,
     config: rustls::ClientConfig,
 ) -> Result<reqwest::Client, TransportError> {
     let mut client = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
-        .dns_resolver(CheckedNames::new(Arc::clone(&options.names), dialled_rules))
+        .dns_resolver(names)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)
+        .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
         .pool_idle_timeout(Duration::from_millis(POOL_IDLE_MS))
         .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
         .http2_max_header_list_size(HTTP2_HEADERS_BYTES_MAX);

@@ -61,6 +61,9 @@ impl Failure {
             return Self::new(OutcomeCode::TlsFailed, tls_words(tls));
         }
         let io = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).next_back();
+        if ran_out_of_time(error, &causes) {
+            return Self::new(OutcomeCode::Timeout, "no connection was made in time");
+        }
         if error.is_connect() {
             return Self::of_connect(io);
         }
@@ -72,7 +75,10 @@ impl Failure {
     pub(super) fn of_proxied(error: &reqwest::Error) -> Self {
         let causes = causes(error);
         let has = |words: &str| causes.iter().any(|cause| cause.to_string().contains(words));
-        let is_dialling = error.is_connect() && !causes.iter().any(|cause| cause.is::<rustls::Error>());
+        // Where time ran out nothing says whether the proxy or the receiver kept silent.
+        let is_dialling = error.is_connect()
+            && !ran_out_of_time(error, &causes)
+            && !causes.iter().any(|cause| cause.is::<rustls::Error>());
         let reached = has("tunnel error") && !has("failed to create underlying connection");
         if is_dialling && has("proxy authorization required") {
             return Self::new(OutcomeCode::ServerFault, "the egress proxy wants another user name or password");
@@ -90,15 +96,21 @@ impl Failure {
         match error {
             NameError::Refused(refused) => Self::refused(refused),
             NameError::Empty => Self::new(OutcomeCode::DnsFailed, "the name has no address"),
+            NameError::Ours(words) => Self::new(OutcomeCode::ServerFault, *words),
+            NameError::Failed(error) if is_ours(error) => Self::without_socket(),
             NameError::Failed(error) => {
                 Self::new(OutcomeCode::DnsFailed, format!("the name does not resolve: {error}"))
             }
         }
     }
 
+    fn without_socket() -> Self {
+        Self::new(OutcomeCode::ServerFault, "this server has no free socket")
+    }
+
     fn of_connect(io: Option<&io::Error>) -> Self {
         if io.is_some_and(is_ours) {
-            return Self::new(OutcomeCode::ServerFault, "this server has no free socket");
+            return Self::without_socket();
         }
         let words = match io.map(io::Error::kind) {
             Some(io::ErrorKind::ConnectionRefused) => "the connection was refused",
@@ -123,6 +135,12 @@ impl Failure {
         }
         Self::new(OutcomeCode::ProtocolError, "the answer is not valid HTTP, or its head is longer than what is read")
     }
+}
+
+/// Whether all the time that the making of a connection may take has passed. What the system says of one address alone is an
+/// I/O error.
+fn ran_out_of_time(error: &reqwest::Error, causes: &[&(dyn StdError + 'static)]) -> bool {
+    error.is_connect() && error.is_timeout() && !causes.iter().any(|cause| cause.is::<io::Error>())
 }
 
 /// Out of file descriptors, buffers or local ports: the receiver had no part in it.
@@ -207,6 +225,7 @@ fn tls_words(error: &rustls::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[test]
     fn running_out_of_sockets_is_a_fault_of_ours() {
@@ -216,5 +235,17 @@ mod tests {
         }
         let refused = Failure::of_connect(Some(&io::Error::from(io::ErrorKind::ConnectionRefused)));
         assert_eq!(refused.code, OutcomeCode::ConnectFailed);
+    }
+
+    #[test]
+    fn a_look_up_that_fails_of_this_server_is_a_fault_of_ours() {
+        let failed = |error| Failure::of_name(&NameError::Failed(Arc::new(error)));
+        for code in [23, 24, 99, 105] {
+            assert_eq!(failed(io::Error::from_raw_os_error(code)).code, OutcomeCode::ServerFault, "{code}");
+        }
+        let unknown = failed(io::Error::new(io::ErrorKind::NotFound, "no such host"));
+        assert_eq!(unknown.code, OutcomeCode::DnsFailed);
+        let ours = Failure::of_name(&NameError::Ours("no place"));
+        assert_eq!((ours.code, ours.detail.as_str()), (OutcomeCode::ServerFault, "no place"));
     }
 }

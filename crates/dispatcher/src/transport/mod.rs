@@ -5,6 +5,7 @@ mod clients;
 mod failure;
 mod fetch;
 mod identity;
+mod look_ups;
 mod names;
 #[cfg(test)]
 mod tests;

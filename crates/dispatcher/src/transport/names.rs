@@ -3,6 +3,7 @@
 //! The HTTP client asks this resolver at the dial and dials exactly what it answers, so a name that is bound anew between a
 //! check and a dial gains nothing. It does not ask for hosts that are addresses already: those are checked on the URL.
 
+use super::look_ups::LookUps;
 use async_trait::async_trait;
 use hookgraph_domain::address::{AddressRules, RefusedAddress};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -21,7 +22,7 @@ pub trait NameResolver: Send + Sync {
     async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The system's resolver.
+/// The system's resolver: a look-up holds a thread until it ends, whether or not someone still waits for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemNames;
 
@@ -33,35 +34,38 @@ impl NameResolver for SystemNames {
 }
 
 /// Why a name is not dialled.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum NameError {
     #[error("the name cannot be looked up")]
-    Failed(#[source] io::Error),
+    Failed(#[source] Arc<io::Error>),
+    /// A fault of ours, in plain words.
+    #[error("{0}")]
+    Ours(&'static str),
     #[error("the name has no address")]
     Empty,
     #[error(transparent)]
     Refused(#[from] RefusedAddress),
 }
 
-/// The client's resolver hook.
+/// The client's resolver hook. Clones share their bounds.
+#[derive(Clone)]
 pub(super) struct CheckedNames {
-    names: Arc<dyn NameResolver>,
+    names: LookUps,
     rules: Option<Arc<AddressRules>>,
 }
 
 impl CheckedNames {
     /// Without rules every address passes: what is asked for then is the name of the operator's own proxy.
-    pub(super) fn new(names: Arc<dyn NameResolver>, rules: Option<Arc<AddressRules>>) -> Self {
+    pub(super) fn new(names: LookUps, rules: Option<Arc<AddressRules>>) -> Self {
         Self { names, rules }
     }
 }
 
 impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let names = Arc::clone(&self.names);
-        let rules = self.rules.clone();
+        let Self { names, rules } = self.clone();
         Box::pin(async move {
-            let addresses = checked(&*names, rules.as_deref(), name.as_str()).await?;
+            let addresses = checked(&names, rules.as_deref(), name.as_str()).await?;
             // Port 0 stands for the URL's.
             let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
@@ -71,11 +75,11 @@ impl Resolve for CheckedNames {
 
 /// The addresses to dial for a name.
 pub(super) async fn checked(
-    names: &dyn NameResolver,
+    names: &LookUps,
     rules: Option<&AddressRules>,
     name: &str,
 ) -> Result<Vec<IpAddr>, NameError> {
-    let addresses = names.addresses(name).await.map_err(NameError::Failed)?;
+    let addresses = names.addresses(name).await?;
     if addresses.is_empty() {
         return Err(NameError::Empty);
     }

@@ -2,6 +2,7 @@
 //! of a request.
 
 use super::{Noon, post};
+use crate::transport::look_ups::LookUps;
 use crate::transport::names::{NameError, checked};
 use crate::transport::{HttpTransport, NameResolver, TransportOptions};
 use async_trait::async_trait;
@@ -133,7 +134,8 @@ async fn sent(case: &Case, rules: &AddressRules, transport: &HttpTransport) -> &
         return OutcomeCode::AddressRefused.as_str();
     }
     let Host::Domain(name) = host else { return "DIALLED" };
-    match checked(&case.answers, Some(rules), name).await {
+    let names = LookUps::new(Arc::new(case.answers.clone()));
+    match checked(&names, Some(rules), name).await {
         Ok(_) => "DIALLED",
         Err(NameError::Refused(_)) => OutcomeCode::AddressRefused.as_str(),
         Err(_) => OutcomeCode::DnsFailed.as_str(),

@@ -98,6 +98,15 @@ async fn a_name_that_does_not_resolve_says_so() {
 }
 
 #[tokio::test]
+async fn a_look_up_for_which_this_server_has_no_socket_blames_no_receiver() {
+    const EMFILE: i32 = 24;
+    let transport = resolving(loopback_allowed(), vec![Err(io::Error::from_raw_os_error(EMFILE))]);
+    let exchange = transport.send(&post("https://receiver.example/"), TIMEOUT_MS).await;
+    assert_eq!(exchange.code, OutcomeCode::ServerFault);
+    assert_eq!(exchange.detail.as_deref(), Some("this server has no free socket"));
+}
+
+#[tokio::test]
 async fn the_systems_resolver_is_filtered_alike() {
     let transport = HttpTransport::new(AddressRules::default(), Arc::new(Noon)).expect("a transport");
     let exchange = transport.send(&post("http://localhost/"), TIMEOUT_MS).await;

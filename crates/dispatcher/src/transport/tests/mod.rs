@@ -10,6 +10,7 @@ mod rebinding;
 mod requests;
 mod secure;
 mod servers;
+mod unanswered;
 
 use super::*;
 use chrono::{TimeZone, Utc};

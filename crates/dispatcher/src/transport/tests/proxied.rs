@@ -1,7 +1,8 @@
 //! Exchanges through an egress proxy: what it is told, what is still checked here, and whose fault its failures are.
 
-use super::servers::{Server, answering};
+use super::servers::{Server, answering, never_answering};
 use super::{Noon, TIMEOUT_MS, post};
+use crate::limits::CONNECT_MS_MAX;
 use crate::transport::{HttpTransport, NameResolver, TransportOptions};
 use async_trait::async_trait;
 use hookgraph_domain::address::AddressRules;
@@ -76,6 +77,17 @@ async fn a_proxy_that_is_not_there_is_a_fault_of_ours() {
         assert_eq!(exchange.code, OutcomeCode::ServerFault, "{url}: {:?}", exchange.detail);
         assert_eq!(exchange.detail.as_deref(), Some("the egress proxy cannot be reached"));
     }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_never_answered_is_a_timeout_for_which_nobody_blames_the_proxy() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let transport = through(&format!("http://{}", listener.local_addr().expect("an address")));
+    let request = post("https://receiver.example/");
+    let timeout_ms = u32::try_from(2 * CONNECT_MS_MAX).expect("a deadline");
+    let (exchange, _proxy) = tokio::join!(transport.send(&request, timeout_ms), never_answering(listener));
+    assert_eq!(exchange.code, OutcomeCode::Timeout);
+    assert_eq!(exchange.detail.as_deref(), Some("no connection was made in time"));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn certificate() -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(include_bytes!("untrusted.cert.pem")).expect("a certificate")
 }
 
-fn server_config() -> rustls::ServerConfig {
+pub(super) fn server_config() -> rustls::ServerConfig {
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("untrusted.key.pem")).expect("a key");
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -32,7 +32,7 @@ fn server_config() -> rustls::ServerConfig {
 }
 
 /// A transport that trusts the test's certificate after all.
-fn trusting_transport() -> HttpTransport {
+pub(super) fn trusting_transport() -> HttpTransport {
     let options = TransportOptions { extra_roots: vec![certificate()], ..TransportOptions::default() };
     HttpTransport::with(loopback_allowed(), Arc::new(Noon), options).expect("a transport")
 }

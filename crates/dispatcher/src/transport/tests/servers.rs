@@ -1,7 +1,7 @@
 //! Servers of one connection each, as rude as the test needs.
 
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -18,7 +18,7 @@ impl Server {
 }
 
 /// Reads one request whole: its head, and as much body as it announces.
-pub(super) async fn read_request(stream: &mut TcpStream) -> String {
+pub(super) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     loop {
@@ -50,6 +50,15 @@ pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> Server {
 /// Reads the first request and never answers.
 pub(super) async fn silent() -> Server {
     serving(async |_stream| std::future::pending().await).await
+}
+
+/// Takes one connection, and stops the clock once its first bytes have come: from then on nothing but timers moves. The
+/// connection is never answered.
+pub(super) async fn never_answering(listener: TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().await.expect("a connection");
+    stream.readable().await.expect("first bytes");
+    tokio::time::pause();
+    stream
 }
 
 /// Answers with that head, then with `x` until the client leaves.
