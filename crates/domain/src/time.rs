@@ -10,6 +10,11 @@ pub fn truncated(at: DateTime<Utc>) -> Timestamp {
     at.trunc_subsecs(6)
 }
 
+/// Cuts a moment to the milliseconds that the API shows, so that what is read there can be asked for.
+pub fn shown(at: Timestamp) -> Timestamp {
+    at.trunc_subsecs(3)
+}
+
 /// `at` plus so many milliseconds; stays at the last representable moment instead of overflowing.
 pub fn plus_ms(at: Timestamp, duration_ms: u64) -> Timestamp {
     let delta = i64::try_from(duration_ms).ok().and_then(TimeDelta::try_milliseconds);
@@ -20,4 +25,16 @@ pub fn plus_ms(at: Timestamp, duration_ms: u64) -> Timestamp {
 pub fn minus_ms(at: Timestamp, duration_ms: u64) -> Timestamp {
     let delta = i64::try_from(duration_ms).ok().and_then(TimeDelta::try_milliseconds);
     delta.and_then(|delta| at.checked_sub_signed(delta)).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_not_later_and_can_be_asked_for() {
+        let at: Timestamp = "2026-11-27T09:01:19.408293Z".parse().unwrap();
+        assert_eq!(shown(at), "2026-11-27T09:01:19.408Z".parse::<Timestamp>().unwrap());
+        assert_eq!(shown(shown(at)), shown(at));
+    }
 }

@@ -7,12 +7,14 @@ use crate::webhook::WebhookObject;
 use async_graphql::{Enum, SimpleObject};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, SkipReason};
+use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::webhook::Webhook;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What an event meant for one webhook of its type.
 #[derive(Clone, SimpleObject)]
@@ -69,32 +71,27 @@ pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<Event
     Ok(matched.collect())
 }
 
-/// The deliveries of the fan out by webhook. A test of a recorded event is none of them.
-async fn fanned_out(
-    asked: &Asked,
-    event: &Event,
-) -> Result<HashMap<hookgraph_domain::ids::WebhookId, Arc<Delivery>>, Refusal> {
-    let mut query = DeliveryQuery {
+/// The deliveries of the fan out by webhook. What was made later, a test or a replay, is none of them; of an event that was made for
+/// a test it is the test itself.
+async fn fanned_out(asked: &Asked, event: &Event) -> Result<HashMap<WebhookId, Arc<Delivery>>, Refusal> {
+    let (_, highest) = DeliveryId::range_of_fan_out(event.id);
+    // Below the ids of what was made later, of which there may be any number.
+    let before = (!event.is_test).then(|| Uuid::from_u128(highest.0.as_u128().saturating_add(1)));
+    let query = DeliveryQuery {
         tenant_id: asked.tenant_id(),
         webhook_id: None,
         event_id: Some(event.id),
         states: Vec::new(),
         created_from: None,
         created_before: None,
-        before: None,
+        before,
         limit: WEBHOOKS_PER_EVENT_TYPE_MAX,
     };
-    let mut found = HashMap::new();
-    loop {
-        let page = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
-        query.before = page.last().map(|delivery| delivery.id.0);
-        let is_last = page.len() < query.limit as usize;
-        let of_fan_out = page.into_iter().filter(|delivery| !delivery.is_test || event.is_test);
-        found.extend(of_fan_out.map(|delivery| (delivery.webhook_id, Arc::new(delivery))));
-        if is_last {
-            return Ok(found);
-        }
-    }
+    let page = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
+    let is_of_it =
+        |delivery: &Delivery| event.is_test || delivery.id == DeliveryId::of_fan_out(event.id, delivery.webhook_id);
+    let of_fan_out = page.into_iter().filter(is_of_it);
+    Ok(of_fan_out.map(|delivery| (delivery.webhook_id, Arc::new(delivery))).collect())
 }
 
 /// A webhook that the fan out did not see was created or moved to the type after it, whatever its clock said.
