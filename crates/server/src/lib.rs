@@ -16,6 +16,7 @@ pub mod oidc;
 mod only_one;
 pub mod opening;
 mod operation;
+mod panics;
 mod partitions;
 mod server;
 pub mod shares;
@@ -27,5 +28,6 @@ pub mod traces;
 pub mod wake_ups;
 pub mod websocket;
 mod wiring;
+mod workers;
 
 pub use server::{RunningServer, Server};

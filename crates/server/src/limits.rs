@@ -12,7 +12,7 @@ pub const JWT_BYTES_MAX: usize = 8 * 1024;
 pub const OIDC_LEEWAY_S: i64 = 30;
 /// How long an issuer's keys are kept, in seconds; twice as long when they cannot be read again.
 pub const OIDC_KEYS_KEPT_S: i64 = 600;
-/// How often an issuer's keys are read for tokens that name unknown ones, in seconds.
+/// How long after an issuer's keys were read, or could not be, they are not read again, in seconds: tokens may name unknown ones.
 pub const OIDC_REFETCH_S_MIN: i64 = 10;
 /// How long an issuer may take to answer, in milliseconds.
 pub const OIDC_FETCH_MS_MAX: u64 = 5_000;
@@ -20,20 +20,22 @@ pub const OIDC_FETCH_MS_MAX: u64 = 5_000;
 pub const OIDC_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// A token that an operator chooses, in bytes: shorter ones can be guessed.
 pub const TOKEN_BYTES_MIN: usize = 24;
-/// Values in the JSON of one request over HTTP: numbers by the million cost more to read than their bytes tell.
+/// Values in the JSON of one request, or of one message on a WebSocket connection: numbers by the million cost more to read than
+/// their bytes tell.
 pub const REQUEST_VALUES_MAX: usize = 100_000;
 /// Values within each other in the JSON of one request: what serde_json reads.
 pub const JSON_DEPTH_MAX: usize = 127;
-/// The body from which on a request over HTTP is large, in bytes: some dozens of events.
+/// The size from which on a request is large, in bytes, over any transport: some dozens of events.
 pub const LARGE_REQUEST_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of large requests that are read and executed at a time: each becomes some fifty, and in the worst case a hundred.
 pub const LARGE_BYTES_AT_ONCE_MAX: usize = 128 * 1024;
 /// What one of them counts for at most, in bytes, however large it is: four go on side by side, so that one that takes long keeps
 /// nobody out.
 pub const LARGE_REQUEST_SHARE_BYTES_MAX: usize = LARGE_BYTES_AT_ONCE_MAX / 4;
-/// Bytes of large requests that are executed or wait for it; more are refused with 503. One that is larger counts for as many.
+/// Bytes of large requests that are executed or wait for it; more are refused as unavailable. One that is larger counts for as
+/// many.
 pub const LARGE_BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
-/// How long a large request waits for its turn, in milliseconds; then it is refused with 503.
+/// How long a large request waits for its turn, in milliseconds; then it is refused as unavailable.
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;
 /// What is read of a request's body after its answer, in bytes: a client that writes on when its connection is closed may lose the
 /// answer.
@@ -105,6 +107,11 @@ pub const METRICS_UPKEEP_MS: u64 = 5_000;
 pub const READY_MS_MAX: u64 = 2_000;
 /// How long the server waits when it cannot accept connections, e.g. for want of descriptors, in milliseconds.
 pub const ACCEPT_PAUSE_MS: u64 = 500;
+/// How long the loops beside the routes may take to stop beyond `shutdown_ms_max`, in milliseconds: meanwhile the dispatcher writes
+/// down what it gives back.
+pub const WORKERS_STOP_SLACK_MS: u64 = hookgraph_dispatcher::limits::FLUSH_MS + 1_000;
+/// How long threads that block are waited for when a command has ended, in milliseconds: a look-up of a name may take minutes.
+pub const BLOCKED_THREADS_MS_MAX: u64 = 1_000;
 /// How often a connection is looked at that has sent a part of HTTP/2's first words, in milliseconds.
 pub const PREFACE_POLL_MS: u64 = 20;
 /// How long one batch of spans may take to be sent, in milliseconds.

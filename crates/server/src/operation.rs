@@ -1,24 +1,46 @@
 //! One operation of a connection or an event stream. A query or mutation has the places and the time that one over HTTP has.
 
-use crate::http::WebState;
+use crate::http::{LargePlace, WebState};
+use crate::panics;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Pos, Request, Response};
 use futures::StreamExt;
 use futures::stream::{BoxStream, once};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_pim::{Caller, graphql_error};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
-/// The answers of an operation: those of a subscription, or the one of a query or mutation.
-pub fn responses(state: &Arc<WebState>, caller: Caller, request: Request) -> BoxStream<'static, Response> {
+/// The answers of an operation: those of a subscription, or the one of a query or mutation. A panic is the last of them.
+///
+/// A query or mutation that is large keeps its place while it is executed; a subscription, which may go on for long, leaves it to
+/// others once it is read.
+pub fn responses(
+    state: &Arc<WebState>,
+    caller: Caller,
+    request: Request,
+    large: Option<LargePlace>,
+) -> BoxStream<'static, Response> {
     let endpoint = &state.endpoints.management;
     match endpoint.operation_type(&request) {
-        Some(OperationType::Query | OperationType::Mutation) => once(single(state.clone(), caller, request)).boxed(),
-        Some(OperationType::Subscription) | None => endpoint.stream(caller, request),
+        Some(OperationType::Subscription) => {
+            let responses = AssertUnwindSafe(endpoint.stream(caller, request)).catch_unwind();
+            responses.map(|response| response.unwrap_or_else(|panic| failed(panics::reason(panic.as_ref())))).boxed()
+        }
+        // What has no type is going to be refused.
+        Some(OperationType::Query | OperationType::Mutation) | None => {
+            // A task of its own, until nobody wants the answer: a client that is slow to take it, or never does, must not hold what
+            // others wait for.
+            let execution = single(state.clone(), caller, request, large).in_current_span();
+            let execution = AbortOnDropHandle::new(tokio::spawn(execution));
+            once(async move { execution.await.unwrap_or_else(|error| failed(Some(&error.to_string()))) }).boxed()
+        }
     }
 }
 
-async fn single(state: Arc<WebState>, caller: Caller, request: Request) -> Response {
+async fn single(state: Arc<WebState>, caller: Caller, request: Request, _large: Option<LargePlace>) -> Response {
     let Ok(_permit) = state.requests.try_acquire() else {
         let message = "the server executes as many requests as it may (http_requests_max): try again";
         return refused(RefusalCode::Unavailable, message);
@@ -31,6 +53,12 @@ async fn single(state: Arc<WebState>, caller: Caller, request: Request) -> Respo
             refused(RefusalCode::LimitExceeded, message)
         }
     }
+}
+
+/// The answer of an operation that panicked.
+fn failed(reason: Option<&str>) -> Response {
+    tracing::error!(reason, "an operation panicked");
+    refused(RefusalCode::Internal, "the server failed: its log says why")
 }
 
 fn refused(code: RefusalCode, message: &str) -> Response {

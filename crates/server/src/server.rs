@@ -13,6 +13,7 @@ use crate::shares::Shares;
 use crate::token_cache::TokenCache;
 use crate::traces::Traces;
 use crate::wiring::{self, Wired};
+use crate::workers::{Watch, Workers};
 use crate::{only_one, opening};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -37,9 +38,10 @@ pub struct RunningServer {
     pub bootstrapped: Option<Bootstrapped>,
     draining: CancellationToken,
     stopping: CancellationToken,
+    failed: CancellationToken,
     web: JoinHandle<()>,
     operations: Option<JoinHandle<()>>,
-    workers: wiring::Workers,
+    workers: Workers,
     shutdown_delay: Duration,
     shutdown_max: Duration,
     /// Held until the end.
@@ -80,13 +82,17 @@ impl Server {
             Exposure::Own(wanted) => Some(bind("metrics", wanted).await?),
             Exposure::Off | Exposure::Open => None,
         };
-        let (stopping, draining) = (CancellationToken::new(), CancellationToken::new());
-        let readiness = Arc::new(ServerReadiness::new(sql, draining.clone()));
+        let (watch, draining) = (Watch::default(), CancellationToken::new());
+        let (stopping, failed) = (watch.stopping.clone(), watch.failed.clone());
+        let readiness = Arc::new(ServerReadiness::new(sql, draining.clone(), failed.clone()));
         let metrics_address = own.as_ref().map(|(_, address)| *address);
         let operations = own.zip(scrape.clone()).map(|((listener, address), scrape)| {
             tracing::info!(%address, "metrics are served");
             let routes = operations::router(readiness.clone(), scrape);
-            tokio::spawn(listening::serve(listener, routes, config.web.connections, CancellationToken::new()))
+            // Until it is aborted.
+            let watch = Watch { failed: failed.clone(), ..Watch::default() };
+            let serving = listening::serve(listener, routes, config.web.connections, watch.stopping.clone());
+            tokio::spawn(watch.over("operations", serving))
         });
         let connections = config.web.connections;
         let state = Arc::new(WebState {
@@ -106,8 +112,9 @@ impl Server {
             stopping: stopping.clone(),
             request_ids: RequestIds { clock, entropy },
         });
-        let web = tokio::spawn(listening::serve(listener, http::router(state), connections, stopping.clone()));
-        let workers = loops.start(only_one.is_some());
+        let serving = listening::serve(listener, http::router(state), connections, stopping.clone());
+        let web = tokio::spawn(watch.over("web", serving));
+        let workers = loops.start(only_one.is_some(), failed.clone());
         tracing::info!(%address, "listening");
         Ok(RunningServer {
             address,
@@ -115,6 +122,7 @@ impl Server {
             bootstrapped,
             draining,
             stopping,
+            failed,
             web,
             operations,
             workers,
@@ -132,8 +140,14 @@ async fn bind(key: &str, wanted: SocketAddr) -> anyhow::Result<(TcpListener, Soc
 }
 
 impl RunningServer {
-    /// Answers "not ready" from now on, and goes on as before for `shutdown_delay_ms`. Then it stops accepting, lets requests and deliveries under way end within `shutdown_ms_max`, and releases the rest: what
-    /// was due stays due.
+    /// Cancelled when a part of the server has ended before it was told to: it is not ready any more, and is to be shut down.
+    pub fn failed(&self) -> CancellationToken {
+        self.failed.clone()
+    }
+
+    /// Answers "not ready" from now on, and goes on as before for `shutdown_delay_ms`. Then it stops accepting, lets requests and
+    /// deliveries under way end within `shutdown_ms_max`, and releases the rest: what was due stays due. What does not end though
+    /// it was told to is given up [`crate::limits::WORKERS_STOP_SLACK_MS`] later.
     pub async fn shutdown(self) {
         self.draining.cancel();
         if !self.shutdown_delay.is_zero() {
@@ -143,7 +157,8 @@ impl RunningServer {
         }
         self.stopping.cancel();
         let mut web = self.web;
-        let (served, ()) = tokio::join!(timeout(self.shutdown_max, &mut web), self.workers.stop());
+        let stopped = self.workers.stop(self.shutdown_max);
+        let (served, _given_up) = tokio::join!(timeout(self.shutdown_max, &mut web), stopped);
         if served.is_err() {
             tracing::warn!("requests under way did not end in time (shutdown_ms_max)");
             web.abort();

@@ -10,6 +10,7 @@ use crate::opening;
 use crate::surroundings::{self, OsEntropy};
 use crate::traces::{ObservedTransport, Traces};
 use crate::wake_ups::{self, ProcessWakeUps};
+use crate::workers::Workers;
 use crate::{partitions, sweeping};
 use anyhow::Context;
 use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
@@ -27,7 +28,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Everything that a server is made of.
 pub struct Wired {
@@ -60,32 +60,25 @@ pub struct Loops {
     sql: SqlStore,
 }
 
-/// The loops as they run.
-pub struct Workers {
-    stopping: CancellationToken,
-    running: TaskTracker,
-}
-
 impl Loops {
-    /// Starts them; where this process alone may work on the database, with what the one before was delivering.
-    pub fn start(self, is_only_one: bool) -> Workers {
+    /// Starts them; where this process alone may work on the database, with what the one before was delivering. When one ends
+    /// before it is told to stop, `failed` is cancelled.
+    pub fn start(self, is_only_one: bool, failed: CancellationToken) -> Workers {
         let Self { api, dispatcher, flow, retention, wake_ups, link, metrics, pim, sql } = self;
-        let workers = Workers { stopping: CancellationToken::new(), running: TaskTracker::new() };
+        let workers = Workers::new(failed);
         if let Some(link) = link {
-            let stopping = workers.stopping.clone();
-            workers.running.spawn(wake_ups::run(link, wake_ups.clone(), sql.neighbours(), stopping));
+            workers.run("wake-ups", |stopping| wake_ups::run(link, wake_ups.clone(), sql.neighbours(), stopping));
         }
         if let Some(metrics) = metrics {
-            let stopping = workers.stopping.clone();
-            workers.running.spawn(async move {
+            workers.run("metrics", |stopping| async move {
                 tokio::select! {
                     () = stopping.cancelled() => {}
                     () = keep_up(&metrics) => {}
                 }
             });
         }
-        let (stopping, before) = (workers.stopping.clone(), is_only_one.then(|| (sql.clone(), pim.clock.clone())));
-        workers.running.spawn(async move {
+        let before = is_only_one.then(|| (sql.clone(), pim.clock.clone()));
+        workers.run("deliveries", |stopping| async move {
             // Before anything is claimed here, and behind nobody who waits for the server to listen.
             if let Some((sql, clock)) = before {
                 take_over(&sql, &*clock).await;
@@ -97,22 +90,18 @@ impl Loops {
             }
             dispatcher.run(wake_ups.due_signal(), stopping).await;
         });
-        let (stopping, clock) = (workers.stopping.clone(), pim.clock.clone());
-        workers.running.spawn(async move {
+        let clock = pim.clock.clone();
+        workers.run("upkeep", |stopping| async move {
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = sweeping::keep_up(sql.clone()) => {}
                 () = partitions::keep_up(sql, clock) => {}
             }
         });
-        let stopping = workers.stopping.clone();
-        workers.running.spawn(async move { flow.run(stopping).await });
-        let stopping = workers.stopping.clone();
-        workers.running.spawn(async move { retention.run(stopping).await });
+        workers.run("flow", |stopping| flow.run(stopping));
+        workers.run("retention", |stopping| retention.run(stopping));
         let copies = CopyRunner::new(pim);
-        let stopping = workers.stopping.clone();
-        workers.running.spawn(async move { copies.run(stopping).await });
-        workers.running.close();
+        workers.run("tenant copies", |stopping| copies.run(stopping));
         workers
     }
 }
@@ -147,14 +136,6 @@ async fn recheck(api: Api) {
                 tokio::time::sleep(Duration::from_millis(limits::RECHECK_RETRY_MS)).await;
             }
         }
-    }
-}
-
-impl Workers {
-    /// Claims no more, and waits until what is in flight has ended or is released.
-    pub async fn stop(self) {
-        self.stopping.cancel();
-        self.running.wait().await;
     }
 }
 

@@ -13,11 +13,13 @@ mod token;
 mod verify;
 
 use crate::config::{Config, Layers};
+use crate::limits::BLOCKED_THREADS_MS_MAX;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The file that is read when none is named.
 const CONFIG_FILE: &str = "hookgraph.toml";
@@ -105,7 +107,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn in_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("the runtime cannot start")?.block_on(command)
+    let runtime = runtime.context("the runtime cannot start")?;
+    let ended = runtime.block_on(command);
+    // Dropping it would wait for threads that block, however long they do.
+    runtime.shutdown_timeout(Duration::from_millis(BLOCKED_THREADS_MS_MAX));
+    ended
 }
 
 impl ConfigArgs {
@@ -155,4 +161,28 @@ fn aligned<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_runtime;
+    use std::process::ExitCode;
+    use std::sync::mpsc;
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn a_command_ends_though_a_thread_of_it_does_not() {
+        let (release, blocks) = mpsc::channel::<()>();
+        let ended = in_runtime(async {
+            let (begins, begun) = oneshot::channel();
+            tokio::task::spawn_blocking(move || {
+                let _ = begins.send(());
+                let _ = blocks.recv();
+            });
+            begun.await?;
+            Ok(ExitCode::SUCCESS)
+        });
+        assert!(ended.is_ok());
+        drop(release);
+    }
 }

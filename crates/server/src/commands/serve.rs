@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
@@ -28,12 +28,33 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     if let Err(error) = memory::keep_pages_small() {
         tracing::warn!(%error, "huge pages cannot be turned off: this process will hold more memory");
     }
-    let mut terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
+    let terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
     let public_url = config.public_url.clone();
     let allowed = config.allowed_addresses.clone();
     let server = Server::start_traced(config, traces.clone()).await?;
     let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
     print!("{}", welcome(&server, &address, &allowed));
+    let served = serve(server, told_to_stop(terminated)).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+/// Serves until it is told to stop, or a part of the server has ended before that: an error, after which whoever supervises the
+/// process starts it again.
+async fn serve(server: RunningServer, told: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let failed = server.failed();
+    tokio::select! {
+        told = told => told?,
+        () = failed.cancelled() => tracing::error!("failed: stopping"),
+    }
+    server.shutdown().await;
+    anyhow::ensure!(!failed.is_cancelled(), "a part of the server ended before it was told to: the log says which");
+    Ok(())
+}
+
+async fn told_to_stop(mut terminated: Signal) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminated.recv() => tracing::info!("terminated: stopping"),
         interrupted = tokio::signal::ctrl_c() => {
@@ -41,11 +62,7 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
             tracing::info!("interrupted: stopping");
         }
     }
-    server.shutdown().await;
-    if let Some(traces) = traces {
-        traces.stop().await;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet]) -> String {
@@ -99,4 +116,33 @@ fn first_mutation(tenant_id: &str, allowed: &[ipnet::IpNet]) -> String {
 }}
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::serve;
+    use crate::Server;
+    use crate::config::{Config, Layers};
+
+    #[tokio::test]
+    async fn a_server_of_which_a_part_has_failed_stops_with_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let key_file = directory.path().join("key").display().to_string();
+        for fails in [true, false] {
+            let mut layers = Layers::defaults().unwrap();
+            for (name, text) in [("listen", "127.0.0.1:0"), ("database", "sqlite::memory:"), ("key_file", &key_file)] {
+                layers.lay_flag("test", name, text).unwrap();
+            }
+            let server = Server::start(Config::from_layers(&layers)).await.unwrap();
+            let address = server.address;
+            let ended = if fails {
+                server.failed().cancel();
+                serve(server, std::future::pending()).await
+            } else {
+                serve(server, std::future::ready(Ok(()))).await
+            };
+            assert_eq!(ended.is_err(), fails);
+            assert!(std::net::TcpListener::bind(address).is_ok(), "it listens no more");
+        }
+    }
 }

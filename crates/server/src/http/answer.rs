@@ -2,8 +2,8 @@
 
 use crate::auth::AuthError;
 use crate::endpoint::is_request_error;
-use crate::limits;
 use crate::shares::Exceeded;
+use crate::{limits, panics};
 use async_graphql_axum::GraphQLResponse;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -164,7 +164,7 @@ pub fn auth_refusal(error: &AuthError) -> Refusal {
 
 /// A handler panicked: the connection lives on, the caller learns nothing but that it is ours.
 pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let reason = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let reason = panics::reason(panic.as_ref());
     tracing::error!(reason, "a request panicked");
     let refused = Refusal::new(RefusalCode::Internal, "the server failed: its log says why");
     refusal(StatusCode::INTERNAL_SERVER_ERROR, &refused, MediaType::Json)

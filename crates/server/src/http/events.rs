@@ -35,12 +35,13 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     };
     let endpoint = state.endpoints.management.clone();
     let by_get = [OperationType::Query, OperationType::Subscription];
-    let asked = match graphql::read_in_time(&state, endpoint.as_ref(), request, media_type, (&by_get, None)).await {
-        Ok(asked) => asked,
+    let read = graphql::read_in_time(&state, endpoint.as_ref(), request, media_type, &by_get).await;
+    let (asked, large) = match read {
+        Ok(read) => read,
         Err(refused) => return *refused,
     };
-    let answers =
-        operation::responses(&state, session.caller.clone(), asked).map(|response| next(&answer::event_json(response)));
+    let answers = operation::responses(&state, session.caller.clone(), asked, large)
+        .map(|response| next(&answer::event_json(response)));
     let keep_alive = KeepAlive::new().interval(state.limits.websocket_ping);
     let events = answers.chain(once(async { complete() })).take_until(ended(state, shown, session)).map(move |event| {
         let _held = (&permit, &places);

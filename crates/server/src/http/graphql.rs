@@ -1,8 +1,7 @@
 //! GraphQL over HTTP: <https://graphql.github.io/graphql-over-http/draft/>, all of its audits.
 
 use super::answer::{self, MediaType};
-use super::large::TooManyLarge;
-use super::{LargeRequests, WebState, negotiate, parse, unread};
+use super::{LargePlace, WebState, negotiate, parse, unread};
 use crate::auth::{AuthError, Session, ShownToken};
 use crate::endpoint::Endpoint;
 use async_graphql::Request;
@@ -28,10 +27,9 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         Err(refused) => return *refused,
     };
     // Read before a permit is taken: who sends slowly keeps nobody else from being served.
-    let by_get = [OperationType::Query];
-    let large = Some(&state.large_requests);
-    let asked = match read_in_time(state, endpoint.as_ref(), request, media_type, (&by_get, large)).await {
-        Ok(asked) => asked,
+    let read = read_in_time(state, endpoint.as_ref(), request, media_type, &[OperationType::Query]).await;
+    let (asked, _place) = match read {
+        Ok(read) => read,
         Err(refused) => return *refused,
     };
     let Ok(_permit) = state.requests.try_acquire() else {
@@ -71,8 +69,8 @@ fn shown_token(headers: &HeaderMap) -> Result<ShownToken, AuthError> {
     ShownToken::read(authorization.transpose()?)
 }
 
-/// The request, as the operator lets it be asked; `by_get` is what may be sent by GET, and `large` where a large one takes its
-/// place, which it keeps as long as it is executed.
+/// The request, as the operator lets it be asked, and the place of a large one, to be kept as long as it is executed; `by_get` is
+/// what may be sent by GET.
 ///
 /// # Errors
 /// The answer that says what is wrong with it.
@@ -81,8 +79,8 @@ pub async fn read_in_time(
     endpoint: &dyn Endpoint,
     request: axum::extract::Request,
     media_type: MediaType,
-    (by_get, large): (&[OperationType], Option<&LargeRequests>),
-) -> Result<Request, Box<Response>> {
+    by_get: &[OperationType],
+) -> Result<(Request, Option<LargePlace>), Box<Response>> {
     let by_get = if state.limits.queries_by_get { by_get } else { &[] };
     let version = request.version();
     let mut idempotency_keys = request.headers().get_all(IDEMPOTENCY_HEADER).iter();
@@ -91,8 +89,8 @@ pub async fn read_in_time(
         let message = "two idempotency keys: the headers idempotency-key differ";
         return Err(Box::new(answer::bad_request(StatusCode::BAD_REQUEST, message, media_type)));
     }
-    let reading = read(state, endpoint, request, media_type, (by_get, large));
-    let Ok(asked) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
+    let reading = read(state, endpoint, request, media_type, by_get);
+    let Ok(read) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
         let message = "the request did not arrive in time (http_request_ms_max)";
         let mut answer = answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type);
         if version <= Version::HTTP_11 {
@@ -100,7 +98,7 @@ pub async fn read_in_time(
         }
         return Err(Box::new(answer));
     };
-    let mut asked = asked?;
+    let (mut asked, place) = read?;
     if let Some(key) = idempotency_key {
         let key = async_graphql::Value::String(String::from_utf8_lossy(key.as_bytes()).into_owned());
         if asked
@@ -113,7 +111,8 @@ pub async fn read_in_time(
         }
         asked.extensions.insert(IDEMPOTENCY_EXTENSION.to_owned(), key);
     }
-    Ok(if state.introspection { asked } else { asked.disable_introspection() })
+    let asked = if state.introspection { asked } else { asked.disable_introspection() };
+    Ok((asked, place))
 }
 
 async fn read(
@@ -121,8 +120,8 @@ async fn read(
     endpoint: &dyn Endpoint,
     request: axum::extract::Request,
     media_type: MediaType,
-    (by_get, large): (&[OperationType], Option<&LargeRequests>),
-) -> Result<Request, Box<Response>> {
+    by_get: &[OperationType],
+) -> Result<(Request, Option<LargePlace>), Box<Response>> {
     let documents = &state.documents;
     let refused = |status, message: &str| Box::new(answer::bad_request(status, message, media_type));
     match *request.method() {
@@ -132,14 +131,17 @@ async fn read(
             Err(answer)
         }
         Method::GET => {
-            let asked = parse::query_string(request.uri().query().unwrap_or_default(), documents)
+            let uri = request.uri().clone();
+            let query = uri.query().unwrap_or_default();
+            let place = place(state, query.len(), media_type).await?;
+            let asked = parse::query_string(query, documents)
                 .map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))?;
             if endpoint.operation_type(&asked).is_some_and(|operation| !by_get.contains(&operation)) {
                 let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "GET is for queries: send this with POST");
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
                 return Err(answer);
             }
-            Ok(asked)
+            Ok((asked, place))
         }
         Method::POST => {
             if !negotiate::is_json_body(request.headers()) {
@@ -159,20 +161,10 @@ async fn read(
                     refused(status, "the body could not be read to its end")
                 }
             })?;
-            let place = match large {
-                Some(large) => large.place(bytes.len()).await.map_err(|TooManyLarge| {
-                    let message =
-                        "the server executes as many large requests as it may: try again, or send less at once";
-                    Box::new(answer::busy(message, media_type))
-                })?,
-                None => None,
-            };
+            let place = place(state, bytes.len(), media_type).await?;
             let asked = parse::body(&bytes, documents);
             let asked = asked.map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))?;
-            Ok(match place {
-                Some(place) => asked.data(place),
-                None => asked,
-            })
+            Ok((asked, place))
         }
         _ => {
             let mut answer =
@@ -181,4 +173,10 @@ async fn read(
             Err(answer)
         }
     }
+}
+
+/// The place of a request of so many bytes; a small one needs none.
+async fn place(state: &WebState, bytes: usize, media_type: MediaType) -> Result<Option<LargePlace>, Box<Response>> {
+    let place = state.large_requests.place(bytes).await;
+    place.map_err(|too_many| Box::new(answer::busy(&too_many.to_string(), media_type)))
 }

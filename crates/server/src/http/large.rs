@@ -1,5 +1,5 @@
-//! Requests with large bodies: what one is read into takes some fifty times its bytes, so few of them are read and executed at a
-//! time, four where they are very large. More wait for their turn with no more than their bytes; the rest is to come again.
+//! Large requests, over any transport: what one is read into takes some fifty times its bytes, so few of them are read and executed
+//! at a time, four where they are very large. More wait for their turn with no more than their bytes; the rest is to come again.
 
 use crate::limits::{
     LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_SHARE_BYTES_MAX,
@@ -24,7 +24,8 @@ pub struct LargePlace {
 }
 
 /// There are as many large requests as there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server executes as many large requests as it may: try again, or send less at once")]
 pub struct TooManyLarge;
 
 impl Default for LargeRequests {
@@ -35,18 +36,18 @@ impl Default for LargeRequests {
 }
 
 impl LargeRequests {
-    /// Room for a body of so many bytes; none is needed for a small one. Whoever came first goes first, so that many of a middling
-    /// size never keep out one that needs more of it.
+    /// Room for a request of so many bytes; none is needed for a small one. Whoever came first goes first, so that many of a
+    /// middling size never keep out one that needs more of it.
     ///
     /// # Errors
     /// `TooManyLarge` at once where too much waits, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
-    pub async fn place(&self, body_bytes: usize) -> Result<Option<LargePlace>, TooManyLarge> {
-        if body_bytes < LARGE_REQUEST_BYTES_MIN {
+    pub async fn place(&self, bytes: usize) -> Result<Option<LargePlace>, TooManyLarge> {
+        if bytes < LARGE_REQUEST_BYTES_MIN {
             return Ok(None);
         }
-        let kept = permits(body_bytes.min(LARGE_BYTES_KEPT_MAX));
+        let kept = permits(bytes.min(LARGE_BYTES_KEPT_MAX));
         let kept = self.kept.clone().try_acquire_many_owned(kept).map_err(|_| TooManyLarge)?;
-        let turn = self.at_once.clone().acquire_many_owned(permits(body_bytes.min(LARGE_REQUEST_SHARE_BYTES_MAX)));
+        let turn = self.at_once.clone().acquire_many_owned(permits(bytes.min(LARGE_REQUEST_SHARE_BYTES_MAX)));
         match tokio::time::timeout(Duration::from_millis(LARGE_REQUEST_WAIT_MS_MAX), turn).await {
             Ok(Ok(at_once)) => Ok(Some(LargePlace { _at_once: at_once, _kept: kept })),
             Ok(Err(_)) | Err(_) => Err(TooManyLarge),

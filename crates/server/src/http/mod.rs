@@ -76,7 +76,7 @@ pub struct Endpoints {
     pub payload_sdl: Arc<str>,
 }
 
-pub use large::LargeRequests;
+pub use large::{LargePlace, LargeRequests};
 pub use request_id::{RequestId, RequestIds};
 
 /// The whole of what is served.

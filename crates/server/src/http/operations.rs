@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// Why a server should get no requests now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotReady {
+    /// A part of it has ended that should not.
+    Failed,
     /// It is about to stop.
     Stopping,
     /// The database does not answer.
@@ -32,6 +34,7 @@ impl NotReady {
     /// In plain words.
     pub const fn reason(self) -> &'static str {
         match self {
+            NotReady::Failed => "a part of the server has ended before its time: it stops",
             NotReady::Stopping => "the server is stopping",
             NotReady::Database => "the database does not answer",
             NotReady::Migrations => "the database is not up to date, or newer than this server",
@@ -50,13 +53,14 @@ pub trait Readiness: Send + Sync {
 pub struct ServerReadiness {
     store: SqlStore,
     draining: CancellationToken,
+    failed: CancellationToken,
     is_failing: AtomicBool,
 }
 
 impl ServerReadiness {
-    /// Ready while the database is, until `draining` is cancelled.
-    pub fn new(store: SqlStore, draining: CancellationToken) -> Self {
-        Self { store, draining, is_failing: AtomicBool::new(false) }
+    /// Ready while the database is, until `draining` or `failed` is cancelled.
+    pub fn new(store: SqlStore, draining: CancellationToken, failed: CancellationToken) -> Self {
+        Self { store, draining, failed, is_failing: AtomicBool::new(false) }
     }
 
     async fn database(&self) -> Result<(), NotReady> {
@@ -79,6 +83,9 @@ impl ServerReadiness {
 #[async_trait]
 impl Readiness for ServerReadiness {
     async fn check(&self) -> Result<(), NotReady> {
+        if self.failed.is_cancelled() {
+            return Err(NotReady::Failed);
+        }
         if self.draining.is_cancelled() {
             return Err(NotReady::Stopping);
         }

@@ -15,10 +15,7 @@ pub fn body(bytes: &[u8], documents: &Documents) -> Result<Request, Refusal> {
     if bytes.is_empty() {
         return Err(wrong("the body is empty: send a JSON object with the key \"query\""));
     }
-    // A value has a byte at least: most bodies are not looked through.
-    if bytes.len() > REQUEST_VALUES_MAX && values(bytes) > REQUEST_VALUES_MAX {
-        return Err(wrong(format!("the body holds more than {REQUEST_VALUES_MAX} values: send it in parts")));
-    }
+    check_values("the body", bytes)?;
     let value: Value = serde_json::from_slice(bytes).map_err(|error| not_json("the body", &error))?;
     match value {
         Value::Object(parameters) => from_parameters(parameters, documents),
@@ -80,6 +77,18 @@ pub fn from_parameters(mut parameters: Map<String, Value>, documents: &Documents
         request.extensions.insert(IDEMPOTENCY_EXTENSION.to_owned(), key);
     }
     Ok(request)
+}
+
+/// Whether a JSON text holds no more than [`REQUEST_VALUES_MAX`] values, which is told without reading it.
+///
+/// # Errors
+/// That it does; `what` is the text.
+pub fn check_values(what: &str, json: &[u8]) -> Result<(), Refusal> {
+    // A value has a byte at least: most texts are not looked through.
+    if json.len() > REQUEST_VALUES_MAX && values(json) > REQUEST_VALUES_MAX {
+        return Err(wrong(format!("{what} holds more than {REQUEST_VALUES_MAX} values: send it in parts")));
+    }
+    Ok(())
 }
 
 /// How many values a JSON text holds at most, by the commas and brackets outside its strings.

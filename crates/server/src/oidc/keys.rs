@@ -8,11 +8,12 @@ use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::Clock;
 use hookgraph_domain::time::Timestamp;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::Notify;
 use url::{Host, Url};
 
 /// Reads JSON from a URL.
@@ -68,45 +69,68 @@ pub(super) struct Keys {
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
+    /// Wakes whoever waits for a reading to end.
+    read: Notify,
 }
 
 #[derive(Default)]
 struct Known {
     keys: Vec<Jwk>,
+    /// When the reading began that they are of.
     read_at: Option<Timestamp>,
+    /// When the last reading ended, whatever came of it.
     tried_at: Option<Timestamp>,
+    is_being_read: bool,
+}
+
+impl Known {
+    fn is_older(&self, seconds: i64, now: Timestamp) -> bool {
+        is_over(self.read_at, seconds, now)
+    }
 }
 
 impl Keys {
-    pub fn new(issuer: String, fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
-        Self { issuer, fetch, clock, known: Mutex::new(Known::default()) }
+    pub fn new(issuer: String, fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { issuer, fetch, clock, known: Mutex::default(), read: Notify::new() })
     }
 
-    /// The key of that id; without one, the only key. An unknown id has the keys read again, though not more often than
-    /// every [`OIDC_REFETCH_S_MIN`] seconds: a stranger's tokens cost the issuer nothing.
-    pub async fn find(&self, kid: Option<&str>) -> Result<Option<Jwk>, AuthError> {
-        let now = self.clock.now();
-        let mut known = self.known.lock().await;
-        let is_older = |at: Option<Timestamp>, seconds| at.is_none_or(|at| (now - at).num_seconds() >= seconds);
-        let is_wanting = is_older(known.read_at, OIDC_KEYS_KEPT_S) || chosen(&known.keys, kid).is_none();
-        if is_wanting && is_older(known.tried_at, OIDC_REFETCH_S_MIN) {
-            known.tried_at = Some(now);
-            match self.read().await {
-                Ok(keys) => {
-                    known.keys = keys;
-                    known.read_at = Some(now);
-                }
-                Err(error) => tracing::warn!(error, issuer = self.issuer, "the issuer's keys could not be read"),
-            }
+    /// The key of that id; without one, the only key. An unknown id has the keys read again, though not before
+    /// [`OIDC_REFETCH_S_MIN`] seconds after the last time: a stranger's tokens cost the issuer nothing. One reading goes on at a
+    /// time. Whoever begins it waits for it, and of the others those alone for whom no key is known that holds.
+    pub async fn find(self: &Arc<Self>, kid: Option<&str>) -> Result<Option<Jwk>, AuthError> {
+        // Made before the look at what is known: an end of a reading is not missed.
+        let read = self.read.notified();
+        if self.needs_reading(kid) {
+            read.await;
         }
+        let known = self.known.lock();
         // Keys that could not be read again hold a while longer, and not for ever: the issuer may have withdrawn them.
-        if is_older(known.read_at, 2 * OIDC_KEYS_KEPT_S) {
+        if known.is_older(2 * OIDC_KEYS_KEPT_S, self.clock.now()) {
             return Err(AuthError::Unavailable("the issuer's keys cannot be read: try again".to_owned()));
         }
         Ok(chosen(&known.keys, kid).cloned())
     }
 
-    async fn read(&self) -> Result<Vec<Jwk>, String> {
+    /// Whether a reading is to be waited for: one under way, or one that begins herewith.
+    fn needs_reading(self: &Arc<Self>, kid: Option<&str>) -> bool {
+        let now = self.clock.now();
+        let mut known = self.known.lock();
+        let is_unknown = chosen(&known.keys, kid).is_none();
+        if known.is_being_read {
+            return is_unknown || known.is_older(2 * OIDC_KEYS_KEPT_S, now);
+        }
+        let is_wanting = is_unknown || known.is_older(OIDC_KEYS_KEPT_S, now);
+        let begins = is_wanting && is_over(known.tried_at, OIDC_REFETCH_S_MIN, now);
+        if begins {
+            known.is_being_read = true;
+            drop(known);
+            // It outlives the request that began it: a stranger who goes early would have it begin again and again.
+            tokio::spawn(Reading(Arc::clone(self)).run(now));
+        }
+        begins
+    }
+
+    async fn fetched(&self) -> Result<Vec<Jwk>, String> {
         let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let discovered = self.fetch.json(&url).await?;
         if discovered["issuer"].as_str() != Some(&self.issuer) {
@@ -123,6 +147,40 @@ impl Keys {
         let keys = keys.filter_map(|key| serde_json::from_value(key.clone()).ok()).collect();
         Ok(JwkSet { keys }.keys)
     }
+}
+
+/// One reading of the keys, until it ends, however it does.
+struct Reading(Arc<Keys>);
+
+impl Reading {
+    async fn run(self, begun_at: Timestamp) {
+        let Self(keys) = &self;
+        match keys.fetched().await {
+            Ok(fetched) => {
+                let mut known = keys.known.lock();
+                known.keys = fetched;
+                known.read_at = Some(begun_at);
+            }
+            Err(error) => tracing::warn!(error, issuer = keys.issuer, "the issuer's keys could not be read"),
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let Self(keys) = self;
+        let tried_at = keys.clock.now();
+        let mut known = keys.known.lock();
+        known.tried_at = Some(tried_at);
+        known.is_being_read = false;
+        drop(known);
+        keys.read.notify_waiters();
+    }
+}
+
+/// Whether it was never, or so long ago.
+fn is_over(at: Option<Timestamp>, seconds: i64, now: Timestamp) -> bool {
+    at.is_none_or(|at| (now - at).num_seconds() >= seconds)
 }
 
 fn chosen<'a>(keys: &'a [Jwk], kid: Option<&str>) -> Option<&'a Jwk> {

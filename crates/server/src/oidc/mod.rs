@@ -65,7 +65,7 @@ pub struct Vouched {
 /// An issuer whose tokens are believed.
 pub struct Issuer {
     config: OidcConfig,
-    keys: Keys,
+    keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
 }
 

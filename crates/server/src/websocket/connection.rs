@@ -108,10 +108,11 @@ impl Connection<'_> {
     async fn take(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Closing> {
         self.unanswered_pings = 0;
         match frame {
-            Some(Ok(Message::Text(text))) => {
-                let message = Incoming::read(text.as_str())?;
-                self.answer(message).await
-            }
+            // What starts an operation is read no further before it may, and there is room for what it becomes.
+            Some(Ok(Message::Text(text))) => match protocol::operation_id(text.as_str()) {
+                Some(id) => self.subscribe(id, text.as_str()).await,
+                None => self.answer(Incoming::read(text.as_str())?).await,
+            },
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
             Some(Ok(Message::Binary(_))) => Err(Closing::BadMessage("messages are text frames".into())),
             Some(Ok(Message::Close(_))) | None => Err(Closing::Normal),
@@ -132,7 +133,7 @@ impl Connection<'_> {
             }
             Incoming::Ping => self.send(protocol::pong()).await,
             Incoming::Pong => Ok(()),
-            Incoming::Subscribe { id, parameters } => self.subscribe(id, parameters).await,
+            Incoming::Subscribe { .. } => Err(Closing::BadMessage("the message has a key twice".into())),
             Incoming::Complete { id } => {
                 self.subscriptions.end(&id);
                 Ok(())
@@ -140,7 +141,8 @@ impl Connection<'_> {
         }
     }
 
-    async fn subscribe(&mut self, id: String, parameters: Map<String, Value>) -> Result<(), Closing> {
+    /// Starts the operation of that id. A large one waits for its place, and what the client says next waits with it.
+    async fn subscribe(&mut self, id: String, text: &str) -> Result<(), Closing> {
         let Some(session) = &self.session else { return Err(Closing::Unauthorized) };
         if self.subscriptions.contains(&id) {
             return Err(Closing::DuplicateId(id));
@@ -153,12 +155,33 @@ impl Connection<'_> {
             Ok(place) => place,
             Err(exceeded) => return self.send(protocol::refused(&id, &exceeded.refusal())).await,
         };
+        if let Err(refusal) = parse::check_values("the message", text.as_bytes()) {
+            return self.send(protocol::refused(&id, &refusal)).await;
+        }
+        let large = tokio::select! {
+            large = self.state.large_requests.place(text.len()) => large,
+            () = self.state.stopping.cancelled() => return Err(Closing::GoingAway),
+        };
+        let large = match large {
+            Ok(large) => large,
+            Err(too_many) => {
+                let refusal = Refusal::new(RefusalCode::Unavailable, too_many.to_string());
+                return self.send(protocol::refused(&id, &refusal)).await;
+            }
+        };
+        let Incoming::Subscribe { parameters, .. } = Incoming::read(text)? else {
+            return Err(Closing::BadMessage("the message starts no operation".into()));
+        };
         let request = match parse::from_parameters(parameters, &self.state.documents) {
             Ok(request) if self.state.introspection => request,
             Ok(request) => request.disable_introspection(),
-            Err(refusal) => return self.send(protocol::refused(&id, &refusal)).await,
+            Err(refusal) => {
+                // A client that is slow to hear of it keeps no place.
+                drop(large);
+                return self.send(protocol::refused(&id, &refusal)).await;
+            }
         };
-        let responses = operation::responses(self.state, session.caller.clone(), request);
+        let responses = operation::responses(self.state, session.caller.clone(), request, large);
         self.subscriptions.start(id, responses, place);
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The protocol's messages and close codes.
 
 use crate::endpoint::is_request_error;
-use crate::http::{RequestId, answer};
+use crate::http::{RequestId, answer, parse};
 use crate::limits;
 use axum::extract::ws::{CloseFrame, Message};
 use hookgraph_domain::refusal::Refusal;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// The only subprotocol that is spoken.
@@ -93,6 +94,7 @@ impl Incoming {
     /// [`Closing::BadMessage`], which names what is wrong.
     pub fn read(text: &str) -> Result<Self, Closing> {
         let bad = |reason: &str| Closing::BadMessage(reason.to_owned());
+        parse::check_values("the message", text.as_bytes()).map_err(|refusal| bad(&refusal.message))?;
         let message: Value = serde_json::from_str(text).map_err(|_| bad("the message is not well-formed JSON"))?;
         let Value::Object(mut message) = message else { return Err(bad("the message is not a JSON object")) };
         let payload = |message: &mut Map<String, Value>| match message.remove("payload") {
@@ -101,7 +103,7 @@ impl Incoming {
             Some(_) => Err(bad("the message's payload is not an object")),
         };
         let id = |message: &mut Map<String, Value>| match message.remove("id") {
-            Some(Value::String(id)) if !id.is_empty() && id.len() <= limits::OPERATION_ID_BYTES_MAX => Ok(id),
+            Some(Value::String(id)) if is_id(&id) => Ok(id),
             _ => Err(bad("the message's id is not a text of 1 to 256 bytes")),
         };
         match message.remove("type").as_ref().and_then(Value::as_str) {
@@ -117,6 +119,22 @@ impl Incoming {
             None => Err(bad("the message has no type")),
         }
     }
+}
+
+/// The id of the operation that a text frame starts, found without making anything of its payload. Other messages have none, and
+/// neither have wrong ones: [`Incoming::read`] tells what is wrong with them.
+pub fn operation_id(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Head {
+        r#type: String,
+        id: String,
+    }
+    let head: Head = serde_json::from_str(text).ok()?;
+    (head.r#type == "subscribe" && is_id(&head.id)).then_some(head.id)
+}
+
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= limits::OPERATION_ID_BYTES_MAX
 }
 
 /// What is not of the protocol's form in the payload of a `subscribe`. A document may be named instead of sent.
@@ -175,4 +193,27 @@ pub fn response(id: &str, response: async_graphql::Response) -> (Message, bool) 
 
 fn text(message: &Value) -> Message {
     Message::Text(message.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_told_by_its_id_alone_and_what_is_no_operation_has_none() {
+        let long = format!(r#"{{"id":"{}","type":"subscribe"}}"#, "x".repeat(limits::OPERATION_ID_BYTES_MAX + 1));
+        for (text, id) in [
+            (r#"{"id":"a","type":"subscribe","payload":{"query":"{ hello }"}}"#, Some("a")),
+            (r#"{"payload":[{"id":"b","type":"ping"}],"type":"subscribe","\u0069d":"a"}"#, Some("a")),
+            (r#"{"id":"a","type":"subscribe","payload":{"query":"{ hello }"}"#, None),
+            (r#"{"id":"a","type":"complete"}"#, None),
+            (r#"{"id":"","type":"subscribe","payload":{"query":"{ hello }"}}"#, None),
+            (r#"{"id":1,"type":"subscribe","payload":{"query":"{ hello }"}}"#, None),
+            (r#"{"type":"ping"}"#, None),
+            (r#"{"id":"a","id":"b","type":"subscribe","payload":{"query":"{ hello }"}}"#, None),
+            (long.as_str(), None),
+        ] {
+            assert_eq!(operation_id(text).as_deref(), id, "{text}");
+        }
+    }
 }

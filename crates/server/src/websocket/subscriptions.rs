@@ -61,7 +61,8 @@ impl Subscriptions {
 
     /// Ends one; unknown ids are those that ended meanwhile.
     pub fn end(&self, id: &str) {
-        if let Some(handle) = self.running.lock().remove(id).and_then(|operation| operation.handle) {
+        let ended = self.running.lock().remove(id);
+        if let Some(handle) = ended.and_then(|operation| operation.handle) {
             handle.abort();
         }
     }
@@ -69,12 +70,14 @@ impl Subscriptions {
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
-        for (_, operation) in self.running.lock().drain() {
+        let running = std::mem::take(&mut *self.running.lock());
+        for operation in running.into_values() {
             operation.handle.inspect(AbortHandle::abort);
         }
     }
 }
 
+/// What an operation runs in. However it ends, a panic included, its id and its place are free again.
 struct Task {
     id: String,
     number: u64,
@@ -103,5 +106,43 @@ impl Task {
         if running.get(&self.id).is_some_and(|operation| operation.number == self.number) {
             running.remove(&self.id);
         }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Layers};
+    use crate::shares::{Holder, Place, Shares};
+    use futures::stream::once;
+    use hookgraph_testkit::{ManualClock, sample};
+
+    async fn panics() -> Response {
+        panic!("as planned")
+    }
+
+    #[tokio::test]
+    async fn an_operation_whose_task_panics_leaves_its_id_and_its_place_to_the_next() {
+        let mut layers = Layers::defaults().unwrap();
+        layers.lay_flag("test", "token_subscriptions_max", "1").unwrap();
+        let clock = Arc::new(ManualClock::at(sample::now()));
+        let shares = Arc::new(Shares::new(&Config::from_layers(&layers).web, clock));
+        let (outgoing, mut queue) = mpsc::channel(1);
+        let mut subscriptions = Subscriptions::new(outgoing);
+        let place = shares.take(Holder(1), Place::Subscription).unwrap();
+        subscriptions.start("a".to_owned(), once(panics()).boxed(), place);
+        assert!(subscriptions.contains("a"));
+        while subscriptions.contains("a") {
+            tokio::task::yield_now().await;
+        }
+        let place = shares.take(Holder(1), Place::Subscription).unwrap();
+        subscriptions.start("a".to_owned(), futures::stream::empty().boxed(), place);
+        assert_eq!(queue.recv().await, Some(protocol::complete("a")));
     }
 }

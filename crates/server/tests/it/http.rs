@@ -276,6 +276,16 @@ async fn a_request_error_is_an_event_without_data() {
 }
 
 #[tokio::test]
+async fn a_panic_is_the_last_answer_of_an_event_stream() {
+    let rig = start(&[]).await;
+    for query in ["subscription { panics }", "{ panics }"] {
+        let failed = events(streaming(&rig, query)).await;
+        assert_eq!((failed.len(), failed[1].as_str()), (2, COMPLETE), "{query}");
+        assert!(failed[0].contains("\"code\":\"INTERNAL\""), "{failed:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_stream_needs_a_token_and_a_place_like_a_connection() {
     let rig = start(&[("websocket_connections_max", "1")]).await;
     let query = json!({ "query": "subscription { quiet }" });

@@ -2,10 +2,15 @@
 
 use crate::rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
 use crate::rig::{Rig, TOKEN, start};
+use axum::body::Body;
+use axum::http::Request;
+use hookgraph_server::http::{LargePlace, router};
+use hookgraph_server::limits::{LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tower::ServiceExt;
 
 fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -108,6 +113,100 @@ async fn subscriptions_of_a_token_are_bounded_over_all_of_its_connections() {
     assert_eq!(hear(&mut one).await["type"], "pong");
     say(&mut other, subscribe("b", "{ hello }")).await;
     assert_eq!(hear(&mut other).await["type"], "next");
+}
+
+/// A document with so much behind it that its request is large.
+fn large(query: &str) -> String {
+    format!("{query} #{}", "x".repeat(LARGE_REQUEST_BYTES_MIN))
+}
+
+/// All the room for large requests, where none has any of it: nobody waits for so much.
+async fn whole_room(rig: &Rig) -> Option<LargePlace> {
+    rig.state.large_requests.place(LARGE_BYTES_KEPT_MAX).await.ok().flatten()
+}
+
+async fn room_is_free_again(rig: &Rig) {
+    while whole_room(rig).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn large_requests_have_their_room_over_every_transport_together() {
+    let rig = start(&[]).await;
+    let taken = whole_room(&rig).await;
+    assert!(taken.is_some());
+    let url = url::Url::parse_with_params(&rig.url("/graphql"), [("query", large("{ hello }"))]).unwrap();
+    for request in [
+        post(&rig, &large("{ hello }")),
+        client().get(url.clone()).bearer_auth(TOKEN),
+        client().get(url.clone()).bearer_auth(TOKEN).header("accept", "text/event-stream"),
+        stream(&rig, &large("{ hello }")),
+        stream(&rig, &large("subscription { quiet }")),
+    ] {
+        let refused = request.send().await.unwrap();
+        assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+        let body: Value = refused.json().await.unwrap();
+        assert_eq!(body["errors"][0]["extensions"]["code"], "UNAVAILABLE");
+    }
+    let mut socket = initialised(&rig).await;
+    for query in ["{ hello }", "subscription { quiet }"] {
+        say(&mut socket, subscribe("a", &large(query))).await;
+        let refused = hear(&mut socket).await;
+        assert_eq!((&refused["id"], &refused["type"]), (&json!("a"), &json!("error")));
+        assert_eq!(refused["payload"][0]["extensions"]["code"], "UNAVAILABLE");
+    }
+    // Small ones need none of it.
+    assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["type"], "next");
+    assert_eq!(hear(&mut socket).await["type"], "complete");
+    drop(taken);
+    for request in [post(&rig, &large("{ hello }")), client().get(url).bearer_auth(TOKEN)] {
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    let streamed = stream(&rig, &large("{ hello }")).send().await.unwrap().text().await.unwrap();
+    assert!(streamed.contains("hello you"), "{streamed}");
+    say(&mut socket, subscribe("a", &large("{ hello }"))).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["hello"], "hello you");
+}
+
+#[tokio::test]
+async fn a_large_query_keeps_its_place_while_it_runs_and_a_subscription_while_it_is_read() {
+    let rig = start(&[]).await;
+    // The head of the answer says that the request was taken.
+    let running = stream(&rig, &large("{ never }")).send().await.unwrap();
+    assert!(whole_room(&rig).await.is_none());
+    drop(running);
+    room_is_free_again(&rig).await;
+    let quiet = stream(&rig, &large("subscription { quiet }")).send().await.unwrap();
+    assert_eq!(quiet.status(), 200);
+    assert!(whole_room(&rig).await.is_some());
+
+    let mut socket = initialised(&rig).await;
+    for (id, query, has_room) in [("a", "{ never }", false), ("b", "subscription { quiet }", true)] {
+        say(&mut socket, subscribe(id, &large(query))).await;
+        // Answered, so that the one before it has been taken.
+        say(&mut socket, json!({ "type": "ping" })).await;
+        assert_eq!(hear(&mut socket).await["type"], "pong");
+        assert_eq!(whole_room(&rig).await.is_some(), has_room, "{query}");
+        say(&mut socket, json!({ "type": "complete", "id": id })).await;
+        room_is_free_again(&rig).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_keeps_no_place() {
+    let rig = start(&[]).await;
+    let request = Request::post("/graphql")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .header("content-type", "application/json")
+        .header("accept", "text/event-stream")
+        .body(Body::from(json!({ "query": large("{ hello }") }).to_string()));
+    let untaken = router(rig.state.clone()).oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(untaken.status(), 200);
+    room_is_free_again(&rig).await;
+    drop(untaken);
 }
 
 #[tokio::test]

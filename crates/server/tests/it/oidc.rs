@@ -2,6 +2,7 @@
 
 use crate::issuer_keys::{key, public};
 use async_trait::async_trait;
+use futures::FutureExt;
 use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::ports::Clock;
 use hookgraph_server::auth::AuthError;
@@ -12,6 +13,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 const ISSUER: &str = "https://login.example";
 
@@ -20,6 +22,8 @@ const ISSUER: &str = "https://login.example";
 struct Scripted {
     keys: Mutex<Vec<Value>>,
     is_down: AtomicBool,
+    /// Whether it takes what it is asked, and does not answer.
+    hangs: watch::Sender<bool>,
     reads: AtomicUsize,
 }
 
@@ -32,6 +36,7 @@ impl Fetch for Scripted {
         match url {
             "https://login.example/.well-known/openid-configuration" => {
                 self.reads.fetch_add(1, Ordering::SeqCst);
+                self.hangs.subscribe().wait_for(|hangs| !hangs).await.map_err(|_| "gone")?;
                 Ok(json!({ "issuer": ISSUER, "jwks_uri": "https://login.example/keys" }))
             }
             "https://login.example/keys" => Ok(json!({ "keys": *self.keys.lock().unwrap() })),
@@ -79,6 +84,17 @@ impl World {
             Ok(_) => true,
             Err(AuthError::Invalid) => false,
             Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn reads(&self) -> usize {
+        self.scripted.reads.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the issuer was asked so often.
+    async fn was_asked(&self, reads: usize) {
+        while self.reads() < reads {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -164,4 +180,50 @@ async fn an_issuer_that_is_down_is_believed_a_while_and_not_for_ever() {
     assert!(world.is_let_in(&token).await);
     world.wait_s(OIDC_KEYS_KEPT_S);
     assert!(matches!(world.issuer.vouched(&token).await, Err(AuthError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn while_an_issuer_hangs_known_keys_hold_and_whoever_needs_another_waits_for_the_one_reading() {
+    let world = world();
+    let exp = world.clock.now().timestamp() + 100_000;
+    let [known, new] = [(1, "a"), (2, "b")].map(|(seed, kid)| world.token(seed, kid, json!({ "exp": exp })));
+    assert!(world.is_let_in(&known).await);
+    world.scripted.hangs.send_replace(true);
+    world.wait_s(OIDC_KEYS_KEPT_S);
+    let mut begins = Box::pin(world.is_let_in(&known));
+    assert!(begins.as_mut().now_or_never().is_none());
+    world.was_asked(2).await;
+    assert_eq!(world.is_let_in(&known).now_or_never(), Some(true), "it is known, and not for too long");
+    *world.scripted.keys.lock().unwrap() = vec![public(1, "a"), public(2, "b")];
+    let mut waits = Box::pin(world.is_let_in(&new));
+    assert!(waits.as_mut().now_or_never().is_none());
+    world.wait_s(OIDC_KEYS_KEPT_S);
+    let mut too_late = Box::pin(world.is_let_in(&known));
+    assert!(too_late.as_mut().now_or_never().is_none(), "what is known is too old by now");
+    world.scripted.hangs.send_replace(false);
+    assert_eq!(tokio::join!(begins, waits, too_late), (true, true, true));
+    assert_eq!(world.reads(), 2);
+}
+
+#[tokio::test]
+async fn a_reading_goes_on_without_whoever_began_it_and_the_next_waits_from_its_end() {
+    let world = world();
+    world.scripted.hangs.send_replace(true);
+    let stranger = world.token(9, "x", json!({}));
+    let mut begins = Box::pin(world.is_let_in(&stranger));
+    assert!(begins.as_mut().now_or_never().is_none());
+    world.was_asked(1).await;
+    drop(begins);
+    let mut waits = Box::pin(world.is_let_in(&stranger));
+    assert!(waits.as_mut().now_or_never().is_none());
+    world.wait_s(OIDC_REFETCH_S_MIN);
+    world.scripted.hangs.send_replace(false);
+    assert!(!waits.await);
+    assert!(!world.is_let_in(&stranger).await);
+    world.wait_s(OIDC_REFETCH_S_MIN - 1);
+    assert!(!world.is_let_in(&stranger).await);
+    assert_eq!(world.reads(), 1, "it began long ago, and ended just now");
+    world.wait_s(1);
+    assert!(!world.is_let_in(&stranger).await);
+    assert_eq!(world.reads(), 2);
 }

@@ -36,7 +36,7 @@ async fn serve(directory: &TempDir, keys: &[(&str, &str)]) -> RunningServer {
 async fn a_server_that_is_not_ready_says_why_and_is_alive_all_the_same() {
     let rig = rig::start(&[]).await;
     assert_eq!(get(&rig.url("/readyz")).await, (200, json!({ "status": "ready" }).to_string()));
-    for not_ready in [NotReady::Database, NotReady::Migrations, NotReady::Stopping] {
+    for not_ready in [NotReady::Database, NotReady::Migrations, NotReady::Stopping, NotReady::Failed] {
         *rig.ready.not.lock() = Some(not_ready);
         let body = json!({ "status": "unavailable", "reason": not_ready.reason() }).to_string();
         assert_eq!(get(&rig.url("/readyz")).await, (503, body));
@@ -82,6 +82,23 @@ async fn a_server_that_stops_is_not_ready_before_it_stops_serving() {
     assert_eq!((status, &body["reason"]), (503, &json!("the server is stopping")));
     assert_eq!(get(&format!("{url}/healthz")).await.0, 200);
     stopping.abort();
+}
+
+#[tokio::test]
+async fn a_server_of_which_a_part_has_failed_is_not_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(&directory, &[("metrics", "127.0.0.1:0")]).await;
+    let addresses = [server.address, server.metrics_address.unwrap()];
+    for address in addresses {
+        assert_eq!(get(&format!("http://{address}/readyz")).await.0, 200);
+    }
+    server.failed().cancel();
+    for address in addresses {
+        let (status, body) = get(&format!("http://{address}/readyz")).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, body["reason"].as_str()), (503, Some(NotReady::Failed.reason())));
+    }
+    server.shutdown().await;
 }
 
 /// The names of all series of a scrape, those of a histogram's parts included.

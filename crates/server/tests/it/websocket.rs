@@ -4,6 +4,7 @@ use crate::rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
 use crate::rig::{TOKEN, start};
 use futures::SinkExt;
 use hookgraph_domain::ports::Clock;
+use hookgraph_server::limits::REQUEST_VALUES_MAX;
 use hookgraph_server::surroundings::SystemClock;
 use serde_json::json;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,20 @@ async fn a_request_error_ends_the_operation_and_frees_its_id() {
         assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("a")));
         assert!(error["payload"][0]["message"].is_string());
     }
+}
+
+#[tokio::test]
+async fn an_operation_that_panics_ends_with_an_error_and_frees_its_id_and_its_place() {
+    let rig = start(&[("token_subscriptions_max", "1")]).await;
+    let mut socket = initialised(&rig).await;
+    for query in ["subscription { panics }", "{ panics }", "subscription { panics }"] {
+        say(&mut socket, subscribe("a", query)).await;
+        let error = hear(&mut socket).await;
+        assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("a")), "{query}");
+        assert_eq!(error["payload"][0]["extensions"]["code"], "INTERNAL", "{query}");
+    }
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["hello"], "hello you");
 }
 
 #[tokio::test]
@@ -180,10 +195,37 @@ async fn frames_that_are_no_text_or_no_json_are_closed_with_4400() {
 }
 
 #[tokio::test]
+async fn a_message_with_two_ids_starts_nothing_and_ends_the_connection() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    let message = r#"{"id":"a","id":"b","type":"subscribe","payload":{"query":"{ hello }"}}"#;
+    socket.send(Message::text(message)).await.unwrap();
+    assert_eq!(hear(&mut socket).await["close"], 4400);
+}
+
+#[tokio::test]
 async fn a_message_beyond_the_limit_ends_the_connection() {
     let rig = start(&[("websocket_message_bytes_max", "1024")]).await;
     let mut socket = initialised(&rig).await;
     say(&mut socket, subscribe("a", &format!("{{ hello }} #{}", "x".repeat(2048)))).await;
+    assert_eq!(hear(&mut socket).await["close"], 4400);
+}
+
+#[tokio::test]
+async fn an_operation_of_too_many_values_is_refused_and_any_other_message_of_as_many_ends_the_connection() {
+    let rig = start(&[]).await;
+    let mut socket = initialised(&rig).await;
+    let many = json!({ "v": vec![1; REQUEST_VALUES_MAX] });
+    let payload = json!({ "query": "{ hello }", "variables": many });
+    say(&mut socket, json!({ "id": "a", "type": "subscribe", "payload": payload })).await;
+    let refused = hear(&mut socket).await;
+    assert_eq!((&refused["id"], &refused["type"]), (&json!("a"), &json!("error")));
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    assert_eq!(refused["payload"][0]["message"], "the message holds more than 100000 values: send it in parts");
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["type"], "next");
+    assert_eq!(hear(&mut socket).await["type"], "complete");
+    say(&mut socket, json!({ "type": "ping", "payload": many })).await;
     assert_eq!(hear(&mut socket).await["close"], 4400);
 }
 

@@ -142,6 +142,10 @@ impl Ticks {
         futures::stream::pending()
     }
 
+    async fn panics(&self) -> impl futures::Stream<Item = i32> + use<> {
+        futures::stream::once(async { std::hint::black_box(None).expect("as planned") })
+    }
+
     /// Big answers, so that a client that does not read is soon felt.
     async fn big(&self, ctx: &Context<'_>) -> impl futures::Stream<Item = String> + use<> {
         let produced = ctx.data_unchecked::<Arc<AtomicU64>>().clone();
@@ -173,6 +177,7 @@ impl Endpoint for Scripted {
 }
 
 pub struct Rig {
+    pub state: Arc<WebState>,
     pub ready: Arc<Ready>,
     pub address: SocketAddr,
     pub tokens: Arc<OneToken>,
@@ -226,8 +231,9 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connections = state.limits.connections;
-    tokio::spawn(listening::serve(listener, router(Arc::new(state)), connections, stopping.clone()));
-    Rig { ready, address, tokens, produced, stopping, clock: manual }
+    let state = Arc::new(state);
+    tokio::spawn(listening::serve(listener, router(state.clone()), connections, stopping.clone()));
+    Rig { state, ready, address, tokens, produced, stopping, clock: manual }
 }
 
 impl Rig {
