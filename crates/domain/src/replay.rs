@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::retention::created_at;
 use crate::time::{Timestamp, plus_ms};
 use chrono::SecondsFormat;
+use std::collections::BTreeSet;
 
 /// Which payload the new deliveries bear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -234,7 +235,10 @@ pub fn check(draft: &ReplayDraft, now: Timestamp, path: &str) -> Result<u32, Vec
         let message = format!("the range is longer than the {days} days that are allowed: replay it in parts");
         problems.push(Problem::new(format!("{path}.to"), "RANGE_TOO_LONG", message));
     }
-    for (index, state) in draft.states.iter().enumerate().filter(|(_, state)| !state.is_final()) {
+    // One that is named over and over is told where it stands first.
+    let mut told = BTreeSet::new();
+    let open = draft.states.iter().enumerate().filter(|(_, state)| !state.is_final() && told.insert(**state));
+    for (index, state) in open {
         let name = state.as_str();
         let message =
             format!("{name} has not ended: DELIVERED, FAILED, RENDER_FAILED, CANCELLED and EXPIRED can be replayed");
@@ -292,7 +296,7 @@ mod tests {
         assert_eq!(told(ReplayDraft { before: long, ..draft() }), is("input.to", "RANGE_TOO_LONG"));
         let yet_to_come = ReplayDraft { from: later, before: plus_ms(later, 1), ..draft() };
         assert_eq!(told(yet_to_come), is("input.from", "RANGE_IN_FUTURE"));
-        let states = vec![DeliveryState::Failed, DeliveryState::Held];
+        let states = vec![DeliveryState::Failed, DeliveryState::Held, DeliveryState::Held];
         assert_eq!(told(ReplayDraft { states, ..draft() }), is("input.states.1", "STATE_NOT_FINAL"));
         for rate in [0, 201] {
             let problems = check(&ReplayDraft { rate_per_second: Some(rate), ..draft() }, later, "input").unwrap_err();

@@ -164,6 +164,22 @@ impl PimContext {
         self.loaders.forget();
     }
 
+    /// Begins the next answer of a subscription: it reads what is there then, and has a budget of its own.
+    pub fn next_answer(&self) {
+        self.loaders.forget();
+        self.loaders.take_back_to(0);
+    }
+
+    /// How many bytes of records were read.
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.loaders.bytes_handed_out()
+    }
+
+    /// Counts no more what was read since so many bytes were: it was read to decide, and no answer holds it.
+    pub(crate) fn take_back_to(&self, bytes: usize) {
+        self.loaders.take_back_to(bytes);
+    }
+
     pub(crate) fn entropy(&self) -> &dyn Entropy {
         self.services.entropy.as_ref()
     }
@@ -174,7 +190,9 @@ impl PimContext {
         if is_impossible(query) {
             return Ok(Vec::new());
         }
-        Ok(self.loaders.counted(self.services.store.record_page(query)).await?)
+        let records = self.loaders.counted(self.services.store.record_page(query)).await?;
+        self.loaders.hand_out_page(&records)?;
+        Ok(records)
     }
 
     /// The record of a list with its body read; where it cannot be, that is told here and the list goes on without it.

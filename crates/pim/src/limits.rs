@@ -20,8 +20,9 @@ pub const COPY_TASKS_RUNNING_MAX: usize = 4;
 pub const COPY_TASKS_AT_ONCE_MAX: u32 = 8;
 /// How often the runner looks for copies when there were none, in milliseconds.
 pub const COPY_POLL_MS: u64 = 1_000;
-/// Records read at once where all of a list are needed.
-pub const READ_BATCH_ROWS: u32 = 500;
+/// Records of a list that are read at once: each may have [`RECORD_BYTES_MAX`], and so many are in memory before it shows that
+/// they are too many.
+pub const READ_BATCH_ROWS: u32 = 100;
 /// A language code, in characters: what BCP 47 recommends to allow.
 pub const LANGUAGE_CHARS_MAX: usize = 35;
 /// A part of a path that is made from a name, in characters.
@@ -42,5 +43,8 @@ pub const RICH_TEXT_BYTES_MAX: usize = 256 * 1024;
 pub const RICH_TEXT_DEPTH_MAX: usize = 64;
 /// Records that one request or render may read, those read again counted again: lists within lists multiply.
 pub const RECORDS_READ_MAX: usize = 50_000;
+/// The bodies of those records, in bytes of their JSON: read, one takes some times as much memory. Room for [`LIST_MAX`] items
+/// of 64 KiB.
+pub const RECORD_BYTES_READ_MAX: usize = 64 * 1024 * 1024;
 /// A record's body, in bytes of its JSON: every version of it, its tombstone and all that read it carry it whole.
 pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::limits::{LIST_MAX, RECORDS_READ_MAX};
+use crate::limits::{LIST_MAX, READ_BATCH_ROWS, RECORD_BYTES_READ_MAX, RECORDS_READ_MAX};
 use crate::stored::{RecordBody, Stored};
 
 /// A record by a name that it bears, e.g. a variant's product by its SKU.
@@ -44,7 +44,15 @@ pub(crate) struct Loaders {
     inner: Arc<DataLoader<StoreLoader, HashMapCache>>,
     /// Statements of all who share what is remembered that the store has not answered yet.
     unanswered: Arc<AtomicUsize>,
-    handed_out: AtomicUsize,
+    handed_out: HandedOut,
+}
+
+/// What one request or render was handed out.
+#[derive(Debug, Default)]
+struct HandedOut {
+    records: AtomicUsize,
+    /// Of the records' bodies.
+    bytes: AtomicUsize,
 }
 
 /// Why nothing was read.
@@ -56,6 +64,12 @@ pub(crate) enum ReadError {
     /// Lists within lists came to more records than one request or render may read.
     #[error("this reads more than {RECORDS_READ_MAX} records: ask for fewer, or page through them")]
     TooMany,
+    /// Records came to more bytes than one request or render may read.
+    #[error(
+        "this reads more than {} MiB of records: ask for fewer, or page through them",
+        RECORD_BYTES_READ_MAX / (1024 * 1024)
+    )]
+    TooLarge,
     /// The caller may not read them.
     #[error("this needs the permission {0}")]
     Forbidden(Permission),
@@ -66,7 +80,7 @@ impl From<ReadError> for Refusal {
         match error {
             ReadError::Store(error) => error.into(),
             ReadError::Forbidden(permission) => Refusal::forbidden(permission),
-            ReadError::TooMany => Refusal::new(RefusalCode::LimitExceeded, error.to_string()),
+            ReadError::TooMany | ReadError::TooLarge => Refusal::new(RefusalCode::LimitExceeded, error.to_string()),
         }
     }
 }
@@ -113,7 +127,7 @@ impl Loaders {
         let unanswered = Arc::new(AtomicUsize::new(0));
         let loader = StoreLoader { tenant_id, store, tombstone_of, unanswered: unanswered.clone() };
         let inner = DataLoader::with_cache(loader, TokioSpawner::current(), Yield, HashMapCache::default());
-        Self { inner: Arc::new(inner), unanswered, handed_out: AtomicUsize::new(0) }
+        Self { inner: Arc::new(inner), unanswered, handed_out: HandedOut::default() }
     }
 
     /// The record of that key, with its body read.
@@ -123,7 +137,7 @@ impl Loaders {
         }
         self.hand_out(1)?;
         let record = self.inner.load_one(RecordRef::new(B::KIND, key)).await?;
-        Ok(record.as_deref().map(Stored::read).transpose()?)
+        record.as_deref().map(|record| self.read(record)).transpose()
     }
 
     /// The record of that key, which must be there.
@@ -136,14 +150,20 @@ impl Loaders {
         Ok(self.inner.load_one(OwnTenant).await?)
     }
 
-    /// The records of those keys that exist, in the order of the keys.
+    /// The records of those keys that exist, in the order of the keys. Read in pieces: too many bytes are refused before all of
+    /// them are in memory.
     pub async fn many<B: RecordBody>(&self, keys: &[String]) -> Result<Vec<Stored<B>>, ReadError> {
         let possible = keys.iter().filter(|key| !is_impossible(key));
         let references: Vec<_> = possible.map(|key| RecordRef::new(B::KIND, key.as_str())).collect();
         self.hand_out(references.len())?;
-        let found = self.inner.load_many(references.clone()).await?;
-        let records = references.iter().filter_map(|reference| found.get(reference));
-        Ok(records.map(|record| Stored::read(record)).collect::<Result<_, _>>()?)
+        let mut records = Vec::with_capacity(references.len());
+        for piece in references.chunks(READ_BATCH_ROWS as usize) {
+            let found = self.inner.load_many(piece.to_vec()).await?;
+            for record in piece.iter().filter_map(|reference| found.get(reference)) {
+                records.push(self.read(record)?);
+            }
+        }
+        Ok(records)
     }
 
     /// The record that bears that name.
@@ -153,7 +173,7 @@ impl Loaders {
         }
         self.hand_out(1)?;
         let record = self.inner.load_one(ByName { scope, value: value.to_owned() }).await?;
-        Ok(record.as_deref().map(Stored::read).transpose()?)
+        record.as_deref().map(|record| self.read(record)).transpose()
     }
 
     /// The keys of the records of `B`'s kind that link to the target, by rank; at most [`LIST_MAX`].
@@ -184,7 +204,7 @@ impl Loaders {
     /// Loaders that share what is remembered, with their own count of what they hand out.
     pub fn sharing(&self) -> Self {
         let (inner, unanswered) = (self.inner.clone(), self.unanswered.clone());
-        Self { inner, unanswered, handed_out: AtomicUsize::new(0) }
+        Self { inner, unanswered, handed_out: HandedOut::default() }
     }
 
     /// Waits for a statement that goes past the loaders, counted among the unanswered ones.
@@ -200,13 +220,42 @@ impl Loaders {
 
     /// What is remembered costs no statement, and a list within a list within a list could still fill the memory.
     fn hand_out(&self, count: usize) -> Result<(), ReadError> {
-        let before = self.handed_out.fetch_add(count, Ordering::Relaxed);
+        let before = self.handed_out.records.fetch_add(count, Ordering::Relaxed);
         if before.saturating_add(count) > RECORDS_READ_MAX { Err(ReadError::TooMany) } else { Ok(()) }
     }
 
-    /// Forgets all that was read: something was committed.
+    /// The bodies of a few records may fill the memory too.
+    fn hand_out_bytes(&self, bytes: usize) -> Result<(), ReadError> {
+        let before = self.handed_out.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > RECORD_BYTES_READ_MAX { Err(ReadError::TooLarge) } else { Ok(()) }
+    }
+
+    /// Hands out records that were read past the loaders.
+    pub fn hand_out_page(&self, records: &[Record]) -> Result<(), ReadError> {
+        self.hand_out(records.len())?;
+        self.hand_out_bytes(records.iter().map(|record| record.body.len()).sum())
+    }
+
+    /// Hands a record out with its body read, which is its own copy however often the record is remembered.
+    fn read<B: RecordBody>(&self, record: &Record) -> Result<Stored<B>, ReadError> {
+        self.hand_out_bytes(record.body.len())?;
+        Ok(Stored::read(record)?)
+    }
+
+    /// How many bytes of records were handed out.
+    pub fn bytes_handed_out(&self) -> usize {
+        self.handed_out.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts no more what was handed out since so many bytes were: it is kept by nothing that is answered.
+    pub fn take_back_to(&self, bytes: usize) {
+        self.handed_out.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Forgets all that was read: something was committed, or is decided anew. The bytes that were handed out stay counted:
+    /// what was answered before is still in memory.
     pub fn forget(&self) {
-        self.handed_out.store(0, Ordering::Relaxed);
+        self.handed_out.records.store(0, Ordering::Relaxed);
         self.inner.clear::<RecordRef>();
         self.inner.clear::<ByName>();
         self.inner.clear::<ByLink>();

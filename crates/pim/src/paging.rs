@@ -3,7 +3,8 @@
 use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::graphql_error;
-use crate::limits::READ_BATCH_ROWS;
+use crate::limits::{LIST_MAX, READ_BATCH_ROWS};
+use crate::loaders::ReadError;
 use crate::stored::{RecordBody, Stored};
 use async_graphql::{Context, SimpleObject};
 use hookgraph_domain::limits::{CHANGE_ROWS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
@@ -126,6 +127,32 @@ pub(crate) async fn page<B: RecordBody>(
         total_nodes: i32::try_from(total).unwrap_or(i32::MAX),
     };
     Ok(Page { nodes, unreadable, info })
+}
+
+/// The latest of `B`'s records, up to the limit of a list. Read in pieces: too many bytes are refused before all of them are in
+/// memory.
+pub(crate) async fn latest<B: RecordBody>(pim: &PimContext) -> Result<Vec<Stored<B>>, ReadError> {
+    let mut query = RecordQuery {
+        tenant_id: pim.caller.tenant_id,
+        kind: B::KIND,
+        linked: Vec::new(),
+        sort: RecordSort::CreatedAt,
+        direction: Direction::Descending,
+        after: None,
+        limit: READ_BATCH_ROWS,
+    };
+    let (mut latest, mut left) = (Vec::new(), LIST_MAX);
+    loop {
+        query.limit = READ_BATCH_ROWS.min(left);
+        left -= query.limit;
+        let records = pim.record_page(&query).await?;
+        for record in &records {
+            latest.push(Stored::read(record)?);
+        }
+        let last = records.last().filter(|_| left > 0 && records.len() == query.limit as usize);
+        let Some(last) = last else { return Ok(latest) };
+        query.after = Some(RecordPosition { at: last.created_at, key: last.reference.key.clone() });
+    }
 }
 
 /// All of `B`'s records with that link, in the order of their keys.

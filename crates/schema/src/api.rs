@@ -127,8 +127,15 @@ impl Api {
         }
         match self.inner.management_guard.admit(request, caller.permissions, Answers::Many) {
             Ok(request) => {
-                let request = self.with_context(self.pim_context(caller, None), request);
-                self.inner.management.execute_stream(request).boxed()
+                let pim = self.pim_context(caller, None);
+                let asked = self.asked(&pim);
+                let answers = self.inner.management.execute_stream(request.data(pim.clone()).data(asked.clone()));
+                // The next answer is begun when this one is taken.
+                let ended = move |_: &Response| {
+                    asked.next_answer();
+                    pim.next_answer();
+                };
+                answers.inspect(ended).boxed()
             }
             Err(errors) => stream::once(async move { refused(errors) }).boxed(),
         }
@@ -155,8 +162,12 @@ impl Api {
     }
 
     fn with_context(&self, pim: Arc<PimContext>, request: Request) -> Request {
-        let asked = Asked::new(pim.caller().clone(), self.inner.core.clone());
-        request.data(pim).data(Arc::new(asked))
+        let asked = self.asked(&pim);
+        request.data(pim).data(asked)
+    }
+
+    fn asked(&self, pim: &PimContext) -> Arc<Asked> {
+        Arc::new(Asked::new(pim.caller().clone(), self.inner.core.clone()))
     }
 
     fn pim_context(&self, caller: Caller, idempotency: Option<Idempotency>) -> Arc<PimContext> {

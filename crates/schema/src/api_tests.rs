@@ -1,5 +1,6 @@
 //! The management API on the fake store.
 
+use crate::limits::PREVIEWS_PER_REQUEST_MAX;
 use crate::test_world::{ADD_CUSTOMER, world};
 use async_graphql::{Request, Variables};
 use futures::StreamExt;
@@ -22,11 +23,25 @@ async fn a_change_of_a_record_is_owed_to_its_webhooks_and_shown_with_its_matches
     assert_eq!(world.created(input()).await["data"]["webhook"]["create"]["status"], "ACTIVE");
     let added = world.ask(ADD_CUSTOMER, json!({})).await;
     assert_eq!(added["errors"], Value::Null, "{added}");
-    let text = "{ event { getMany { nodes { variables matches { reason delivery { state isTest } } } } } }";
+    let text = "{ event { getMany { nodes { id variables matches { reason delivery { state isTest } } } } } }";
     let events = world.ask(text, json!({})).await;
     let event = &events["data"]["event"]["getMany"]["nodes"][0];
     assert_eq!(event["variables"]["identifier"], "ada");
-    assert_eq!(event["matches"], json!([{ "reason": null, "delivery": { "state": "PENDING", "isTest": false } }]));
+    let matches = json!([{ "reason": null, "delivery": { "state": "PENDING", "isTest": false } }]);
+    assert_eq!(event["matches"], matches);
+
+    // What is made of the event later is no part of what it went to, however much it is.
+    let ids = world
+        .ask("query ($id: ID!) { webhook { getMany(tenantId: $id) { id } } }", json!({ "id": world.caller.tenant_id }))
+        .await;
+    let test = "mutation ($id: ID!, $eventId: ID!) { webhook { test(id: $id, eventId: $eventId) { id } } }";
+    for _ in 0..3 {
+        let asked = json!({ "id": ids["data"]["webhook"]["getMany"][0]["id"], "eventId": event["id"] });
+        let tested = world.ask(test, asked).await;
+        assert_eq!(tested["errors"], Value::Null, "{tested}");
+    }
+    let again = world.ask(text, json!({})).await;
+    assert_eq!(again["data"]["event"]["getMany"]["nodes"][0]["matches"], matches);
 }
 
 #[tokio::test]
@@ -54,6 +69,26 @@ async fn a_draft_is_previewed_as_the_request_that_would_be_sent() {
     let request = &preview["data"]["webhook"]["previewPayload"]["request"];
     assert_eq!(request["body"], "{\"customer\":{\"get\":{\"identifier\":\"ada\"}}}", "{preview}");
     assert_eq!(request["url"], "https://receiver.example/");
+}
+
+#[tokio::test]
+async fn more_previews_than_one_request_may_ask_for_are_refused_with_the_bound() {
+    let world = world().await;
+    let previews = |count: usize| {
+        let preview = |n: usize| format!("a{n}: previewPayload(input: $input) {{ payload }}");
+        let previews: Vec<_> = (0..count).map(preview).collect();
+        format!("query ($input: PreviewPayloadInput!) {{ webhook {{ {} }} }}", previews.join(" "))
+    };
+    let asked = json!({ "input": { "webhook": input() } });
+    let allowed = world.ask(&previews(PREVIEWS_PER_REQUEST_MAX), asked.clone()).await;
+    assert_eq!(allowed["errors"], Value::Null, "{allowed}");
+    for _ in 0..2 {
+        let refused = world.ask(&previews(PREVIEWS_PER_REQUEST_MAX + 1), asked.clone()).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "LIMIT_EXCEEDED", "{refused}");
+        let message = refused["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(&format!("{PREVIEWS_PER_REQUEST_MAX} payloads")), "{message}");
+    }
+    assert_eq!(world.ask(&previews(1), asked).await["errors"], Value::Null, "each request has its own");
 }
 
 #[tokio::test]

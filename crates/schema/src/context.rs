@@ -2,16 +2,18 @@
 
 use crate::access::{May, Needed};
 use crate::document::DocumentChecker;
+use crate::limits::{ANSWER_BYTES_MAX, PREVIEWS_PER_REQUEST_MAX};
 use crate::loaders::Loaders;
 use crate::render::Renderer;
 use async_graphql::Context;
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::TlsJudge;
-use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_pim::{Caller, NotPermitted, PimServices};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -37,17 +39,55 @@ pub(crate) struct Core {
     pub renderer: Arc<Renderer>,
 }
 
+/// The text of payloads and attempts that an answer shows, counted against [`ANSWER_BYTES_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct AnswerText {
+    bytes: AtomicUsize,
+}
+
+/// An answer would show more than [`ANSWER_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this answer shows more than {} MiB of payloads and attempts: ask for fewer of them in a page, or for fewer of their fields",
+    ANSWER_BYTES_MAX / (1024 * 1024)
+)]
+pub(crate) struct TooMuchText;
+
+impl From<TooMuchText> for Refusal {
+    fn from(error: TooMuchText) -> Self {
+        Refusal::new(RefusalCode::LimitExceeded, error.to_string())
+    }
+}
+
+impl AnswerText {
+    /// Counts what is shown, once for each time.
+    pub fn count(&self, bytes: usize) -> Result<(), TooMuchText> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > ANSWER_BYTES_MAX { Err(TooMuchText) } else { Ok(()) }
+    }
+
+    /// Refuses what is being read to be shown, and is more already than there is room for. Counts nothing.
+    pub fn require_room(&self, bytes: usize) -> Result<(), TooMuchText> {
+        let shown = self.bytes.load(Ordering::Relaxed);
+        if shown.saturating_add(bytes) > ANSWER_BYTES_MAX { Err(TooMuchText) } else { Ok(()) }
+    }
+}
+
 /// One request of the management API: who asks, and its loaders.
 pub(crate) struct Asked {
     pub caller: Caller,
     pub core: Arc<Core>,
     loaders: Loaders,
+    text: Arc<AnswerText>,
+    /// Its fields that previewed a payload until now.
+    previews: AtomicUsize,
 }
 
 impl Asked {
     pub fn new(caller: Caller, core: Arc<Core>) -> Self {
-        let loaders = Loaders::new(caller.tenant_id, core.services.ports.store.clone());
-        Self { caller, core, loaders }
+        let text = Arc::new(AnswerText::default());
+        let loaders = Loaders::new(caller.tenant_id, core.services.ports.store.clone(), text.clone());
+        Self { caller, core, loaders, text, previews: AtomicUsize::new(0) }
     }
 
     /// The request's own.
@@ -73,6 +113,32 @@ impl Asked {
 
     pub fn tenant_id(&self) -> TenantId {
         self.caller.tenant_id
+    }
+
+    /// Begins the next answer of a subscription: what the one before showed counts no more.
+    pub fn next_answer(&self) {
+        self.text.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// The text of payloads and attempts that the answer shows.
+    pub fn text(&self) -> &AnswerText {
+        &self.text
+    }
+
+    /// A text of a payload or an attempt, to be shown: counted each time, before anything is made of it.
+    pub fn shown<'a>(&self, text: &'a str) -> Result<&'a str, TooMuchText> {
+        self.text.count(text.len())?;
+        Ok(text)
+    }
+
+    /// Refuses one more preview than a request may ask for.
+    pub fn require_preview_left(&self) -> Result<(), Refusal> {
+        if self.previews.fetch_add(1, Ordering::Relaxed) < PREVIEWS_PER_REQUEST_MAX {
+            return Ok(());
+        }
+        let message =
+            format!("one request may preview {PREVIEWS_PER_REQUEST_MAX} payloads: ask for more in another one");
+        Err(Refusal::new(RefusalCode::LimitExceeded, message))
     }
 
     /// Refuses a tenant that is named and is not the caller's.

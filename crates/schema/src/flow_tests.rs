@@ -144,6 +144,22 @@ async fn a_replay_is_begun_watched_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_state_that_a_replay_is_asked_for_over_and_over_is_kept_once() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    let asked = |states: Vec<&str>| {
+        json!({ "input": { "webhookId": id, "from": "2023-01-01T00:00:00Z", "to": "2023-02-01T00:00:00Z",
+            "states": states } })
+    };
+    let wrong = world.ask(REPLAY, asked(["FAILED", "HELD", "PENDING"].repeat(1_000))).await;
+    let problems = wrong["errors"][0]["extensions"]["problems"].as_array().expect("problems").clone();
+    let paths: Vec<_> = problems.iter().map(|problem| problem["path"].clone()).collect();
+    assert_eq!(paths, ["input.states.1", "input.states.2"]);
+    let begun = world.ask(REPLAY, asked(["EXPIRED", "FAILED", "EXPIRED"].repeat(1_000))).await;
+    assert_eq!(begun["data"]["webhook"]["replay"]["states"], json!(["FAILED", "EXPIRED"]), "{begun}");
+}
+
+#[tokio::test]
 async fn a_replay_out_of_its_limits_is_told_them() {
     let world = world().await;
     let id = webhook_id(&world).await;

@@ -13,8 +13,8 @@ mod tests;
 pub use checker::CallChecker;
 
 use crate::access::needs;
-use crate::document::{Judge, Validator, executable, introspects, measure, parse, scan};
-use crate::limits::{CALL_DOCUMENT, PROVEN_TEXT_BYTES_MAX};
+use crate::document::{Judge, Validator, executable, introspects, kept_bytes, measure, parse, scan};
+use crate::limits::{CALL_DOCUMENT, PROVEN_BYTES_MAX};
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::response::{JsonValue, serde_json_bytes};
 use apollo_compiler::validation::Valid;
@@ -45,7 +45,7 @@ pub(crate) struct Guard {
     proven: Cache<[u8; 32], Kept>,
 }
 
-/// A verdict with the length of the text that it is on.
+/// A verdict with what it takes in memory, in bytes as estimated.
 #[derive(Clone)]
 struct Kept {
     bytes: u32,
@@ -66,7 +66,7 @@ struct Proven {
 impl Guard {
     /// Proves with the specification's rules and the executor's own verdict.
     pub fn new(validator: Validator, judge: Judge) -> Self {
-        let proven = Cache::builder().max_capacity(PROVEN_TEXT_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
+        let proven = Cache::builder().max_capacity(PROVEN_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
         Self { validator, judge, proven }
     }
 
@@ -134,7 +134,7 @@ impl Guard {
         // The scan comes first: it is cheaper than the hash of a text that is too long.
         scan(text, &CALL_DOCUMENT).map_err(|problem| Arc::new(vec![problem]))?;
         let keep = || Kept {
-            bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            bytes: kept_bytes(text, &CALL_DOCUMENT),
             verdict: self.prove(text).map(Arc::new).map_err(Arc::new),
         };
         self.proven.get_with(Sha256::digest(text.as_bytes()).into(), keep).verdict
@@ -142,7 +142,7 @@ impl Guard {
 
     fn prove(&self, text: &str) -> Result<Proven, Vec<Problem>> {
         let parsed = parse(text, &CALL_DOCUMENT)?;
-        measure(&parsed, &CALL_DOCUMENT).map_err(|problem| vec![problem])?;
+        measure(&parsed, &self.validator.schema, &CALL_DOCUMENT).map_err(|problem| vec![problem])?;
         let typed = self.validator.proven(&parsed)?;
         let mut document = executable(&parsed).map_err(|problem| vec![problem])?;
         for operation in typed.operations.iter() {

@@ -48,6 +48,8 @@ mod sdl_tests;
 #[cfg(test)]
 mod secrets_tests;
 #[cfg(test)]
+mod shown_text_tests;
+#[cfg(test)]
 mod test_world;
 
 pub use api::Api;

@@ -12,9 +12,9 @@ pub struct DocumentLimits {
     pub nesting_max: usize,
     /// Fields within each other, fragments spread.
     pub depth_max: u32,
-    /// Fields, fragments spread, those beneath a page counted once for each of its places.
+    /// Fields, fragments spread, those beneath a page or a plain list counted once for each of its places.
     pub complexity_max: u32,
-    /// Fields, fragments spread, those beneath a page counted once: what validators and the executor go through.
+    /// Fields, fragments spread, those beneath a page or a plain list counted once: what validators and the executor go through.
     pub fields_max: u32,
     /// Aliases, fragments spread.
     pub aliases_max: u32,
@@ -72,17 +72,32 @@ pub struct RenderLimits {
 /// A render of a payload.
 pub const RENDER: RenderLimits = RenderLimits { render_ms_max: hookgraph_domain::limits::RENDER_MS_MAX };
 
+/// Text of payloads and attempts that one answer shows, in bytes, each as often as it is shown: a payload may be asked for a
+/// hundred times over on each of a hundred deliveries. A page of 100 deliveries with payloads of 32 KiB, and with three attempts
+/// that sent them and got 16 KiB back, shows 18 MiB; parsed, a payload takes some ten times as much memory.
+pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Deliveries whose payloads or attempts are read at once: each payload, and what each attempt sent, may have a MiB, and so many
+/// are in memory before it shows that they are too many.
+pub const TEXT_BATCH_DELIVERIES_MAX: usize = 10;
+/// Attempts to a webhook that are read at once: what each sent may have a MiB, and is left out of what is kept in memory.
+pub const TEXT_BATCH_ATTEMPTS_MAX: u32 = 25;
 /// Errors of one answer: an answer must not grow with what a document gets wrong.
 pub const ERRORS_MAX: usize = 50;
 /// A word of a document that an error quotes, in characters.
 pub const WORD_SHOWN_CHARS_MAX: usize = 40;
 /// What an error tells of a value that is none of its scalar, in characters.
 pub const VALUE_SHOWN_CHARS_MAX: usize = 300;
-/// Documents whose proof is remembered for calls that send them again, in bytes of text; parsed they take some ten times
-/// as much.
-pub const PROVEN_TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Payload queries that are kept parsed, in bytes of text.
-pub const PREPARED_TEXT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// What a document that is kept takes whatever is in it, in bytes of memory: its tables, and its place in the cache.
+pub const KEPT_DOCUMENT_BYTES: usize = 4 * 1024;
+/// What a word of a kept document takes, in bytes of memory: at most that of a field, which is a node of the validator and
+/// one of the executor.
+pub const KEPT_WORD_BYTES: usize = 512;
+/// How many times a kept document has its text: as it was read, and in the values of both.
+pub const KEPT_TEXT_TIMES: usize = 4;
+/// Documents whose proof is remembered for calls that send them again, in bytes of memory as estimated; for each schema.
+pub const PROVEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Payload queries that are kept parsed, in bytes of memory as estimated.
+pub const PREPARED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// How often a mutation is decided again when what it read changed meanwhile.
 pub const CONFLICT_RETRIES_MAX: u32 = 8;
 /// Past invocations where the caller names no limit, as the PIM API has it.
@@ -103,6 +118,8 @@ pub const BACKLOG_COUNT_MAX: u32 = 10_000;
 pub const REPLAY_POLL_MS: u64 = 1_000;
 /// Webhooks of a list that is not paged.
 pub const WEBHOOKS_LIST_MAX: u32 = 1_000;
+/// Previews that one request may ask for: each may take the time and the bytes of a whole render.
+pub const PREVIEWS_PER_REQUEST_MAX: usize = 5;
 /// Tokens of a tenant that are valid at a time.
 pub const TOKENS_VALID_MAX: usize = 200;
 /// Tokens that one list shows: the latest.
@@ -115,6 +132,7 @@ mod tests {
     use super::*;
     use hookgraph_domain::limits::{DOCUMENT_BYTES_MAX, EVENTS_PER_PUBLISH_MAX, PAGE_SIZE_MAX, PROBLEMS_MAX};
     use hookgraph_domain::refusal::RefusalCode;
+    use hookgraph_pim::limits::{RECORD_BYTES_READ_MAX, RECORDS_READ_MAX};
 
     /// A number as people write it.
     fn written(number: usize) -> String {
@@ -151,7 +169,10 @@ mod tests {
             ),
             format!("1 to {PAGE_SIZE_MAX} "),
             format!("{} events", written(EVENTS_PER_PUBLISH_MAX)),
+            format!("`previewPayload` in one request | {PREVIEWS_PER_REQUEST_MAX} |"),
             format!("the first {PROBLEMS_MAX} of it"),
+            format!("| {} MiB, each as often as it is shown", ANSWER_BYTES_MAX / (1024 * 1024)),
+            format!("| {}, {} MiB in all", written(RECORDS_READ_MAX), RECORD_BYTES_READ_MAX / (1024 * 1024)),
         ] {
             assert!(text.contains(&told), "{told}");
         }

@@ -2,28 +2,112 @@
 //!
 //! They gather and do not remember: a subscription lives long, and a mutation reads again what it wrote.
 
+use crate::context::{AnswerText, TooMuchText};
+use crate::limits::TEXT_BATCH_DELIVERIES_MAX;
+use async_graphql::Lookahead;
 use async_graphql::dataloader::{DataLoader, Loader, NoCache};
 use async_graphql::futures_util::future::BoxFuture;
 use async_graphql::runtime::{Timer, TokioSpawner};
-use hookgraph_domain::attempt::Attempt;
+use hookgraph_domain::attempt::{Attempt, OutgoingRequest};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip, EventTypeKey};
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{Store, StoreError};
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Which bodies of attempts are shown. The others are not kept in memory: each may be a whole payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bodies {
+    pub request: bool,
+    pub response: bool,
+}
+
 /// The attempts of a delivery, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AttemptsOf(pub DeliveryId);
+pub(crate) struct AttemptsOf {
+    pub delivery_id: DeliveryId,
+    pub bodies: Bodies,
+}
+
+/// An attempt, with what it sent apart from it: all that show it share both.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedAttempt {
+    /// Without its request.
+    pub attempt: Arc<Attempt>,
+    pub request: Option<Arc<OutgoingRequest>>,
+}
 
 /// The frozen payload of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PayloadOf(pub DeliveryId);
+
+/// When the payload of a delivery was rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RenderedAtOf(pub DeliveryId);
+
+/// Why no text was read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum TextError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is more than the answer may show.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuchText),
+}
+
+impl From<TextError> for Refusal {
+    fn from(error: TextError) -> Self {
+        match error {
+            TextError::Store(error) => error.into(),
+            TextError::TooMuch(error) => error.into(),
+        }
+    }
+}
+
+impl Bodies {
+    /// None of them.
+    pub const NONE: Bodies = Bodies { request: false, response: false };
+
+    /// Those that a selection of attempts asks for.
+    pub fn selected_in(attempts: &Lookahead<'_>) -> Self {
+        let is_body_of = |exchange: &str| attempts.field(exchange).field("body").exists();
+        Self { request: is_body_of("request"), response: is_body_of("response") }
+    }
+
+    /// The attempt without the others.
+    pub fn of(self, mut attempt: Attempt) -> Attempt {
+        if !self.request
+            && let Some(request) = &mut attempt.request
+        {
+            request.body = None;
+        }
+        if !self.response {
+            attempt.response_body = None;
+        }
+        attempt
+    }
+}
+
+/// How many bytes the bodies of an attempt have.
+pub(crate) fn body_bytes(attempt: &Attempt) -> usize {
+    let request_body = attempt.request.as_ref().and_then(|request| request.body.as_ref());
+    request_body.map_or(0, String::len) + attempt.response_body.as_ref().map_or(0, String::len)
+}
+
+impl From<Attempt> for LoadedAttempt {
+    fn from(mut attempt: Attempt) -> Self {
+        let request = attempt.request.take().map(Arc::new);
+        Self { attempt: Arc::new(attempt), request }
+    }
+}
 
 /// The webhooks that an event passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +124,8 @@ pub(crate) struct Loaders {
 struct StoreLoader {
     tenant_id: TenantId,
     store: Arc<dyn Store>,
+    /// What the answer shows, of which there must be room for what is read.
+    text: Arc<AnswerText>,
 }
 
 /// Instead of waiting a while for more keys, lets the resolvers that are ready ask first.
@@ -52,8 +138,8 @@ impl Timer for Yield {
 }
 
 impl Loaders {
-    pub fn new(tenant_id: TenantId, store: Arc<dyn Store>) -> Self {
-        Self { inner: DataLoader::new(StoreLoader { tenant_id, store }, TokioSpawner::current(), Yield) }
+    pub fn new(tenant_id: TenantId, store: Arc<dyn Store>, text: Arc<AnswerText>) -> Self {
+        Self { inner: DataLoader::new(StoreLoader { tenant_id, store, text }, TokioSpawner::current(), Yield) }
     }
 
     /// The tenant's webhook of that id; a deleted one too.
@@ -71,14 +157,19 @@ impl Loaders {
         self.inner.load_one(id).await
     }
 
-    /// The attempts of a delivery of the tenant, by number.
-    pub async fn attempts(&self, of: DeliveryId) -> Result<Vec<Arc<Attempt>>, StoreError> {
-        Ok(self.inner.load_one(AttemptsOf(of)).await?.unwrap_or_default())
+    /// The attempts of a delivery of the tenant, by number, with the bodies that are shown.
+    pub async fn attempts(&self, of: DeliveryId, bodies: Bodies) -> Result<Vec<LoadedAttempt>, TextError> {
+        Ok(self.inner.load_one(AttemptsOf { delivery_id: of, bodies }).await?.unwrap_or_default())
     }
 
-    /// The frozen payload of a delivery of the tenant.
-    pub async fn payload(&self, of: DeliveryId) -> Result<Option<FrozenPayload>, StoreError> {
+    /// The frozen payload of a delivery of the tenant, to be shown.
+    pub async fn payload(&self, of: DeliveryId) -> Result<Option<FrozenPayload>, TextError> {
         self.inner.load_one(PayloadOf(of)).await
+    }
+
+    /// When the payload of a delivery of the tenant was rendered.
+    pub async fn rendered_at(&self, of: DeliveryId) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.load_one(RenderedAtOf(of)).await
     }
 
     /// The webhooks that an event of the tenant passed over.
@@ -123,14 +214,26 @@ impl Loader<DeliveryId> for StoreLoader {
 }
 
 impl Loader<AttemptsOf> for StoreLoader {
-    type Value = Vec<Arc<Attempt>>;
-    type Error = StoreError;
+    type Value = Vec<LoadedAttempt>;
+    type Error = TextError;
 
-    async fn load(&self, keys: &[AttemptsOf]) -> Result<HashMap<AttemptsOf, Vec<Arc<Attempt>>>, StoreError> {
-        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let mut found: HashMap<_, Vec<_>> = HashMap::new();
-        for attempt in self.store.attempts(&ids).await? {
-            found.entry(AttemptsOf(attempt.delivery_id)).or_default().push(Arc::new(attempt));
+    async fn load(&self, keys: &[AttemptsOf]) -> Result<HashMap<AttemptsOf, Vec<LoadedAttempt>>, TextError> {
+        let mut ids_by_bodies: HashMap<Bodies, Vec<DeliveryId>> = HashMap::new();
+        for key in keys {
+            ids_by_bodies.entry(key.bodies).or_default().push(key.delivery_id);
+        }
+        let (mut found, mut bytes): (HashMap<_, Vec<_>>, _) = (HashMap::new(), 0);
+        for (bodies, ids) in ids_by_bodies {
+            for ids in ids.chunks(TEXT_BATCH_DELIVERIES_MAX) {
+                if bodies != Bodies::NONE {
+                    self.text.require_room(bytes)?;
+                }
+                for attempt in self.store.attempts(ids).await? {
+                    let (key, attempt) = (AttemptsOf { delivery_id: attempt.delivery_id, bodies }, bodies.of(attempt));
+                    bytes += body_bytes(&attempt);
+                    found.entry(key).or_default().push(LoadedAttempt::from(attempt));
+                }
+            }
         }
         Ok(found)
     }
@@ -138,12 +241,34 @@ impl Loader<AttemptsOf> for StoreLoader {
 
 impl Loader<PayloadOf> for StoreLoader {
     type Value = FrozenPayload;
+    type Error = TextError;
+
+    async fn load(&self, keys: &[PayloadOf]) -> Result<HashMap<PayloadOf, FrozenPayload>, TextError> {
+        let (mut found, mut bytes) = (HashMap::with_capacity(keys.len()), 0);
+        for keys in keys.chunks(TEXT_BATCH_DELIVERIES_MAX) {
+            self.text.require_room(bytes)?;
+            let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+            for (id, payload) in self.store.payloads(&ids).await? {
+                bytes += payload.json.len();
+                found.insert(PayloadOf(id), payload);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<RenderedAtOf> for StoreLoader {
+    type Value = Timestamp;
     type Error = StoreError;
 
-    async fn load(&self, keys: &[PayloadOf]) -> Result<HashMap<PayloadOf, FrozenPayload>, StoreError> {
-        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let payloads = self.store.payloads(&ids).await?;
-        Ok(payloads.into_iter().map(|(id, payload)| (PayloadOf(id), payload)).collect())
+    async fn load(&self, keys: &[RenderedAtOf]) -> Result<HashMap<RenderedAtOf, Timestamp>, StoreError> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(TEXT_BATCH_DELIVERIES_MAX) {
+            let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+            let payloads = self.store.payloads(&ids).await?;
+            found.extend(payloads.into_iter().map(|(id, payload)| (RenderedAtOf(id), payload.rendered_at)));
+        }
+        Ok(found)
     }
 }
 
@@ -173,5 +298,29 @@ impl Loader<WebhooksOfType> for StoreLoader {
             found.insert(key.clone(), webhooks.into_iter().map(Arc::new).collect());
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::ANSWER_BYTES_MAX;
+    use hookgraph_testkit::MemoryStore;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn an_answer_that_has_no_room_reads_no_more_text_and_all_else() {
+        let text = Arc::new(AnswerText::default());
+        let loaders = Loaders::new(TenantId(Uuid::nil()), Arc::new(MemoryStore::default()), text.clone());
+        let (id, bodies) = (DeliveryId(Uuid::nil()), Bodies { request: true, response: false });
+        text.count(ANSWER_BYTES_MAX).unwrap();
+        assert!(matches!(loaders.payload(id).await, Ok(None)));
+        assert!(matches!(loaders.attempts(id, bodies).await, Ok(attempts) if attempts.is_empty()));
+        assert_eq!(text.require_room(1), Err(TooMuchText));
+        assert_eq!(text.count(1), Err(TooMuchText));
+        assert!(matches!(loaders.payload(id).await, Err(TextError::TooMuch(_))));
+        assert!(matches!(loaders.attempts(id, bodies).await, Err(TextError::TooMuch(_))));
+        assert!(matches!(loaders.attempts(id, Bodies::NONE).await, Ok(attempts) if attempts.is_empty()));
+        assert!(matches!(loaders.rendered_at(id).await, Ok(None)));
     }
 }

@@ -101,6 +101,9 @@ fn refused_calls() -> Vec<String> {
         format!("{{ {get} }} #{}", "x".repeat(200_000)),
         format!("{{ {get} }} {}", "a ".repeat(20_000)),
         format!("{{ {get} order {{ getMany(tenantId: \"x\", first: 1000000) {{ edges {{ node {{ id }} }} }} }} }}"),
+        format!(
+            "{{ {get} webhook {{ getMany(tenantId: \"x\") {{ deliveries(first: 100) {{ nodes {{ id event {{ id }} webhook {{ id }} }} }} }} }} }}"
+        ),
     ]
 }
 

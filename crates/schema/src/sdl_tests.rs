@@ -1,8 +1,37 @@
 //! The committed SDL.
 
 use crate::Api;
+use crate::access::needs::of_field;
 use crate::document::{PAGE_LISTS, PLAIN_LISTS, Validator};
+use std::collections::BTreeSet;
 use std::path::Path;
+
+/// The lists of records that hang on records: what they read is bounded as it is read. This list may only shrink.
+const BOUNDED_AS_READ: [(&str, &str); 23] = [
+    ("Document", "relatingItems"),
+    ("Document", "topics"),
+    ("Folder", "relatingItems"),
+    ("Folder", "topics"),
+    ("ItemRelationsContent", "items"),
+    ("ItemRelationsContent", "productVariants"),
+    ("Order", "pipelines"),
+    ("Product", "relatingItems"),
+    ("Product", "topics"),
+    ("Tenant", "grids"),
+    ("Tenant", "topics"),
+    ("Tenant", "tree"),
+    ("TenantQueries", "getMany"),
+    ("TenantQueries", "getRootTopics"),
+    ("Topic", "ancestors"),
+    ("Topic", "children"),
+    ("Topic", "descendants"),
+    ("Topic", "items"),
+    ("TopicMutations", "bulkCreate"),
+    ("TopicQueries", "getRootTopics"),
+    ("TreeNode", "ancestors"),
+    ("TreeNode", "children"),
+    ("TreeNode", "siblings"),
+];
 
 #[test]
 fn the_committed_sdls_are_current() {
@@ -52,10 +81,27 @@ fn lists_of_pages_and_they_alone_are_named_as_the_cost_of_a_document_knows_them(
                 field.arguments.iter().find(|argument| ["first", "last", "limit"].contains(&argument.name.as_str()));
             if let (true, Some(size)) = (field.ty.is_list(), size) {
                 let default = size.default_value.as_ref().and_then(|value| value.to_i32()).unwrap();
-                plain.push((field.name.as_str(), u32::try_from(default).unwrap()));
+                plain.push((name.as_str(), field.name.as_str(), u32::try_from(default).unwrap()));
             }
         }
     }
     assert!(count > PAGE_LISTS.len(), "{count} lists of pages");
-    assert_eq!(plain, PLAIN_LISTS);
+    assert_eq!(plain, [("Webhook", "pastInvocations", 50)]);
+    assert!(plain.iter().all(|list| PLAIN_LISTS.contains(list)));
+}
+
+#[test]
+fn every_list_that_is_read_for_itself_costs_its_places_or_is_bounded_as_it_is_read() {
+    let schema = apollo_compiler::Schema::parse(Api::sdl(), "schema.graphql").unwrap();
+    let mut found = BTreeSet::new();
+    for (name, object) in schema.types.iter().filter_map(|(name, ty)| Some((name, ty.as_object()?))) {
+        if object.fields.contains_key("pageInfo") {
+            continue;
+        }
+        for field in object.fields.values().filter(|field| field.ty.is_list() && of_field(field).count() > 0) {
+            found.insert((name.as_str(), field.name.as_str()));
+        }
+    }
+    let known: BTreeSet<_> = PLAIN_LISTS.into_iter().map(|(of, list, _)| (of, list)).chain(BOUNDED_AS_READ).collect();
+    assert_eq!(found, known);
 }

@@ -1,12 +1,15 @@
 //! Secrets of webhooks, as a caller sees them: shown once, kept when sent back as shown, and nowhere else.
 
 use crate::test_world::{World, world};
+use async_graphql::{Request, Variables};
 use hookgraph_domain::audit::AuditQuery;
 use hookgraph_domain::change::Expected;
 use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::permission::Permission;
 use hookgraph_domain::ports::{AuditReader, WebhookReader};
 use hookgraph_domain::tls::{TlsIdentity, TlsSettings};
 use hookgraph_domain::webhook::Webhook;
+use hookgraph_pim::Caller;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -133,6 +136,37 @@ async fn a_secret_header_is_never_shown_and_kept_when_it_is_sent_back_as_it_was_
     assert!(headers.contains(&json!({ "name": "authorization", "value": "[redacted]" })), "{preview}");
     assert!(headers.contains(&json!({ "name": "x-plain", "value": "plain" })), "{preview}");
     assert!(!audited(&world).await.contains("tops3cret"));
+}
+
+#[tokio::test]
+async fn a_preview_bears_signatures_for_who_may_change_webhooks_and_for_nobody_else() {
+    const PREVIEW: &str = "query ($input: PreviewPayloadInput!) { webhook { previewPayload(input: $input) {
+        request { url headers { name value } } } } }";
+    let world = world().await;
+    let id = created(&world, json!({})).await["id"].clone();
+    let previewed = async |permission: Permission, asked: &Value| {
+        let permissions = [permission, Permission::EventsRead].into_iter().collect();
+        let caller = Caller { permissions, ..world.caller.clone() };
+        let request = Request::new(PREVIEW).variables(Variables::from_json(json!({ "input": asked })));
+        let answer = serde_json::to_value(world.api.execute(caller, request).await).unwrap();
+        assert_eq!(answer["errors"], Value::Null, "{answer}");
+        answer["data"]["webhook"]["previewPayload"]["request"].clone()
+    };
+    for asked in [json!({ "id": id }), json!({ "webhook": input(json!({})) })] {
+        let to_reader = previewed(Permission::WebhooksRead, &asked).await;
+        let to_writer = previewed(Permission::WebhooksWrite, &asked).await;
+        for name in ["x-crystallize-signature", "webhook-signature"] {
+            assert_eq!(header(&to_reader, name), Some("[redacted]"), "{asked}");
+            assert!(header(&to_writer, name).is_some_and(|value| value.len() > 40), "{asked}: {to_writer}");
+        }
+        assert_eq!(to_reader["url"], to_writer["url"]);
+        assert!(header(&to_reader, "webhook-timestamp").is_some_and(|value| value != "[redacted]"), "{to_reader}");
+    }
+}
+
+fn header<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
+    let found = request["headers"].as_array()?.iter().find(|header| header["name"] == name)?;
+    found["value"].as_str()
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use crate::batch::{self, IDS};
 use crate::commit::OF_TENANT;
-use crate::commit::stopping::stop_statements;
 use crate::commit::events::{no_events, record_sql, subscribers_sql};
+use crate::commit::stopping::stop_statements;
 use crate::gauges::gauge_statements;
 use crate::limits::DUE_HEAD_ROWS;
 use crate::queue::{

@@ -3,7 +3,7 @@
 mod query;
 mod redaction;
 
-pub use redaction::{masked, redacted, redacted_exchange};
+pub use redaction::{masked, redacted, redacted_exchange, without_signatures};
 
 use crate::attempt::{OutcomeCode, OutgoingRequest};
 use crate::catalogue;

@@ -32,6 +32,13 @@ pub fn masked(request: OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
     with_headers(request, |name| secret_of(webhook, name).is_none())
 }
 
+/// The request without its signatures, which are replaced by `[redacted]`: signed content of a reader's choice would pass for
+/// ours at its receiver.
+pub fn without_signatures(request: OutgoingRequest) -> OutgoingRequest {
+    let is_signature = |name: &str| [SIGNATURE_HEADER, JWT_HEADER].iter().any(|own| own.eq_ignore_ascii_case(name));
+    with_headers(request, |name| !is_signature(name))
+}
+
 /// The exchange as the log keeps it: a receiver may answer with what it was sent, so the values of headers that are marked
 /// secret are taken out of the answer too.
 pub fn redacted_exchange(exchange: Exchange, webhook: &Webhook) -> Exchange {
@@ -100,6 +107,22 @@ mod tests {
         let webhook = with_secret("user-agent", "s3cret");
         assert_eq!(values(redacted(request.clone(), &webhook)), ["[redacted]", "[redacted]", "1"]);
         assert_eq!(values(masked(request, &webhook)), ["[redacted]", "plain", "1"]);
+    }
+
+    #[test]
+    fn signatures_are_taken_out_and_what_else_is_sent_stays() {
+        let request = OutgoingRequest {
+            method: "GET".to_owned(),
+            url: "https://receiver.example/?a=1".to_owned(),
+            headers: [JWT_HEADER, "Webhook-Signature", "webhook-id", "webhook-timestamp", "authorization"]
+                .map(|name| (name.to_owned(), "value".to_owned()))
+                .to_vec(),
+            body: None,
+        };
+        let shown = without_signatures(request.clone());
+        let values: Vec<_> = shown.headers.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, [REDACTED, REDACTED, "value", "value", "value"]);
+        assert_eq!((shown.method, shown.url, shown.body), (request.method, request.url, request.body));
     }
 
     #[test]

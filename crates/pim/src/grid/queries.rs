@@ -3,13 +3,11 @@
 use super::{Grid, GridBody};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
-use crate::limits::LIST_MAX;
 use crate::loaders::ReadError;
+use crate::paging::latest;
 use crate::permission::{PermissionName, requires};
-use crate::stored::{RecordBody, Stored};
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
-use hookgraph_domain::page::{Direction, RecordQuery, RecordSort};
 
 /// Queries on grids.
 pub struct GridQueries;
@@ -47,16 +45,6 @@ impl GridQueries {
 
 /// The latest grids in the version that is read, up to the limit of a list.
 pub(crate) async fn all_grids(pim: &PimContext, reading: &Reading) -> Result<Vec<Grid>, ReadError> {
-    let query = RecordQuery {
-        tenant_id: pim.caller.tenant_id,
-        kind: GridBody::KIND,
-        linked: Vec::new(),
-        sort: RecordSort::CreatedAt,
-        direction: Direction::Descending,
-        after: None,
-        limit: LIST_MAX,
-    };
-    let records = pim.record_page(&query).await?;
-    let stored = records.iter().map(Stored::read).collect::<Result<Vec<_>, _>>()?;
+    let stored = latest::<GridBody>(pim).await?;
     Ok(stored.into_iter().filter_map(|stored| Grid::of(stored, reading)).collect())
 }

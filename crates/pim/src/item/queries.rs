@@ -6,13 +6,12 @@ use super::view::{ItemView, items_by_external_references, variants_by_skus, view
 use super::{Document, Folder, Item, Product};
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
-use crate::limits::{INPUT_LIST_MAX, LIST_MAX};
+use crate::limits::INPUT_LIST_MAX;
+use crate::paging::latest;
 use crate::permission::{PermissionName, requires};
-use crate::stored::{RecordBody, Stored};
 use crate::version::{Reading, VersionLabel};
 use async_graphql::{Context, ID, Object};
 use futures::future::try_join_all;
-use hookgraph_domain::page::{Direction, RecordQuery, RecordSort};
 use hookgraph_domain::refusal::Refusal;
 
 /// Queries on items of any type.
@@ -60,17 +59,7 @@ impl ItemQueries {
 }
 
 async fn latest_items(pim: &PimContext, reading: &Reading) -> Result<Vec<Item>, Refusal> {
-    let query = RecordQuery {
-        tenant_id: pim.caller.tenant_id,
-        kind: ItemBody::KIND,
-        linked: Vec::new(),
-        sort: RecordSort::CreatedAt,
-        direction: Direction::Descending,
-        after: None,
-        limit: LIST_MAX,
-    };
-    let records = pim.record_page(&query).await?;
-    let stored = records.iter().map(Stored::read).collect::<Result<Vec<_>, _>>()?;
+    let stored = latest::<ItemBody>(pim).await?;
     Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, reading)).map(Item::from).collect())
 }
 

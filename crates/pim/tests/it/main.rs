@@ -7,6 +7,7 @@
 mod commerce_events;
 mod copying;
 mod items;
+mod large_records;
 mod orders;
 mod schema;
 mod shop;

@@ -4,6 +4,7 @@ use crate::support::RecordStore;
 use async_graphql::{EmptySubscription, Request, Schema, Variables};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::NoObserver;
+use hookgraph_domain::record::{RecordKind, RecordRef};
 use hookgraph_pim::{Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
 use hookgraph_testkit::{ManualClock, NoWakeUps, SeededEntropy, sample};
 use serde_json::Value;
@@ -83,6 +84,21 @@ impl Shop {
             told.trim_end().to_owned()
         });
         told.collect()
+    }
+
+    /// Puts so many copies of a record beside it, their bodies padded to so many bytes: records of the size that they may have,
+    /// without the time that it takes to write them. The key of each but its last digits is the record's own.
+    pub fn copy(&self, kind: RecordKind, key: &str, count: usize, body_bytes: usize) {
+        let mut tables = self.store.tables();
+        let mut kept = tables.records[&(self.tenant_id, RecordRef::new(kind, key))].clone();
+        kept.names.clear();
+        let padding = body_bytes.saturating_sub(kept.record.body.len());
+        kept.record.body.push_str(&" ".repeat(padding));
+        for index in 0..count {
+            let mut copy = kept.clone();
+            copy.record.reference.key = format!("{key}-{index:03}");
+            tables.records.insert((self.tenant_id, copy.record.reference.clone()), copy);
+        }
     }
 
     /// How often the store was read since the last call.

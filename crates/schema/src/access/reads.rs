@@ -1,6 +1,8 @@
 //! What each permission to read allows.
 
 use super::{AuditRead, DeliveriesRead, EventsRead, May, Needed, TokensRead, WebhooksRead};
+use crate::limits::TEXT_BATCH_ATTEMPTS_MAX;
+use crate::loaders::{Bodies, LoadedAttempt, TextError, body_bytes};
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::{Delivery, Signer};
@@ -70,19 +72,43 @@ impl May<'_, DeliveriesRead> {
         self.store().history_from().await
     }
 
-    /// The attempts of a delivery of the tenant, by number.
-    pub async fn attempts(&self, of: DeliveryId) -> Result<Vec<Arc<Attempt>>, StoreError> {
-        self.loaders.attempts(of).await
+    /// The attempts of a delivery of the tenant, by number, with the bodies that are shown.
+    pub async fn attempts(&self, of: DeliveryId, bodies: Bodies) -> Result<Vec<LoadedAttempt>, TextError> {
+        self.loaders.attempts(of, bodies).await
     }
 
-    /// The frozen payload of a delivery of the tenant.
-    pub async fn payload(&self, of: DeliveryId) -> Result<Option<FrozenPayload>, StoreError> {
+    /// The frozen payload of a delivery of the tenant, to be shown.
+    pub async fn payload(&self, of: DeliveryId) -> Result<Option<FrozenPayload>, TextError> {
         self.loaders.payload(of).await
     }
 
-    /// The newest attempts to a webhook of the tenant.
-    pub async fn webhook_attempts(&self, id: WebhookId, limit: u32) -> Result<Vec<Attempt>, StoreError> {
-        self.store().webhook_attempts(id, None, limit).await
+    /// When the payload of a delivery of the tenant was rendered.
+    pub async fn rendered_at(&self, of: DeliveryId) -> Result<Option<Timestamp>, StoreError> {
+        self.loaders.rendered_at(of).await
+    }
+
+    /// The newest attempts to a webhook of the tenant, with the bodies that are shown. Those count when they are read too: the
+    /// lists of many webhooks are read side by side, before anything of them is shown.
+    pub async fn webhook_attempts(&self, id: WebhookId, limit: u32, bodies: Bodies) -> Result<Vec<Attempt>, TextError> {
+        let (mut attempts, mut left): (Vec<Attempt>, _) = (Vec::new(), limit);
+        while left > 0 {
+            let size = left.min(TEXT_BATCH_ATTEMPTS_MAX);
+            left -= size;
+            let before = attempts.last().map(|attempt| attempt.id);
+            let read = self.store().webhook_attempts(id, before, size).await?;
+            // Fewer than asked for is not the end: a row that cannot be read is passed over.
+            if read.is_empty() {
+                break;
+            }
+            for attempt in read {
+                let attempt = bodies.of(attempt);
+                if bodies != Bodies::NONE {
+                    self.asked.text().count(body_bytes(&attempt))?;
+                }
+                attempts.push(attempt);
+            }
+        }
+        Ok(attempts)
     }
 
     /// What is owed to a webhook of the tenant, counted up to a limit.

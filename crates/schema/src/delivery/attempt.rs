@@ -1,118 +1,151 @@
 //! Attempts as the API shows them.
 
-use async_graphql::{Enum, ID, Object, SimpleObject};
+use crate::context::Asked;
+use crate::loaders::LoadedAttempt;
+use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode, OutgoingRequest};
-use hookgraph_pim::DateTime;
+use hookgraph_pim::{DateTime, IntoGraphql};
 use std::sync::Arc;
 
 #[derive(Clone)]
-pub(crate) struct AttemptObject(pub Arc<Attempt>);
+pub(crate) struct AttemptObject(pub LoadedAttempt);
 
 /// One HTTP request of a delivery, and how it ended.
 #[Object(name = "Attempt")]
 impl AttemptObject {
     async fn id(&self) -> ID {
-        self.0.id.to_string().into()
+        self.0.attempt.id.to_string().into()
     }
 
     /// 1 for the first of its delivery.
     async fn number(&self) -> u32 {
-        self.0.number
+        self.0.attempt.number
     }
 
     /// How it ended.
     async fn outcome(&self) -> OutcomeCodeName {
-        self.0.code.into()
+        self.0.attempt.code.into()
     }
 
     /// In plain words, where the code alone does not say.
     async fn detail(&self) -> Option<&str> {
-        self.0.detail.as_deref()
+        self.0.attempt.detail.as_deref()
     }
 
     /// What was sent, secrets redacted; none where nothing could be.
     async fn request(&self) -> Option<RequestObject> {
-        self.0.request.as_ref().map(RequestObject::from)
+        self.0.request.clone().map(RequestObject)
     }
 
     /// What came back.
     async fn response(&self) -> Option<ResponseObject> {
-        let head = self.0.response.as_ref()?;
-        Some(ResponseObject {
-            status: i32::from(head.status),
-            headers: headers(&head.headers),
-            body: self.0.response_body.clone(),
-            is_truncated: self.0.response_truncated,
-        })
+        let head = self.0.attempt.response.as_ref()?;
+        Some(ResponseObject { status: i32::from(head.status), attempt: self.0.attempt.clone() })
     }
 
     async fn started_at(&self) -> DateTime {
-        DateTime(self.0.started_at)
+        DateTime(self.0.attempt.started_at)
     }
 
     async fn ended_at(&self) -> DateTime {
-        DateTime(self.0.ended_at)
+        DateTime(self.0.attempt.ended_at)
     }
 
     /// How long it took, in milliseconds.
     async fn duration_ms(&self) -> i32 {
-        let duration_ms = (self.0.ended_at - self.0.started_at).num_milliseconds();
+        let duration_ms = (self.0.attempt.ended_at - self.0.attempt.started_at).num_milliseconds();
         i32::try_from(duration_ms).unwrap_or(i32::MAX)
     }
 
     /// The address that was dialled.
     async fn remote_address(&self) -> Option<&str> {
-        self.0.remote_address.as_deref()
+        self.0.attempt.remote_address.as_deref()
     }
 }
 
+#[derive(Clone)]
+pub(crate) struct RequestObject(Arc<OutgoingRequest>);
+
 /// An HTTP request.
-#[derive(Clone, SimpleObject)]
-#[graphql(name = "HttpRequest")]
-pub(crate) struct RequestObject {
+#[Object(name = "HttpRequest")]
+impl RequestObject {
     /// Upper case.
-    pub method: String,
+    async fn method(&self) -> &str {
+        &self.0.method
+    }
+
     /// The whole URL, parameters included.
-    pub url: String,
+    async fn url(&self, ctx: &Context<'_>) -> async_graphql::Result<&str> {
+        Asked::of(ctx)?.shown(&self.0.url).graphql()
+    }
+
     /// In the order sent.
-    pub headers: Vec<HeaderObject>,
+    async fn headers(&self) -> Vec<HeaderObject> {
+        headers(&self.0.headers)
+    }
+
     /// The exact body; none for GET.
-    pub body: Option<String>,
+    async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
+        let asked = Asked::of(ctx)?;
+        self.0.body.as_deref().map(|body| asked.shown(body)).transpose().graphql()
+    }
 }
 
 impl From<&OutgoingRequest> for RequestObject {
     fn from(request: &OutgoingRequest) -> Self {
-        Self {
-            method: request.method.clone(),
-            url: request.url.clone(),
-            headers: headers(&request.headers),
-            body: request.body.clone(),
-        }
+        Self(Arc::new(request.clone()))
     }
 }
 
-/// The answer to an HTTP request.
-#[derive(Clone, SimpleObject)]
-#[graphql(name = "HttpResponse")]
+#[derive(Clone)]
 pub(crate) struct ResponseObject {
-    /// The status code.
     status: i32,
+    attempt: Arc<Attempt>,
+}
+
+/// The answer to an HTTP request.
+#[Object(name = "HttpResponse")]
+impl ResponseObject {
+    /// The status code.
+    async fn status(&self) -> i32 {
+        self.status
+    }
+
     /// Capped in number and bytes.
-    headers: Vec<HeaderObject>,
+    async fn headers(&self) -> Vec<HeaderObject> {
+        self.attempt.response.as_ref().map(|head| headers(&head.headers)).unwrap_or_default()
+    }
+
     /// The first bytes of the body, as text.
-    body: Option<String>,
+    async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
+        let asked = Asked::of(ctx)?;
+        self.attempt.response_body.as_deref().map(|body| asked.shown(body)).transpose().graphql()
+    }
+
     /// Whether the body was longer than what is kept.
-    is_truncated: bool,
+    async fn is_truncated(&self) -> bool {
+        self.attempt.response_truncated
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct HeaderObject {
+    name: String,
+    value: String,
 }
 
 /// A header.
-#[derive(Clone, SimpleObject)]
-#[graphql(name = "HttpHeader")]
-pub(crate) struct HeaderObject {
+#[Object(name = "HttpHeader")]
+impl HeaderObject {
     /// Lower case.
-    pub name: String,
+    async fn name(&self, ctx: &Context<'_>) -> async_graphql::Result<&str> {
+        Asked::of(ctx)?.shown(&self.name).graphql()
+    }
+
     /// The value.
-    pub value: String,
+    async fn value(&self, ctx: &Context<'_>) -> async_graphql::Result<&str> {
+        Asked::of(ctx)?.shown(&self.value).graphql()
+    }
 }
 
 fn headers(pairs: &[(String, String)]) -> Vec<HeaderObject> {

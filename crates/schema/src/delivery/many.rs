@@ -1,6 +1,6 @@
 //! Many deliveries at once: retried or cancelled by filter, so many per call, and where to go on.
 
-use super::DeliveryStateName;
+use super::{DeliveryStateName, distinct_states};
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
 use crate::connection::{page_size, require_range};
 use crate::context::Asked;
@@ -91,12 +91,12 @@ impl States {
         let Some(named) = filter.states.as_ref().filter(|named| !named.is_empty()) else {
             return Ok(self.default.to_vec());
         };
-        let named: Vec<DeliveryState> = named.iter().copied().map(Into::into).collect();
-        match named.iter().position(|state| !self.allowed.contains(state)) {
-            None => Ok(named),
-            Some(index) => {
+        let mut states = named.iter().copied().map(DeliveryState::from).enumerate();
+        match states.find(|(_, state)| !self.allowed.contains(state)) {
+            None => Ok(distinct_states(named.iter().copied())),
+            Some((index, state)) => {
                 let allowed: Vec<_> = self.allowed.iter().map(|state| state.as_str()).collect();
-                let message = format!("{} cannot be {}: {} can", named[index].as_str(), self.verb, allowed.join(", "));
+                let message = format!("{} cannot be {}: {} can", state.as_str(), self.verb, allowed.join(", "));
                 Err(Refusal::invalid_at(format!("filter.states.{index}"), "STATE_NOT_ALLOWED", message))
             }
         }
@@ -175,4 +175,30 @@ async fn change_batch(
         }
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_are_named_over_and_over_count_once_and_a_wrong_one_is_told_with_its_place() {
+        use DeliveryStateName::{Delivered, Held, Pending};
+        const ALLOWED: &[DeliveryState] = &[DeliveryState::Pending, DeliveryState::Held];
+        let of = |named: Vec<DeliveryStateName>| {
+            let states =
+                States { default: ALLOWED, allowed: ALLOWED, verb: "cancelled", action: "delivery.cancelMany" };
+            let filter = DeliveriesFilter {
+                webhook_id: None,
+                event_id: None,
+                states: Some(named),
+                created_from: None,
+                created_before: None,
+            };
+            states.of(&filter).map_err(|refusal| refusal.problems[0].path.clone())
+        };
+        assert_eq!(of([Held, Pending, Held].repeat(1_000)), Ok(ALLOWED.to_vec()));
+        assert_eq!(of(Vec::new()), Ok(ALLOWED.to_vec()));
+        assert_eq!(of(vec![Held, Held, Delivered]), Err("filter.states.2".to_owned()));
+    }
 }

@@ -7,7 +7,7 @@ mod object;
 
 pub(crate) use attempt::{OutcomeCodeName, RequestObject};
 pub(crate) use mutations::DeliveryMutationRoot;
-pub(crate) use object::{DeliveryObject, DeliveryStateName};
+pub(crate) use object::{DeliveryObject, DeliveryStateName, distinct_states};
 
 use crate::access::DeliveriesRead;
 use crate::connection::{PageAsked, history_connection, require_range};
@@ -75,7 +75,7 @@ impl DeliveryQueries {
             tenant_id: asked.tenant_id(),
             webhook_id,
             event_id,
-            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            states: distinct_states(states.unwrap_or_default()),
             created_from: created_from.map(Into::into),
             created_before: created_before.map(Into::into),
             before: None,

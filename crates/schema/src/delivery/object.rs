@@ -4,10 +4,12 @@ use super::attempt::AttemptObject;
 use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
 use crate::context::Asked;
 use crate::event::EventObject;
+use crate::loaders::Bodies;
 use crate::webhook::WebhookObject;
 use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
 use hookgraph_pim::{DateTime, IntoGraphql, JsonValue, PermissionName, requires};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -80,15 +82,19 @@ impl DeliveryObject {
     /// Its attempts, the first one first.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn attempts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<AttemptObject>> {
-        let attempts = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.attempts(self.0.id).await.graphql()?;
+        let bodies = Bodies::selected_in(&ctx.look_ahead());
+        let attempts =
+            Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.attempts(self.0.id, bodies).await.graphql()?;
         Ok(attempts.into_iter().map(AttemptObject).collect())
     }
 
     /// What is sent, as frozen before the first attempt; none until it is rendered.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn payload(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
-        let payload = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.payload(self.0.id).await.graphql()?;
-        let json = payload.map(|payload| serde_json::from_str(&payload.json));
+        let asked = Asked::of(ctx)?;
+        let payload = asked.may::<DeliveriesRead>().graphql()?.payload(self.0.id).await.graphql()?;
+        let text = payload.as_ref().map(|payload| asked.shown(&payload.json)).transpose().graphql()?;
+        let json = text.map(serde_json::from_str);
         json.transpose().map(|json| json.map(JsonValue)).map_err(|error| {
             tracing::error!(delivery_id = %self.0.id, %error, "a frozen payload is no JSON");
             async_graphql::Error::new("the server failed: its log says why")
@@ -98,8 +104,8 @@ impl DeliveryObject {
     /// As of when the payload was read; none until it is rendered.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn rendered_at(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DateTime>> {
-        let payload = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.payload(self.0.id).await.graphql()?;
-        Ok(payload.map(|payload| DateTime(payload.rendered_at)))
+        let rendered_at = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.rendered_at(self.0.id).await.graphql()?;
+        Ok(rendered_at.map(DateTime))
     }
 
     async fn created_at(&self) -> DateTime {
@@ -134,4 +140,23 @@ pub(crate) enum DeliveryStateName {
     Cancelled,
     /// Too old to be sent.
     Expired,
+}
+
+/// The states that an argument names, each once: a list may name one over and over, and a statement has as many values.
+pub(crate) fn distinct_states(named: impl IntoIterator<Item = DeliveryStateName>) -> Vec<DeliveryState> {
+    let states: BTreeSet<DeliveryState> = named.into_iter().map(Into::into).collect();
+    states.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_is_named_over_and_over_counts_once() {
+        use DeliveryStateName::{Failed, Held, Pending};
+        let named = [Failed, Held, Failed, Pending].repeat(10_000);
+        assert_eq!(distinct_states(named), [DeliveryState::Pending, DeliveryState::Held, DeliveryState::Failed]);
+        assert!(distinct_states([]).is_empty());
+    }
 }

@@ -3,9 +3,8 @@
 
 use super::problems::{problem, problem_at};
 use crate::limits::DocumentLimits;
-use apollo_compiler::Name;
-use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, Document, Field, FragmentDefinition, Selection, Value};
+use apollo_compiler::{Name, Node, Schema};
 use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::problem::Problem;
 use std::collections::HashMap;
@@ -13,9 +12,9 @@ use std::collections::HashMap;
 /// What a selection costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
-    /// Fields, those beneath a page counted once for each of its places.
+    /// Fields, those beneath a page or a plain list counted once for each of its places.
     pub complexity: u32,
-    /// Fields, those beneath a page counted once.
+    /// Fields, those beneath a page or a plain list counted once.
     pub fields: u32,
     /// Fields within each other.
     pub depth: u32,
@@ -32,8 +31,26 @@ pub(crate) struct Cost {
 /// What a page's list of what it holds is named.
 pub(crate) const PAGE_LISTS: [&str; 2] = ["edges", "nodes"];
 
-/// The lists that are asked for with a size and are no pages, and how many they hold where none is named.
-pub(crate) const PLAIN_LISTS: [(&str, u32); 1] = [("pastInvocations", 50)];
+/// The lists that are no pages and are read for themselves, by the type that they are of, and how many places they count
+/// as where no size is named.
+///
+/// Those that may hold a thousand count as the largest page: few tenants have more, and who asks can name no size. A call
+/// has room for 500 fields of each, a payload query for 50; counted as a thousand, a list of webhooks with all that they
+/// show would be refused. Those that hang on one thing and mostly hold a handful count as a page without a size, so that a
+/// page of events with their matches and attempts fits. Lists of records that hang on records are not here: what they read
+/// is bounded as it is read (`RECORDS_READ_MAX` of `hookgraph_pim`).
+pub(crate) const PLAIN_LISTS: [(&str, &str, u32); 9] = [
+    ("AccessTokenQueries", "getMany", PAGE_SIZE_MAX),
+    ("Delivery", "attempts", PAGE_SIZE_DEFAULT),
+    ("Event", "matches", PAGE_SIZE_DEFAULT),
+    ("EventMutations", "publishMany", PAGE_SIZE_MAX),
+    ("GridQueries", "getMany", PAGE_SIZE_MAX),
+    ("ItemQueries", "getMany", PAGE_SIZE_MAX),
+    // It holds what its arguments name.
+    ("ProductQueries", "getVariants", PAGE_SIZE_DEFAULT),
+    ("Webhook", "pastInvocations", 50),
+    ("WebhookQueries", "getMany", PAGE_SIZE_MAX),
+];
 
 /// The fields of the schema's description that are lists: what a document can go round in.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
@@ -51,12 +68,12 @@ impl Cost {
         }
     }
 
-    fn beneath(self, field: &Field) -> Self {
+    /// The cost of a field of the type `on` whose selection costs this.
+    fn beneath(self, field: &Field, on: Option<&Name>) -> Self {
         let asked = places(field);
         // Beside the lists of a page is what it has once.
         let (many, default) = if self.listed > 0 { (self.listed, PAGE_SIZE_DEFAULT) } else { (self.complexity, 1) };
-        let plain = PLAIN_LISTS.iter().find(|(name, _)| *name == field.name.as_str());
-        let places = asked.unwrap_or_else(|| plain.map_or(default, |(_, places)| *places));
+        let places = asked.or_else(|| plain_places(on?, &field.name)).unwrap_or(default);
         let complexity =
             many.saturating_mul(places).saturating_add(self.complexity.saturating_sub(many)).saturating_add(1);
         Self {
@@ -73,13 +90,18 @@ impl Cost {
     }
 }
 
-/// The cost of a document: the sum of its operations, or its first problem with the limits.
-pub(crate) fn measure<'a>(document: &'a Document, limits: &'a DocumentLimits) -> Result<Cost, Problem> {
+/// The cost of a document of that schema: the sum of its operations, or its first problem with the limits. What the schema
+/// does not know counts once: the validation refuses it.
+pub(crate) fn measure<'a>(
+    document: &'a Document,
+    schema: &'a Schema,
+    limits: &'a DocumentLimits,
+) -> Result<Cost, Problem> {
     let fragments = document.definitions.iter().filter_map(|definition| match definition {
         Definition::FragmentDefinition(fragment) => Some((&fragment.name, fragment)),
         _ => None,
     });
-    let mut meter = Meter { document, limits, fragments: fragments.collect(), known: HashMap::new() };
+    let mut meter = Meter { document, schema, limits, fragments: fragments.collect(), known: HashMap::new() };
     let operations = document.definitions.iter().filter_map(Definition::as_operation_definition).count();
     if operations > limits.operations_max {
         let message = format!("the document holds {operations} operations, {} are allowed", limits.operations_max);
@@ -87,7 +109,8 @@ pub(crate) fn measure<'a>(document: &'a Document, limits: &'a DocumentLimits) ->
     }
     let mut cost = Cost::default();
     for operation in document.definitions.iter().filter_map(Definition::as_operation_definition) {
-        cost = cost.beside(meter.selections(&operation.selection_set)?);
+        let root = schema.root_operation(operation.operation_type);
+        cost = cost.beside(meter.selections(&operation.selection_set, root)?);
     }
     // A fragment that nothing spreads must not hide a circle from the parsers that come after.
     for name in meter.fragments.keys().copied().collect::<Vec<_>>() {
@@ -112,6 +135,7 @@ pub(crate) fn measure<'a>(document: &'a Document, limits: &'a DocumentLimits) ->
 
 struct Meter<'a> {
     document: &'a Document,
+    schema: &'a Schema,
     limits: &'a DocumentLimits,
     fragments: HashMap<&'a Name, &'a Node<FragmentDefinition>>,
     /// None while a fragment is being measured: to meet it then is a circle.
@@ -119,28 +143,34 @@ struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    fn selections(&mut self, selections: &'a [Selection]) -> Result<Cost, Problem> {
+    /// What is selected of the type `on` costs this; none where the schema has no such type.
+    fn selections(&mut self, selections: &'a [Selection], on: Option<&'a Name>) -> Result<Cost, Problem> {
         self.check_width(selections)?;
         let mut cost = Cost::default();
         for selection in selections {
             cost = cost.beside(match selection {
-                Selection::Field(field) => self.field(field)?,
-                Selection::InlineFragment(fragment) => self.selections(&fragment.selection_set)?,
+                Selection::Field(field) => self.field(field, on)?,
+                Selection::InlineFragment(fragment) => {
+                    self.selections(&fragment.selection_set, fragment.type_condition.as_ref().or(on))?
+                }
                 Selection::FragmentSpread(spread) => self.fragment(&spread.fragment_name)?,
             });
         }
         Ok(cost)
     }
 
-    fn field(&mut self, field: &'a Node<Field>) -> Result<Cost, Problem> {
-        let beneath = self.selections(&field.selection_set)?;
+    fn field(&mut self, field: &'a Node<Field>, on: Option<&'a Name>) -> Result<Cost, Problem> {
+        let schema = self.schema;
+        let definition = on.and_then(|on| schema.type_field(on, &field.name).ok());
+        let of = definition.map(|definition| definition.ty.inner_named_type());
+        let beneath = self.selections(&field.selection_set, of)?;
         let (lists, max) = (beneath.introspection_lists, self.limits.introspection_lists_max);
         if matches!(field.name.as_str(), "__schema" | "__type") && lists > max {
             let message = format!("introspection nests {lists} lists, {max} are allowed");
             let location = field.location();
             return Err(problem_at("INTROSPECTION_TOO_DEEP", message, &self.document.sources, location));
         }
-        Ok(beneath.beneath(field))
+        Ok(beneath.beneath(field, on))
     }
 
     /// Refuses what makes a validator compare or complain once for each: one key over and over, directives in a heap.
@@ -186,10 +216,16 @@ impl<'a> Meter<'a> {
             None => {}
         }
         self.known.insert(name, None);
-        let cost = self.selections(&fragment.selection_set)?;
+        let cost = self.selections(&fragment.selection_set, Some(&fragment.type_condition))?;
         self.known.insert(name, Some(cost));
         Ok(cost)
     }
+}
+
+/// How many places a list counts as that is no page; none where it is no such list.
+fn plain_places(on: &Name, field: &Name) -> Option<u32> {
+    let mut lists = PLAIN_LISTS.iter();
+    lists.find(|(of, list, _)| (*of, *list) == (on.as_str(), field.as_str())).map(|(_, _, places)| *places)
 }
 
 /// How many nodes a page may hold that is asked for with a number: the largest, whichever of them is obeyed.

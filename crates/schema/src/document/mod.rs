@@ -37,7 +37,9 @@ pub use validator::{Validator, syntax_problem};
 pub(crate) use verdict::{Judge, NeverExecute, judge};
 
 use crate::access::needs;
-use crate::limits::{DocumentLimits, ERRORS_MAX, PAYLOAD_DOCUMENT};
+use crate::limits::{
+    DocumentLimits, ERRORS_MAX, KEPT_DOCUMENT_BYTES, KEPT_TEXT_TIMES, KEPT_WORD_BYTES, PAYLOAD_DOCUMENT,
+};
 use crate::roots;
 use crate::sdl;
 use hookgraph_domain::catalogue::EventType;
@@ -110,7 +112,7 @@ impl DocumentChecker {
         scan(text, &self.limits).map_err(|problem| vec![problem])?;
         let document = parse(text, &self.limits)?;
         let operation = shape::only_query(&document)?;
-        let cost = measure(&document, &self.limits).map_err(|problem| vec![problem])?;
+        let cost = measure(&document, &self.validator.schema, &self.limits).map_err(|problem| vec![problem])?;
         let mut problems = shape::introspection(&document);
         if let Some(event_type) = event_type {
             problems.extend(variables::check(&document, operation, event_type));
@@ -143,6 +145,14 @@ impl DocumentChecker {
 
 /// What is found out about a document: the event's variables that it uses, its complexity, the permissions that it needs.
 type Found = (Vec<String>, u32, PermissionSet);
+
+/// What the document of a text takes in memory while it is kept parsed, in bytes: an estimate from its words, because short
+/// names make large documents of short texts. The scan has bounded how many words stand outside of strings and comments.
+pub(crate) fn kept_bytes(text: &str, limits: &DocumentLimits) -> u32 {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).count();
+    let bytes = KEPT_DOCUMENT_BYTES + KEPT_TEXT_TIMES * text.len() + KEPT_WORD_BYTES * words.min(limits.tokens_max);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
 
 /// SHA-256 of a text, lower-case hex.
 pub(crate) fn sha256_hex(text: &str) -> String {

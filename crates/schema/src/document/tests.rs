@@ -1,6 +1,7 @@
 //! Verdicts on payload documents.
 
 use super::{DocumentChecker, Validator, judge};
+use crate::limits::{KEPT_DOCUMENT_BYTES, KEPT_TEXT_TIMES, KEPT_WORD_BYTES, PREPARED_BYTES_MAX, PROVEN_BYTES_MAX};
 use crate::{roots, sdl};
 use hookgraph_domain::catalogue::find;
 use hookgraph_domain::problem::Problem;
@@ -62,6 +63,39 @@ fn what_a_page_holds_costs_once_for_each_of_its_places() {
         2 + 3 * 9 + 2,
         "of a page there is one"
     );
+}
+
+#[test]
+fn lists_that_are_no_pages_cost_as_many_places_as_they_count_as() {
+    let schema = Validator::of_sdl(&crate::Api::sdl()).unwrap().schema;
+    let limits = crate::limits::CALL_DOCUMENT;
+    for (text, expected) in [
+        ("{ webhook { get(id: \"w\") { id } } }", Ok(3)),
+        ("{ webhook { getMany(tenantId: \"t\") { id } } }", Ok(2 + 100)),
+        ("{ webhook { ... on WebhookQueries { getMany(tenantId: \"t\") { id name } } } }", Ok(2 + 2 * 100)),
+        (
+            "{ ...F } fragment F on Query { webhook { ...G } } fragment G on WebhookQueries { a: getMany { id } }",
+            Ok(102),
+        ),
+        ("{ webhook { getMany(tenantId: \"t\") { deliveries { nodes { id } } } } }", Ok(2 + 100 * (1 + 20 * 2))),
+        ("{ webhook { get(id: \"w\") { pastInvocations { id } } } }", Ok(3 + 50)),
+        ("{ webhook { get(id: \"w\") { pastInvocations(limit: 7) { id } } } }", Ok(3 + 7)),
+        ("{ accessToken { getMany { id } } }", Ok(102)),
+        ("{ item { getMany(language: \"en\") { id } } }", Ok(102)),
+        ("{ grid { getMany(language: \"en\") { id } } }", Ok(102)),
+        ("{ product { getVariants(tenantId: \"t\", language: \"en\") { sku } } }", Ok(22)),
+        ("{ event { get(id: \"e\") { matches { delivery { attempts { number } } } } } }", Ok(3 + 20 * (1 + 1 + 20))),
+        ("mutation { event { publishMany(inputs: []) { id } } }", Ok(102)),
+        ("{ tenant { getMany { id } } }", Ok(3)),
+        (
+            "{ webhook { getMany { deliveries(first: 100) { nodes { attempts { number } } } } } }",
+            Err("the document's complexity is 220102, 50000 are allowed".to_owned()),
+        ),
+    ] {
+        let document = super::parse(text, &limits).unwrap();
+        let cost = super::measure(&document, &schema, &limits);
+        assert_eq!(cost.map(|cost| cost.complexity).map_err(|problem| problem.message), expected, "{text}");
+    }
 }
 
 #[test]
@@ -205,6 +239,19 @@ fn an_unknown_field_is_the_only_problem_of_what_is_beneath_it() {
     let spread = "query { customer { fetch { ...F } } } fragment F on Customer { identifier }";
     assert_eq!(codes(spread), ["UNDEFINED_FIELD"]);
     assert_eq!(codes("{ customer { nothing } tenant }"), ["UNDEFINED_FIELD", "MISSING_SUBSELECTION"]);
+}
+
+#[test]
+fn a_kept_document_weighs_at_least_what_its_fields_take_and_at_most_what_a_cache_holds() {
+    let limits = crate::limits::CALL_DOCUMENT;
+    let kept = |text: &str| super::kept_bytes(text, &limits) as usize;
+    assert_eq!(kept("{b}"), KEPT_DOCUMENT_BYTES + KEPT_TEXT_TIMES * 3 + KEPT_WORD_BYTES);
+    assert!(kept(&format!("{{{}}}", " b".repeat(4_000))) > 4_000 * KEPT_WORD_BYTES);
+    assert!(kept("{ a(b: \"c d\") { e } }") > kept("{ a(b: \"c\") { e } }"));
+    let longest = kept(&"b ".repeat(limits.bytes_max / 2));
+    let (text_bytes, word_bytes) = (KEPT_TEXT_TIMES * limits.bytes_max, KEPT_WORD_BYTES * limits.tokens_max);
+    assert_eq!(longest, KEPT_DOCUMENT_BYTES + text_bytes + word_bytes);
+    assert!(8 * (longest as u64) < PROVEN_BYTES_MAX.min(PREPARED_BYTES_MAX), "{longest}");
 }
 
 #[test]

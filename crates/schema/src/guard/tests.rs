@@ -1,8 +1,8 @@
 //! Which requests are let through, and as what.
 
 use super::{Answers, Guard};
-use crate::document::Validator;
-use crate::limits::VALUE_SHOWN_CHARS_MAX;
+use crate::document::{Validator, kept_bytes};
+use crate::limits::{CALL_DOCUMENT, KEPT_DOCUMENT_BYTES, VALUE_SHOWN_CHARS_MAX};
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::permission::PermissionSet;
@@ -184,6 +184,22 @@ fn introspection_that_is_switched_off_is_refused() {
         );
     }
     assert!(asked("{ __typename b }").is_ok());
+}
+
+#[test]
+fn a_document_is_weighed_by_what_it_keeps_however_short_it_is() {
+    let guard = guard();
+    let texts = ["{ b }", "{ nope }", "{ a { x y a { x } } }"];
+    let admitted = texts.map(|text| {
+        // The second time it is remembered.
+        let again = || guard.admit(request(text, json!({})), PermissionSet::all(), Answers::Once).is_ok();
+        again() && again()
+    });
+    guard.proven.run_pending_tasks();
+    assert_eq!((admitted, guard.proven.entry_count()), ([true, false, true], 3));
+    let bytes: u64 = texts.iter().map(|text| u64::from(kept_bytes(text, &CALL_DOCUMENT))).sum();
+    assert_eq!(guard.proven.weighted_size(), bytes);
+    assert!(bytes >= 3 * KEPT_DOCUMENT_BYTES as u64, "{bytes}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Documents, parsed once and kept.
 
-use crate::document::{DocumentChecker, executable, parse, sha256_hex};
-use crate::limits::PREPARED_TEXT_BYTES_MAX;
+use crate::document::{DocumentChecker, executable, kept_bytes, parse, sha256_hex};
+use crate::limits::PREPARED_BYTES_MAX;
 use apollo_compiler::Node;
 use apollo_compiler::executable::Operation;
 use apollo_compiler::request::coerce_variable_values;
@@ -22,7 +22,7 @@ pub(super) struct PreparedDocuments {
     cache: Cache<String, Kept>,
 }
 
-/// A document, or why it cannot be run, with the length of its text.
+/// A document, or why it cannot be run, with what it takes in memory, in bytes as estimated.
 #[derive(Clone)]
 struct Kept {
     bytes: u32,
@@ -31,7 +31,7 @@ struct Kept {
 
 impl PreparedDocuments {
     pub fn new(checker: Arc<DocumentChecker>) -> Self {
-        let cache = Cache::builder().max_capacity(PREPARED_TEXT_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
+        let cache = Cache::builder().max_capacity(PREPARED_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
         Self { checker, cache }
     }
 
@@ -40,10 +40,8 @@ impl PreparedDocuments {
     /// # Errors
     /// Why it does not fit the schema, in plain words.
     pub fn prepared(&self, text: &str) -> Result<Arc<Prepared>, String> {
-        let keep = || Kept {
-            bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
-            prepared: self.prepare(text).map(Arc::new),
-        };
+        let keep =
+            || Kept { bytes: kept_bytes(text, &self.checker.limits), prepared: self.prepare(text).map(Arc::new) };
         self.cache.get_with(sha256_hex(text), keep).prepared
     }
 
@@ -76,4 +74,22 @@ fn first_message(problems: &[hookgraph_domain::problem::Problem]) -> String {
         _ => problem.message.clone(),
     });
     first.unwrap_or_else(|| "the payload query does not fit the schema".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::KEPT_DOCUMENT_BYTES;
+
+    #[test]
+    fn a_document_is_weighed_by_what_it_keeps_however_short_it_is() {
+        let documents = PreparedDocuments::new(Arc::new(DocumentChecker::for_payloads().unwrap()));
+        let texts = ["{ __typename }", "{ nope }"];
+        let found = texts.map(|text| documents.prepared(text).is_ok());
+        documents.cache.run_pending_tasks();
+        assert_eq!((found, documents.cache.entry_count()), ([true, false], 2));
+        let bytes: u64 = texts.iter().map(|text| u64::from(kept_bytes(text, &documents.checker.limits))).sum();
+        assert_eq!(documents.cache.weighted_size(), bytes);
+        assert!(bytes >= 2 * KEPT_DOCUMENT_BYTES as u64, "{bytes}");
+    }
 }

@@ -8,7 +8,7 @@ pub(crate) use cursor::latest as latest_cursor;
 
 use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
 use crate::context::Asked;
-use crate::delivery::DeliveryStateName;
+use crate::delivery::{DeliveryStateName, distinct_states};
 use crate::event_type::require_known_type;
 use crate::ids::required;
 use crate::replay::{ReplayObject, follow_replay, known_replay};
@@ -45,7 +45,7 @@ impl Subscription {
         let filter = FeedFilter {
             only: Some(FeedKind::Deliveries),
             webhook_id,
-            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            states: distinct_states(states.unwrap_or_default()),
             ..FeedFilter::default()
         };
         let after_seq = cursor::start::<DeliveriesRead>(&asked, after.as_deref()).await.graphql()?;

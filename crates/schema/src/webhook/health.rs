@@ -3,6 +3,7 @@
 use crate::access::{DeliveriesRead, May};
 use crate::context::Asked;
 use crate::limits::{BACKLOG_COUNT_MAX, HEALTH_ATTEMPTS_MAX};
+use crate::loaders::Bodies;
 use async_graphql::{Enum, SimpleObject};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode};
 use hookgraph_domain::ids::DeliveryId;
@@ -59,7 +60,7 @@ pub(crate) enum WebhookHealthState {
 pub(super) async fn health(asked: &Asked, webhook: &Webhook) -> Result<WebhookHealth, Refusal> {
     let deliveries = asked.may::<DeliveriesRead>()?;
     let backlog = deliveries.backlog(webhook.id, BACKLOG_COUNT_MAX + 1).await?;
-    let attempts = deliveries.webhook_attempts(webhook.id, HEALTH_ATTEMPTS_MAX).await?;
+    let attempts = deliveries.webhook_attempts(webhook.id, HEALTH_ATTEMPTS_MAX, Bodies::NONE).await?;
     let attempts = without_tests(deliveries, attempts).await?;
     let failed = attempts.iter().filter(|attempt| attempt.code != OutcomeCode::Delivered).count();
     let mut took_ms: Vec<u32> = attempts.iter().map(took_ms).collect();

@@ -3,24 +3,27 @@
 use crate::access::DeliveriesRead;
 use crate::context::Asked;
 use crate::delivery::{DeliveryObject, OutcomeCodeName};
-use async_graphql::{Context, ID, Object, SimpleObject};
+use crate::loaders::Bodies;
+use async_graphql::{Context, ID, Object};
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::{DateTime, IntoGraphql, JsonValue, PermissionName, requires};
 use serde_json::Value;
+use std::sync::Arc;
 
-/// The newest attempts to a webhook of the tenant, newest first.
+/// The newest attempts to a webhook of the tenant, newest first, with the bodies that are shown.
 pub(super) async fn invocations(
     asked: &Asked,
     webhook_id: WebhookId,
     limit: u32,
+    bodies: Bodies,
 ) -> Result<Vec<WebhookInvocation>, Refusal> {
-    let attempts = asked.may::<DeliveriesRead>()?.webhook_attempts(webhook_id, limit).await?;
-    Ok(attempts.into_iter().map(WebhookInvocation).collect())
+    let attempts = asked.may::<DeliveriesRead>()?.webhook_attempts(webhook_id, limit, bodies).await?;
+    Ok(attempts.into_iter().map(|attempt| WebhookInvocation(Arc::new(attempt))).collect())
 }
 
-pub(crate) struct WebhookInvocation(Attempt);
+pub(crate) struct WebhookInvocation(Arc<Attempt>);
 
 /// One HTTP request to a webhook: an attempt of a delivery.
 #[Object]
@@ -63,17 +66,16 @@ impl WebhookInvocation {
     /// What was sent.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn payload(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
-        let payload = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.payload(self.0.delivery_id).await.graphql()?;
-        Ok(payload.map(|payload| json_or_text(&payload.json)))
+        let asked = Asked::of(ctx)?;
+        let payload = asked.may::<DeliveriesRead>().graphql()?.payload(self.0.delivery_id).await.graphql()?;
+        let text = payload.as_ref().map(|payload| asked.shown(&payload.json)).transpose().graphql()?;
+        Ok(text.map(json_or_text))
     }
 
     /// What came back.
     async fn response(&self) -> Option<WebhookInvocationResponse> {
         let head = self.0.response.as_ref()?;
-        Some(WebhookInvocationResponse {
-            status: Some(i32::from(head.status)),
-            body: self.0.response_body.as_deref().filter(|body| !body.is_empty()).map(json_or_text),
-        })
+        Some(WebhookInvocationResponse { status: i32::from(head.status), attempt: self.0.clone() })
     }
 
     async fn start(&self) -> Option<DateTime> {
@@ -85,13 +87,26 @@ impl WebhookInvocation {
     }
 }
 
-/// The answer to an invocation.
-#[derive(SimpleObject)]
 pub(crate) struct WebhookInvocationResponse {
+    status: i32,
+    attempt: Arc<Attempt>,
+}
+
+/// The answer to an invocation.
+#[Object]
+impl WebhookInvocationResponse {
     /// The body: as JSON where it is JSON, else as text.
-    body: Option<JsonValue>,
+    async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
+        let asked = Asked::of(ctx)?;
+        let body = self.attempt.response_body.as_deref().filter(|body| !body.is_empty());
+        let body = body.map(|body| asked.shown(body)).transpose().graphql()?;
+        Ok(body.map(json_or_text))
+    }
+
     /// The status code.
-    status: Option<i32>,
+    async fn status(&self) -> Option<i32> {
+        Some(self.status)
+    }
 }
 
 fn json_or_text(text: &str) -> JsonValue {

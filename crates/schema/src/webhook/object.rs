@@ -5,9 +5,10 @@ use super::invocation::{WebhookInvocation, invocations};
 use crate::access::WebhooksRead;
 use crate::connection::{page_size, require_range};
 use crate::context::Asked;
-use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page};
+use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page, distinct_states};
 use crate::event_type::EventTypeObject;
 use crate::limits::{INVOCATIONS_DEFAULT, INVOCATIONS_MAX};
+use crate::loaders::Bodies;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::flow::Ordering;
@@ -209,7 +210,7 @@ impl WebhookObject {
             tenant_id: asked.tenant_id(),
             webhook_id: Some(self.0.id),
             event_id,
-            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            states: distinct_states(states.unwrap_or_default()),
             created_from: created_from.map(Into::into),
             created_before: created_before.map(Into::into),
             before: None,
@@ -221,7 +222,8 @@ impl WebhookObject {
     /// The newest attempt to it.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn last_invocation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookInvocation>> {
-        Ok(invocations(Asked::of(ctx)?, self.0.id, 1).await.graphql()?.into_iter().next())
+        let bodies = Bodies::selected_in(&ctx.look_ahead());
+        Ok(invocations(Asked::of(ctx)?, self.0.id, 1, bodies).await.graphql()?.into_iter().next())
     }
 
     /// The newest attempts to it, newest first.
@@ -233,7 +235,8 @@ impl WebhookObject {
     ) -> async_graphql::Result<Option<Vec<WebhookInvocation>>> {
         let default = u32::try_from(INVOCATIONS_DEFAULT).unwrap_or(INVOCATIONS_MAX);
         let limit = page_size("limit", limit, default, INVOCATIONS_MAX).graphql()?;
-        invocations(Asked::of(ctx)?, self.0.id, limit).await.graphql().map(Some)
+        let bodies = Bodies::selected_in(&ctx.look_ahead());
+        invocations(Asked::of(ctx)?, self.0.id, limit, bodies).await.graphql().map(Some)
     }
 }
 

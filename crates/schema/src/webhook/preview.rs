@@ -8,14 +8,15 @@ use crate::access::WebhooksRead;
 use crate::context::Asked;
 use crate::delivery::{OutcomeCodeName, RequestObject};
 use async_graphql::{ID, InputObject, SimpleObject};
-use hookgraph_domain::attempt::OutcomeCode;
+use hookgraph_domain::attempt::{OutcomeCode, OutgoingRequest};
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
+use hookgraph_domain::permission::Permission;
 use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
-use hookgraph_domain::request::{build, masked};
+use hookgraph_domain::request::{build, masked, without_signatures};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
 use hookgraph_pim::{DateTime, JsonValue};
@@ -38,7 +39,8 @@ pub(crate) struct PreviewPayloadInput {
 /// A request as it would be sent, or why there would be none.
 #[derive(SimpleObject)]
 pub(crate) struct PayloadPreview {
-    /// The exact request, signed now; but the values of secret headers.
+    /// The exact request, signed now; but the values of secret headers, and the signatures where the caller may not change
+    /// webhooks (`WEBHOOKS_WRITE`).
     request: Option<RequestObject>,
     /// The payload.
     payload: Option<JsonValue>,
@@ -59,6 +61,7 @@ pub(crate) struct PreviewError {
 
 /// Renders, builds and signs, and sends nothing.
 pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result<PayloadPreview, Refusal> {
+    asked.require_preview_left()?;
     let webhook = previewed_webhook(asked, input.id, input.webhook).await?;
     require_held(asked, &webhook)?;
     let choice = EventChoice { path: "input.", event_id: input.event_id, variables: input.variables };
@@ -78,13 +81,20 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
     let delivery = never_sent(&webhook, &event, DeliveryId(asked.new_id()), asked.now());
     match build(&webhook, &event, &delivery, &payload, &signer, asked.now()) {
         Ok(request) => Ok(PayloadPreview {
-            request: Some(RequestObject::from(&masked(request, &webhook))),
+            request: Some(RequestObject::from(&shown(asked, request, &webhook))),
             payload: payload_json(&payload),
             rendered_at: Some(DateTime(payload.rendered_at)),
             error: None,
         }),
         Err(error) => Ok(failed(error.code(), error.to_string())),
     }
+}
+
+/// The request as the caller may see it. Who may change webhooks can have anything sent and signed; anyone else would get
+/// signatures over content of their own choice from a permission to read.
+fn shown(asked: &Asked, request: OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
+    let request = masked(request, webhook);
+    if asked.caller.permissions.allows(Permission::WebhooksWrite) { request } else { without_signatures(request) }
 }
 
 async fn previewed_webhook(

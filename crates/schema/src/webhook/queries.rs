@@ -55,7 +55,8 @@ impl WebhookQueries {
         Ok(Some(webhooks.into_iter().map(|webhook| WebhookObject(Arc::new(webhook))).collect()))
     }
 
-    /// The exact request that a webhook, saved or drafted, would make for an event, past or made up. Nothing is sent.
+    /// The exact request that a webhook, saved or drafted, would make for an event, past or made up. Nothing is sent. Up
+    /// to five in one request.
     #[graphql(directive = requires::apply(PermissionName::WebhooksRead), directive = requires::apply(PermissionName::EventsRead))]
     async fn preview_payload(
         &self,

@@ -159,7 +159,9 @@ impl Work<'_> {
             Write::Audit(entry) => self.append_audit(entry).await,
             Write::PutCopyTask { task, expected } => self.put_copy_task(&task, expected).await,
             Write::PutWebhook { webhook, expected } => self.put_webhook(&webhook, expected).await,
-            Write::CancelDue { webhook_id, reason } => self.stop_due(webhook_id, Stop::Cancel { reason: &reason }).await,
+            Write::CancelDue { webhook_id, reason } => {
+                self.stop_due(webhook_id, Stop::Cancel { reason: &reason }).await
+            }
             Write::HoldDue { webhook_id, reason } => self.stop_due(webhook_id, Stop::Hold { reason: &reason }).await,
             Write::StopMore { webhook_id } => Ok(self.stop_more(webhook_id).await?),
             Write::ReleaseDeliveries { webhook_id, delivery_ids } => {

@@ -180,7 +180,9 @@ impl Work<'_> {
     }
 
     async fn has_stopped(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
-        execute(self.transaction, "DELETE FROM stopping WHERE webhook_id = $1", vec![webhook_id.0.into()]).await.map(|_| ())
+        execute(self.transaction, "DELETE FROM stopping WHERE webhook_id = $1", vec![webhook_id.0.into()])
+            .await
+            .map(|_| ())
     }
 
     /// Refuses to switch a webhook on before all that was due as it was switched off is cancelled: it would be sent.
@@ -191,7 +193,8 @@ impl Work<'_> {
             return Ok(());
         }
         Err(CommitError::Refused(
-            "what was due for the webhook as it was switched off is still being cancelled: switch it on in a moment".to_owned(),
+            "what was due for the webhook as it was switched off is still being cancelled: switch it on in a moment"
+                .to_owned(),
         ))
     }
 }

@@ -68,7 +68,8 @@ async fn switch_off(world: &World, webhook: &Webhook) {
 async fn switch_on(world: &World, webhook: &Webhook) -> Result<(), CommitError> {
     let webhook = world.read_webhook(webhook.id).await;
     let expected = Expected::Version(webhook.version);
-    let next = Webhook { version: webhook.version + 1, ..webhook.with_status(WebhookStatus::Active, None, sample::now()) };
+    let next =
+        Webhook { version: webhook.version + 1, ..webhook.with_status(WebhookStatus::Active, None, sample::now()) };
     world.try_write(vec![Write::PutWebhook { webhook: next, expected }]).await.map(|_| ())
 }
 
@@ -77,7 +78,10 @@ pub async fn a_long_backlog_is_held_in_parts(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = owed(&world, AT_ONCE).await;
     pause(&world, &webhook).await;
-    assert_eq!(states(&world).await, BTreeMap::from([(DeliveryState::Held, AT_ONCE), (DeliveryState::Pending, AT_ONCE)]));
+    assert_eq!(
+        states(&world).await,
+        BTreeMap::from([(DeliveryState::Held, AT_ONCE), (DeliveryState::Pending, AT_ONCE)])
+    );
     let oldest = world.store.held(webhook.id, 1).await.expect("read")[0];
     let all = DeliveryQuery { limit: 1_000, ..world.delivery_query() };
     let newest = world.store.delivery_page(&all).await.expect("read");
@@ -109,7 +113,10 @@ pub async fn a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe(store
     let begin = |webhook: &mut Webhook| webhook.breaker = webhook.breaker.probing(probe_id, sample::now());
     world.change_webhook(webhook.id, begin, vec![release]).await;
     stop_more(&world, &webhook).await;
-    assert_eq!(states(&world).await, BTreeMap::from([(DeliveryState::Held, AT_ONCE + 2), (DeliveryState::Retrying, 1)]));
+    assert_eq!(
+        states(&world).await,
+        BTreeMap::from([(DeliveryState::Held, AT_ONCE + 2), (DeliveryState::Retrying, 1)])
+    );
     assert_eq!(stopping(&world).await, []);
     assert_eq!(world.claim_one().await.delivery.id, probe_id);
 }
@@ -122,11 +129,8 @@ pub async fn a_long_backlog_is_cancelled_before_its_webhook_is_switched_on(store
     pause(&world, &webhook).await;
     stop_more(&world, &webhook).await;
     switch_off(&world, &webhook).await;
-    let rest = BTreeMap::from([
-        (DeliveryState::Cancelled, AT_ONCE),
-        (DeliveryState::Held, 4),
-        (DeliveryState::InFlight, 1),
-    ]);
+    let rest =
+        BTreeMap::from([(DeliveryState::Cancelled, AT_ONCE), (DeliveryState::Held, 4), (DeliveryState::InFlight, 1)]);
     assert_eq!(states(&world).await, rest);
     assert!(world.delivery(in_flight.delivery.id).await.cancel_requested);
     let refused = switch_on(&world, &webhook).await;

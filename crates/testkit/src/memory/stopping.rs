@@ -18,8 +18,7 @@ impl State {
     pub(super) fn cancel_due(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) {
         for kept in self.deliveries.values_mut() {
             let delivery = &mut kept.delivery;
-            delivery.cancel_requested |=
-                delivery.webhook_id == webhook_id && delivery.state == DeliveryState::InFlight;
+            delivery.cancel_requested |= delivery.webhook_id == webhook_id && delivery.state == DeliveryState::InFlight;
         }
         if self.cancel_some(webhook_id, reason, at, true) {
             self.stopping.entry(webhook_id).or_insert(at);
