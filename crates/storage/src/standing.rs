@@ -52,6 +52,9 @@ pub enum WebhookLock {
     None,
     Share,
     Update,
+    /// Those that another transaction has locked are left out.
+    ShareIfFree,
+    UpdateIfFree,
 }
 
 /// Webhooks and signers, opened, by id and version: what was committed under a version never changes.
@@ -82,6 +85,8 @@ impl Opened {
         let lock = match (backend, lock) {
             (DbBackend::Postgres, WebhookLock::Share) => " FOR SHARE OF webhook",
             (DbBackend::Postgres, WebhookLock::Update) => " FOR NO KEY UPDATE OF webhook",
+            (DbBackend::Postgres, WebhookLock::ShareIfFree) => " FOR SHARE OF webhook SKIP LOCKED",
+            (DbBackend::Postgres, WebhookLock::UpdateIfFree) => " FOR NO KEY UPDATE OF webhook SKIP LOCKED",
             _ => "",
         };
         let sql = format!(

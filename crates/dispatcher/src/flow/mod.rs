@@ -12,7 +12,7 @@ mod stops;
 #[cfg(test)]
 mod tests;
 
-use crate::limits::FLOW_POLL_MS;
+use crate::limits::{FLOW_POLL_MS, STOP_PAUSE_MS};
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::ports::{Clock, Entropy, FlowStore, StoreError, WakeUps};
 use hookgraph_domain::webhook::Webhook;
@@ -63,23 +63,27 @@ impl FlowLoop {
     /// The store's: the next round tries again.
     pub async fn run_once(&self) -> Result<FlowRound, StoreError> {
         let services = &self.services;
-        let stopped = stops::round(services).await;
-        let (probes, drained, replayed) =
-            (probes::round(services).await, drains::round(services).await, replays::round(services).await);
+        let (probes, drained, replayed, stopped) = (
+            probes::round(services).await,
+            drains::round(services).await,
+            replays::round(services).await,
+            stops::round(services).await,
+        );
         Ok(FlowRound { probes: probes?, drained: drained?, replayed: replayed?, stopped: stopped? })
     }
 
-    /// Runs a round every [`FLOW_POLL_MS`] until the shutdown, and the next one at once while a webhook is stopping.
+    /// Runs a round every [`FLOW_POLL_MS`] until the shutdown, and every [`STOP_PAUSE_MS`] while a webhook is stopping.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut fails = false;
         while !shutdown.is_cancelled() {
+            let mut pause_ms = FLOW_POLL_MS;
             match self.run_once().await {
                 Ok(round) => {
                     if std::mem::replace(&mut fails, false) {
                         tracing::info!("probes, drains and replays go on");
                     }
                     if round.stopped > 0 {
-                        continue;
+                        pause_ms = STOP_PAUSE_MS;
                     }
                 }
                 Err(error) if fails => tracing::debug!(%error, "probes, drains and replays still wait"),
@@ -90,7 +94,7 @@ impl FlowLoop {
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_millis(FLOW_POLL_MS)) => {}
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
             }
         }
     }

@@ -1,15 +1,20 @@
 //! Look-ups of names, within bounds. What the system does for one cannot be stopped: a name whose servers never answer holds a
 //! thread long after whoever asked has left, and the threads are everyone's.
 //!
-//! - A name is looked up once at a time. Whoever asks meanwhile gets the same answer, and checks it for itself.
+//! - A name is looked up once at a time. Whoever asks meanwhile gets the same answer, and checks it for itself. Where that takes
+//!   longer than a good look-up does, a question may be lost that the next one would get an answer to: then whoever asks begins
+//!   another, in whose answer the next ones share.
 //! - [`LOOK_UPS_MAX`] names are looked up at once. Names that were slow the last time have [`SLOW_LOOK_UPS_MAX`] places of their
 //!   own instead. A name says nothing of its tenant, so no share can be a tenant's; but however many silent names someone has,
-//!   each takes a place of the others' once, for one look-up, and is among its like from then on, until it answers quickly.
+//!   each takes a place of the others' once, for one look-up, and is among its like from then on, until it answers quickly or a
+//!   minute has passed.
 //! - A look-up that finds no place within [`LOOK_UP_WAIT_MS_MAX`] ends as a fault of ours, since it is others that take long. What
 //!   has its place is its name's own affair, however long it takes.
 
 use super::names::{NameError, NameResolver};
-use crate::limits::{LOOK_UP_SLOW_MS, LOOK_UP_WAIT_MS_MAX, LOOK_UPS_MAX, SLOW_LOOK_UPS_MAX, SLOW_NAMES_MAX};
+use crate::limits::{
+    LOOK_UP_SLOW_MS, LOOK_UP_WAIT_MS_MAX, LOOK_UPS_MAX, SLOW_LOOK_UPS_MAX, SLOW_NAME_MS, SLOW_NAMES_MAX,
+};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use moka::sync::Cache;
@@ -29,10 +34,26 @@ pub(super) struct LookUps(Arc<Bounds>);
 
 struct Bounds {
     names: Arc<dyn NameResolver>,
-    under_way: Mutex<HashMap<String, Shared<BoxFuture<'static, Found>>>>,
+    under_way: Mutex<HashMap<String, UnderWay>>,
     places: Semaphore,
     slow_places: Semaphore,
-    slow_names: Cache<String, ()>,
+    /// Since when.
+    slow_names: Cache<String, Instant>,
+}
+
+/// A look-up that others may share in.
+struct UnderWay {
+    look_up: Shared<BoxFuture<'static, Found>>,
+    began: Instant,
+    which: Which,
+}
+
+/// Which of those of its name that are under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    First,
+    /// Begun because the first takes long; there is no third.
+    Second,
 }
 
 impl LookUps {
@@ -55,38 +76,50 @@ impl LookUps {
     /// whoever still waits for it.
     fn joined(&self, name: &str) -> Shared<BoxFuture<'static, Found>> {
         let mut under_way = self.0.under_way.lock();
-        if let Some(look_up) = under_way.get(name) {
-            return look_up.clone();
+        let which = match under_way.get(name) {
+            None => Which::First,
+            Some(one) if one.which == Which::First && is_slow(one.began) => Which::Second,
+            Some(one) => return one.look_up.clone(),
+        };
+        let began = Instant::now();
+        if which == Which::Second {
+            self.0.slow_names.insert(name.to_owned(), began);
         }
         let (bounds, owned_name) = (Arc::clone(&self.0), name.to_owned());
-        let task = tokio::spawn(async move { LookUp { bounds, name: owned_name }.found().await });
+        let task = tokio::spawn(async move { LookUp { bounds, name: owned_name, which }.found().await });
         let broken_off = "the look-up of the name was broken off";
         let look_up = task.map(move |ended| ended.unwrap_or(Err(NameError::Ours(broken_off)))).boxed().shared();
-        under_way.insert(name.to_owned(), look_up.clone());
+        under_way.insert(name.to_owned(), UnderWay { look_up: look_up.clone(), began, which });
         look_up
     }
+}
+
+fn is_slow(began: Instant) -> bool {
+    began.elapsed() >= Duration::from_millis(LOOK_UP_SLOW_MS)
 }
 
 /// A look-up under way, and listed as that until it ends, however it does.
 struct LookUp {
     bounds: Arc<Bounds>,
     name: String,
+    which: Which,
 }
 
 impl LookUp {
     async fn found(&self) -> Found {
         let Bounds { names, places, slow_places, slow_names, .. } = &*self.bounds;
-        let places = if slow_names.contains_key(&self.name) { slow_places } else { places };
+        let was_slow = slow_names.get(&self.name).is_some_and(|at| at.elapsed() < Duration::from_millis(SLOW_NAME_MS));
+        let places = if was_slow { slow_places } else { places };
         let wait_max = Duration::from_millis(LOOK_UP_WAIT_MS_MAX);
         let Ok(Ok(_place)) = timeout(wait_max, places.acquire()).await else {
             return Err(NameError::Ours("the look-ups of other names take long: there is no place for this one"));
         };
         let started = Instant::now();
         let found = names.addresses(&self.name).await;
-        if started.elapsed() < Duration::from_millis(LOOK_UP_SLOW_MS) {
-            slow_names.invalidate(&self.name);
+        if is_slow(started) {
+            slow_names.insert(self.name.clone(), Instant::now());
         } else {
-            slow_names.insert(self.name.clone(), ());
+            slow_names.invalidate(&self.name);
         }
         found.map_err(|error| NameError::Failed(Arc::new(error)))
     }
@@ -94,7 +127,10 @@ impl LookUp {
 
 impl Drop for LookUp {
     fn drop(&mut self) {
-        self.bounds.under_way.lock().remove(&self.name);
+        let mut under_way = self.bounds.under_way.lock();
+        if under_way.get(&self.name).is_some_and(|listed| listed.which == self.which) {
+            under_way.remove(&self.name);
+        }
     }
 }
 
@@ -205,11 +241,47 @@ mod tests {
         until_free(slow_places, SLOW_LOOK_UPS_MAX - 1).await;
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_takes_long_is_joined_by_a_second_and_by_no_third() {
+        let (look_ups, names) = look_ups();
+        let first = look_ups.joined("silent");
+        until_free(&look_ups.0.places, LOOK_UPS_MAX - 1).await;
+        tokio::time::advance(Duration::from_millis(LOOK_UP_SLOW_MS - 1)).await;
+        drop(look_ups.joined("silent"));
+        assert_eq!(names.asked.lock().len(), 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let second = look_ups.joined("silent");
+        until_free(&look_ups.0.slow_places, SLOW_LOOK_UPS_MAX - 1).await;
+        tokio::time::advance(Duration::from_millis(LOOK_UP_SLOW_MS)).await;
+        let third = look_ups.joined("silent");
+        names.let_through.add_permits(2);
+        assert!(futures::future::join_all([first, second, third]).await.iter().all(Result::is_ok));
+        assert_eq!(names.asked.lock().len(), 2);
+        assert!(look_ups.0.under_way.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_was_slow_is_among_the_others_again_after_a_while() {
+        let (look_ups, names) = look_ups();
+        look_ups.0.slow_names.insert("silent".to_owned(), Instant::now());
+        for (waited_ms, slow) in [(SLOW_NAME_MS - 1, 1), (1, 0)] {
+            tokio::time::advance(Duration::from_millis(waited_ms)).await;
+            let look_up = look_ups.joined("silent");
+            until_free(&look_ups.0.slow_places, SLOW_LOOK_UPS_MAX - slow).await;
+            until_free(&look_ups.0.places, LOOK_UPS_MAX + slow - 1).await;
+            // It stays slow, or is so from now on.
+            let since = look_ups.0.slow_names.get("silent");
+            names.let_through.add_permits(1);
+            assert!(look_up.await.is_ok());
+            since.into_iter().for_each(|since| look_ups.0.slow_names.insert("silent".to_owned(), since));
+        }
+    }
+
     #[test]
     fn no_more_slow_names_are_remembered_than_the_limit_says() {
         let slow_names = look_ups().0.0.slow_names.clone();
         for number in 0..2 * SLOW_NAMES_MAX {
-            slow_names.insert(number.to_string(), ());
+            slow_names.insert(number.to_string(), Instant::now());
         }
         slow_names.run_pending_tasks();
         assert!(slow_names.entry_count() <= SLOW_NAMES_MAX, "{}", slow_names.entry_count());

@@ -39,6 +39,8 @@ impl Model {
                     true
                 });
             }
+            // So little is due here that nothing was left when it stopped.
+            Write::StopMore { .. } => {}
             Write::HoldDue { webhook_id, .. } => self.hold_due(*webhook_id),
             Write::ReleaseDeliveries { webhook_id, delivery_ids } => {
                 self.each(*webhook_id, &[Phase::Held], |id, owed| {

@@ -11,6 +11,7 @@ use crate::batch::{execute, query};
 use crate::connections::DatabaseTransaction;
 use crate::deliveries::keep_ended;
 use crate::entities::delivery::{DUE_COLUMNS, Model};
+use crate::error::store_error;
 use crate::micros::from_time;
 use crate::standing::{Opened, WebhookLock};
 use hookgraph_domain::change::CommitError;
@@ -50,7 +51,7 @@ impl Left {
 pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str); 3] {
     let id: Value = Uuid::nil().into();
     [
-        (flag_sql(backend), vec![id.clone(), 0_i64.into()], "due_by_time"),
+        (flag_sql(backend), vec![id.clone(), 0_i64.into(), true.into()], "due_by_time"),
         (take_sql(backend), vec![id.clone(), true.into()], "due_by_webhook"),
         (hold_sql(backend), vec![id, 0_i64.into(), "".into()], "due_by_time"),
     ]
@@ -58,21 +59,27 @@ pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str
 
 /// The rows that a query names, as a condition. On PostgreSQL they are locked there, so that rows which someone else has taken
 /// meanwhile are no part of the batch.
-fn among(backend: DbBackend, rows: &str, lock: &str) -> String {
+fn among(backend: DbBackend, id: &str, rows: &str, lock: &str) -> String {
     match backend {
-        DbBackend::Postgres => format!("id = ANY (ARRAY({rows} {lock}))"),
-        _ => format!("id IN ({rows})"),
+        DbBackend::Postgres => format!("{id} = ANY (ARRAY({rows} {lock}))"),
+        _ => format!("{id} IN ({rows})"),
     }
 }
 
-/// Marks what is in flight, which sits at the head of what is due: $1 the webhook, $2 the time.
+/// Marks what is in flight, which sits at the head of what is due: $1 the webhook, $2 the time, $3 whether tests too. What is just being settled is passed
+/// over, so that this waits for nobody.
 fn flag_sql(backend: DbBackend) -> String {
     let head = format!(
         "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
          ORDER BY head.due_at_us, head.id LIMIT {STOPPED_AT_ONCE_MAX}"
     );
-    let head = among(backend, &head, "");
-    format!("UPDATE due SET cancel_requested = TRUE, updated_at_us = $2 WHERE {head} AND state = 'IN_FLIGHT'")
+    let in_flight = format!(
+        "SELECT leased.id FROM due AS leased WHERE {} AND leased.state = 'IN_FLIGHT' AND NOT leased.cancel_requested \
+         AND (NOT leased.is_test OR $3)",
+        among(backend, "leased.id", &head, "")
+    );
+    let in_flight = among(backend, "id", &in_flight, "ORDER BY leased.id FOR NO KEY UPDATE SKIP LOCKED");
+    format!("UPDATE due SET cancel_requested = TRUE, updated_at_us = $2 WHERE {in_flight}")
 }
 
 /// Takes the oldest of what is not in flight out of the queue: $1 the webhook, $2 whether tests too.
@@ -81,7 +88,7 @@ fn take_sql(backend: DbBackend) -> String {
         "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.state IN ('PENDING', 'RETRYING', 'HELD') \
          AND (NOT first.is_test OR $2) ORDER BY first.id LIMIT {STOPPED_AT_ONCE_MAX}"
     );
-    format!("DELETE FROM due WHERE {} RETURNING {DUE_COLUMNS}", among(backend, &oldest, "FOR UPDATE"))
+    format!("DELETE FROM due WHERE {} RETURNING {DUE_COLUMNS}", among(backend, "id", &oldest, "FOR UPDATE"))
 }
 
 /// Holds what is due first: $1 the webhook, $2 the time, $3 why. A test goes out whatever its webhook's status, and a probe because
@@ -96,7 +103,7 @@ fn hold_sql(backend: DbBackend) -> String {
     format!(
         "UPDATE due SET state = 'HELD', state_reason = $3, due_at_us = NULL, updated_at_us = $2 WHERE {} \
          RETURNING {DUE_COLUMNS}",
-        among(backend, &first, "FOR NO KEY UPDATE")
+        among(backend, "id", &first, "FOR NO KEY UPDATE")
     )
 }
 
@@ -113,20 +120,34 @@ struct Noted {
     count: i64,
 }
 
+/// How many rows a transaction may still hold or cancel: of several webhooks that stop in one, those that come too late are noted
+/// alone.
+pub struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(STOPPED_AT_ONCE_MAX as usize)
+    }
+}
+
 impl Stop<'_> {
     /// What comes first. The webhook's row is locked by the caller.
+    ///
+    /// Where something ends, the webhook is noted in any case: what is being leased at this moment is seen by a later transaction.
     pub async fn begin(
         self,
         transaction: &DatabaseTransaction,
         webhook_id: WebhookId,
         at: Timestamp,
         feed: &mut FeedLog,
+        budget: &mut Budget,
     ) -> Result<(), StoreError> {
-        if let Self::Cancel { .. } = self {
-            let values = vec![webhook_id.0.into(), from_time(at).into()];
-            execute(transaction, &flag_sql(transaction.get_database_backend()), values).await?;
-        }
-        if self.batch(transaction, webhook_id, at, Tests::Too, feed).await? == Left::More {
+        let cancels = matches!(self, Self::Cancel { .. });
+        let left = match budget.0 {
+            0 => Left::More,
+            _ => self.batch(transaction, webhook_id, at, Tests::Too, feed, budget).await?,
+        };
+        if cancels || left == Left::More {
             let note = "INSERT INTO stopping (webhook_id, since_us) VALUES ($1, $2) ON CONFLICT DO NOTHING";
             execute(transaction, note, vec![webhook_id.0.into(), from_time(at).into()]).await?;
         }
@@ -140,12 +161,20 @@ impl Stop<'_> {
         at: Timestamp,
         tests: Tests,
         feed: &mut FeedLog,
+        budget: &mut Budget,
     ) -> Result<Left, StoreError> {
         let (backend, at_us) = (transaction.get_database_backend(), from_time(at));
+        if backend == DbBackend::Postgres {
+            // By the order of an index, whatever its planner believes of this webhook: else each batch would read and sort them all.
+            transaction.execute_unprepared(IN_ORDER).await.map_err(store_error)?;
+        }
         let changed: Vec<Model> = match self {
             Self::Cancel { reason } => {
-                let values = vec![webhook_id.0.into(), (tests == Tests::Too).into()];
+                let with_tests = Value::from(tests == Tests::Too);
+                let values = vec![webhook_id.0.into(), with_tests.clone()];
                 let mut taken: Vec<Model> = query(transaction, &take_sql(backend), values).await?;
+                // What was leased meanwhile is seen now.
+                execute(transaction, &flag_sql(backend), vec![webhook_id.0.into(), at_us.into(), with_tests]).await?;
                 taken.iter_mut().for_each(|row| cancel(row, reason, at_us));
                 keep_ended(transaction, &taken).await?;
                 taken
@@ -155,16 +184,25 @@ impl Stop<'_> {
                 query(transaction, &hold_sql(backend), values).await?
             }
         };
-        changed.iter().try_for_each(|row| feed.delivery(row))?;
+        for row in &changed {
+            // One that cannot be read must not keep its webhook from stopping.
+            if let Err(error) = feed.delivery(row) {
+                tracing::error!(delivery_id = %row.id, %error, "stopped with its webhook, and told to nobody");
+            }
+        }
+        budget.0 = budget.0.saturating_sub(changed.len());
         Ok(Left::after(&changed))
     }
 }
 
+/// For the rest of the transaction.
+const IN_ORDER: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off";
+
 impl Work<'_> {
     /// Goes on with a webhook that is noted as stopping, as it stands now.
     pub(super) async fn stop_more(&mut self, webhook_id: WebhookId) -> Result<(), StoreError> {
-        let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::Update).await?;
-        // With its webhook the note is gone too.
+        let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::UpdateIfFree).await?;
+        // Its note went with it, or another process is at it: who waits here keeps others from it.
         let Some(standing) = standings.get(&webhook_id.0) else { return Ok(()) };
         let held = held_reason(standing.status);
         let (stop, tests) = match standing.status {
@@ -173,7 +211,7 @@ impl Work<'_> {
             status if status.holds() => (Stop::Hold { reason: &held }, Tests::Not),
             _ => return self.has_stopped(webhook_id).await,
         };
-        match stop.batch(self.transaction, webhook_id, self.at, tests, &mut self.feed).await? {
+        match stop.batch(self.transaction, webhook_id, self.at, tests, &mut self.feed, &mut Budget::default()).await? {
             Left::More => Ok(()),
             Left::Nothing => self.has_stopped(webhook_id).await,
         }
@@ -185,16 +223,23 @@ impl Work<'_> {
             .map(|_| ())
     }
 
-    /// Refuses to switch a webhook on before all that was due as it was switched off is cancelled: it would be sent.
-    pub(super) async fn require_cancelled(&self, webhook_id: WebhookId) -> Result<(), CommitError> {
+    /// Cancels the last of what was due for a webhook as it was switched off, before it is switched on. Refused where that is more
+    /// than one transaction cancels: it would be sent.
+    pub(super) async fn require_cancelled(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
+        self.lock_webhook(webhook_id).await?;
         let sql = "SELECT count(*) AS count FROM stopping WHERE webhook_id = $1";
         let noted: Vec<Noted> = query(self.transaction, sql, vec![webhook_id.0.into()]).await?;
         if noted.iter().all(|noted| noted.count == 0) {
             return Ok(());
         }
-        Err(CommitError::Refused(
-            "what was due for the webhook as it was switched off is still being cancelled: switch it on in a moment"
-                .to_owned(),
-        ))
+        let stop = Stop::Cancel { reason: cancelled_reason(false) };
+        let (feed, budget) = (&mut self.feed, &mut Budget::default());
+        match stop.batch(self.transaction, webhook_id, self.at, Tests::Not, feed, budget).await? {
+            Left::Nothing => Ok(self.has_stopped(webhook_id).await?),
+            Left::More => Err(CommitError::Refused(
+                "what was due for the webhook as it was switched off is still being cancelled: switch it on in a moment"
+                    .to_owned(),
+            )),
+        }
     }
 }

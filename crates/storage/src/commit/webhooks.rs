@@ -1,7 +1,7 @@
 //! Writes of webhooks, and of all that is due for one.
 
 use super::Work;
-use super::stopping::Stop;
+use super::stopping::{Budget, Stop};
 use crate::entities::{replay, tenant, webhook};
 use crate::error::store_error;
 use crate::micros::from_time;
@@ -28,7 +28,7 @@ struct Before {
 }
 
 impl Work<'_> {
-    pub(super) async fn put_webhook(&self, webhook: &Webhook, expected: Expected) -> Result<(), CommitError> {
+    pub(super) async fn put_webhook(&mut self, webhook: &Webhook, expected: Expected) -> Result<(), CommitError> {
         if webhook.deleted_at.is_none() {
             self.check_room(webhook).await?;
         }
@@ -41,11 +41,11 @@ impl Work<'_> {
             }
             Expected::Version(version) => {
                 let before = self.as_it_stands(webhook.id).await?;
+                // Before the webhook is locked, which is the order in which a replay's batch locks both.
+                self.wake_replays(webhook).await?;
                 if before.is_disabled && webhook.status != WebhookStatus::Disabled && webhook.deleted_at.is_none() {
                     self.require_cancelled(webhook.id).await?;
                 }
-                // Before the webhook is locked, which is the order in which a replay's batch locks both.
-                self.wake_replays(webhook).await?;
                 let updated = webhook::Entity::update_many()
                     .set(row)
                     .filter(webhook::Column::Id.eq(webhook.id.0))
@@ -151,6 +151,6 @@ impl Work<'_> {
     /// Begins to hold or cancel what is due for a webhook.
     pub(super) async fn stop_due(&mut self, webhook_id: WebhookId, stop: Stop<'_>) -> Result<(), CommitError> {
         self.lock_webhook(webhook_id).await?;
-        Ok(stop.begin(self.transaction, webhook_id, self.at, &mut self.feed).await?)
+        Ok(stop.begin(self.transaction, webhook_id, self.at, &mut self.feed, &mut Budget::default()).await?)
     }
 }

@@ -114,11 +114,11 @@ fn what_is_left_of(request: &ClaimRequest, claimed: &[ClaimedDelivery]) -> Claim
 /// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
 async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
     let transaction = store.begin_claiming().await?;
-    let candidates = candidates(&transaction, request).await?.picked;
+    let mut candidates = candidates(&transaction, request).await?.picked;
+    let standings = standings(&transaction, &mut candidates).await?;
     if candidates.is_empty() {
         return Ok(Claims::default());
     }
-    let standings = standings(&transaction, &candidates).await?;
     let webhooks = store.opened.webhooks(&transaction, &standings, &*store.vault).await?;
     let rows = locked_rows(&transaction, request, &candidates).await?;
 
@@ -187,15 +187,17 @@ async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) 
 }
 
 /// How the webhooks stand. Where one does not send, its deliveries may come to be held, so it is locked: a resume misses
-/// none of them. (A row whose webhook is missing was recorded while its tenant was being deleted.)
+/// none of them. One that another transaction has locked leaves the candidates, and waits for the next claim: all claims would wait
+/// with this one. (A row whose webhook is missing was recorded while its tenant was being deleted.)
 async fn standings(
     transaction: &DatabaseTransaction,
-    candidates: &[Candidate],
+    candidates: &mut Vec<Candidate>,
 ) -> Result<HashMap<Uuid, Standing>, StoreError> {
     let ids = candidates.iter().map(|candidate| candidate.webhook_id);
     let mut standings = Opened::standings(transaction, ids, WebhookLock::None).await?;
-    let stopped = standings.iter().filter(|(_, standing)| !standing.sends()).map(|(id, _)| *id);
-    let locked = Opened::standings(transaction, stopped.collect::<Vec<_>>(), WebhookLock::Share).await?;
+    let stopped: Vec<Uuid> = standings.iter().filter(|(_, standing)| !standing.sends()).map(|(id, _)| *id).collect();
+    let locked = Opened::standings(transaction, stopped.iter().copied(), WebhookLock::ShareIfFree).await?;
+    candidates.retain(|one| locked.contains_key(&one.webhook_id) || !stopped.contains(&one.webhook_id));
     standings.extend(locked);
     Ok(standings)
 }

@@ -4,7 +4,7 @@ use super::settle_delivered::{has_arrived, settle_delivered};
 use super::{apply_next, due_again, is_under, under};
 use crate::batch::{Collision, IDS, ids, query};
 use crate::commit::feed::FeedLog;
-use crate::commit::stopping::Stop;
+use crate::commit::stopping::{Budget, Stop};
 use crate::connections::DatabaseTransaction;
 use crate::deliveries::{end, locked_due, update_due};
 use crate::entities::{delivery, webhook};
@@ -73,6 +73,10 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
     let ended = settle_delivered(&transaction, &arrived, &mut feed).await?;
     let others = settlements.iter().zip(&at_once).filter(|(_, at_once)| !**at_once);
     let mut rows = Rows::locked(&transaction, others.map(|(one, _)| one.delivery_id.0)).await?;
+    // Who was asked to end while this waited for it was so by a change that is committed by now, its webhook's perhaps.
+    let asked_to_end = rows.by_id.values().filter(|row| row.cancel_requested && !locked.contains_key(&row.webhook_id));
+    let standings = Opened::standings(&transaction, asked_to_end.map(|row| row.webhook_id), WebhookLock::None).await?;
+    webhooks.extend(store.opened.webhooks(&transaction, &standings, &*store.vault).await?);
     for (settlement, at_once) in settlements.iter().zip(&at_once) {
         if *at_once {
             let is_done = ended.contains(&settlement.delivery_id.0);
@@ -105,8 +109,9 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
     }
     rows.write(&transaction).await?;
     rows::attempt::ATTEMPTS.insert(&transaction, attempts, Collision::Fails).await?;
+    let mut budget = Budget::default();
     for (before, changed, now) in &changed_webhooks {
-        write_health(store, &transaction, *before, changed, *now, &mut feed).await?;
+        write_health(store, &transaction, *before, changed, *now, &mut feed, &mut budget).await?;
     }
     store.hit(Failpoint::InSettle);
     feed.commit(transaction, &*store.observer).await?;
@@ -181,6 +186,7 @@ async fn write_health(
     changed: &Webhook,
     now: Timestamp,
     feed: &mut FeedLog,
+    budget: &mut Budget,
 ) -> Result<(), StoreError> {
     let row: webhook::ActiveModel = whole(rows::webhook::to_row(changed, &*store.vault)?);
     webhook::Entity::update_many()
@@ -191,7 +197,7 @@ async fn write_health(
         .map_err(store_error)?;
     if changed.status != before && changed.status.holds() {
         let reason = held_reason(changed.status);
-        Stop::Hold { reason: &reason }.begin(transaction, changed.id, now, feed).await?;
+        Stop::Hold { reason: &reason }.begin(transaction, changed.id, now, feed, budget).await?;
     }
     Ok(())
 }

@@ -149,6 +149,7 @@ macro_rules! conformance_suite {
                 a_long_backlog_is_held_in_parts,
                 a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe,
                 a_long_backlog_is_cancelled_before_its_webhook_is_switched_on,
+                what_ends_with_its_webhook_is_looked_at_once_more,
                 a_long_backlog_is_cancelled_with_its_deleted_webhook,
                 a_webhook_that_sends_again_stops_no_more,
             ],

@@ -179,7 +179,7 @@ impl State {
         check(current, expected, || format!("webhook {}", webhook.id))?;
         let was_disabled = self.webhooks.get(&webhook.id).is_some_and(|it| it.status == WebhookStatus::Disabled);
         let is_switched_on = was_disabled && webhook.status != WebhookStatus::Disabled && webhook.deleted_at.is_none();
-        if is_switched_on && self.stopping.contains_key(&webhook.id) {
+        if is_switched_on && !self.has_cancelled_all(webhook.id, at) {
             return Err(CommitError::Refused("what was due is still being cancelled".to_owned()));
         }
         if webhook.status == WebhookStatus::Active {

@@ -16,13 +16,20 @@ impl State {
     }
 
     pub(super) fn cancel_due(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) {
-        for kept in self.deliveries.values_mut() {
-            let delivery = &mut kept.delivery;
-            delivery.cancel_requested |= delivery.webhook_id == webhook_id && delivery.state == DeliveryState::InFlight;
+        self.cancel_some(webhook_id, reason, at, true);
+        self.stopping.entry(webhook_id).or_insert(at);
+    }
+
+    /// Cancels the last of what was due for a webhook that is switched on; whether that was all.
+    pub(super) fn has_cancelled_all(&mut self, webhook_id: WebhookId, at: Timestamp) -> bool {
+        if !self.stopping.contains_key(&webhook_id) {
+            return true;
         }
-        if self.cancel_some(webhook_id, reason, at, true) {
-            self.stopping.entry(webhook_id).or_insert(at);
+        let is_all = !self.cancel_some(webhook_id, cancelled_reason(false), at, false);
+        if is_all {
+            self.stopping.remove(&webhook_id);
         }
+        is_all
     }
 
     pub(super) fn stop_more(&mut self, webhook_id: WebhookId, at: Timestamp) {
@@ -50,9 +57,14 @@ impl State {
         self.rest(due, DeliveryState::Held, reason, at)
     }
 
-    /// The oldest; whether there is more.
+    /// The oldest; whether there is more. What is in flight ends as it settles.
     fn cancel_some(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp, with_tests: bool) -> bool {
-        use DeliveryState::{Held, Pending, Retrying};
+        use DeliveryState::{Held, InFlight, Pending, Retrying};
+        for Delivery { webhook_id: of, state, is_test, cancel_requested, .. } in
+            self.deliveries.values_mut().map(|kept| &mut kept.delivery)
+        {
+            *cancel_requested |= *of == webhook_id && *state == InFlight && (with_tests || !*is_test);
+        }
         let owed = self.of_webhook(webhook_id, |delivery| {
             matches!(delivery.state, Pending | Retrying | Held) && (with_tests || !delivery.is_test)
         });
