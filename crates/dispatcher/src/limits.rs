@@ -4,6 +4,14 @@ use hookgraph_domain::limits::{RENDER_MS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 
 /// Deliveries between claim and settlement in this process: what a crash may send twice, and what memory holds.
 pub const IN_FLIGHT_MAX: u32 = 1_024;
+/// The payload that one slot is for, in bytes: a larger one takes as many as it has such parts. All slots together are 64 MiB of
+/// payloads, and what was rendered before that was known comes on top.
+pub const SLOT_BYTES: usize = 64 * 1024;
+/// Payloads that are rendered together, in bytes, as far as that can be guessed by the last ones: [`WRITE_BYTES_MAX`], which they are
+/// frozen in.
+pub const RENDER_BYTES_AIM: usize = WRITE_BYTES_MAX;
+/// What the first payloads of a process are guessed to be, in bytes each: sixteen of them are rendered together.
+pub const PAYLOAD_BYTES_GUESS: usize = 512 * 1024;
 /// Deliveries in flight to one webhook, over all processes, whatever its own concurrency is: what one slow receiver can
 /// occupy. Of one process it occupies no more than it leaves free ([`crate::worker`]).
 pub const IN_FLIGHT_PER_WEBHOOK_MAX: u32 = hookgraph_domain::limits::CONCURRENCY_MAX;
@@ -17,6 +25,11 @@ pub const RATE_LOOK_MS: u64 = 50;
 pub const FLOW_POLL_MS: u64 = 250;
 /// Webhooks to probe, webhooks to drain, and replays of one round of the flow loop, of each.
 pub const FLOW_ROUND_MAX: u32 = 32;
+/// Webhooks that stop of which one round of the flow loop holds or cancels some: each may take tens of milliseconds.
+pub const STOPS_ROUND_MAX: u32 = 4;
+/// The wait before the next round of the flow loop while a webhook is stopping, in milliseconds: recordings for it and settlements of
+/// it wait for each round.
+pub const STOP_PAUSE_MS: u64 = 50;
 /// Held deliveries among which probes go round, so that one that can never be delivered does not speak for all.
 pub const PROBE_CANDIDATES_MAX: u32 = 20;
 /// How often retention looks for what is too old, in milliseconds: ten minutes.
@@ -85,6 +98,9 @@ pub const LOOK_UPS_MAX: usize = 256;
 pub const SLOW_LOOK_UPS_MAX: usize = 64;
 /// A look-up that takes as long as this is slow, in milliseconds: those that are answered take a fraction of it.
 pub const LOOK_UP_SLOW_MS: u64 = 1_000;
+/// How long a name counts as slow, in milliseconds, unless it answers quickly before: one lost question must not keep it among those
+/// that never answer.
+pub const SLOW_NAME_MS: u64 = 60_000;
 /// Slow names that are remembered: a few hundred bytes each.
 pub const SLOW_NAMES_MAX: u64 = 10_000;
 /// How long a look-up waits for a place, in milliseconds: half of the shortest deadline of an attempt, so that no attempt ends

@@ -2,6 +2,7 @@
 
 use crate::ids::{AttemptId, DeliveryId};
 use crate::time::Timestamp;
+use std::sync::Arc;
 
 /// How an attempt ended, or why there was none: stable codes, shown in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,8 +95,8 @@ pub struct OutgoingRequest {
     pub url: String,
     /// Names in lower case, in the order sent.
     pub headers: Vec<(String, String)>,
-    /// The exact body; none for GET.
-    pub body: Option<String>,
+    /// The exact body; none for GET. It shares the text of the payload.
+    pub body: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for OutgoingRequest {

@@ -99,7 +99,7 @@ impl Bodies {
 /// How many bytes the bodies of an attempt have.
 pub(crate) fn body_bytes(attempt: &Attempt) -> usize {
     let request_body = attempt.request.as_ref().and_then(|request| request.body.as_ref());
-    request_body.map_or(0, String::len) + attempt.response_body.as_ref().map_or(0, String::len)
+    request_body.map_or(0, |body| body.len()) + attempt.response_body.as_ref().map_or(0, String::len)
 }
 
 impl From<Attempt> for LoadedAttempt {

@@ -45,7 +45,7 @@ async fn deliveries(world: &World, count: u32) {
                 method: "POST".to_owned(),
                 url: url(),
                 headers: vec![("webhook-id".to_owned(), delivery_id.to_string())],
-                body: Some(json.clone()),
+                body: Some(json.as_str().into()),
             }),
             response: Some(ResponseHead { status: 200, headers: vec![("x-long".to_owned(), header)] }),
             response_body: Some("r".repeat(RESPONSE_BODY_BYTES_MAX)),

@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn delivered(claimed: &ClaimedDelivery, entropy: &SeededEntropy) -> Settlement {
-    let (now, body) = (sample::now(), claimed.payload.as_ref().map(|payload| payload.json.to_string()));
+    let (now, body) = (sample::now(), claimed.payload.as_ref().map(|payload| payload.json.clone()));
     let attempt = Attempt {
         id: AttemptId(entropy.uuid(now)),
         delivery_id: claimed.delivery.id,

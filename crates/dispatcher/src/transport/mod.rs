@@ -18,6 +18,7 @@ pub use rustls::pki_types::CertificateDer;
 
 use answer::Answer;
 use async_trait::async_trait;
+use bytes::Bytes;
 use clients::Clients;
 use failure::Failure;
 use hookgraph_domain::address::AddressRules;
@@ -163,9 +164,18 @@ fn outgoing(request: &OutgoingRequest, url: Url) -> Result<reqwest::Request, Fai
     let mut outgoing = reqwest::Request::new(method, url);
     *outgoing.headers_mut() = header_map(&request.headers)?;
     if let Some(body) = &request.body {
-        *outgoing.body_mut() = Some(body.clone().into());
+        *outgoing.body_mut() = Some(Bytes::from_owner(Body(Arc::clone(body))).into());
     }
     Ok(outgoing)
+}
+
+/// The bytes of a body that others hold too.
+struct Body(Arc<str>);
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, Failure> {

@@ -232,7 +232,8 @@ pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> b
     may_be_more
 }
 
-/// Renders and freezes one tenant's share of a claim, then sends each delivery in a task of its own. What is frozen
+/// Renders and freezes one tenant's share of a claim, as many at once as their payloads may take, and sends each delivery in a task of
+/// its own. What is frozen
 /// already waits for nobody's render.
 async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     let (claims, slots): (Vec<_>, Vec<_>) = share.into_iter().unzip();
@@ -242,23 +243,42 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
         tracing::info!(count = keys.len(), %error, "claimed late, and not extended: given back");
         return road.release_all(&keys, &mut slots).await;
     }
-    let (frozen, unrendered) = claims.into_iter().partition(|claim: &ClaimedDelivery| claim.payload.is_some());
+    let (frozen, mut unrendered): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.payload.is_some());
     let rendered = road.stages.render(frozen).await;
+    hold(&rendered.frozen, &mut slots);
     road.send_all(rendered.frozen, &mut slots).await;
-    let rendered = tokio::select! {
-        biased;
-        () = road.stopping.cancelled() => return road.release_all(&keys, &mut slots).await,
-        rendered = road.stages.render(unrendered) => rendered,
-    };
-    for settlement in rendered.settlements {
-        if let Some(slot) = slots.remove(&settlement.delivery_id) {
-            road.end(Ending::Settled(Box::new(settlement), slot)).await;
+    loop {
+        unrendered.retain(|claim| road.slots.may_render(claim.webhook.id, road.stages.now()));
+        if unrendered.is_empty() {
+            break;
         }
+        let rest = unrendered.split_off(road.stages.flow.render_count().min(unrendered.len()));
+        let rendered = tokio::select! {
+            biased;
+            () = road.stopping.cancelled() => break,
+            rendered = road.stages.render(std::mem::replace(&mut unrendered, rest)) => rendered,
+        };
+        for settlement in rendered.settlements {
+            if let Some(slot) = slots.remove(&settlement.delivery_id) {
+                road.end(Ending::Settled(Box::new(settlement), slot)).await;
+            }
+        }
+        hold(&rendered.fresh, &mut slots);
+        road.stages.flow.rendered(rendered.fresh.iter().map(|it| (it.claim.webhook.id, it.payload.json.len())));
+        road.freeze_and_send(rendered.fresh, &mut slots).await;
     }
-    road.freeze_and_send(rendered.fresh, &mut slots).await;
-    // What was not frozen: by another worker, by a call of ours whose answer was lost, or not at all. A release under a
+    // What large payloads left no room for, to be claimed again when there is some. And what was not frozen: by another worker, by a call of ours whose answer was lost, or not at all. A release under a
     // lost lease changes nothing.
     road.release_all(&keys, &mut slots).await;
+}
+
+/// Each slot holds as many as its payload takes.
+fn hold(ready: &[Ready], slots: &mut HashMap<DeliveryId, Slot>) {
+    for one in ready {
+        if let Some(slot) = slots.get_mut(&one.claim.delivery.id) {
+            slot.holds(one.payload.json.len());
+        }
+    }
 }
 
 impl Road {

@@ -3,12 +3,16 @@
 //! - **Slots.** A webhook may take no more slots of this process than it leaves free. One that hangs holds half of them at
 //!   most, two hold a third each, and so on: there is always room for one more, however many hang. Its concurrency, which
 //!   counts over all processes, is the store's to keep.
+//! - **Payloads.** A large payload takes several slots, so that memory is bounded whatever payloads are. How large one is shows only
+//!   once it is rendered: then slots are overdrawn, nothing is claimed before they are made up for, and of its webhook less.
 //! - **First attempts.** Retries leave [`crate::limits::FIRST_ATTEMPTS_PERCENT`] of the slots to them.
 //! - **Rates.** A webhook with a rate is claimed no faster than its tokens come. The first claim of one cannot know its
 //!   rate: what is too many goes back, due when its token is.
 //! - **Breakers.** The windows: [`hookgraph_domain::breaker`].
 
-use crate::limits::{FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, RATE_LOOK_MS};
+use crate::limits::{
+    FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, PAYLOAD_BYTES_GUESS, RATE_LOOK_MS, RENDER_BYTES_AIM, SLOT_BYTES,
+};
 use hookgraph_domain::breaker::{Trip, Window};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::flow::Ordering;
@@ -23,17 +27,28 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub(super) struct FlowControl(Arc<Mutex<Known>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     webhooks: HashMap<WebhookId, Flow>,
+    /// What a payload is guessed to have, in bytes.
+    payload_bytes: usize,
     retries_in_flight: u32,
     /// How many slots were freed so far.
     freed_count: u64,
 }
 
+impl Default for Known {
+    fn default() -> Self {
+        Self { webhooks: HashMap::new(), payload_bytes: PAYLOAD_BYTES_GUESS, retries_in_flight: 0, freed_count: 0 }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Flow {
+    /// Slots that its deliveries hold.
     in_flight: u32,
+    /// How many its last payload took more than one.
+    extra_slots: u32,
     /// How many slots had been freed when it freed its last.
     freed_at: u64,
     window: Window,
@@ -82,6 +97,11 @@ pub(super) fn claim_size(free: u32) -> u32 {
     free.div_ceil(2)
 }
 
+/// How many slots more than one a payload of so many bytes takes.
+pub(super) fn extra_slots(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(SLOT_BYTES)).unwrap_or(u32::MAX).saturating_sub(1)
+}
+
 /// How many of the slots retries may hold.
 fn retry_slots(in_flight_max: u32) -> u32 {
     in_flight_max - in_flight_max / 100 * FIRST_ATTEMPTS_PERCENT - in_flight_max % 100 * FIRST_ATTEMPTS_PERCENT / 100
@@ -95,7 +115,8 @@ impl FlowControl {
         let per_webhook = fair_share(free, pending);
         let limits = known.webhooks.iter().filter_map(|(id, flow)| {
             let tokens = flow.bucket.map_or(u32::MAX, |bucket| bucket.tokens(now));
-            let limit = fair_share(free, flow.in_flight.saturating_add(pending)).min(tokens);
+            let slots = fair_share(free, flow.in_flight.saturating_add(pending));
+            let limit = slots.div_ceil(flow.extra_slots.saturating_add(1)).min(tokens);
             (limit < per_webhook).then_some((*id, limit))
         });
         let mut limits: Vec<_> = limits.collect();
@@ -136,6 +157,25 @@ impl FlowControl {
         self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
     }
 
+    /// How many payloads to render together, by what the last ones were.
+    pub(super) fn render_count(&self) -> usize {
+        (RENDER_BYTES_AIM / self.0.lock().payload_bytes.max(1)).max(1)
+    }
+
+    /// Learns what payloads that were rendered together have, in bytes. Large ones count at once, small ones by and by.
+    pub(super) fn rendered(&self, payloads: impl Iterator<Item = (WebhookId, usize)>) {
+        let mut known = self.0.lock();
+        let (mut count, mut sum) = (0, 0_usize);
+        for (webhook_id, bytes) in payloads {
+            count += 1;
+            sum = sum.saturating_add(bytes);
+            known.webhooks.entry(webhook_id).or_default().extra_slots = extra_slots(bytes);
+        }
+        if let Some(bytes) = sum.checked_div(count) {
+            known.payload_bytes = bytes.max(known.payload_bytes / 2);
+        }
+    }
+
     /// How many slots were freed so far.
     pub(super) fn freed_count(&self) -> u64 {
         self.0.lock().freed_count
@@ -147,6 +187,7 @@ impl FlowControl {
         let holding = |flow: &Flow| Holding {
             in_flight: flow.in_flight,
             freed_at: flow.freed_at,
+            extra_slots: flow.extra_slots,
             lacks_tokens: flow.bucket.is_some_and(|bucket| bucket.tokens(now) == 0),
         };
         webhook_ids.iter().map(|id| known.webhooks.get(id).map(holding).unwrap_or_default()).collect()
@@ -160,7 +201,8 @@ impl FlowControl {
         let mut known = self.0.lock();
         known.webhooks.entry(webhook_id).or_default().in_flight += 1;
         known.retries_in_flight += u32::from(is_retry);
-        InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order: flow.ordering == Ordering::ByRecord }
+        let keeps_order = flow.ordering == Ordering::ByRecord;
+        InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order, extra_slots: 0 }
     }
 }
 
@@ -185,6 +227,8 @@ pub(super) struct Holding {
     pub(super) in_flight: u32,
     /// The [`FlowControl::freed_count`] with which it freed its last.
     pub(super) freed_at: u64,
+    /// How many its last payload took more than one.
+    pub(super) extra_slots: u32,
     /// Whether its rate lets nothing more through just now.
     pub(super) lacks_tokens: bool,
 }
@@ -208,9 +252,19 @@ pub(super) struct InFlight {
     webhook_id: WebhookId,
     is_retry: bool,
     keeps_order: bool,
+    extra_slots: u32,
 }
 
 impl InFlight {
+    /// Counts it as holding so many slots more than one.
+    pub(super) fn holds_extra(&mut self, extra_slots: u32) {
+        let mut known = self.flow.0.lock();
+        if let Some(flow) = known.webhooks.get_mut(&self.webhook_id) {
+            flow.in_flight = flow.in_flight.saturating_sub(self.extra_slots).saturating_add(extra_slots);
+        }
+        self.extra_slots = extra_slots;
+    }
+
     pub(super) fn webhook_id(&self) -> WebhookId {
         self.webhook_id
     }
@@ -228,7 +282,7 @@ impl Drop for InFlight {
         known.freed_count += 1;
         let freed_at = known.freed_count;
         if let Some(flow) = known.webhooks.get_mut(&self.webhook_id) {
-            flow.in_flight = flow.in_flight.saturating_sub(1);
+            flow.in_flight = flow.in_flight.saturating_sub(self.extra_slots.saturating_add(1));
             flow.freed_at = freed_at;
         }
     }
@@ -238,6 +292,7 @@ impl Drop for InFlight {
 mod tests {
     use super::super::tests::{due, noon, with_webhook};
     use super::*;
+    use crate::limits::IN_FLIGHT_MAX;
     use hookgraph_domain::time::plus_ms;
 
     #[test]
@@ -287,6 +342,51 @@ mod tests {
         let unbounded = with_webhook(claim, |webhook| webhook.flow.rate_per_second = None);
         assert_eq!(flow.take_token(&unbounded, noon()), Ok(()));
         assert_eq!(flow.allowance(100, 0, 100, noon()).limits, []);
+    }
+
+    #[test]
+    fn a_payload_takes_a_slot_for_each_of_its_parts() {
+        let bytes = [0, 1, SLOT_BYTES, SLOT_BYTES + 1, 16 * SLOT_BYTES, usize::MAX];
+        assert_eq!(bytes.map(extra_slots)[..5], [0, 0, 0, 1, 15]);
+        assert!(extra_slots(usize::MAX) > 1_000_000);
+        assert_eq!(IN_FLIGHT_MAX as usize * SLOT_BYTES, 64 * 1024 * 1024, "as limits.rs says");
+    }
+
+    #[test]
+    fn a_webhook_with_large_payloads_may_take_fewer_of_the_slots() {
+        let flow = FlowControl::default();
+        let claim = due(1, 1, "200");
+        flow.rendered([(claim.webhook.id, 8 * SLOT_BYTES)].into_iter());
+        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(claim.webhook.id, 16)], "an eighth of 128");
+        let mut held = flow.enter(&claim);
+        held.holds_extra(7);
+        assert_eq!(flow.holdings(&[claim.webhook.id], noon())[0].in_flight, 8);
+        assert_eq!(flow.allowance(248, 0, 256, noon()).limits, [(claim.webhook.id, 15)]);
+        drop(held);
+        assert_eq!(flow.holdings(&[claim.webhook.id], noon())[0].in_flight, 0);
+        flow.rendered([(claim.webhook.id, 10)].into_iter());
+        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, []);
+    }
+
+    #[test]
+    fn as_many_payloads_are_rendered_together_as_the_last_ones_suggest() {
+        let flow = FlowControl::default();
+        assert_eq!(flow.render_count(), 16);
+        let webhook_id = due(1, 1, "200").webhook.id;
+        let render = |bytes: usize| flow.rendered([(webhook_id, bytes), (webhook_id, bytes)].into_iter());
+        render(1024 * 1024);
+        assert_eq!(flow.render_count(), 8, "large ones count at once");
+        let counts: Vec<_> = (0..4)
+            .map(|_| {
+                render(1_000);
+                flow.render_count()
+            })
+            .collect();
+        assert_eq!(counts, [16, 32, 64, 128], "small ones by and by");
+        render(usize::MAX / 4);
+        assert_eq!(flow.render_count(), 1);
+        flow.rendered(std::iter::empty());
+        assert_eq!(flow.render_count(), 1);
     }
 
     #[test]

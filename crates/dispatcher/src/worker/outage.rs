@@ -31,6 +31,11 @@ impl Outage {
         wait
     }
 
+    /// Takes a success of some down, while others still fail: they are soon tried again, and the log has said so.
+    pub(super) fn lessens(&mut self) {
+        self.failures = self.failures.min(1);
+    }
+
     /// Takes a success down.
     pub(super) fn over(&mut self) {
         if self.failures > 0 {

@@ -40,7 +40,7 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
         batch.drain(..).for_each(|ending| settled.take(ending));
         let pause = stages.gathering(settled.settlements.len(), stages.limits.settle_batch_max);
         let mut wait = None;
-        if let Err(error) = settled.settle(&stages).await {
+        if let Err(error) = settled.settle(&stages, &mut settling).await {
             wait = Some(settling.failed(&error));
         } else {
             settling.over();
@@ -63,6 +63,8 @@ struct Unsettled {
     settlements: Vec<Settlement>,
     settled_slots: Vec<Slot>,
     portion: Portion,
+    /// The one that failed alone: it is tried alone, and after the others.
+    suspect: Option<DeliveryId>,
     claims: Vec<(DeliveryId, i64)>,
     claim_slots: Vec<Slot>,
 }
@@ -73,6 +75,7 @@ impl Unsettled {
             settlements: Vec::new(),
             settled_slots: Vec::new(),
             portion: Portion::of(settle_batch_max),
+            suspect: None,
             claims: Vec::new(),
             claim_slots: Vec::new(),
         }
@@ -96,18 +99,20 @@ impl Unsettled {
     }
 
     /// All of it, a portion at a time.
-    async fn settle(&mut self, stages: &Stages) -> Result<(), StoreError> {
+    async fn settle(&mut self, stages: &Stages, outage: &mut Outage) -> Result<(), StoreError> {
+        self.suspect_goes_last();
         while !self.settlements.is_empty() {
-            let count = self.portion.first(self.settlements.iter().map(bytes));
+            let count = self.next_count();
             let some = &self.settlements[..count];
-            match stages.write(stages.settle(some)).await {
-                Ok(_) => {}
-                Err(error) if error.is_retryable() => {
-                    self.failed(count);
-                    return Err(error);
-                }
-                Err(_) => settle_one_by_one(stages, some).await?,
+            let written = match stages.write(stages.settle(some)).await {
+                Err(error) if !error.is_retryable() => settle_one_by_one(stages, some).await,
+                answer => answer.map(|_| ()),
+            };
+            if let Err(error) = written {
+                self.failed(count);
+                return Err(error);
             }
+            outage.lessens();
             self.portion.written();
             for (settlement, slot) in self.settlements.drain(..count).zip(self.settled_slots.drain(..count)) {
                 if settlement.next.state.is_final() {
@@ -115,15 +120,30 @@ impl Unsettled {
                 }
             }
         }
+        self.suspect = None;
         Ok(())
     }
 
-    /// One that fails alone goes behind the others: should it be the cause, they are settled before it is tried again.
+    /// How many of the first go together.
+    fn next_count(&self) -> usize {
+        let count = self.portion.first(self.settlements.iter().map(bytes));
+        let takes_suspect = self.settlements[..count].last().is_some_and(|last| Some(last.delivery_id) == self.suspect);
+        if takes_suspect && count > 1 { count - 1 } else { count }
+    }
+
     fn failed(&mut self, count: usize) {
         self.portion.failed(count);
         if count == 1 {
-            self.settlements.rotate_left(1);
-            self.settled_slots.rotate_left(1);
+            self.suspect = self.settlements.first().map(|settlement| settlement.delivery_id);
+            self.suspect_goes_last();
+        }
+    }
+
+    fn suspect_goes_last(&mut self) {
+        let place = self.settlements.iter().position(|settlement| Some(settlement.delivery_id) == self.suspect);
+        if let Some(place) = place {
+            self.settlements[place..].rotate_left(1);
+            self.settled_slots[place..].rotate_left(1);
         }
     }
 
@@ -152,7 +172,8 @@ fn bytes(settlement: &Settlement) -> usize {
     let head =
         |headers: &[(String, String)]| headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     let request = attempt.request.as_ref();
-    let request = request.map_or(0, |it| it.url.len() + head(&it.headers) + it.body.as_ref().map_or(0, String::len));
+    let request =
+        request.map_or(0, |it| it.url.len() + head(&it.headers) + it.body.as_ref().map_or(0, |body| body.len()));
     let response = attempt.response.as_ref().map_or(0, |it| head(&it.headers));
     request + response + attempt.response_body.as_ref().map_or(0, String::len)
 }

@@ -2,7 +2,7 @@
 //! one is freed. A look that finds nothing costs more than a delivery: where nothing waits, none is taken.
 
 use super::DispatchLimits;
-use super::flow::{Allowance, FlowControl, Holding, InFlight, claim_size};
+use super::flow::{Allowance, FlowControl, Holding, InFlight, claim_size, extra_slots};
 use super::leases::Lease;
 use super::waiting::{Awaited, Waiting};
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -16,6 +16,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// All slots of a process.
 pub(super) struct Slots {
     free: Arc<Semaphore>,
+    /// How many large payloads hold besides; they may be more than there are.
+    extra: AtomicU32,
     freed: Notify,
     flow: FlowControl,
     /// The due work that had no room.
@@ -31,6 +33,7 @@ impl Slots {
     pub(super) fn of(in_flight_max: u32, flow: FlowControl) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(in_flight_max as usize)),
+            extra: AtomicU32::new(0),
             freed: Notify::new(),
             flow,
             waiting: Waiting::default(),
@@ -75,7 +78,19 @@ impl Slots {
     }
 
     fn free_count(&self) -> u32 {
-        u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX)
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        free.saturating_sub(self.extra.load(Ordering::SeqCst))
+    }
+
+    /// Whether one more payload of that webhook may be rendered: always while payloads are small; else while any slot is free, and
+    /// where its own are large, while it holds fewer than it leaves free.
+    pub(super) fn may_render(&self, webhook_id: WebhookId, now: Timestamp) -> bool {
+        if self.extra.load(Ordering::SeqCst) == 0 {
+            return true;
+        }
+        let free = self.free_count();
+        free > 0
+            && self.flow.holdings(&[webhook_id], now).iter().all(|held| held.extra_slots == 0 || held.in_flight < free)
     }
 
     /// How many are free where the claims under way take nothing.
@@ -163,6 +178,7 @@ impl Room {
         Slot {
             permit: self.permits.as_mut().and_then(|permits| permits.split(1)),
             in_flight: Some(in_flight),
+            extra: 0,
             lease: Some(lease),
             slots: Arc::clone(&self.slots),
             is_over: false,
@@ -182,6 +198,8 @@ impl Drop for Room {
 pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     in_flight: Option<InFlight>,
+    /// How many it holds besides.
+    extra: u32,
     lease: Option<Lease>,
     slots: Arc<Slots>,
     /// Whether its delivery has ended: of itself it will not be due again.
@@ -189,6 +207,20 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Holds as many as a payload of so many bytes takes.
+    pub(super) fn holds(&mut self, bytes: usize) {
+        let extra = extra_slots(bytes);
+        if extra == self.extra {
+            return;
+        }
+        self.slots.extra.fetch_add(extra, Ordering::SeqCst);
+        self.slots.extra.fetch_sub(self.extra, Ordering::SeqCst);
+        self.extra = extra;
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.holds_extra(extra);
+        }
+    }
+
     /// Frees the slot of a delivery that has ended.
     pub(super) fn over(mut self) {
         self.is_over = true;
@@ -202,6 +234,7 @@ impl Drop for Slot {
         drop(self.lease.take());
         // Whoever looks in between counts it as held, and is told afterwards.
         drop(self.permit.take());
+        self.slots.extra.fetch_sub(self.extra, Ordering::SeqCst);
         drop(self.in_flight.take());
         self.slots.was_freed(webhook_id, !self.is_over || keeps_order);
     }

@@ -65,7 +65,7 @@ fn trusting() -> HttpTransport {
 
 fn post(url: String) -> OutgoingRequest {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    OutgoingRequest { method: "POST".to_owned(), url, headers, body: Some("{\"a\":1}".to_owned()) }
+    OutgoingRequest { method: "POST".to_owned(), url, headers, body: Some("{\"a\":1}".into()) }
 }
 
 /// Sends to the receiver of the case, and returns what came of it with what is wrong with that.

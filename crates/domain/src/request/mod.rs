@@ -16,6 +16,7 @@ use crate::trace::{TRACEPARENT_HEADER, TraceContext};
 use crate::webhook::{HttpMethod, Webhook};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::sync::Arc;
 use url::Url;
 
 /// What requests call themselves, unless the webhook has a `user-agent` of its own.
@@ -46,7 +47,7 @@ pub fn build(
             (url, parameters_json.map(Cow::Owned), None)
         }
         HttpMethod::Post | HttpMethod::Put | HttpMethod::Patch | HttpMethod::Delete => {
-            (configured.clone(), Some(Cow::Borrowed(&*payload.json)), Some(payload.json.to_string()))
+            (configured.clone(), Some(Cow::Borrowed(&*payload.json)), Some(Arc::clone(&payload.json)))
         }
     };
     let method = webhook.method.as_str();

@@ -14,7 +14,7 @@ fn saved(request: OutgoingRequest) -> SavedRequest {
         url: request.url,
         webhook_url: None,
         headers: request.headers,
-        body: request.body.unwrap_or_default(),
+        body: request.body.as_deref().unwrap_or_default().to_owned(),
     }
 }
 

@@ -48,7 +48,7 @@ pub fn cells(attempt: &Attempt, webhook_id: WebhookId) -> Result<Vec<Cell>, Stor
         Cell::TextOrNull(request.map(|request| request.method.clone())),
         Cell::TextOrNull(request.map(|request| request.url.clone())),
         Cell::TextOrNull(request.map(|request| to_json("request headers", &request.headers)).transpose()?),
-        Cell::TextOrNull(request.and_then(|request| request.body.clone())),
+        Cell::TextOrNull(request.and_then(|request| request.body.as_deref()).map(str::to_owned)),
         Cell::IntOrNull(response.map(|response| i64::from(response.status))),
         Cell::TextOrNull(response.map(|response| to_json("response headers", &response.headers)).transpose()?),
         Cell::TextOrNull(attempt.response_body.clone()),
@@ -65,7 +65,7 @@ pub fn from_row(row: attempt::Model) -> Result<Attempt, StoreError> {
             method,
             url,
             headers: from_json("request headers", row.request_headers.as_deref().unwrap_or("[]"))?,
-            body: row.request_body,
+            body: row.request_body.map(Into::into),
         }),
         _ => None,
     };

@@ -87,7 +87,7 @@ pub async fn an_attempt_and_its_state_are_written_together(store: Arc<dyn Store>
         method: "POST".to_owned(),
         url: "https://receiver.example/hook".to_owned(),
         headers: vec![("b".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())],
-        body: Some(r#"{"é":1}"#.to_owned()),
+        body: Some(r#"{"é":1}"#.into()),
     });
     attempt.response = Some(ResponseHead { status: 503, headers: vec![("retry-after".to_owned(), "5".to_owned())] });
     attempt.response_body = Some("busy".to_owned());

@@ -40,7 +40,7 @@ fn post(url: impl Into<String>) -> OutgoingRequest {
         method: "POST".to_owned(),
         url: url.into(),
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: Some("{\"a\":1}".to_owned()),
+        body: Some("{\"a\":1}".into()),
     }
 }
 

@@ -19,7 +19,7 @@ async fn a_request_goes_out_with_its_headers_in_order_and_its_exact_body() {
         method: "PATCH".to_owned(),
         url: format!("{}a%20b/?q=%C3%A4&r=1", server.url()),
         headers: vec![header("x-first", "1"), header("content-type", "application/json"), header("x-ü", "")],
-        body: Some("{\"ü\":\"\u{2028}\"}".to_owned()),
+        body: Some("{\"ü\":\"\u{2028}\"}".into()),
     };
     let mut sendable = request.clone();
     sendable.headers[2] = header("x-umlaut", "grün");

@@ -3,6 +3,7 @@
 use super::super::leases::Leases;
 use super::super::tests::{due, noon, with_webhook};
 use super::*;
+use crate::limits::SLOT_BYTES;
 use futures::FutureExt;
 
 /// The slots of a process, and its flow control.
@@ -267,4 +268,44 @@ fn it_is_worth_to_claim_again_where_a_claim_was_filled_or_others_made_way() {
     assert!(is_worth_it(&room, &claims[..1], without_room(&[1])), "it took its share of that webhook");
     assert!(!is_worth_it(&room, &claims[..1], without_room(&[2])), "of that one it could have taken more");
     drop((room, held));
+}
+
+#[test]
+fn large_payloads_hold_several_slots_and_overdraw_them() {
+    let bench = Bench::of(8);
+    let (mut first, mut second) = (bench.held(1, 1), bench.held(2, 2));
+    assert_eq!(bench.slots.free_count(), 6);
+    first.holds(3 * SLOT_BYTES);
+    assert_eq!(bench.slots.free_count(), 4);
+    first.holds(SLOT_BYTES);
+    assert_eq!(bench.slots.free_count(), 6);
+    first.holds(2 * SLOT_BYTES);
+    second.holds(16 * SLOT_BYTES);
+    assert_eq!(bench.slots.free_count(), 0);
+    assert!(bench.room().is_none(), "nothing is claimed before they are made up for");
+    first.over();
+    assert!(bench.is_told() && bench.room().is_none());
+    second.over();
+    assert!(bench.is_told());
+    assert_eq!(bench.slots.free_count(), 8);
+}
+
+#[test]
+fn a_webhook_with_large_payloads_renders_while_it_holds_fewer_slots_than_it_leaves_free() {
+    let bench = Bench::of(16);
+    let (large, small) = (due(1, 1, "200").webhook.id, due(2, 2, "200").webhook.id);
+    let may_render = || [large, small].map(|id| bench.slots.may_render(id, noon()));
+    let mut of_large: Vec<_> = (0..3).map(|number| bench.held(number, 1)).collect();
+    let of_small = bench.held(9, 2);
+    bench.flow.rendered([(large, 4 * SLOT_BYTES)].into_iter());
+    assert_eq!(may_render(), [true, true]);
+    of_large[0].holds(4 * SLOT_BYTES);
+    assert_eq!(may_render(), [true, true], "six of them and one, nine are free");
+    of_large[1].holds(4 * SLOT_BYTES);
+    assert_eq!(may_render(), [false, true], "nine of them and one, six are free");
+    of_large[2].holds(16 * SLOT_BYTES);
+    assert_eq!(may_render(), [false, false]);
+    drop(of_large);
+    assert_eq!(may_render(), [true, true]);
+    drop(of_small);
 }

@@ -233,6 +233,9 @@ impl PayloadRenderer for FakeRenderer {
                 "render-hangs" => std::future::pending().await,
                 "half" => Ok(payload(&format!("{{\"n\":\"{}\"}}", "x".repeat(crate::limits::WRITE_BYTES_MAX / 2 + 1)))),
                 "long" => Ok(payload(&format!("{{\"n\":\"{}\"}}", "x".repeat(9_000)))),
+                _ if request.webhook.name == "large" => {
+                    Ok(payload(&format!("{{\"n\":\"{}\"}}", "x".repeat(8 * crate::limits::SLOT_BYTES - 100))))
+                }
                 _ => Ok(payload(&format!("{{\"n\":{number}}}"))),
             });
         }

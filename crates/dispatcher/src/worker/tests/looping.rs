@@ -5,6 +5,7 @@ use hookgraph_domain::attempt::OutcomeCode;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Claims, Left, WantedClaim};
 use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::Webhook;
 use std::collections::BTreeSet;
 use tokio::task::JoinHandle;
 
@@ -242,6 +243,24 @@ async fn a_payload_that_cannot_be_kept_holds_up_no_other() {
     let unkept = state.settled.iter().find(|it| it.delivery_id.0 == Uuid::from_u128(2)).expect("settled");
     assert_eq!((unkept.attempt.as_ref(), unkept.next.attempts_spent, unkept.next.state.is_final()), (None, 0, false));
     assert!(unkept.next.reason.as_ref().is_some_and(|reason| reason.contains("cannot be kept")));
+}
+
+/// Sixteen are rendered before it is known how large they are; they hold 128 slots, and the others one each until they go back.
+#[tokio::test]
+async fn large_payloads_of_one_webhook_leave_room_for_others() {
+    let large = |webhook: &mut Webhook| (webhook.name, webhook.flow.concurrency) = ("large".to_owned(), 100);
+    let mut bench = Bench::with((1..=40).map(|number| with_webhook(due(number, 1, "gate"), large)));
+    bench.limits.in_flight_max = 200;
+    let running = Running::of(&bench);
+    bench.queue.ended(24).await;
+    assert_eq!(bench.transport.count(), 16);
+    assert_eq!(bench.queue.state.lock().released.len(), 24);
+    bench.queue.add(due(50, 2, "200"));
+    running.wake.raise();
+    bench.queue.ended(25).await;
+    bench.transport.gate.add_permits(16);
+    bench.queue.ended(41).await;
+    running.shut_down().await;
 }
 
 /// Portions of bytes, as they were rendered.
