@@ -31,19 +31,21 @@ impl From<DateTime> for Timestamp {
 #[Scalar(specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) => Self::read(text).ok_or_else(|| {
-                InputValueError::custom(format!(
-                    "{text:?} is no moment with an offset, years 0000 to 9999 in UTC, like 2026-11-23T22:33:43.241Z"
-                ))
-            }),
-            _ => Err(InputValueError::expected_type(value)),
-        }
+        text(&value).and_then(Self::read).ok_or_else(|| {
+            InputValueError::custom(format!(
+                "{value} is no moment with an offset, years 0000 to 9999 in UTC, like 2026-11-23T22:33:43.241Z"
+            ))
+        })
     }
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
+}
+
+/// The text that a value is, if it is one.
+fn text(value: &Value) -> Option<&str> {
+    if let Value::String(text) = value { Some(text) } else { None }
 }
 
 /// A calendar day, `2026-11-23`.
@@ -54,13 +56,8 @@ pub struct Date(pub chrono::NaiveDate);
 #[Scalar]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) => text
-                .parse()
-                .map(Date)
-                .map_err(|_| InputValueError::custom(format!("{text:?} is no day like 2026-11-23"))),
-            _ => Err(InputValueError::expected_type(value)),
-        }
+        let day = text(&value).and_then(|text| text.parse::<chrono::NaiveDate>().ok());
+        day.map(Self).ok_or_else(|| InputValueError::custom(format!("{value} is no day like 2026-11-23")))
     }
 
     fn to_value(&self) -> Value {
@@ -76,13 +73,10 @@ pub struct EmailAddress(pub String);
 #[Scalar]
 impl ScalarType for EmailAddress {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) if looks_like_email(text) => Ok(Self(text.clone())),
-            Value::String(text) => {
-                Err(InputValueError::custom(format!("{text:?} is no email address like ada@example.com")))
-            }
-            _ => Err(InputValueError::expected_type(value)),
-        }
+        let address = text(&value).filter(|text| looks_like_email(text));
+        address
+            .map(|text| Self(text.to_owned()))
+            .ok_or_else(|| InputValueError::custom(format!("{value} is no email address like ada@example.com")))
     }
 
     fn to_value(&self) -> Value {
@@ -140,10 +134,10 @@ macro_rules! bounded_int {
         #[Scalar]
         impl ScalarType for $name {
             fn parse(value: Value) -> InputValueResult<Self> {
-                let Value::Number(number) = &value else { return Err(InputValueError::expected_type(value)) };
-                let int = number.as_i64().and_then(|n| i32::try_from(n).ok()).filter(|n| *n >= $min);
+                let number = if let Value::Number(number) = &value { number.as_i64() } else { None };
+                let int = number.and_then(|n| i32::try_from(n).ok()).filter(|n| *n >= $min);
                 int.map(Self).ok_or_else(|| {
-                    InputValueError::custom(format!("{number} is not an integer from {} to {}", $min, i32::MAX))
+                    InputValueError::custom(format!("{value} is not an integer from {} to {}", $min, i32::MAX))
                 })
             }
 
@@ -236,5 +230,20 @@ mod tests {
             );
         }
         assert!(DateTime::parse(Value::from(1_700_000_000)).is_err());
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_refused_with_what_would_be_right() {
+        for (scalar, value, expected) in [
+            ("DateTime", Value::from(5), "5 is no moment with an offset"),
+            ("DateTime", Value::List(vec![]), "like 2026-11-23T22:33:43.241Z"),
+            ("Date", Value::from(true), "true is no day like 2026-11-23"),
+            ("EmailAddress", Value::from(5), "5 is no email address like ada@example.com"),
+            ("PositiveInt", Value::from("1"), "\"1\" is not an integer from 1 to 2147483647"),
+            ("NonNegativeInt", Value::from(-1), "-1 is not an integer from 0 to 2147483647"),
+        ] {
+            let told = scalar_fault(scalar).and_then(|judge| judge(value)).unwrap_or_default();
+            assert!(told.contains(expected) && told.contains(scalar), "{scalar}: {told}");
+        }
     }
 }

@@ -32,14 +32,20 @@ impl SignatureKey {
     }
 }
 
-/// What to make anew: all where nothing is said, else what is said to be.
+/// What to make anew: both where nothing is said of either, else what is said to be.
 ///
 /// # Errors
-/// When the overlap is out of its bounds.
+/// When that is nothing, or the overlap is out of its bounds.
 pub fn rotation(secret: Option<bool>, key: Option<bool>, overlap_s: Option<i32>) -> Result<Rotation, Refusal> {
     let all = secret.is_none() && key.is_none();
     let is_asked = |said: Option<bool>| said.unwrap_or(all);
-    Ok(Rotation { secret: is_asked(secret), key: is_asked(key), overlap_s: checked_overlap_s(overlap_s)? })
+    let (secret, key) = (is_asked(secret), is_asked(key));
+    if !secret && !key {
+        let message =
+            "nothing is chosen: say true of signatureSecret, signatureKey or both, or nothing of either for both";
+        return Err(Refusal::invalid_at("input", "NOTHING_CHOSEN", message));
+    }
+    Ok(Rotation { secret, key, overlap_s: checked_overlap_s(overlap_s)? })
 }
 
 /// For how long what is replaced signs on, in seconds.
@@ -67,7 +73,10 @@ mod tests {
         assert_eq!(asked(None, None), (true, true));
         assert_eq!(asked(Some(true), None), (true, false));
         assert_eq!(asked(None, Some(true)), (false, true));
-        assert_eq!(asked(Some(false), None), (false, false));
+        for (secret, key) in [(Some(false), None), (None, Some(false)), (Some(false), Some(false))] {
+            let problems = rotation(secret, key, None).unwrap_err().problems;
+            assert_eq!((problems[0].path.as_str(), problems[0].code.as_str()), ("input", "NOTHING_CHOSEN"));
+        }
     }
 
     #[test]

@@ -45,19 +45,14 @@ impl Api {
         let suggests = services.suggests;
         let validator = |sdl: &str| Validator::of_sdl(sdl).map_err(SchemaFault);
         let (management, payload) = (roots::management(), roots::payload());
-        let (calls, queries) = (validator(&sdl::of(&management))?, validator(&sdl::of(&payload))?);
-        // Who saves a webhook is known, and told what is like a name that there is not.
-        let judge_of_documents = judge(|| roots::proving_payload(true));
-        let judge_of_queries =
-            if suggests { judge_of_documents.clone() } else { judge(|| roots::proving_payload(false)) };
-        let documents = Arc::new(DocumentChecker::new(queries.clone(), judge_of_documents));
+        let calls = validator(&sdl::of(&management))?.suggesting_if(suggests);
+        let queries = validator(&sdl::of(&payload))?.suggesting_if(suggests);
+        let judge_of_queries = judge(move || roots::proving_payload(suggests));
+        let documents = Arc::new(DocumentChecker::new(queries.clone(), judge_of_queries.clone()));
         let renderer = Renderer::new(payload.clone(), documents.clone(), services.ports.clone(), RENDER);
         let inner = Inner {
-            management_guard: Guard::new(
-                calls.suggesting_if(suggests),
-                judge(move || roots::proving_management(suggests)),
-            ),
-            payload_guard: Guard::new(queries.suggesting_if(suggests), judge_of_queries),
+            management_guard: Guard::new(calls, judge(move || roots::proving_management(suggests))),
+            payload_guard: Guard::new(queries, judge_of_queries),
             core: Arc::new(Core { services, documents, renderer: Arc::new(renderer) }),
             management,
             payload,

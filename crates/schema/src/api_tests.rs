@@ -1,7 +1,7 @@
 //! The management API on the fake store.
 
 use crate::limits::PREVIEWS_PER_REQUEST_MAX;
-use crate::test_world::{ADD_CUSTOMER, world};
+use crate::test_world::{ADD_CUSTOMER, world, world_that_suggests};
 use async_graphql::{Request, Variables};
 use futures::StreamExt;
 use hookgraph_domain::ids::TenantId;
@@ -60,6 +60,48 @@ async fn every_problem_of_a_webhook_is_told_and_nothing_is_saved() {
 }
 
 #[tokio::test]
+async fn names_of_the_schema_are_suggested_where_that_is_allowed_and_those_of_the_catalogue_everywhere() {
+    let create = "mutation ($input: CreateWebhookInput!) { webhook { create(input: $input) { id } } }";
+    let publish = "mutation ($input: PublishEventInput!) { event { publish(input: $input) { id } } }";
+    let list = "query ($tenantId: ID!) { webhook { getMany(tenantId: $tenantId, concern: \"order\") { id } } }";
+    let webhook = |concern: &str, query: &str| {
+        json!({ "input": { "name": "O", "concern": concern, "event": "create", "method": "POST",
+            "url": "https://receiver.example", "graphqlQuery": query } })
+    };
+    let event =
+        json!({ "input": { "concern": "orders", "event": "create", "variables": { "id": "o1", "usrId": "u" } } });
+    for suggests in [true, false] {
+        let world = world_that_suggests(suggests).await;
+        let tenant_id = json!({ "tenantId": world.caller.tenant_id });
+        for (text, variables, of_schema, hint) in [
+            ("{ tenan { id } }", json!({}), true, "Did you mean \"tenant\"?"),
+            ("{ tenant { get } }", json!({}), true, "Did you mean \"get { ... }\"?"),
+            (create, json!({ "input": { "nme": "O" } }), true, "Did you mean \"name\"?"),
+            (create, webhook("orders", "{ ordr { get(id: \"o\") { id } } }"), true, "Did you mean \"order\"?"),
+            (create, webhook("orders", "{ order { get(id: \"o\") } }"), true, "Did you mean \"get { ... }\"?"),
+            (
+                create,
+                webhook("orders", "query ($idd: ID!) { order { get(id: $idd) { id } } }"),
+                false,
+                "did you mean $id?",
+            ),
+            (create, webhook("order", ""), false, "did you mean orders/create"),
+            (list, tenant_id, false, "the nearest are orders/create"),
+            (publish, event.clone(), false, "did you mean userId?"),
+        ] {
+            let told = world.ask(text, variables).await["errors"].to_string();
+            let hint = hint.replace('"', "\\\"");
+            assert_eq!(told.contains(&hint), suggests || !of_schema, "{suggests}, {text}: {told}");
+            if of_schema && !suggests {
+                assert!(!told.to_lowercase().contains("did you mean"), "{text}: {told}");
+            }
+        }
+        let leaf = world.ask("{ tenant { get } }", json!({})).await["errors"].to_string();
+        assert_eq!(leaf.matches("Did you mean").count(), usize::from(suggests), "{leaf}");
+    }
+}
+
+#[tokio::test]
 async fn a_draft_is_previewed_as_the_request_that_would_be_sent() {
     let world = world().await;
     world.ask(ADD_CUSTOMER, json!({})).await;
@@ -89,6 +131,41 @@ async fn more_previews_than_one_request_may_ask_for_are_refused_with_the_bound()
         assert!(message.contains(&format!("{PREVIEWS_PER_REQUEST_MAX} payloads")), "{message}");
     }
     assert_eq!(world.ask(&previews(1), asked).await["errors"], Value::Null, "each request has its own");
+}
+
+#[tokio::test]
+async fn variables_of_a_test_and_of_a_preview_are_judged_as_those_of_an_event_with_their_place() {
+    const TEST: &str = "mutation ($id: ID!, $given: JSON) { webhook { test(id: $id, variables: $given) { id } } }";
+    const PREVIEW: &str = "query ($id: ID!, $given: JSON) {
+        webhook { previewPayload(input: { id: $id, variables: $given }) { payload } } }";
+    let world = world().await;
+    let webhook = json!({ "name": "O", "concern": "orders", "event": "create", "method": "POST",
+        "url": "https://receiver.example" });
+    let id = world.created(webhook).await["data"]["webhook"]["create"]["id"].clone();
+    for (text, field, path) in [(TEST, "test", ""), (PREVIEW, "previewPayload", "input.")] {
+        let given = json!({ "id": "", "idd": "o1", "webhookId": "x" });
+        let refused = world.ask(text, json!({ "id": id, "given": given })).await;
+        let error = &refused["errors"][0];
+        // Through the arguments of the field that the error names, not through the variables of the request.
+        assert_eq!(error["path"], json!(["webhook", field]), "{refused}");
+        let problems = error["extensions"]["problems"].as_array().unwrap();
+        let told: Vec<_> = problems.iter().map(|problem| (problem["path"].clone(), problem["code"].clone())).collect();
+        let expected = [("id", "VARIABLE_VALUE"), ("webhookId", "VARIABLE_WEBHOOK"), ("idd", "VARIABLE_UNKNOWN")];
+        let expected = expected.map(|(name, code)| (json!(format!("{path}variables.{name}")), json!(code)));
+        assert_eq!(told, expected);
+    }
+    let unnamed = world.ask(TEST, json!({ "given": {} })).await;
+    assert_eq!(unnamed["errors"][0]["extensions"]["problems"][0]["path"], "variables.id", "{unnamed}");
+    assert_eq!(unnamed["errors"][0]["path"], Value::Null, "of the request itself");
+
+    // An example is taken as it is shown, with a webhook in it that is nobody's.
+    let example = "{ eventType { get(concern: \"orders\", event: \"create\") { exampleDefaultPayload } } }";
+    let example = world.ask(example, json!({})).await["data"]["eventType"]["get"]["exampleDefaultPayload"].clone();
+    assert!(example["webhookId"].is_string(), "{example}");
+    for text in [TEST, PREVIEW] {
+        let answer = world.ask(text, json!({ "id": id, "given": example })).await;
+        assert_eq!(answer["errors"], Value::Null, "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,8 @@ pub struct Services {
     pub address_rules: AddressRules,
     /// Judges TLS settings of webhooks.
     pub tls: Arc<dyn TlsJudge>,
-    /// Whether a refused document is told the names that are like what it asked for.
+    /// Whether who sends a wrong document, or saves one, is told the names of the schema that are like what it asks for. Those of
+    /// the event catalogue are told to everyone.
     pub suggests: bool,
 }
 

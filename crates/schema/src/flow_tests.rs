@@ -1,12 +1,18 @@
 //! Flow settings, pause and resume, replays, many deliveries at once, and health, as a caller sees them.
 
 use crate::test_world::{World, world};
-use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::attempt::{Attempt, OutcomeCode};
+use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::event::NewEvent;
-use hookgraph_domain::ids::EventId;
-use hookgraph_domain::ports::{Entropy, UnitOfWork};
+use hookgraph_domain::ids::{AttemptId, EventId, WebhookId};
+use hookgraph_domain::ports::{DeliveryQueue, Entropy, Fenced, UnitOfWork, WebhookReader};
+use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
+use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use hookgraph_testkit::{SeededEntropy, sample};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 fn input(more: Value) -> Value {
     let mut input = json!({ "name": "Orders", "concern": "orders", "event": "create", "method": "POST", "url": "https://a.example" });
@@ -71,6 +77,31 @@ async fn flow_settings_have_defaults_are_kept_and_have_ranges() {
         (&problems[1]["path"], &problems[1]["code"]),
         (&json!("input.ratePerSecond"), &json!("RATE_OUT_OF_RANGE"))
     );
+}
+
+#[tokio::test]
+async fn null_sets_a_setting_to_its_default() {
+    const SETTINGS: &str = "timeoutMs retryDelaysS signing preserveDefaultPayload headers { name }";
+    let world = world().await;
+    let create =
+        format!("mutation ($input: CreateWebhookInput!) {{ webhook {{ create(input: $input) {{ id {SETTINGS} }} }} }}");
+    let update = format!(
+        "mutation ($id: ID!, $input: UpdateWebhookInput!) {{ webhook {{ update(id: $id, input: $input) {{ {SETTINGS} }} }} }}"
+    );
+    let created = async |more| {
+        let answer = world.ask(&create, json!({ "input": input(more) })).await;
+        answer["data"]["webhook"]["create"].clone()
+    };
+    let mut plain = created(json!({})).await;
+    let set = json!({ "timeoutMs": 500, "retryDelaysS": [1], "signing": "BOTH", "preserveDefaultPayload": true,
+        "headers": [{ "name": "x-a", "value": "b" }] });
+    let id = created(set).await["id"].clone();
+    let nulls = json!({ "timeoutMs": null, "retryDelaysS": null, "signing": null, "preserveDefaultPayload": null,
+        "headers": null });
+    let cleared = world.ask(&update, json!({ "id": id, "input": nulls })).await;
+    plain.as_object_mut().unwrap().remove("id");
+    assert_eq!(cleared["data"]["webhook"]["update"], plain, "{cleared}");
+    assert_eq!((&plain["timeoutMs"], &plain["signing"]), (&json!(15_000), &json!("SYMMETRIC")));
 }
 
 #[tokio::test]
@@ -219,4 +250,71 @@ async fn a_webhook_that_was_never_called_works() {
     let expected = json!({ "state": "WORKING", "failingShare": null, "backlog": 0, "backlogIsMore": false,
         "p50Ms": null, "p99Ms": null, "nextProbeAt": null });
     assert_eq!(health, expected);
+}
+
+/// Ends a delivery with an attempt of that number in the log.
+async fn settle(world: &World, claim: ClaimedDelivery, attempt_id: u128, is_delivered: bool) {
+    let (state, code, health) = if is_delivered {
+        (DeliveryState::Delivered, OutcomeCode::Delivered, HealthSignal::Succeeded)
+    } else {
+        (DeliveryState::Failed, OutcomeCode::HttpStatus, HealthSignal::Failed)
+    };
+    let attempt = Attempt {
+        id: AttemptId(Uuid::from_u128(attempt_id)),
+        delivery_id: claim.delivery.id,
+        number: 1,
+        code,
+        detail: None,
+        request: None,
+        response: None,
+        response_body: None,
+        response_truncated: false,
+        remote_address: None,
+        started_at: sample::now(),
+        ended_at: sample::now(),
+    };
+    let settlement = Settlement {
+        delivery_id: claim.delivery.id,
+        webhook_id: claim.webhook.id,
+        fencing_token: claim.delivery.fencing_token,
+        attempt: Some(attempt),
+        next: NextState { state, reason: None, due_at: None, attempts_spent: 1 },
+        health: Some(health),
+        now: sample::now(),
+    };
+    assert_eq!(world.store.settle(&[settlement]).await.unwrap(), [Fenced::Done]);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_resumed_after_its_attempts_failed_works_once_one_succeeds() {
+    let world = world().await;
+    let id: WebhookId = webhook_id(&world).await.parse().unwrap();
+    events(&world, 3).await;
+    let mut claims = world.store.claim(&sample::claim_request(3)).await.unwrap().deliveries;
+    let health = async || {
+        let text = "query ($id: ID!) { webhook { get(id: $id) {
+            failingSince health { state since failingShare } } } }";
+        world.ask(text, json!({ "id": id })).await["data"]["webhook"]["get"].clone()
+    };
+    settle(&world, claims.remove(0), 1, true).await;
+    assert_eq!(health().await["health"]["state"], "WORKING");
+    settle(&world, claims.remove(0), 2, false).await;
+    let failing = health().await;
+    assert_eq!(
+        (&failing["health"]["state"], &failing["health"]["since"]),
+        (&json!("FAILING"), &failing["failingSince"])
+    );
+
+    let saved = world.store.webhooks(world.caller.tenant_id, &[id]).await.unwrap().remove(0);
+    let later = plus_ms(sample::now(), 1_000);
+    let paused = saved.clone().with_status(WebhookStatus::Paused, None, later);
+    // What was held is due again already.
+    let resumed = Webhook { draining: None, ..paused.with_status(WebhookStatus::Active, None, later) };
+    let resumed = Webhook { version: saved.version + 1, ..resumed };
+    world.put_webhook(resumed, Expected::Version(saved.version)).await;
+    let expected = json!({ "failingSince": null,
+        "health": { "state": "FAILING", "since": "2023-11-14T22:13:21.250Z", "failingShare": 0.5 } });
+    assert_eq!(health().await, expected);
+    settle(&world, claims.remove(0), 3, true).await;
+    assert_eq!(health().await["health"]["state"], "WORKING");
 }

@@ -13,8 +13,8 @@ mod tests;
 pub use checker::CallChecker;
 
 use crate::access::needs;
-use crate::document::{Judge, Validator, executable, introspects, kept_bytes, measure, parse, scan};
-use crate::limits::{CALL_DOCUMENT, PROVEN_BYTES_MAX};
+use crate::document::{Judge, Validator, executable, introspects, kept_bytes, measure, parse, scan, shortened};
+use crate::limits::{CALL_DOCUMENT, PROVEN_BYTES_MAX, WORD_SHOWN_CHARS_MAX};
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::response::{JsonValue, serde_json_bytes};
 use apollo_compiler::validation::Valid;
@@ -85,7 +85,7 @@ impl Guard {
             return Err(vec![with_code(ServerError::new("introspection is switched off on this server", None))]);
         }
         let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
-        let operation = proven.typed.operations.get(name).map_err(|error| vec![request_error(&error)])?;
+        let operation = proven.typed.operations.get(name).map_err(|_| vec![no_operation(&proven.typed, name)])?;
         if answers == Answers::Once && operation.is_subscription() {
             let message = "a subscription has many answers: run it over a WebSocket, or with the header `accept: text/event-stream`";
             return Err(vec![with_code(ServerError::new(message, None))]);
@@ -173,6 +173,21 @@ fn to_error(problem: &Problem) -> ServerError {
 
 fn request_error(error: &RequestError) -> ServerError {
     with_code(ServerError::new(error.message().to_string(), None))
+}
+
+/// Which operation shall run is not said, or is none of the document's.
+fn no_operation(document: &TypedDocument, asked: Option<&str>) -> ServerError {
+    let names: Vec<&str> = document.operations.named.keys().map(|name| name.as_str()).collect();
+    let names = shortened(names.join(", "));
+    let asked = asked.map(|name| name.chars().take(WORD_SHOWN_CHARS_MAX).collect::<String>());
+    let message = match asked {
+        None => format!("the document has several operations: name one by operationName, of {names}"),
+        Some(asked) if names.is_empty() => {
+            format!("the document has no operation {asked:?}: its only one has no name, so leave operationName out")
+        }
+        Some(asked) => format!("the document has no operation {asked:?}, only {names}"),
+    };
+    with_code(ServerError::new(message, None))
 }
 
 fn forbidden(permission: Permission) -> ServerError {

@@ -96,6 +96,44 @@ async fn a_key_alone_is_made_anew_without_showing_a_secret() {
 }
 
 #[tokio::test]
+async fn something_is_chosen_and_a_webhooks_first_secrets_are_made_together() {
+    const TENANT: &str = "mutation ($id: ID!, $input: RegenerateSecretsInput) {
+        tenant { regenerateSecrets(tenantId: $id, input: $input) { signatureSecret } } }";
+    let world = world().await;
+    let (tenant, webhook) = (json!(world.caller.tenant_id), created(&world, json!({})).await["id"].clone());
+    let refused = async |text: &str, id: &Value, input: Value| {
+        let answer = world.ask(text, json!({ "id": id, "input": input })).await;
+        let problem = answer["errors"][0]["extensions"]["problems"][0].clone();
+        format!("{} {}", problem["path"], problem["code"]).replace('"', "")
+    };
+    for (text, id) in [(TENANT, &tenant), (REGENERATE, &webhook)] {
+        for input in [json!({ "signatureSecret": false, "signatureKey": false }), json!({ "signatureKey": false })] {
+            assert_eq!(refused(text, id, input.clone()).await, "input NOTHING_CHOSEN", "{input}");
+        }
+    }
+    let token = json!({ "id": tenant, "input": { "staticAuthToken": true } });
+    let message = world.ask(TENANT, token).await["errors"][0]["message"].to_string();
+    assert!(message.contains("accessToken { create }"), "{message}");
+    let only_key = json!({ "signatureKey": true, "signatureSecret": false });
+    let only_secret = json!({ "signatureSecret": true, "signatureKey": false });
+    let together = async |input: &Value| refused(REGENERATE, &webhook, input.clone()).await;
+    assert_eq!(together(&only_key).await, "input.signatureSecret FIRST_SECRETS_TOGETHER");
+    assert_eq!(together(&only_secret).await, "input.signatureKey FIRST_SECRETS_TOGETHER");
+    assert_eq!(stored(&world, &webhook).await.own_keys, None);
+
+    let first = json!({ "id": webhook, "input": { "signatureKey": true } });
+    let first = world.ask(REGENERATE, first).await["data"]["webhook"]["regenerateSecrets"].clone();
+    assert!(first["signatureSecret"].is_string(), "{first}");
+    let audited = audited(&world).await.replace('\\', "");
+    assert!(audited.contains(r#""signatureSecret":true,"signatureKey":true"#), "{audited}");
+    let made = world.ask(REGENERATE, json!({ "id": webhook, "input": only_key })).await;
+    assert_eq!(made["data"]["webhook"]["regenerateSecrets"]["signatureSecret"], Value::Null, "{made}");
+    assert_eq!(made["errors"], Value::Null, "{made}");
+    let made = world.ask(TENANT, json!({ "id": tenant, "input": only_key })).await;
+    assert_eq!(made["data"]["tenant"]["regenerateSecrets"]["signatureSecret"], "", "{made}");
+}
+
+#[tokio::test]
 async fn secrets_that_are_removed_go_after_the_overlap() {
     const REMOVE: &str = "mutation ($id: ID!, $overlapS: Int) { webhook { removeSecrets(id: $id, overlapS: $overlapS) {
         hasOwnSecrets signatureKeys { publicKey } } } }";

@@ -61,6 +61,11 @@ impl TlsJudge for NothingExpired {
 
 /// A tenant without any record.
 pub async fn world() -> World {
+    world_that_suggests(true).await
+}
+
+/// The same on a server in production, or on one that is not.
+pub async fn world_that_suggests(suggests: bool) -> World {
     let entropy = SeededEntropy::new(7);
     let store = MemoryStore::default();
     let tenant_id = TenantId(Uuid::from_u128(1));
@@ -76,7 +81,7 @@ pub async fn world() -> World {
         observer: Arc::new(NoObserver),
     };
     let (address_rules, tls) = (AddressRules::default(), Arc::new(NothingExpired));
-    let services = Services { ports: ports.clone(), fed, address_rules, tls, suggests: true };
+    let services = Services { ports: ports.clone(), fed, address_rules, tls, suggests };
     let caller = Caller { tenant_id, user_id: Some("user".to_owned()), permissions: PermissionSet::all() };
     World { api: Api::new(services).unwrap(), caller, store, services: ports, fed: fed_sender }
 }

@@ -67,7 +67,7 @@ pub struct BulkCreateVatTypeInput {
     pub tenant_id: Option<ID>,
 }
 
-/// Which secrets to make anew: all where nothing is said.
+/// Which secrets to make anew: both where nothing is said of either, else what is said to be; to choose neither is refused.
 #[derive(Clone, Debug, InputObject)]
 pub struct RegenerateSecretsInput {
     /// For how many seconds the one before goes on signing beside the new one, up to a week; a day where nothing is said,
@@ -77,7 +77,7 @@ pub struct RegenerateSecretsInput {
     pub signature_key: Option<bool>,
     /// The secret that signs symmetrically.
     pub signature_secret: Option<bool>,
-    /// Not kept here: access tokens are made and revoked on the command line.
+    /// Not kept here: access tokens are made and revoked by `accessToken { create revoke }`, or on the command line.
     pub static_auth_token: Option<bool>,
 }
 
@@ -144,7 +144,7 @@ impl TenantMutations {
     }
 
     /// Makes the signature secret and key of the caller's tenant anew: they sign from now on, beside those before while the
-    /// overlap lasts. A new secret is shown in this answer alone.
+    /// overlap lasts. A new secret is shown in this answer alone; where the key alone is made, `signatureSecret` is empty.
     #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::TenantsRead))]
     async fn regenerate_secrets(
         &self,
@@ -155,15 +155,12 @@ impl TenantMutations {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
         if input.as_ref().is_some_and(|input| input.static_auth_token == Some(true)) {
-            let message = "tenants have no static token here: make access tokens on the command line";
+            let message = "tenants have no static token here: make access tokens by accessToken { create }";
             return Err(Refusal::invalid_at("input.staticAuthToken", "UNSUPPORTED", message)).graphql();
         }
         let asked = input.map(|input| (input.signature_secret, input.signature_key, input.overlap_s));
         let (secret, key, overlap_s) = asked.unwrap_or_default();
         let rotation = rotation(secret, key, overlap_s).graphql()?;
-        if !rotation.secret && !rotation.key {
-            return Ok(pim.own_tenant().await.graphql()?.into());
-        }
         let regenerated = mutate_unkept(pim, async |mut draft| {
             let mut stored = pim.own_tenant().await?;
             stored.row.keys = stored.row.keys.rotated(rotation, draft.at(), pim.entropy());

@@ -7,8 +7,25 @@ use apollo_compiler::schema::ExtendedType;
 /// The longest list of an enum's values that is told whole; of a longer one the nearest is.
 const VALUES_TOLD_MAX: usize = 12;
 
+/// How the validator begins a hint of its own, behind a message.
+const VALIDATORS_HINT: &str = " Did you mean \"";
+
+/// The message of a wrong document with one hint at most, the validator's own or ours, and with none if none is to be told.
+pub(super) fn hinted(schema: &Schema, mut message: String, suggests: bool) -> String {
+    let validators = message.rfind(VALIDATORS_HINT).filter(|_| message.ends_with("\"?"));
+    match (validators, suggests) {
+        (Some(begin), false) => message.truncate(begin),
+        (None, true) => {
+            let hint = for_document(schema, &message);
+            message.push_str(&hint.unwrap_or_default());
+        }
+        (Some(_), true) | (None, false) => {}
+    }
+    message
+}
+
 /// A sentence to put behind the message of a wrong document, if there is something like what it asked for.
-pub(super) fn for_document(schema: &Schema, message: &str) -> Option<String> {
+fn for_document(schema: &Schema, message: &str) -> Option<String> {
     let mut quoted = message.split('"').skip(1).step_by(2);
     let (asked, place) = (quoted.next()?, quoted.next()?);
     match place.split_once('.') {
@@ -54,7 +71,7 @@ fn one_of(values: Vec<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{for_document, for_member};
+    use super::{for_document, for_member, hinted};
     use apollo_compiler::Schema;
 
     #[test]
@@ -80,6 +97,21 @@ mod tests {
             (&format!("identifier{}", "r".repeat(91)), "Customer", None),
         ] {
             assert_eq!(for_member(&schema, name, type_name).as_deref(), hint, "{name}");
+        }
+        for (message, told, untold) in [
+            (
+                r#"Cannot query field "totel" on type "Order"."#,
+                r#"Cannot query field "totel" on type "Order". Did you mean "total"?"#,
+                r#"Cannot query field "totel" on type "Order"."#,
+            ),
+            (
+                r#"Field "order" of type "Query" must have a selection of subfields. Did you mean "order { ... }"?"#,
+                r#"Field "order" of type "Query" must have a selection of subfields. Did you mean "order { ... }"?"#,
+                r#"Field "order" of type "Query" must have a selection of subfields."#,
+            ),
+        ] {
+            assert_eq!(hinted(&schema, message.to_owned(), true), told);
+            assert_eq!(hinted(&schema, message.to_owned(), false), untold);
         }
     }
 }

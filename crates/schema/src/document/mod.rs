@@ -30,6 +30,7 @@ pub(crate) use cost::measure;
 pub(crate) use cost::{PAGE_LISTS, PLAIN_LISTS};
 pub(crate) use executable::executable;
 pub(crate) use problems::nearest_name;
+pub(crate) use scalars::shortened;
 pub(crate) use scan::scan;
 pub(crate) use shape::introspects;
 pub(crate) use validator::parse;

@@ -22,7 +22,7 @@ pub(super) fn fault(scalar: &str, value: impl FnOnce() -> Option<Value>) -> Opti
 }
 
 /// A text that quotes a value, of whatever length.
-pub(super) fn shortened(mut text: String) -> String {
+pub(crate) fn shortened(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(VALUE_SHOWN_CHARS_MAX) {
         text.truncate(end);
         text.push('…');

@@ -86,12 +86,8 @@ impl Validator {
         let translate = |diagnostic: apollo_compiler::diagnostic::Diagnostic<'_, _>| {
             let data: &apollo_compiler::validation::DiagnosticData = diagnostic.error;
             let code = data.unstable_error_name().map_or_else(|| "INVALID_DOCUMENT".to_owned(), screaming);
-            let mut message = data.unstable_compat_message().unwrap_or_else(|| data.to_string());
-            if self.suggests
-                && let Some(hint) = hints::for_document(&self.schema, &message)
-            {
-                message.push_str(&hint);
-            }
+            let message = data.unstable_compat_message().unwrap_or_else(|| data.to_string());
+            let message = hints::hinted(&self.schema, message, self.suggests);
             match diagnostic.line_column_range() {
                 Some(range) => placed(problem(&code, message), range.start.line, range.start.column),
                 None => problem(&code, message),

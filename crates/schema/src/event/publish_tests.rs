@@ -84,6 +84,18 @@ async fn every_problem_of_an_event_is_told_with_its_place() {
             vec!["variables.id VARIABLE_VALUE"],
         ),
         (
+            json!({ "concern": "orders", "event": "update", "variables": { "id": "a", "webhookId": "x" } }),
+            vec!["variables.webhookId VARIABLE_WEBHOOK"],
+        ),
+        (
+            json!({ "concern": "orders", "event": "update", "variables": { "id": "", "userId": "" } }),
+            vec!["variables.id VARIABLE_VALUE"],
+        ),
+        (
+            json!({ "concern": "customers", "event": "update", "variables": { "identifier": "" } }),
+            vec!["variables.identifier VARIABLE_VALUE"],
+        ),
+        (
             json!({ "concern": "orders", "event": "update", "variables": { "id": "a" }, "changedFields": named }),
             vec!["changedFields CHANGED_FIELDS_TOO_MANY"],
         ),
@@ -97,14 +109,14 @@ async fn every_problem_of_an_event_is_told_with_its_place() {
         let expected: Vec<_> = expected.into_iter().map(|problem| format!("input.{problem}")).collect();
         assert_eq!(found, expected, "{answer}");
     }
-    let answer = world
-        .ask(
-            PUBLISH,
-            json!({ "input": { "concern": "orders", "event": "create",
-        "variables": { "id": "o1", "usrId": "u" } } }),
-        )
-        .await;
-    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("did you mean userId?"), "{answer}");
+    for (name, expected) in [
+        ("usrId", "orders/create has no variable of that name: did you mean userId?"),
+        ("webhook", "orders/create has no variable of that name, only id, userId"),
+    ] {
+        let input = json!({ "concern": "orders", "event": "create", "variables": { "id": "o1", name: "u" } });
+        let answer = world.ask(PUBLISH, json!({ "input": input })).await;
+        assert_eq!(answer["errors"][0]["message"], format!("input.variables.{name}: {expected}"));
+    }
     assert_eq!(recorded(&world).await, json!([]));
 }
 

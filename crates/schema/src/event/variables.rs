@@ -7,6 +7,9 @@ use hookgraph_domain::problem::Problem;
 use hookgraph_pim::{Caller, JsonValue};
 use serde_json::{Map, Value};
 
+/// What nobody needs to give: the tenant is the caller's, and the webhook is the called one.
+const SET_BY_THE_SERVER: [&str; 2] = ["tenantId", "webhookId"];
+
 /// Judges the values, and fills in the caller's own: `tenantId` always, `userId` where none is given. Answers them in the
 /// catalogue's order, all but `webhookId`, which is the called webhook's. `path` is where the values stand in the input.
 pub(crate) fn checked_variables(
@@ -21,7 +24,13 @@ pub(crate) fn checked_variables(
     for variable in event_type.variables {
         let value = given.remove(variable.name).unwrap_or_default();
         let value = match variable.name {
-            "webhookId" => continue,
+            "webhookId" => {
+                if !value.is_null() {
+                    let message = "leave it out: the server sets it for each webhook that is called";
+                    problems.push(Problem::new(at("webhookId"), "VARIABLE_WEBHOOK", message));
+                }
+                continue;
+            }
             "tenantId" if value.is_null() => Value::String(caller.tenant_id.to_string()),
             "tenantId" if value.as_str().map(str::parse) != Some(Ok(caller.tenant_id)) => {
                 problems.push(Problem::new(at("tenantId"), "VARIABLE_TENANT", "leave it out: it is your own tenant"));
@@ -52,6 +61,7 @@ pub(crate) fn object(values: JsonValue, path: &str) -> Result<Map<String, Value>
 fn unknown(event_type: &EventType, name: &str) -> String {
     let EventType { concern, event, .. } = event_type;
     let known = event_type.variables.iter().map(|variable| variable.name);
+    let known = known.filter(|name| !SET_BY_THE_SERVER.contains(name));
     match nearest_name(name, known.clone()) {
         Some(meant) => format!("{concern}/{event} has no variable of that name: did you mean {meant}?"),
         None => {
@@ -65,6 +75,9 @@ fn value_problem(variable: &Variable, value: &Value) -> Option<String> {
     match value {
         Value::Null if variable.is_required => Some(format!("{} is required", variable.graphql_type())),
         Value::Null => None,
+        Value::String(text) if text.is_empty() && variable.is_required => {
+            Some(format!("must not be empty: the type is {}", variable.graphql_type()))
+        }
         Value::String(text)
             if variable.variable_type == VariableType::ItemType && !ITEM_TYPES.contains(&text.as_str()) =>
         {

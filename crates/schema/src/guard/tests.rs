@@ -2,7 +2,7 @@
 
 use super::{Answers, Guard};
 use crate::document::{Validator, kept_bytes};
-use crate::limits::{CALL_DOCUMENT, KEPT_DOCUMENT_BYTES, VALUE_SHOWN_CHARS_MAX};
+use crate::limits::{CALL_DOCUMENT, KEPT_DOCUMENT_BYTES, VALUE_SHOWN_CHARS_MAX, WORD_SHOWN_CHARS_MAX};
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::permission::PermissionSet;
@@ -212,6 +212,15 @@ fn an_operation_is_asked_for_by_its_name() {
         assert_eq!(admitted.operation_name.as_deref(), Some(name));
         assert_eq!(guard.operation_type(&asked()), Some(operation_type));
     }
-    assert!(guard.admit(Request::new(text), PermissionSet::all(), Answers::Once).is_err());
-    assert!(guard.admit(Request::new(text).operation_name("C"), PermissionSet::all(), Answers::Once).is_err());
+    let told = |request: Request| {
+        let errors = guard.admit(request, PermissionSet::all(), Answers::Once).err().unwrap_or_default();
+        errors.into_iter().map(|error| error.message).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Request::new(text)), ["the document has several operations: name one by operationName, of A, B"]);
+    let unknown = |text: &str| told(Request::new(text).operation_name("C"));
+    assert_eq!(unknown(text), ["the document has no operation \"C\", only A, B"]);
+    let unnamed = "the document has no operation \"C\": its only one has no name, so leave operationName out";
+    assert_eq!(unknown("{ b }"), [unnamed]);
+    let long = told(Request::new(text).operation_name("C".repeat(1_000)));
+    assert!(long[0].len() < WORD_SHOWN_CHARS_MAX + 60, "{long:?}");
 }

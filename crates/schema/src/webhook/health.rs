@@ -44,7 +44,7 @@ pub(crate) struct WebhookHealth {
 pub(crate) enum WebhookHealthState {
     /// Its attempts succeed, or none was made yet.
     Working,
-    /// None of its attempts succeeds any more.
+    /// None of its attempts succeeds any more. Where it was set to work again meanwhile, none has succeeded yet.
     Failing,
     /// The breaker is open: what is due is held until a probe may be made.
     Suspended,
@@ -65,7 +65,7 @@ pub(super) async fn health(asked: &Asked, webhook: &Webhook) -> Result<WebhookHe
     let failed = attempts.iter().filter(|attempt| attempt.code != OutcomeCode::Delivered).count();
     let mut took_ms: Vec<u32> = attempts.iter().map(took_ms).collect();
     took_ms.sort_unstable();
-    let (state, since) = state(webhook);
+    let (state, since) = state(webhook, attempts.first());
     Ok(WebhookHealth {
         state,
         since: DateTime(since),
@@ -92,14 +92,20 @@ async fn without_tests(may: May<'_, DeliveriesRead>, attempts: Vec<Attempt>) -> 
     Ok(telling.into_iter().filter(|attempt| !tests.contains(&attempt.delivery_id)).collect())
 }
 
-fn state(webhook: &Webhook) -> (WebhookHealthState, Timestamp) {
+/// In a word, and since when. `newest` is the newest attempt that says something of the receiver: what failed before a resume
+/// is forgiven, which is not to say that it works.
+fn state(webhook: &Webhook, newest: Option<&Attempt>) -> (WebhookHealthState, Timestamp) {
     use WebhookHealthState::{Draining, Failing, Probing, Stopped, Suspended, Working};
     match (webhook.status, webhook.draining, webhook.failing_since) {
         (WebhookStatus::Suspended, _, _) if webhook.breaker.probe_id.is_some() => (Probing, webhook.status_since),
         (WebhookStatus::Suspended, _, _) => (Suspended, webhook.status_since),
         (WebhookStatus::Active, Some(drain), _) => (Draining, drain.since),
         (WebhookStatus::Active, None, Some(since)) => (Failing, since),
-        (WebhookStatus::Active, None, None) => (Working, webhook.status_since),
+        (WebhookStatus::Active, None, None) => {
+            let failed_before =
+                |newest: &Attempt| newest.code != OutcomeCode::Delivered && newest.ended_at < webhook.status_since;
+            (if newest.is_some_and(failed_before) { Failing } else { Working }, webhook.status_since)
+        }
         _ => (Stopped, webhook.status_since),
     }
 }

@@ -63,9 +63,9 @@ pub(crate) struct UpdateWebhookInput {
     pub graphql_query: MaybeUndefined<String>,
     /// Only `current`.
     pub graphql_query_target: Option<WebhookPayloadQueryApi>,
-    /// Whether the default payload is merged beneath the query's.
+    /// Whether the default payload is merged beneath the query's; null for false.
     pub preserve_default_payload: MaybeUndefined<bool>,
-    /// Headers that its requests bear: they replace those before.
+    /// Headers that its requests bear: they replace those before; null for none.
     pub headers: MaybeUndefined<Vec<WebhookHeaderInput>>,
     /// By which method it calls.
     pub method: MaybeUndefined<HttpMethodName>,
@@ -75,17 +75,17 @@ pub(crate) struct UpdateWebhookInput {
     pub url: MaybeUndefined<String>,
     /// False switches it off and cancels what is due; true sets it to work again.
     pub enabled: MaybeUndefined<bool>,
-    /// The deadline of one attempt, in milliseconds.
+    /// The deadline of one attempt, in milliseconds; null for the default, 15000.
     pub timeout_ms: MaybeUndefined<i32>,
-    /// The waits before the second and every later attempt, in seconds; empty means one attempt.
+    /// The waits before the second and every later attempt, in seconds; empty means one attempt, null the default.
     pub retry_delays_s: MaybeUndefined<Vec<i32>>,
-    /// Requests to it at once, over all processes: 1 to 500.
+    /// Requests to it at once, over all processes: 1 to 500; null for the default, 50.
     pub concurrency: MaybeUndefined<i32>,
     /// Requests to it per second of each process: 1 to 1000; null for as many as come.
     pub rate_per_second: MaybeUndefined<i32>,
-    /// In which order it is called. What is owed already keeps the order that it was recorded under.
+    /// In which order it is called; null for `NONE`. What is owed already keeps the order that it was recorded under.
     pub ordering: MaybeUndefined<OrderingName>,
-    /// What signs its requests.
+    /// What signs its requests; null for `SYMMETRIC`.
     pub signing: MaybeUndefined<SigningName>,
     /// What its connections show and trust: it replaces what was before, but for a key that is left out; null for as the
     /// server's.

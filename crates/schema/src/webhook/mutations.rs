@@ -129,7 +129,7 @@ impl WebhookMutations {
         id: ID,
         event_id: Option<ID>,
         #[graphql(
-            desc = "Values of the event type's variables; yours are filled in for tenantId, userId and webhookId."
+            desc = "Values of the event type's variables, but for webhookId, which is the webhook's; yours are filled in for tenantId and userId."
         )]
         variables: Option<JsonValue>,
     ) -> async_graphql::Result<DeliveryObject> {

@@ -32,7 +32,8 @@ pub(crate) struct PreviewPayloadInput {
     webhook: Option<CreateWebhookInput>,
     /// An event of the webhook's type.
     event_id: Option<ID>,
-    /// Values of the event type's variables.
+    /// Values of the event type's variables, but for webhookId, which is the webhook's; yours are filled in for tenantId and
+    /// userId.
     variables: Option<JsonValue>,
 }
 

@@ -77,10 +77,14 @@ fn made_up(asked: &Asked, key: &EventTypeKey, path: &str, given: Option<JsonValu
     let path = format!("{path}variables");
     let example = event_type.example_payload();
     let mut given = given.map_or_else(|| Ok(example.clone()), |given| variables_object(given, &path)).map_err(one)?;
-    if given == example {
-        // The example's own are nobody's: the caller's are filled in.
-        given.retain(|name, _| name != "tenantId" && name != "userId");
-    }
+    let is_example = given == example;
+    // The example's own are nobody's: the caller's are filled in. Its webhook comes along where the payload that
+    // `exampleDefaultPayload` shows is given.
+    given.retain(|name, value| match name.as_str() {
+        "tenantId" | "userId" => !is_example,
+        "webhookId" => example.get(name) != Some(&*value),
+        _ => true,
+    });
     let mut problems = Vec::new();
     let variables = checked_variables(&asked.caller, event_type, &path, given, &mut problems);
     if !problems.is_empty() {
