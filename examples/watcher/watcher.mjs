@@ -4,8 +4,9 @@ import WebSocket from 'ws';
 
 const token = process.env.ACCESS_TOKEN;
 if (!token) throw new Error('set ACCESS_TOKEN to an access token of the tenant (hgt_…)');
+const url = process.env.HOOKGRAPH_URL ?? 'ws://127.0.0.1:8080/graphql';
 const client = createClient({
-    url: process.env.HOOKGRAPH_URL ?? 'ws://127.0.0.1:8080/graphql',
+    url,
     webSocketImpl: WebSocket,
     connectionParams: { authorization: `Bearer ${token}` },
     retryAttempts: 0, // its own retry would subscribe without the cursor: the loop below does not
@@ -29,12 +30,16 @@ while (true) {
             after = cursor; // a real watcher keeps it with what it did about the entry
         }
     } catch (error) {
-        const closedFor = error.code; // of the WebSocket; none where the server could not be reached
-        // A wrong token, query or cursor stays wrong.
-        if (closedFor >= 4400) throw new Error(error.reason);
+        // A wrong token, query or cursor stays wrong. The code is that of a WebSocket that was closed.
+        if (error.code >= 4400) throw new Error(error.reason);
         if (Array.isArray(error)) throw new Error(error[0].message);
         if (error instanceof Error) throw error;
-        console.error('the connection was lost: once more in a second');
+        // So does a wrong URL: what answers there is no WebSocket. A server that is busy (429) or away (5xx) comes back.
+        const status = Number(/^Unexpected server response: (\d+)$/.exec(error.message)?.[1]);
+        if (status < 500 && status !== 429) throw new Error(`${url} answered ${status}: is that the URL of the API?`);
+        const lost = status ? `${url} answered ${status}` : error.message || error.error?.code;
+        const why = lost || `closed with ${[error.code, error.reason].filter(Boolean).join(' ')}`;
+        console.error(`the connection was lost, once more in a second: ${why}`);
         await new Promise((resume) => setTimeout(resume, 1000));
     }
 }

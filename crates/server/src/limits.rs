@@ -37,6 +37,19 @@ pub const LARGE_REQUEST_SHARE_BYTES_MAX: usize = LARGE_BYTES_AT_ONCE_MAX / 4;
 pub const LARGE_BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
 /// How long a large request waits for its turn, in milliseconds; then it is refused as unavailable.
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;
+/// How long a client may take no byte of what is written to it, or over HTTP/2 no part of any answer, in milliseconds: then its
+/// connection is closed. A kernel with much room says late that some was taken: a second or two is too little.
+pub const UNTAKEN_MS_MAX: u64 = 60_000;
+/// A part of an answer over HTTP/2, in bytes: what a client is to take in that time.
+pub const ANSWER_PART_BYTES_MAX: usize = 16 * 1024;
+/// How long a connection over HTTP/2 without a request lives on when its client was told that it ends, in milliseconds: requests
+/// that were sent before may still come.
+pub const GOING_AWAY_MS_MAX: u64 = 5_000;
+/// Descriptors that connections of clients leave to others: one to each delivery in flight, the rest to the database and to files.
+pub const DESCRIPTORS_RESERVED: u64 = hookgraph_dispatcher::limits::IN_FLIGHT_MAX as u64 + 256;
+/// Descriptors that a process asks the system for, where it is given fewer at first: what connections, deliveries, the database and
+/// files may take together, several times over.
+pub const DESCRIPTORS_WANTED: u64 = 65_536;
 /// What is read of a request's body after its answer, in bytes: a client that writes on when its connection is closed may lose the
 /// answer.
 pub const UNREAD_BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;

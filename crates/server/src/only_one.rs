@@ -34,7 +34,7 @@ fn lock_path(database: &str) -> Option<PathBuf> {
 }
 
 /// One file has one place, whatever links lead to it, also where it is not there yet.
-fn place_of(path: &Path) -> PathBuf {
+pub fn place_of(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
         if let Ok(place) = path.canonicalize() {

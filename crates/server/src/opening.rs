@@ -1,25 +1,28 @@
 //! Opening the database with the key of its secrets.
 
 use crate::config::Config;
+use crate::only_one;
 use crate::surroundings::{self, OsEntropy};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use hookgraph_domain::ports::{
     Entropy, Failpoints, NoObserver, Observer, SecretVault, Store, TenantReader, TokenReader, VaultError,
 };
 use hookgraph_storage::vault::KeyFileVault;
 use hookgraph_storage::{SqlStore, StoreOptions};
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the database and brings it up to date.
+/// The name of the first migration begins with it: where that is still to be applied, no server has made a database.
+const FIRST_MIGRATION: &str = "0001_";
+
+/// Opens the database of a server, as [`open_with_vault`] does.
 ///
 /// # Errors
-/// What cannot be opened, read or written.
+/// As [`open_with_vault`].
 pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let store = open_unobserved(config).await?;
-    store.migrate().await.context("the database cannot be brought up to date")?;
-    check_key(&store, &config.key_file).await?;
-    Ok(Arc::new(store))
+    Ok(Arc::new(open_with_vault(config).await?.0))
 }
 
 /// Refuses a key file that does not open what the database holds, such as one that was made anew because it was missing, or by one
@@ -44,32 +47,56 @@ pub async fn check_key(store: &SqlStore, key_file: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Brings the database up to date and names what that took.
+/// Brings the database up to date and names what that took. It is made where there is none.
 ///
 /// # Errors
 /// What cannot be opened, read or written.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
-    let store = open_unobserved(config).await?;
+    let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
+    let store = open(config, Arc::new(OsEntropy::default()), failpoints, Arc::new(NoObserver)).await?;
     store.migrate().await.context("the database cannot be brought up to date")
 }
 
-/// Opens the database, brings it up to date, and answers it with what seals its secrets.
+/// Opens the database of a server for a command beside it, brings it up to date, and answers it with what seals its secrets.
+/// Neither the database nor its key file is made: a command in another folder would be answered by an empty database, and leave it
+/// behind.
 ///
 /// # Errors
-/// What cannot be opened, read or written.
+/// That there is no database, and what cannot be opened, read or written.
 pub async fn open_with_vault(config: &Config) -> anyhow::Result<(SqlStore, Arc<KeyFileVault>)> {
-    let entropy = Arc::new(OsEntropy::default());
+    if hookgraph_storage::sqlite_file(&config.database).is_some_and(|file| !file.try_exists().unwrap_or(true)) {
+        bail!(no_database(config));
+    }
+    if !config.key_file.try_exists().unwrap_or(true) {
+        refuse_new_key_for_old_secrets(config).await?;
+        bail!("there is no key_file {}: `hookgraph serve` makes it", config.key_file.display());
+    }
     let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
-    let vault = open_vault(config, entropy).await?;
+    let vault = KeyFileVault::open(&config.key_file, Arc::new(OsEntropy::default())).context("key_file")?;
+    let vault = Arc::new(vault);
     let store = open_on(config, vault.clone(), failpoints, Arc::new(NoObserver)).await?;
+    let pending = store.pending_migrations().await.context("database")?;
+    if pending.first().is_some_and(|name| name.starts_with(FIRST_MIGRATION)) {
+        bail!(no_database(config));
+    }
     store.migrate().await.context("the database cannot be brought up to date")?;
     check_key(&store, &config.key_file).await?;
     Ok((store, vault))
 }
 
-async fn open_unobserved(config: &Config) -> anyhow::Result<SqlStore> {
-    let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
-    open(config, Arc::new(OsEntropy::default()), failpoints, Arc::new(NoObserver)).await
+fn no_database(config: &Config) -> String {
+    format!("there is no database at {}: `hookgraph serve` makes it", shown_database(&config.database))
+}
+
+/// Where the database is, without the password that the URL of PostgreSQL may hold.
+fn shown_database(configured: &str) -> String {
+    if configured.starts_with("sqlite:") {
+        return configured.to_owned();
+    }
+    let Ok(mut url) = url::Url::parse(configured) else { return "the address that is configured".to_owned() };
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.into()
 }
 
 async fn open_vault(config: &Config, entropy: Arc<dyn Entropy>) -> anyhow::Result<Arc<KeyFileVault>> {
@@ -141,12 +168,118 @@ impl SecretVault for NoKey {
 fn database_url(configured: &str) -> anyhow::Result<String> {
     let Some(file) = hookgraph_storage::sqlite_file(configured) else { return Ok(configured.to_owned()) };
     make_parent(&file).context("database: its folder cannot be made")?;
-    Ok(if configured.contains('?') { configured.to_owned() } else { format!("{configured}?mode=rwc") })
+    let url = if configured.contains('?') { configured.to_owned() } else { format!("{configured}?mode=rwc") };
+    if url.contains("mode=rwc") {
+        make_private(&file).with_context(|| format!("database: {} cannot be made", file.display()))?;
+    }
+    Ok(url)
+}
+
+/// Makes the file of a database that is not there yet, for its owner alone, because payloads are in it as they are. SQLite gives the
+/// files beside it the same mode. One that is there is not even opened: closing it would drop SQLite's own locks.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    // Where a link leads: that which makes a file does not follow one.
+    match options.open(only_one::place_of(file)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn make_parent(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => std::fs::create_dir_all(parent),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{migrate, open_store, open_with_vault, shown_database};
+    use crate::config::{Config, Layers};
+    use hookgraph_testkit::postgres::with_postgres;
+    use std::path::Path;
+
+    fn config(folder: &Path, database: &str) -> Config {
+        let mut layers = Layers::defaults().unwrap();
+        let key_file = folder.join("of/hookgraph.key").display().to_string();
+        for (name, text) in [("database", database), ("key_file", &key_file)] {
+            layers.lay_flag("test", name, text).unwrap();
+        }
+        Config::from_layers(&layers)
+    }
+
+    fn sqlite(folder: &Path, file: &str) -> Config {
+        config(folder, &format!("sqlite://{}", folder.join(file).display()))
+    }
+
+    #[tokio::test]
+    async fn a_command_makes_neither_a_database_nor_a_key_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = sqlite(folder.path(), "data/hookgraph.db");
+        let error = open_with_vault(&config).await.unwrap_err();
+        assert!(error.to_string().starts_with("there is no database at sqlite://"), "{error:#}");
+        assert!(error.to_string().ends_with("/data/hookgraph.db: `hookgraph serve` makes it"), "{error:#}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        migrate(&config).await.unwrap();
+        open_store(&config).await.unwrap();
+        std::fs::remove_file(&config.key_file).unwrap();
+        let error = open_with_vault(&config).await.unwrap_err();
+        assert!(error.to_string().starts_with("there is no key_file "), "{error:#}");
+        assert!(!config.key_file.exists());
+    }
+
+    /// Twice: what the first time makes is no database either.
+    async fn assert_no_database(config: &Config) {
+        for _ in 0..2 {
+            let error = open_with_vault(config).await.unwrap_err();
+            assert!(error.to_string().starts_with("there is no database at "), "{error:#}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_no_server_has_filled_is_no_database() {
+        let folder = tempfile::tempdir().unwrap();
+        // Its key file is there then.
+        migrate(&sqlite(folder.path(), "hookgraph.db")).await.unwrap();
+        std::fs::write(folder.path().join("empty.db"), "").unwrap();
+        assert_no_database(&sqlite(folder.path(), "empty.db")).await;
+        with_postgres(|url| async move { assert_no_database(&config(folder.path(), &url)).await }).await;
+    }
+
+    #[test]
+    fn a_database_is_named_without_its_password() {
+        let shown = shown_database("postgres://me:hidden@db:5433/hookgraph?password=hidden");
+        assert_eq!(shown, "postgres://me@db:5433/hookgraph");
+        assert_eq!(shown_database("sqlite://data/A%20b.db?mode=rwc"), "sqlite://data/A%20b.db?mode=rwc");
+        assert!(!shown_database("postgres://me:hidden@db:port/hookgraph").contains("hidden"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_database_is_made_for_its_owner_alone_and_left_as_it_is_where_it_is_there() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let mode = |name: &str| std::fs::metadata(file(name)).unwrap().permissions().mode() & 0o777;
+        std::os::unix::fs::symlink("behind.db", file("link.db")).unwrap();
+        for (name, made) in [("hookgraph.db", "hookgraph.db"), ("link.db", "behind.db")] {
+            let config = sqlite(folder.path(), name);
+            migrate(&config).await.unwrap();
+            let store = open_store(&config).await.unwrap();
+            store.tenant_count().await.unwrap();
+            assert_eq!((mode(made), mode(&format!("{made}-wal"))), (0o600, 0o600), "{name}");
+        }
+        std::fs::set_permissions(file("hookgraph.db"), Permissions::from_mode(0o640)).unwrap();
+        migrate(&sqlite(folder.path(), "hookgraph.db")).await.unwrap();
+        assert_eq!(mode("hookgraph.db"), 0o640);
     }
 }

@@ -1,6 +1,8 @@
 //! Redaction: what the log keeps of a request's headers, and a preview shows.
 
-use crate::attempt::{Exchange, OutgoingRequest, ResponseHead};
+mod echoes;
+
+use crate::attempt::{Exchange, OutcomeCode, OutgoingRequest, ResponseHead};
 use crate::limits::SECRET_ECHO_BYTES_MIN;
 use crate::signing::{JWT_HEADER, SIGNATURE_HEADER};
 use crate::webhook::{Header, Webhook};
@@ -40,13 +42,14 @@ pub fn without_signatures(request: OutgoingRequest) -> OutgoingRequest {
 }
 
 /// The exchange as the log keeps it: a receiver may answer with what it was sent, so the values of headers that are marked
-/// secret are taken out of the answer too.
+/// secret are taken out of the answer too, also where it writes them as JSON and URLs do.
 pub fn redacted_exchange(exchange: Exchange, webhook: &Webhook) -> Exchange {
     let secrets: Vec<&str> = webhook.headers.iter().filter(|header| header.is_secret).flat_map(parts).collect();
     if secrets.is_empty() {
         return exchange;
     }
-    let without = |text: String| secrets.iter().fold(text, |text, secret| text.replace(secret, REDACTED));
+    let without = |text: String| echoes::without(text, &secrets, false);
+    let is_cut = exchange.response_truncated || !is_answered(exchange.code);
     let response = exchange.response.map(|head| ResponseHead {
         headers: head.headers.into_iter().map(|(name, value)| (name, without(value))).collect(),
         ..head
@@ -54,9 +57,14 @@ pub fn redacted_exchange(exchange: Exchange, webhook: &Webhook) -> Exchange {
     Exchange {
         detail: exchange.detail.map(without),
         response,
-        response_body: exchange.response_body.map(without),
+        response_body: exchange.response_body.map(|body| echoes::without(body, &secrets, is_cut)),
         ..exchange
     }
+}
+
+/// Whether the answer was read as far as it is kept. A failure before that cuts it anywhere.
+fn is_answered(code: OutcomeCode) -> bool {
+    matches!(code, OutcomeCode::Delivered | OutcomeCode::HttpStatus | OutcomeCode::Redirect | OutcomeCode::Gone)
 }
 
 /// A secret value, and what stands behind its scheme (`Bearer …`), where they are long enough to be told from other text.
@@ -86,7 +94,6 @@ fn is_kept(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::OutcomeCode;
     use crate::sample::webhook;
 
     fn with_secret(name: &str, value: &str) -> Webhook {
@@ -125,9 +132,8 @@ mod tests {
         assert_eq!((shown.method, shown.url, shown.body), (request.method, request.url, request.body));
     }
 
-    #[test]
-    fn a_secret_that_a_receiver_answers_with_is_taken_out() {
-        let echo = |secret: &str| Exchange {
+    fn echo(secret: &str) -> Exchange {
+        Exchange {
             code: OutcomeCode::HttpStatus,
             detail: Some(format!("detail {secret}")),
             response: Some(ResponseHead { status: 400, headers: vec![("x-echo".to_owned(), secret.to_owned())] }),
@@ -136,13 +142,30 @@ mod tests {
             retry_after_ms: None,
             remote_address: None,
             duration_ms: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn a_secret_that_a_receiver_answers_with_is_taken_out() {
         let webhook = with_secret("authorization", "Bearer tops3cret");
-        for echoed in ["Bearer tops3cret", "tops3cret"] {
+        for echoed in ["Bearer tops3cret", "tops3cret", "Bearer%20tops3cret", r"top\u00733cret"] {
             assert_eq!(redacted_exchange(echo(echoed), &webhook), echo(REDACTED));
         }
         let short = "x".repeat(SECRET_ECHO_BYTES_MIN - 1);
         assert_eq!(redacted_exchange(echo(&short), &with_secret("x-pin", &short)), echo(&short));
+    }
+
+    #[test]
+    fn where_an_answer_is_cut_within_a_secret_its_beginning_is_taken_out() {
+        let webhook = with_secret("authorization", "tops3cret");
+        let kept = |code, response_truncated| {
+            let body = Some("authorization: tops3c".to_owned());
+            let exchange = Exchange { code, response_truncated, response_body: body, ..echo("") };
+            redacted_exchange(exchange, &webhook).response_body.unwrap()
+        };
+        assert_eq!(kept(OutcomeCode::HttpStatus, false), "authorization: tops3c");
+        assert_eq!(kept(OutcomeCode::HttpStatus, true), "authorization: [redacted]");
+        assert_eq!(kept(OutcomeCode::Timeout, false), "authorization: [redacted]");
     }
 
     #[test]
@@ -175,7 +198,7 @@ mod tests {
                 ("authorization".to_owned(), "Bearer abc".to_owned()),
                 ("accept".to_owned(), "*/*".to_owned()),
             ],
-            body: Some("{}".to_owned()),
+            body: Some("{}".into()),
         };
         let kept = redacted(request.clone(), &webhook());
         assert_eq!(kept.headers[0].1, "[redacted]");

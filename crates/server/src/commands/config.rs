@@ -11,10 +11,7 @@ pub struct ConfigCommandArgs {
 }
 
 pub fn run(args: &ConfigCommandArgs, layers: &Layers) -> anyhow::Result<ExitCode> {
-    if args.json {
-        println!("{:#}", printed_json(layers));
-    } else {
-        print!("{}", printed(layers));
-    }
+    let text = if args.json { format!("{:#}\n", printed_json(layers)) } else { printed(layers) };
+    super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

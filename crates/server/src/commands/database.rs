@@ -8,10 +8,10 @@ pub async fn migrate(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config)?;
     let applied = opening::migrate(&config).await?;
     for name in &applied {
-        println!("applied {name}");
+        super::print(&format!("applied {name}\n"))?;
     }
     if applied.is_empty() {
-        println!("the database is up to date");
+        super::print("the database is up to date\n")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,11 +12,13 @@ pub struct EventsArgs {
 }
 
 pub fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
-    if args.json {
-        println!("{:#}", catalogue::all().iter().map(as_json).collect::<serde_json::Value>());
+    let event_types = catalogue::all();
+    let text = if args.json {
+        format!("{:#}\n", event_types.iter().map(as_json).collect::<serde_json::Value>())
     } else {
-        print!("{}", table(catalogue::all()));
-    }
+        table(event_types)
+    };
+    super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

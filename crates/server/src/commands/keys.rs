@@ -38,21 +38,21 @@ pub async fn run(args: KeysArgs, config: Config) -> anyhow::Result<ExitCode> {
                 let seals = if Some(id) == ids.last() { "yes" } else { "" };
                 [format!("{id:02x}"), count.to_string(), seals.to_owned()]
             });
-            print!("{}", super::aligned(std::iter::once(header).chain(rows)));
+            super::print(&super::aligned(std::iter::once(header).chain(rows)))?;
         }
         KeysCommand::Rotate { resume } => {
             if !resume {
-                println!("key {:02x} seals from now on", vault.add_key()?);
+                super::print(&format!("key {:02x} seals from now on\n", vault.add_key()?))?;
             }
-            println!(
-                "{} secrets are sealed anew; back the key file up, then run `hookgraph keys prune`",
-                store.reseal().await?
-            );
+            let count = store.reseal().await?;
+            super::print(&format!(
+                "{count} secrets are sealed anew; back the key file up, then run `hookgraph keys prune`\n"
+            ))?;
         }
         KeysCommand::Prune => {
             let used: Vec<u8> = store.sealed_by().await?.into_keys().collect();
             for id in vault.keep_keys(&used)? {
-                println!("key {id:02x} is gone from the key file");
+                super::print(&format!("key {id:02x} is gone from the key file\n"))?;
             }
         }
     }

@@ -1,6 +1,5 @@
 //! The commands of the binary. What they print for people and scripts goes to standard output; logs and errors to
 //! standard error.
-#![expect(clippy::print_stdout, reason = "printing is what commands are for")]
 
 mod config;
 mod database;
@@ -17,6 +16,7 @@ use crate::limits::BLOCKED_THREADS_MS_MAX;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -147,6 +147,21 @@ fn read_file(path: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
+}
+
+/// Writes to standard output. Who reads it may have enough before its end, as `head` does: the rest is dropped, and no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match write(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
+    }
+}
+
+/// The same for what must be seen: it fails also where nobody reads. (The macros of the standard library panic then.)
+fn write(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
 }
 
 /// Rows as text, each column as wide as its widest cell.

@@ -12,6 +12,6 @@ pub struct SchemaArgs {
 
 pub fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
     let sdl = if args.payload { wiring::payload_sdl() } else { wiring::management_sdl() };
-    println!("{}", sdl.trim_end());
+    super::print(&format!("{}\n", sdl.trim_end()))?;
     Ok(ExitCode::SUCCESS)
 }

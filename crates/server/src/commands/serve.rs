@@ -31,9 +31,10 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
     let public_url = config.public_url.clone();
     let allowed = config.allowed_addresses.clone();
+    let has_graphiql = config.graphiql;
     let server = Server::start_traced(config, traces.clone()).await?;
     let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
-    print!("{}", welcome(&server, &address, &allowed));
+    super::print(&welcome(&server, &address, &allowed, has_graphiql))?;
     let served = serve(server, told_to_stop(terminated)).await;
     if let Some(traces) = traces {
         traces.stop().await;
@@ -65,31 +66,36 @@ async fn told_to_stop(mut terminated: Signal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet]) -> String {
-    let mut text = format!("hookgraph listens on {address}\n  GraphiQL and the API: {address}/graphql\n");
+fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet], has_graphiql: bool) -> String {
+    let what = if has_graphiql { "GraphiQL and the API" } else { "The API" };
+    let mut text = format!("hookgraph listens on {address}\n  {what}: {address}/graphql\n");
     if !allowed.is_empty() {
         let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "  Webhooks may call addresses of this machine's networks: {}", allowed.join(", "));
     }
     if let Some(made) = &server.bootstrapped {
-        text.push_str(&first_steps(made, address, allowed));
+        text.push_str(&first_steps(made, address, allowed, has_graphiql));
     }
     text
 }
 
 /// What a stranger needs to go on, with the secrets, this once.
-fn first_steps(made: &Bootstrapped, address: &str, allowed: &[ipnet::IpNet]) -> String {
+fn first_steps(made: &Bootstrapped, address: &str, allowed: &[ipnet::IpNet], has_graphiql: bool) -> String {
     let mut text = format!("\nTenant {} (id {}) is new.\n", made.tenant_identifier, made.tenant_id);
     if let Some(secret) = &made.signature_secret {
         let _ = writeln!(text, "  Signature secret, shown this once: {}", secret.expose_secret());
     }
     let Some(token) = &made.token else { return text };
     let _ = writeln!(text, "  Access token, shown this once:     {}", token.expose_secret());
-    let _ = write!(
-        text,
-        "\nOpen {address}/graphql, paste the token at the top, and define a first webhook:\n\n{}\n",
-        first_mutation(&made.tenant_id.to_string(), allowed)
-    );
+    let how = if has_graphiql {
+        format!("Open {address}/graphql, paste the token at the top, and define a first webhook")
+    } else {
+        format!(
+            "Define a first webhook: send this to {address}/graphql (POST, as \"query\" of a JSON object, with the header \
+             `authorization: Bearer` and the token)"
+        )
+    };
+    let _ = write!(text, "\n{how}:\n\n{}\n", first_mutation(&made.tenant_id.to_string(), allowed));
     text
 }
 
@@ -120,20 +126,30 @@ fn first_mutation(tenant_id: &str, allowed: &[ipnet::IpNet]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::serve;
-    use crate::Server;
+    use super::{serve, welcome};
     use crate::config::{Config, Layers};
+    use crate::{RunningServer, Server};
+    use std::path::Path;
+
+    /// A server on a database of its own in memory, with those settings.
+    async fn started(folder: &Path, settings: &[(&str, &str)]) -> (RunningServer, Config) {
+        let key_file = folder.join("key").display().to_string();
+        let mut layers = Layers::defaults().unwrap();
+        for (name, text) in [("listen", "127.0.0.1:0"), ("database", "sqlite::memory:"), ("key_file", &key_file)] {
+            layers.lay_flag("test", name, text).unwrap();
+        }
+        for (name, text) in settings {
+            layers.lay_flag("test", name, text).unwrap();
+        }
+        let config = Config::from_layers(&layers);
+        (Server::start(config.clone()).await.unwrap(), config)
+    }
 
     #[tokio::test]
     async fn a_server_of_which_a_part_has_failed_stops_with_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let key_file = directory.path().join("key").display().to_string();
+        let folder = tempfile::tempdir().unwrap();
         for fails in [true, false] {
-            let mut layers = Layers::defaults().unwrap();
-            for (name, text) in [("listen", "127.0.0.1:0"), ("database", "sqlite::memory:"), ("key_file", &key_file)] {
-                layers.lay_flag("test", name, text).unwrap();
-            }
-            let server = Server::start(Config::from_layers(&layers)).await.unwrap();
+            let (server, _) = started(folder.path(), &[]).await;
             let address = server.address;
             let ended = if fails {
                 server.failed().cancel();
@@ -143,6 +159,28 @@ mod tests {
             };
             assert_eq!(ended.is_err(), fails);
             assert!(std::net::TcpListener::bind(address).is_ok(), "it listens no more");
+        }
+    }
+
+    #[tokio::test]
+    async fn graphiql_is_named_where_it_is_served_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for (settings, is_served) in [
+            ([("production", "false"), ("graphiql", "true")], true),
+            ([("production", "true"), ("graphiql", "true")], false),
+            ([("production", "false"), ("graphiql", "false")], false),
+        ] {
+            let (server, config) = started(folder.path(), &settings).await;
+            let text = welcome(&server, "http://here", &[], config.graphiql);
+            for (words, are_told) in [
+                ("GraphiQL and the API: http://here/graphql\n", is_served),
+                ("Open http://here/graphql, paste the token", is_served),
+                ("\n  The API: http://here/graphql\n", !is_served),
+                ("send this to http://here/graphql (POST", !is_served),
+            ] {
+                assert_eq!(text.contains(words), are_told, "{settings:?}: {text}");
+            }
+            server.shutdown().await;
         }
     }
 }

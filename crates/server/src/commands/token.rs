@@ -98,8 +98,8 @@ async fn create(
     }));
     store.commit(change).await?;
     eprintln!("token {id} of tenant {}; its text is shown this once:", tenant.identifier);
-    println!("{}", secret.expose_secret());
-    Ok(())
+    let shown = super::write(&format!("{}\n", secret.expose_secret()));
+    shown.with_context(|| format!("the token's text could not be shown: run `hookgraph token revoke {id}`"))
 }
 
 async fn list(store: &dyn Store, tenant: Option<&str>) -> anyhow::Result<()> {
@@ -125,8 +125,7 @@ async fn list(store: &dyn Store, tenant: Option<&str>) -> anyhow::Result<()> {
             time(token.revoked_at),
         ]
     });
-    print!("{}", super::aligned(std::iter::once(header).chain(rows)));
-    Ok(())
+    super::print(&super::aligned(std::iter::once(header).chain(rows)))
 }
 
 async fn revoke(store: &dyn Store, id: TokenId) -> anyhow::Result<()> {
@@ -140,8 +139,7 @@ async fn revoke(store: &dyn Store, id: TokenId) -> anyhow::Result<()> {
     let what = ("accessToken.revoke", format!("accessToken:{id}"));
     change.writes.push(audit_entry(&OsEntropy::default(), token.tenant_id, now, what, None));
     store.commit(change).await?;
-    println!("token {id} ({}) is revoked", token.name);
-    Ok(())
+    super::print(&format!("token {id} ({}) is revoked\n", token.name))
 }
 
 /// An entry of the audit log, by whoever may run commands here.

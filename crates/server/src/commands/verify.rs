@@ -49,7 +49,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     };
     let checks =
         verification::verify(&request, &credentials(args)?, args.at.unwrap_or_else(|| surroundings::clock().now()));
-    print!("{}", report(&checks));
+    super::print(&report(&checks))?;
     Ok(if checks.iter().all(|check| check.result.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

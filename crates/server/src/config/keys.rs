@@ -25,6 +25,8 @@ pub enum KeyKind {
     Exposure,
     /// Where the database is; it may hold a password.
     Database,
+    /// What is logged: levels, each alone or after a target, divided by commas.
+    Log,
 }
 
 impl KeyKind {
@@ -42,6 +44,9 @@ impl KeyKind {
             KeyKind::Origins => "list of origins".into(),
             KeyKind::Exposure => "off, open or address:port".into(),
             KeyKind::Database => "sqlite://PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/NAME".into(),
+            KeyKind::Log => {
+                "off, error, warn, info, debug or trace, alone or as target=level, divided by commas".into()
+            }
         }
     }
 }
@@ -135,12 +140,7 @@ pub const KEYS: &[Key] = &[
         "",
         "A PEM file of certificates that receivers' certificates may be signed by, beside the system's.",
     ),
-    key(
-        "log",
-        KeyKind::Text,
-        "info",
-        "What is logged: a level, or directives such as info,hookgraph_dispatcher=debug.",
-    ),
+    key("log", KeyKind::Log, "info", "What is logged: a level, or directives such as info,hookgraph_dispatcher=debug."),
     key("log_format", KeyKind::Choice(&["text", "json"]), "text", "How log lines are written, to standard error."),
     key(
         "metrics",

@@ -5,6 +5,8 @@ use hookgraph_domain::address::HostRule;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 /// Where a value comes from.
@@ -75,7 +77,7 @@ fn meant(nearest: Option<&str>) -> String {
 pub enum Value {
     /// [`KeyKind::Address`].
     Address(SocketAddr),
-    /// [`KeyKind::Text`] and [`KeyKind::Choice`].
+    /// [`KeyKind::Text`], [`KeyKind::Choice`], [`KeyKind::Database`] and [`KeyKind::Log`].
     Text(String),
     /// [`KeyKind::Flag`].
     Flag(bool),
@@ -218,7 +220,21 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
         KeyKind::Origins => items().map(origin).collect::<Option<_>>().map(Value::Origins),
         KeyKind::Exposure => exposure(text).map(Value::Exposure),
         KeyKind::Database => is_database(text).then(|| Value::Text(text.to_owned())),
+        KeyKind::Log => log_filter(items()).map(Value::Text),
     }
+}
+
+/// Directives that each say their level, as the filter reads them. It takes a bare word that is no level for the name of a target,
+/// and hears nothing else from then on: a level that is misspelled would silence the log.
+fn log_filter<'a>(directives: impl Iterator<Item = &'a str>) -> Option<String> {
+    let says_its_level = |directive: &&str| {
+        let level = directive.rsplit_once('=').map_or(*directive, |(_, level)| level);
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+    };
+    let directives: Vec<_> = directives.collect();
+    let filter = directives.join(",");
+    let is_filter = directives.iter().all(says_its_level) && EnvFilter::try_new(&filter).is_ok();
+    (is_filter && !directives.is_empty()).then_some(filter)
 }
 
 /// One spelling for each: two of one file would be two places for a server.

@@ -53,6 +53,7 @@ fn toml_value(key: &Key, value: &str) -> String {
         | KeyKind::Text
         | KeyKind::Proxy
         | KeyKind::Database
+        | KeyKind::Log
         | KeyKind::Choice(_) => quoted(&shown(key, value)),
     }
 }

@@ -1,6 +1,12 @@
 //! Connections, before anything is known of who opens them: so many at a time, and none for nothing.
 
-use crate::limits::{ACCEPT_PAUSE_MS, PREFACE_POLL_MS};
+mod descriptors;
+#[cfg(test)]
+mod tests;
+mod under_way;
+mod written;
+
+use crate::limits::{ACCEPT_PAUSE_MS, GOING_AWAY_MS_MAX, PREFACE_POLL_MS, UNTAKEN_MS_MAX};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -9,11 +15,14 @@ use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use under_way::{Counted, Requests};
+use written::Written;
 
 /// What strangers may take.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +30,7 @@ pub struct ConnectionLimits {
     /// `http_connections_max`: connections at a time; more are closed at once. One that has become a WebSocket connection
     /// is counted as such.
     pub connections_max: usize,
-    /// `http_idle_ms_max`: how long a connection may be open without the whole head of a request.
+    /// `http_idle_ms_max`: how long a connection may be open without a request under way, until the whole head of one has come.
     pub idle_max: Duration,
 }
 
@@ -37,8 +46,26 @@ struct Served {
 /// What a client of HTTP/2 says first.
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Which HTTP a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoken {
+    Http1,
+    Http2,
+}
+
 /// Serves until `stopping`, and then the requests under way to their end.
 pub async fn serve(listener: TcpListener, routes: Router, limits: ConnectionLimits, stopping: CancellationToken) {
+    let descriptors = descriptors::places(limits.connections_max);
+    serve_within(descriptors, listener, routes, limits, stopping).await;
+}
+
+async fn serve_within(
+    descriptors: Arc<Semaphore>,
+    listener: TcpListener,
+    routes: Router,
+    limits: ConnectionLimits,
+    stopping: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let connections = TaskTracker::new();
     let served = Served {
@@ -62,9 +89,13 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: ConnectionLimi
             tracing::debug!("a connection too many is closed (http_connections_max)");
             continue;
         };
+        let Ok(descriptor) = descriptors.clone().try_acquire_owned() else {
+            tracing::debug!("a connection too many is closed (RLIMIT_NOFILE)");
+            continue;
+        };
         let served = served.clone();
         connections.spawn(async move {
-            connection(served, stream).await;
+            connection(served, stream, descriptor).await;
             drop(place);
         });
     }
@@ -85,39 +116,63 @@ fn builder(idle_max: Duration) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn connection(served: Served, stream: TcpStream) {
-    let Served { builder, routes, idle_max, stopping } = served;
-    let has_begun = tokio::select! {
-        begun = timeout(idle_max, begins(&stream)) => begun.unwrap_or(false),
-        () = stopping.cancelled() => false,
+async fn connection(served: Served, stream: TcpStream, descriptor: OwnedSemaphorePermit) {
+    let begun = tokio::select! {
+        begun = timeout(served.idle_max, begins(&stream)) => begun.ok().flatten(),
+        () = served.stopping.cancelled() => None,
     };
-    if !has_begun {
-        return;
-    }
-    let service = TowerToHyperService::new(routes);
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = stopping.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::trace!(%error, "a connection ended");
+    if let Some(spoken) = begun {
+        speak(served, spoken, Written::new(stream, descriptor)).await;
     }
 }
 
-/// Waits until it can be told which HTTP is spoken: hyper, which needs to know, would wait for ever.
-async fn begins(stream: &TcpStream) -> bool {
+/// Serves a connection to its end. One over HTTP/2 ends when it was idle for too long, or when its client takes no answer: hyper
+/// asks no more of it than to answer pings.
+async fn speak<S>(served: Served, spoken: Spoken, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let Served { builder, routes, idle_max, stopping } = served;
+    let requests = Arc::new(Requests::new());
+    let service = TowerToHyperService::new(Counted { routes, requests: requests.clone() });
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let (is_watched, untaken_max) = (spoken == Spoken::Http2, Duration::from_millis(UNTAKEN_MS_MAX));
+    let mut is_ending = false;
+    loop {
+        let idle_max = if is_ending { Duration::from_millis(GOING_AWAY_MS_MAX) } else { idle_max };
+        tokio::select! {
+            ended = served.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::trace!(%error, "a connection ended");
+                }
+                return;
+            }
+            () = stopping.cancelled(), if !is_ending => {}
+            () = requests.none_for(idle_max), if is_watched => {
+                if is_ending {
+                    tracing::trace!("a connection was told to end and did not");
+                    return;
+                }
+            }
+            () = requests.untaken_for(untaken_max), if is_watched => {
+                tracing::debug!("a connection is closed whose client takes no answer (UNTAKEN_MS_MAX)");
+                return;
+            }
+        }
+        is_ending = true;
+        served.as_mut().graceful_shutdown();
+    }
+}
+
+/// Waits until it can be told which HTTP is spoken: hyper, which needs to know, would wait for ever. None where nothing comes.
+async fn begins(stream: &TcpStream) -> Option<Spoken> {
     let mut start = [0; HTTP2_PREFACE.len()];
     loop {
         match stream.peek(&mut start).await {
-            Ok(0) | Err(_) => return false,
-            Ok(count) if count < start.len() && HTTP2_PREFACE.starts_with(&start[..count]) => {
-                tokio::time::sleep(Duration::from_millis(PREFACE_POLL_MS)).await;
-            }
-            Ok(_) => return true,
+            Ok(0) | Err(_) => return None,
+            Ok(count) if !HTTP2_PREFACE.starts_with(&start[..count]) => return Some(Spoken::Http1),
+            Ok(count) if count < start.len() => tokio::time::sleep(Duration::from_millis(PREFACE_POLL_MS)).await,
+            Ok(_) => return Some(Spoken::Http2),
         }
     }
 }

@@ -82,18 +82,21 @@ pub use request_id::{RequestId, RequestIds};
 /// The whole of what is served.
 pub fn router(state: Arc<WebState>) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.http_body_bytes_max);
-    let mut router = Router::new()
+    let mut routes = Router::new()
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphql") }))
         .route("/graphql", any(management))
         .route("/payload/graphql", any(payload))
         .route("/schema.graphql", get(management_sdl))
         .route("/payload/schema.graphql", get(payload_sdl))
-        .route("/graphiql/{file}", get(graphiql::asset))
         .route(jwks::OF_TENANT, get(jwks::of_tenant))
         .route(jwks::OF_WEBHOOK, get(jwks::of_webhook))
         .route("/healthz", get(operations::alive))
         .route("/readyz", get(operations::readyz))
-        .route("/metrics", get(operations::metrics))
+        .route("/metrics", get(operations::metrics));
+    if state.graphiql {
+        routes = routes.route("/graphiql/{file}", get(graphiql::asset));
+    }
+    let mut router = routes
         .fallback(nowhere)
         .layer(body_limit)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))

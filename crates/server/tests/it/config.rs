@@ -48,6 +48,17 @@ fn metrics_are_off_open_or_on_an_address_of_their_own() {
 }
 
 #[test]
+fn a_log_filter_is_a_level_or_directives_that_each_say_theirs() {
+    let log = |text: &str| Config::from_layers(&environment(&[("HOOKGRAPH_LOG", text)]).unwrap()).log;
+    for text in ["off", "WARN", "info,hookgraph_dispatcher=debug", "hookgraph_server::http=trace", "info,[request]=off"]
+    {
+        assert_eq!(log(text), text);
+    }
+    // The filter takes a blank for a part of a target's name.
+    assert_eq!(log("info, hookgraph_dispatcher=debug,"), "info,hookgraph_dispatcher=debug");
+}
+
+#[test]
 fn an_unknown_key_is_an_error_that_names_the_nearest() {
     let mut layers = Layers::defaults().unwrap();
     let error = layers.lay_file("hookgraph.toml", "lisen = \"127.0.0.1:1\"").unwrap_err();
@@ -74,6 +85,15 @@ fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
         ("HOOKGRAPH_POLL_MS", "-5", "number from 10 to 600000"),
         ("HOOKGRAPH_GRAPHIQL", "yes", "true or false"),
         ("HOOKGRAPH_LOG_FORMAT", "xml", "text or json"),
+        ("HOOKGRAPH_LOG", "verbose", "off, error, warn, info, debug or trace, alone or as target=level"),
+        ("HOOKGRAPH_LOG", "inof", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", "info,verbose", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", "info,hookgraph_dispatcher", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", "hookgraph_dispatcher=", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", "hookgraph_dispatcher=loud", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", "[request", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", "=info", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", "", "off, error, warn, info, debug or trace"),
         ("HOOKGRAPH_ALLOWED_ADDRESSES", "10.0.0.0/8,nonsense", "list of CIDR networks"),
         ("HOOKGRAPH_ALLOWED_HOSTS", "receiver.lan,10.0.0.1", "list of host names"),
         ("HOOKGRAPH_EGRESS_PROXY", "proxy.lan:3128", "URL of an HTTP proxy"),

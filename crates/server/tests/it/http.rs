@@ -203,6 +203,7 @@ async fn browsers_get_graphiql_from_this_host_alone() {
     assert_eq!(client().get(rig.url("/graphiql/..%2fpage.html")).send().await.unwrap().status(), 404);
     let off = start(&[("graphiql", "false")]).await;
     assert_eq!(client().get(off.url("/graphql")).header("accept", browser).send().await.unwrap().status(), 404);
+    assert_eq!(client().get(off.url("/graphiql/page.js")).send().await.unwrap().status(), 404);
 }
 
 #[tokio::test]
@@ -365,6 +366,7 @@ async fn production_is_one_switch_whatever_the_others_say() {
     assert!(answer(introspected).await.1["data"]["__schema"].is_null());
     assert_eq!(answer(client().get(rig.url("/schema.graphql")).bearer_auth(TOKEN)).await.0, 404);
     assert_eq!(answer(client().get(rig.url("/graphql")).header("accept", "text/html")).await.0, 404);
+    assert_eq!(answer(client().get(rig.url("/graphiql/page.js"))).await.0, 404);
     let by_get = client().get(rig.url("/graphql?query={hello}")).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!((by_get.status().as_u16(), by_get.headers()["allow"].to_str().unwrap()), (405, "POST"));
     assert_eq!(answer(post(&rig, &json!({ "query": "{ hello }" }))).await.0, 200);

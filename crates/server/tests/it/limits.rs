@@ -240,6 +240,25 @@ async fn a_stranger_who_sends_no_whole_head_is_not_waited_for() {
     assert!(said(idle).await.starts_with(b"HTTP/1.1 200"));
 }
 
+#[tokio::test]
+async fn a_stranger_who_speaks_http_2_and_does_no_more_than_answer_pings_is_not_waited_for() {
+    const PING: u8 = 6;
+    const ACK: u8 = 1;
+    let rig = start(&[("http_idle_ms_max", "100")]).await;
+    let mut stranger = TcpStream::connect(rig.address).await.unwrap();
+    // Its first words, and settings of which none is said.
+    stranger.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    while stranger.read_exact(&mut head).await.is_ok() {
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+        let is_whole = stranger.read_exact(&mut payload).await.is_ok();
+        if is_whole && (head[3], head[4]) == (PING, 0) {
+            head[4] = ACK;
+            let _ = stranger.write_all(&[&head[..], &payload].concat()).await;
+        }
+    }
+}
+
 /// Reads one answer, whose head says how long its body is, and tells its status.
 async fn answered(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();

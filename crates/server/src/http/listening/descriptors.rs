@@ -1,0 +1,87 @@
+//! Descriptors, of which a process may have so many: what strangers open leaves some to deliveries, to the database and to files.
+
+use crate::limits::{DESCRIPTORS_RESERVED, DESCRIPTORS_WANTED};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
+
+/// One for the process, as its descriptors are, however many listeners it has.
+static PLACES: OnceLock<Arc<Semaphore>> = OnceLock::new();
+
+/// The descriptors that connections of clients may have together, those that became WebSocket connections among them. Says so
+/// once where they are fewer than the connections that the operator allows.
+pub(super) fn places(connections_max: usize) -> Arc<Semaphore> {
+    let made = || {
+        let places = left_of(descriptors_max());
+        if places < connections_max {
+            tracing::warn!(
+                places,
+                http_connections_max = connections_max,
+                "fewer connections are taken than are allowed: this process may have few descriptors (RLIMIT_NOFILE)"
+            );
+        }
+        Arc::new(Semaphore::new(places))
+    };
+    PLACES.get_or_init(made).clone()
+}
+
+/// What is left of so many descriptors beside those that are reserved: half of them at least.
+fn left_of(descriptors: Option<u64>) -> usize {
+    let left = descriptors.map_or(u64::MAX, |count| count - DESCRIPTORS_RESERVED.min(count / 2));
+    usize::try_from(left).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
+}
+
+/// How many descriptors this process may have; none where that is not bounded. It may have fewer than it could: what is common at
+/// first, 1,024, is for programs that use `select`, and whoever can do with more is to say so.
+#[cfg(unix)]
+fn descriptors_max() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = raised(limit.current, limit.maximum)?;
+    if limit.current == Some(raised) {
+        return limit.current;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
+        Ok(()) => Some(raised),
+        Err(error) => {
+            tracing::warn!(%error, wanted = raised, "the number of descriptors cannot be raised");
+            limit.current
+        }
+    }
+}
+
+/// What such a limit is raised to, at most to its maximum; none where there is no limit.
+fn raised(current: Option<u64>, maximum: Option<u64>) -> Option<u64> {
+    current.map(|current| current.max(DESCRIPTORS_WANTED.min(maximum.unwrap_or(u64::MAX))))
+}
+
+#[cfg(not(unix))]
+fn descriptors_max() -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_descriptors_are_made_as_many_as_are_allowed_and_wanted() {
+        let wanted = DESCRIPTORS_WANTED;
+        for (current, maximum, expected) in [
+            (Some(1_024), Some(4_096), Some(4_096)),
+            (Some(1_024), Some(10 * wanted), Some(wanted)),
+            (Some(1_024), None, Some(wanted)),
+            (Some(2 * wanted), Some(10 * wanted), Some(2 * wanted)),
+            (None, None, None),
+        ] {
+            assert_eq!(raised(current, maximum), expected, "{current:?} of {maximum:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_reserved_is_left_to_others_and_half_where_there_is_little() {
+        assert_eq!(left_of(Some(10 * DESCRIPTORS_RESERVED)) as u64, 9 * DESCRIPTORS_RESERVED);
+        assert_eq!(left_of(Some(DESCRIPTORS_RESERVED)) as u64, DESCRIPTORS_RESERVED / 2);
+        assert_eq!((left_of(Some(1_024)), left_of(Some(0))), (512, 0));
+        assert_eq!([left_of(None), left_of(Some(u64::MAX))], [Semaphore::MAX_PERMITS; 2]);
+    }
+}

@@ -1,0 +1,250 @@
+//! Connections over streams in memory, while the clock stands unless everything waits for it; and over sockets, where they are
+//! counted.
+
+use super::*;
+use crate::limits::ANSWER_PART_BYTES_MAX;
+use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::routing::get;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use std::convert::Infallible;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+const IDLE_MAX: Duration = Duration::from_millis(75_000);
+const UNTAKEN_MAX: Duration = Duration::from_millis(UNTAKEN_MS_MAX);
+const GOING_AWAY_MAX: Duration = Duration::from_millis(GOING_AWAY_MS_MAX);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A client's end of a connection that is served, and how long it is served.
+fn opened(routes: Router, idle_max: Duration, spoken: Spoken, room: usize) -> (DuplexStream, JoinHandle<Duration>) {
+    let (client, stream) = duplex(room);
+    let stopping = CancellationToken::new();
+    let served = Served { builder: Arc::new(builder(idle_max)), routes, idle_max, stopping };
+    let descriptor = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let begun = Instant::now();
+    let ended = tokio::spawn(async move {
+        speak(served, spoken, Written::new(stream, descriptor)).await;
+        begun.elapsed()
+    });
+    (client, ended)
+}
+
+/// How long it was served, which is not for ever.
+async fn served_for(ended: JoinHandle<Duration>) -> Duration {
+    timeout(HOUR, ended).await.unwrap().unwrap()
+}
+
+// RFC 9113: types of frames, and flags of some.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// A client that speaks HTTP/2 in single frames, and answers what must be answered when it hears it.
+struct Http2(DuplexStream);
+
+impl Http2 {
+    /// Has room for so many bytes of each answer.
+    async fn begun(mut stream: DuplexStream, room: u32) -> Self {
+        stream.write_all(HTTP2_PREFACE).await.unwrap();
+        let mut client = Self(stream);
+        let [a, b, c, d] = room.to_be_bytes();
+        // SETTINGS_INITIAL_WINDOW_SIZE
+        client.say(SETTINGS, 0, 0, &[0, 4, a, b, c, d]).await;
+        client
+    }
+
+    /// It may have been closed meanwhile.
+    async fn say(&mut self, kind: u8, flags: u8, stream_id: u32, payload: &[u8]) {
+        let [_, high, middle, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = vec![high, middle, low, kind, flags];
+        frame.extend(stream_id.to_be_bytes());
+        frame.extend(payload);
+        let _ = self.0.write_all(&frame).await;
+    }
+
+    /// Asks for `/`, whole.
+    async fn ask(&mut self, stream_id: u32) {
+        // HPACK: GET, http, /, and the authority "a".
+        self.say(HEADERS, END_STREAM | END_HEADERS, stream_id, &[0x82, 0x86, 0x84, 0x41, 1, b'a']).await;
+    }
+
+    async fn make_room(&mut self, stream_id: u32, bytes: usize) {
+        self.say(WINDOW_UPDATE, 0, stream_id, &u32::try_from(bytes).unwrap().to_be_bytes()).await;
+    }
+
+    /// The type, flags and payload of the next frame; none when the connection is closed.
+    async fn hear(&mut self) -> Option<(u8, u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let [high, middle, low, kind, flags, ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
+        self.0.read_exact(&mut payload).await.ok()?;
+        match (kind, flags & ACK) {
+            (SETTINGS, 0) => self.say(SETTINGS, ACK, 0, &[]).await,
+            (PING, 0) => self.say(PING, ACK, 0, &payload).await,
+            _ => {}
+        }
+        Some((kind, flags, payload))
+    }
+
+    async fn hear_to_the_end(&mut self) {
+        while self.hear().await.is_some() {}
+    }
+
+    /// The next bytes of an answer, so many at least, and the flags of the last of them.
+    async fn hear_data(&mut self, bytes_min: usize) -> (u8, Vec<u8>) {
+        let mut heard = Vec::new();
+        loop {
+            let (kind, flags, payload) = self.hear().await.unwrap();
+            if kind == DATA {
+                heard.extend(payload);
+                if heard.len() >= bytes_min {
+                    return (flags, heard);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_that_asks_nothing_is_not_waited_for_whether_it_answers_pings_or_not() {
+    for (answers, lasts) in [(true, IDLE_MAX), (false, IDLE_MAX + GOING_AWAY_MAX)] {
+        let (stream, ended) = opened(Router::new(), IDLE_MAX, Spoken::Http2, 64 * 1024);
+        let mut client = Http2::begun(stream, 65_535).await;
+        if answers {
+            timeout(HOUR, client.hear_to_the_end()).await.unwrap();
+        }
+        assert_eq!(served_for(ended).await.as_millis(), lasts.as_millis());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_over_http_2_is_idle_from_the_end_of_its_last_answer() {
+    let routes = Router::new().route("/", get(|| async { "an answer" }));
+    let (stream, ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
+    let mut client = Http2::begun(stream, 65_535).await;
+    for stream_id in [1, 3] {
+        sleep(IDLE_MAX - Duration::from_secs(1)).await;
+        client.ask(stream_id).await;
+        assert_eq!(client.hear_data(1).await, (END_STREAM, b"an answer".to_vec()));
+    }
+    timeout(HOUR, client.hear_to_the_end()).await.unwrap();
+    let lasts = 3 * IDLE_MAX - Duration::from_secs(2);
+    assert_eq!(served_for(ended).await.as_millis(), lasts.as_millis());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_that_makes_no_room_for_its_answer_is_not_waited_for() {
+    let routes = Router::new().route("/", get(|| async { "an answer" }));
+    let (stream, ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
+    let mut client = Http2::begun(stream, 0).await;
+    client.ask(1).await;
+    timeout(HOUR, client.hear_to_the_end()).await.unwrap();
+    assert_eq!(served_for(ended).await.as_millis(), UNTAKEN_MAX.as_millis());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_that_takes_its_answer_part_by_part_gets_all_of_it() {
+    let routes = Router::new().route("/", get(|| async { vec![b'x'; 3 * ANSWER_PART_BYTES_MAX] }));
+    let (stream, _ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
+    let mut client = Http2::begun(stream, 0).await;
+    client.ask(1).await;
+    for flags in [0, 0, END_STREAM] {
+        sleep(UNTAKEN_MAX - Duration::from_secs(1)).await;
+        client.make_room(1, ANSWER_PART_BYTES_MAX).await;
+        let (last, part) = client.hear_data(ANSWER_PART_BYTES_MAX).await;
+        assert_eq!((last, part.len()), (flags, ANSWER_PART_BYTES_MAX));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_over_http_2_that_is_taken_may_go_on_for_ever() {
+    let events = || stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"begun"))]).chain(stream::pending());
+    let routes = Router::new().route("/", get(move || async move { Body::from_stream(events()) }));
+    let (stream, ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
+    let mut client = Http2::begun(stream, 65_535).await;
+    client.ask(1).await;
+    assert_eq!(client.hear_data(1).await, (0, b"begun".to_vec()));
+    assert!(timeout(HOUR, client.hear_to_the_end()).await.is_err(), "it is served still");
+    drop(client);
+    served_for(ended).await;
+}
+
+/// Asks over HTTP/1 for more than there is room for on the way.
+async fn asked_for_much() -> (DuplexStream, JoinHandle<Duration>) {
+    let routes = Router::new().route("/", get(|| async { vec![b'x'; 8 * ROOM] }));
+    // Its idle time runs from when hyper has all of the answer.
+    let (mut client, ended) = opened(routes, HOUR, Spoken::Http1, ROOM);
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    (client, ended)
+}
+
+const ROOM: usize = 1024;
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_byte_of_its_answer_is_not_waited_for() {
+    let (_client, ended) = asked_for_much().await;
+    assert_eq!(served_for(ended).await.as_millis(), UNTAKEN_MAX.as_millis());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
+    let (mut client, ended) = asked_for_much().await;
+    let (mut taken, mut part) = (Vec::new(), [0; ROOM]);
+    loop {
+        sleep(UNTAKEN_MAX - Duration::from_secs(1)).await;
+        let count = client.read(&mut part).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        taken.extend_from_slice(&part[..count]);
+    }
+    assert!(taken.ends_with(&[b'x'; 8 * ROOM]));
+    assert!(served_for(ended).await > UNTAKEN_MAX);
+}
+
+/// What the server says to it until it closes the connection.
+async fn answer_to(mut client: TcpStream, request: &[u8]) -> Vec<u8> {
+    let mut said = Vec::new();
+    // It may be closed at once, and a reset is a close as well.
+    let _ = client.write_all(request).await;
+    let _ = client.read_to_end(&mut said).await;
+    said
+}
+
+#[tokio::test]
+async fn a_connection_keeps_its_descriptor_as_a_websocket_too_and_others_are_closed_at_once() {
+    let upgraded = |upgrade: WebSocketUpgrade| async move {
+        upgrade.on_upgrade(|mut socket| async move { while socket.recv().await.is_some() {} })
+    };
+    let routes = Router::new().route("/", get(|| async { "an answer" })).route("/socket", get(upgraded));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = ConnectionLimits { connections_max: 10, idle_max: IDLE_MAX };
+    let descriptors = Arc::new(Semaphore::new(1));
+    tokio::spawn(serve_within(descriptors, listener, routes, limits, CancellationToken::new()));
+
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let handshake = b"GET /socket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(handshake).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    assert!(answer_to(TcpStream::connect(address).await.unwrap(), request).await.is_empty());
+    drop(socket);
+    // It is free as soon as the server sees that the client has gone.
+    while answer_to(TcpStream::connect(address).await.unwrap(), request).await.is_empty() {}
+}
