@@ -62,7 +62,7 @@ test('graphql-cop: introspection, in a circle too', async () => {
 });
 
 test('graphql-cop: no suggestions', async () => {
-    for (const query of ['query { __schema { directive } }', '{ tenan { id } }', '{ tenant { gett { id } } }', '{ tenant { get(identifer: "tests") { id } } }', 'query ($a: Strin) { tenant { get(identifier: $a) { id } } }', 'mutation { webhook { creat } }']) {
+    for (const query of ['query { __schema { directive } }', '{ tenan { id } }', '{ tenant { gett { id } } }', '{ tenant { get(identifer: "tests") { id } } }', 'query ($a: Strin) { tenant { get(identifier: $a) { id } } }', 'mutation { webhook { creat } }', '{ tenant { get } }']) {
         const { text } = await send(server, { query });
         assert.doesNotMatch(text, /did you mean/i, query);
     }
