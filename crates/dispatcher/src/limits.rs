@@ -26,7 +26,7 @@ pub const FLOW_POLL_MS: u64 = 250;
 /// Webhooks to probe, webhooks to drain, and replays of one round of the flow loop, of each.
 pub const FLOW_ROUND_MAX: u32 = 32;
 /// Webhooks that stop of which one round of the flow loop holds or cancels some: each may take tens of milliseconds.
-pub const STOPS_ROUND_MAX: u32 = 4;
+pub const STOPS_ROUND_MAX: usize = 4;
 /// The wait before the next round of the flow loop while a webhook is stopping, in milliseconds: recordings for it and settlements of
 /// it wait for each round.
 pub const STOP_PAUSE_MS: u64 = 50;

@@ -54,7 +54,6 @@ pub enum WebhookLock {
     Update,
     /// Those that another transaction has locked are left out.
     ShareIfFree,
-    UpdateIfFree,
 }
 
 /// Webhooks and signers, opened, by id and version: what was committed under a version never changes.
@@ -86,7 +85,6 @@ impl Opened {
             (DbBackend::Postgres, WebhookLock::Share) => " FOR SHARE OF webhook",
             (DbBackend::Postgres, WebhookLock::Update) => " FOR NO KEY UPDATE OF webhook",
             (DbBackend::Postgres, WebhookLock::ShareIfFree) => " FOR SHARE OF webhook SKIP LOCKED",
-            (DbBackend::Postgres, WebhookLock::UpdateIfFree) => " FOR NO KEY UPDATE OF webhook SKIP LOCKED",
             _ => "",
         };
         let sql = format!(

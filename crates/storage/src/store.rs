@@ -26,6 +26,8 @@ pub const MIGRATE_LOCK: i64 = 0x686f_6f6b_0001;
 pub const PARTITION_LOCK: i64 = 0x686f_6f6b_0003;
 /// Held while a step of retention is taken: see `retention`.
 pub const RETENTION_LOCK: i64 = 0x686f_6f6b_0004;
+/// Held while a batch of what is due for a webhook that stopped is held or cancelled: see `commit::stopping`.
+pub const STOP_LOCK: i64 = 0x686f_6f6b_0005;
 /// Held while a claim is decided: see `queue::claim`.
 pub const CLAIM_LOCK: i64 = 0x686f_6f6b_0002;
 

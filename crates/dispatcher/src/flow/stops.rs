@@ -1,23 +1,29 @@
 //! Stops: what is due for a webhook that stopped is held or cancelled, in batches where it is much.
 
-use super::{Done, FlowServices, sum};
-use crate::limits::STOPS_ROUND_MAX;
+use super::{Done, FlowServices};
+use crate::limits::{FLOW_ROUND_MAX, STOPS_ROUND_MAX};
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::ports::StoreError;
 
-/// How many batches were done.
+/// How many batches were done; those that fail keep none of the others from its turn.
 pub(super) async fn round(services: &FlowServices) -> Result<usize, StoreError> {
-    let webhook_ids = services.store.webhooks_stopping(STOPS_ROUND_MAX).await?;
-    let mut batches = Vec::new();
-    for webhook_id in webhook_ids {
-        batches.push(batch(services, webhook_id).await);
+    let (mut done, mut failed) = (0, None);
+    for webhook_id in services.store.webhooks_stopping(FLOW_ROUND_MAX).await? {
+        match batch(services, webhook_id).await {
+            Ok(true) => done += 1,
+            Ok(false) => {}
+            Err(error) => failed = Some(error),
+        }
+        if done == STOPS_ROUND_MAX {
+            break;
+        }
     }
-    sum(batches)
+    failed.map_or(Ok(done), Err)
 }
 
-async fn batch(services: &FlowServices, webhook_id: WebhookId) -> Result<usize, StoreError> {
+async fn batch(services: &FlowServices, webhook_id: WebhookId) -> Result<bool, StoreError> {
     let mut change = Change::at(services.clock.now());
     change.writes.push(Write::StopMore { webhook_id });
-    Ok(usize::from(matches!(services.commit(change).await?, Done::Committed)))
+    Ok(matches!(services.commit(change).await?, Done::Committed))
 }

@@ -34,33 +34,33 @@ pub(super) struct LookUps(Arc<Bounds>);
 
 struct Bounds {
     names: Arc<dyn NameResolver>,
-    under_way: Mutex<HashMap<String, UnderWay>>,
+    names_under_way: Mutex<HashMap<String, OfName>>,
     places: Semaphore,
     slow_places: Semaphore,
     /// Since when.
     slow_names: Cache<String, Instant>,
 }
 
-/// A look-up that others may share in.
-struct UnderWay {
-    look_up: Shared<BoxFuture<'static, Found>>,
-    began: Instant,
-    which: Which,
+/// The look-ups of one name that are under way: two at most.
+#[derive(Default)]
+struct OfName {
+    running: u32,
+    /// How many were begun.
+    begun: u64,
+    /// The newest, which others share in, unless it has ended.
+    newest: Option<Newest>,
 }
 
-/// Which of those of its name that are under way.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    First,
-    /// Begun because the first takes long; there is no third.
-    Second,
+struct Newest {
+    look_up: Shared<BoxFuture<'static, Found>>,
+    began: Instant,
 }
 
 impl LookUps {
     pub(super) fn new(names: Arc<dyn NameResolver>) -> Self {
         Self(Arc::new(Bounds {
             names,
-            under_way: Mutex::default(),
+            names_under_way: Mutex::default(),
             places: Semaphore::new(LOOK_UPS_MAX),
             slow_places: Semaphore::new(SLOW_LOOK_UPS_MAX),
             slow_names: Cache::new(SLOW_NAMES_MAX),
@@ -75,21 +75,21 @@ impl LookUps {
     /// The look-up of that name which is under way, or a new one. It is a task of its own, which keeps its place until it ends,
     /// whoever still waits for it.
     fn joined(&self, name: &str) -> Shared<BoxFuture<'static, Found>> {
-        let mut under_way = self.0.under_way.lock();
-        let which = match under_way.get(name) {
-            None => Which::First,
-            Some(one) if one.which == Which::First && is_slow(one.began) => Which::Second,
-            Some(one) => return one.look_up.clone(),
-        };
-        let began = Instant::now();
-        if which == Which::Second {
-            self.0.slow_names.insert(name.to_owned(), began);
+        let mut names = self.0.names_under_way.lock();
+        let of_name = names.entry(name.to_owned()).or_default();
+        if let Some(newest) = &of_name.newest
+            && (of_name.running > 1 || !is_slow(newest.began))
+        {
+            return newest.look_up.clone();
         }
+        of_name.running += 1;
+        of_name.begun += 1;
+        let (is_second, number) = (of_name.running > 1, of_name.begun);
         let (bounds, owned_name) = (Arc::clone(&self.0), name.to_owned());
-        let task = tokio::spawn(async move { LookUp { bounds, name: owned_name, which }.found().await });
+        let task = tokio::spawn(async move { LookUp { bounds, name: owned_name, number, is_second }.found().await });
         let broken_off = "the look-up of the name was broken off";
         let look_up = task.map(move |ended| ended.unwrap_or(Err(NameError::Ours(broken_off)))).boxed().shared();
-        under_way.insert(name.to_owned(), UnderWay { look_up: look_up.clone(), began, which });
+        of_name.newest = Some(Newest { look_up: look_up.clone(), began: Instant::now() });
         look_up
     }
 }
@@ -102,21 +102,23 @@ fn is_slow(began: Instant) -> bool {
 struct LookUp {
     bounds: Arc<Bounds>,
     name: String,
-    which: Which,
+    number: u64,
+    /// Whether another of its name was under way as it began: that one is slow.
+    is_second: bool,
 }
 
 impl LookUp {
     async fn found(&self) -> Found {
         let Bounds { names, places, slow_places, slow_names, .. } = &*self.bounds;
         let was_slow = slow_names.get(&self.name).is_some_and(|at| at.elapsed() < Duration::from_millis(SLOW_NAME_MS));
-        let places = if was_slow { slow_places } else { places };
+        let places = if was_slow || self.is_second { slow_places } else { places };
         let wait_max = Duration::from_millis(LOOK_UP_WAIT_MS_MAX);
         let Ok(Ok(_place)) = timeout(wait_max, places.acquire()).await else {
             return Err(NameError::Ours("the look-ups of other names take long: there is no place for this one"));
         };
         let started = Instant::now();
         let found = names.addresses(&self.name).await;
-        if is_slow(started) {
+        if is_slow(started) || self.is_beside_another() {
             slow_names.insert(self.name.clone(), Instant::now());
         } else {
             slow_names.invalidate(&self.name);
@@ -125,11 +127,22 @@ impl LookUp {
     }
 }
 
+impl LookUp {
+    fn is_beside_another(&self) -> bool {
+        self.bounds.names_under_way.lock().get(&self.name).is_some_and(|of_name| of_name.running > 1)
+    }
+}
+
 impl Drop for LookUp {
     fn drop(&mut self) {
-        let mut under_way = self.bounds.under_way.lock();
-        if under_way.get(&self.name).is_some_and(|listed| listed.which == self.which) {
-            under_way.remove(&self.name);
+        let mut names = self.bounds.names_under_way.lock();
+        let Some(of_name) = names.get_mut(&self.name) else { return };
+        of_name.running -= 1;
+        if of_name.begun == self.number {
+            of_name.newest = None;
+        }
+        if of_name.running == 0 {
+            names.remove(&self.name);
         }
     }
 }
@@ -186,7 +199,7 @@ mod tests {
         assert_eq!(first.expect("addresses"), found);
         assert_eq!(second.expect("addresses"), found);
         assert_eq!(names.asked.lock().len(), 1);
-        assert!(look_ups.0.under_way.lock().is_empty());
+        assert!(look_ups.0.names_under_way.lock().is_empty());
         names.let_through.add_permits(1);
         assert!(look_ups.addresses("silent").await.is_ok());
         assert_eq!(names.asked.lock().len(), 2);
@@ -199,7 +212,7 @@ mod tests {
         assert_eq!(look_ups.0.places.available_permits(), LOOK_UPS_MAX - 1);
         names.let_through.add_permits(1);
         until_free(&look_ups.0.places, LOOK_UPS_MAX).await;
-        assert!(look_ups.0.under_way.lock().is_empty());
+        assert!(look_ups.0.names_under_way.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -257,7 +270,23 @@ mod tests {
         names.let_through.add_permits(2);
         assert!(futures::future::join_all([first, second, third]).await.iter().all(Result::is_ok));
         assert_eq!(names.asked.lock().len(), 2);
-        assert!(look_ups.0.under_way.lock().is_empty());
+        assert!(look_ups.0.names_under_way.lock().is_empty());
+    }
+
+    /// Servers that answer every second question hold no place of the others' but the first.
+    #[tokio::test(start_paused = true)]
+    async fn while_one_of_its_look_ups_hangs_a_name_is_among_the_slow_ones() {
+        let (look_ups, names) = look_ups();
+        let first = look_ups.joined("silent");
+        until_free(&look_ups.0.places, LOOK_UPS_MAX - 1).await;
+        tokio::time::advance(Duration::from_millis(LOOK_UP_SLOW_MS)).await;
+        let second = look_ups.joined("silent");
+        until_free(&look_ups.0.slow_places, SLOW_LOOK_UPS_MAX - 1).await;
+        assert_eq!(look_ups.0.places.available_permits(), LOOK_UPS_MAX - 1);
+        names.let_through.add_permits(2);
+        assert!(second.await.is_ok());
+        assert!(first.await.is_ok());
+        assert!(look_ups.0.names_under_way.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hookgraph_domain::address::{AddressRules, RefusedAddress};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use url::{Host, Url};
 
@@ -65,7 +65,7 @@ impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
         let Self { names, rules } = self.clone();
         Box::pin(async move {
-            let addresses = checked(&names, rules.as_deref(), name.as_str()).await?;
+            let addresses = reachable(checked(&names, rules.as_deref(), name.as_str()).await?, has_route);
             // Port 0 stands for the URL's.
             let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
@@ -91,6 +91,21 @@ pub(super) async fn checked(
     Ok(addresses)
 }
 
+/// Without the addresses to which this machine has no route, where it has one to others: the client tells the failure of the last
+/// address alone, and an address family that this machine lacks is no fault of the receiver's, nor one that hides the receiver's.
+fn reachable(addresses: Vec<IpAddr>, has_route: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
+    let routed: Vec<IpAddr> = addresses.iter().copied().filter(|address| has_route(*address)).collect();
+    if routed.is_empty() { addresses } else { routed }
+}
+
+/// Whether this machine has an address to send from to that one; of IPv4 that is taken for granted. Nothing is sent: a datagram socket
+/// that is connected has its route.
+fn has_route(address: IpAddr) -> bool {
+    const ANY_PORT: u16 = 9;
+    address.is_ipv4()
+        || UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok_and(|socket| socket.connect((address, ANY_PORT)).is_ok())
+}
+
 /// The address and port that the URL's host is, in any of its spellings: WHATWG parsing has made `127.1` and `0x7f.1` one
 /// already.
 pub(super) fn literal_address(url: &Url) -> Option<SocketAddr> {
@@ -100,4 +115,26 @@ pub(super) fn literal_address(url: &Url) -> Option<SocketAddr> {
         Host::Ipv6(address) => address.into(),
     };
     Some(SocketAddr::new(address, url.port_or_known_default()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_without_a_route_is_left_out_where_there_is_another() {
+        let addresses =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().expect("an address")).collect::<Vec<IpAddr>>();
+        let both = addresses(&["192.0.2.1", "2001:db8::1", "192.0.2.2"]);
+        assert_eq!(reachable(both.clone(), |address| address.is_ipv4()), addresses(&["192.0.2.1", "192.0.2.2"]));
+        assert_eq!(reachable(both.clone(), |_| true), both);
+        assert_eq!(reachable(both.clone(), |_| false), both);
+        let only = addresses(&["2001:db8::1"]);
+        assert_eq!(reachable(only.clone(), |address| address.is_ipv4()), only);
+    }
+
+    #[test]
+    fn ipv4_needs_no_look_at_the_routes() {
+        assert!(has_route("192.0.2.1".parse().expect("an address")));
+    }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -233,8 +233,7 @@ pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> b
 }
 
 /// Renders and freezes one tenant's share of a claim, as many at once as their payloads may take, and sends each delivery in a task of
-/// its own. What is frozen
-/// already waits for nobody's render.
+/// its own. What is frozen already waits for nobody's render.
 async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     let (claims, slots): (Vec<_>, Vec<_>) = share.into_iter().unzip();
     let mut slots: HashMap<_, _> = claims.iter().map(|claim| claim.delivery.id).zip(slots).collect();
@@ -245,14 +244,21 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     }
     let (frozen, mut unrendered): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.payload.is_some());
     let rendered = road.stages.render(frozen).await;
-    hold(&rendered.frozen, &mut slots);
+    road.hold(&rendered.frozen, &mut slots);
     road.send_all(rendered.frozen, &mut slots).await;
-    loop {
-        unrendered.retain(|claim| road.slots.may_render(claim.webhook.id, road.stages.now()));
+    let until = Instant::now() + Duration::from_millis(road.stages.limits.render_batch_ms_max);
+    while !unrendered.is_empty() && Instant::now() < until {
+        let now = road.stages.now();
+        let may_render = |claim: &ClaimedDelivery| {
+            slots.get(&claim.delivery.id).is_some_and(|slot| road.slots.may_render(slot, now))
+        };
+        let back: Vec<_> =
+            unrendered.extract_if(.., |claim| !may_render(claim)).map(|claim| stages::key(&claim)).collect();
+        road.release_all(&back, &mut slots).await;
         if unrendered.is_empty() {
             break;
         }
-        let rest = unrendered.split_off(road.stages.flow.render_count().min(unrendered.len()));
+        let rest = unrendered.split_off(road.stages.flow.render_count(&unrendered));
         let rendered = tokio::select! {
             biased;
             () = road.stopping.cancelled() => break,
@@ -263,25 +269,25 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
                 road.end(Ending::Settled(Box::new(settlement), slot)).await;
             }
         }
-        hold(&rendered.fresh, &mut slots);
-        road.stages.flow.rendered(rendered.fresh.iter().map(|it| (it.claim.webhook.id, it.payload.json.len())));
+        road.hold(&rendered.fresh, &mut slots);
         road.freeze_and_send(rendered.fresh, &mut slots).await;
     }
-    // What large payloads left no room for, to be claimed again when there is some. And what was not frozen: by another worker, by a call of ours whose answer was lost, or not at all. A release under a
-    // lost lease changes nothing.
+    // What there was no time for; and what was not frozen: by another worker, by a call of ours whose answer was lost, or not at
+    // all. A release under a lost lease changes nothing.
     road.release_all(&keys, &mut slots).await;
 }
 
-/// Each slot holds as many as its payload takes.
-fn hold(ready: &[Ready], slots: &mut HashMap<DeliveryId, Slot>) {
-    for one in ready {
-        if let Some(slot) = slots.get_mut(&one.claim.delivery.id) {
-            slot.holds(one.payload.json.len());
+impl Road {
+    /// Each slot holds as many as its payload takes, now that this is there.
+    fn hold(&self, ready: &[Ready], slots: &mut HashMap<DeliveryId, Slot>) {
+        self.stages.flow.rendered(ready.iter().map(|one| (one.claim.delivery.webhook_id, one.payload.json.len())));
+        for one in ready {
+            if let Some(slot) = slots.get_mut(&one.claim.delivery.id) {
+                slot.holds(one.payload.json.len());
+            }
         }
     }
-}
 
-impl Road {
     /// Whether the lease holds until after the next beat: a request that starts is kept leased from there on.
     fn has_time(&self, ready: &Ready) -> bool {
         self.leases.hold_at(ready.key(), plus_ms(self.stages.now(), SEND_MARGIN_MS))

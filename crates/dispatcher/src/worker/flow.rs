@@ -3,8 +3,9 @@
 //! - **Slots.** A webhook may take no more slots of this process than it leaves free. One that hangs holds half of them at
 //!   most, two hold a third each, and so on: there is always room for one more, however many hang. Its concurrency, which
 //!   counts over all processes, is the store's to keep.
-//! - **Payloads.** A large payload takes several slots, so that memory is bounded whatever payloads are. How large one is shows only
-//!   once it is rendered: then slots are overdrawn, nothing is claimed before they are made up for, and of its webhook less.
+//! - **Payloads.** A large payload takes several slots, so that memory is bounded whatever payloads are. What is claimed takes as many
+//!   as the last payloads of its webhook had, and as many as its own has once that is rendered. Slots may be overdrawn by that: then
+//!   nothing is claimed before they are made up for.
 //! - **First attempts.** Retries leave [`crate::limits::FIRST_ATTEMPTS_PERCENT`] of the slots to them.
 //! - **Rates.** A webhook with a rate is claimed no faster than its tokens come. The first claim of one cannot know its
 //!   rate: what is too many goes back, due when its token is.
@@ -27,28 +28,20 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub(super) struct FlowControl(Arc<Mutex<Known>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     webhooks: HashMap<WebhookId, Flow>,
-    /// What a payload is guessed to have, in bytes.
-    payload_bytes: usize,
     retries_in_flight: u32,
     /// How many slots were freed so far.
     freed_count: u64,
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self { webhooks: HashMap::new(), payload_bytes: PAYLOAD_BYTES_GUESS, retries_in_flight: 0, freed_count: 0 }
-    }
 }
 
 #[derive(Debug, Default)]
 struct Flow {
     /// Slots that its deliveries hold.
     in_flight: u32,
-    /// How many its last payload took more than one.
-    extra_slots: u32,
+    /// What its largest payload had lately, in bytes; none where it had none yet.
+    payload_bytes: Option<usize>,
     /// How many slots had been freed when it freed its last.
     freed_at: u64,
     window: Window,
@@ -116,7 +109,7 @@ impl FlowControl {
         let limits = known.webhooks.iter().filter_map(|(id, flow)| {
             let tokens = flow.bucket.map_or(u32::MAX, |bucket| bucket.tokens(now));
             let slots = fair_share(free, flow.in_flight.saturating_add(pending));
-            let limit = slots.div_ceil(flow.extra_slots.saturating_add(1)).min(tokens);
+            let limit = slots.div_ceil(flow.extra_slots().saturating_add(1)).min(tokens);
             (limit < per_webhook).then_some((*id, limit))
         });
         let mut limits: Vec<_> = limits.collect();
@@ -157,22 +150,29 @@ impl FlowControl {
         self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
     }
 
-    /// How many payloads to render together, by what the last ones were.
-    pub(super) fn render_count(&self) -> usize {
-        (RENDER_BYTES_AIM / self.0.lock().payload_bytes.max(1)).max(1)
+    /// How many of the first of those to render together, by what the last payloads of their webhooks were: one at least.
+    pub(super) fn render_count(&self, claims: &[ClaimedDelivery]) -> usize {
+        let known = self.0.lock();
+        let mut bytes = 0_usize;
+        let fits = |claim: &&ClaimedDelivery| {
+            let flow = known.webhooks.get(&claim.delivery.webhook_id);
+            bytes = bytes.saturating_add(flow.and_then(|flow| flow.payload_bytes).unwrap_or(PAYLOAD_BYTES_GUESS));
+            bytes <= RENDER_BYTES_AIM
+        };
+        claims.iter().take_while(fits).count().max(1)
     }
 
-    /// Learns what payloads that were rendered together have, in bytes. Large ones count at once, small ones by and by.
+    /// Learns what payloads that came together have, in bytes. Larger ones than before count at once, smaller ones by and by.
     pub(super) fn rendered(&self, payloads: impl Iterator<Item = (WebhookId, usize)>) {
-        let mut known = self.0.lock();
-        let (mut count, mut sum) = (0, 0_usize);
+        let mut largest: HashMap<WebhookId, usize> = HashMap::new();
         for (webhook_id, bytes) in payloads {
-            count += 1;
-            sum = sum.saturating_add(bytes);
-            known.webhooks.entry(webhook_id).or_default().extra_slots = extra_slots(bytes);
+            let one = largest.entry(webhook_id).or_default();
+            *one = bytes.max(*one);
         }
-        if let Some(bytes) = sum.checked_div(count) {
-            known.payload_bytes = bytes.max(known.payload_bytes / 2);
+        let mut known = self.0.lock();
+        for (webhook_id, bytes) in largest {
+            let flow = known.webhooks.entry(webhook_id).or_default();
+            flow.payload_bytes = Some(bytes.max(flow.payload_bytes.unwrap_or(0) / 2));
         }
     }
 
@@ -187,7 +187,7 @@ impl FlowControl {
         let holding = |flow: &Flow| Holding {
             in_flight: flow.in_flight,
             freed_at: flow.freed_at,
-            extra_slots: flow.extra_slots,
+            extra_slots: flow.extra_slots(),
             lacks_tokens: flow.bucket.is_some_and(|bucket| bucket.tokens(now) == 0),
         };
         webhook_ids.iter().map(|id| known.webhooks.get(id).map(holding).unwrap_or_default()).collect()
@@ -196,13 +196,16 @@ impl FlowControl {
     /// Counts a claimed delivery as in flight until the answer is dropped.
     pub(super) fn enter(&self, claim: &ClaimedDelivery) -> InFlight {
         let is_retry = claim.delivery.attempts_spent > 0;
-        let flow = claim.webhook.flow;
+        let keeps_order = claim.webhook.flow.ordering == Ordering::ByRecord;
         let webhook_id = claim.delivery.webhook_id;
         let mut known = self.0.lock();
-        known.webhooks.entry(webhook_id).or_default().in_flight += 1;
-        known.retries_in_flight += u32::from(is_retry);
-        let keeps_order = flow.ordering == Ordering::ByRecord;
-        InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order, extra_slots: 0 }
+        let flow = known.webhooks.entry(webhook_id).or_default();
+        let (extra_slots, is_first) = (flow.extra_slots(), flow.payload_bytes.is_none());
+        let mut in_flight =
+            InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order, is_first, extra_slots: 0 };
+        known.hold(&in_flight, 0, extra_slots.saturating_add(1));
+        in_flight.extra_slots = extra_slots;
+        in_flight
     }
 }
 
@@ -227,13 +230,30 @@ pub(super) struct Holding {
     pub(super) in_flight: u32,
     /// The [`FlowControl::freed_count`] with which it freed its last.
     pub(super) freed_at: u64,
-    /// How many its last payload took more than one.
+    /// How many its last payloads took more than one each.
     pub(super) extra_slots: u32,
     /// Whether its rate lets nothing more through just now.
     pub(super) lacks_tokens: bool,
 }
 
+impl Flow {
+    fn extra_slots(&self) -> u32 {
+        self.payload_bytes.map_or(0, extra_slots)
+    }
+}
+
 impl Known {
+    /// That delivery holds so many slots instead of so many.
+    fn hold(&mut self, one: &InFlight, before: u32, now: u32) {
+        let moved = |held: u32| held.saturating_sub(before).saturating_add(now);
+        if one.is_retry {
+            self.retries_in_flight = moved(self.retries_in_flight);
+        }
+        if let Some(flow) = self.webhooks.get_mut(&one.webhook_id) {
+            flow.in_flight = moved(flow.in_flight);
+        }
+    }
+
     fn forget_those_at_rest(&mut self, now: Timestamp) {
         if self.webhooks.len() <= FLOW_WEBHOOKS_MAX {
             return;
@@ -252,16 +272,24 @@ pub(super) struct InFlight {
     webhook_id: WebhookId,
     is_retry: bool,
     keeps_order: bool,
+    /// Whether nothing was known of its webhook's payloads.
+    is_first: bool,
     extra_slots: u32,
 }
 
 impl InFlight {
-    /// Counts it as holding so many slots more than one.
+    /// How many slots it holds more than one: as its webhook's last payloads suggest, or as its own has.
+    pub(super) fn extra_slots(&self) -> u32 {
+        self.extra_slots
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
     pub(super) fn holds_extra(&mut self, extra_slots: u32) {
-        let mut known = self.flow.0.lock();
-        if let Some(flow) = known.webhooks.get_mut(&self.webhook_id) {
-            flow.in_flight = flow.in_flight.saturating_sub(self.extra_slots).saturating_add(extra_slots);
-        }
+        let before = self.extra_slots.saturating_add(1);
+        self.flow.0.lock().hold(self, before, extra_slots.saturating_add(1));
         self.extra_slots = extra_slots;
     }
 
@@ -278,11 +306,10 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let mut known = self.flow.0.lock();
-        known.retries_in_flight = known.retries_in_flight.saturating_sub(u32::from(self.is_retry));
+        known.hold(self, self.extra_slots.saturating_add(1), 0);
         known.freed_count += 1;
         let freed_at = known.freed_count;
         if let Some(flow) = known.webhooks.get_mut(&self.webhook_id) {
-            flow.in_flight = flow.in_flight.saturating_sub(self.extra_slots.saturating_add(1));
             flow.freed_at = freed_at;
         }
     }
@@ -355,38 +382,44 @@ mod tests {
     #[test]
     fn a_webhook_with_large_payloads_may_take_fewer_of_the_slots() {
         let flow = FlowControl::default();
-        let claim = due(1, 1, "200");
-        flow.rendered([(claim.webhook.id, 8 * SLOT_BYTES)].into_iter());
-        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(claim.webhook.id, 16)], "an eighth of 128");
+        let mut claim = due(1, 1, "200");
+        claim.delivery.attempts_spent = 1;
+        let id = claim.webhook.id;
+        let first = flow.enter(&claim);
+        assert_eq!((first.extra_slots(), first.is_first()), (0, true));
+        drop(first);
+        flow.rendered([(id, 8 * SLOT_BYTES), (id, 1)].into_iter());
+        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(id, 16)], "an eighth of 128");
         let mut held = flow.enter(&claim);
-        held.holds_extra(7);
-        assert_eq!(flow.holdings(&[claim.webhook.id], noon())[0].in_flight, 8);
-        assert_eq!(flow.allowance(248, 0, 256, noon()).limits, [(claim.webhook.id, 15)]);
+        assert_eq!((held.extra_slots(), held.is_first()), (7, false), "as the last ones had");
+        assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 8);
+        let allowance = flow.allowance(248, 0, 256, noon());
+        assert_eq!((allowance.limits, allowance.retries_max), (vec![(id, 15)], 184), "a retry of eight slots");
+        held.holds_extra(0);
+        assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 1);
+        assert_eq!(flow.allowance(256, 0, 256, noon()).retries_max, 191);
         drop(held);
-        assert_eq!(flow.holdings(&[claim.webhook.id], noon())[0].in_flight, 0);
-        flow.rendered([(claim.webhook.id, 10)].into_iter());
-        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, []);
+        assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 0);
+        assert_eq!(flow.allowance(256, 0, 256, noon()).retries_max, 192);
+        (0..3).for_each(|_| flow.rendered([(id, 10)].into_iter()));
+        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [], "small ones count by and by");
     }
 
     #[test]
     fn as_many_payloads_are_rendered_together_as_the_last_ones_suggest() {
         let flow = FlowControl::default();
-        assert_eq!(flow.render_count(), 16);
-        let webhook_id = due(1, 1, "200").webhook.id;
-        let render = |bytes: usize| flow.rendered([(webhook_id, bytes), (webhook_id, bytes)].into_iter());
-        render(1024 * 1024);
-        assert_eq!(flow.render_count(), 8, "large ones count at once");
-        let counts: Vec<_> = (0..4)
-            .map(|_| {
-                render(1_000);
-                flow.render_count()
-            })
-            .collect();
-        assert_eq!(counts, [16, 32, 64, 128], "small ones by and by");
-        render(usize::MAX / 4);
-        assert_eq!(flow.render_count(), 1);
-        flow.rendered(std::iter::empty());
-        assert_eq!(flow.render_count(), 1);
+        let of = |webhook: u128| (0..100).map(|number| due(number, webhook, "200")).collect::<Vec<_>>();
+        let (large, small) = (of(1), of(2));
+        assert_eq!(flow.render_count(&large), 16, "as nothing is known");
+        assert_eq!(flow.render_count(&large[..3]), 3);
+        flow.rendered([(large[0].webhook.id, 1024 * 1024), (small[0].webhook.id, 1_000)].into_iter());
+        assert_eq!((flow.render_count(&large), flow.render_count(&small)), (8, 100));
+        let mixed: Vec<_> = small[..4].iter().chain(&large).cloned().collect();
+        assert_eq!(flow.render_count(&mixed), 11);
+        flow.rendered([(large[0].webhook.id, 1_000)].into_iter());
+        assert_eq!(flow.render_count(&large), 16);
+        flow.rendered([(large[0].webhook.id, usize::MAX)].into_iter());
+        assert_eq!(flow.render_count(&large), 1, "one at least");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::settle::Settlement;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -63,8 +64,8 @@ struct Unsettled {
     settlements: Vec<Settlement>,
     settled_slots: Vec<Slot>,
     portion: Portion,
-    /// The one that failed alone: it is tried alone, and after the others.
-    suspect: Option<DeliveryId>,
+    /// Those that failed alone: each is tried alone, and after the others.
+    suspects: VecDeque<(Settlement, Slot)>,
     claims: Vec<(DeliveryId, i64)>,
     claim_slots: Vec<Slot>,
 }
@@ -75,14 +76,14 @@ impl Unsettled {
             settlements: Vec::new(),
             settled_slots: Vec::new(),
             portion: Portion::of(settle_batch_max),
-            suspect: None,
+            suspects: VecDeque::new(),
             claims: Vec::new(),
             claim_slots: Vec::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.settlements.is_empty() && self.claims.is_empty()
+        self.settlements.is_empty() && self.suspects.is_empty() && self.claims.is_empty()
     }
 
     fn take(&mut self, ending: Ending) {
@@ -98,53 +99,29 @@ impl Unsettled {
         }
     }
 
-    /// All of it, a portion at a time.
+    /// All of it, a portion at a time, and then what failed alone before.
     async fn settle(&mut self, stages: &Stages, outage: &mut Outage) -> Result<(), StoreError> {
-        self.suspect_goes_last();
         while !self.settlements.is_empty() {
-            let count = self.next_count();
-            let some = &self.settlements[..count];
-            let written = match stages.write(stages.settle(some)).await {
-                Err(error) if !error.is_retryable() => settle_one_by_one(stages, some).await,
-                answer => answer.map(|_| ()),
-            };
-            if let Err(error) = written {
-                self.failed(count);
+            let count = self.portion.first(self.settlements.iter().map(bytes));
+            if let Err(error) = settle_some(stages, &self.settlements[..count]).await {
+                self.portion.failed(count);
+                if count == 1 {
+                    self.suspects.push_back((self.settlements.remove(0), self.settled_slots.remove(0)));
+                }
                 return Err(error);
             }
             outage.lessens();
             self.portion.written();
-            for (settlement, slot) in self.settlements.drain(..count).zip(self.settled_slots.drain(..count)) {
-                if settlement.next.state.is_final() {
-                    slot.over();
-                }
+            self.settlements.drain(..count).zip(self.settled_slots.drain(..count)).for_each(free);
+        }
+        while let Some((settlement, slot)) = self.suspects.pop_front() {
+            if let Err(error) = settle_some(stages, std::slice::from_ref(&settlement)).await {
+                self.suspects.push_back((settlement, slot));
+                return Err(error);
             }
+            free((settlement, slot));
         }
-        self.suspect = None;
         Ok(())
-    }
-
-    /// How many of the first go together.
-    fn next_count(&self) -> usize {
-        let count = self.portion.first(self.settlements.iter().map(bytes));
-        let takes_suspect = self.settlements[..count].last().is_some_and(|last| Some(last.delivery_id) == self.suspect);
-        if takes_suspect && count > 1 { count - 1 } else { count }
-    }
-
-    fn failed(&mut self, count: usize) {
-        self.portion.failed(count);
-        if count == 1 {
-            self.suspect = self.settlements.first().map(|settlement| settlement.delivery_id);
-            self.suspect_goes_last();
-        }
-    }
-
-    fn suspect_goes_last(&mut self) {
-        let place = self.settlements.iter().position(|settlement| Some(settlement.delivery_id) == self.suspect);
-        if let Some(place) = place {
-            self.settlements[place..].rotate_left(1);
-            self.settled_slots[place..].rotate_left(1);
-        }
     }
 
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {
@@ -163,6 +140,20 @@ impl Unsettled {
         self.claims.clear();
         self.claim_slots.clear();
         Ok(())
+    }
+}
+
+/// Frees the slot of what is settled.
+fn free((settlement, slot): (Settlement, Slot)) {
+    if settlement.next.state.is_final() {
+        slot.over();
+    }
+}
+
+async fn settle_some(stages: &Stages, some: &[Settlement]) -> Result<(), StoreError> {
+    match stages.write(stages.settle(some)).await {
+        Err(error) if !error.is_retryable() => settle_one_by_one(stages, some).await,
+        answer => answer.map(|_| ()),
     }
 }
 

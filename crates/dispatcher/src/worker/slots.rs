@@ -16,8 +16,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// All slots of a process.
 pub(super) struct Slots {
     free: Arc<Semaphore>,
+    in_flight_max: u32,
     /// How many large payloads hold besides; they may be more than there are.
     extra: AtomicU32,
+    /// How many of all are held by payloads that are there.
+    rendered: AtomicU32,
     freed: Notify,
     flow: FlowControl,
     /// The due work that had no room.
@@ -33,7 +36,9 @@ impl Slots {
     pub(super) fn of(in_flight_max: u32, flow: FlowControl) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(in_flight_max as usize)),
+            in_flight_max,
             extra: AtomicU32::new(0),
+            rendered: AtomicU32::new(0),
             freed: Notify::new(),
             flow,
             waiting: Waiting::default(),
@@ -82,15 +87,20 @@ impl Slots {
         free.saturating_sub(self.extra.load(Ordering::SeqCst))
     }
 
-    /// Whether one more payload of that webhook may be rendered: always while payloads are small; else while any slot is free, and
-    /// where its own are large, while it holds fewer than it leaves free.
-    pub(super) fn may_render(&self, webhook_id: WebhookId, now: Timestamp) -> bool {
-        if self.extra.load(Ordering::SeqCst) == 0 {
-            return true;
+    /// Whether the payload of what has that slot may be rendered: while those that are there hold fewer slots than there are. Where
+    /// nothing was known of its webhook's payloads as it was claimed, and they turn out to be large, only while those hold no more
+    /// than half: more was claimed of it than would have been.
+    ///
+    /// What is claimed as things stand may be rendered: else it would be given back and claimed again, over and over.
+    pub(super) fn may_render(&self, slot: &Slot, now: Timestamp) -> bool {
+        if self.rendered.load(Ordering::SeqCst) >= self.in_flight_max {
+            return false;
         }
-        let free = self.free_count();
-        free > 0
-            && self.flow.holdings(&[webhook_id], now).iter().all(|held| held.extra_slots == 0 || held.in_flight < free)
+        let first = slot.in_flight.as_ref().filter(|one| one.is_first());
+        first.is_none_or(|one| {
+            let holdings = self.flow.holdings(&[one.webhook_id()], now);
+            holdings.iter().all(|held| held.extra_slots == 0 || held.in_flight <= self.in_flight_max / 2)
+        })
     }
 
     /// How many are free where the claims under way take nothing.
@@ -175,10 +185,13 @@ impl Room {
 
     /// A slot for one of its deliveries.
     pub(super) fn slot(&mut self, in_flight: InFlight, lease: Lease) -> Slot {
+        let extra = in_flight.extra_slots();
+        self.slots.extra.fetch_add(extra, Ordering::SeqCst);
         Slot {
             permit: self.permits.as_mut().and_then(|permits| permits.split(1)),
             in_flight: Some(in_flight),
-            extra: 0,
+            extra,
+            rendered: 0,
             lease: Some(lease),
             slots: Arc::clone(&self.slots),
             is_over: false,
@@ -200,6 +213,8 @@ pub(super) struct Slot {
     in_flight: Option<InFlight>,
     /// How many it holds besides.
     extra: u32,
+    /// How many it holds altogether since its payload is there.
+    rendered: u32,
     lease: Option<Lease>,
     slots: Arc<Slots>,
     /// Whether its delivery has ended: of itself it will not be due again.
@@ -207,9 +222,10 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Holds as many as a payload of so many bytes takes.
+    /// Holds as many as its payload takes, which is there now and has so many bytes.
     pub(super) fn holds(&mut self, bytes: usize) {
         let extra = extra_slots(bytes);
+        self.counts_as_rendered(extra.saturating_add(1));
         if extra == self.extra {
             return;
         }
@@ -219,6 +235,12 @@ impl Slot {
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.holds_extra(extra);
         }
+    }
+
+    fn counts_as_rendered(&mut self, slots: u32) {
+        self.slots.rendered.fetch_add(slots, Ordering::SeqCst);
+        self.slots.rendered.fetch_sub(self.rendered, Ordering::SeqCst);
+        self.rendered = slots;
     }
 
     /// Frees the slot of a delivery that has ended.
@@ -235,6 +257,7 @@ impl Drop for Slot {
         // Whoever looks in between counts it as held, and is told afterwards.
         drop(self.permit.take());
         self.slots.extra.fetch_sub(self.extra, Ordering::SeqCst);
+        self.counts_as_rendered(0);
         drop(self.in_flight.take());
         self.slots.was_freed(webhook_id, !self.is_over || keeps_order);
     }

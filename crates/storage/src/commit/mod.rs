@@ -163,7 +163,7 @@ impl Work<'_> {
                 self.stop_due(webhook_id, Stop::Cancel { reason: &reason }).await
             }
             Write::HoldDue { webhook_id, reason } => self.stop_due(webhook_id, Stop::Hold { reason: &reason }).await,
-            Write::StopMore { webhook_id } => Ok(self.stop_more(webhook_id).await?),
+            Write::StopMore { webhook_id } => self.stop_more(webhook_id).await,
             Write::ReleaseDeliveries { webhook_id, delivery_ids } => {
                 self.release_deliveries(webhook_id, &delivery_ids).await
             }

@@ -14,6 +14,7 @@ use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::error::store_error;
 use crate::micros::from_time;
 use crate::standing::{Opened, WebhookLock};
+use crate::store::STOP_LOCK;
 use hookgraph_domain::change::CommitError;
 use hookgraph_domain::fan_out::{cancelled_reason, held_reason};
 use hookgraph_domain::ids::WebhookId;
@@ -116,6 +117,11 @@ enum Tests {
 }
 
 #[derive(FromQueryResult)]
+struct Lock {
+    is_ours: bool,
+}
+
+#[derive(FromQueryResult)]
 struct Noted {
     count: i64,
 }
@@ -200,20 +206,28 @@ const IN_ORDER: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort
 
 impl Work<'_> {
     /// Goes on with a webhook that is noted as stopping, as it stands now.
-    pub(super) async fn stop_more(&mut self, webhook_id: WebhookId) -> Result<(), StoreError> {
-        let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::UpdateIfFree).await?;
-        // Its note went with it, or another process is at it: who waits here keeps others from it.
+    pub(super) async fn stop_more(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
+        if self.store.backend() == DbBackend::Postgres {
+            // One batch at a time over all processes: else each would wait here for the others, and whoever uses the webhook for all.
+            let sql = format!("SELECT pg_try_advisory_xact_lock({STOP_LOCK}) AS is_ours");
+            let locks: Vec<Lock> = query(self.transaction, &sql, vec![]).await?;
+            if !locks.first().is_some_and(|lock| lock.is_ours) {
+                return Err(CommitError::Conflict(format!("webhook {webhook_id}")));
+            }
+        }
+        let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::Update).await?;
+        // Its note went with it.
         let Some(standing) = standings.get(&webhook_id.0) else { return Ok(()) };
         let held = held_reason(standing.status);
         let (stop, tests) = match standing.status {
             _ if standing.is_deleted => (Stop::Cancel { reason: cancelled_reason(true) }, Tests::Too),
             WebhookStatus::Disabled => (Stop::Cancel { reason: cancelled_reason(false) }, Tests::Not),
             status if status.holds() => (Stop::Hold { reason: &held }, Tests::Not),
-            _ => return self.has_stopped(webhook_id).await,
+            _ => return Ok(self.has_stopped(webhook_id).await?),
         };
         match stop.batch(self.transaction, webhook_id, self.at, tests, &mut self.feed, &mut Budget::default()).await? {
             Left::More => Ok(()),
-            Left::Nothing => self.has_stopped(webhook_id).await,
+            Left::Nothing => Ok(self.has_stopped(webhook_id).await?),
         }
     }
 

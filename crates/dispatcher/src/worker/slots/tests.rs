@@ -291,21 +291,48 @@ fn large_payloads_hold_several_slots_and_overdraw_them() {
 }
 
 #[test]
-fn a_webhook_with_large_payloads_renders_while_it_holds_fewer_slots_than_it_leaves_free() {
+fn what_is_claimed_is_rendered_unless_those_that_are_there_hold_all_slots() {
     let bench = Bench::of(16);
-    let (large, small) = (due(1, 1, "200").webhook.id, due(2, 2, "200").webhook.id);
-    let may_render = || [large, small].map(|id| bench.slots.may_render(id, noon()));
-    let mut of_large: Vec<_> = (0..3).map(|number| bench.held(number, 1)).collect();
-    let of_small = bench.held(9, 2);
-    bench.flow.rendered([(large, 4 * SLOT_BYTES)].into_iter());
-    assert_eq!(may_render(), [true, true]);
-    of_large[0].holds(4 * SLOT_BYTES);
-    assert_eq!(may_render(), [true, true], "six of them and one, nine are free");
-    of_large[1].holds(4 * SLOT_BYTES);
-    assert_eq!(may_render(), [false, true], "nine of them and one, six are free");
-    of_large[2].holds(16 * SLOT_BYTES);
-    assert_eq!(may_render(), [false, false]);
-    drop(of_large);
-    assert_eq!(may_render(), [true, true]);
-    drop(of_small);
+    let may_render = |slot: &Slot| bench.slots.may_render(slot, noon());
+    let large = due(1, 1, "200").webhook.id;
+    let mut first: Vec<_> = (0..4).map(|number| bench.held(number, 1)).collect();
+    let small = bench.held(9, 2);
+    assert!(first.iter().all(may_render) && may_render(&small));
+    bench.flow.rendered([(large, 6 * SLOT_BYTES)].into_iter());
+    first[0].holds(6 * SLOT_BYTES);
+    assert!(!may_render(&first[1]), "nine of sixteen, and more was claimed than would have been");
+    assert!(may_render(&small));
+    first.truncate(1);
+    let mut known = bench.held(5, 1);
+    assert_eq!(bench.slots.free_count(), 3, "it holds six from the beginning");
+    assert!(may_render(&known));
+    known.holds(16 * SLOT_BYTES);
+    assert!(!may_render(&small) && bench.room().is_none());
+    drop((first, known));
+    assert!(may_render(&small));
+    drop(small);
+    assert_eq!((bench.slots.free_count(), bench.slots.rendered.load(Ordering::SeqCst)), (16, 0));
+}
+
+/// What is let through as things stand is never given back at once, whatever is free.
+#[test]
+fn whatever_a_claim_may_take_may_be_rendered() {
+    for in_flight_max in [1, 2, 3, 16, 40] {
+        let bench = Bench::of(in_flight_max);
+        let webhooks = [due(0, 1, "200"), due(0, 2, "200"), due(0, 3, "200")].map(|claim| claim.webhook.id);
+        let sizes = [1, 5 * SLOT_BYTES, 16 * SLOT_BYTES];
+        bench.flow.rendered(webhooks.into_iter().zip(sizes));
+        let mut held = Vec::new();
+        while let Some(mut room) = bench.room() {
+            let of = |webhook: &WebhookId| room.allowance.of(*webhook) > 0;
+            // Each may hold as many as it leaves free.
+            let Some(place) = webhooks.iter().rposition(of) else { break };
+            let mut slot = bench.slot(&mut room, &due(held.len() as u128, place as u128 + 1, "200"));
+            drop(room);
+            assert!(bench.slots.may_render(&slot, noon()), "{in_flight_max}");
+            slot.holds(sizes[place]);
+            held.push(slot);
+        }
+        assert!(held.len() >= 1.max(in_flight_max as usize / 32), "{in_flight_max}: {}", held.len());
+    }
 }

@@ -49,8 +49,8 @@ pub(super) struct QueueState {
     pub(super) freezes: Vec<usize>,
     /// The delivery whose attempt is refused while it has texts.
     pub(super) refuses: Option<DeliveryId>,
-    /// The one whose settlement always fails.
-    pub(super) fails: Option<DeliveryId>,
+    /// Those whose settlement always fails.
+    pub(super) fails: Vec<DeliveryId>,
     /// The one whose payload is refused.
     pub(super) refuses_payload: Option<DeliveryId>,
 }
@@ -166,7 +166,7 @@ impl DeliveryQueue for FakeQueue {
         if settlements.iter().any(|it| Some(it.delivery_id) == state.refuses && has_texts(it)) {
             return Err(StoreError::Rejected("planned".to_owned()));
         }
-        if settlements.iter().any(|it| Some(it.delivery_id) == state.fails) {
+        if settlements.iter().any(|it| state.fails.contains(&it.delivery_id)) {
             return Err(StoreError::Busy("planned".to_owned()));
         }
         state.commits.push(settlements.len());
