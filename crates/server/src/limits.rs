@@ -45,7 +45,10 @@ pub const ANSWER_PART_BYTES_MAX: usize = 16 * 1024;
 /// How long a connection over HTTP/2 without a request lives on when its client was told that it ends, in milliseconds: requests
 /// that were sent before may still come.
 pub const GOING_AWAY_MS_MAX: u64 = 5_000;
-/// Descriptors that connections of clients leave to others: one to each delivery in flight, the rest to the database and to files.
+/// Connections at a time on the address that metrics have of their own: those of probes and scrapers.
+pub const OPERATIONS_CONNECTIONS_MAX: usize = 64;
+/// Descriptors that connections of clients leave to others: one to each delivery in flight, the rest to the database, to files and
+/// to [`OPERATIONS_CONNECTIONS_MAX`].
 pub const DESCRIPTORS_RESERVED: u64 = hookgraph_dispatcher::limits::IN_FLIGHT_MAX as u64 + 256;
 /// Descriptors that a process asks the system for, where it is given fewer at first: what connections, deliveries, the database and
 /// files may take together, several times over.

@@ -76,12 +76,17 @@ pub async fn open_with_vault(config: &Config) -> anyhow::Result<(SqlStore, Arc<K
     let vault = Arc::new(vault);
     let store = open_on(config, vault.clone(), failpoints, Arc::new(NoObserver)).await?;
     let pending = store.pending_migrations().await.context("database")?;
-    if pending.first().is_some_and(|name| name.starts_with(FIRST_MIGRATION)) {
+    if is_new(&pending) {
         bail!(no_database(config));
     }
     store.migrate().await.context("the database cannot be brought up to date")?;
     check_key(&store, &config.key_file).await?;
     Ok((store, vault))
+}
+
+/// Whether a database to which these migrations are still to be applied is one that no server has made.
+fn is_new(pending: &[String]) -> bool {
+    pending.first().is_some_and(|name| name.starts_with(FIRST_MIGRATION))
 }
 
 fn no_database(config: &Config) -> String {
@@ -139,8 +144,8 @@ async fn open_on(
 async fn refuse_new_key_for_old_secrets(config: &Config) -> anyhow::Result<()> {
     let options = StoreOptions::new(database_url(&config.database)?, Arc::new(NoKey));
     let store = SqlStore::open(options).await.context("database: it cannot be opened")?;
-    let is_new = !store.pending_migrations().await.context("database")?.is_empty();
-    let holds_secrets = !is_new && store.tenant_count().await.context("database")? > 0;
+    let pending = store.pending_migrations().await.context("database")?;
+    let holds_secrets = !is_new(&pending) && store.tenant_count().await.context("database")? > 0;
     store.close().await.context("database")?;
     if holds_secrets {
         anyhow::bail!(
@@ -201,7 +206,7 @@ fn make_parent(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{migrate, open_store, open_with_vault, shown_database};
+    use super::{is_new, migrate, open_store, open_with_vault, shown_database};
     use crate::config::{Config, Layers};
     use hookgraph_testkit::postgres::with_postgres;
     use std::path::Path;
@@ -252,6 +257,14 @@ mod tests {
         std::fs::write(folder.path().join("empty.db"), "").unwrap();
         assert_no_database(&sqlite(folder.path(), "empty.db")).await;
         with_postgres(|url| async move { assert_no_database(&config(folder.path(), &url)).await }).await;
+    }
+
+    #[test]
+    fn a_database_is_new_while_its_first_migration_is_pending_and_not_while_a_later_one_is() {
+        let names = ["0001_baseline", "0002_more", "0003_most"].map(String::from);
+        for (applied, expected) in [(0, true), (1, false), (2, false), (3, false)] {
+            assert_eq!(is_new(&names[applied..]), expected, "{applied} are applied");
+        }
     }
 
     #[test]

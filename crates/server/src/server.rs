@@ -91,7 +91,8 @@ impl Server {
             let routes = operations::router(readiness.clone(), scrape);
             // Until it is aborted.
             let watch = Watch { failed: failed.clone(), ..Watch::default() };
-            let serving = listening::serve(listener, routes, config.web.connections, watch.stopping.clone());
+            let idle_max = config.web.connections.idle_max;
+            let serving = listening::serve_operations(listener, routes, idle_max, watch.stopping.clone());
             tokio::spawn(watch.over("operations", serving))
         });
         let connections = config.web.connections;

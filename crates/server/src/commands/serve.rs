@@ -34,7 +34,19 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let has_graphiql = config.graphiql;
     let server = Server::start_traced(config, traces.clone()).await?;
     let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
-    super::print(&welcome(&server, &address, &allowed, has_graphiql))?;
+    let text = welcome(&server, &address, &allowed, has_graphiql);
+    if server.bootstrapped.as_ref().is_some_and(has_secrets) {
+        // They are kept by now: a server that ended here would not show them at its next start either.
+        if let Err(error) = super::write(&text) {
+            tracing::warn!(
+                %error,
+                "standard output cannot be written, so the secrets that were just made are lost: make a token with \
+                 `hookgraph token create`, and a signature secret with `tenant {{ regenerateSecrets }}`"
+            );
+        }
+    } else {
+        super::print(&text)?;
+    }
     let served = serve(server, told_to_stop(terminated)).await;
     if let Some(traces) = traces {
         traces.stop().await;
@@ -77,6 +89,11 @@ fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet], has_
         text.push_str(&first_steps(made, address, allowed, has_graphiql));
     }
     text
+}
+
+/// Whether something was made that is shown this once.
+fn has_secrets(made: &Bootstrapped) -> bool {
+    made.token.is_some() || made.signature_secret.is_some()
 }
 
 /// What a stranger needs to go on, with the secrets, this once.

@@ -181,20 +181,34 @@ impl Layers {
                 nearest: keys::nearest(name).map(str::to_owned),
             });
         };
-        let value = parse(key, text.trim()).ok_or_else(|| ConfigError::Value {
-            key: key.name,
-            origin: source.to_string(),
-            wanted: key.kind.describe(),
-            // These URLs may hold a password.
-            found: if key.is_secret || matches!(key.kind, KeyKind::Proxy | KeyKind::Database) {
-                "what is there".into()
-            } else {
-                format!("{text:?}")
-            },
-        })?;
-        self.values.insert(key.name, (text.trim().to_owned(), value, source));
+        let text = match text.trim() {
+            // Compose files set what nobody has set to nothing.
+            "" if key.kind == KeyKind::Log => key.default,
+            text => text,
+        };
+        let value = parse(key, text).ok_or_else(|| refused(key, text, &source))?;
+        self.values.insert(key.name, (text.to_owned(), value, source));
         Ok(())
     }
+}
+
+fn refused(key: &Key, text: &str, source: &Source) -> ConfigError {
+    let (mut wanted, mut found) = (key.kind.describe(), format!("{text:?}"));
+    match key.kind {
+        // These URLs may hold a password.
+        KeyKind::Proxy | KeyKind::Database => found = "what is there".into(),
+        _ if key.is_secret => found = "what is there".into(),
+        KeyKind::Log => {
+            if let Some(directive) = items(text).find(|directive| !says_its_level(directive)) {
+                found = format!("{directive:?}");
+                if is_target(directive) {
+                    wanted = format!("{wanted}; a target with its level, as in {directive}=debug or {directive}=trace");
+                }
+            }
+        }
+        _ => {}
+    }
+    ConfigError::Value { key: key.name, origin: source.to_string(), wanted, found }
 }
 
 fn plain_text(value: &toml::Value) -> String {
@@ -205,8 +219,13 @@ fn plain_text(value: &toml::Value) -> String {
     }
 }
 
+/// The items of a list that are divided by commas.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
 fn parse(key: &Key, text: &str) -> Option<Value> {
-    let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let items = || items(text);
     match key.kind {
         KeyKind::Address => text.parse().ok().map(Value::Address),
         KeyKind::Text => Some(Value::Text(text.to_owned())),
@@ -227,14 +246,20 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
 /// Directives that each say their level, as the filter reads them. It takes a bare word that is no level for the name of a target,
 /// and hears nothing else from then on: a level that is misspelled would silence the log.
 fn log_filter<'a>(directives: impl Iterator<Item = &'a str>) -> Option<String> {
-    let says_its_level = |directive: &&str| {
-        let level = directive.rsplit_once('=').map_or(*directive, |(_, level)| level);
-        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
-    };
     let directives: Vec<_> = directives.collect();
     let filter = directives.join(",");
-    let is_filter = directives.iter().all(says_its_level) && EnvFilter::try_new(&filter).is_ok();
+    let is_filter = directives.iter().all(|directive| says_its_level(directive)) && EnvFilter::try_new(&filter).is_ok();
     (is_filter && !directives.is_empty()).then_some(filter)
+}
+
+fn says_its_level(directive: &str) -> bool {
+    let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+    !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+}
+
+/// Whether it is the name of a target alone: a path of modules.
+fn is_target(directive: &str) -> bool {
+    directive.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | ':'))
 }
 
 /// One spelling for each: two of one file would be two places for a server.

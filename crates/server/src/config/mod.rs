@@ -104,7 +104,7 @@ pub struct WebLimits {
     pub http_request_max: Duration,
     /// `http_requests_max`.
     pub http_requests_max: usize,
-    /// `http_connections_max` and `http_idle_ms_max`.
+    /// `http_connections_max`, `websocket_connections_max` and `http_idle_ms_max`.
     pub connections: ConnectionLimits,
     /// `websocket_connections_max`.
     pub websocket_connections_max: usize,
@@ -191,6 +191,7 @@ impl Config {
                 http_requests_max: read.count("http_requests_max"),
                 connections: ConnectionLimits {
                     connections_max: read.count("http_connections_max"),
+                    websockets_max: read.count("websocket_connections_max"),
                     idle_max: read.duration("http_idle_ms_max"),
                 },
                 websocket_connections_max: read.count("websocket_connections_max"),

@@ -6,7 +6,7 @@ mod tests;
 mod under_way;
 mod written;
 
-use crate::limits::{ACCEPT_PAUSE_MS, GOING_AWAY_MS_MAX, PREFACE_POLL_MS, UNTAKEN_MS_MAX};
+use crate::limits::{ACCEPT_PAUSE_MS, GOING_AWAY_MS_MAX, OPERATIONS_CONNECTIONS_MAX, PREFACE_POLL_MS, UNTAKEN_MS_MAX};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -30,6 +30,8 @@ pub struct ConnectionLimits {
     /// `http_connections_max`: connections at a time; more are closed at once. One that has become a WebSocket connection
     /// is counted as such.
     pub connections_max: usize,
+    /// `websocket_connections_max`: how many may be open as WebSocket connections beside those.
+    pub websockets_max: usize,
     /// `http_idle_ms_max`: how long a connection may be open without a request under way, until the whole head of one has come.
     pub idle_max: Duration,
 }
@@ -55,7 +57,15 @@ enum Spoken {
 
 /// Serves until `stopping`, and then the requests under way to their end.
 pub async fn serve(listener: TcpListener, routes: Router, limits: ConnectionLimits, stopping: CancellationToken) {
-    let descriptors = descriptors::places(limits.connections_max);
+    let descriptors = descriptors::places(limits);
+    serve_within(descriptors, listener, routes, limits, stopping).await;
+}
+
+/// The same for the operator's probes and scrapers, on an address of their own: however many connections strangers open elsewhere,
+/// [`OPERATIONS_CONNECTIONS_MAX`] have their descriptors.
+pub async fn serve_operations(listener: TcpListener, routes: Router, idle_max: Duration, stopping: CancellationToken) {
+    let limits = ConnectionLimits { connections_max: OPERATIONS_CONNECTIONS_MAX, websockets_max: 0, idle_max };
+    let descriptors = Arc::new(Semaphore::new(limits.connections_max));
     serve_within(descriptors, listener, routes, limits, stopping).await;
 }
 
@@ -86,7 +96,7 @@ async fn serve_within(
             () = stopping.cancelled() => break,
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
-            tracing::debug!("a connection too many is closed (http_connections_max)");
+            tracing::debug!(connections_max = limits.connections_max, "a connection too many is closed");
             continue;
         };
         let Ok(descriptor) = descriptors.clone().try_acquire_owned() else {

@@ -96,7 +96,7 @@ impl Keys {
 
     /// The key of that id; without one, the only key. An unknown id has the keys read again, though not before
     /// [`OIDC_REFETCH_S_MIN`] seconds after the last time: a stranger's tokens cost the issuer nothing. One reading goes on at a
-    /// time. Whoever begins it waits for it, and of the others those alone for whom no key is known that holds.
+    /// time, for which those alone wait for whom no key is known that holds, whoever began it.
     pub async fn find(self: &Arc<Self>, kid: Option<&str>) -> Result<Option<Jwk>, AuthError> {
         // Made before the look at what is known: an end of a reading is not missed.
         let read = self.read.notified();
@@ -116,8 +116,9 @@ impl Keys {
         let now = self.clock.now();
         let mut known = self.known.lock();
         let is_unknown = chosen(&known.keys, kid).is_none();
+        let must_wait = is_unknown || known.is_older(2 * OIDC_KEYS_KEPT_S, now);
         if known.is_being_read {
-            return is_unknown || known.is_older(2 * OIDC_KEYS_KEPT_S, now);
+            return must_wait;
         }
         let is_wanting = is_unknown || known.is_older(OIDC_KEYS_KEPT_S, now);
         let begins = is_wanting && is_over(known.tried_at, OIDC_REFETCH_S_MIN, now);
@@ -127,7 +128,7 @@ impl Keys {
             // It outlives the request that began it: a stranger who goes early would have it begin again and again.
             tokio::spawn(Reading(Arc::clone(self)).run(now));
         }
-        begins
+        begins && must_wait
     }
 
     async fn fetched(&self) -> Result<Vec<Jwk>, String> {

@@ -1,13 +1,81 @@
 //! The commands of the binary, as processes of their own.
 
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// How long something that must come is waited for.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The binary with those arguments in that folder, with nothing configured.
 fn hookgraph(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgraph"));
     command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
     command
+}
+
+/// A server as a process, until this value goes.
+struct Serving {
+    process: Child,
+    log: Receiver<String>,
+}
+
+impl Serving {
+    fn begun(command: &mut Command) -> Self {
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (lines, log) = mpsc::channel();
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        Self { process, log }
+    }
+
+    /// The next line of its log that has those words.
+    fn logged(&self, words: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(WAIT_MAX).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// The address on this machine that the next line with those words names.
+    fn logged_address(&self, words: &str) -> SocketAddr {
+        let line = self.logged(words);
+        let (_, port) = line.split_once("127.0.0.1:").unwrap();
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        SocketAddr::from(([127, 0, 0, 1], port.parse::<u16>().unwrap()))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A connection that is not waited for without end.
+fn connected(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    stream
+}
+
+/// What is answered there; nothing where the connection is closed at once.
+fn asked(address: SocketAddr, path: &str) -> String {
+    let mut stream = connected(address);
+    let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes());
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
 }
 
 fn said(output: &Output) -> (String, String) {
@@ -68,4 +136,45 @@ fn a_level_that_there_is_not_is_refused_before_anything_is_made() {
         assert!(stderr.ends_with(&format!(", not \"{level}\"\n")), "{stderr}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn secrets_that_nobody_can_have_seen_are_told_of_in_the_log_of_a_server_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = hookgraph(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--set", "log_format=json"]);
+    let serving = Serving::begun(command.stdout(writer));
+    let address = serving.logged_address("\"listening\"");
+    let line = serving.logged("secrets that were just made are lost");
+    assert!(line.contains("`hookgraph token create`") && line.contains("`tenant { regenerateSecrets }`"), "{line}");
+    assert!(line.contains("WARN"), "{line}");
+    let answer = asked(address, "/healthz");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+}
+
+#[test]
+fn strangers_that_hold_every_descriptor_left_to_them_do_not_shut_out_probes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("/bin/sh");
+    // Half of them are for connections of clients.
+    command.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hookgraph"), "serve"]);
+    for key in ["listen=127.0.0.1:0", "metrics=127.0.0.1:0", "log_format=json"] {
+        command.args(["--set", key]);
+    }
+    command.current_dir(folder.path()).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+    let serving = Serving::begun(&mut command);
+    let probed = serving.logged_address("\"metrics are served\"");
+    let public = serving.logged_address("\"listening\"");
+
+    let mut strangers: Vec<_> = (0..160).map(|_| connected(public)).collect();
+    let last = strangers.last_mut().unwrap();
+    let is_closed = match last.read(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    };
+    assert!(is_closed, "those before it have every place");
+
+    let answer = asked(probed, "/readyz");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
 }

@@ -56,6 +56,19 @@ fn a_log_filter_is_a_level_or_directives_that_each_say_theirs() {
     }
     // The filter takes a blank for a part of a target's name.
     assert_eq!(log("info, hookgraph_dispatcher=debug,"), "info,hookgraph_dispatcher=debug");
+    for empty in ["", " "] {
+        assert_eq!(log(empty), "info");
+    }
+}
+
+#[test]
+fn a_directive_without_its_level_is_named_and_shown_with_one() {
+    let error = |text: &str| environment(&[("HOOKGRAPH_LOG", text)]).unwrap_err().to_string();
+    let told = error("info,hookgraph_dispatcher::flow,sqlx=warn");
+    let shown = "as in hookgraph_dispatcher::flow=debug or hookgraph_dispatcher::flow=trace";
+    assert!(told.ends_with(&format!("{shown}, not \"hookgraph_dispatcher::flow\"")), "{told}");
+    let told = error("info,sqlx=loud");
+    assert!(told.ends_with("divided by commas, not \"sqlx=loud\""), "{told}");
 }
 
 #[test]
@@ -93,7 +106,7 @@ fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
         ("HOOKGRAPH_LOG", "hookgraph_dispatcher=loud", "off, error, warn, info, debug or trace"),
         ("HOOKGRAPH_LOG", "[request", "off, error, warn, info, debug or trace"),
         ("HOOKGRAPH_LOG", "=info", "off, error, warn, info, debug or trace"),
-        ("HOOKGRAPH_LOG", "", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_LOG", ",", "off, error, warn, info, debug or trace"),
         ("HOOKGRAPH_ALLOWED_ADDRESSES", "10.0.0.0/8,nonsense", "list of CIDR networks"),
         ("HOOKGRAPH_ALLOWED_HOSTS", "receiver.lan,10.0.0.1", "list of host names"),
         ("HOOKGRAPH_EGRESS_PROXY", "proxy.lan:3128", "URL of an HTTP proxy"),

@@ -1,27 +1,34 @@
 //! Descriptors, of which a process may have so many: what strangers open leaves some to deliveries, to the database and to files.
 
+use super::ConnectionLimits;
 use crate::limits::{DESCRIPTORS_RESERVED, DESCRIPTORS_WANTED};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
-/// One for the process, as its descriptors are, however many listeners it has.
+/// One for the process, as its descriptors are, however many listeners it has that strangers reach.
 static PLACES: OnceLock<Arc<Semaphore>> = OnceLock::new();
 
 /// The descriptors that connections of clients may have together, those that became WebSocket connections among them. Says so
 /// once where they are fewer than the connections that the operator allows.
-pub(super) fn places(connections_max: usize) -> Arc<Semaphore> {
+pub(super) fn places(limits: ConnectionLimits) -> Arc<Semaphore> {
     let made = || {
         let places = left_of(descriptors_max());
-        if places < connections_max {
+        if places < allowed(limits) {
             tracing::warn!(
                 places,
-                http_connections_max = connections_max,
+                http_connections_max = limits.connections_max,
+                websocket_connections_max = limits.websockets_max,
                 "fewer connections are taken than are allowed: this process may have few descriptors (RLIMIT_NOFILE)"
             );
         }
         Arc::new(Semaphore::new(places))
     };
     PLACES.get_or_init(made).clone()
+}
+
+/// The connections that may be open together, those that became WebSocket connections among them.
+fn allowed(limits: ConnectionLimits) -> usize {
+    limits.connections_max.saturating_add(limits.websockets_max)
 }
 
 /// What is left of so many descriptors beside those that are reserved: half of them at least.
@@ -62,6 +69,14 @@ fn descriptors_max() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn websocket_connections_are_allowed_beside_the_others() {
+        let limits =
+            |connections_max| ConnectionLimits { connections_max, websockets_max: 3, idle_max: Duration::ZERO };
+        assert_eq!((allowed(limits(10)), allowed(limits(usize::MAX))), (13, usize::MAX));
+    }
 
     #[test]
     fn few_descriptors_are_made_as_many_as_are_allowed_and_wanted() {

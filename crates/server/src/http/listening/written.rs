@@ -3,14 +3,35 @@
 use crate::limits::UNTAKEN_MS_MAX;
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
-/// A connection's stream, also once it has become a WebSocket connection. Writing fails when no byte of it was taken for
-/// [`UNTAKEN_MS_MAX`].
+/// A stream that may have room of which it does not tell.
+pub(super) trait Room {
+    /// Writes what there is room for at this moment; none where there is no room, or it cannot be told.
+    fn write_now(&self, bytes: &[u8]) -> Option<usize>;
+}
+
+impl Room for TcpStream {
+    /// Linux tells of room when a third of its buffer is free: a client that reads slowly takes more than a minute for that. A
+    /// socket of tokio's never blocks.
+    #[cfg(unix)]
+    fn write_now(&self, bytes: &[u8]) -> Option<usize> {
+        rustix::io::write(self, bytes).ok().filter(|count| *count > 0)
+    }
+
+    #[cfg(not(unix))]
+    fn write_now(&self, _: &[u8]) -> Option<usize> {
+        None
+    }
+}
+
+/// A connection's stream, also once it has become a WebSocket connection. Writing fails when nothing was taken for
+/// [`UNTAKEN_MS_MAX`], so that there is room for no byte more.
 pub(super) struct Written<S> {
     stream: S,
     /// Runs from when the client takes nothing more.
@@ -19,18 +40,24 @@ pub(super) struct Written<S> {
     _descriptor: OwnedSemaphorePermit,
 }
 
-impl<S> Written<S> {
+impl<S: Room> Written<S> {
     pub(super) fn new(stream: S, descriptor: OwnedSemaphorePermit) -> Self {
         Self { stream, stalled: None, _descriptor: descriptor }
     }
 
-    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
+    /// What was written of these bytes; at the end of the time, what there is room for after all.
+    fn in_time(&mut self, cx: &mut Context<'_>, bytes: &[u8], written: Poll<Result<usize>>) -> Poll<Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
         let begun = || Box::pin(sleep(Duration::from_millis(UNTAKEN_MS_MAX)));
-        self.stalled.get_or_insert_with(begun).as_mut().poll(cx).map(|()| Err(ErrorKind::TimedOut.into()))
+        ready!(self.stalled.get_or_insert_with(begun).as_mut().poll(cx));
+        let taken = self.stream.write_now(bytes);
+        if taken.is_some() {
+            self.stalled = None;
+        }
+        Poll::Ready(taken.ok_or_else(|| ErrorKind::TimedOut.into()))
     }
 }
 
@@ -40,10 +67,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Written<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Written<S> {
+impl<S: AsyncWrite + Room + Unpin> AsyncWrite for Written<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.in_time(cx, written)
+        self.in_time(cx, bytes, written)
     }
 
     fn poll_write_vectored(
@@ -52,7 +79,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Written<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.in_time(cx, written)
+        let first: &[u8] = match parts.iter().find(|part| !part.is_empty()) {
+            Some(part) => part,
+            None => &[],
+        };
+        self.in_time(cx, first, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -65,5 +96,85 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Written<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    const UNTAKEN_MAX: Duration = Duration::from_millis(UNTAKEN_MS_MAX);
+
+    /// Never tells of room, and has so much of it when it is asked, time after time.
+    struct Silent(parking_lot::Mutex<VecDeque<usize>>, AtomicUsize);
+
+    impl Room for Silent {
+        fn write_now(&self, bytes: &[u8]) -> Option<usize> {
+            let count = self.0.lock().pop_front()?.min(bytes.len());
+            self.1.fetch_add(count, Ordering::Relaxed);
+            Some(count)
+        }
+    }
+
+    impl AsyncWrite for Silent {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn written<S: Room>(stream: S) -> Written<S> {
+        Written::new(stream, Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_less_than_the_system_tells_of_is_written_to_until_it_takes_nothing() {
+        let mut written = written(Silent(parking_lot::Mutex::new([3, 4].into()), AtomicUsize::new(0)));
+        let begun = Instant::now();
+        assert_eq!(written.write(b"0123456789").await.unwrap(), 3);
+        let parts = [IoSlice::new(b""), IoSlice::new(b"3456789")];
+        assert_eq!(written.write_vectored(&parts).await.unwrap(), 4);
+        let error = written.write_all(b"789").await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed().as_millis()), (ErrorKind::TimedOut, (3 * UNTAKEN_MAX).as_millis()));
+        assert_eq!(written.stream.1.load(Ordering::Relaxed), 7);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_socket_takes_nothing_while_it_is_full_and_something_once_some_was_read() {
+        use tokio::io::AsyncReadExt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let part = vec![b'x'; 64 * 1024];
+        // What is on its way to the client makes room for more.
+        let (mut filled, mut quiet) = (0, 0);
+        while quiet < 10 {
+            if let Some(count) = stream.write_now(&part) {
+                filled += count;
+                quiet = 0;
+            } else {
+                quiet += 1;
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        let (mut read, mut buffer) = (0, vec![0; part.len()]);
+        while stream.write_now(&part).is_none() {
+            assert!(read < filled, "all was read");
+            read += client.read(&mut buffer).await.unwrap();
+        }
     }
 }

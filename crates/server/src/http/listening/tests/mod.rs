@@ -18,6 +18,13 @@ const UNTAKEN_MAX: Duration = Duration::from_millis(UNTAKEN_MS_MAX);
 const GOING_AWAY_MAX: Duration = Duration::from_millis(GOING_AWAY_MS_MAX);
 const HOUR: Duration = Duration::from_secs(3_600);
 
+impl written::Room for DuplexStream {
+    /// It tells of all of its room.
+    fn write_now(&self, _: &[u8]) -> Option<usize> {
+        None
+    }
+}
+
 /// A client's end of a connection that is served, and how long it is served.
 fn opened(routes: Router, idle_max: Duration, spoken: Spoken, room: usize) -> (DuplexStream, JoinHandle<Duration>) {
     let (client, stream) = duplex(room);
@@ -228,7 +235,7 @@ async fn a_connection_keeps_its_descriptor_as_a_websocket_too_and_others_are_clo
     let routes = Router::new().route("/", get(|| async { "an answer" })).route("/socket", get(upgraded));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = ConnectionLimits { connections_max: 10, idle_max: IDLE_MAX };
+    let limits = ConnectionLimits { connections_max: 10, websockets_max: 10, idle_max: IDLE_MAX };
     let descriptors = Arc::new(Semaphore::new(1));
     tokio::spawn(serve_within(descriptors, listener, routes, limits, CancellationToken::new()));
 
