@@ -3,7 +3,7 @@
 use crate::access::{self, NotPermitted, Permitted, Readable};
 use crate::draft::Draft;
 use crate::idempotency::Idempotency;
-use crate::loaders::{self, Loaders, ReadError};
+use crate::loaders::{self, Counted, Loaders, ReadError};
 use crate::paging::UnreadableRecord;
 use crate::stored::{RecordBody, Stored};
 use crate::tenant::StoredTenant;
@@ -167,17 +167,12 @@ impl PimContext {
     /// Begins the next answer of a subscription: it reads what is there then, and has a budget of its own.
     pub fn next_answer(&self) {
         self.loaders.forget();
-        self.loaders.take_back_to(0);
+        self.loaders.count_bytes_anew();
     }
 
-    /// How many bytes of records were read.
-    pub(crate) fn bytes_read(&self) -> usize {
-        self.loaders.bytes_handed_out()
-    }
-
-    /// Counts no more what was read since so many bytes were: it was read to decide, and no answer holds it.
-    pub(crate) fn take_back_to(&self, bytes: usize) {
-        self.loaders.take_back_to(bytes);
+    /// While what is answered lives, the bytes of what is read do not count: it is read to decide, and no answer holds it.
+    pub(crate) fn begin_deciding(&self) -> Counted<'_> {
+        self.loaders.deciding()
     }
 
     pub(crate) fn entropy(&self) -> &dyn Entropy {

@@ -78,11 +78,9 @@ where
     D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
 {
     pim.forget();
-    let bytes_before = pim.bytes_read();
-    let decision = decide(Draft { pim, change: Change::at(pim.now()) }).await;
-    // The records that it read go with it, while those that answers hold add up over all mutations of a request.
-    pim.take_back_to(bytes_before);
-    let (Draft { change, .. }, answer) = decision?;
+    // The records that it reads go with it, while those that answers hold add up over all mutations of a request.
+    let _deciding = pim.begin_deciding();
+    let (Draft { change, .. }, answer) = decide(Draft { pim, change: Change::at(pim.now()) }).await?;
     Ok((change, answer))
 }
 

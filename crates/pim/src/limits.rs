@@ -44,7 +44,7 @@ pub const RICH_TEXT_DEPTH_MAX: usize = 64;
 /// Records that one request or render may read, those read again counted again: lists within lists multiply.
 pub const RECORDS_READ_MAX: usize = 50_000;
 /// The bodies of those records, in bytes of their JSON: read, one takes some times as much memory. Room for [`LIST_MAX`] items
-/// of 64 KiB.
+/// of 64 KiB. What a mutation reads to decide is bounded by the rows of a change instead.
 pub const RECORD_BYTES_READ_MAX: usize = 64 * 1024 * 1024;
 /// A record's body, in bytes of its JSON: every version of it, its tombstone and all that read it carry it whole.
 pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -45,6 +45,8 @@ pub(crate) struct Loaders {
     /// Statements of all who share what is remembered that the store has not answered yet.
     unanswered: Arc<AtomicUsize>,
     handed_out: HandedOut,
+    /// Mutations that are deciding.
+    deciding: AtomicUsize,
 }
 
 /// What one request or render was handed out.
@@ -92,17 +94,17 @@ struct StoreLoader {
     unanswered: Arc<AtomicUsize>,
 }
 
-/// Counts a statement as unanswered while it lives.
-struct Unanswered<'a>(&'a AtomicUsize);
+/// Counts one more while it lives: a statement as unanswered, a mutation as deciding.
+pub(crate) struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> Unanswered<'a> {
+impl<'a> Counted<'a> {
     fn count(counter: &'a AtomicUsize) -> Self {
         counter.fetch_add(1, Ordering::Relaxed);
         Self(counter)
     }
 }
 
-impl Drop for Unanswered<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -127,7 +129,7 @@ impl Loaders {
         let unanswered = Arc::new(AtomicUsize::new(0));
         let loader = StoreLoader { tenant_id, store, tombstone_of, unanswered: unanswered.clone() };
         let inner = DataLoader::with_cache(loader, TokioSpawner::current(), Yield, HashMapCache::default());
-        Self { inner: Arc::new(inner), unanswered, handed_out: HandedOut::default() }
+        Self { inner: Arc::new(inner), unanswered, handed_out: HandedOut::default(), deciding: AtomicUsize::new(0) }
     }
 
     /// The record of that key, with its body read.
@@ -204,12 +206,12 @@ impl Loaders {
     /// Loaders that share what is remembered, with their own count of what they hand out.
     pub fn sharing(&self) -> Self {
         let (inner, unanswered) = (self.inner.clone(), self.unanswered.clone());
-        Self { inner, unanswered, handed_out: HandedOut::default() }
+        Self { inner, unanswered, handed_out: HandedOut::default(), deciding: AtomicUsize::new(0) }
     }
 
     /// Waits for a statement that goes past the loaders, counted among the unanswered ones.
     pub async fn counted<T>(&self, statement: impl Future<Output = T>) -> T {
-        let _unanswered = Unanswered::count(&self.unanswered);
+        let _unanswered = Counted::count(&self.unanswered);
         statement.await
     }
 
@@ -224,8 +226,12 @@ impl Loaders {
         if before.saturating_add(count) > RECORDS_READ_MAX { Err(ReadError::TooMany) } else { Ok(()) }
     }
 
-    /// The bodies of a few records may fill the memory too.
+    /// The bodies of a few records may fill the memory too. What is read to decide goes with the decision, and how many rows
+    /// one change may have bounds it.
     fn hand_out_bytes(&self, bytes: usize) -> Result<(), ReadError> {
+        if self.deciding.load(Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
         let before = self.handed_out.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > RECORD_BYTES_READ_MAX { Err(ReadError::TooLarge) } else { Ok(()) }
     }
@@ -242,14 +248,14 @@ impl Loaders {
         Ok(Stored::read(record)?)
     }
 
-    /// How many bytes of records were handed out.
-    pub fn bytes_handed_out(&self) -> usize {
-        self.handed_out.bytes.load(Ordering::Relaxed)
+    /// While what is answered lives, no bytes are counted: a mutation decides.
+    pub fn deciding(&self) -> Counted<'_> {
+        Counted::count(&self.deciding)
     }
 
-    /// Counts no more what was handed out since so many bytes were: it is kept by nothing that is answered.
-    pub fn take_back_to(&self, bytes: usize) {
-        self.handed_out.bytes.store(bytes, Ordering::Relaxed);
+    /// Counts the bytes of what is handed out from none on: nothing keeps what was.
+    pub fn count_bytes_anew(&self) {
+        self.handed_out.bytes.store(0, Ordering::Relaxed);
     }
 
     /// Forgets all that was read: something was committed, or is decided anew. The bytes that were handed out stay counted:
@@ -268,7 +274,7 @@ impl Loader<RecordRef> for StoreLoader {
     type Error = StoreError;
 
     async fn load(&self, keys: &[RecordRef]) -> Result<HashMap<RecordRef, Arc<Record>>, StoreError> {
-        let _unanswered = Unanswered::count(&self.unanswered);
+        let _unanswered = Counted::count(&self.unanswered);
         let mut by_kind: BTreeMap<RecordKind, Vec<String>> = BTreeMap::new();
         for reference in keys {
             by_kind.entry(reference.kind).or_default().push(reference.key.clone());
@@ -294,7 +300,7 @@ impl Loader<ByName> for StoreLoader {
     type Error = StoreError;
 
     async fn load(&self, keys: &[ByName]) -> Result<HashMap<ByName, Arc<Record>>, StoreError> {
-        let _unanswered = Unanswered::count(&self.unanswered);
+        let _unanswered = Counted::count(&self.unanswered);
         let mut by_scope: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for name in keys {
             by_scope.entry(name.scope).or_default().push(name.value.clone());
@@ -314,7 +320,7 @@ impl Loader<ByLink> for StoreLoader {
     type Error = StoreError;
 
     async fn load(&self, keys: &[ByLink]) -> Result<HashMap<ByLink, Vec<String>>, StoreError> {
-        let _unanswered = Unanswered::count(&self.unanswered);
+        let _unanswered = Counted::count(&self.unanswered);
         let mut groups: BTreeMap<(RecordKind, &'static str), Vec<String>> = BTreeMap::new();
         for link in keys {
             groups.entry((link.kind, link.relation)).or_default().push(link.target.clone());

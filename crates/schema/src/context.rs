@@ -43,7 +43,10 @@ pub(crate) struct Core {
 /// The text of payloads and attempts that an answer shows, counted against [`ANSWER_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub(crate) struct AnswerText {
+    /// What is shown.
     bytes: AtomicUsize,
+    /// What lists keep that were read to be shown: the lists of many webhooks are read side by side, before anything is.
+    held_bytes: AtomicUsize,
 }
 
 /// An answer would show more than [`ANSWER_BYTES_MAX`].
@@ -61,16 +64,43 @@ impl From<TooMuchText> for Refusal {
 }
 
 impl AnswerText {
-    /// Counts what is shown, once for each time.
+    /// Counts what is shown, once for each time. What is refused is not shown, and does not count.
     pub fn count(&self, bytes: usize) -> Result<(), TooMuchText> {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > ANSWER_BYTES_MAX { Err(TooMuchText) } else { Ok(()) }
+        add_within(&self.bytes, bytes)
+    }
+
+    /// Refuses what was read to be shown where there is no room for it, alone or with all else that is held. It counts as shown
+    /// once it is.
+    pub fn hold(&self, bytes: usize) -> Result<(), TooMuchText> {
+        self.require_room(bytes)?;
+        add_within(&self.held_bytes, bytes)
+    }
+
+    /// Begins an answer that shows and holds nothing yet.
+    fn begin_anew(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.held_bytes.store(0, Ordering::Relaxed);
     }
 
     /// Refuses what is being read to be shown, and is more already than there is room for. Counts nothing.
     pub fn require_room(&self, bytes: usize) -> Result<(), TooMuchText> {
         let shown = self.bytes.load(Ordering::Relaxed);
         if shown.saturating_add(bytes) > ANSWER_BYTES_MAX { Err(TooMuchText) } else { Ok(()) }
+    }
+}
+
+/// Adds to a count that stays within [`ANSWER_BYTES_MAX`].
+fn add_within(count: &AtomicUsize, bytes: usize) -> Result<(), TooMuchText> {
+    let mut before = count.load(Ordering::Relaxed);
+    loop {
+        let after = before.saturating_add(bytes);
+        if after > ANSWER_BYTES_MAX {
+            return Err(TooMuchText);
+        }
+        match count.compare_exchange_weak(before, after, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return Ok(()),
+            Err(now) => before = now,
+        }
     }
 }
 
@@ -118,7 +148,7 @@ impl Asked {
 
     /// Begins the next answer of a subscription: what the one before showed counts no more.
     pub fn next_answer(&self) {
-        self.text.bytes.store(0, Ordering::Relaxed);
+        self.text.begin_anew();
     }
 
     /// The text of payloads and attempts that the answer shows.

@@ -13,10 +13,10 @@ mod tests;
 pub use checker::CallChecker;
 
 use crate::access::needs;
-use crate::document::{Judge, Validator, executable, introspects, kept_bytes, measure, parse, scan, shortened};
+use crate::document::{Judge, Sizes, Validator, executable, introspects, kept_bytes, measure, parse, scan, shortened};
 use crate::limits::{CALL_DOCUMENT, PROVEN_BYTES_MAX, WORD_SHOWN_CHARS_MAX};
 use apollo_compiler::request::{RequestError, coerce_variable_values};
-use apollo_compiler::response::{JsonValue, serde_json_bytes};
+use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument as TypedDocument, Name};
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
@@ -61,6 +61,8 @@ struct Proven {
     introspects: bool,
     /// Whether `document` is merged already, because its merging does not hang on the variables.
     is_merged: bool,
+    /// Whether it is within the limits whatever the sizes are that its variables have.
+    is_weighed: bool,
 }
 
 impl Guard {
@@ -106,6 +108,10 @@ impl Guard {
         }
         let coerced = coerce_variable_values(&self.validator.schema, operation, values)
             .map_err(|error| vec![request_error(&error)])?;
+        if !proven.is_weighed {
+            self.weigh(&request.query, operation.name.as_ref(), &coerced)
+                .map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
+        }
         let mut document = proven.document.clone();
         if !proven.is_merged {
             let coerced = serde_json::to_value(&*coerced).map(Variables::from_json).map_err(fault)?;
@@ -140,9 +146,23 @@ impl Guard {
         self.proven.get_with(Sha256::digest(text.as_bytes()).into(), keep).verdict
     }
 
+    /// Refuses an operation of a proven document that costs too much with the values of one request.
+    fn weigh(&self, text: &str, operation: Option<&Name>, values: &JsonMap) -> Result<(), Vec<Problem>> {
+        let parsed = parse(text, &CALL_DOCUMENT)?;
+        let measured = measure(&parsed, &self.validator.schema, &CALL_DOCUMENT, Sizes::Given { operation, values });
+        measured.map(|_| ()).map_err(|problem| vec![problem])
+    }
+
     fn prove(&self, text: &str) -> Result<Proven, Vec<Problem>> {
         let parsed = parse(text, &CALL_DOCUMENT)?;
-        measure(&parsed, &self.validator.schema, &CALL_DOCUMENT).map_err(|problem| vec![problem])?;
+        let measured = |sizes| measure(&parsed, &self.validator.schema, &CALL_DOCUMENT, sizes);
+        let too_much = measured(Sizes::Largest).err();
+        let is_weighed = too_much.is_none();
+        if let Some(problem) = too_much
+            && measured(Sizes::Smallest).is_err()
+        {
+            return Err(vec![problem]);
+        }
         let typed = self.validator.proven(&parsed)?;
         let mut document = executable(&parsed).map_err(|problem| vec![problem])?;
         for operation in typed.operations.iter() {
@@ -161,7 +181,7 @@ impl Guard {
         if is_merged {
             merging::merge(&mut document, &Variables::default());
         }
-        Ok(Proven { typed, document, needs, introspects: introspects(&parsed), is_merged })
+        Ok(Proven { typed, document, needs, introspects: introspects(&parsed), is_merged, is_weighed })
     }
 }
 

@@ -12,8 +12,10 @@ pub struct DocumentLimits {
     pub nesting_max: usize,
     /// Fields within each other, fragments spread.
     pub depth_max: u32,
-    /// Fields, fragments spread, those beneath a page or a plain list counted once for each of its places.
+    /// Fields, fragments spread, those beneath a page counted once for each of its places.
     pub complexity_max: u32,
+    /// Whether a list that is no page counts as many places too.
+    pub weighs_plain_lists: bool,
     /// Fields, fragments spread, those beneath a page or a plain list counted once: what validators and the executor go through.
     pub fields_max: u32,
     /// Aliases, fragments spread.
@@ -35,6 +37,8 @@ pub const PAYLOAD_DOCUMENT: DocumentLimits = DocumentLimits {
     nesting_max: 60,
     depth_max: 20,
     complexity_max: 5_000,
+    // No weight may make a stored one invalid; what a render reads is bounded as it is read.
+    weighs_plain_lists: false,
     fields_max: 5_000,
     aliases_max: 100,
     operations_max: 1,
@@ -51,6 +55,7 @@ pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
     nesting_max: 80,
     depth_max: 30,
     complexity_max: 50_000,
+    weighs_plain_lists: true,
     // Written by people, a document has some hundreds.
     fields_max: 4_000,
     aliases_max: 100,

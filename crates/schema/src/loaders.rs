@@ -18,12 +18,13 @@ use hookgraph_domain::ports::{Store, StoreError};
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Which bodies of attempts are shown. The others are not kept in memory: each may be a whole payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Bodies {
     pub request: bool,
     pub response: bool,
@@ -128,6 +129,34 @@ struct StoreLoader {
     text: Arc<AnswerText>,
 }
 
+/// What one load reads to be shown: what fits into the answer, the newest first, as lists show them.
+struct Reading<'a> {
+    text: &'a AnswerText,
+    /// What was read until now and fits.
+    bytes: usize,
+    /// Something did not fit: no more is read.
+    is_full: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn of(text: &'a AnswerText) -> Self {
+        Self { text, bytes: 0, is_full: false }
+    }
+
+    /// What was read, if so many bytes of it fit beside what was read before.
+    fn fitting<T>(&mut self, read: T, bytes: usize) -> Result<T, TooMuchText> {
+        let after = self.bytes.saturating_add(bytes);
+        if bytes > 0
+            && let Err(error) = self.text.require_room(after)
+        {
+            self.is_full = true;
+            return Err(error);
+        }
+        self.bytes = after;
+        Ok(read)
+    }
+}
+
 /// Instead of waiting a while for more keys, lets the resolvers that are ready ask first.
 struct Yield;
 
@@ -159,12 +188,12 @@ impl Loaders {
 
     /// The attempts of a delivery of the tenant, by number, with the bodies that are shown.
     pub async fn attempts(&self, of: DeliveryId, bodies: Bodies) -> Result<Vec<LoadedAttempt>, TextError> {
-        Ok(self.inner.load_one(AttemptsOf { delivery_id: of, bodies }).await?.unwrap_or_default())
+        Ok(self.inner.load_one(AttemptsOf { delivery_id: of, bodies }).await?.transpose()?.unwrap_or_default())
     }
 
     /// The frozen payload of a delivery of the tenant, to be shown.
     pub async fn payload(&self, of: DeliveryId) -> Result<Option<FrozenPayload>, TextError> {
-        self.inner.load_one(PayloadOf(of)).await
+        Ok(self.inner.load_one(PayloadOf(of)).await?.transpose()?)
     }
 
     /// When the payload of a delivery of the tenant was rendered.
@@ -214,24 +243,34 @@ impl Loader<DeliveryId> for StoreLoader {
 }
 
 impl Loader<AttemptsOf> for StoreLoader {
-    type Value = Vec<LoadedAttempt>;
-    type Error = TextError;
+    type Value = Result<Vec<LoadedAttempt>, TooMuchText>;
+    type Error = StoreError;
 
-    async fn load(&self, keys: &[AttemptsOf]) -> Result<HashMap<AttemptsOf, Vec<LoadedAttempt>>, TextError> {
-        let mut ids_by_bodies: HashMap<Bodies, Vec<DeliveryId>> = HashMap::new();
+    async fn load(&self, keys: &[AttemptsOf]) -> Result<HashMap<AttemptsOf, Self::Value>, StoreError> {
+        let mut ids_by_bodies: BTreeMap<Bodies, Vec<DeliveryId>> = BTreeMap::new();
         for key in keys {
             ids_by_bodies.entry(key.bodies).or_default().push(key.delivery_id);
         }
-        let (mut found, mut bytes): (HashMap<_, Vec<_>>, _) = (HashMap::new(), 0);
-        for (bodies, ids) in ids_by_bodies {
+        let (mut found, mut reading) = (HashMap::with_capacity(keys.len()), Reading::of(&self.text));
+        for (bodies, mut ids) in ids_by_bodies {
+            let key = |id: DeliveryId| AttemptsOf { delivery_id: id, bodies };
+            ids.sort_unstable_by_key(|id| Reverse(*id));
             for ids in ids.chunks(TEXT_BATCH_DELIVERIES_MAX) {
-                if bodies != Bodies::NONE {
-                    self.text.require_room(bytes)?;
+                if reading.is_full && bodies != Bodies::NONE {
+                    found.extend(ids.iter().map(|id| (key(*id), Err(TooMuchText))));
+                    continue;
                 }
+                let mut read: HashMap<DeliveryId, (Vec<LoadedAttempt>, usize)> = HashMap::with_capacity(ids.len());
                 for attempt in self.store.attempts(ids).await? {
-                    let (key, attempt) = (AttemptsOf { delivery_id: attempt.delivery_id, bodies }, bodies.of(attempt));
-                    bytes += body_bytes(&attempt);
-                    found.entry(key).or_default().push(LoadedAttempt::from(attempt));
+                    let attempt = bodies.of(attempt);
+                    let (attempts, bytes) = read.entry(attempt.delivery_id).or_default();
+                    *bytes += body_bytes(&attempt);
+                    attempts.push(LoadedAttempt::from(attempt));
+                }
+                for id in ids {
+                    if let Some((attempts, bytes)) = read.remove(id) {
+                        found.insert(key(*id), reading.fitting(attempts, bytes));
+                    }
                 }
             }
         }
@@ -240,17 +279,24 @@ impl Loader<AttemptsOf> for StoreLoader {
 }
 
 impl Loader<PayloadOf> for StoreLoader {
-    type Value = FrozenPayload;
-    type Error = TextError;
+    type Value = Result<FrozenPayload, TooMuchText>;
+    type Error = StoreError;
 
-    async fn load(&self, keys: &[PayloadOf]) -> Result<HashMap<PayloadOf, FrozenPayload>, TextError> {
-        let (mut found, mut bytes) = (HashMap::with_capacity(keys.len()), 0);
-        for keys in keys.chunks(TEXT_BATCH_DELIVERIES_MAX) {
-            self.text.require_room(bytes)?;
-            let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-            for (id, payload) in self.store.payloads(&ids).await? {
-                bytes += payload.json.len();
-                found.insert(PayloadOf(id), payload);
+    async fn load(&self, keys: &[PayloadOf]) -> Result<HashMap<PayloadOf, Self::Value>, StoreError> {
+        let (mut found, mut reading) = (HashMap::with_capacity(keys.len()), Reading::of(&self.text));
+        let mut ids: Vec<DeliveryId> = keys.iter().map(|key| key.0).collect();
+        ids.sort_unstable_by_key(|id| Reverse(*id));
+        for ids in ids.chunks(TEXT_BATCH_DELIVERIES_MAX) {
+            if reading.is_full {
+                found.extend(ids.iter().map(|id| (PayloadOf(*id), Err(TooMuchText))));
+                continue;
+            }
+            let mut read: HashMap<_, _> = self.store.payloads(ids).await?.into_iter().collect();
+            for id in ids {
+                if let Some(payload) = read.remove(id) {
+                    let bytes = payload.json.len();
+                    found.insert(PayloadOf(*id), reading.fitting(payload, bytes));
+                }
             }
         }
         Ok(found)
@@ -308,8 +354,31 @@ mod tests {
     use hookgraph_testkit::MemoryStore;
     use uuid::Uuid;
 
+    #[test]
+    fn a_load_reads_what_fits_and_tells_of_the_others_that_they_are_too_much() {
+        let text = AnswerText::default();
+        text.count(ANSWER_BYTES_MAX - 10).unwrap();
+        let mut reading = Reading::of(&text);
+        assert_eq!((reading.fitting('a', 6), reading.is_full), (Ok('a'), false));
+        assert_eq!((reading.fitting('b', 5), reading.is_full), (Err(TooMuchText), true));
+        assert_eq!((reading.fitting('c', 4), reading.fitting('d', 0)), (Ok('c'), Ok('d')));
+        assert_eq!(reading.fitting('e', 1), Err(TooMuchText));
+        // What is refused takes nothing from what fits.
+        assert_eq!((text.count(11), text.count(10), text.count(1)), (Err(TooMuchText), Ok(()), Err(TooMuchText)));
+    }
+
+    #[test]
+    fn what_is_held_counts_as_shown_once_it_is() {
+        let text = AnswerText::default();
+        assert_eq!((text.hold(ANSWER_BYTES_MAX), text.hold(1)), (Ok(()), Err(TooMuchText)));
+        assert_eq!((text.count(ANSWER_BYTES_MAX), text.hold(0)), (Ok(()), Ok(())));
+        let full = AnswerText::default();
+        full.count(ANSWER_BYTES_MAX).unwrap();
+        assert_eq!(full.hold(1), Err(TooMuchText));
+    }
+
     #[tokio::test]
-    async fn an_answer_that_has_no_room_reads_no_more_text_and_all_else() {
+    async fn an_answer_that_has_no_room_reads_all_else() {
         let text = Arc::new(AnswerText::default());
         let loaders = Loaders::new(TenantId(Uuid::nil()), Arc::new(MemoryStore::default()), text.clone());
         let (id, bodies) = (DeliveryId(Uuid::nil()), Bodies { request: true, response: false });
@@ -318,8 +387,6 @@ mod tests {
         assert!(matches!(loaders.attempts(id, bodies).await, Ok(attempts) if attempts.is_empty()));
         assert_eq!(text.require_room(1), Err(TooMuchText));
         assert_eq!(text.count(1), Err(TooMuchText));
-        assert!(matches!(loaders.payload(id).await, Err(TextError::TooMuch(_))));
-        assert!(matches!(loaders.attempts(id, bodies).await, Err(TextError::TooMuch(_))));
         assert!(matches!(loaders.attempts(id, Bodies::NONE).await, Ok(attempts) if attempts.is_empty()));
         assert!(matches!(loaders.rendered_at(id).await, Ok(None)));
     }

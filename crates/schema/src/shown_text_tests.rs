@@ -1,5 +1,6 @@
 //! How much text of payloads and attempts one answer shows.
 
+use crate::limits::ANSWER_BYTES_MAX;
 use crate::test_world::{World, world};
 use async_graphql::Request;
 use futures::StreamExt;
@@ -144,6 +145,10 @@ async fn bodies_headers_and_urls_count_together() {
     ] {
         assert_refused(&world, &of_attempts(&rest)).await;
     }
+    // As often as there is room for them: that they were read does not count.
+    let fitting = ANSWER_BYTES_MAX / (36 * RESPONSE_BODY_BYTES_MAX);
+    let answered = format!("pastInvocations(limit: 100) {{ response {{ {} }} }}", times(fitting, "body"));
+    assert_eq!(world.ask(&of_webhook(&world, &answered), json!({})).await["errors"], Value::Null);
     let answered = format!("pastInvocations(limit: 100) {{ response {{ {} }} }}", times(60, "body"));
     assert_refused(&world, &of_webhook(&world, &answered)).await;
 }
@@ -179,6 +184,39 @@ async fn a_page_of_large_deliveries_is_refused_for_the_text_that_it_shows_alone(
     for invocation in [&shown["lastInvocation"], &shown["pastInvocations"][29]] {
         assert_eq!(invocation["response"]["body"].as_str().map(str::len), Some(RESPONSE_BODY_BYTES_MAX));
     }
+}
+
+/// The first ones are there, and each of the others is an error of its own: where it may be null it is, and where it may not
+/// what it is of is.
+#[tokio::test]
+async fn what_fits_is_shown_and_what_goes_beyond_is_null() {
+    let world = world().await;
+    deliveries(&world, 36).await;
+    let fitting = ANSWER_BYTES_MAX / PAYLOAD_BYTES_MAX;
+    let answer = world.ask(&of_deliveries(100, "id payload"), json!({})).await;
+    let nodes = answer["data"]["delivery"]["getMany"]["nodes"].as_array().unwrap();
+    let is_shown: Vec<_> = nodes.iter().map(|node| !node["payload"].is_null()).collect();
+    assert_eq!(is_shown, (0..36).map(|index| index < fitting).collect::<Vec<_>>());
+    assert!(nodes.iter().all(|node| node["id"].is_string()));
+    let mut paths: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| error["path"].clone()).collect();
+    paths.sort_by_key(|path| path[3].as_u64());
+    let expected: Vec<_> =
+        (fitting..36).map(|index| json!(["delivery", "getMany", "nodes", index, "payload"])).collect();
+    assert_eq!(paths, expected);
+
+    // Attempts may not be null.
+    let answer = world.ask(&of_deliveries(100, "attempts { request { body } }"), json!({})).await;
+    assert_eq!(answer["data"], Value::Null);
+    let ids: Vec<_> = nodes.iter().map(|node| node["id"].as_str().unwrap()).collect();
+    let of_each: String = (0..36)
+        .map(|index| format!("d{index}: get(id: \"{}\") {{ id attempts {{ request {{ body }} }} }} ", ids[index]))
+        .collect();
+    let answer = world.ask(&format!("{{ delivery {{ {of_each} }} }}"), json!({})).await;
+    let shown = (0..36).map(|index| &answer["data"]["delivery"][format!("d{index}")]);
+    let attempts: Vec<_> = shown.filter(|delivery| !delivery.is_null()).map(|delivery| &delivery["attempts"]).collect();
+    assert_eq!(attempts.len(), fitting);
+    let length = |attempts: &Value| attempts[0]["request"]["body"].as_str().map(str::len);
+    assert!(attempts.into_iter().all(|attempts| length(attempts) == Some(PAYLOAD_BYTES_MAX)));
 }
 
 #[tokio::test]

@@ -87,8 +87,8 @@ impl May<'_, DeliveriesRead> {
         self.loaders.rendered_at(of).await
     }
 
-    /// The newest attempts to a webhook of the tenant, with the bodies that are shown. Those count when they are read too: the
-    /// lists of many webhooks are read side by side, before anything of them is shown.
+    /// The newest attempts to a webhook of the tenant, with the bodies that are shown. There must be room for those as they are
+    /// read; they count as they are shown.
     pub async fn webhook_attempts(&self, id: WebhookId, limit: u32, bodies: Bodies) -> Result<Vec<Attempt>, TextError> {
         let (mut attempts, mut left): (Vec<Attempt>, _) = (Vec::new(), limit);
         while left > 0 {
@@ -103,7 +103,7 @@ impl May<'_, DeliveriesRead> {
             for attempt in read {
                 let attempt = bodies.of(attempt);
                 if bodies != Bodies::NONE {
-                    self.asked.text().count(body_bytes(&attempt))?;
+                    self.asked.text().hold(body_bytes(&attempt))?;
                 }
                 attempts.push(attempt);
             }

@@ -3,7 +3,8 @@
 
 use super::problems::{problem, problem_at};
 use crate::limits::DocumentLimits;
-use apollo_compiler::ast::{Definition, Document, Field, FragmentDefinition, Selection, Value};
+use apollo_compiler::ast::{Definition, Document, Field, FragmentDefinition, OperationDefinition, Selection, Value};
+use apollo_compiler::response::JsonMap;
 use apollo_compiler::{Name, Node, Schema};
 use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::problem::Problem;
@@ -32,13 +33,13 @@ pub(crate) struct Cost {
 pub(crate) const PAGE_LISTS: [&str; 2] = ["edges", "nodes"];
 
 /// The lists that are no pages and are read for themselves, by the type that they are of, and how many places they count
-/// as where no size is named.
+/// as where no size is named. They weigh in calls alone: see [`DocumentLimits::weighs_plain_lists`].
 ///
 /// Those that may hold a thousand count as the largest page: few tenants have more, and who asks can name no size. A call
-/// has room for 500 fields of each, a payload query for 50; counted as a thousand, a list of webhooks with all that they
-/// show would be refused. Those that hang on one thing and mostly hold a handful count as a page without a size, so that a
-/// page of events with their matches and attempts fits. Lists of records that hang on records are not here: what they read
-/// is bounded as it is read (`RECORDS_READ_MAX` of `hookgraph_pim`).
+/// has room for 500 fields of each; counted as a thousand, a list of webhooks with all that they show would be refused.
+/// Those that hang on one thing and mostly hold a handful count as a page without a size, so that a page of events with
+/// their matches and attempts fits. Lists of records that hang on records are not here: what they read is bounded as it is
+/// read (`RECORDS_READ_MAX` of `hookgraph_pim`).
 pub(crate) const PLAIN_LISTS: [(&str, &str, u32); 9] = [
     ("AccessTokenQueries", "getMany", PAGE_SIZE_MAX),
     ("Delivery", "attempts", PAGE_SIZE_DEFAULT),
@@ -55,6 +56,58 @@ pub(crate) const PLAIN_LISTS: [(&str, &str, u32); 9] = [
 /// The fields of the schema's description that are lists: what a document can go round in.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 
+/// What a size counts as that is a variable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sizes<'a> {
+    /// The largest page: with no values that are allowed it costs more.
+    Largest,
+    /// One place: with no values it costs less.
+    Smallest,
+    /// What it has in one request.
+    Given {
+        /// The name of the operation that runs: it costs alone.
+        operation: Option<&'a Name>,
+        /// Its variables, coerced.
+        values: &'a JsonMap,
+    },
+}
+
+impl Sizes<'_> {
+    fn is_measured(self, operation: &OperationDefinition) -> bool {
+        match self {
+            Sizes::Given { operation: runs, .. } => operation.name.as_ref() == runs,
+            Sizes::Largest | Sizes::Smallest => true,
+        }
+    }
+
+    /// How many places a variable counts as; none where the size is not named.
+    fn of_variable(self, name: &Name) -> Option<u32> {
+        match self {
+            Sizes::Largest => Some(PAGE_SIZE_MAX),
+            Sizes::Smallest => Some(1),
+            Sizes::Given { values, .. } => {
+                let value = values.get(name.as_str()).filter(|value| !value.is_null())?;
+                Some(value.as_i64().map_or(PAGE_SIZE_MAX, |number| u32::try_from(number).unwrap_or(1).max(1)))
+            }
+        }
+    }
+
+    /// How many nodes a page may hold that is asked for with a number: the largest, whichever of them is obeyed.
+    fn places(self, field: &Field) -> Option<u32> {
+        let is_size = |name: &Name| matches!(name.as_str(), "first" | "last" | "limit");
+        let sizes = field.arguments.iter().filter(|argument| is_size(&argument.name));
+        let places = |value: &Value| match value {
+            Value::Null => None,
+            Value::Int(number) => {
+                Some(number.try_to_i32().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1))
+            }
+            Value::Variable(name) => self.of_variable(name),
+            _ => Some(PAGE_SIZE_MAX),
+        };
+        sizes.filter_map(|argument| places(argument.value.as_ref())).max()
+    }
+}
+
 impl Cost {
     fn beside(self, other: Self) -> Self {
         Self {
@@ -68,12 +121,11 @@ impl Cost {
         }
     }
 
-    /// The cost of a field of the type `on` whose selection costs this.
-    fn beneath(self, field: &Field, on: Option<&Name>) -> Self {
-        let asked = places(field);
+    /// The cost of a field whose selection costs this and that counts as so many places; none where it names no size.
+    fn beneath(self, field: &Field, places: Option<u32>) -> Self {
         // Beside the lists of a page is what it has once.
         let (many, default) = if self.listed > 0 { (self.listed, PAGE_SIZE_DEFAULT) } else { (self.complexity, 1) };
-        let places = asked.or_else(|| plain_places(on?, &field.name)).unwrap_or(default);
+        let places = places.unwrap_or(default);
         let complexity =
             many.saturating_mul(places).saturating_add(self.complexity.saturating_sub(many)).saturating_add(1);
         Self {
@@ -90,25 +142,27 @@ impl Cost {
     }
 }
 
-/// The cost of a document of that schema: the sum of its operations, or its first problem with the limits. What the schema
-/// does not know counts once: the validation refuses it.
+/// The cost of a document of that schema: the sum of its operations that may run, or its first problem with the limits. What
+/// the schema does not know counts once: the validation refuses it.
 pub(crate) fn measure<'a>(
     document: &'a Document,
     schema: &'a Schema,
     limits: &'a DocumentLimits,
+    sizes: Sizes<'a>,
 ) -> Result<Cost, Problem> {
     let fragments = document.definitions.iter().filter_map(|definition| match definition {
         Definition::FragmentDefinition(fragment) => Some((&fragment.name, fragment)),
         _ => None,
     });
-    let mut meter = Meter { document, schema, limits, fragments: fragments.collect(), known: HashMap::new() };
+    let mut meter = Meter { document, schema, limits, sizes, fragments: fragments.collect(), known: HashMap::new() };
     let operations = document.definitions.iter().filter_map(Definition::as_operation_definition).count();
     if operations > limits.operations_max {
         let message = format!("the document holds {operations} operations, {} are allowed", limits.operations_max);
         return Err(problem("DOCUMENT_TOO_MANY_OPERATIONS", message));
     }
     let mut cost = Cost::default();
-    for operation in document.definitions.iter().filter_map(Definition::as_operation_definition) {
+    let operations = document.definitions.iter().filter_map(Definition::as_operation_definition);
+    for operation in operations.filter(|operation| sizes.is_measured(operation)) {
         let root = schema.root_operation(operation.operation_type);
         cost = cost.beside(meter.selections(&operation.selection_set, root)?);
     }
@@ -137,6 +191,7 @@ struct Meter<'a> {
     document: &'a Document,
     schema: &'a Schema,
     limits: &'a DocumentLimits,
+    sizes: Sizes<'a>,
     fragments: HashMap<&'a Name, &'a Node<FragmentDefinition>>,
     /// None while a fragment is being measured: to meet it then is a circle.
     known: HashMap<&'a Name, Option<Cost>>,
@@ -170,7 +225,8 @@ impl<'a> Meter<'a> {
             let location = field.location();
             return Err(problem_at("INTROSPECTION_TOO_DEEP", message, &self.document.sources, location));
         }
-        Ok(beneath.beneath(field, on))
+        let plain = || plain_places(on.filter(|_| self.limits.weighs_plain_lists)?, &field.name);
+        Ok(beneath.beneath(field, self.sizes.places(field).or_else(plain)))
     }
 
     /// Refuses what makes a validator compare or complain once for each: one key over and over, directives in a heap.
@@ -226,15 +282,4 @@ impl<'a> Meter<'a> {
 fn plain_places(on: &Name, field: &Name) -> Option<u32> {
     let mut lists = PLAIN_LISTS.iter();
     lists.find(|(of, list, _)| (*of, *list) == (on.as_str(), field.as_str())).map(|(_, _, places)| *places)
-}
-
-/// How many nodes a page may hold that is asked for with a number: the largest, whichever of them is obeyed.
-fn places(field: &Field) -> Option<u32> {
-    let sizes = field.arguments.iter().filter(|argument| matches!(argument.name.as_str(), "first" | "last" | "limit"));
-    let places = |value: &Value| match value {
-        Value::Null => None,
-        Value::Int(number) => Some(number.try_to_i32().ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1)),
-        _ => Some(PAGE_SIZE_MAX),
-    };
-    sizes.filter_map(|argument| places(argument.value.as_ref())).max()
 }

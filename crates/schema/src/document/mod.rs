@@ -25,9 +25,9 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cost::measure;
 #[cfg(test)]
 pub(crate) use cost::{PAGE_LISTS, PLAIN_LISTS};
+pub(crate) use cost::{Sizes, measure};
 pub(crate) use executable::executable;
 pub(crate) use problems::nearest_name;
 pub(crate) use scalars::shortened;
@@ -113,7 +113,8 @@ impl DocumentChecker {
         scan(text, &self.limits).map_err(|problem| vec![problem])?;
         let document = parse(text, &self.limits)?;
         let operation = shape::only_query(&document)?;
-        let cost = measure(&document, &self.validator.schema, &self.limits).map_err(|problem| vec![problem])?;
+        let cost = measure(&document, &self.validator.schema, &self.limits, Sizes::Largest);
+        let cost = cost.map_err(|problem| vec![problem])?;
         let mut problems = shape::introspection(&document);
         if let Some(event_type) = event_type {
             problems.extend(variables::check(&document, operation, event_type));

@@ -1,6 +1,6 @@
 //! Verdicts on payload documents.
 
-use super::{DocumentChecker, Validator, judge};
+use super::{DocumentChecker, Sizes, Validator, judge};
 use crate::limits::{KEPT_DOCUMENT_BYTES, KEPT_TEXT_TIMES, KEPT_WORD_BYTES, PREPARED_BYTES_MAX, PROVEN_BYTES_MAX};
 use crate::{roots, sdl};
 use hookgraph_domain::catalogue::find;
@@ -93,8 +93,21 @@ fn lists_that_are_no_pages_cost_as_many_places_as_they_count_as() {
         ),
     ] {
         let document = super::parse(text, &limits).unwrap();
-        let cost = super::measure(&document, &schema, &limits);
+        let cost = super::measure(&document, &schema, &limits, Sizes::Largest);
         assert_eq!(cost.map(|cost| cost.complexity).map_err(|problem| problem.message), expected, "{text}");
+    }
+}
+
+#[test]
+fn lists_that_are_no_pages_count_once_in_what_is_stored() {
+    let fields: String = (0..60).map(|n| format!(" f{n}: id")).collect();
+    for (text, expected) in [
+        ("{ item { getMany(language: \"en\") { id } } }".to_owned(), 3),
+        ("{ grid { getMany(language: \"en\") { id } } }".to_owned(), 3),
+        (format!("{{ item {{ getMany(language: \"en\") {{{fields} }} }} }}"), 62),
+    ] {
+        let document = checker().check(&text, find("customers", "update").unwrap()).unwrap();
+        assert_eq!(document.complexity, expected, "{text}");
     }
 }
 

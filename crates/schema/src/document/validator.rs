@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The rules that documents are judged by beside the schema: where one gets stricter this goes up, and what is stored is checked
 /// again.
-const RULES_VERSION: u32 = 3;
+const RULES_VERSION: u32 = 2;
 
 /// Rules of the grammar within each other: the parser's own default.
 const RULES_NESTED_MAX: usize = 500;

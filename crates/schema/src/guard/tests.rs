@@ -105,6 +105,45 @@ fn what_costs_too_much_is_refused_with_its_cost_and_what_is_allowed() {
 }
 
 #[test]
+fn a_size_that_is_a_variable_costs_what_it_is_in_the_request() {
+    let guard = Guard::new(Validator::of_sdl(&crate::Api::sdl()).unwrap(), Arc::new(|_, _| Vec::new()));
+    let told = |text: &str, operation: &str, variables: serde_json::Value| {
+        let asked = request(text, variables).operation_name(operation);
+        match guard.admit(asked, PermissionSet::all(), Answers::Once) {
+            Ok(_) => "admitted".to_owned(),
+            Err(errors) => errors[0].message.clone(),
+        }
+    };
+    let too_much = |cost: u32| format!("the document's complexity is {cost}, 50000 are allowed");
+    let listed = "{ webhook { getMany(tenantId: \"t\") { id ...F } } }";
+    let fragment = "fragment F on Webhook {
+        deliveries(first: $first) { nodes { id state createdAt updatedAt attemptCount } } }";
+    let text = format!("query A($first: Int) {listed} {fragment}");
+    // The proof is remembered, whatever the values were that it was first asked with.
+    for _ in 0..2 {
+        for first in [json!(5), json!(82), json!(null), json!(-1)] {
+            assert_eq!(told(&text, "A", json!({ "first": first })), "admitted", "{first}");
+        }
+        assert_eq!(told(&text, "A", json!({})), "admitted");
+        for (first, cost) in [(83, 50_002), (100, 60_202)] {
+            assert_eq!(told(&text, "A", json!({ "first": first })), too_much(cost));
+        }
+        let page = told(&text, "A", json!({ "first": 1_000_000 }));
+        assert!(page.ends_with(": it asks for a page of 1000000, and a page is from 1 to 100"), "{page}");
+    }
+    // A default counts where no value is given, and each operation by itself.
+    let two = format!("query A($first: Int = 100) {listed} query B($first: Int = 5) {listed} {fragment}");
+    assert_eq!(told(&two, "A", json!({})), too_much(60_202));
+    assert_eq!(told(&two, "A", json!({ "first": 5 })), "admitted");
+    assert_eq!(told(&two, "B", json!({})), "admitted");
+    assert_eq!(told(&two, "B", json!({ "first": 100 })), too_much(60_202));
+    // What no value makes cheap enough is refused as it is proven.
+    let always = format!("query A($first: Int) {listed} {}", fragment.replace("id state", "id webhook {         deliveries(first: 100) { nodes { id } } deliveries(first: 100) { nodes { id } }         one: deliveries(first: 100) { nodes { id } } two: deliveries(first: 100) { nodes { id } } } state"));
+    assert!(guard.proven(&always).is_err());
+    assert!(told(&always, "A", json!({ "first": 1 })).starts_with("the document's complexity is "));
+}
+
+#[test]
 fn conditions_are_resolved_before_mutations_are_merged() {
     let text = "mutation ($skip: Boolean! = true) { shop { buy(n: 1) @skip(if: $skip) { x } buy(n: 1) { y } } }";
     assert_eq!(admitted(text, json!({})), "{shop{buy{y}}}");
