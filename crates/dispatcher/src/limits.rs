@@ -10,7 +10,9 @@ pub const SLOT_BYTES: usize = 64 * 1024;
 /// Payloads that are rendered together, in bytes, as far as that can be guessed by the last ones: [`WRITE_BYTES_MAX`], which they are
 /// frozen in.
 pub const RENDER_BYTES_AIM: usize = WRITE_BYTES_MAX;
-/// What the first payloads of a process are guessed to be, in bytes each: sixteen of them are rendered together.
+/// Payloads that are rendered together at most, however small the last ones were: what they hold is known only afterwards.
+pub const RENDER_COUNT_MAX: usize = 64;
+/// What the first payloads of a webhook are guessed to be, in bytes each: sixteen of them are rendered together.
 pub const PAYLOAD_BYTES_GUESS: usize = 512 * 1024;
 /// Deliveries in flight to one webhook, over all processes, whatever its own concurrency is: what one slow receiver can
 /// occupy. Of one process it occupies no more than it leaves free ([`crate::worker`]).
@@ -85,6 +87,9 @@ pub const FLUSH_MS: u64 = 5_000;
 pub const STORE_BACKOFF_MS_MIN: u64 = 50;
 /// The longest wait between two calls of a failing store, in milliseconds.
 pub const STORE_BACKOFF_MS_MAX: u64 = 2_000;
+/// The longest wait before a settlement that fails while others are written is tried again, in milliseconds: the others wait while it
+/// fails, which may take as long as a statement may.
+pub const SUSPECT_MS_MAX: u64 = 30_000;
 
 /// How long the making of a connection may take, its look-up and its handshakes included, in milliseconds: a second longer than
 /// the longest deadline of an attempt, so that every attempt ends by its own. What it ends is what no attempt waits for any

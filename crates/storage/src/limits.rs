@@ -28,6 +28,8 @@ pub const fn postgres_pools(connections_max: u32) -> (u32, u32) {
 pub const ACQUIRE_MS_MAX: u64 = 10_000;
 /// How long a statement waits for a lock of PostgreSQL, in milliseconds.
 pub const POSTGRES_LOCK_MS_MAX: u64 = 5_000;
+/// How long a batch of what stops waits for its webhook, in milliseconds: other webhooks wait for their turn meanwhile.
+pub const STOP_LOCK_MS_MAX: u64 = 500;
 /// How long a statement of PostgreSQL may run, in milliseconds: below [`POSTGRES_CALL_MS_MAX`], so that the database says so itself.
 pub const POSTGRES_STATEMENT_MS_MAX: u64 = 12_000;
 /// The same for a statement of the road, in milliseconds: below [`POSTGRES_ROAD_CALL_MS_MAX`].

@@ -259,10 +259,12 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
             break;
         }
         let rest = unrendered.split_off(road.stages.flow.render_count(&unrendered));
+        let some = std::mem::replace(&mut unrendered, rest);
+        let some_keys: Vec<_> = some.iter().map(stages::key).collect();
         let rendered = tokio::select! {
             biased;
             () = road.stopping.cancelled() => break,
-            rendered = road.stages.render(std::mem::replace(&mut unrendered, rest)) => rendered,
+            rendered = road.stages.render(some) => rendered,
         };
         for settlement in rendered.settlements {
             if let Some(slot) = slots.remove(&settlement.delivery_id) {
@@ -270,10 +272,12 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
             }
         }
         road.hold(&rendered.fresh, &mut slots);
-        road.freeze_and_send(rendered.fresh, &mut slots).await;
+        road.freeze_and_send(rendered.fresh, until, &mut slots).await;
+        // What was not frozen: by another worker, by a call of ours whose answer was lost, or not at all. A release under a lost
+        // lease changes nothing.
+        road.release_all(&some_keys, &mut slots).await;
     }
-    // What there was no time for; and what was not frozen: by another worker, by a call of ours whose answer was lost, or not at
-    // all. A release under a lost lease changes nothing.
+    // What there was no time for.
     road.release_all(&keys, &mut slots).await;
 }
 
@@ -308,9 +312,14 @@ impl Road {
         }
     }
 
-    /// Freezes, a portion at a time, and sends what is frozen; through failures of the store, for as long as one of the leases holds
-    /// and no shutdown began. A payload that the store will never take is a fault of ours, and holds up no other.
-    async fn freeze_and_send(self: &Arc<Self>, mut fresh: Vec<Ready>, slots: &mut HashMap<DeliveryId, Slot>) {
+    /// Freezes, a portion at a time, and sends what is frozen; through failures of the store, for as long as one of the leases holds,
+    /// until that time, and while no shutdown began. A payload that the store will never take is a fault of ours, and holds up no other.
+    async fn freeze_and_send(
+        self: &Arc<Self>,
+        mut fresh: Vec<Ready>,
+        until: Instant,
+        slots: &mut HashMap<DeliveryId, Slot>,
+    ) {
         let mut outage = Outage::of("freeze");
         let mut portion = Portion::of(fresh.len());
         while !fresh.is_empty() {
@@ -341,7 +350,7 @@ impl Road {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep(outage.failed(&error)) => {}
             }
-            if !fresh.iter().any(|ready| self.has_time(ready)) {
+            if Instant::now() >= until || !fresh.iter().any(|ready| self.has_time(ready)) {
                 return;
             }
         }

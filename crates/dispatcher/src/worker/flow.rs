@@ -12,7 +12,8 @@
 //! - **Breakers.** The windows: [`hookgraph_domain::breaker`].
 
 use crate::limits::{
-    FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, PAYLOAD_BYTES_GUESS, RATE_LOOK_MS, RENDER_BYTES_AIM, SLOT_BYTES,
+    FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, PAYLOAD_BYTES_GUESS, RATE_LOOK_MS, RENDER_BYTES_AIM, RENDER_COUNT_MAX,
+    SLOT_BYTES,
 };
 use hookgraph_domain::breaker::{Trip, Window};
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -106,10 +107,17 @@ impl FlowControl {
         let mut known = self.0.lock();
         known.forget_those_at_rest(now);
         let per_webhook = fair_share(free, pending);
+        // All of them together take no more than one may.
+        let large = known.webhooks.values().filter(|flow| flow.extra_slots() > 0).count();
+        let large = u32::try_from(large).unwrap_or(u32::MAX).max(1);
         let limits = known.webhooks.iter().filter_map(|(id, flow)| {
             let tokens = flow.bucket.map_or(u32::MAX, |bucket| bucket.tokens(now));
             let slots = fair_share(free, flow.in_flight.saturating_add(pending));
-            let limit = slots.div_ceil(flow.extra_slots().saturating_add(1)).min(tokens);
+            let deliveries = match flow.extra_slots() {
+                0 => slots,
+                extra => slots.div_ceil(large).div_ceil(extra.saturating_add(1)),
+            };
+            let limit = deliveries.min(tokens);
             (limit < per_webhook).then_some((*id, limit))
         });
         let mut limits: Vec<_> = limits.collect();
@@ -159,7 +167,7 @@ impl FlowControl {
             bytes = bytes.saturating_add(flow.and_then(|flow| flow.payload_bytes).unwrap_or(PAYLOAD_BYTES_GUESS));
             bytes <= RENDER_BYTES_AIM
         };
-        claims.iter().take_while(fits).count().max(1)
+        claims.iter().take(RENDER_COUNT_MAX).take_while(fits).count().max(1)
     }
 
     /// Learns what payloads that came together have, in bytes. Larger ones than before count at once, smaller ones by and by.
@@ -200,9 +208,9 @@ impl FlowControl {
         let webhook_id = claim.delivery.webhook_id;
         let mut known = self.0.lock();
         let flow = known.webhooks.entry(webhook_id).or_default();
-        let (extra_slots, is_first) = (flow.extra_slots(), flow.payload_bytes.is_none());
-        let mut in_flight =
-            InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order, is_first, extra_slots: 0 };
+        let payload = claim.payload.as_ref();
+        let extra_slots = payload.map_or_else(|| flow.extra_slots(), |payload| extra_slots(payload.json.len()));
+        let mut in_flight = InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order, extra_slots: 0 };
         known.hold(&in_flight, 0, extra_slots.saturating_add(1));
         in_flight.extra_slots = extra_slots;
         in_flight
@@ -254,6 +262,14 @@ impl Known {
         }
     }
 
+    /// That webhook freed a slot.
+    fn freed(&mut self, webhook_id: WebhookId) {
+        self.freed_count += 1;
+        if let Some(flow) = self.webhooks.get_mut(&webhook_id) {
+            flow.freed_at = self.freed_count;
+        }
+    }
+
     fn forget_those_at_rest(&mut self, now: Timestamp) {
         if self.webhooks.len() <= FLOW_WEBHOOKS_MAX {
             return;
@@ -272,8 +288,6 @@ pub(super) struct InFlight {
     webhook_id: WebhookId,
     is_retry: bool,
     keeps_order: bool,
-    /// Whether nothing was known of its webhook's payloads.
-    is_first: bool,
     extra_slots: u32,
 }
 
@@ -283,13 +297,14 @@ impl InFlight {
         self.extra_slots
     }
 
-    pub(super) fn is_first(&self) -> bool {
-        self.is_first
-    }
-
     pub(super) fn holds_extra(&mut self, extra_slots: u32) {
         let before = self.extra_slots.saturating_add(1);
-        self.flow.0.lock().hold(self, before, extra_slots.saturating_add(1));
+        let mut known = self.flow.0.lock();
+        known.hold(self, before, extra_slots.saturating_add(1));
+        if extra_slots < self.extra_slots {
+            known.freed(self.webhook_id);
+        }
+        drop(known);
         self.extra_slots = extra_slots;
     }
 
@@ -307,17 +322,13 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let mut known = self.flow.0.lock();
         known.hold(self, self.extra_slots.saturating_add(1), 0);
-        known.freed_count += 1;
-        let freed_at = known.freed_count;
-        if let Some(flow) = known.webhooks.get_mut(&self.webhook_id) {
-            flow.freed_at = freed_at;
-        }
+        known.freed(self.webhook_id);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{due, noon, with_webhook};
+    use super::super::tests::{due, noon, payload, with_webhook};
     use super::*;
     use crate::limits::IN_FLIGHT_MAX;
     use hookgraph_domain::time::plus_ms;
@@ -386,12 +397,12 @@ mod tests {
         claim.delivery.attempts_spent = 1;
         let id = claim.webhook.id;
         let first = flow.enter(&claim);
-        assert_eq!((first.extra_slots(), first.is_first()), (0, true));
+        assert_eq!(first.extra_slots(), 0);
         drop(first);
         flow.rendered([(id, 8 * SLOT_BYTES), (id, 1)].into_iter());
         assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(id, 16)], "an eighth of 128");
         let mut held = flow.enter(&claim);
-        assert_eq!((held.extra_slots(), held.is_first()), (7, false), "as the last ones had");
+        assert_eq!(held.extra_slots(), 7, "as the last ones had");
         assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 8);
         let allowance = flow.allowance(248, 0, 256, noon());
         assert_eq!((allowance.limits, allowance.retries_max), (vec![(id, 15)], 184), "a retry of eight slots");
@@ -399,6 +410,12 @@ mod tests {
         assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 1);
         assert_eq!(flow.allowance(256, 0, 256, noon()).retries_max, 191);
         drop(held);
+        claim.payload = Some(payload(&"x".repeat(3 * SLOT_BYTES)));
+        assert_eq!(flow.enter(&claim).extra_slots(), 2, "as its own has, which is there");
+        let other = due(1, 2, "200").webhook.id;
+        flow.rendered([(other, 8 * SLOT_BYTES)].into_iter());
+        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(id, 8), (other, 8)], "they share in the 128");
+        (0..4).for_each(|_| flow.rendered([(other, 10)].into_iter()));
         assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 0);
         assert_eq!(flow.allowance(256, 0, 256, noon()).retries_max, 192);
         (0..3).for_each(|_| flow.rendered([(id, 10)].into_iter()));
@@ -413,7 +430,7 @@ mod tests {
         assert_eq!(flow.render_count(&large), 16, "as nothing is known");
         assert_eq!(flow.render_count(&large[..3]), 3);
         flow.rendered([(large[0].webhook.id, 1024 * 1024), (small[0].webhook.id, 1_000)].into_iter());
-        assert_eq!((flow.render_count(&large), flow.render_count(&small)), (8, 100));
+        assert_eq!((flow.render_count(&large), flow.render_count(&small)), (8, RENDER_COUNT_MAX));
         let mixed: Vec<_> = small[..4].iter().chain(&large).cloned().collect();
         assert_eq!(flow.render_count(&mixed), 11);
         flow.rendered([(large[0].webhook.id, 1_000)].into_iter());

@@ -4,13 +4,16 @@ use super::outage::Outage;
 use super::portion::Portion;
 use super::slots::Slot;
 use super::stages::Stages;
+use crate::limits::{STORE_BACKOFF_MS_MAX, SUSPECT_MS_MAX};
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::settle::Settlement;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 /// How a claim ends. Its slot is free once the store has taken it.
 pub(super) enum Ending {
@@ -30,7 +33,7 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
     let mut batch = Vec::new();
     loop {
         let room = stages.limits.settle_batch_max.saturating_sub(settled.settlements.len()).max(1);
-        if settled.is_empty() && endings.recv_many(&mut batch, room).await == 0 {
+        if settled.is_empty() && !settled.receives(&mut endings, &mut batch, room).await {
             return;
         }
         while batch.len() < room
@@ -51,6 +54,9 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
         } else {
             releasing.over();
         }
+        if wait.is_none() {
+            settled.settle_suspect(&stages).await;
+        }
         match wait {
             Some(wait) => stages.trouble.wait(wait).await,
             None if pause.is_zero() => {}
@@ -64,8 +70,12 @@ struct Unsettled {
     settlements: Vec<Settlement>,
     settled_slots: Vec<Slot>,
     portion: Portion,
-    /// Those that failed alone: each is tried alone, and after the others.
+    /// Those that failed alone while others were written: each is tried alone, after the others, and not before its time.
     suspects: VecDeque<(Settlement, Slot)>,
+    suspects_next_at: Instant,
+    suspects_wait_ms: u64,
+    /// Whether any was written since the last one that failed alone.
+    has_written: bool,
     claims: Vec<(DeliveryId, i64)>,
     claim_slots: Vec<Slot>,
 }
@@ -77,13 +87,28 @@ impl Unsettled {
             settled_slots: Vec::new(),
             portion: Portion::of(settle_batch_max),
             suspects: VecDeque::new(),
+            suspects_next_at: Instant::now(),
+            suspects_wait_ms: STORE_BACKOFF_MS_MAX,
+            has_written: false,
             claims: Vec::new(),
             claim_slots: Vec::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.settlements.is_empty() && self.suspects.is_empty() && self.claims.is_empty()
+        self.settlements.is_empty() && self.claims.is_empty()
+    }
+
+    /// Receives what ended, or waits until a suspect may be tried again. Whether there is anything to do, or will be.
+    async fn receives(&self, endings: &mut mpsc::Receiver<Ending>, batch: &mut Vec<Ending>, room: usize) -> bool {
+        if self.suspects.is_empty() {
+            return endings.recv_many(batch, room).await > 0;
+        }
+        if timeout_at(self.suspects_next_at, endings.recv_many(batch, room)).await == Ok(0) {
+            // All senders are gone.
+            tokio::time::sleep_until(self.suspects_next_at).await;
+        }
+        true
     }
 
     fn take(&mut self, ending: Ending) {
@@ -99,29 +124,55 @@ impl Unsettled {
         }
     }
 
-    /// All of it, a portion at a time, and then what failed alone before.
+    /// All of it, a portion at a time.
     async fn settle(&mut self, stages: &Stages, outage: &mut Outage) -> Result<(), StoreError> {
         while !self.settlements.is_empty() {
             let count = self.portion.first(self.settlements.iter().map(bytes));
             if let Err(error) = settle_some(stages, &self.settlements[..count]).await {
-                self.portion.failed(count);
-                if count == 1 {
-                    self.suspects.push_back((self.settlements.remove(0), self.settled_slots.remove(0)));
-                }
+                self.failed(count);
                 return Err(error);
             }
             outage.lessens();
+            self.has_written = true;
             self.portion.written();
             self.settlements.drain(..count).zip(self.settled_slots.drain(..count)).for_each(free);
         }
-        while let Some((settlement, slot)) = self.suspects.pop_front() {
-            if let Err(error) = settle_some(stages, std::slice::from_ref(&settlement)).await {
-                self.suspects.push_back((settlement, slot));
-                return Err(error);
-            }
-            free((settlement, slot));
-        }
         Ok(())
+    }
+
+    /// One that fails alone may be the cause, unless nothing can be written.
+    fn failed(&mut self, count: usize) {
+        self.portion.failed(count);
+        if count > 1 {
+            return;
+        }
+        if std::mem::take(&mut self.has_written) {
+            self.suspects.push_back((self.settlements.remove(0), self.settled_slots.remove(0)));
+        } else {
+            self.settlements.rotate_left(1);
+            self.settled_slots.rotate_left(1);
+        }
+    }
+
+    /// Tries one of those that failed alone, if it is time. Where it can be written the next one has its turn at once.
+    async fn settle_suspect(&mut self, stages: &Stages) {
+        if Instant::now() < self.suspects_next_at {
+            return;
+        }
+        let Some((settlement, slot)) = self.suspects.pop_front() else { return };
+        match settle_some(stages, std::slice::from_ref(&settlement)).await {
+            Ok(()) => {
+                free((settlement, slot));
+                self.suspects_wait_ms = STORE_BACKOFF_MS_MAX;
+            }
+            Err(error) => {
+                let delivery_id = settlement.delivery_id;
+                tracing::warn!(%delivery_id, %error, "cannot be settled while others are: it is tried again");
+                self.suspects.push_back((settlement, slot));
+                self.suspects_next_at = Instant::now() + Duration::from_millis(self.suspects_wait_ms);
+                self.suspects_wait_ms = (2 * self.suspects_wait_ms).min(SUSPECT_MS_MAX);
+            }
+        }
     }
 
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {

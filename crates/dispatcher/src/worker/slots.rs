@@ -88,19 +88,17 @@ impl Slots {
     }
 
     /// Whether the payload of what has that slot may be rendered: while those that are there hold fewer slots than there are. Where
-    /// nothing was known of its webhook's payloads as it was claimed, and they turn out to be large, only while those hold no more
-    /// than half: more was claimed of it than would have been.
+    /// its webhook's payloads turned out to be larger than it holds slots for, only while those hold no more than half: more was
+    /// claimed of it than would have been.
     ///
     /// What is claimed as things stand may be rendered: else it would be given back and claimed again, over and over.
     pub(super) fn may_render(&self, slot: &Slot, now: Timestamp) -> bool {
         if self.rendered.load(Ordering::SeqCst) >= self.in_flight_max {
             return false;
         }
-        let first = slot.in_flight.as_ref().filter(|one| one.is_first());
-        first.is_none_or(|one| {
-            let holdings = self.flow.holdings(&[one.webhook_id()], now);
-            holdings.iter().all(|held| held.extra_slots == 0 || held.in_flight <= self.in_flight_max / 2)
-        })
+        let Some(in_flight) = &slot.in_flight else { return true };
+        let holdings = self.flow.holdings(&[in_flight.webhook_id()], now);
+        holdings.iter().all(|held| held.extra_slots <= slot.extra || held.in_flight <= self.in_flight_max / 2)
     }
 
     /// How many are free where the claims under way take nothing.
@@ -231,9 +229,14 @@ impl Slot {
         }
         self.slots.extra.fetch_add(extra, Ordering::SeqCst);
         self.slots.extra.fetch_sub(self.extra, Ordering::SeqCst);
+        let frees = extra < self.extra;
         self.extra = extra;
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.holds_extra(extra);
+            let webhook_id = in_flight.webhook_id();
+            if frees {
+                self.slots.was_freed(Some(webhook_id), false);
+            }
         }
     }
 

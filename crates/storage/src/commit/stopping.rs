@@ -12,6 +12,7 @@ use crate::connections::DatabaseTransaction;
 use crate::deliveries::keep_ended;
 use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::error::store_error;
+use crate::limits::STOP_LOCK_MS_MAX;
 use crate::micros::from_time;
 use crate::standing::{Opened, WebhookLock};
 use crate::store::STOP_LOCK;
@@ -214,6 +215,8 @@ impl Work<'_> {
             if !locks.first().is_some_and(|lock| lock.is_ours) {
                 return Err(CommitError::Conflict(format!("webhook {webhook_id}")));
             }
+            let waits = format!("SET LOCAL lock_timeout = {STOP_LOCK_MS_MAX}");
+            self.transaction.execute_unprepared(&waits).await.map_err(store_error)?;
         }
         let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::Update).await?;
         // Its note went with it.

@@ -336,3 +336,14 @@ fn whatever_a_claim_may_take_may_be_rendered() {
         assert!(held.len() >= 1.max(in_flight_max as usize / 32), "{in_flight_max}: {}", held.len());
     }
 }
+
+#[test]
+fn slots_that_a_payload_does_not_need_are_told_as_free() {
+    let bench = Bench::of(8);
+    bench.flow.rendered([(due(1, 1, "200").webhook.id, 16 * SLOT_BYTES)].into_iter());
+    let mut slot = bench.held(1, 1);
+    assert!(bench.room().is_none(), "as many as the last one had");
+    slot.holds(1);
+    assert!(bench.is_told() && bench.room().is_some());
+    drop(slot);
+}

@@ -138,7 +138,7 @@ fn webhook_at(id: WebhookId, path: &str) -> Webhook {
     }
 }
 
-fn payload(json: &str) -> FrozenPayload {
+pub(super) fn payload(json: &str) -> FrozenPayload {
     FrozenPayload { json: json.into(), rendered_at: noon() }
 }
 
