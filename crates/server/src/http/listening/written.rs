@@ -151,30 +151,4 @@ mod tests {
         assert_eq!((error.kind(), begun.elapsed().as_millis()), (ErrorKind::TimedOut, (3 * UNTAKEN_MAX).as_millis()));
         assert_eq!(written.stream.1.load(Ordering::Relaxed), 7);
     }
-
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn a_socket_takes_nothing_while_it_is_full_and_something_once_some_was_read() {
-        use tokio::io::AsyncReadExt;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let part = vec![b'x'; 64 * 1024];
-        // What is on its way to the client makes room for more.
-        let (mut filled, mut quiet) = (0, 0);
-        while quiet < 10 {
-            if let Some(count) = stream.write_now(&part) {
-                filled += count;
-                quiet = 0;
-            } else {
-                quiet += 1;
-                sleep(Duration::from_millis(10)).await;
-            }
-        }
-        let (mut read, mut buffer) = (0, vec![0; part.len()]);
-        while stream.write_now(&part).is_none() {
-            assert!(read < filled, "all was read");
-            read += client.read(&mut buffer).await.unwrap();
-        }
-    }
 }

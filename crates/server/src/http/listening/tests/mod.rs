@@ -255,3 +255,22 @@ async fn a_connection_keeps_its_descriptor_as_a_websocket_too_and_others_are_clo
     // It is free as soon as the server sees that the client has gone.
     while answer_to(TcpStream::connect(address).await.unwrap(), request).await.is_empty() {}
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_socket_takes_nothing_while_it_is_full_and_something_once_some_was_read() {
+    use written::Room;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let part = vec![b'x'; 64 * 1024];
+    let mut filled = 0;
+    while let Some(count) = stream.write_now(&part) {
+        filled += count;
+    }
+    let (mut read, mut buffer) = (0, vec![0; part.len()]);
+    while stream.write_now(&part).is_none() {
+        assert!(read < filled, "all was read");
+        read += client.read(&mut buffer).await.unwrap();
+    }
+}
