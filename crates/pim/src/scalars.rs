@@ -27,6 +27,12 @@ impl From<DateTime> for Timestamp {
     }
 }
 
+impl std::fmt::Display for DateTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
 /// A moment as in RFC 3339, e.g. `2026-11-23T22:33:43.241Z`: answered in UTC with milliseconds, read with any offset.
 #[Scalar(specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for DateTime {
@@ -39,7 +45,7 @@ impl ScalarType for DateTime {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+        Value::String(self.to_string())
     }
 }
 

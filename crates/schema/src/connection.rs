@@ -1,7 +1,6 @@
 //! Pages of the history as Relay connections, newest first, by keyset: the cursor is the id of what was last seen.
 
 use async_graphql::SimpleObject;
-use chrono::SecondsFormat;
 use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::DateTime;
@@ -66,11 +65,8 @@ pub(crate) fn page_size(argument: &str, asked: Option<i32>, default: u32, max: u
 /// Refuses a range of time that is empty: the answer to it would be silence. `path` is where its end stands.
 pub(crate) fn require_range(from: Option<DateTime>, before: Option<DateTime>, path: &str) -> Result<(), Refusal> {
     match (from, before) {
-        (Some(DateTime(from)), Some(DateTime(before))) if before <= from => {
-            let message = format!(
-                "the range is empty: it must end after it begins, at {}",
-                from.to_rfc3339_opts(SecondsFormat::Millis, true)
-            );
+        (Some(from), Some(before)) if before <= from => {
+            let message = format!("the range is empty: it must end after it begins, at {from}");
             Err(Refusal::invalid_at(path, "RANGE_EMPTY", message))
         }
         _ => Ok(()),

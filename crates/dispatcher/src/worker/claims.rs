@@ -284,6 +284,9 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 impl Road {
     /// Each slot holds as many as its payload takes, now that this is there.
     fn hold(&self, ready: &[Ready], slots: &mut HashMap<DeliveryId, Slot>) {
+        if ready.is_empty() {
+            return;
+        }
         self.stages.flow.rendered(ready.iter().map(|one| (one.claim.delivery.webhook_id, one.payload.json.len())));
         for one in ready {
             if let Some(slot) = slots.get_mut(&one.claim.delivery.id) {

@@ -32,6 +32,8 @@ pub(super) struct FlowControl(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     webhooks: HashMap<WebhookId, Flow>,
+    /// How many of those had large payloads lately.
+    large_count: u32,
     retries_in_flight: u32,
     /// How many slots were freed so far.
     freed_count: u64,
@@ -41,8 +43,8 @@ struct Known {
 struct Flow {
     /// Slots that its deliveries hold.
     in_flight: u32,
-    /// What its largest payload had lately, in bytes; none where it had none yet.
-    payload_bytes: Option<usize>,
+    /// How many slots more than one its largest payload took lately; none where it had none yet.
+    payload_extra: Option<u32>,
     /// How many slots had been freed when it freed its last.
     freed_at: u64,
     window: Window,
@@ -107,15 +109,13 @@ impl FlowControl {
         let mut known = self.0.lock();
         known.forget_those_at_rest(now);
         let per_webhook = fair_share(free, pending);
-        // All of them together take no more than one may.
-        let large = known.webhooks.values().filter(|flow| flow.extra_slots() > 0).count();
-        let large = u32::try_from(large).unwrap_or(u32::MAX).max(1);
         let limits = known.webhooks.iter().filter_map(|(id, flow)| {
             let tokens = flow.bucket.map_or(u32::MAX, |bucket| bucket.tokens(now));
             let slots = fair_share(free, flow.in_flight.saturating_add(pending));
             let deliveries = match flow.extra_slots() {
                 0 => slots,
-                extra => slots.div_ceil(large).div_ceil(extra.saturating_add(1)),
+                // All of these together take no more than one may.
+                extra => slots.div_ceil(known.large_count.max(1)).div_ceil(extra.saturating_add(1)),
             };
             let limit = deliveries.min(tokens);
             (limit < per_webhook).then_some((*id, limit))
@@ -161,26 +161,30 @@ impl FlowControl {
     /// How many of the first of those to render together, by what the last payloads of their webhooks were: one at least.
     pub(super) fn render_count(&self, claims: &[ClaimedDelivery]) -> usize {
         let known = self.0.lock();
-        let mut bytes = 0_usize;
+        let mut slots = 0_usize;
         let fits = |claim: &&ClaimedDelivery| {
-            let flow = known.webhooks.get(&claim.delivery.webhook_id);
-            bytes = bytes.saturating_add(flow.and_then(|flow| flow.payload_bytes).unwrap_or(PAYLOAD_BYTES_GUESS));
-            bytes <= RENDER_BYTES_AIM
+            let extra = known.webhooks.get(&claim.delivery.webhook_id).and_then(|flow| flow.payload_extra);
+            let guess = extra.map_or(PAYLOAD_BYTES_GUESS / SLOT_BYTES, |extra| extra as usize + 1);
+            slots = slots.saturating_add(guess);
+            slots <= RENDER_BYTES_AIM / SLOT_BYTES
         };
         claims.iter().take(RENDER_COUNT_MAX).take_while(fits).count().max(1)
     }
 
     /// Learns what payloads that came together have, in bytes. Larger ones than before count at once, smaller ones by and by.
     pub(super) fn rendered(&self, payloads: impl Iterator<Item = (WebhookId, usize)>) {
-        let mut largest: HashMap<WebhookId, usize> = HashMap::new();
-        for (webhook_id, bytes) in payloads {
-            let one = largest.entry(webhook_id).or_default();
-            *one = bytes.max(*one);
-        }
         let mut known = self.0.lock();
-        for (webhook_id, bytes) in largest {
-            let flow = known.webhooks.entry(webhook_id).or_default();
-            flow.payload_bytes = Some(bytes.max(flow.payload_bytes.unwrap_or(0) / 2));
+        // Hardly any: a small payload of a webhook that has small ones says nothing new.
+        let mut news: HashMap<WebhookId, u32> = HashMap::new();
+        for (webhook_id, bytes) in payloads {
+            let extra = extra_slots(bytes);
+            if extra > 0 || known.webhooks.get(&webhook_id).is_none_or(|flow| flow.payload_extra != Some(0)) {
+                let largest = news.entry(webhook_id).or_default();
+                *largest = extra.max(*largest);
+            }
+        }
+        for (webhook_id, extra) in news {
+            known.learn(webhook_id, extra);
         }
     }
 
@@ -246,7 +250,7 @@ pub(super) struct Holding {
 
 impl Flow {
     fn extra_slots(&self) -> u32 {
-        self.payload_bytes.map_or(0, extra_slots)
+        self.payload_extra.unwrap_or(0)
     }
 }
 
@@ -270,6 +274,14 @@ impl Known {
         }
     }
 
+    fn learn(&mut self, webhook_id: WebhookId, extra: u32) {
+        let flow = self.webhooks.entry(webhook_id).or_default();
+        let before = flow.extra_slots();
+        let now = extra.max(before / 2);
+        flow.payload_extra = Some(now);
+        self.large_count = self.large_count.saturating_sub(u32::from(before > 0)).saturating_add(u32::from(now > 0));
+    }
+
     fn forget_those_at_rest(&mut self, now: Timestamp) {
         if self.webhooks.len() <= FLOW_WEBHOOKS_MAX {
             return;
@@ -278,6 +290,8 @@ impl Known {
             let has_all_tokens = flow.bucket.is_none_or(|bucket| bucket.is_full(now));
             flow.in_flight > 0 || flow.window.counted(now).attempts > 0 || !has_all_tokens
         });
+        let large = self.webhooks.values().filter(|flow| flow.extra_slots() > 0).count();
+        self.large_count = u32::try_from(large).unwrap_or(u32::MAX);
     }
 }
 

@@ -96,6 +96,10 @@ impl Slots {
         if self.rendered.load(Ordering::SeqCst) >= self.in_flight_max {
             return false;
         }
+        if self.extra.load(Ordering::SeqCst) == 0 {
+            // No large payload is there, or expected: the ordinary case, on the road of every delivery.
+            return true;
+        }
         let Some(in_flight) = &slot.in_flight else { return true };
         let holdings = self.flow.holdings(&[in_flight.webhook_id()], now);
         holdings.iter().all(|held| held.extra_slots <= slot.extra || held.in_flight <= self.in_flight_max / 2)

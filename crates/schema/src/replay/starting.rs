@@ -7,12 +7,11 @@ use crate::delivery::{DeliveryStateName, distinct_states};
 use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::webhook::{live_webhook, require_held};
 use async_graphql::{ID, InputObject};
-use chrono::SecondsFormat;
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::limits::REPLAYS_RUNNING_MAX;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::replay::{self, Replay, ReplayDraft, ReplayState};
-use hookgraph_domain::time::{Timestamp, shown};
+use hookgraph_domain::time::shown;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use hookgraph_pim::DateTime;
 use serde_json::json;
@@ -45,7 +44,8 @@ pub(crate) async fn start_replay(asked: &Asked, input: &ReplayWebhookInput) -> R
     };
     let now = asked.now();
     let rate_per_second = replay::check(&draft, now, "input").map_err(Refusal::invalid)?;
-    // It ends before what is yet to come, and says so: at a time that can be shown, so that the next may begin there. A state that was named over and over is kept once.
+    // It ends before what is yet to come, and says so: at a time that can be shown, so that the next may begin there. A state
+    // that was named over and over is kept once.
     let states = distinct_states(input.states.iter().flatten().copied());
     let draft = ReplayDraft { before: draft.before.min(shown(now)), states, ..draft };
     let history_from = asked.may::<DeliveriesRead>()?.history_from().await?;
@@ -86,8 +86,8 @@ async fn check_others(asked: &Asked, webhook: &Webhook, draft: &ReplayDraft) -> 
         let message = format!(
             "replay {} of this webhook is running from {} to {}, which overlaps: wait for it, or cancel it",
             other.id,
-            in_words(other.from),
-            in_words(other.before)
+            DateTime(other.from),
+            DateTime(other.before)
         );
         return Err(Refusal::new(RefusalCode::Conflict, message));
     }
@@ -96,11 +96,6 @@ async fn check_others(asked: &Asked, webhook: &Webhook, draft: &ReplayDraft) -> 
         return Err(Refusal::new(RefusalCode::LimitExceeded, message));
     }
     Ok(())
-}
-
-/// As the API shows it.
-fn in_words(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn replay(

@@ -68,8 +68,8 @@ fn among(backend: DbBackend, id: &str, rows: &str, lock: &str) -> String {
     }
 }
 
-/// Marks what is in flight, which sits at the head of what is due: $1 the webhook, $2 the time, $3 whether tests too. What is just being settled is passed
-/// over, so that this waits for nobody.
+/// Marks what is in flight, which sits at the head of what is due: $1 the webhook, $2 the time, $3 whether tests too. What is just
+/// being settled is passed over, so that this waits for nobody.
 fn flag_sql(backend: DbBackend) -> String {
     let head = format!(
         "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \

@@ -231,6 +231,18 @@ async fn a_settlement_that_always_fails_holds_up_no_other() {
     running.shut_down().await;
 }
 
+/// While nothing can be written none of them is the cause: they are written together again, and not one by one.
+#[tokio::test(start_paused = true)]
+async fn in_an_outage_no_settlement_is_suspected() {
+    let bench = Bench::with((1..=40).map(|number| due(number, number, "200")));
+    bench.queue.failing("settle", 30);
+    let running = Running::of(&bench);
+    bench.queue.ended(40).await;
+    running.shut_down().await;
+    let commits = bench.queue.state.lock().commits.clone();
+    assert!(commits.len() <= 7, "{commits:?}");
+}
+
 /// The rest of its share is sent.
 #[tokio::test]
 async fn a_payload_that_cannot_be_kept_holds_up_no_other() {
