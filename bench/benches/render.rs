@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 use std::hint::black_box;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 /// As in the cases of `hookgraph-bench` with a payload query.
@@ -49,8 +48,6 @@ impl TlsJudge for NoTls {
 struct World {
     api: Api,
     caller: Caller,
-    /// Dropped, it would close the feed's signal.
-    _fed: watch::Sender<()>,
 }
 
 impl World {
@@ -60,7 +57,7 @@ impl World {
         let mut change = Change::at(sample::now());
         change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, "acme")));
         store.commit(change).await.expect("the tenant is stored");
-        let (fed_sender, fed) = watch::channel(());
+        let feed = Arc::default();
         let ports = PimServices {
             store: Arc::new(store),
             clock: Arc::new(ManualClock::at(sample::now())),
@@ -69,9 +66,9 @@ impl World {
             observer: Arc::new(NoObserver),
         };
         let services =
-            Services { ports, fed, address_rules: AddressRules::default(), tls: Arc::new(NoTls), suggests: false };
+            Services { ports, feed, address_rules: AddressRules::default(), tls: Arc::new(NoTls), suggests: false };
         let caller = Caller { tenant_id, user_id: Some("user".to_owned()), permissions: PermissionSet::all() };
-        Self { api: Api::new(services).expect("the schemas are right"), caller, _fed: fed_sender }
+        Self { api: Api::new(services).expect("the schemas are right"), caller }
     }
 
     async fn create(&self, noun: &str, input_type: &str, mut input: Value) -> Value {

@@ -10,8 +10,12 @@ CREATE TABLE tenant (
     version BIGINT NOT NULL,             -- one more with every write
     created_at_us BIGINT NOT NULL,
     updated_at_us BIGINT NOT NULL,
-    CONSTRAINT tenant_identifier_is_unique UNIQUE (identifier)
+    deleted_at_us BIGINT                 -- set: it and what it owns are found by nobody, and are being removed
 );
+-- Of those that live: a deletion frees the identifier and changes no column that a key has, which would lock all out that refers to
+-- the tenant.
+CREATE UNIQUE INDEX tenant_identifier_is_unique ON tenant (identifier) WHERE deleted_at_us IS NULL;
+CREATE INDEX tenant_deleted ON tenant (id) WHERE deleted_at_us IS NOT NULL;
 
 CREATE TABLE access_token (
     id UUID NOT NULL PRIMARY KEY,
@@ -155,7 +159,7 @@ CREATE INDEX webhook_to_drain ON webhook (drain_at_us, id) WHERE drain_at_us IS 
 -- Webhooks that stopped with more due than is held or cancelled at once: the flow loop goes on with it.
 CREATE TABLE stopping (
     webhook_id UUID NOT NULL PRIMARY KEY,
-    since_us BIGINT NOT NULL,
+    since_us BIGINT NOT NULL,             -- when it stopped, or a batch of it was done last: whoever waits longest is next
     CONSTRAINT stopping_belongs_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE
 );
 
@@ -187,8 +191,8 @@ CREATE INDEX replay_by_tenant ON replay (tenant_id, id);
 CREATE INDEX replay_by_webhook ON replay (webhook_id, id);
 
 -- Partitioned tables can be split by day; a row of a day without a partition of its own goes to the rest, so none is refused.
--- Hot tables have no foreign keys: see docs/decisions/0006-the-queue-apart-from-the-history.md. What belongs to a tenant is deleted with
--- it by hand (commit::tenants).
+-- Hot tables have no foreign keys: see docs/decisions/0006-the-queue-apart-from-the-history.md. What belongs to a deleted tenant is
+-- removed by hand (retention::tenants).
 
 CREATE TABLE event (
     tenant_id UUID NOT NULL,
@@ -338,6 +342,8 @@ CREATE TABLE feed (
     CONSTRAINT feed_batch_has_entries CHECK (seq_first <= seq_last)
 );
 ALTER TABLE feed ALTER COLUMN entries SET STORAGE EXTERNAL;
+-- Whose feeds moved.
+CREATE INDEX feed_by_seq ON feed (seq_last);
 
 -- One row: written last in every transaction that feeds, and locked by that until its commit.
 CREATE TABLE feed_position (

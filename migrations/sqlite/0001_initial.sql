@@ -10,9 +10,13 @@ CREATE TABLE tenant (
     version INTEGER NOT NULL,             -- one more with every write
     created_at_us INTEGER NOT NULL,
     updated_at_us INTEGER NOT NULL,
-    CONSTRAINT tenant_identifier_is_unique UNIQUE (identifier),
+    deleted_at_us INTEGER,                -- set: it and what it owns are found by nobody, and are being removed
     CONSTRAINT tenant_id_is_a_uuid CHECK (length(id) = 16)
 ) STRICT, WITHOUT ROWID;
+-- Of those that live: a deletion frees the identifier and changes no column that a key has, which would lock all out that refers to
+-- the tenant.
+CREATE UNIQUE INDEX tenant_identifier_is_unique ON tenant (identifier) WHERE deleted_at_us IS NULL;
+CREATE INDEX tenant_deleted ON tenant (id) WHERE deleted_at_us IS NOT NULL;
 
 CREATE TABLE access_token (
     id BLOB NOT NULL PRIMARY KEY,
@@ -156,7 +160,7 @@ CREATE INDEX webhook_to_drain ON webhook (drain_at_us, id) WHERE drain_at_us IS 
 -- Webhooks that stopped with more due than is held or cancelled at once: the flow loop goes on with it.
 CREATE TABLE stopping (
     webhook_id BLOB NOT NULL PRIMARY KEY,
-    since_us INTEGER NOT NULL,
+    since_us INTEGER NOT NULL,            -- when it stopped, or a batch of it was done last: whoever waits longest is next
     CONSTRAINT stopping_belongs_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
@@ -187,8 +191,8 @@ CREATE INDEX replay_due ON replay (next_at_us, id) WHERE state = 'RUNNING';
 CREATE INDEX replay_by_tenant ON replay (tenant_id, id);
 CREATE INDEX replay_by_webhook ON replay (webhook_id, id);
 
--- Hot tables have no foreign keys: see docs/decisions/0006-the-queue-apart-from-the-history.md. What belongs to a tenant is deleted with
--- it by hand (commit::tenants).
+-- Hot tables have no foreign keys: see docs/decisions/0006-the-queue-apart-from-the-history.md. What belongs to a deleted tenant is
+-- removed by hand (retention::tenants).
 
 CREATE TABLE event (
     tenant_id BLOB NOT NULL,
@@ -329,6 +333,8 @@ CREATE TABLE feed (
     CONSTRAINT feed_batch_is_unique_per_tenant PRIMARY KEY (tenant_id, seq_last),
     CONSTRAINT feed_batch_has_entries CHECK (seq_first <= seq_last)
 ) STRICT, WITHOUT ROWID;
+-- Whose feeds moved.
+CREATE INDEX feed_by_seq ON feed (seq_last);
 
 -- One row: written last in every transaction that feeds, and locked by that until its commit.
 CREATE TABLE feed_position (

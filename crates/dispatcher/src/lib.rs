@@ -4,6 +4,7 @@
 //! removes what is too old. What a stage *decides* is `domain`'s.
 
 pub mod flow;
+mod guard;
 pub mod limits;
 pub mod retention;
 pub mod transport;

@@ -12,6 +12,8 @@ pub const SLOT_BYTES: usize = 64 * 1024;
 pub const RENDER_BYTES_AIM: usize = WRITE_BYTES_MAX;
 /// Payloads that are rendered together at most, however small the last ones were: what they hold is known only afterwards.
 pub const RENDER_COUNT_MAX: usize = 64;
+/// For how long the size of a webhook's last payloads counts while none of its deliveries is in flight, in milliseconds: a minute.
+pub const PAYLOADS_KNOWN_MS: u64 = 60_000;
 /// What the first payloads of a webhook are guessed to be, in bytes each: sixteen of them are rendered together.
 pub const PAYLOAD_BYTES_GUESS: usize = 512 * 1024;
 /// Deliveries in flight to one webhook, over all processes, whatever its own concurrency is: what one slow receiver can
@@ -38,6 +40,9 @@ pub const PROBE_CANDIDATES_MAX: u32 = 20;
 pub const RETENTION_POLL_MS: u64 = 10 * 60_000;
 /// The wait before retention goes on with what one round did not come to, in milliseconds.
 pub const RETENTION_AGAIN_MS: u64 = 5_000;
+/// How often retention looks for deleted tenants between two rounds, in milliseconds: one look at an index that is
+/// empty nearly always.
+pub const RETENTION_TENANTS_MS: u64 = 60_000;
 /// Rows that one step of retention looks at: a transaction of a few milliseconds, behind which a recording may wait.
 pub const RETENTION_STEP_ROWS: u32 = 500;
 /// How long one round of retention may take, in milliseconds: then the next one goes on.
@@ -90,6 +95,8 @@ pub const STORE_BACKOFF_MS_MAX: u64 = 2_000;
 /// The longest wait before a settlement that fails while others are written is tried again, in milliseconds: the others wait while it
 /// fails, which may take as long as a statement may.
 pub const SUSPECT_MS_MAX: u64 = 30_000;
+/// How often such a settlement is tried whole before it is written without what was sent and answered.
+pub const SUSPECT_FAILURES_MAX: u32 = 5;
 
 /// How long the making of a connection may take, its look-up and its handshakes included, in milliseconds: a second longer than
 /// the longest deadline of an attempt, so that every attempt ends by its own. What it ends is what no attempt waits for any

@@ -72,7 +72,9 @@ pub enum Write {
     InsertTenant(Tenant),
     /// Replaces a tenant; `tenant.version` is the new version, one above the one that was read.
     UpdateTenant(Tenant),
-    /// Deletes a tenant with all it owns.
+    /// Deletes a tenant: from now on nobody finds it, its tokens or its webhooks, nothing is sent for it, and its identifier is
+    /// free. What it owns is removed afterwards, in parts, by [`Write::StopMore`] and
+    /// [`crate::ports::Retention::prune_tenants`].
     DeleteTenant(TenantId),
     /// Keeps the answer of this very change. A [`CommitError::Conflict`] when one is kept under that key already, or one of another
     /// request at any step of its own, unless it is older than [`crate::limits::IDEMPOTENCY_KEPT_MS`]: then it is replaced.
@@ -115,7 +117,8 @@ pub enum Write {
         /// Shown with each of them.
         reason: String,
     },
-    /// Holds or cancels more of what is due for a webhook that stopped, as it stands by now; for one that sends again, nothing.
+    /// Holds or cancels more of what is due for a webhook that stopped, as it stands by now; for one that sends again, nothing. Of
+    /// one whose tenant was deleted it removes more, and tells nobody.
     StopMore {
         /// Whose deliveries.
         webhook_id: WebhookId,

@@ -79,3 +79,14 @@ pub struct FeedPage {
     /// Where entries after the `seq` asked for were removed: the oldest `seq` that may be read on from.
     pub pruned_to: Option<i64>,
 }
+
+/// Whose feeds moved, and how far the reader now is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedMoves {
+    /// Each tenant once, with the last `seq` of its entries that was found; in no order.
+    pub tenants: Vec<(TenantId, i64)>,
+    /// The last `seq` looked at: where to read on.
+    pub read_to_seq: i64,
+    /// Whether there may be more at once.
+    pub more: bool,
+}

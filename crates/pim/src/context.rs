@@ -5,6 +5,7 @@ use crate::draft::Draft;
 use crate::idempotency::Idempotency;
 use crate::loaders::{self, Counted, Loaders, ReadError};
 use crate::paging::UnreadableRecord;
+use crate::room::ByteRoom;
 use crate::stored::{RecordBody, Stored};
 use crate::tenant::StoredTenant;
 use async_graphql::Context;
@@ -78,6 +79,13 @@ impl PimContext {
     #[must_use]
     pub fn with_idempotency(mut self, idempotency: Option<Idempotency>) -> Self {
         self.idempotency = idempotency;
+        self
+    }
+
+    /// The context of a request that shares that room with all others.
+    #[must_use]
+    pub fn within(mut self, room: &Arc<ByteRoom>) -> Self {
+        self.loaders = self.loaders.within(room.of(self.caller.tenant_id));
         self
     }
 

@@ -46,5 +46,12 @@ pub const RECORDS_READ_MAX: usize = 50_000;
 /// The bodies of those records, in bytes of their JSON: read, one takes some times as much memory. Room for [`LIST_MAX`] items
 /// of 64 KiB. What a mutation reads to decide is bounded by the rows of a change instead.
 pub const RECORD_BYTES_READ_MAX: usize = 64 * 1024 * 1024;
+/// What all requests of a process hold at a time of the records, payloads and attempts that they read, in bytes of their JSON; one
+/// tenant's hold half of it at most, two requests that read as much as one may. More are refused as unavailable. Payloads that
+/// are rendered to be delivered are outside of it: no reader may hold up deliveries.
+pub const READ_BYTES_AT_ONCE_MAX: usize = 256 * 1024 * 1024;
+/// What a request takes of such room at a time, in bytes; the first so many are free: with `http_requests_max` requests at once,
+/// 64 MiB.
+pub const ROOM_STEP_BYTES: usize = 64 * 1024;
 /// A record's body, in bytes of its JSON: every version of it, its tombstone and all that read it carry it whole.
 pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::limits::{LIST_MAX, READ_BATCH_ROWS, RECORD_BYTES_READ_MAX, RECORDS_READ_MAX};
+use crate::room::{Drawn, NoRoom, TenantRoom};
 use crate::stored::{RecordBody, Stored};
 
 /// A record by a name that it bears, e.g. a variant's product by its SKU.
@@ -45,6 +46,8 @@ pub(crate) struct Loaders {
     /// Statements of all who share what is remembered that the store has not answered yet.
     unanswered: Arc<AtomicUsize>,
     handed_out: HandedOut,
+    /// What the bytes that were handed out take of the room that all requests share.
+    drawn: Drawn,
     /// Mutations that are deciding.
     deciding: AtomicUsize,
 }
@@ -57,6 +60,9 @@ struct HandedOut {
     bytes: AtomicUsize,
 }
 
+/// What whoever asks for too much can do: the lists of items and grids have no pages, but items can be named.
+const ASK_FOR_FEWER: &str = "ask for fewer at once, by their ids or externalReferences, or by a smaller page (first, last) of a list that has pages";
+
 /// Why nothing was read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ReadError {
@@ -64,14 +70,14 @@ pub(crate) enum ReadError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Lists within lists came to more records than one request or render may read.
-    #[error("this reads more than {RECORDS_READ_MAX} records: ask for fewer, or page through them")]
+    #[error("this reads more than {RECORDS_READ_MAX} records: {ASK_FOR_FEWER}")]
     TooMany,
     /// Records came to more bytes than one request or render may read.
-    #[error(
-        "this reads more than {} MiB of records: ask for fewer, or page through them",
-        RECORD_BYTES_READ_MAX / (1024 * 1024)
-    )]
+    #[error("this reads more than {} MiB of records: {ASK_FOR_FEWER}", RECORD_BYTES_READ_MAX / (1024 * 1024))]
     TooLarge,
+    /// All requests together hold as much as they may.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The caller may not read them.
     #[error("this needs the permission {0}")]
     Forbidden(Permission),
@@ -81,6 +87,7 @@ impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Store(error) => error.into(),
+            ReadError::NoRoom(error) => error.into(),
             ReadError::Forbidden(permission) => Refusal::forbidden(permission),
             ReadError::TooMany | ReadError::TooLarge => Refusal::new(RefusalCode::LimitExceeded, error.to_string()),
         }
@@ -129,7 +136,21 @@ impl Loaders {
         let unanswered = Arc::new(AtomicUsize::new(0));
         let loader = StoreLoader { tenant_id, store, tombstone_of, unanswered: unanswered.clone() };
         let inner = DataLoader::with_cache(loader, TokioSpawner::current(), Yield, HashMapCache::default());
-        Self { inner: Arc::new(inner), unanswered, handed_out: HandedOut::default(), deciding: AtomicUsize::new(0) }
+        Self::over(Arc::new(inner), unanswered, None)
+    }
+
+    fn over(
+        inner: Arc<DataLoader<StoreLoader, HashMapCache>>,
+        unanswered: Arc<AtomicUsize>,
+        room: Option<TenantRoom>,
+    ) -> Self {
+        let (handed_out, drawn) = (HandedOut::default(), Drawn::of(room));
+        Self { inner, unanswered, handed_out, drawn, deciding: AtomicUsize::new(0) }
+    }
+
+    /// The loaders, whose bytes take of that room.
+    pub fn within(self, room: TenantRoom) -> Self {
+        Self { drawn: Drawn::of(Some(room)), ..self }
     }
 
     /// The record of that key, with its body read.
@@ -205,8 +226,7 @@ impl Loaders {
 
     /// Loaders that share what is remembered, with their own count of what they hand out.
     pub fn sharing(&self) -> Self {
-        let (inner, unanswered) = (self.inner.clone(), self.unanswered.clone());
-        Self { inner, unanswered, handed_out: HandedOut::default(), deciding: AtomicUsize::new(0) }
+        Self::over(self.inner.clone(), self.unanswered.clone(), self.drawn.room())
     }
 
     /// Waits for a statement that goes past the loaders, counted among the unanswered ones.
@@ -233,7 +253,10 @@ impl Loaders {
             return Ok(());
         }
         let before = self.handed_out.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > RECORD_BYTES_READ_MAX { Err(ReadError::TooLarge) } else { Ok(()) }
+        if before.saturating_add(bytes) > RECORD_BYTES_READ_MAX {
+            return Err(ReadError::TooLarge);
+        }
+        Ok(self.drawn.add(bytes)?)
     }
 
     /// Hands out records that were read past the loaders.
@@ -256,6 +279,7 @@ impl Loaders {
     /// Counts the bytes of what is handed out from none on: nothing keeps what was.
     pub fn count_bytes_anew(&self) {
         self.handed_out.bytes.store(0, Ordering::Relaxed);
+        self.drawn.begin_anew();
     }
 
     /// Forgets all that was read: something was committed, or is decided anew. The bytes that were handed out stay counted:

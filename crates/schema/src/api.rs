@@ -14,7 +14,8 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use futures::stream::{self, BoxStream, StreamExt};
 use hookgraph_domain::ports::{PayloadRenderer, StoreError};
-use hookgraph_pim::{Caller, Idempotency, PimContext};
+use hookgraph_pim::limits::READ_BYTES_AT_ONCE_MAX;
+use hookgraph_pim::{ByteRoom, Caller, Idempotency, PimContext};
 use std::sync::Arc;
 
 /// The schemas at work.
@@ -53,7 +54,12 @@ impl Api {
         let inner = Inner {
             management_guard: Guard::new(calls, judge(move || roots::proving_management(suggests))),
             payload_guard: Guard::new(queries, judge_of_queries),
-            core: Arc::new(Core { services, documents, renderer: Arc::new(renderer) }),
+            core: Arc::new(Core {
+                services,
+                documents,
+                renderer: Arc::new(renderer),
+                room: Arc::new(ByteRoom::new(READ_BYTES_AT_ONCE_MAX)),
+            }),
             management,
             payload,
         };
@@ -167,6 +173,12 @@ impl Api {
 
     fn pim_context(&self, caller: Caller, idempotency: Option<Idempotency>) -> Arc<PimContext> {
         let pim = PimContext::new(caller, self.inner.core.services.ports.clone(), None);
-        Arc::new(pim.with_idempotency(idempotency))
+        Arc::new(pim.with_idempotency(idempotency).within(&self.inner.core.room))
+    }
+
+    /// What all requests together hold of what they read.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> &Arc<ByteRoom> {
+        &self.inner.core.room
     }
 }

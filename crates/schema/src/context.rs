@@ -5,16 +5,16 @@ use crate::document::DocumentChecker;
 use crate::limits::{ANSWER_BYTES_MAX, PREVIEWS_PER_REQUEST_MAX};
 use crate::loaders::Loaders;
 use crate::render::Renderer;
+use crate::subscription::FeedSignals;
 use async_graphql::Context;
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::TlsJudge;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{Caller, NotPermitted, PimServices};
+use hookgraph_pim::{ByteRoom, Caller, Drawn, NoRoom, NotPermitted, PimServices, TenantRoom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 /// What the schemas need of the process.
@@ -22,8 +22,8 @@ use uuid::Uuid;
 pub struct Services {
     /// The ports that resolvers use.
     pub ports: PimServices,
-    /// Changes when the feed may have grown; a lost change costs a subscriber a second.
-    pub fed: watch::Receiver<()>,
+    /// Where subscriptions learn that their tenant's feed has moved: somebody has to watch it and say so.
+    pub feed: Arc<FeedSignals>,
     /// Which addresses a webhook's URL may name.
     pub address_rules: AddressRules,
     /// Judges TLS settings of webhooks.
@@ -38,6 +38,8 @@ pub(crate) struct Core {
     pub services: Services,
     pub documents: Arc<DocumentChecker>,
     pub renderer: Arc<Renderer>,
+    /// What all requests together hold of what they read.
+    pub room: Arc<ByteRoom>,
 }
 
 /// The text of payloads and attempts that an answer shows, counted against [`ANSWER_BYTES_MAX`].
@@ -47,45 +49,71 @@ pub(crate) struct AnswerText {
     bytes: AtomicUsize,
     /// What lists keep that were read to be shown: the lists of many webhooks are read side by side, before anything is.
     held_bytes: AtomicUsize,
+    /// What both take of the room that all requests share.
+    drawn: Drawn,
 }
 
-/// An answer would show more than [`ANSWER_BYTES_MAX`].
+/// Why a text is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this answer shows more than {} MiB of payloads and attempts: ask for fewer of them in a page, or for fewer of their fields",
-    ANSWER_BYTES_MAX / (1024 * 1024)
-)]
-pub(crate) struct TooMuchText;
+pub(crate) enum TooMuchText {
+    /// The answer would show more than [`ANSWER_BYTES_MAX`].
+    #[error(
+        "this answer shows more than {} MiB of payloads and attempts: ask for fewer of them in a page, or for fewer of their fields",
+        ANSWER_BYTES_MAX / (1024 * 1024)
+    )]
+    Answer,
+    /// All requests together hold as much as they may.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+}
 
 impl From<TooMuchText> for Refusal {
     fn from(error: TooMuchText) -> Self {
-        Refusal::new(RefusalCode::LimitExceeded, error.to_string())
+        match error {
+            TooMuchText::Answer => Refusal::new(RefusalCode::LimitExceeded, error.to_string()),
+            TooMuchText::NoRoom(error) => error.into(),
+        }
     }
 }
 
 impl AnswerText {
+    /// Of an answer that shows and holds nothing yet, and takes of that room.
+    pub fn within(room: TenantRoom) -> Self {
+        Self { drawn: Drawn::of(Some(room)), ..Self::default() }
+    }
+
     /// Counts what is shown, once for each time. What is refused is not shown, and does not count.
     pub fn count(&self, bytes: usize) -> Result<(), TooMuchText> {
-        add_within(&self.bytes, bytes)
+        self.add_within(&self.bytes, bytes)
     }
 
     /// Refuses what was read to be shown where there is no room for it, alone or with all else that is held. It counts as shown
     /// once it is.
     pub fn hold(&self, bytes: usize) -> Result<(), TooMuchText> {
         self.require_room(bytes)?;
-        add_within(&self.held_bytes, bytes)
+        self.add_within(&self.held_bytes, bytes)
     }
 
     /// Begins an answer that shows and holds nothing yet.
     fn begin_anew(&self) {
         self.bytes.store(0, Ordering::Relaxed);
         self.held_bytes.store(0, Ordering::Relaxed);
+        self.drawn.begin_anew();
     }
 
     /// Refuses what is being read to be shown, and is more already than there is room for. Counts nothing.
     pub fn require_room(&self, bytes: usize) -> Result<(), TooMuchText> {
         let shown = self.bytes.load(Ordering::Relaxed);
-        if shown.saturating_add(bytes) > ANSWER_BYTES_MAX { Err(TooMuchText) } else { Ok(()) }
+        if shown.saturating_add(bytes) > ANSWER_BYTES_MAX { Err(TooMuchText::Answer) } else { Ok(()) }
+    }
+
+    /// Adds to one of the counts, and takes of the room that all share.
+    fn add_within(&self, count: &AtomicUsize, bytes: usize) -> Result<(), TooMuchText> {
+        add_within(count, bytes)?;
+        self.drawn.add(bytes).inspect_err(|_| {
+            count.fetch_sub(bytes, Ordering::Relaxed);
+        })?;
+        Ok(())
     }
 }
 
@@ -95,7 +123,7 @@ fn add_within(count: &AtomicUsize, bytes: usize) -> Result<(), TooMuchText> {
     loop {
         let after = before.saturating_add(bytes);
         if after > ANSWER_BYTES_MAX {
-            return Err(TooMuchText);
+            return Err(TooMuchText::Answer);
         }
         match count.compare_exchange_weak(before, after, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => return Ok(()),
@@ -116,7 +144,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub fn new(caller: Caller, core: Arc<Core>) -> Self {
-        let text = Arc::new(AnswerText::default());
+        let text = Arc::new(AnswerText::within(core.room.of(caller.tenant_id)));
         let loaders = Loaders::new(caller.tenant_id, core.services.ports.store.clone(), text.clone());
         Self { caller, core, loaders, text, previews: AtomicUsize::new(0) }
     }

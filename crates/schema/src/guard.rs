@@ -15,6 +15,7 @@ pub use checker::CallChecker;
 use crate::access::needs;
 use crate::document::{Judge, Sizes, Validator, executable, introspects, kept_bytes, measure, parse, scan, shortened};
 use crate::limits::{CALL_DOCUMENT, PROVEN_BYTES_MAX, WORD_SHOWN_CHARS_MAX};
+use apollo_compiler::ast::Document;
 use apollo_compiler::request::{RequestError, coerce_variable_values};
 use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes};
 use apollo_compiler::validation::Valid;
@@ -61,8 +62,9 @@ struct Proven {
     introspects: bool,
     /// Whether `document` is merged already, because its merging does not hang on the variables.
     is_merged: bool,
-    /// Whether it is within the limits whatever the sizes are that its variables have.
-    is_weighed: bool,
+    /// As it was parsed, where the sizes that its variables have decide whether it is within the limits: each request weighs it
+    /// by its own.
+    unweighed: Option<Document>,
 }
 
 impl Guard {
@@ -108,9 +110,8 @@ impl Guard {
         }
         let coerced = coerce_variable_values(&self.validator.schema, operation, values)
             .map_err(|error| vec![request_error(&error)])?;
-        if !proven.is_weighed {
-            self.weigh(&request.query, operation.name.as_ref(), &coerced)
-                .map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
+        if let Some(document) = &proven.unweighed {
+            self.weigh(document, operation.name.as_ref(), &coerced).map_err(|problem| vec![to_error(&problem)])?;
         }
         let mut document = proven.document.clone();
         if !proven.is_merged {
@@ -139,18 +140,18 @@ impl Guard {
     fn proven(&self, text: &str) -> Result<Arc<Proven>, Arc<Vec<Problem>>> {
         // The scan comes first: it is cheaper than the hash of a text that is too long.
         scan(text, &CALL_DOCUMENT).map_err(|problem| Arc::new(vec![problem]))?;
-        let keep = || Kept {
-            bytes: kept_bytes(text, &CALL_DOCUMENT),
-            verdict: self.prove(text).map(Arc::new).map_err(Arc::new),
+        let keep = || {
+            let verdict = self.prove(text).map(Arc::new).map_err(Arc::new);
+            // As it was parsed it is no larger than what was made of it.
+            let times = if verdict.as_ref().is_ok_and(|proven| proven.unweighed.is_some()) { 2 } else { 1 };
+            Kept { bytes: kept_bytes(text, &CALL_DOCUMENT).saturating_mul(times), verdict }
         };
         self.proven.get_with(Sha256::digest(text.as_bytes()).into(), keep).verdict
     }
 
     /// Refuses an operation of a proven document that costs too much with the values of one request.
-    fn weigh(&self, text: &str, operation: Option<&Name>, values: &JsonMap) -> Result<(), Vec<Problem>> {
-        let parsed = parse(text, &CALL_DOCUMENT)?;
-        let measured = measure(&parsed, &self.validator.schema, &CALL_DOCUMENT, Sizes::Given { operation, values });
-        measured.map(|_| ()).map_err(|problem| vec![problem])
+    fn weigh(&self, document: &Document, operation: Option<&Name>, values: &JsonMap) -> Result<(), Problem> {
+        measure(document, &self.validator.schema, &CALL_DOCUMENT, Sizes::Given { operation, values }).map(|_| ())
     }
 
     fn prove(&self, text: &str) -> Result<Proven, Vec<Problem>> {
@@ -181,7 +182,9 @@ impl Guard {
         if is_merged {
             merging::merge(&mut document, &Variables::default());
         }
-        Ok(Proven { typed, document, needs, introspects: introspects(&parsed), is_merged, is_weighed })
+        let introspects = introspects(&parsed);
+        let unweighed = (!is_weighed).then_some(parsed);
+        Ok(Proven { typed, document, needs, introspects, is_merged, unweighed })
     }
 }
 

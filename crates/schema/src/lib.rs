@@ -32,6 +32,8 @@ mod webhook;
 #[cfg(test)]
 mod api_tests;
 #[cfg(test)]
+mod at_once_tests;
+#[cfg(test)]
 mod field_document_tests;
 #[cfg(test)]
 mod filter_tests;
@@ -58,4 +60,4 @@ pub use guard::CallChecker;
 pub use idempotency::IDEMPOTENCY_EXTENSION;
 pub use recheck::Rechecked;
 pub use render::Renderer;
-pub use subscription::cursor as feed_cursor;
+pub use subscription::{FeedSignals, Following, cursor as feed_cursor};

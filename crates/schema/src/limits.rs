@@ -111,8 +111,8 @@ pub const INVOCATIONS_DEFAULT: i32 = 50;
 pub const INVOCATIONS_MAX: u32 = 100;
 /// Entries that a subscription reads at once: what a slow subscriber holds in memory.
 pub const FEED_PAGE_ENTRIES_MAX: u32 = 50;
-/// How long a subscription waits for a wake-up before it looks by itself, in milliseconds: wake-ups may be lost.
-pub const FEED_POLL_MS: u64 = 1_000;
+/// How long a subscription whose feed cannot be read waits before it tries again, in milliseconds.
+pub const FEED_RETRY_MS: u64 = 1_000;
 /// Webhooks that are checked again at a time when the schema changed.
 pub const RECHECK_BATCH_MAX: u32 = 100;
 /// Attempts that the health of a webhook is told from.

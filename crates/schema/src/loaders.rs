@@ -257,7 +257,7 @@ impl Loader<AttemptsOf> for StoreLoader {
             ids.sort_unstable_by_key(|id| Reverse(*id));
             for ids in ids.chunks(TEXT_BATCH_DELIVERIES_MAX) {
                 if reading.is_full && bodies != Bodies::NONE {
-                    found.extend(ids.iter().map(|id| (key(*id), Err(TooMuchText))));
+                    found.extend(ids.iter().map(|id| (key(*id), Err(TooMuchText::Answer))));
                     continue;
                 }
                 let mut read: HashMap<DeliveryId, (Vec<LoadedAttempt>, usize)> = HashMap::with_capacity(ids.len());
@@ -288,7 +288,7 @@ impl Loader<PayloadOf> for StoreLoader {
         ids.sort_unstable_by_key(|id| Reverse(*id));
         for ids in ids.chunks(TEXT_BATCH_DELIVERIES_MAX) {
             if reading.is_full {
-                found.extend(ids.iter().map(|id| (PayloadOf(*id), Err(TooMuchText))));
+                found.extend(ids.iter().map(|id| (PayloadOf(*id), Err(TooMuchText::Answer))));
                 continue;
             }
             let mut read: HashMap<_, _> = self.store.payloads(ids).await?.into_iter().collect();
@@ -360,21 +360,24 @@ mod tests {
         text.count(ANSWER_BYTES_MAX - 10).unwrap();
         let mut reading = Reading::of(&text);
         assert_eq!((reading.fitting('a', 6), reading.is_full), (Ok('a'), false));
-        assert_eq!((reading.fitting('b', 5), reading.is_full), (Err(TooMuchText), true));
+        assert_eq!((reading.fitting('b', 5), reading.is_full), (Err(TooMuchText::Answer), true));
         assert_eq!((reading.fitting('c', 4), reading.fitting('d', 0)), (Ok('c'), Ok('d')));
-        assert_eq!(reading.fitting('e', 1), Err(TooMuchText));
+        assert_eq!(reading.fitting('e', 1), Err(TooMuchText::Answer));
         // What is refused takes nothing from what fits.
-        assert_eq!((text.count(11), text.count(10), text.count(1)), (Err(TooMuchText), Ok(()), Err(TooMuchText)));
+        assert_eq!(
+            (text.count(11), text.count(10), text.count(1)),
+            (Err(TooMuchText::Answer), Ok(()), Err(TooMuchText::Answer))
+        );
     }
 
     #[test]
     fn what_is_held_counts_as_shown_once_it_is() {
         let text = AnswerText::default();
-        assert_eq!((text.hold(ANSWER_BYTES_MAX), text.hold(1)), (Ok(()), Err(TooMuchText)));
+        assert_eq!((text.hold(ANSWER_BYTES_MAX), text.hold(1)), (Ok(()), Err(TooMuchText::Answer)));
         assert_eq!((text.count(ANSWER_BYTES_MAX), text.hold(0)), (Ok(()), Ok(())));
         let full = AnswerText::default();
         full.count(ANSWER_BYTES_MAX).unwrap();
-        assert_eq!(full.hold(1), Err(TooMuchText));
+        assert_eq!(full.hold(1), Err(TooMuchText::Answer));
     }
 
     #[tokio::test]
@@ -385,8 +388,8 @@ mod tests {
         text.count(ANSWER_BYTES_MAX).unwrap();
         assert!(matches!(loaders.payload(id).await, Ok(None)));
         assert!(matches!(loaders.attempts(id, bodies).await, Ok(attempts) if attempts.is_empty()));
-        assert_eq!(text.require_room(1), Err(TooMuchText));
-        assert_eq!(text.count(1), Err(TooMuchText));
+        assert_eq!(text.require_room(1), Err(TooMuchText::Answer));
+        assert_eq!(text.count(1), Err(TooMuchText::Answer));
         assert!(matches!(loaders.attempts(id, Bodies::NONE).await, Ok(attempts) if attempts.is_empty()));
         assert!(matches!(loaders.rendered_at(id).await, Ok(None)));
     }

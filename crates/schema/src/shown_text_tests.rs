@@ -7,13 +7,15 @@ use futures::StreamExt;
 use hookgraph_domain::attempt::{Attempt, OutcomeCode, OutgoingRequest, ResponseHead};
 use hookgraph_domain::change::{Change, Expected};
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::ids::{AttemptId, EventId};
+use hookgraph_domain::ids::{AttemptId, EventId, TenantId};
 use hookgraph_domain::limits::{PAYLOAD_BYTES_MAX, RESPONSE_BODY_BYTES_MAX, RESPONSE_HEADERS_BYTES_MAX};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{DeliveryQueue, Entropy, Fenced, Freeze, UnitOfWork};
 use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
+use hookgraph_pim::limits::READ_BYTES_AT_ONCE_MAX;
 use hookgraph_testkit::{SeededEntropy, sample};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const DOCUMENT: &str = "query ($id: ID!) { order { get(id: $id) { id } } }";
 
@@ -241,4 +243,22 @@ async fn each_answer_of_a_subscription_shows_as_much_and_reads_what_is_there_the
         assert_eq!((&update["state"], &delivery["webhook"]["tenant"]["name"]), (&json!(state), &json!(name)));
         assert_eq!(delivery["a19"]["a"].as_str().map(str::len), Some(PAYLOAD_BYTES_MAX - 8));
     }
+}
+
+#[tokio::test]
+async fn what_all_answers_show_at_a_time_is_bounded_too() {
+    let world = world().await;
+    deliveries(&world, 1).await;
+    let others = [71, 72].map(|number| {
+        let room = world.api.room().of(TenantId(Uuid::from_u128(number)));
+        room.take(READ_BYTES_AT_ONCE_MAX / 2).unwrap()
+    });
+    for selection in ["payload", "attempts { request { body } }"] {
+        let answer = world.ask(&of_deliveries(10, selection), json!({})).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{selection}");
+    }
+    assert_eq!(nodes(&world, 10, "renderedAt").await.len(), 1);
+    drop(others);
+    assert_eq!(nodes(&world, 10, "payload attempts { request { body } }").await.len(), 1);
+    assert_eq!(world.api.room().bytes_held(), 0, "what requests took is given back as they end");
 }

@@ -3,7 +3,7 @@
 use crate::document::{DocumentChecker, Validator, judge};
 use crate::limits::RenderLimits;
 use crate::render::Renderer;
-use crate::{Api, Services, roots};
+use crate::{Api, FeedSignals, Services, roots};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::catalogue;
@@ -20,7 +20,6 @@ use hookgraph_pim::{Caller, PimServices};
 use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 /// One customer, `ada`.
@@ -35,9 +34,9 @@ pub struct World {
     pub api: Api,
     pub caller: Caller,
     pub store: MemoryStore,
+    /// Nobody watches the feed here: a test says that it moved.
+    pub feed: Arc<FeedSignals>,
     services: PimServices,
-    #[expect(dead_code, reason = "a feed signal without its sender is closed")]
-    fed: watch::Sender<()>,
 }
 
 /// Takes every certificate but one that says `expired`.
@@ -72,7 +71,7 @@ pub async fn world_that_suggests(suggests: bool) -> World {
     let mut change = Change::at(sample::now());
     change.writes.push(Write::InsertTenant(sample::tenant(tenant_id, "acme")));
     store.commit(change).await.unwrap();
-    let (fed_sender, fed) = watch::channel(());
+    let feed = Arc::new(FeedSignals::default());
     let ports = PimServices {
         store: Arc::new(store.clone()),
         clock: Arc::new(ManualClock::at(sample::now())),
@@ -81,9 +80,9 @@ pub async fn world_that_suggests(suggests: bool) -> World {
         observer: Arc::new(NoObserver),
     };
     let (address_rules, tls) = (AddressRules::default(), Arc::new(NothingExpired));
-    let services = Services { ports: ports.clone(), fed, address_rules, tls, suggests };
+    let services = Services { ports: ports.clone(), feed: feed.clone(), address_rules, tls, suggests };
     let caller = Caller { tenant_id, user_id: Some("user".to_owned()), permissions: PermissionSet::all() };
-    World { api: Api::new(services).unwrap(), caller, store, services: ports, fed: fed_sender }
+    World { api: Api::new(services).unwrap(), caller, store, feed, services: ports }
 }
 
 impl World {

@@ -1,12 +1,14 @@
 //! The server as a library: configuration, routes, authentication, wiring and commands. `main` is one line over
 //! [`commands::run`]; tests start a [`Server`] in their own process.
 
+pub mod answer_room;
 pub mod auth;
 pub mod bootstrap;
 pub mod commands;
 pub mod config;
 pub mod documents;
 pub mod endpoint;
+mod feed_watch;
 pub mod http;
 pub mod limits;
 mod memory;

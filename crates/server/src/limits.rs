@@ -32,16 +32,22 @@ pub const LARGE_BYTES_AT_ONCE_MAX: usize = 128 * 1024;
 /// What one of them counts for at most, in bytes, however large it is: four go on side by side, so that one that takes long keeps
 /// nobody out.
 pub const LARGE_REQUEST_SHARE_BYTES_MAX: usize = LARGE_BYTES_AT_ONCE_MAX / 4;
-/// Bytes of large requests that are executed or wait for it; more are refused as unavailable. One that is larger counts for as
-/// many.
+/// What of them is one holder's at most: half of the turns are the others'.
+pub const LARGE_BYTES_OF_ONE_AT_ONCE_MAX: usize = LARGE_BYTES_AT_ONCE_MAX / 2;
+/// Bytes of large requests that are executed or wait for it; more are refused as unavailable.
 pub const LARGE_BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
+/// What of them is one holder's at most. A request that is larger counts for as many.
+pub const LARGE_BYTES_OF_ONE_KEPT_MAX: usize = LARGE_BYTES_KEPT_MAX / 4;
 /// How long a large request waits for its turn, in milliseconds; then it is refused as unavailable.
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;
-/// How long a client may take no byte of what is written to it, or over HTTP/2 no part of any answer, in milliseconds: then its
-/// connection is closed. A kernel with much room says late that some was taken: a second or two is too little.
+/// How long a client may take no byte of what is written to it, in milliseconds: then its connection is closed. Over HTTP/2, how long
+/// it may take no part of an answer: then that answer is given up, and the connection closed where nothing else is under way. A
+/// kernel with much room says late that some was taken: a second or two is too little.
 pub const UNTAKEN_MS_MAX: u64 = 60_000;
 /// A part of an answer over HTTP/2, in bytes: what a client is to take in that time.
 pub const ANSWER_PART_BYTES_MAX: usize = 16 * 1024;
+/// Requests under way at a time on one connection over HTTP/2: RFC 9113 recommends to allow no fewer (section 6.5.2).
+pub const HTTP2_STREAMS_MAX: u32 = 100;
 /// How long a connection over HTTP/2 without a request lives on when its client was told that it ends, in milliseconds: requests
 /// that were sent before may still come.
 pub const GOING_AWAY_MS_MAX: u64 = 5_000;
@@ -58,8 +64,21 @@ pub const DESCRIPTORS_WANTED: u64 = 65_536;
 pub const UNREAD_BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long the rest of such a body is waited for, in milliseconds.
 pub const UNREAD_BODY_MS_MAX: u64 = 5_000;
+/// An answer, or a message of one, that needs no room of what all answers share, in bytes: as many connections and queued messages
+/// as there may be hold some of these at most.
+pub const ANSWER_SMALL_BYTES_MAX: usize = 16 * 1024;
+/// Larger answers that are held until their clients have taken them, in bytes, over any transport; one tenant's are half of it at
+/// most. Others are refused as unavailable. One that is larger counts for as many.
+pub const ANSWER_BYTES_HELD_MAX: usize = 256 * 1024 * 1024;
 /// Errors in one answer: a document of nothing but mistakes does not multiply.
 pub const ERRORS_MAX: usize = 100;
+/// WebSocket connections that are not acknowledged yet, as a part of `websocket_connections_max`: one in so many. Strangers can open
+/// these alone, so that three quarters are left to clients.
+pub const WEBSOCKETS_UNACKNOWLEDGED_SHARE: usize = 4;
+/// How many WebSocket connections that are not acknowledged yet there may be where that part is smaller: clients may begin at once.
+pub const WEBSOCKETS_UNACKNOWLEDGED_MIN: usize = 16;
+/// A message on a WebSocket connection that is not acknowledged yet, in bytes: a token has [`JWT_BYTES_MAX`] at most.
+pub const UNACKNOWLEDGED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// An operation's id on a WebSocket connection, in bytes: clients send UUIDs.
 pub const OPERATION_ID_BYTES_MAX: usize = 256;
 /// Messages that wait for a slow WebSocket client; its subscriptions are not read further meanwhile.
@@ -109,6 +128,15 @@ pub const DOCUMENT_ID_BYTES_MAX: usize = 256;
 /// How often other processes are woken at most, in milliseconds: each time costs the database a small transaction, and
 /// live status that lags by as much is still live.
 pub const WAKE_UP_DEBOUNCE_MS: u64 = 50;
+/// How long the watch over the feed waits for a wake-up before it looks by itself, in milliseconds: wake-ups may be lost. So long
+/// too where it could not look.
+pub const FEED_POLL_MS: u64 = 1_000;
+/// How long it pauses after each look, in milliseconds: however much is committed, it looks no more than 200 times a second. What
+/// moves after a quiet time is told at once.
+pub const FEED_WATCH_PAUSE_MS: u64 = 5;
+/// Batches of the feed that one look goes through; where there are more the next look follows at once. There are as many in a pause
+/// at 100,000 transactions a second.
+pub const FEED_MOVES_BATCHES_MAX: u32 = 500;
 /// The first wait before the link to other processes is made again, in milliseconds; it doubles.
 pub const LINK_BACKOFF_MS_MIN: u64 = 100;
 /// The longest wait before the link to other processes is made again, in milliseconds.
@@ -121,6 +149,8 @@ pub const SCRAPE_DATABASE_MS_MAX: u64 = 2_000;
 pub const METRICS_UPKEEP_MS: u64 = 5_000;
 /// How long `/readyz` may wait for the database, in milliseconds.
 pub const READY_MS_MAX: u64 = 2_000;
+/// How long what the database said is told again by `/readyz`, in milliseconds: anybody may ask.
+pub const READY_KEPT_MS: u64 = 500;
 /// How long the server waits when it cannot accept connections, e.g. for want of descriptors, in milliseconds.
 pub const ACCEPT_PAUSE_MS: u64 = 500;
 /// How long the loops beside the routes may take to stop beyond `shutdown_ms_max`, in milliseconds: meanwhile the dispatcher writes
@@ -137,3 +167,41 @@ pub const TRACES_FLUSH_MS_MAX: u64 = 3_000;
 /// After how long a caller may ask again that was refused as `UNAVAILABLE` (`Retry-After`), in seconds: a queue that is full or
 /// a database that is locked mostly has room a second later.
 pub const RETRY_AFTER_S: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_pim::limits::{READ_BYTES_AT_ONCE_MAX, ROOM_STEP_BYTES};
+
+    #[test]
+    fn the_documentation_tells_what_is_held_in_memory() {
+        let text = include_str!("../../../docs/operating.md");
+        let (kib, mib) = (1024, 1024 * 1024);
+        for told in [
+            format!(
+                "| {} MiB | a tenant's requests: half | the first {} KiB of each request |",
+                READ_BYTES_AT_ONCE_MAX / mib,
+                ROOM_STEP_BYTES / kib
+            ),
+            format!(
+                "| {} MiB | a tenant's answers: half; a larger one counts for as many | {} KiB each |",
+                ANSWER_BYTES_HELD_MAX / mib,
+                ANSWER_SMALL_BYTES_MAX / kib
+            ),
+            format!(
+                "| {} MiB | a token's: a quarter | {} KiB each |",
+                LARGE_BYTES_KEPT_MAX / mib,
+                LARGE_REQUEST_BYTES_MIN / kib
+            ),
+            format!(
+                "at most {} KiB counted for each | {} KiB | a token's: half |",
+                LARGE_REQUEST_SHARE_BYTES_MAX / kib,
+                LARGE_BYTES_AT_ONCE_MAX / kib
+            ),
+        ] {
+            assert!(text.contains(&told), "{told}");
+        }
+        assert_eq!(LARGE_BYTES_OF_ONE_KEPT_MAX, LARGE_BYTES_KEPT_MAX / 4);
+        assert_eq!(LARGE_BYTES_OF_ONE_AT_ONCE_MAX, LARGE_BYTES_AT_ONCE_MAX / 2);
+    }
+}

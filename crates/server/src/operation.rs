@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::stream::{BoxStream, once};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_pim::{Caller, graphql_error};
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,25 +18,42 @@ use tracing::Instrument;
 ///
 /// A query or mutation that is large keeps its place while it is executed; a subscription, which may go on for long, leaves it to
 /// others once it is read.
-pub fn responses(
+///
+/// Each is `written` where it comes up, so that it has the room of an answer before anybody is slow to take it.
+pub fn responses<T, W>(
     state: &Arc<WebState>,
     caller: Caller,
     request: Request,
     large: Option<LargePlace>,
-) -> BoxStream<'static, Response> {
+    written: W,
+) -> BoxStream<'static, T>
+where
+    T: Send + 'static,
+    W: Fn(Response) -> T + Clone + Send + 'static,
+{
     let endpoint = &state.endpoints.management;
     match endpoint.operation_type(&request) {
         Some(OperationType::Subscription) => {
             let responses = AssertUnwindSafe(endpoint.stream(caller, request)).catch_unwind();
-            responses.map(|response| response.unwrap_or_else(|panic| failed(panics::reason(panic.as_ref())))).boxed()
+            let answered = |response: Result<_, Box<dyn Any + Send>>| {
+                response.unwrap_or_else(|panic| failed(panics::reason(panic.as_ref())))
+            };
+            responses.map(move |response| written(answered(response))).boxed()
         }
         // What has no type is going to be refused.
         Some(OperationType::Query | OperationType::Mutation) | None => {
             // A task of its own, until nobody wants the answer: a client that is slow to take it, or never does, must not hold what
             // others wait for.
-            let execution = single(state.clone(), caller, request, large).in_current_span();
+            let (response, write) = (single(state.clone(), caller, request, large), written.clone());
+            let execution = async move {
+                let response = response.await;
+                write(response)
+            };
+            let execution = execution.in_current_span();
             let execution = AbortOnDropHandle::new(tokio::spawn(execution));
-            once(async move { execution.await.unwrap_or_else(|error| failed(Some(&error.to_string()))) }).boxed()
+            let answered =
+                async move { execution.await.unwrap_or_else(|error| written(failed(Some(&error.to_string())))) };
+            once(answered).boxed()
         }
     }
 }

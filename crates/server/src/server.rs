@@ -108,6 +108,7 @@ impl Server {
             requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
             large_requests: LargeRequests::default(),
             connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
+            unacknowledged: Arc::new(Semaphore::new(config.web.websocket_unacknowledged_max)),
             published_keys: Arc::new(StoredKeys::new(store.clone(), clock.clone())),
             limits: config.web,
             stopping: stopping.clone(),

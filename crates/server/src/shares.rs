@@ -1,6 +1,7 @@
 //! What each token has taken of the server: requests of late, connections and operations under way. One token must not
 //! take what the others need.
 
+use crate::answer_room::AnswerRoom;
 use crate::config::WebLimits;
 use crate::limits::{SHARES_KEPT_MAX, SHARES_SWEEP_MS};
 use hookgraph_domain::ports::Clock;
@@ -85,6 +86,7 @@ pub struct Shares {
     limits: Limits,
     clock: Arc<dyn Clock>,
     taken: Mutex<Taken>,
+    answers: AnswerRoom,
 }
 
 impl Shares {
@@ -100,7 +102,12 @@ impl Shares {
             connections_max: limits.token_connections_max,
             subscriptions_max: limits.token_subscriptions_max,
         };
-        Self { limits, clock, taken: Mutex::default() }
+        Self { limits, clock, taken: Mutex::default(), answers: AnswerRoom::default() }
+    }
+
+    /// The room for large answers that wait for their clients.
+    pub fn answers(&self) -> &AnswerRoom {
+        &self.answers
     }
 
     /// Counts one request.

@@ -11,7 +11,7 @@ use crate::surroundings::{self, OsEntropy};
 use crate::traces::{ObservedTransport, Traces};
 use crate::wake_ups::{self, ProcessWakeUps};
 use crate::workers::Workers;
-use crate::{partitions, sweeping};
+use crate::{feed_watch, partitions, sweeping};
 use anyhow::Context;
 use hookgraph_dispatcher::flow::{FlowLoop, FlowServices};
 use hookgraph_dispatcher::retention::{RetentionLoop, RetentionServices};
@@ -21,7 +21,7 @@ use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::{Clock, DeliveryQueue, Entropy, PayloadRenderer, Retention, Store, Transport};
 use hookgraph_pim::PimServices;
 use hookgraph_pim::copy::CopyRunner;
-use hookgraph_schema::{Api, Services};
+use hookgraph_schema::{Api, FeedSignals, Services};
 use hookgraph_storage::{SqlStore, WakeUpLink};
 use rustls::pki_types::pem::PemObject;
 use std::path::Path;
@@ -53,6 +53,7 @@ pub struct Loops {
     dispatcher: Dispatcher,
     flow: FlowLoop,
     retention: RetentionLoop,
+    feed: Arc<FeedSignals>,
     wake_ups: Arc<ProcessWakeUps>,
     link: Option<WakeUpLink>,
     metrics: Option<Arc<Metrics>>,
@@ -64,8 +65,9 @@ impl Loops {
     /// Starts them; where this process alone may work on the database, with what the one before was delivering. When one ends
     /// before it is told to stop, `failed` is cancelled.
     pub fn start(self, is_only_one: bool, failed: CancellationToken) -> Workers {
-        let Self { api, dispatcher, flow, retention, wake_ups, link, metrics, pim, sql } = self;
+        let Self { api, dispatcher, flow, retention, feed, wake_ups, link, metrics, pim, sql } = self;
         let workers = Workers::new(failed);
+        workers.run("feed", |stopping| feed_watch::run(pim.store.clone(), feed, wake_ups.fed_receiver(), stopping));
         if let Some(link) = link {
             workers.run("wake-ups", |stopping| wake_ups::run(link, wake_ups.clone(), sql.neighbours(), stopping));
         }
@@ -174,9 +176,10 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         observer,
     };
     let address_rules = address_rules(config);
+    let feed = Arc::new(FeedSignals::default());
     let api = Api::new(Services {
         ports: pim.clone(),
-        fed: wake_ups.fed_receiver(),
+        feed: feed.clone(),
         address_rules: address_rules.clone(),
         tls: Arc::new(X509Judge),
         suggests: config.introspection,
@@ -213,7 +216,7 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    let loops = Loops { api, dispatcher, flow, retention, wake_ups, link, metrics, pim, sql: sql.clone() };
+    let loops = Loops { api, dispatcher, flow, retention, feed, wake_ups, link, metrics, pim, sql: sql.clone() };
     Ok(Wired { store, sql, scrape, clock, entropy, endpoints, loops })
 }
 

@@ -1,7 +1,6 @@
 //! The statements that run all day, for the test that asks the databases how they would run them.
 
 use crate::batch::{self, IDS};
-use crate::commit::OF_TENANT;
 use crate::commit::events::{no_events, record_sql, subscribers_sql};
 use crate::commit::stopping::stop_statements;
 use crate::gauges::gauge_statements;
@@ -12,11 +11,12 @@ use crate::queue::{
     standing_claims_sql,
 };
 use crate::read::{
-    FEED_BATCHES, HELD_SQL, backlog_sql, deliveries_to_replay, delivery_page, event_page, held_to_probe_sql,
-    webhook_attempts,
+    FEED_BATCHES, FEED_MOVES, HELD_SQL, backlog_sql, deliveries_to_replay, delivery_page, event_page,
+    held_to_probe_sql, webhook_attempts,
 };
 use crate::retention::{
-    FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, day_statements, expire_statements, row_statements, work_statements,
+    FEED_STATEMENTS, OLDEST_DELIVERY, OLDEST_EVENT, day_statements, expire_statements, row_statements,
+    tenant_statements, work_statements,
 };
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
@@ -59,6 +59,7 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
         (event_page(&of_time).build(backend), vec![between_ids(backend)]),
         (attempts.build(backend), Vec::new()),
         (raw(FEED_BATCHES, feed), Vec::new()),
+        (raw(FEED_MOVES, vec![0_i64.into(), 500_i64.into()]), vec![feed_by_seq(backend)]),
         (raw(HELD_SQL, held.clone()), vec!["due_by_webhook"]),
         (raw(&held_to_probe_sql(), held.clone()), vec!["due_by_webhook", "due_by_line"]),
         (raw(&backlog_sql(), held), vec!["due_by_webhook"]),
@@ -78,7 +79,6 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     statements.push((raw(&sql, values), vec![delivery_by_webhook(backend), between_ids(backend)]));
     statements.extend(by_id(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     statements.extend(of_retention(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
-    statements.extend(OF_TENANT.map(|sql| (raw(sql, vec![tenant_id.0.into()]), vec![])));
     let gauges = gauge_statements().into_iter();
     statements.extend(gauges.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
     let recording = if backend == DbBackend::Postgres { record_sql() } else { subscribers_sql(backend, 1) };
@@ -103,6 +103,14 @@ fn a_time() -> (Option<Timestamp>, Option<Timestamp>) {
 /// How a plan says that an index is read between two ids.
 fn between_ids(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres { "'::uuid) AND (id < '" } else { "id>? AND id<?)" }
+}
+
+/// How a plan says that the feed of all tenants is read from a `seq` on; on SQLite from nothing but the index.
+fn feed_by_seq(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Sqlite => "SEARCH feed USING COVERING INDEX feed_by_seq (seq_last>?)",
+        _ => "feed_by_seq",
+    }
 }
 
 /// A partition's indexes have names of their own.
@@ -178,6 +186,7 @@ fn of_retention(backend: DbBackend) -> Vec<(String, Vec<Value>)> {
     }
     statements.extend(expire_statements(backend));
     statements.extend(work_statements());
+    statements.extend(tenant_statements(backend, 500));
     statements.extend(FEED_STATEMENTS.map(|sql| (sql.to_owned(), vec![Uuid::nil().into(), 500_i64.into()])));
     statements.extend([OLDEST_DELIVERY, OLDEST_EVENT].map(|sql| (sql.to_owned(), vec![Uuid::nil().into()])));
     statements

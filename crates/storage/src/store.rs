@@ -66,7 +66,7 @@ impl StoreOptions {
 /// SQLite has one connection that writes, so that writers queue up in this process instead of failing on each other's
 /// locks, and a pool that reads. PostgreSQL has a pool for the steps of the road and one for
 /// everything else, and transactions at `READ COMMITTED`: what must not change
-/// between a read and its write is locked, always in the order webhooks, deliveries, feed.
+/// between a read and its write is locked, always in the order tenant, replays, webhooks, deliveries, feed.
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) writer: Pool,

@@ -12,6 +12,7 @@ mod stops;
 #[cfg(test)]
 mod tests;
 
+use crate::guard::guarded;
 use crate::limits::{FLOW_POLL_MS, STOP_PAUSE_MS};
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::ports::{Clock, Entropy, FlowStore, StoreError, WakeUps};
@@ -64,10 +65,10 @@ impl FlowLoop {
     pub async fn run_once(&self) -> Result<FlowRound, StoreError> {
         let services = &self.services;
         let (probes, drained, replayed, stopped) = (
-            probes::round(services).await,
-            drains::round(services).await,
-            replays::round(services).await,
-            stops::round(services).await,
+            guarded(probes::round(services)).await,
+            guarded(drains::round(services)).await,
+            guarded(replays::round(services)).await,
+            guarded(stops::round(services)).await,
         );
         Ok(FlowRound { probes: probes?, drained: drained?, replayed: replayed?, stopped: stopped? })
     }

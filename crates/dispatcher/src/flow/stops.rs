@@ -25,5 +25,13 @@ pub(super) async fn round(services: &FlowServices) -> Result<usize, StoreError> 
 async fn batch(services: &FlowServices, webhook_id: WebhookId) -> Result<bool, StoreError> {
     let mut change = Change::at(services.clock.now());
     change.writes.push(Write::StopMore { webhook_id });
-    Ok(matches!(services.commit(change).await?, Done::Committed))
+    match services.commit(change).await {
+        Ok(done) => Ok(matches!(done, Done::Committed)),
+        // Someone holds the webhook, or has asked for another batch: it has its turn again, and the others have theirs.
+        Err(StoreError::Busy(reason)) => {
+            tracing::debug!(%webhook_id, reason, "a webhook that stops waits for its next turn");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -1,4 +1,5 @@
-//! The loop of retention: what is owed for too long expires, and history, feed and ended work that are too old, or too much, go.
+//! The loop of retention: what is owed for too long expires, history, feed and ended work that are too old, or too much, go, and so
+//! does what deleted tenants owned.
 //!
 //! It works in short steps, each a transaction that may be repeated, so that a crash costs a step. Any number of processes
 //! may run it on one store: while one takes a step, another one's round ends early.
@@ -6,8 +7,10 @@
 #[cfg(test)]
 mod tests;
 
+use crate::guard::guarded;
 use crate::limits::{
     RETENTION_AGAIN_MS, RETENTION_DAYS_FOR_ROOM_MAX, RETENTION_POLL_MS, RETENTION_ROUND_MS_MAX, RETENTION_STEP_ROWS,
+    RETENTION_TENANTS_MS,
 };
 use hookgraph_domain::ports::{Clock, PrunePosition, PruneStep, Retention, StoreError, WakeUps};
 use hookgraph_domain::retention::{HistoryCut, RetentionRules, WorkCut};
@@ -41,6 +44,8 @@ pub struct RetentionRound {
     pub feed_batches: u64,
     /// Replays and tenant copies that ended, and entries of the audit log, that went.
     pub work_rows: u64,
+    /// Rows of deleted tenants that went.
+    pub tenant_rows: u64,
     /// What stays for now, and why.
     pub put_off: BTreeSet<String>,
     /// Whether the round came to its end, and not to that of its time.
@@ -60,6 +65,7 @@ enum Work {
     History(HistoryCut),
     Feed(Timestamp),
     Ended(WorkCut),
+    Tenants,
 }
 
 impl RetentionLoop {
@@ -77,11 +83,12 @@ impl RetentionLoop {
         let ends_at = plus_ms(now, RETENTION_ROUND_MS_MAX);
         let mut round = RetentionRound { is_whole: true, ..RetentionRound::default() };
         let done = [
-            self.expire(now, ends_at, &mut round).await,
-            self.prune_history(now, ends_at, &mut round).await,
-            self.make_room(now, ends_at, &mut round).await,
-            self.prune_feed(now, ends_at, &mut round).await,
-            self.prune_work(now, ends_at, &mut round).await,
+            guarded(self.expire(now, ends_at, &mut round)).await,
+            guarded(self.prune_history(now, ends_at, &mut round)).await,
+            guarded(self.make_room(now, ends_at, &mut round)).await,
+            guarded(self.prune_feed(now, ends_at, &mut round)).await,
+            guarded(self.prune_work(now, ends_at, &mut round)).await,
+            guarded(self.prune_tenants(&mut round)).await,
         ];
         done.into_iter().collect::<Result<(), _>>().map(|()| round)
     }
@@ -141,6 +148,16 @@ impl RetentionLoop {
         Ok(())
     }
 
+    /// In a time of its own: a history that takes all of a round's must not keep what nobody has any more.
+    async fn prune_tenants(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
+        let ends_at = plus_ms(self.services.clock.now(), RETENTION_ROUND_MS_MAX);
+        round.tenant_rows = self.all(Work::Tenants, ends_at, round).await?;
+        if round.tenant_rows > 0 {
+            tracing::info!(rows = round.tenant_rows, "rows of deleted tenants were removed");
+        }
+        Ok(())
+    }
+
     /// Takes step after step until nothing is left or the round's time is over; how many rows went.
     async fn all(&self, work: Work, ends_at: Timestamp, round: &mut RetentionRound) -> Result<u64, StoreError> {
         let (mut rows, mut from) = (0, PrunePosition::default());
@@ -167,6 +184,7 @@ impl RetentionLoop {
             Work::History(cut) => retention.prune_history(&cut, from, RETENTION_STEP_ROWS).await,
             Work::Feed(before) => retention.prune_feed(before, from, RETENTION_STEP_ROWS).await,
             Work::Ended(cut) => retention.prune_work(&cut, from, RETENTION_STEP_ROWS).await,
+            Work::Tenants => retention.prune_tenants(from, RETENTION_STEP_ROWS).await,
         }
     }
 
@@ -203,7 +221,8 @@ impl RetentionLoop {
         Ok(())
     }
 
-    /// Runs a round every [`RETENTION_POLL_MS`], sooner where one did not come to its end, until the shutdown.
+    /// Runs a round every [`RETENTION_POLL_MS`], sooner where one did not come to its end, until the shutdown. What deleted tenants
+    /// owned goes in between too.
     pub async fn run(self, shutdown: CancellationToken) {
         let (mut fails, mut told) = (false, BTreeSet::new());
         while !shutdown.is_cancelled() {
@@ -228,8 +247,29 @@ impl RetentionLoop {
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+                () = self.wait(wait_ms) => {}
             }
         }
+    }
+
+    /// Waits for the next round, and removes what deleted tenants owned every [`RETENTION_TENANTS_MS`]. Where that is more than one
+    /// round removes, or fails, the next round is early.
+    async fn wait(&self, wait_ms: u64) {
+        let mut left_ms = wait_ms;
+        while left_ms > RETENTION_TENANTS_MS {
+            tokio::time::sleep(Duration::from_millis(RETENTION_TENANTS_MS)).await;
+            left_ms -= RETENTION_TENANTS_MS;
+            let mut round = RetentionRound { is_whole: true, ..RetentionRound::default() };
+            let done = guarded(self.prune_tenants(&mut round)).await;
+            match done {
+                Ok(()) if round.is_whole => {}
+                Ok(()) => left_ms = RETENTION_AGAIN_MS,
+                Err(error) => {
+                    tracing::debug!(%error, "what deleted tenants owned stays for the next round");
+                    left_ms = RETENTION_AGAIN_MS;
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(left_ms)).await;
     }
 }

@@ -155,8 +155,10 @@ async fn what_is_owed_is_not_removed_for_lack_of_room() {
     assert_eq!(round.put_off.len(), 1, "{round:?}");
 }
 
-/// Of a store with no end, whose steps take ten seconds each.
-struct Endless(ManualClock, AtomicU32);
+/// Of a store with no end, whose steps take ten seconds each. Of deleted tenants it has a few portions.
+struct Endless(ManualClock, AtomicU32, AtomicU32);
+
+const TENANT_PORTIONS: u32 = 3;
 
 #[async_trait]
 impl Retention for Endless {
@@ -186,6 +188,13 @@ impl Retention for Endless {
         panic!("there is no time left")
     }
 
+    async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        self.2.fetch_add(1, Ordering::Relaxed);
+        let next = PrunePosition { stage: from.stage + 1, ..from };
+        let next = (next.stage < TENANT_PORTIONS).then_some(next);
+        Ok(PruneStep { rows: rows_max.into(), next, ..PruneStep::default() })
+    }
+
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
         Ok(HistoryKept::default())
     }
@@ -194,10 +203,12 @@ impl Retention for Endless {
 #[tokio::test]
 async fn a_round_ends_with_its_time() {
     let world = World::new().await;
-    let endless = Arc::new(Endless(world.clock.clone(), AtomicU32::new(0)));
+    let endless = Arc::new(Endless(world.clock.clone(), AtomicU32::new(0), AtomicU32::new(0)));
     let round = world.on(endless.clone(), RULES).run_once().await.unwrap();
     assert!(!round.is_whole);
     assert_eq!(u64::from(endless.1.load(Ordering::Relaxed)), RETENTION_ROUND_MS_MAX / 10_000);
+    assert_eq!(endless.2.load(Ordering::Relaxed), TENANT_PORTIONS, "deleted tenants have a time of their own");
+    assert_eq!(round.tenant_rows, u64::from(TENANT_PORTIONS * RETENTION_STEP_ROWS));
 }
 
 /// Of a store whose history cannot be pruned.
@@ -226,6 +237,10 @@ impl Retention for Stuck {
 
     async fn prune_work(&self, _: &WorkCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
         Err(StoreError::Failed("a later one".to_owned()))
+    }
+
+    async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        self.0.prune_tenants(from, rows_max).await
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {

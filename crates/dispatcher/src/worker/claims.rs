@@ -3,13 +3,14 @@
 
 use super::along::Recordings;
 use super::leases::{self, Leases};
-use super::outage::{Outage, guarded};
+use super::outage::Outage;
 use super::portion::Portion;
 use super::settler::{self, Ending};
 use super::signal::DueSignal;
 use super::slots::{Room, Slot, Slots};
 use super::stages::{self, Ready, Stages};
 use super::trouble::{First, Told};
+use crate::guard::guarded;
 use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS, SETTLE_FIRST_MS_MAX, STORE_BACKOFF_MS_MIN};
 use futures::FutureExt;
 use hookgraph_domain::delivery::ClaimedDelivery;
@@ -207,9 +208,10 @@ async fn until_due(road: &Road, asked: Asked, next_due: &mut Option<Timestamp>) 
 /// Starts what was claimed into that room, and says whether there may be more.
 pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> bool {
     let Claims { deliveries: claims, left } = claims;
+    let now = road.stages.now();
     let mut slots: HashMap<DeliveryId, Slot> = claims
         .iter()
-        .map(|claim| (claim.delivery.id, room.slot(road.stages.flow.enter(claim), road.leases.keep(claim))))
+        .map(|claim| (claim.delivery.id, room.slot(road.stages.flow.enter(claim, now), road.leases.keep(claim))))
         .collect();
     let may_be_more = room.learn(&claims, left);
     road.is_behind.store(may_be_more, Ordering::Relaxed);
@@ -242,12 +244,24 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
         tracing::info!(count = keys.len(), %error, "claimed late, and not extended: given back");
         return road.release_all(&keys, &mut slots).await;
     }
-    let (frozen, mut unrendered): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.payload.is_some());
+    let (mut frozen, mut unrendered): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.payload.is_some());
+    let of_frozen = frozen.iter().filter_map(|claim| Some((claim.delivery.id, slots.get(&claim.delivery.id)?)));
+    let beyond = road.slots.beyond_share(of_frozen, road.stages.now());
+    let back: Vec<_> =
+        frozen.extract_if(.., |claim| beyond.contains(&claim.delivery.id)).map(|claim| stages::key(&claim)).collect();
+    road.release_all(&back, &mut slots).await;
     let rendered = road.stages.render(frozen).await;
     road.hold(&rendered.frozen, &mut slots);
     road.send_all(rendered.frozen, &mut slots).await;
     let until = Instant::now() + Duration::from_millis(road.stages.limits.render_batch_ms_max);
     while !unrendered.is_empty() && Instant::now() < until {
+        let (count, expected) = road.stages.flow.render_portion(&unrendered);
+        let permit = tokio::select! {
+            biased;
+            () = road.stopping.cancelled() => break,
+            () = tokio::time::sleep_until(until) => break,
+            permit = road.slots.to_render(expected) => permit,
+        };
         let now = road.stages.now();
         let may_render = |claim: &ClaimedDelivery| {
             slots.get(&claim.delivery.id).is_some_and(|slot| road.slots.may_render(slot, now))
@@ -258,7 +272,7 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
         if unrendered.is_empty() {
             break;
         }
-        let rest = unrendered.split_off(road.stages.flow.render_count(&unrendered));
+        let rest = unrendered.split_off(count.min(unrendered.len()));
         let some = std::mem::replace(&mut unrendered, rest);
         let some_keys: Vec<_> = some.iter().map(stages::key).collect();
         let rendered = tokio::select! {
@@ -272,6 +286,7 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
             }
         }
         road.hold(&rendered.fresh, &mut slots);
+        drop(permit);
         road.freeze_and_send(rendered.fresh, until, &mut slots).await;
         // What was not frozen: by another worker, by a call of ours whose answer was lost, or not at all. A release under a lost
         // lease changes nothing.
@@ -287,7 +302,8 @@ impl Road {
         if ready.is_empty() {
             return;
         }
-        self.stages.flow.rendered(ready.iter().map(|one| (one.claim.delivery.webhook_id, one.payload.json.len())));
+        let payloads = ready.iter().map(|one| (one.claim.delivery.webhook_id, one.payload.json.len()));
+        self.stages.flow.rendered(payloads, self.stages.now());
         for one in ready {
             if let Some(slot) = slots.get_mut(&one.claim.delivery.id) {
                 slot.holds(one.payload.json.len());

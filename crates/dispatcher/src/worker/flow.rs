@@ -12,15 +12,15 @@
 //! - **Breakers.** The windows: [`hookgraph_domain::breaker`].
 
 use crate::limits::{
-    FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, PAYLOAD_BYTES_GUESS, RATE_LOOK_MS, RENDER_BYTES_AIM, RENDER_COUNT_MAX,
-    SLOT_BYTES,
+    FIRST_ATTEMPTS_PERCENT, FLOW_WEBHOOKS_MAX, PAYLOAD_BYTES_GUESS, PAYLOADS_KNOWN_MS, RATE_LOOK_MS, RENDER_BYTES_AIM,
+    RENDER_COUNT_MAX, SLOT_BYTES,
 };
 use hookgraph_domain::breaker::{Trip, Window};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::rate::TokenBucket;
-use hookgraph_domain::time::Timestamp;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub(super) struct FlowControl(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     webhooks: HashMap<WebhookId, Flow>,
-    /// How many of those had large payloads lately.
-    large_count: u32,
+    /// Whether any of those ever had large payloads.
+    has_large: bool,
     retries_in_flight: u32,
     /// How many slots were freed so far.
     freed_count: u64,
@@ -45,6 +45,8 @@ struct Flow {
     in_flight: u32,
     /// How many slots more than one its largest payload took lately; none where it had none yet.
     payload_extra: Option<u32>,
+    /// When that was learned last.
+    payload_at: Timestamp,
     /// How many slots had been freed when it freed its last.
     freed_at: u64,
     window: Window,
@@ -109,13 +111,14 @@ impl FlowControl {
         let mut known = self.0.lock();
         known.forget_those_at_rest(now);
         let per_webhook = fair_share(free, pending);
+        let large_count = known.large_count(now);
         let limits = known.webhooks.iter().filter_map(|(id, flow)| {
             let tokens = flow.bucket.map_or(u32::MAX, |bucket| bucket.tokens(now));
             let slots = fair_share(free, flow.in_flight.saturating_add(pending));
-            let deliveries = match flow.extra_slots() {
+            let deliveries = match flow.extra_slots(now) {
                 0 => slots,
                 // All of these together take no more than one may.
-                extra => slots.div_ceil(known.large_count.max(1)).div_ceil(extra.saturating_add(1)),
+                extra => slots.div_ceil(large_count.max(1)).div_ceil(extra.saturating_add(1)),
             };
             let limit = deliveries.min(tokens);
             (limit < per_webhook).then_some((*id, limit))
@@ -158,21 +161,27 @@ impl FlowControl {
         self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
     }
 
-    /// How many of the first of those to render together, by what the last payloads of their webhooks were: one at least.
-    pub(super) fn render_count(&self, claims: &[ClaimedDelivery]) -> usize {
+    /// How many of the first of those to render together, by what the last payloads of their webhooks were, and how many slots such
+    /// payloads take: one at least.
+    pub(super) fn render_portion(&self, claims: &[ClaimedDelivery]) -> (usize, u32) {
         let known = self.0.lock();
-        let mut slots = 0_usize;
-        let fits = |claim: &&ClaimedDelivery| {
+        let guess = |claim: &ClaimedDelivery| {
             let extra = known.webhooks.get(&claim.delivery.webhook_id).and_then(|flow| flow.payload_extra);
-            let guess = extra.map_or(PAYLOAD_BYTES_GUESS / SLOT_BYTES, |extra| extra as usize + 1);
-            slots = slots.saturating_add(guess);
-            slots <= RENDER_BYTES_AIM / SLOT_BYTES
+            extra.unwrap_or_else(|| extra_slots(PAYLOAD_BYTES_GUESS)).saturating_add(1)
         };
-        claims.iter().take(RENDER_COUNT_MAX).take_while(fits).count().max(1)
+        let (mut count, mut slots) = (0, 0_u32);
+        for claim in claims.iter().take(RENDER_COUNT_MAX) {
+            let with_it = slots.saturating_add(guess(claim));
+            if count > 0 && with_it as usize > RENDER_BYTES_AIM / SLOT_BYTES {
+                break;
+            }
+            (count, slots) = (count + 1, with_it);
+        }
+        (count.max(1), slots)
     }
 
     /// Learns what payloads that came together have, in bytes. Larger ones than before count at once, smaller ones by and by.
-    pub(super) fn rendered(&self, payloads: impl Iterator<Item = (WebhookId, usize)>) {
+    pub(super) fn rendered(&self, payloads: impl Iterator<Item = (WebhookId, usize)>, now: Timestamp) {
         let mut known = self.0.lock();
         // Hardly any: a small payload of a webhook that has small ones says nothing new.
         let mut news: HashMap<WebhookId, u32> = HashMap::new();
@@ -184,7 +193,8 @@ impl FlowControl {
             }
         }
         for (webhook_id, extra) in news {
-            known.learn(webhook_id, extra);
+            let before = known.webhooks.get(&webhook_id).map_or(0, |flow| flow.extra_slots(now));
+            known.learn(webhook_id, extra.max(before / 2), now);
         }
     }
 
@@ -199,21 +209,23 @@ impl FlowControl {
         let holding = |flow: &Flow| Holding {
             in_flight: flow.in_flight,
             freed_at: flow.freed_at,
-            extra_slots: flow.extra_slots(),
+            extra_slots: flow.extra_slots(now),
             lacks_tokens: flow.bucket.is_some_and(|bucket| bucket.tokens(now) == 0),
         };
         webhook_ids.iter().map(|id| known.webhooks.get(id).map(holding).unwrap_or_default()).collect()
     }
 
-    /// Counts a claimed delivery as in flight until the answer is dropped.
-    pub(super) fn enter(&self, claim: &ClaimedDelivery) -> InFlight {
+    /// Counts a claimed delivery as in flight until the answer is dropped. What is frozen tells how large its webhook's payloads are.
+    pub(super) fn enter(&self, claim: &ClaimedDelivery, now: Timestamp) -> InFlight {
         let is_retry = claim.delivery.attempts_spent > 0;
         let keeps_order = claim.webhook.flow.ordering == Ordering::ByRecord;
         let webhook_id = claim.delivery.webhook_id;
         let mut known = self.0.lock();
-        let flow = known.webhooks.entry(webhook_id).or_default();
-        let payload = claim.payload.as_ref();
-        let extra_slots = payload.map_or_else(|| flow.extra_slots(), |payload| extra_slots(payload.json.len()));
+        let expected = known.webhooks.entry(webhook_id).or_default().extra_slots(now);
+        let extra_slots = claim.payload.as_ref().map_or(expected, |payload| extra_slots(payload.json.len()));
+        if extra_slots > expected {
+            known.learn(webhook_id, extra_slots, now);
+        }
         let mut in_flight = InFlight { flow: self.clone(), webhook_id, is_retry, keeps_order, extra_slots: 0 };
         known.hold(&in_flight, 0, extra_slots.saturating_add(1));
         in_flight.extra_slots = extra_slots;
@@ -249,8 +261,10 @@ pub(super) struct Holding {
 }
 
 impl Flow {
-    fn extra_slots(&self) -> u32 {
-        self.payload_extra.unwrap_or(0)
+    /// How many slots more than one its payloads take, if it had any lately: one at rest is in nobody's way.
+    fn extra_slots(&self, now: Timestamp) -> u32 {
+        let is_of_late = self.in_flight > 0 || now < plus_ms(self.payload_at, PAYLOADS_KNOWN_MS);
+        self.payload_extra.filter(|_| is_of_late).unwrap_or(0)
     }
 }
 
@@ -274,12 +288,19 @@ impl Known {
         }
     }
 
-    fn learn(&mut self, webhook_id: WebhookId, extra: u32) {
+    fn learn(&mut self, webhook_id: WebhookId, extra: u32, now: Timestamp) {
+        self.has_large |= extra > 0;
         let flow = self.webhooks.entry(webhook_id).or_default();
-        let before = flow.extra_slots();
-        let now = extra.max(before / 2);
-        flow.payload_extra = Some(now);
-        self.large_count = self.large_count.saturating_sub(u32::from(before > 0)).saturating_add(u32::from(now > 0));
+        (flow.payload_extra, flow.payload_at) = (Some(extra), now);
+    }
+
+    /// How many webhooks have large payloads.
+    fn large_count(&self, now: Timestamp) -> u32 {
+        if !self.has_large {
+            return 0;
+        }
+        let count = self.webhooks.values().filter(|flow| flow.extra_slots(now) > 0).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     fn forget_those_at_rest(&mut self, now: Timestamp) {
@@ -290,8 +311,7 @@ impl Known {
             let has_all_tokens = flow.bucket.is_none_or(|bucket| bucket.is_full(now));
             flow.in_flight > 0 || flow.window.counted(now).attempts > 0 || !has_all_tokens
         });
-        let large = self.webhooks.values().filter(|flow| flow.extra_slots() > 0).count();
-        self.large_count = u32::try_from(large).unwrap_or(u32::MAX);
+        self.has_large = self.webhooks.values().any(|flow| flow.payload_extra.is_some_and(|extra| extra > 0));
     }
 }
 
@@ -345,7 +365,6 @@ mod tests {
     use super::super::tests::{due, noon, payload, with_webhook};
     use super::*;
     use crate::limits::IN_FLIGHT_MAX;
-    use hookgraph_domain::time::plus_ms;
 
     #[test]
     fn whoever_hangs_holds_no_more_than_it_leaves_free() {
@@ -368,8 +387,8 @@ mod tests {
         let flow = FlowControl::default();
         let mut retried = due(1, 1, "200");
         retried.delivery.attempts_spent = 1;
-        let held: Vec<_> = (0..3).map(|_| flow.enter(&retried)).collect();
-        let first = flow.enter(&due(2, 1, "200"));
+        let held: Vec<_> = (0..3).map(|_| flow.enter(&retried, noon())).collect();
+        let first = flow.enter(&due(2, 1, "200"), noon());
         assert_eq!(flow.allowance(4, 0, 4, noon()).retries_max, 0);
         drop(held);
         assert_eq!(flow.allowance(4, 0, 4, noon()).retries_max, 3);
@@ -410,12 +429,12 @@ mod tests {
         let mut claim = due(1, 1, "200");
         claim.delivery.attempts_spent = 1;
         let id = claim.webhook.id;
-        let first = flow.enter(&claim);
+        let first = flow.enter(&claim, noon());
         assert_eq!(first.extra_slots(), 0);
         drop(first);
-        flow.rendered([(id, 8 * SLOT_BYTES), (id, 1)].into_iter());
+        flow.rendered([(id, 8 * SLOT_BYTES), (id, 1)].into_iter(), noon());
         assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(id, 16)], "an eighth of 128");
-        let mut held = flow.enter(&claim);
+        let mut held = flow.enter(&claim, noon());
         assert_eq!(held.extra_slots(), 7, "as the last ones had");
         assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 8);
         let allowance = flow.allowance(248, 0, 256, noon());
@@ -425,15 +444,39 @@ mod tests {
         assert_eq!(flow.allowance(256, 0, 256, noon()).retries_max, 191);
         drop(held);
         claim.payload = Some(payload(&"x".repeat(3 * SLOT_BYTES)));
-        assert_eq!(flow.enter(&claim).extra_slots(), 2, "as its own has, which is there");
+        assert_eq!(flow.enter(&claim, noon()).extra_slots(), 2, "as its own has, which is there");
         let other = due(1, 2, "200").webhook.id;
-        flow.rendered([(other, 8 * SLOT_BYTES)].into_iter());
+        flow.rendered([(other, 8 * SLOT_BYTES)].into_iter(), noon());
         assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(id, 8), (other, 8)], "they share in the 128");
-        (0..4).for_each(|_| flow.rendered([(other, 10)].into_iter()));
+        (0..4).for_each(|_| flow.rendered([(other, 10)].into_iter(), noon()));
         assert_eq!(flow.holdings(&[id], noon())[0].in_flight, 0);
         assert_eq!(flow.allowance(256, 0, 256, noon()).retries_max, 192);
-        (0..3).for_each(|_| flow.rendered([(id, 10)].into_iter()));
+        (0..3).for_each(|_| flow.rendered([(id, 10)].into_iter(), noon()));
         assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [], "small ones count by and by");
+    }
+
+    #[test]
+    fn webhooks_at_rest_with_large_payloads_are_in_nobodys_way() {
+        let flow = FlowControl::default();
+        let large = |webhook| (due(1, webhook, "200").webhook.id, 2 * SLOT_BYTES);
+        flow.rendered((1..=100).map(large), noon());
+        let later = plus_ms(noon(), PAYLOADS_KNOWN_MS);
+        assert_eq!(flow.allowance(256, 0, 256, plus_ms(noon(), PAYLOADS_KNOWN_MS - 1)).limits.len(), 100);
+        assert_eq!(flow.allowance(256, 0, 256, later).limits, []);
+        flow.rendered([large(1)].into_iter(), later);
+        assert_eq!(flow.allowance(256, 0, 256, later).limits, [(large(1).0, 64)], "half of 128, shared with nobody");
+    }
+
+    #[test]
+    fn what_is_frozen_tells_how_large_the_payloads_of_a_webhook_are() {
+        let flow = FlowControl::default();
+        let mut claim = due(1, 1, "200");
+        claim.payload = Some(payload(&"x".repeat(4 * SLOT_BYTES)));
+        drop(flow.enter(&claim, noon()));
+        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(claim.webhook.id, 32)], "a quarter of 128");
+        claim.payload = Some(payload("{}"));
+        drop(flow.enter(&claim, noon()));
+        assert_eq!(flow.allowance(256, 0, 256, noon()).limits, [(claim.webhook.id, 32)], "a small one is no news");
     }
 
     #[test]
@@ -441,16 +484,19 @@ mod tests {
         let flow = FlowControl::default();
         let of = |webhook: u128| (0..100).map(|number| due(number, webhook, "200")).collect::<Vec<_>>();
         let (large, small) = (of(1), of(2));
-        assert_eq!(flow.render_count(&large), 16, "as nothing is known");
-        assert_eq!(flow.render_count(&large[..3]), 3);
-        flow.rendered([(large[0].webhook.id, 1024 * 1024), (small[0].webhook.id, 1_000)].into_iter());
-        assert_eq!((flow.render_count(&large), flow.render_count(&small)), (8, RENDER_COUNT_MAX));
+        assert_eq!(flow.render_portion(&large), (16, 128), "as nothing is known");
+        assert_eq!(flow.render_portion(&large[..3]), (3, 24));
+        flow.rendered([(large[0].webhook.id, 1024 * 1024), (small[0].webhook.id, 1_000)].into_iter(), noon());
+        assert_eq!(
+            (flow.render_portion(&large), flow.render_portion(&small)),
+            ((8, 128), (RENDER_COUNT_MAX, RENDER_COUNT_MAX as u32))
+        );
         let mixed: Vec<_> = small[..4].iter().chain(&large).cloned().collect();
-        assert_eq!(flow.render_count(&mixed), 11);
-        flow.rendered([(large[0].webhook.id, 1_000)].into_iter());
-        assert_eq!(flow.render_count(&large), 16);
-        flow.rendered([(large[0].webhook.id, usize::MAX)].into_iter());
-        assert_eq!(flow.render_count(&large), 1, "one at least");
+        assert_eq!(flow.render_portion(&mixed), (11, 116));
+        flow.rendered([(large[0].webhook.id, 1_000)].into_iter(), noon());
+        assert_eq!(flow.render_portion(&large), (16, 128));
+        flow.rendered([(large[0].webhook.id, usize::MAX)].into_iter(), noon());
+        assert_eq!(flow.render_portion(&large), (1, u32::MAX), "one at least");
     }
 
     #[test]
@@ -459,7 +505,7 @@ mod tests {
         for number in 0..=FLOW_WEBHOOKS_MAX as u128 {
             flow.ended(WebhookId(uuid::Uuid::from_u128(number)), true, noon());
         }
-        let busy = flow.enter(&due(1, 7, "200"));
+        let busy = flow.enter(&due(1, 7, "200"), noon());
         flow.allowance(4, 0, 4, noon());
         assert_eq!(flow.0.lock().webhooks.len(), FLOW_WEBHOOKS_MAX + 1);
         flow.allowance(4, 0, 4, plus_ms(noon(), 60_000));

@@ -1,9 +1,7 @@
 //! A store that fails: how long to wait, and one line in the log per outage instead of one per call.
 
 use crate::limits::{STORE_BACKOFF_MS_MAX, STORE_BACKOFF_MS_MIN};
-use futures::FutureExt;
 use hookgraph_domain::ports::StoreError;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 /// The failures of one kind of call, one after the other.
@@ -51,12 +49,6 @@ fn backoff(failures_before: u32) -> Duration {
     Duration::from_millis(doubled.min(STORE_BACKOFF_MS_MAX))
 }
 
-/// A store's answer, where a panic inside it is a failure like another: it must not end a loop.
-pub(super) async fn guarded<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let caught = AssertUnwindSafe(call).catch_unwind().await;
-    caught.unwrap_or_else(|_| Err(StoreError::Failed("the store's code panicked".to_owned())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,11 +60,5 @@ mod tests {
         assert_eq!(backoff(5).as_millis(), 1_600);
         assert_eq!(backoff(6).as_millis(), 2_000);
         assert_eq!(backoff(200).as_millis(), 2_000);
-    }
-
-    #[tokio::test]
-    async fn a_panic_in_the_store_is_a_failure() {
-        let answer: Result<(), StoreError> = guarded(async { panic!("planned") }).await;
-        assert!(matches!(answer, Err(StoreError::Failed(_))));
     }
 }

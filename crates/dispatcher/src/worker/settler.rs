@@ -4,7 +4,7 @@ use super::outage::Outage;
 use super::portion::Portion;
 use super::slots::Slot;
 use super::stages::Stages;
-use crate::limits::{STORE_BACKOFF_MS_MAX, SUSPECT_MS_MAX};
+use crate::limits::{STORE_BACKOFF_MS_MAX, SUSPECT_FAILURES_MAX, SUSPECT_MS_MAX};
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, StoreError};
@@ -44,10 +44,11 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
         batch.drain(..).for_each(|ending| settled.take(ending));
         let pause = stages.gathering(settled.settlements.len(), stages.limits.settle_batch_max);
         let mut wait = None;
-        if let Err(error) = settled.settle(&stages, &mut settling).await {
-            wait = Some(settling.failed(&error));
-        } else {
-            settling.over();
+        match settled.settle(&stages, &mut settling).await {
+            Err(error) => wait = Some(settling.failed(&error)),
+            // That there was nothing to write tells nothing.
+            Ok(Wrote::Nothing) => {}
+            Ok(Wrote::Some) => settling.over(),
         }
         if let Err(error) = settled.release(&stages).await {
             wait = wait.max(Some(releasing.failed(&error)));
@@ -55,7 +56,11 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
             releasing.over();
         }
         if wait.is_none() {
-            settled.settle_suspect(&stages).await;
+            match settled.settle_suspect(&stages).await {
+                Err(error) => wait = Some(settling.failed(&error)),
+                Ok(Wrote::Nothing) => {}
+                Ok(Wrote::Some) => settling.over(),
+            }
         }
         match wait {
             Some(wait) => stages.trouble.wait(wait).await,
@@ -65,17 +70,32 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
     }
 }
 
+/// Whether the store took anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrote {
+    Nothing,
+    Some,
+}
+
+/// A settlement that failed alone, though others were written.
+struct Suspect {
+    settlement: Settlement,
+    slot: Slot,
+    /// How often it failed while others were written.
+    failures: u32,
+}
+
 /// What the store has not taken yet; slots stay busy for as long.
 struct Unsettled {
     settlements: Vec<Settlement>,
     settled_slots: Vec<Slot>,
     portion: Portion,
-    /// Those that failed alone while others were written: each is tried alone, after the others, and not before its time.
-    suspects: VecDeque<(Settlement, Slot)>,
+    /// Each is tried alone, after the others, and not before its time.
+    suspects: VecDeque<Suspect>,
     suspects_next_at: Instant,
     suspects_wait_ms: u64,
-    /// Whether any was written since the last one that failed alone.
-    has_written: bool,
+    /// How many writes of the road had succeeded when a settlement failed last.
+    writes_at_failure: Option<u64>,
     claims: Vec<(DeliveryId, i64)>,
     claim_slots: Vec<Slot>,
 }
@@ -89,7 +109,7 @@ impl Unsettled {
             suspects: VecDeque::new(),
             suspects_next_at: Instant::now(),
             suspects_wait_ms: STORE_BACKOFF_MS_MAX,
-            has_written: false,
+            writes_at_failure: None,
             claims: Vec::new(),
             claim_slots: Vec::new(),
         }
@@ -125,54 +145,74 @@ impl Unsettled {
     }
 
     /// All of it, a portion at a time.
-    async fn settle(&mut self, stages: &Stages, outage: &mut Outage) -> Result<(), StoreError> {
+    async fn settle(&mut self, stages: &Stages, outage: &mut Outage) -> Result<Wrote, StoreError> {
+        let mut wrote = Wrote::Nothing;
         while !self.settlements.is_empty() {
             let count = self.portion.first(self.settlements.iter().map(bytes));
             if let Err(error) = settle_some(stages, &self.settlements[..count]).await {
-                self.failed(count);
+                self.failed(count, stages);
                 return Err(error);
             }
             outage.lessens();
-            self.has_written = true;
+            wrote = Wrote::Some;
             self.portion.written();
             self.settlements.drain(..count).zip(self.settled_slots.drain(..count)).for_each(free);
         }
-        Ok(())
+        Ok(wrote)
     }
 
     /// One that fails alone may be the cause, unless nothing can be written.
-    fn failed(&mut self, count: usize) {
+    fn failed(&mut self, count: usize, stages: &Stages) {
         self.portion.failed(count);
+        let is_suspect = self.others_were_written(stages);
         if count > 1 {
             return;
         }
-        if std::mem::take(&mut self.has_written) {
-            self.suspects.push_back((self.settlements.remove(0), self.settled_slots.remove(0)));
+        if is_suspect {
+            let (settlement, slot) = (self.settlements.remove(0), self.settled_slots.remove(0));
+            self.suspects.push_back(Suspect { settlement, slot, failures: 0 });
         } else {
             self.settlements.rotate_left(1);
             self.settled_slots.rotate_left(1);
         }
     }
 
-    /// Tries one of those that failed alone, if it is time. Where it can be written the next one has its turn at once.
-    async fn settle_suspect(&mut self, stages: &Stages) {
+    /// Whether anything was written since a settlement failed before this time: a lease extended, say.
+    fn others_were_written(&mut self, stages: &Stages) -> bool {
+        let writes = stages.trouble.writes();
+        self.writes_at_failure.replace(writes).is_some_and(|before| writes > before)
+    }
+
+    /// Tries one of those that failed alone, if it is time. Where it can be written the next one has its turn at once. Where it
+    /// fails again the store may be away: only if others were written since it failed last is it the cause, and waits.
+    async fn settle_suspect(&mut self, stages: &Stages) -> Result<Wrote, StoreError> {
         if Instant::now() < self.suspects_next_at {
-            return;
+            return Ok(Wrote::Nothing);
         }
-        let Some((settlement, slot)) = self.suspects.pop_front() else { return };
-        match settle_some(stages, std::slice::from_ref(&settlement)).await {
-            Ok(()) => {
-                free((settlement, slot));
-                self.suspects_wait_ms = STORE_BACKOFF_MS_MAX;
+        let Some(mut suspect) = self.suspects.pop_front() else { return Ok(Wrote::Nothing) };
+        let settled = match settle_some(stages, std::slice::from_ref(&suspect.settlement)).await {
+            // What is refused for ever may come as a failure that looks as if it passed.
+            Err(error) if suspect.failures >= SUSPECT_FAILURES_MAX => {
+                settle_bare(stages, &suspect.settlement, &error).await
             }
-            Err(error) => {
-                let delivery_id = settlement.delivery_id;
-                tracing::warn!(%delivery_id, %error, "cannot be settled while others are: it is tried again");
-                self.suspects.push_back((settlement, slot));
-                self.suspects_next_at = Instant::now() + Duration::from_millis(self.suspects_wait_ms);
-                self.suspects_wait_ms = (2 * self.suspects_wait_ms).min(SUSPECT_MS_MAX);
-            }
+            settled => settled,
+        };
+        let Err(error) = settled else {
+            free((suspect.settlement, suspect.slot));
+            self.suspects_wait_ms = STORE_BACKOFF_MS_MAX;
+            return Ok(Wrote::Some);
+        };
+        if !self.others_were_written(stages) {
+            self.suspects.push_back(suspect);
+            return Err(error);
         }
+        suspect.failures = suspect.failures.saturating_add(1);
+        let delivery_id = suspect.settlement.delivery_id;
+        tracing::warn!(%delivery_id, %error, "cannot be settled while others are: it is tried again");
+        self.suspects.push_back(suspect);
+        self.suspects_next_at = Instant::now() + Duration::from_millis(self.suspects_wait_ms);
+        self.suspects_wait_ms = (2 * self.suspects_wait_ms).min(SUSPECT_MS_MAX);
+        Ok(Wrote::Nothing)
     }
 
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {

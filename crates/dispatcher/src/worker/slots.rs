@@ -6,12 +6,13 @@ use super::flow::{Allowance, FlowControl, Holding, InFlight, claim_size, extra_s
 use super::leases::Lease;
 use super::waiting::{Awaited, Waiting};
 use hookgraph_domain::delivery::ClaimedDelivery;
-use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::Left;
 use hookgraph_domain::time::Timestamp;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// All slots of a process.
 pub(super) struct Slots {
@@ -21,6 +22,8 @@ pub(super) struct Slots {
     extra: AtomicU32,
     /// How many of all are held by payloads that are there.
     rendered: AtomicU32,
+    /// How many the payloads that are being rendered may take.
+    renders: Semaphore,
     freed: Notify,
     flow: FlowControl,
     /// The due work that had no room.
@@ -39,6 +42,7 @@ impl Slots {
             in_flight_max,
             extra: AtomicU32::new(0),
             rendered: AtomicU32::new(0),
+            renders: Semaphore::new(in_flight_max.max(1) as usize),
             freed: Notify::new(),
             flow,
             waiting: Waiting::default(),
@@ -103,6 +107,37 @@ impl Slots {
         let Some(in_flight) = &slot.in_flight else { return true };
         let holdings = self.flow.holdings(&[in_flight.webhook_id()], now);
         holdings.iter().all(|held| held.extra_slots <= slot.extra || held.in_flight <= self.in_flight_max / 2)
+    }
+
+    /// Which of those, whose payloads were frozen before they were claimed, go back: those by which their webhook holds more than half
+    /// of the slots, since nothing had told that it has large ones.
+    ///
+    /// One that is left with half gets nothing more: what goes back is not claimed over and over.
+    pub(super) fn beyond_share<'a>(
+        &self,
+        frozen: impl Iterator<Item = (DeliveryId, &'a Slot)>,
+        now: Timestamp,
+    ) -> HashSet<DeliveryId> {
+        if self.extra.load(Ordering::SeqCst) == 0 {
+            return HashSet::new();
+        }
+        let mut held: HashMap<WebhookId, u32> = HashMap::new();
+        let goes_back = |(id, slot): (DeliveryId, &Slot)| {
+            let webhook_id = slot.in_flight.as_ref()?.webhook_id();
+            let of_webhook = || self.flow.holdings(&[webhook_id], now).first().map_or(0, |held| held.in_flight);
+            let held = held.entry(webhook_id).or_insert_with(of_webhook);
+            let without = held.saturating_sub(slot.extra.saturating_add(1));
+            (slot.extra > 0 && without >= self.in_flight_max.div_ceil(2)).then(|| {
+                *held = without;
+                id
+            })
+        };
+        frozen.filter_map(goes_back).collect()
+    }
+
+    /// Waits until payloads may be rendered that take so many slots: what is being rendered takes no more than there are.
+    pub(super) async fn to_render(&self, slots: u32) -> Option<SemaphorePermit<'_>> {
+        self.renders.acquire_many(slots.min(self.in_flight_max.max(1))).await.ok()
     }
 
     /// How many are free where the claims under way take nothing.

@@ -1,10 +1,10 @@
 //! The stages of the road, one function each, over values: tests drive them one at a time.
 
 use super::flow::{Allowance, FlowControl};
-use super::outage::guarded;
 use super::trouble::{Told, Trouble};
 use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
+use crate::guard::guarded;
 use futures::FutureExt;
 use hookgraph_domain::attempt::{Attempt, Exchange, OutcomeCode, OutgoingRequest};
 use hookgraph_domain::delivery::ClaimedDelivery;

@@ -27,6 +27,8 @@ struct Known {
     /// When each call under way was asked for, by its number.
     under_way: BTreeMap<u64, Timestamp>,
     next_number: u64,
+    /// How many calls wrote so far.
+    writes: u64,
 }
 
 /// Calls failed, or took as long as an outage, and none has written since that a claim followed.
@@ -137,6 +139,7 @@ impl Known {
     /// Whether those who wait are to be told.
     fn answered(&mut self, asked_at: Timestamp, now: Timestamp, writes: bool) -> bool {
         if writes {
+            self.writes += 1;
             self.wrote.note(asked_at, now);
         }
         self.failing = self.failing.filter(|failing| !failing.is_past(now));
@@ -239,6 +242,11 @@ impl Trouble {
         // More is left than there is where the clock was set back.
         let is_waited_for = is_long && !left.is_zero() && left <= Duration::from_millis(SETTLE_FIRST_MS);
         if is_waited_for { First::Settle(left) } else { First::Claim }
+    }
+
+    /// How many calls wrote so far.
+    pub(super) fn writes(&self) -> u64 {
+        self.known.lock().writes
     }
 
     /// Waits so long, or until a store that was away answers again.

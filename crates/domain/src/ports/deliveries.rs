@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::attempt::Attempt;
 use crate::delivery::{ClaimedDelivery, Delivery};
 use crate::event::{Event, EventSkip};
-use crate::feed::{FeedFilter, FeedPage};
+use crate::feed::{FeedFilter, FeedMoves, FeedPage};
 use crate::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use crate::page::{DeliveryQuery, EventQuery};
 use crate::payload::FrozenPayload;
@@ -178,6 +178,11 @@ pub trait Feed: Send + Sync {
         filter: &FeedFilter,
         limit: u32,
     ) -> Result<FeedPage, StoreError>;
+
+    /// Whose feeds moved after a `seq`, of all tenants. Nothing is passed over: what is found later has a higher `seq` than
+    /// [`FeedMoves::read_to_seq`]. What was removed is not told of. Looks at so many stored batches at most, each of entries of
+    /// one tenant, and at one at least.
+    async fn feed_moves(&self, after_seq: i64, batches_max: u32) -> Result<FeedMoves, StoreError>;
 
     /// The last `seq` of all; 0 when there is none.
     async fn latest_seq(&self) -> Result<i64, StoreError>;

@@ -58,7 +58,7 @@ pub trait RecordReader: Send + Sync {
     async fn tombstone(&self, event_id: EventId) -> Result<Option<Record>, StoreError>;
 }
 
-/// Reads tenants and their copy tasks.
+/// Reads tenants and their copy tasks. A deleted tenant is not there, whatever of it is left to be removed.
 #[async_trait]
 pub trait TenantReader: Send + Sync {
     /// The tenant of that id.

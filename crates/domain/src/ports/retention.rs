@@ -1,4 +1,4 @@
-//! The port of retention: what is too old goes, in steps that nobody waits for.
+//! The port of retention: what is too old goes, and what deleted tenants owned, in steps that nobody waits for.
 
 use super::StoreError;
 use crate::retention::{HistoryCut, WorkCut};
@@ -69,6 +69,10 @@ pub trait Retention: Send + Sync {
 
     /// Removes replays and tenant copies that ended, and entries of the audit log; looks at no more than so many rows.
     async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
+
+    /// Removes what deleted tenants owned, but for what is due, which [`crate::change::Write::StopMore`] removes; and each of them
+    /// once nothing of it is left. Removes rows of one tenant, a few times as many as that at most.
+    async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
 
     /// Measures the history.
     async fn history_kept(&self) -> Result<HistoryKept, StoreError>;

@@ -131,7 +131,8 @@ impl TenantMutations {
         Ok(updated.await.graphql()?.into())
     }
 
-    /// Deletes the caller's tenant with all that it owns, and answers how many that were.
+    /// Deletes the caller's tenant with all that it owns, and answers how many tenants that were. From then on its tokens open
+    /// nothing, nothing is sent for its webhooks, and its identifier is free; its rows are removed in the background.
     #[graphql(directive = requires::apply(PermissionName::TenantsWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
         let pim = PimContext::of(ctx)?;

@@ -1,8 +1,11 @@
 //! How many bytes of records one request may read: counted by their bodies, wherever and however often they are handed out.
 
 use crate::shop::{Shop, text};
+use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::record::RecordKind;
+use hookgraph_pim::limits::READ_BYTES_AT_ONCE_MAX;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const FOLDER: &str = "mutation ($tenant: ID!) { folder { create(language: \"en\", input: { tenantId: $tenant,
     name: \"Folder\" }) { id } } }";
@@ -30,7 +33,8 @@ async fn related(shop: &Shop) -> (String, String) {
 
 async fn assert_refused(shop: &Shop, document: &str, variables: Value) {
     let refusal = shop.refusal(document, variables).await;
-    let expected = "LIMIT_EXCEEDED: this reads more than 64 MiB of records: ask for fewer, or page through them";
+    let expected = "LIMIT_EXCEEDED: this reads more than 64 MiB of records: ask for fewer at once, by their ids or \
+        externalReferences, or by a smaller page (first, last) of a list that has pages";
     assert_eq!(refusal, expected, "{document}");
 }
 
@@ -138,4 +142,29 @@ async fn what_a_mutation_reads_to_decide_does_not_count() {
     assert!(shop.raised().is_empty());
     // What a query reads counts.
     assert_refused(&shop, LATEST, json!({})).await;
+}
+
+#[tokio::test]
+async fn what_all_requests_hold_at_a_time_is_bounded_and_half_of_it_is_never_one_tenants() {
+    let shop = Shop::open();
+    let id = document(&shop, json!({})).await;
+    shop.copy(RecordKind::Item, &id, 1, FORTIETH_BYTES);
+    let get = "query ($id: ID!) { item { get(id: $id, language: \"en\") { id } } }";
+    let (small, large) = (json!({ "id": id }), json!({ "id": format!("{id}-000") }));
+    let half = READ_BYTES_AT_ONCE_MAX / 2;
+    let other = |number: u128| shop.room.of(TenantId(Uuid::from_u128(number))).take(half).unwrap();
+    let assert_no_room = async || {
+        let refusal = shop.refusal(get, large.clone()).await;
+        assert!(refusal.starts_with("UNAVAILABLE: the server holds as much"), "{refusal}");
+        shop.data(get, small.clone()).await;
+    };
+    let own = shop.room.of(shop.tenant_id).take(half - FORTIETH_BYTES / 2).unwrap();
+    assert_no_room().await;
+    drop(own);
+    let (first, second) = (other(1), other(2));
+    assert_no_room().await;
+    drop(first);
+    shop.data(get, large.clone()).await;
+    assert_eq!(shop.room.bytes_held(), half, "what a request took is given back as it ends");
+    drop(second);
 }

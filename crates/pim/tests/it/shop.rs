@@ -5,7 +5,8 @@ use async_graphql::{EmptySubscription, Request, Schema, Variables};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::NoObserver;
 use hookgraph_domain::record::{RecordKind, RecordRef};
-use hookgraph_pim::{Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
+use hookgraph_pim::limits::READ_BYTES_AT_ONCE_MAX;
+use hookgraph_pim::{ByteRoom, Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
 use hookgraph_testkit::{ManualClock, NoWakeUps, SeededEntropy, sample};
 use serde_json::Value;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub struct Shop {
     services: PimServices,
     store: Arc<RecordStore>,
     clock: ManualClock,
+    /// What its requests share with those of other tenants.
+    pub room: Arc<ByteRoom>,
     pub tenant_id: TenantId,
 }
 
@@ -34,7 +37,8 @@ impl Shop {
         };
         let schema = Schema::build(PimQuery, PimMutation, EmptySubscription);
         let schema = schema.register_output_type::<PaymentType>().finish();
-        Self { schema, services, store, clock, tenant_id }
+        let room = Arc::new(ByteRoom::new(READ_BYTES_AT_ONCE_MAX));
+        Self { schema, services, store, clock, room, tenant_id }
     }
 
     async fn response(&self, document: &str, variables: Value) -> async_graphql::Response {
@@ -44,7 +48,7 @@ impl Shop {
             user_id: Some("ada".to_owned()),
             permissions: hookgraph_domain::permission::PermissionSet::all(),
         };
-        let pim = Arc::new(PimContext::new(caller, self.services.clone(), None));
+        let pim = Arc::new(PimContext::new(caller, self.services.clone(), None).within(&self.room));
         let mut variables = variables;
         variables["tenant"] = self.tenant_id.to_string().into();
         let request = Request::new(document).variables(Variables::from_json(variables)).data(pim);

@@ -100,6 +100,10 @@ fn check(input: &CreateAccessTokenInput, expires_at: Option<Timestamp>, now: Tim
         let message = format!("a name has 1 to {TOKEN_NAME_CHARS_MAX} characters");
         problems.push(Problem::new("input.name", "NAME_LENGTH", message));
     }
+    if input.name.contains(char::is_control) {
+        let message = "the name holds a control character: use plain text on one line";
+        problems.push(Problem::new("input.name", "NAME_INVALID", message));
+    }
     if input.permissions.is_empty() {
         problems.push(Problem::new("input.permissions", "PERMISSIONS_EMPTY", "name at least one permission"));
     }

@@ -33,6 +33,8 @@ pub(crate) use problems::nearest_name;
 pub(crate) use scalars::shortened;
 pub(crate) use scan::scan;
 pub(crate) use shape::introspects;
+#[cfg(test)]
+pub(crate) use validator::PARSED;
 pub(crate) use validator::parse;
 pub use validator::{Validator, syntax_problem};
 pub(crate) use verdict::{Judge, NeverExecute, judge};

@@ -111,8 +111,16 @@ pub fn syntax_problem(text: &str) -> Option<Problem> {
     read.err()
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many documents this thread has parsed.
+    pub(crate) static PARSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Parses a document that the scan has let through.
 pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec<Problem>> {
+    #[cfg(test)]
+    PARSED.set(PARSED.get() + 1);
     // One bracket is several rules of the grammar; the scan has bounded the brackets, and this what a stack can do.
     let mut parser = Parser::new().recursion_limit(RULES_NESTED_MAX).token_limit(limits.bytes_max);
     parser.parse_ast(&*plain(text), "document.graphql").map_err(|error| {

@@ -1,7 +1,7 @@
 //! Which requests are let through, and as what.
 
 use super::{Answers, Guard};
-use crate::document::{Validator, kept_bytes};
+use crate::document::{PARSED, Validator, kept_bytes};
 use crate::limits::{CALL_DOCUMENT, KEPT_DOCUMENT_BYTES, VALUE_SHOWN_CHARS_MAX, WORD_SHOWN_CHARS_MAX};
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Request, Variables};
@@ -141,6 +141,20 @@ fn a_size_that_is_a_variable_costs_what_it_is_in_the_request() {
     let always = format!("query A($first: Int) {listed} {}", fragment.replace("id state", "id webhook {         deliveries(first: 100) { nodes { id } } deliveries(first: 100) { nodes { id } }         one: deliveries(first: 100) { nodes { id } } two: deliveries(first: 100) { nodes { id } } } state"));
     assert!(guard.proven(&always).is_err());
     assert!(told(&always, "A", json!({ "first": 1 })).starts_with("the document's complexity is "));
+}
+
+#[test]
+fn a_document_whose_sizes_are_variables_is_parsed_once_and_kept_as_it_was_parsed() {
+    let guard = Guard::new(Validator::of_sdl(&crate::Api::sdl()).unwrap(), Arc::new(|_, _| Vec::new()));
+    let text = "query ($first: Int) { webhook { getMany(tenantId: \"t\") { id
+        deliveries(first: $first) { nodes { id state createdAt updatedAt attemptCount } } } } }";
+    PARSED.set(0);
+    let admitted = [5, 82, 83, 100, 5].map(|first| {
+        guard.admit(request(text, json!({ "first": first })), PermissionSet::all(), Answers::Once).is_ok()
+    });
+    assert_eq!((admitted, PARSED.get()), ([true, true, false, false, true], 1));
+    guard.proven.run_pending_tasks();
+    assert_eq!(guard.proven.weighted_size(), 2 * u64::from(kept_bytes(text, &CALL_DOCUMENT)));
 }
 
 #[test]

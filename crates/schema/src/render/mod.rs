@@ -25,7 +25,7 @@ use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{Caller, PimContext, PimServices};
+use hookgraph_pim::{ByteRoom, Caller, PimContext, PimServices};
 use key::{RenderKey, variable_values};
 use prepared::{Prepared, PreparedDocuments};
 use std::collections::HashMap;
@@ -55,8 +55,36 @@ impl Renderer {
         Self { schema, documents: PreparedDocuments::new(checker), services, limits }
     }
 
+    /// What a webhook would send, for a caller who looks at it: what it reads takes of the room that all callers share.
+    pub(crate) async fn preview(
+        &self,
+        request: RenderRequest,
+        room: &Arc<ByteRoom>,
+    ) -> Result<FrozenPayload, RenderError> {
+        let rendered = self.render_within(&[request], Some(room)).await.pop();
+        rendered.unwrap_or_else(|| Err(RenderError::Unavailable("the payload was not rendered".to_owned())))
+    }
+
+    async fn render_within(
+        &self,
+        requests: &[RenderRequest],
+        room: Option<&Arc<ByteRoom>>,
+    ) -> Vec<Result<FrozenPayload, RenderError>> {
+        let runs = self.run_all(requests, room).await;
+        let now = self.services.clock.now();
+        let answers = requests.iter().map(|request| match RenderKey::of(request) {
+            None => assemble(request, None, now),
+            Some(key) => match runs.get(&key) {
+                Some(Ok((data, rendered_at))) => assemble(request, Some(data), *rendered_at),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(RenderError::Unavailable("the payload was not rendered".to_owned())),
+            },
+        });
+        answers.collect()
+    }
+
     /// Runs each distinct document once, and answers by key.
-    async fn run_all(&self, requests: &[RenderRequest]) -> HashMap<RenderKey, Run> {
+    async fn run_all(&self, requests: &[RenderRequest], room: Option<&Arc<ByteRoom>>) -> HashMap<RenderKey, Run> {
         let mut contexts: HashMap<(TenantId, PermissionSet, Option<EventId>), Arc<PimContext>> = HashMap::new();
         let mut runs = HashMap::new();
         for request in requests {
@@ -66,7 +94,8 @@ impl Renderer {
                     let caller =
                         Caller { tenant_id: request.event.tenant_id, user_id: None, permissions: key.permissions };
                     let tombstone_of = key.tombstone_of.map(|_| request.event.clone());
-                    Arc::new(PimContext::new(caller, self.services.clone(), tombstone_of))
+                    let context = PimContext::new(caller, self.services.clone(), tombstone_of);
+                    Arc::new(if let Some(room) = room { context.within(room) } else { context })
                 });
             let context = Arc::new(context.sharing());
             runs.entry(key).or_insert_with(|| self.run(request, context));
@@ -119,18 +148,9 @@ impl Renderer {
 
 #[async_trait]
 impl PayloadRenderer for Renderer {
+    /// What callers hold refuses no delivery: how many are rendered at a time is for who delivers them to bound.
     async fn render(&self, requests: &[RenderRequest]) -> Vec<Result<FrozenPayload, RenderError>> {
-        let runs = self.run_all(requests).await;
-        let now = self.services.clock.now();
-        let answers = requests.iter().map(|request| match RenderKey::of(request) {
-            None => assemble(request, None, now),
-            Some(key) => match runs.get(&key) {
-                Some(Ok((data, rendered_at))) => assemble(request, Some(data), *rendered_at),
-                Some(Err(error)) => Err(error.clone()),
-                None => Err(RenderError::Unavailable("the payload was not rendered".to_owned())),
-            },
-        });
-        answers.collect()
+        self.render_within(requests, None).await
     }
 }
 

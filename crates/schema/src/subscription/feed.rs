@@ -1,8 +1,8 @@
 //! Following the feed: pages are read as their entries are taken, so a slow subscriber holds one page and delays nobody.
 
-use super::cursor;
+use super::{Following, cursor};
 use crate::context::Asked;
-use crate::limits::FEED_POLL_MS;
+use crate::limits::FEED_RETRY_MS;
 use futures::stream::{Stream, unfold};
 use hookgraph_domain::feed::{FeedEntry, FeedFilter, FeedPage};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// What a subscription makes of feed entries.
 pub(super) trait Entries: Sized + Send {
@@ -31,7 +30,10 @@ struct Follower<T> {
     /// Everything up to here is in `page` or was taken.
     read_to_seq: i64,
     page: VecDeque<T>,
-    fed: watch::Receiver<()>,
+    /// Whether to read on without waiting: there may be more, or a read that was called for did not succeed yet.
+    has_more: bool,
+    /// Since before anything was read: what is fed from then on is on a page or ends the wait for it.
+    following: Following,
     /// Whether the last read failed: an outage is one line in the log, not one a second.
     is_failing: bool,
 }
@@ -42,8 +44,16 @@ pub(super) fn follow<T: Entries + 'static>(
     filter: FeedFilter,
     after_seq: i64,
 ) -> impl Stream<Item = Result<T, Refusal>> + Send + use<T> {
-    let fed = asked.core.services.fed.clone();
-    let follower = Follower { asked, filter, read_to_seq: after_seq, page: VecDeque::new(), fed, is_failing: false };
+    let following = asked.core.services.feed.follow(asked.tenant_id());
+    let follower = Follower {
+        asked,
+        filter,
+        read_to_seq: after_seq,
+        page: VecDeque::new(),
+        has_more: true,
+        following,
+        is_failing: false,
+    };
     unfold(Some(follower), |follower| async move {
         let mut follower = follower?;
         let item = follower.next().await;
@@ -58,15 +68,14 @@ impl<T: Entries> Follower<T> {
             if let Some(item) = self.page.pop_front() {
                 return Ok(item);
             }
-            // What is fed from here on is either on the page or wakes the wait.
-            self.fed.mark_unchanged();
+            if !self.has_more {
+                self.following.beyond(self.read_to_seq).await;
+                self.has_more = true;
+            }
             match self.read_page().await {
-                Ok(more) => {
+                Ok(()) => {
                     if std::mem::replace(&mut self.is_failing, false) {
                         tracing::info!("the feed is read again");
-                    }
-                    if !more {
-                        self.wait().await;
                     }
                 }
                 Err(error) if error.code == RefusalCode::CursorTooOld => return Err(error),
@@ -74,29 +83,23 @@ impl<T: Entries> Follower<T> {
                     if !std::mem::replace(&mut self.is_failing, true) {
                         tracing::warn!(%error, "the feed cannot be read: the subscription waits");
                     }
-                    tokio::time::sleep(Duration::from_millis(FEED_POLL_MS)).await;
+                    tokio::time::sleep(Duration::from_millis(FEED_RETRY_MS)).await;
                 }
             }
         }
     }
 
-    /// Reads the next page. Whether it brought something or there may be more at once.
-    async fn read_page(&mut self) -> Result<bool, Refusal> {
+    /// Reads the next page. Where it is the last one, `read_to_seq` is that of the whole feed as it then was, whatever of it was
+    /// wanted: all that is fed later is beyond.
+    async fn read_page(&mut self) -> Result<(), Refusal> {
         let page = T::page(&self.asked, self.read_to_seq, &self.filter).await?;
         if let Some(oldest_seq) = page.pruned_to {
             return Err(Refusal::cursor_too_old(cursor::write(oldest_seq)));
         }
         let items = T::of(&self.asked, page.entries).await?;
         self.read_to_seq = page.read_to_seq.max(self.read_to_seq);
+        self.has_more = page.more;
         self.page.extend(items);
-        Ok(!self.page.is_empty() || page.more)
-    }
-
-    /// Waits for a wake-up, and no longer than a poll: wake-ups may be lost.
-    async fn wait(&mut self) {
-        let poll = Duration::from_millis(FEED_POLL_MS);
-        if let Ok(Err(_closed)) = tokio::time::timeout(poll, self.fed.changed()).await {
-            tokio::time::sleep(poll).await;
-        }
+        Ok(())
     }
 }

@@ -3,8 +3,12 @@
 pub mod cursor;
 mod feed;
 mod payloads;
+mod signals;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cursor::latest as latest_cursor;
+pub use signals::{FeedSignals, Following};
 
 use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
 use crate::context::Asked;

@@ -14,7 +14,7 @@ use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::permission::Permission;
-use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
+use hookgraph_domain::ports::{RenderError, RenderRequest};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::request::{build, masked, without_signatures};
 use hookgraph_domain::time::Timestamp;
@@ -68,16 +68,13 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
     let choice = EventChoice { path: "input.", event_id: input.event_id, variables: input.variables };
     let event = chosen_event(asked, &webhook.event_type, choice).await?.into_event(asked.now());
     let render = RenderRequest { event: event.clone(), webhook: webhook.clone() };
-    let rendered = asked.core.renderer.render(&[render]).await.pop();
-    let payload = match rendered {
-        Some(Ok(payload)) => payload,
-        Some(Err(RenderError::Refused(message))) => return Ok(failed(OutcomeCode::RenderFailed, message)),
-        Some(Err(RenderError::BudgetExceeded(message))) => {
-            return Ok(failed(OutcomeCode::RenderBudgetExceeded, message));
-        }
-        Some(Err(RenderError::Unavailable(message))) => return Err(Refusal::new(RefusalCode::Unavailable, message)),
-        None => return Err(Refusal::new(RefusalCode::Internal, "the payload was not rendered")),
+    let payload = match asked.core.renderer.preview(render, &asked.core.room).await {
+        Ok(payload) => payload,
+        Err(RenderError::Refused(message)) => return Ok(failed(OutcomeCode::RenderFailed, message)),
+        Err(RenderError::BudgetExceeded(message)) => return Ok(failed(OutcomeCode::RenderBudgetExceeded, message)),
+        Err(RenderError::Unavailable(message)) => return Err(Refusal::new(RefusalCode::Unavailable, message)),
     };
+    asked.text().hold(payload.json.len())?;
     let signer = asked.may::<WebhooksRead>()?.signer().await?;
     let delivery = never_sent(&webhook, &event, DeliveryId(asked.new_id()), asked.now());
     match build(&webhook, &event, &delivery, &payload, &signer, asked.now()) {

@@ -164,6 +164,20 @@ fn write(text: &str) -> io::Result<()> {
     output.flush()
 }
 
+/// A text of others as it may be shown in a row: what moves the cursor, ends the line or turns the direction of writing is escaped.
+fn on_one_line(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Rows as text, each column as wide as its widest cell.
 fn aligned<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<_> = rows.collect();

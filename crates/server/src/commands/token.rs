@@ -107,9 +107,13 @@ async fn list(store: &dyn Store, tenant: Option<&str>) -> anyhow::Result<()> {
         Some(tenant) => Some(find_tenant(store, tenant).await?.id),
         None => None,
     };
+    super::print(&listed(store.tokens(tenant_id).await?))
+}
+
+/// A row for each token, whatever its tenant has called it.
+fn listed(tokens: Vec<AccessToken>) -> String {
     let header =
         ["ID", "TENANT", "NAME", "PERMISSIONS", "CREATED", "EXPIRES", "LAST USED", "REVOKED"].map(str::to_owned);
-    let tokens = store.tokens(tenant_id).await?;
     let rows = tokens.into_iter().map(|token| {
         let time = |at: Option<Timestamp>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
         let all = token.permissions == PermissionSet::all();
@@ -117,7 +121,7 @@ async fn list(store: &dyn Store, tenant: Option<&str>) -> anyhow::Result<()> {
         [
             token.id.to_string(),
             token.tenant_id.to_string(),
-            token.name,
+            super::on_one_line(&token.name),
             permissions,
             token.created_at.to_rfc3339(),
             time(token.expires_at),
@@ -125,7 +129,7 @@ async fn list(store: &dyn Store, tenant: Option<&str>) -> anyhow::Result<()> {
             time(token.revoked_at),
         ]
     });
-    super::print(&super::aligned(std::iter::once(header).chain(rows)))
+    super::aligned(std::iter::once(header).chain(rows))
 }
 
 async fn revoke(store: &dyn Store, id: TokenId) -> anyhow::Result<()> {
@@ -139,7 +143,7 @@ async fn revoke(store: &dyn Store, id: TokenId) -> anyhow::Result<()> {
     let what = ("accessToken.revoke", format!("accessToken:{id}"));
     change.writes.push(audit_entry(&OsEntropy::default(), token.tenant_id, now, what, None));
     store.commit(change).await?;
-    super::print(&format!("token {id} ({}) is revoked\n", token.name))
+    super::print(&format!("token {id} ({}) is revoked\n", super::on_one_line(&token.name)))
 }
 
 /// An entry of the audit log, by whoever may run commands here.
@@ -174,4 +178,38 @@ async fn find_tenant(store: &dyn Store, text: &str) -> anyhow::Result<Tenant> {
         (found, _) => found,
     };
     found.with_context(|| format!("no tenant {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_testkit::sample;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_tenant_forges_no_row_by_the_name_of_its_token() {
+        let token = |name: &str| AccessToken {
+            id: TokenId(Uuid::nil()),
+            tenant_id: TenantId(Uuid::nil()),
+            name: name.to_owned(),
+            secret_sha256: [7; 32],
+            permissions: PermissionSet::all(),
+            created_at: sample::now(),
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        for (name, shown) in [
+            ("nightly", "nightly"),
+            ("Zoë's \"ci\" 鍵", "Zoë's \"ci\" 鍵"),
+            ("ci\r\n0198  acme  admin", r"ci\r\n0198  acme  admin"),
+            ("\u{1b}[2K\u{9b}1A", r"\u{1b}[2K\u{9b}1A"),
+            ("a\u{2028}\u{202e}b", r"a\u{2028}\u{202e}b"),
+        ] {
+            let text = listed(vec![token(name)]);
+            assert_eq!(text.lines().count(), 2, "{text:?}");
+            assert!(text.ends_with('\n') && text.lines().all(|line| !line.contains(char::is_control)), "{text:?}");
+            assert!(text.contains(&format!("  {shown}  all  ")), "{text:?}");
+        }
+    }
 }

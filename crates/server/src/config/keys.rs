@@ -203,7 +203,7 @@ pub const KEYS: &[Key] = &[
         (1, 100_000),
         "connections",
         "1000",
-        "WebSocket connections and event streams at a time.",
+        "WebSocket connections and event streams at a time; a quarter of them, or 16, may be connections without a token yet.",
     ),
     number(
         "websocket_subscriptions_max",

@@ -8,6 +8,7 @@ pub use layers::{ConfigError, Exposure, Layers, Source, Value};
 pub use print::{printed, printed_json};
 
 use crate::http::listening::ConnectionLimits;
+use crate::limits::{WEBSOCKETS_UNACKNOWLEDGED_MIN, WEBSOCKETS_UNACKNOWLEDGED_SHARE};
 use crate::oidc::OidcConfig;
 use hookgraph_domain::address::HostRule;
 use hookgraph_domain::retention::RetentionRules;
@@ -108,6 +109,8 @@ pub struct WebLimits {
     pub connections: ConnectionLimits,
     /// `websocket_connections_max`.
     pub websocket_connections_max: usize,
+    /// How many of those may be WebSocket connections that are not acknowledged yet.
+    pub websocket_unacknowledged_max: usize,
     /// `websocket_subscriptions_max`.
     pub websocket_subscriptions_max: usize,
     /// `token_requests_per_s_max`; 0 for no limit.
@@ -195,6 +198,7 @@ impl Config {
                     idle_max: read.duration("http_idle_ms_max"),
                 },
                 websocket_connections_max: read.count("websocket_connections_max"),
+                websocket_unacknowledged_max: unacknowledged_max(read.count("websocket_connections_max")),
                 websocket_subscriptions_max: read.count("websocket_subscriptions_max"),
                 token_requests_per_s_max: read.number("token_requests_per_s_max"),
                 token_requests_burst_max: read.number("token_requests_burst_max"),
@@ -235,6 +239,11 @@ impl Config {
             },
         }
     }
+}
+
+/// How many of so many connections may be WebSocket connections that are not acknowledged yet.
+fn unacknowledged_max(connections_max: usize) -> usize {
+    (connections_max / WEBSOCKETS_UNACKNOWLEDGED_SHARE).max(WEBSOCKETS_UNACKNOWLEDGED_MIN)
 }
 
 /// Reads keys of the table; [`Layers`] has a value of the right kind for each, which the tests go through.

@@ -2,7 +2,9 @@
 //! <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>
 
 use super::answer::{self, MediaType};
+use super::held_frames::{HeldFrames, Slot};
 use super::{WebState, graphql};
+use crate::answer_room::AnswerShare;
 use crate::auth::{AuthError, Session, ShownToken};
 use crate::operation;
 use crate::shares::Place;
@@ -13,8 +15,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::once;
+use hookgraph_domain::refusal::Refusal;
+use hookgraph_pim::Taken;
+use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Answers one request with a stream of events, which is read no further than the client reads. It ends with the
 /// operation, with the server, or when the token is not valid any more.
@@ -35,13 +41,23 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     };
     let endpoint = state.endpoints.management.clone();
     let by_get = [OperationType::Query, OperationType::Subscription];
-    let read = graphql::read_in_time(&state, endpoint.as_ref(), request, media_type, &by_get).await;
+    let read = graphql::read_in_time(&state, endpoint.as_ref(), session.holder, request, media_type, &by_get).await;
     let (asked, large) = match read {
         Ok(read) => read,
         Err(refused) => return *refused,
     };
-    let answers = operation::responses(&state, session.caller.clone(), asked, large)
-        .map(|response| next(&answer::event_json(response)));
+    let room = state.shares.answers().of(session.caller.tenant_id);
+    let written = move |response| Told::of(response, &room);
+    let (slot, over) = (Slot::default(), CancellationToken::new());
+    let (filled, ending) = (slot.clone(), over.clone());
+    let answers = operation::responses(&state, session.caller.clone(), asked, large, written).map(move |told| {
+        filled.fill(told.room);
+        if told.is_refused {
+            ending.cancel();
+        }
+        next(&told.json)
+    });
+    let answers = answers.take_until(over.cancelled_owned());
     let keep_alive = KeepAlive::new().interval(state.limits.websocket_ping);
     let events = answers.chain(once(async { complete() })).take_until(ended(state, shown, session)).map(move |event| {
         let _held = (&permit, &places);
@@ -50,11 +66,32 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     let mut answer = Sse::new(events).keep_alive(keep_alive).into_response();
     // Proxies that collect answers would hold the events back.
     answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    answer
+    answer.map(|body| HeldFrames::body(body, slot))
 }
 
-fn next(data: &serde_json::Value) -> Event {
-    Event::default().event("next").data(data.to_string())
+/// An answer as its event shows it, with the room that it has.
+struct Told {
+    json: String,
+    room: Option<Taken>,
+    /// Whether there was no room for it: the operation ends with the refusal.
+    is_refused: bool,
+}
+
+impl Told {
+    fn of(response: async_graphql::Response, room: &AnswerShare) -> Self {
+        let json = answer::event_json(response).to_string();
+        match room.take(json.len()) {
+            Ok(room) => Self { json, room, is_refused: false },
+            Err(no_room) => {
+                let json = json!({ "errors": [answer::error_json(&Refusal::from(no_room))] }).to_string();
+                Self { json, room: None, is_refused: true }
+            }
+        }
+    }
+}
+
+fn next(json: &str) -> Event {
+    Event::default().event("next").data(json)
 }
 
 /// With data, without which a browser's `EventSource` would not tell its page; a text without a line has none.

@@ -4,12 +4,16 @@ use super::answer::{self, MediaType};
 use super::{LargePlace, WebState, negotiate, parse, unread};
 use crate::auth::{AuthError, Session, ShownToken};
 use crate::endpoint::Endpoint;
+use crate::limits::ANSWER_SMALL_BYTES_MAX;
+use crate::shares::Holder;
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::FromRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::refusal::Refusal;
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
 
@@ -22,12 +26,13 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         let message = "answers are application/graphql-response+json or application/json: accept one of them";
         return answer::bad_request(StatusCode::NOT_ACCEPTABLE, message, MediaType::Json);
     };
-    let caller = match admit(state, request.headers(), media_type).await {
-        Ok((_, session)) => session.caller,
+    let Session { caller, holder, .. } = match admit(state, request.headers(), media_type).await {
+        Ok((_, session)) => session,
         Err(refused) => return *refused,
     };
+    let tenant_id = caller.tenant_id;
     // Read before a permit is taken: who sends slowly keeps nobody else from being served.
-    let read = read_in_time(state, endpoint.as_ref(), request, media_type, &[OperationType::Query]).await;
+    let read = read_in_time(state, endpoint.as_ref(), holder, request, media_type, &[OperationType::Query]).await;
     let (asked, _place) = match read {
         Ok(read) => read,
         Err(refused) => return *refused,
@@ -38,8 +43,24 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
     };
     let execution = endpoint.execute(caller, asked);
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
-        Ok(response) => answer::graphql(response, media_type),
+        Ok(response) => held(state, tenant_id, answer::graphql(response, media_type), media_type).await,
         Err(_) => answer::overdue(media_type),
+    }
+}
+
+/// The answer, which has its room until its client has taken it; where there is none for it, the refusal that says so.
+async fn held(state: &WebState, tenant_id: TenantId, answer: Response, media_type: MediaType) -> Response {
+    if answer.body().size_hint().exact().is_some_and(|bytes| bytes <= ANSWER_SMALL_BYTES_MAX as u64) {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    // All of it is there.
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return answer::busy("the answer could not be put together: try again", media_type);
+    };
+    match state.shares.answers().of(tenant_id).hold(bytes) {
+        Ok(bytes) => Response::from_parts(parts, Body::from(bytes)),
+        Err(no_room) => answer::busy(&no_room.to_string(), media_type),
     }
 }
 
@@ -77,6 +98,7 @@ fn shown_token(headers: &HeaderMap) -> Result<ShownToken, AuthError> {
 pub async fn read_in_time(
     state: &WebState,
     endpoint: &dyn Endpoint,
+    holder: Holder,
     request: axum::extract::Request,
     media_type: MediaType,
     by_get: &[OperationType],
@@ -89,7 +111,7 @@ pub async fn read_in_time(
         let message = "two idempotency keys: the headers idempotency-key differ";
         return Err(Box::new(answer::bad_request(StatusCode::BAD_REQUEST, message, media_type)));
     }
-    let reading = read(state, endpoint, request, media_type, by_get);
+    let reading = read(state, endpoint, holder, request, media_type, by_get);
     let Ok(read) = tokio::time::timeout(state.limits.http_request_max, reading).await else {
         let message = "the request did not arrive in time (http_request_ms_max)";
         let mut answer = answer::bad_request(StatusCode::REQUEST_TIMEOUT, message, media_type);
@@ -118,6 +140,7 @@ pub async fn read_in_time(
 async fn read(
     state: &WebState,
     endpoint: &dyn Endpoint,
+    holder: Holder,
     request: axum::extract::Request,
     media_type: MediaType,
     by_get: &[OperationType],
@@ -133,9 +156,8 @@ async fn read(
         Method::GET => {
             let uri = request.uri().clone();
             let query = uri.query().unwrap_or_default();
-            let place = place(state, query.len(), media_type).await?;
-            let asked = parse::query_string(query, documents)
-                .map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))?;
+            let parsed = || parse::query_string(query, documents);
+            let (asked, place) = in_its_place(state, holder, query.len(), media_type, parsed).await?;
             if endpoint.operation_type(&asked).is_some_and(|operation| !by_get.contains(&operation)) {
                 let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "GET is for queries: send this with POST");
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -161,10 +183,7 @@ async fn read(
                     refused(status, "the body could not be read to its end")
                 }
             })?;
-            let place = place(state, bytes.len(), media_type).await?;
-            let asked = parse::body(&bytes, documents);
-            let asked = asked.map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type)))?;
-            Ok((asked, place))
+            in_its_place(state, holder, bytes.len(), media_type, || parse::body(&bytes, documents)).await
         }
         _ => {
             let mut answer =
@@ -175,8 +194,16 @@ async fn read(
     }
 }
 
-/// The place of a request of so many bytes; a small one needs none.
-async fn place(state: &WebState, bytes: usize, media_type: MediaType) -> Result<Option<LargePlace>, Box<Response>> {
-    let place = state.large_requests.place(bytes).await;
-    place.map_err(|too_many| Box::new(answer::busy(&too_many.to_string(), media_type)))
+/// A request of so many bytes, parsed in its place; a small one needs none.
+async fn in_its_place(
+    state: &WebState,
+    holder: Holder,
+    bytes: usize,
+    media_type: MediaType,
+    parsed: impl Fn() -> Result<Request, Refusal>,
+) -> Result<(Request, Option<LargePlace>), Box<Response>> {
+    match state.large_requests.read(holder, bytes, parsed).await {
+        Ok(read) => read.map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type))),
+        Err(too_many) => Err(Box::new(answer::busy(&too_many.to_string(), media_type))),
+    }
 }

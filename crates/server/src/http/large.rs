@@ -1,56 +1,147 @@
 //! Large requests, over any transport: what one is read into takes some fifty times its bytes, so few of them are read and executed
 //! at a time, four where they are very large. More wait for their turn with no more than their bytes; the rest is to come again.
+//!
+//! No holder has more than a part of the room: however much one asks for, the others find the rest.
 
 use crate::limits::{
-    LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_SHARE_BYTES_MAX,
-    LARGE_REQUEST_WAIT_MS_MAX,
+    LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_BYTES_OF_ONE_AT_ONCE_MAX, LARGE_BYTES_OF_ONE_KEPT_MAX,
+    LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_SHARE_BYTES_MAX, LARGE_REQUEST_WAIT_MS_MAX,
 };
+use crate::shares::Holder;
+use async_graphql::Request;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// The room for large requests, in bytes.
 #[derive(Debug)]
 pub struct LargeRequests {
     at_once: Arc<Semaphore>,
-    kept: Arc<Semaphore>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// What is executed or waits for it.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: usize,
+    /// Without those that have nothing here.
+    holders: HashMap<Holder, OfHolder>,
+}
+
+#[derive(Debug)]
+struct OfHolder {
+    bytes: usize,
+    /// What of it may be executed at a time.
+    at_once: Arc<Semaphore>,
 }
 
 /// A large request's room, until this value goes.
 #[derive(Debug)]
 pub struct LargePlace {
     _at_once: OwnedSemaphorePermit,
-    _kept: OwnedSemaphorePermit,
+    _of_holder: OwnedSemaphorePermit,
+    _kept: KeptBytes,
 }
 
-/// There are as many large requests as there may be.
+/// Bytes that count as kept, until this value goes.
+#[derive(Debug)]
+struct KeptBytes {
+    kept: Arc<Mutex<Kept>>,
+    holder: Holder,
+    bytes: usize,
+}
+
+/// There are as many large requests as there may be, or as this token may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server executes as many large requests as it may: try again, or send less at once")]
 pub struct TooManyLarge;
 
 impl Default for LargeRequests {
     fn default() -> Self {
-        let room = |bytes| Arc::new(Semaphore::new(bytes));
-        Self { at_once: room(LARGE_BYTES_AT_ONCE_MAX), kept: room(LARGE_BYTES_KEPT_MAX) }
+        Self { at_once: Arc::new(Semaphore::new(LARGE_BYTES_AT_ONCE_MAX)), kept: Arc::default() }
     }
 }
 
 impl LargeRequests {
-    /// Room for a request of so many bytes; none is needed for a small one. Whoever came first goes first, so that many of a
-    /// middling size never keep out one that needs more of it.
+    /// Room for a request of so many bytes; none is needed for a small one. Of one holder whoever came first goes first, and so of
+    /// those whose holder has a turn left: many of a middling size never keep out one that needs more of it.
     ///
     /// # Errors
     /// `TooManyLarge` at once where too much waits, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
-    pub async fn place(&self, bytes: usize) -> Result<Option<LargePlace>, TooManyLarge> {
+    pub async fn place(&self, holder: Holder, bytes: usize) -> Result<Option<LargePlace>, TooManyLarge> {
         if bytes < LARGE_REQUEST_BYTES_MIN {
             return Ok(None);
         }
-        let kept = permits(bytes.min(LARGE_BYTES_KEPT_MAX));
-        let kept = self.kept.clone().try_acquire_many_owned(kept).map_err(|_| TooManyLarge)?;
-        let turn = self.at_once.clone().acquire_many_owned(permits(bytes.min(LARGE_REQUEST_SHARE_BYTES_MAX)));
+        let (kept, of_holder) = self.keep(holder, bytes.min(LARGE_BYTES_OF_ONE_KEPT_MAX))?;
+        let share = permits(bytes.min(LARGE_REQUEST_SHARE_BYTES_MAX));
+        let turn = async {
+            // Its holder's first: what waits for those of its own holder stands before nobody else's.
+            let of_holder = of_holder.acquire_many_owned(share).await?;
+            let at_once = self.at_once.clone().acquire_many_owned(share).await?;
+            Ok::<_, AcquireError>((of_holder, at_once))
+        };
         match tokio::time::timeout(Duration::from_millis(LARGE_REQUEST_WAIT_MS_MAX), turn).await {
-            Ok(Ok(at_once)) => Ok(Some(LargePlace { _at_once: at_once, _kept: kept })),
+            Ok(Ok((of_holder, at_once))) => {
+                Ok(Some(LargePlace { _at_once: at_once, _of_holder: of_holder, _kept: kept }))
+            }
             Ok(Err(_)) | Err(_) => Err(TooManyLarge),
+        }
+    }
+
+    /// A request of so many bytes, read in its place, which is to be kept as long as it is executed. One that names a document
+    /// larger than itself needs the place of that: it is read again there, so that while it waits there is no more of it than its
+    /// bytes.
+    ///
+    /// # Errors
+    /// As [`Self::place`]; within, what is wrong with the request, whose place is free again.
+    pub async fn read<E>(
+        &self,
+        holder: Holder,
+        bytes: usize,
+        read: impl Fn() -> Result<Request, E>,
+    ) -> Result<Result<(Request, Option<LargePlace>), E>, TooManyLarge> {
+        let mut bytes = bytes;
+        loop {
+            let place = self.place(holder, bytes).await?;
+            let document_bytes = match read() {
+                Ok(request) if request.query.len() < LARGE_REQUEST_BYTES_MIN.max(bytes + 1) => {
+                    return Ok(Ok((request, place)));
+                }
+                Ok(request) => request.query.len(),
+                Err(error) => return Ok(Err(error)),
+            };
+            bytes = document_bytes;
+        }
+    }
+
+    /// Counts bytes as kept, and tells what of that holder's is executed at a time.
+    fn keep(&self, holder: Holder, bytes: usize) -> Result<(KeptBytes, Arc<Semaphore>), TooManyLarge> {
+        let mut kept = self.kept.lock();
+        let all = kept.bytes.saturating_add(bytes);
+        let of_one = kept.holders.get(&holder).map_or(0, |of_holder| of_holder.bytes).saturating_add(bytes);
+        if all > LARGE_BYTES_KEPT_MAX || of_one > LARGE_BYTES_OF_ONE_KEPT_MAX {
+            return Err(TooManyLarge);
+        }
+        kept.bytes = all;
+        let new = || OfHolder { bytes: 0, at_once: Arc::new(Semaphore::new(LARGE_BYTES_OF_ONE_AT_ONCE_MAX)) };
+        let of_holder = kept.holders.entry(holder).or_insert_with(new);
+        of_holder.bytes = of_one;
+        let at_once = of_holder.at_once.clone();
+        Ok((KeptBytes { kept: self.kept.clone(), holder, bytes }, at_once))
+    }
+}
+
+impl Drop for KeptBytes {
+    fn drop(&mut self) {
+        let mut kept = self.kept.lock();
+        kept.bytes = kept.bytes.saturating_sub(self.bytes);
+        if let Some(of_holder) = kept.holders.get_mut(&self.holder) {
+            of_holder.bytes = of_holder.bytes.saturating_sub(self.bytes);
+            if of_holder.bytes == 0 {
+                kept.holders.remove(&self.holder);
+            }
         }
     }
 }
@@ -61,55 +152,4 @@ fn permits(bytes: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::FutureExt;
-    use futures::future::join_all;
-
-    /// Some that fill the room between them.
-    async fn filling(large: &LargeRequests) -> Vec<Option<LargePlace>> {
-        let mut places = Vec::new();
-        for _ in 0..LARGE_BYTES_AT_ONCE_MAX / LARGE_REQUEST_BYTES_MIN {
-            places.push(large.place(LARGE_REQUEST_BYTES_MIN).await.unwrap());
-        }
-        places
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn few_large_requests_are_at_it_some_wait_for_a_while_and_small_ones_are_not_asked() {
-        let large = LargeRequests::default();
-        let mut places = filling(&large).await;
-        assert!(large.place(LARGE_REQUEST_BYTES_MIN - 1).await.unwrap().is_none());
-        let begun_at = tokio::time::Instant::now();
-        let mib = 1024 * 1024;
-        let waiting = (LARGE_BYTES_KEPT_MAX - LARGE_BYTES_AT_ONCE_MAX) / mib;
-        let more = join_all((0..=waiting).map(|_| async {
-            let answer = large.place(mib).await;
-            (answer.is_err(), begun_at.elapsed().as_millis())
-        }));
-        let mut waited_ms: Vec<_> = more.await.into_iter().map(|(refused, ms)| (ms, refused)).collect();
-        waited_ms.sort_unstable();
-        assert_eq!(waited_ms[0], (0, true), "one too many does not wait");
-        assert!(waited_ms[1..].iter().all(|waited| *waited == (u128::from(LARGE_REQUEST_WAIT_MS_MAX), true)));
-        places.pop();
-        assert!(large.place(LARGE_REQUEST_BYTES_MIN).await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn four_of_any_size_are_executed_side_by_side_in_their_turns() {
-        let large = LargeRequests::default();
-        let mut places = filling(&large).await;
-        let mut fifth = Box::pin(large.place(2 * LARGE_BYTES_AT_ONCE_MAX));
-        assert!(fifth.as_mut().now_or_never().is_none());
-        places.clear();
-        for _ in 0..3 {
-            places.push(large.place(LARGE_BYTES_KEPT_MAX / 8).now_or_never().unwrap().unwrap());
-        }
-        let mut behind = Box::pin(large.place(LARGE_REQUEST_BYTES_MIN));
-        assert!(behind.as_mut().now_or_never().is_none(), "it came later");
-        let fifth = fifth.now_or_never().unwrap().unwrap();
-        assert!(fifth.is_some() && behind.as_mut().now_or_never().is_none());
-        drop(fifth);
-        assert!(behind.now_or_never().unwrap().unwrap().is_some());
-    }
-}
+mod tests;

@@ -6,9 +6,11 @@ mod tests;
 mod under_way;
 mod written;
 
-use crate::limits::{ACCEPT_PAUSE_MS, GOING_AWAY_MS_MAX, OPERATIONS_CONNECTIONS_MAX, PREFACE_POLL_MS, UNTAKEN_MS_MAX};
+use crate::limits::{
+    ACCEPT_PAUSE_MS, GOING_AWAY_MS_MAX, HTTP2_STREAMS_MAX, OPERATIONS_CONNECTIONS_MAX, PREFACE_POLL_MS,
+};
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use std::io::ErrorKind;
@@ -21,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use under_way::{Counted, Requests};
+use under_way::{Counted, Requests, Tasks};
 use written::Written;
 
 /// What strangers may take.
@@ -39,7 +41,7 @@ pub struct ConnectionLimits {
 /// What every connection is served with.
 #[derive(Clone)]
 struct Served {
-    builder: Arc<Builder<TokioExecutor>>,
+    builder: Arc<Builder<Tasks>>,
     routes: Router,
     idle_max: Duration,
     stopping: CancellationToken,
@@ -114,15 +116,15 @@ async fn serve_within(
     connections.wait().await;
 }
 
-fn builder(idle_max: Duration) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(idle_max: Duration) -> Builder<Tasks> {
+    let mut builder = Builder::new(Tasks);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_max);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(idle_max)
         .keep_alive_timeout(idle_max)
-        .enable_connect_protocol();
+        .max_concurrent_streams(HTTP2_STREAMS_MAX);
     builder
 }
 
@@ -136,8 +138,8 @@ async fn connection(served: Served, stream: TcpStream, descriptor: OwnedSemaphor
     }
 }
 
-/// Serves a connection to its end. One over HTTP/2 ends when it was idle for too long, or when its client takes no answer: hyper
-/// asks no more of it than to answer pings.
+/// Serves a connection to its end. One over HTTP/2 ends when it was idle for too long, or when the last of its answers was given up
+/// because its client takes none: hyper asks no more of it than to answer pings.
 async fn speak<S>(served: Served, spoken: Spoken, stream: S)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -146,7 +148,7 @@ where
     let requests = Arc::new(Requests::new());
     let service = TowerToHyperService::new(Counted { routes, requests: requests.clone() });
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let (is_watched, untaken_max) = (spoken == Spoken::Http2, Duration::from_millis(UNTAKEN_MS_MAX));
+    let is_watched = spoken == Spoken::Http2;
     let mut is_ending = false;
     loop {
         let idle_max = if is_ending { Duration::from_millis(GOING_AWAY_MS_MAX) } else { idle_max };
@@ -164,7 +166,7 @@ where
                     return;
                 }
             }
-            () = requests.untaken_for(untaken_max), if is_watched => {
+            () = requests.deserted(), if is_watched => {
                 tracing::debug!("a connection is closed whose client takes no answer (UNTAKEN_MS_MAX)");
                 return;
             }

@@ -5,6 +5,7 @@ mod events;
 mod graphiql;
 mod graphql;
 mod headers;
+mod held_frames;
 pub mod jwks;
 mod large;
 pub mod listening;
@@ -56,8 +57,10 @@ pub struct WebState {
     pub requests: Arc<Semaphore>,
     /// Places for large requests among them.
     pub large_requests: LargeRequests,
-    /// Permits for WebSocket connections.
+    /// Permits for WebSocket connections that are acknowledged, and for event streams.
     pub connections: Arc<Semaphore>,
+    /// Permits for WebSocket connections that are not acknowledged yet: anybody may open one.
+    pub unacknowledged: Arc<Semaphore>,
     /// Cancelled when the server stops: WebSocket connections end.
     pub stopping: CancellationToken,
     /// New request ids.

@@ -1,7 +1,7 @@
 //! What those who run the server ask: is it alive, is it ready, how much is there. Plain answers without secrets.
 
 use super::WebState;
-use crate::limits::READY_MS_MAX;
+use crate::limits::{READY_KEPT_MS, READY_MS_MAX};
 use crate::metrics::Scrape;
 use async_trait::async_trait;
 use axum::Router;
@@ -14,7 +14,8 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Why a server should get no requests now.
@@ -51,22 +52,91 @@ pub trait Readiness: Send + Sync {
 
 /// The readiness of a server on a database.
 pub struct ServerReadiness {
-    store: SqlStore,
+    database: Arc<Database>,
+    read: KeptVerdict,
     draining: CancellationToken,
     failed: CancellationToken,
-    is_failing: AtomicBool,
 }
 
 impl ServerReadiness {
     /// Ready while the database is, until `draining` or `failed` is cancelled.
     pub fn new(store: SqlStore, draining: CancellationToken, failed: CancellationToken) -> Self {
-        Self { store, draining, failed, is_failing: AtomicBool::new(false) }
+        let database = Arc::new(Database { store, is_failing: AtomicBool::new(false) });
+        Self { database, read: KeptVerdict::default(), draining, failed }
     }
+}
 
-    async fn database(&self) -> Result<(), NotReady> {
+#[async_trait]
+impl Readiness for ServerReadiness {
+    async fn check(&self) -> Result<(), NotReady> {
+        let database = self.database.clone();
+        let verdict = self.read.or_read(async move { database.verdict().await });
+        unless_ending(&self.failed, &self.draining, verdict).await
+    }
+}
+
+/// What the database says, unless the server ends: that is told at once.
+async fn unless_ending(
+    failed: &CancellationToken,
+    draining: &CancellationToken,
+    database: impl Future<Output = Result<(), NotReady>>,
+) -> Result<(), NotReady> {
+    tokio::select! {
+        biased;
+        () = failed.cancelled() => Err(NotReady::Failed),
+        () = draining.cancelled() => Err(NotReady::Stopping),
+        verdict = database => verdict,
+    }
+}
+
+/// What a look came to, and when.
+type Verdict = (Instant, Result<(), NotReady>);
+
+/// What was read last, told again for [`READY_KEPT_MS`]. One reading goes on at a time, whose verdict is that of all who ask
+/// meanwhile: anybody may ask, and those who do must not take what requests need of the database.
+#[derive(Default)]
+struct KeptVerdict {
+    last: Arc<Mutex<Option<Verdict>>>,
+}
+
+impl KeptVerdict {
+    async fn or_read(
+        &self,
+        reading: impl Future<Output = Result<(), NotReady>> + Send + 'static,
+    ) -> Result<(), NotReady> {
+        let mut last = self.last.clone().lock_owned().await;
+        if let Some((read_at, verdict)) = *last
+            && read_at.elapsed() < Duration::from_millis(READY_KEPT_MS)
+        {
+            return verdict;
+        }
+        // It outlives the request that began it: whoever asks and goes would have it begin again and again.
+        let reading = tokio::spawn(async move {
+            let verdict = reading.await;
+            *last = Some((Instant::now(), verdict));
+            verdict
+        });
+        // A reading that panics says as little as a database that does not answer.
+        reading.await.unwrap_or(Err(NotReady::Database))
+    }
+}
+
+/// The database, as readiness asks for it.
+struct Database {
+    store: SqlStore,
+    is_failing: AtomicBool,
+}
+
+impl Database {
+    async fn verdict(&self) -> Result<(), NotReady> {
         let asked = timeout(Duration::from_millis(READY_MS_MAX), self.store.pending_migrations()).await;
         let (not_ready, error) = match asked {
-            Ok(Ok(pending)) if pending.is_empty() => return Ok(()),
+            Ok(Ok(pending)) if pending.is_empty() => {
+                if self.is_failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("ready again");
+                }
+                return Ok(());
+            }
             Ok(Ok(pending)) => (NotReady::Migrations, format!("not applied: {pending:?}")),
             Ok(Err(MigrateError::Store(error))) => (NotReady::Database, error.to_string()),
             Ok(Err(error)) => (NotReady::Migrations, error.to_string()),
@@ -77,23 +147,6 @@ impl ServerReadiness {
             tracing::warn!(error, "not ready: {}", not_ready.reason());
         }
         Err(not_ready)
-    }
-}
-
-#[async_trait]
-impl Readiness for ServerReadiness {
-    async fn check(&self) -> Result<(), NotReady> {
-        if self.failed.is_cancelled() {
-            return Err(NotReady::Failed);
-        }
-        if self.draining.is_cancelled() {
-            return Err(NotReady::Stopping);
-        }
-        self.database().await?;
-        if self.is_failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("ready again");
-        }
-        Ok(())
     }
 }
 
@@ -139,4 +192,61 @@ async fn text(scrape: &Scrape) -> Response {
 fn json_answer(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body.to_string())
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use futures::future::{join_all, pending, ready};
+    use std::sync::atomic::AtomicUsize;
+    use tokio::time::{advance, sleep};
+
+    const READING: Duration = Duration::from_millis(100);
+
+    type Verdict = Result<(), NotReady>;
+
+    /// Asks, and counts the reading where there is one.
+    async fn asked(kept: &KeptVerdict, readings: &Arc<AtomicUsize>, verdict: Verdict) -> Verdict {
+        let readings = readings.clone();
+        let reading = async move {
+            readings.fetch_add(1, Ordering::SeqCst);
+            sleep(READING).await;
+            verdict
+        };
+        kept.or_read(reading).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_ask_cost_one_reading_whose_verdict_is_told_for_a_while() {
+        let (kept, readings) = (KeptVerdict::default(), Arc::<AtomicUsize>::default());
+        let told = join_all((0..100).map(|_| asked(&kept, &readings, Err(NotReady::Database)))).await;
+        assert_eq!((told, readings.load(Ordering::SeqCst)), (vec![Err(NotReady::Database); 100], 1));
+        advance(Duration::from_millis(READY_KEPT_MS - 1)).await;
+        assert_eq!(asked(&kept, &readings, Ok(())).await, Err(NotReady::Database));
+        advance(Duration::from_millis(1)).await;
+        assert_eq!((asked(&kept, &readings, Ok(())).await, readings.load(Ordering::SeqCst)), (Ok(()), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_goes_on_without_whoever_began_it() {
+        let (kept, readings) = (KeptVerdict::default(), Arc::<AtomicUsize>::default());
+        for _ in 0..10 {
+            assert_eq!(asked(&kept, &readings, Ok(())).now_or_never(), None);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asked(&kept, &readings, Err(NotReady::Database)).await, Ok(()));
+        assert_eq!(readings.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn that_the_server_ends_is_told_at_once_whatever_the_database_says() {
+        let [failed, draining] = [(); 2].map(|()| CancellationToken::new());
+        assert_eq!(unless_ending(&failed, &draining, ready(Ok(()))).await, Ok(()));
+        assert_eq!(unless_ending(&failed, &draining, pending()).now_or_never(), None);
+        draining.cancel();
+        assert_eq!(unless_ending(&failed, &draining, ready(Ok(()))).await, Err(NotReady::Stopping));
+        failed.cancel();
+        assert_eq!(unless_ending(&failed, &draining, pending()).now_or_never(), Some(Err(NotReady::Failed)));
+    }
 }

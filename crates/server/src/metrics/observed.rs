@@ -126,6 +126,12 @@ impl Retention for ObservedRetention {
         Ok(step)
     }
 
+    async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        let step = self.retention.prune_tenants(from, rows_max).await?;
+        self.metrics.removed(&step);
+        Ok(step)
+    }
+
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
         let kept = self.retention.history_kept().await?;
         self.metrics.kept(&kept, self.clock.now());

@@ -113,8 +113,9 @@ impl Keys {
 
     /// Whether a reading is to be waited for: one under way, or one that begins herewith.
     fn needs_reading(self: &Arc<Self>, kid: Option<&str>) -> bool {
-        let now = self.clock.now();
         let mut known = self.known.lock();
+        // Not before: a reading that ends meanwhile would have been tried in the future.
+        let now = self.clock.now();
         let is_unknown = chosen(&known.keys, kid).is_none();
         let must_wait = is_unknown || known.is_older(2 * OIDC_KEYS_KEPT_S, now);
         if known.is_being_read {
@@ -179,9 +180,9 @@ impl Drop for Reading {
     }
 }
 
-/// Whether it was never, or so long ago.
+/// Whether it was never, or so long ago. So is what has yet to come: a clock that was set back makes nothing younger.
 fn is_over(at: Option<Timestamp>, seconds: i64, now: Timestamp) -> bool {
-    at.is_none_or(|at| (now - at).num_seconds() >= seconds)
+    at.is_none_or(|at| now < at || (now - at).num_seconds() >= seconds)
 }
 
 fn chosen<'a>(keys: &'a [Jwk], kid: Option<&str>) -> Option<&'a Jwk> {

@@ -2,11 +2,14 @@
 
 use super::protocol::{self, Closing, Incoming};
 use super::subscriptions::Subscriptions;
+use crate::answer_room::AnswerShare;
 use crate::auth::{AuthError, ShownToken};
+use crate::documents::Documents;
 use crate::http::{RequestId, WebState, parse};
 use crate::limits;
 use crate::operation;
 use crate::shares::{Exceeded, Holder, Permit, Place};
+use async_graphql::{Request, Response};
 use axum::extract::ws::{Message, WebSocket};
 use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
@@ -15,21 +18,22 @@ use hookgraph_pim::Caller;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. What it holds at first is a place among those that are not acknowledged yet.
 pub async fn serve(
     state: &Arc<WebState>,
     socket: WebSocket,
     from_header: Option<ShownToken>,
     request_id: Option<RequestId>,
+    held: OwnedSemaphorePermit,
 ) {
     let speaks_ours = socket.protocol().is_some_and(|protocol| protocol == protocol::SUBPROTOCOL);
     let (sink, mut frames) = socket.split();
     let (outgoing, queue) = mpsc::channel(limits::OUTGOING_MESSAGES_MAX);
     let writer = tokio::spawn(write(sink, queue));
-    let closing = if speaks_ours {
+    let (closing, held) = if speaks_ours {
         let mut connection = Connection {
             state,
             subscriptions: Subscriptions::new(outgoing.clone()),
@@ -37,17 +41,20 @@ pub async fn serve(
             from_header,
             request_id,
             session: None,
+            held,
             place: None,
             unanswered_pings: 0,
         };
-        connection.run(&mut frames).await
+        let closing = connection.run(&mut frames).await;
+        (closing, connection.held)
     } else {
-        Closing::SubprotocolNotAcceptable
+        (Closing::SubprotocolNotAcceptable, held)
     };
     tracing::debug!(?closing, "websocket connection ends");
     let _ = outgoing.try_send(Message::Close(Some(closing.frame())));
     drop(outgoing);
     let _ = writer.await;
+    drop(held);
 }
 
 /// Writes what is queued. Ends at a close, or when the client takes a message for too long.
@@ -55,6 +62,9 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receive
     let write_max = Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX);
     while let Some(message) = queue.recv().await {
         let is_close = matches!(message, Message::Close(_));
+        // What is sent is copied on its way: a large message keeps its room until it is written.
+        let is_large = matches!(&message, Message::Text(text) if text.len() > limits::ANSWER_SMALL_BYTES_MAX);
+        let _room = is_large.then(|| message.clone());
         let written = timeout(write_max, sink.send(message)).await;
         if is_close || !matches!(written, Ok(Ok(()))) {
             return;
@@ -78,6 +88,8 @@ struct Connection<'a> {
     /// What its client may quote to the operator.
     request_id: Option<RequestId>,
     session: Option<Session>,
+    /// One of the connections that are not acknowledged, and from when it is let in one of all.
+    held: OwnedSemaphorePermit,
     /// One of the token's connections, from when it is let in.
     place: Option<Permit>,
     unanswered_pings: u32,
@@ -108,10 +120,23 @@ impl Connection<'_> {
     async fn take(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Closing> {
         self.unanswered_pings = 0;
         match frame {
+            Some(Ok(Message::Text(text)))
+                if self.session.is_none() && text.as_str().len() > limits::UNACKNOWLEDGED_MESSAGE_BYTES_MAX =>
+            {
+                Err(Closing::BadMessage(format!(
+                    "before connection_ack a message has {} bytes at most",
+                    limits::UNACKNOWLEDGED_MESSAGE_BYTES_MAX
+                )))
+            }
             // What starts an operation is read no further before it may, and there is room for what it becomes.
             Some(Ok(Message::Text(text))) => match protocol::operation_id(text.as_str()) {
                 Some(id) => self.subscribe(id, text.as_str()).await,
-                None => self.answer(Incoming::read(text.as_str())?).await,
+                None => {
+                    let message = Incoming::read(text.as_str())?;
+                    // Answering may wait, and needs no more of it.
+                    drop(text);
+                    self.answer(message).await
+                }
             },
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
             Some(Ok(Message::Binary(_))) => Err(Closing::BadMessage("messages are text frames".into())),
@@ -124,8 +149,13 @@ impl Connection<'_> {
         match message {
             Incoming::Init(_) if self.session.is_some() => Err(Closing::TooManyInits),
             Incoming::Init(payload) => {
-                let token = shown(&payload, self.from_header.clone()).map_err(forbidden)?;
+                let token = shown(payload, self.from_header.take()).map_err(forbidden)?;
                 let session = self.session_of(token).await.map_err(forbidden)?;
+                let Ok(held) = self.state.connections.clone().try_acquire_owned() else {
+                    let message = "there are as many connections as there may be (websocket_connections_max)";
+                    return Err(Closing::TryAgainLater(message.to_owned()));
+                };
+                self.held = held;
                 let place = self.state.shares.take(session.holder, Place::Connection);
                 self.place = Some(place.map_err(|exceeded| Closing::TryAgainLater(exceeded.refusal().message))?);
                 self.session = Some(session);
@@ -158,30 +188,25 @@ impl Connection<'_> {
         if let Err(refusal) = parse::check_values("the message", text.as_bytes()) {
             return self.send(protocol::refused(&id, &refusal)).await;
         }
-        let large = tokio::select! {
-            large = self.state.large_requests.place(text.len()) => large,
+        let read = || operation_of(text, &self.state.documents);
+        let read = tokio::select! {
+            read = self.state.large_requests.read(session.holder, text.len(), read) => read,
             () = self.state.stopping.cancelled() => return Err(Closing::GoingAway),
         };
-        let large = match large {
-            Ok(large) => large,
+        let (request, large) = match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(Unread::Message(closing))) => return Err(closing),
+            // Its place is free again: a client that is slow to hear of it keeps none.
+            Ok(Err(Unread::Operation(refusal))) => return self.send(protocol::refused(&id, &refusal)).await,
             Err(too_many) => {
                 let refusal = Refusal::new(RefusalCode::Unavailable, too_many.to_string());
                 return self.send(protocol::refused(&id, &refusal)).await;
             }
         };
-        let Incoming::Subscribe { parameters, .. } = Incoming::read(text)? else {
-            return Err(Closing::BadMessage("the message starts no operation".into()));
-        };
-        let request = match parse::from_parameters(parameters, &self.state.documents) {
-            Ok(request) if self.state.introspection => request,
-            Ok(request) => request.disable_introspection(),
-            Err(refusal) => {
-                // A client that is slow to hear of it keeps no place.
-                drop(large);
-                return self.send(protocol::refused(&id, &refusal)).await;
-            }
-        };
-        let responses = operation::responses(self.state, session.caller.clone(), request, large);
+        let request = if self.state.introspection { request } else { request.disable_introspection() };
+        let (room, of) = (self.state.shares.answers().of(session.caller.tenant_id), id.clone());
+        let written = move |response| written(&room, &of, response);
+        let responses = operation::responses(self.state, session.caller.clone(), request, large, written);
         self.subscriptions.start(id, responses, place);
         Ok(())
     }
@@ -233,14 +258,40 @@ impl Connection<'_> {
     }
 }
 
+/// Why a message starts no operation.
+enum Unread {
+    /// It is none that does: the connection ends.
+    Message(Closing),
+    /// What it asks for is refused.
+    Operation(Refusal),
+}
+
+fn operation_of(text: &str, documents: &Documents) -> Result<Request, Unread> {
+    let Incoming::Subscribe { parameters, .. } = Incoming::read(text).map_err(Unread::Message)? else {
+        return Err(Unread::Message(Closing::BadMessage("the message starts no operation".into())));
+    };
+    parse::from_parameters(parameters, documents).map_err(Unread::Operation)
+}
+
+/// The message of an answer, which has its room until it is written, and whether it ends the operation: as it does where there is no
+/// room for it.
+fn written(room: &AnswerShare, id: &str, response: Response) -> (Message, bool) {
+    let (message, is_end) = protocol::response(id, response);
+    match room.hold_message(message) {
+        Ok(message) => (message, is_end),
+        Err(no_room) => (protocol::refused(id, &Refusal::from(no_room)), true),
+    }
+}
+
 fn ticks(every: Duration) -> tokio::time::Interval {
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
 
-/// The token of the init payload, or else the one of the upgrade's header.
-fn shown(payload: &Map<String, Value>, from_header: Option<ShownToken>) -> Result<ShownToken, AuthError> {
+/// The token of the init payload, or else the one of the upgrade's header. Nothing else is kept of the payload while the token is
+/// looked up.
+fn shown(payload: Map<String, Value>, from_header: Option<ShownToken>) -> Result<ShownToken, AuthError> {
     let named = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     match named.map(|(_, value)| value) {
         Some(Value::String(text)) => ShownToken::read(Some(text)),

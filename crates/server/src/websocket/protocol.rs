@@ -6,7 +6,9 @@ use crate::limits;
 use axum::extract::ws::{CloseFrame, Message};
 use hookgraph_domain::refusal::Refusal;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
+use std::fmt;
 
 /// The only subprotocol that is spoken.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -18,7 +20,8 @@ pub enum Closing {
     Normal,
     /// 1001: the server stops.
     GoingAway,
-    /// 1013: the token has as many connections as it may. Clients take it for something that passes, as 4429 is not.
+    /// 1013: the token, or all of them together, have as many connections as they may. Clients take it for something that passes, as
+    /// 4429 is not.
     TryAgainLater(String),
     /// 4400: a message that the protocol does not know.
     BadMessage(String),
@@ -95,6 +98,9 @@ impl Incoming {
     pub fn read(text: &str) -> Result<Self, Closing> {
         let bad = |reason: &str| Closing::BadMessage(reason.to_owned());
         parse::check_values("the message", text.as_bytes()).map_err(|refusal| bad(&refusal.message))?;
+        if let Some(beat) = heartbeat(text) {
+            return Ok(beat);
+        }
         let message: Value = serde_json::from_str(text).map_err(|_| bad("the message is not well-formed JSON"))?;
         let Value::Object(mut message) = message else { return Err(bad("the message is not a JSON object")) };
         let payload = |message: &mut Map<String, Value>| match message.remove("payload") {
@@ -108,8 +114,7 @@ impl Incoming {
         };
         match message.remove("type").as_ref().and_then(Value::as_str) {
             Some("connection_init") => payload(&mut message).map(Incoming::Init),
-            Some("ping") => payload(&mut message).map(|_| Incoming::Ping),
-            Some("pong") => payload(&mut message).map(|_| Incoming::Pong),
+            Some("ping" | "pong") => payload(&mut message).and(Err(bad("the message has a key twice"))),
             Some("subscribe") => {
                 let (id, parameters) = (id(&mut message)?, payload(&mut message)?);
                 wrong_parameter(&parameters).map_or(Ok(Incoming::Subscribe { id, parameters }), |wrong| Err(bad(wrong)))
@@ -118,6 +123,45 @@ impl Incoming {
             Some(_) => Err(bad("the message's type is not one of a client's")),
             None => Err(bad("the message has no type")),
         }
+    }
+}
+
+/// A ping or pong, found without making anything of its payload, which is not echoed. [`Incoming::read`] tells what is wrong with
+/// others.
+fn heartbeat(text: &str) -> Option<Incoming> {
+    #[derive(Deserialize)]
+    struct Heartbeat {
+        r#type: String,
+        #[serde(rename = "payload")]
+        _payload: Option<PassedOver>,
+    }
+    let heartbeat: Heartbeat = serde_json::from_str(text).ok()?;
+    match heartbeat.r#type.as_str() {
+        "ping" => Some(Incoming::Ping),
+        "pong" => Some(Incoming::Pong),
+        _ => None,
+    }
+}
+
+/// An object of which nothing is made.
+struct PassedOver;
+
+impl<'de> Deserialize<'de> for PassedOver {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = PassedOver;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<PassedOver, A::Error> {
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(PassedOver)
+            }
+        }
+        deserializer.deserialize_map(Object)
     }
 }
 
@@ -214,6 +258,23 @@ mod tests {
             (long.as_str(), None),
         ] {
             assert_eq!(operation_id(text).as_deref(), id, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_of_the_payload_of_a_ping_or_pong() {
+        // So deep that nothing could be made of it.
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(1_000), "]".repeat(1_000));
+        for payload in [deep.as_str(), "{}", "null"] {
+            for (kind, expected) in [("ping", Incoming::Ping), ("pong", Incoming::Pong)] {
+                let text = format!(r#"{{"type":"{kind}","payload":{payload}}}"#);
+                assert_eq!(Incoming::read(&text), Ok(expected.clone()), "{text}");
+                assert_eq!(Incoming::read(&format!(r#"{{"type":"{kind}"}}"#)), Ok(expected));
+            }
+        }
+        for payload in ["1", "[]", "\"text\"", "{},\"payload\":{}", "{"] {
+            let text = format!(r#"{{"type":"ping","payload":{payload}}}"#);
+            assert!(matches!(Incoming::read(&text), Err(Closing::BadMessage(_))), "{text}");
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use super::protocol;
 use crate::shares::Permit;
-use async_graphql::Response;
 use axum::extract::ws::Message;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -12,6 +11,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+
+/// A message of an answer, and whether it ends the operation.
+type Answer = (Message, bool);
 
 /// Running operations by id.
 type Running = Arc<Mutex<HashMap<String, Operation>>>;
@@ -47,13 +49,13 @@ impl Subscriptions {
         self.running.lock().contains_key(id)
     }
 
-    /// Starts one under an id that is free.
-    pub fn start(&mut self, id: String, responses: BoxStream<'static, Response>, place: Permit) {
+    /// Starts one under an id that is free, of whose answers these are the messages.
+    pub fn start(&mut self, id: String, messages: BoxStream<'static, Answer>, place: Permit) {
         self.started_count += 1;
         let number = self.started_count;
         self.running.lock().insert(id.clone(), Operation { number, handle: None, _place: place });
         let task = Task { id: id.clone(), number, running: self.running.clone(), outgoing: self.outgoing.clone() };
-        let handle = tokio::spawn(tracing::Instrument::in_current_span(task.run(responses))).abort_handle();
+        let handle = tokio::spawn(tracing::Instrument::in_current_span(task.run(messages))).abort_handle();
         if let Some(entry) = self.running.lock().get_mut(&id).filter(|entry| entry.number == number) {
             entry.handle = Some(handle);
         }
@@ -86,9 +88,8 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self, mut responses: BoxStream<'static, Response>) {
-        while let Some(response) = responses.next().await {
-            let (message, is_end) = protocol::response(&self.id, response);
+    async fn run(self, mut messages: BoxStream<'static, Answer>) {
+        while let Some((message, is_end)) = messages.next().await {
             if is_end {
                 self.free();
             }
@@ -123,7 +124,7 @@ mod tests {
     use futures::stream::once;
     use hookgraph_testkit::{ManualClock, sample};
 
-    async fn panics() -> Response {
+    async fn panics() -> Answer {
         panic!("as planned")
     }
 

@@ -1,11 +1,12 @@
 //! What one token, and what strangers, may take of the server: over HTTP, WebSocket and event streams.
 
-use crate::rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
+use crate::rig::socket::{PROTOCOL, Socket, hear, initialised, open, say, subscribe};
 use crate::rig::{Rig, TOKEN, start};
 use axum::body::Body;
 use axum::http::Request;
 use hookgraph_server::http::{LargePlace, router};
-use hookgraph_server::limits::{LARGE_BYTES_KEPT_MAX, LARGE_REQUEST_BYTES_MIN};
+use hookgraph_server::limits::{LARGE_BYTES_KEPT_MAX, LARGE_BYTES_OF_ONE_KEPT_MAX, LARGE_REQUEST_BYTES_MIN};
+use hookgraph_server::shares::Holder;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,11 +18,11 @@ fn client() -> Client {
     Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 
-fn post(rig: &Rig, query: &str) -> RequestBuilder {
+pub fn post(rig: &Rig, query: &str) -> RequestBuilder {
     client().post(rig.url("/graphql")).bearer_auth(TOKEN).json(&json!({ "query": query }))
 }
 
-fn stream(rig: &Rig, query: &str) -> RequestBuilder {
+pub fn stream(rig: &Rig, query: &str) -> RequestBuilder {
     post(rig, query).header("accept", "text/event-stream")
 }
 
@@ -120,9 +121,18 @@ fn large(query: &str) -> String {
     format!("{query} #{}", "x".repeat(LARGE_REQUEST_BYTES_MIN))
 }
 
-/// All the room for large requests, where none has any of it: nobody waits for so much.
-async fn whole_room(rig: &Rig) -> Option<LargePlace> {
-    rig.state.large_requests.place(LARGE_BYTES_KEPT_MAX).await.ok().flatten()
+/// All that one holder may have of the room for large requests: nobody waits for so much.
+async fn room_of(rig: &Rig, holder: u128) -> Option<LargePlace> {
+    rig.state.large_requests.place(Holder(holder), LARGE_BYTES_OF_ONE_KEPT_MAX).await.ok().flatten()
+}
+
+/// All the room, of as many others as may have it, where none has any of it.
+async fn whole_room(rig: &Rig) -> Option<Vec<LargePlace>> {
+    let mut places = Vec::new();
+    for holder in 1..=LARGE_BYTES_KEPT_MAX / LARGE_BYTES_OF_ONE_KEPT_MAX {
+        places.push(room_of(rig, holder as u128).await?);
+    }
+    Some(places)
 }
 
 async fn room_is_free_again(rig: &Rig) {
@@ -131,31 +141,84 @@ async fn room_is_free_again(rig: &Rig) {
     }
 }
 
+pub async fn assert_unavailable(request: RequestBuilder) {
+    let refused = request.send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!(body["errors"][0]["extensions"]["code"], "UNAVAILABLE");
+}
+
+pub async fn assert_unavailable_over(socket: &mut Socket, message: Value) {
+    say(socket, message).await;
+    let refused = hear(socket).await;
+    assert_eq!((&refused["id"], &refused["type"]), (&json!("a"), &json!("error")));
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "UNAVAILABLE");
+}
+
+/// Asserts that no large request is taken over any transport; returns the address of one by GET.
+async fn assert_large_are_refused(rig: &Rig, socket: &mut Socket) -> url::Url {
+    let url = url::Url::parse_with_params(&rig.url("/graphql"), [("query", large("{ hello }"))]).unwrap();
+    for request in [
+        post(rig, &large("{ hello }")),
+        client().get(url.clone()).bearer_auth(TOKEN),
+        client().get(url.clone()).bearer_auth(TOKEN).header("accept", "text/event-stream"),
+        stream(rig, &large("{ hello }")),
+        stream(rig, &large("subscription { quiet }")),
+    ] {
+        assert_unavailable(request).await;
+    }
+    for query in ["{ hello }", "subscription { quiet }"] {
+        assert_unavailable_over(socket, subscribe("a", &large(query))).await;
+    }
+    url
+}
+
+#[tokio::test]
+async fn large_requests_of_a_token_have_a_part_of_the_room_over_every_transport_together() {
+    let rig = start(&[]).await;
+    // The rig's token is the holder of that number.
+    let own = room_of(&rig, 0).await;
+    assert!(own.is_some());
+    let mut socket = initialised(&rig).await;
+    assert_large_are_refused(&rig, &mut socket).await;
+    assert!(room_of(&rig, 1).await.is_some(), "others have theirs");
+    drop(own);
+    assert_eq!(post(&rig, &large("{ hello }")).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_short_request_for_a_long_document_needs_the_place_of_the_document_over_every_transport() {
+    let rig = start(&[]).await;
+    let text = large("{ hello }");
+    let sha256 = hex::encode(hookgraph_server::auth::sha256(&text));
+    let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": sha256 } });
+    let named = json!({ "extensions": extensions });
+    let sent = |body: &Value| client().post(rig.url("/graphql")).bearer_auth(TOKEN).json(body);
+    for body in [json!({ "query": text, "extensions": extensions }), named.clone()] {
+        assert_eq!(sent(&body).send().await.unwrap().status(), 200);
+    }
+    let taken = whole_room(&rig).await;
+    assert!(taken.is_some());
+    let by_get = url::Url::parse_with_params(&rig.url("/graphql"), [("extensions", extensions.to_string())]).unwrap();
+    assert_unavailable(sent(&named)).await;
+    assert_unavailable(sent(&named).header("accept", "text/event-stream")).await;
+    assert_unavailable(client().get(by_get).bearer_auth(TOKEN)).await;
+    let mut socket = initialised(&rig).await;
+    let message = json!({ "id": "a", "type": "subscribe", "payload": named });
+    assert_unavailable_over(&mut socket, message.clone()).await;
+    assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
+    drop(taken);
+    say(&mut socket, message).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["hello"], "hello you");
+}
+
 #[tokio::test]
 async fn large_requests_have_their_room_over_every_transport_together() {
     let rig = start(&[]).await;
     let taken = whole_room(&rig).await;
     assert!(taken.is_some());
-    let url = url::Url::parse_with_params(&rig.url("/graphql"), [("query", large("{ hello }"))]).unwrap();
-    for request in [
-        post(&rig, &large("{ hello }")),
-        client().get(url.clone()).bearer_auth(TOKEN),
-        client().get(url.clone()).bearer_auth(TOKEN).header("accept", "text/event-stream"),
-        stream(&rig, &large("{ hello }")),
-        stream(&rig, &large("subscription { quiet }")),
-    ] {
-        let refused = request.send().await.unwrap();
-        assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "1"));
-        let body: Value = refused.json().await.unwrap();
-        assert_eq!(body["errors"][0]["extensions"]["code"], "UNAVAILABLE");
-    }
     let mut socket = initialised(&rig).await;
-    for query in ["{ hello }", "subscription { quiet }"] {
-        say(&mut socket, subscribe("a", &large(query))).await;
-        let refused = hear(&mut socket).await;
-        assert_eq!((&refused["id"], &refused["type"]), (&json!("a"), &json!("error")));
-        assert_eq!(refused["payload"][0]["extensions"]["code"], "UNAVAILABLE");
-    }
+    let url = assert_large_are_refused(&rig, &mut socket).await;
     // Small ones need none of it.
     assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
     say(&mut socket, subscribe("a", "{ hello }")).await;
@@ -198,15 +261,21 @@ async fn a_large_query_keeps_its_place_while_it_runs_and_a_subscription_while_it
 #[tokio::test]
 async fn a_client_that_does_not_take_its_answer_keeps_no_place() {
     let rig = start(&[]).await;
+    let untaken = untaken(&rig, "text/event-stream", &large("{ hello }")).await;
+    room_is_free_again(&rig).await;
+    drop(untaken);
+}
+
+/// The body of an answer to a client that takes none of it yet.
+pub async fn untaken(rig: &Rig, accept: &str, query: &str) -> Body {
     let request = Request::post("/graphql")
         .header("authorization", format!("Bearer {TOKEN}"))
         .header("content-type", "application/json")
-        .header("accept", "text/event-stream")
-        .body(Body::from(json!({ "query": large("{ hello }") }).to_string()));
-    let untaken = router(rig.state.clone()).oneshot(request.unwrap()).await.unwrap();
-    assert_eq!(untaken.status(), 200);
-    room_is_free_again(&rig).await;
-    drop(untaken);
+        .header("accept", accept)
+        .body(Body::from(json!({ "query": query }).to_string()));
+    let answer = router(rig.state.clone()).oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.into_body()
 }
 
 #[tokio::test]

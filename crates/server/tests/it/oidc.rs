@@ -179,6 +179,18 @@ async fn a_withdrawn_key_ends_with_the_next_reading_and_at_twice_the_time_that_k
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_makes_no_key_hold_longer_and_has_them_read_again() {
+    let world = world();
+    let old = world.token(1, "a", json!({ "exp": world.clock.now().timestamp() + 100_000 }));
+    assert!(world.is_let_in(&old).await);
+    *world.scripted.keys.lock().unwrap() = vec![public(2, "b")];
+    world.clock.set(world.clock.now() - chrono::Duration::hours(1));
+    assert!(!world.is_let_in(&old).await);
+    assert!(world.is_let_in(&world.token(2, "b", json!({}))).await);
+    assert_eq!(world.reads(), 2, "they are read once for it");
+}
+
+#[tokio::test]
 async fn a_strangers_key_names_cost_the_issuer_nothing() {
     let world = world();
     for kid in 0..50 {

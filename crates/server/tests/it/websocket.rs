@@ -4,9 +4,12 @@ use crate::rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
 use crate::rig::{TOKEN, start};
 use futures::SinkExt;
 use hookgraph_domain::ports::Clock;
-use hookgraph_server::limits::REQUEST_VALUES_MAX;
+use hookgraph_server::limits::{
+    REQUEST_VALUES_MAX, UNACKNOWLEDGED_MESSAGE_BYTES_MAX, WEBSOCKETS_UNACKNOWLEDGED_MIN,
+    WEBSOCKETS_UNACKNOWLEDGED_SHARE,
+};
 use hookgraph_server::surroundings::SystemClock;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -128,6 +131,79 @@ async fn operations_and_connections_are_bounded() {
     say(&mut socket, json!({ "id": "a", "type": "complete" })).await;
     say(&mut socket, subscribe("b", "{ hello }")).await;
     assert_eq!(hear(&mut socket).await["type"], "next");
+}
+
+/// A message that lets its client in, of so many bytes.
+fn init_of(bytes: usize) -> Value {
+    let init = |padding: &str| {
+        let payload = json!({ "authorization": format!("Bearer {TOKEN}"), "padding": padding });
+        json!({ "type": "connection_init", "payload": payload })
+    };
+    init(&"x".repeat(bytes - init("").to_string().len()))
+}
+
+#[tokio::test]
+async fn strangers_that_say_nothing_hold_no_place_of_a_client() {
+    let max = 2 * WEBSOCKETS_UNACKNOWLEDGED_SHARE * WEBSOCKETS_UNACKNOWLEDGED_MIN;
+    let rig = start(&[("websocket_connections_max", &max.to_string()), ("websocket_init_ms_max", "60000")]).await;
+    let mut strangers = Vec::new();
+    for _ in 0..max / WEBSOCKETS_UNACKNOWLEDGED_SHARE {
+        strangers.push(open(&rig, &[PROTOCOL]).await.unwrap());
+    }
+    assert!(matches!(open(&rig, &[PROTOCOL]).await, Err(Error::Http(refused)) if refused.status() == 503));
+    assert_eq!(rig.state.connections.available_permits(), max, "none of the places of clients is taken");
+    // One that shows its token leaves its place to the next.
+    let mut client = strangers.pop().unwrap();
+    say(&mut client, init_of(1_024)).await;
+    assert_eq!(hear(&mut client).await["type"], "connection_ack");
+    assert_eq!(rig.state.connections.available_permits(), max - 1);
+    strangers.push(open(&rig, &[PROTOCOL]).await.unwrap());
+}
+
+#[tokio::test]
+async fn few_places_leave_some_for_clients_that_begin_at_once() {
+    let max = WEBSOCKETS_UNACKNOWLEDGED_MIN;
+    let rig = start(&[("websocket_connections_max", &max.to_string()), ("websocket_init_ms_max", "60000")]).await;
+    let mut begun = Vec::new();
+    for _ in 0..max {
+        begun.push(open(&rig, &[PROTOCOL]).await.unwrap());
+    }
+    for client in &mut begun {
+        say(client, init_of(1_024)).await;
+        assert_eq!(hear(client).await["type"], "connection_ack");
+    }
+    assert!(matches!(open(&rig, &[PROTOCOL]).await, Err(Error::Http(refused)) if refused.status() == 503));
+}
+
+#[tokio::test]
+async fn a_client_whose_place_was_taken_before_it_showed_its_token_is_to_try_again() {
+    let rig = start(&[("websocket_connections_max", "1")]).await;
+    let mut late = open(&rig, &[PROTOCOL]).await.unwrap();
+    let _taken = rig.state.connections.clone().try_acquire_owned().unwrap();
+    say(&mut late, init_of(1_024)).await;
+    let closed = hear(&mut late).await;
+    assert_eq!(closed["close"], 1013, "a code after which clients try again");
+    assert!(closed["reason"].as_str().unwrap().contains("websocket_connections_max"), "{closed}");
+}
+
+#[tokio::test]
+async fn messages_are_small_until_the_connection_is_acknowledged() {
+    let rig = start(&[]).await;
+    let mut client = open(&rig, &[PROTOCOL]).await.unwrap();
+    say(&mut client, init_of(UNACKNOWLEDGED_MESSAGE_BYTES_MAX)).await;
+    assert_eq!(hear(&mut client).await["type"], "connection_ack");
+    let long = "x".repeat(UNACKNOWLEDGED_MESSAGE_BYTES_MAX);
+    let ping = json!({ "type": "ping", "payload": { "padding": long } });
+    say(&mut client, ping.clone()).await;
+    assert_eq!(hear(&mut client).await["type"], "pong");
+    let operation = subscribe("a", &format!("{{ hello }} #{long}"));
+    for message in [init_of(UNACKNOWLEDGED_MESSAGE_BYTES_MAX + 1), ping, operation] {
+        let mut stranger = open(&rig, &[PROTOCOL]).await.unwrap();
+        say(&mut stranger, message).await;
+        let closed = hear(&mut stranger).await;
+        assert_eq!(closed["close"], 4400);
+        assert!(closed["reason"].as_str().unwrap().contains("16384 bytes"), "{closed}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ mod tenants;
 mod waiting;
 mod webhooks;
 
-pub use tenants::OF_TENANT;
+pub use tenants::NOTE_DUE;
 
 use crate::connections::DatabaseTransaction;
 use crate::store::SqlStore;
@@ -26,7 +26,7 @@ use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::ports::{Failpoint, StoreError, UnitOfWork, WantedClaim};
 use hookgraph_domain::time::Timestamp;
 use std::sync::atomic::Ordering;
-use stopping::Stop;
+use stopping::{Budget, Stop};
 
 /// A change under way.
 struct Work<'a> {
@@ -34,6 +34,8 @@ struct Work<'a> {
     transaction: &'a DatabaseTransaction,
     at: Timestamp,
     feed: FeedLog,
+    /// What it may still hold or cancel of webhooks that stop.
+    stopped: Budget,
     /// Whether it may claim what it records.
     claiming: Claiming,
     /// The claim that goes along with it.
@@ -50,7 +52,7 @@ struct Worked {
 impl<'a> Work<'a> {
     fn new(store: &'a SqlStore, transaction: &'a DatabaseTransaction, at: Timestamp) -> Self {
         let feed = FeedLog::at(at);
-        Self { store, transaction, at, feed, claiming: Claiming::Nothing, wanted: None }
+        Self { store, transaction, at, feed, stopped: Budget::default(), claiming: Claiming::Nothing, wanted: None }
     }
 }
 

@@ -2,12 +2,13 @@
 //! take longer than a transaction may. Where there is more the webhook is noted as stopping, and the flow loop goes on.
 //!
 //! What is left meanwhile is not sent: a claim that meets it holds or cancels it. A webhook that sends again before all was held
-//! sends the rest at once; one that was switched off can be switched on only when all was cancelled.
+//! sends the rest at once; one that was switched off can be switched on only when all was cancelled. What is due for a webhook whose
+//! tenant was deleted is removed in the same way, and told to nobody.
 
 use super::Work;
 use super::deliveries::cancel;
 use super::feed::FeedLog;
-use crate::batch::{execute, query};
+use crate::batch::{IDS, execute, ids, query};
 use crate::connections::DatabaseTransaction;
 use crate::deliveries::keep_ended;
 use crate::entities::delivery::{DUE_COLUMNS, Model};
@@ -43,19 +44,20 @@ enum Left {
 }
 
 impl Left {
-    /// A batch that is not full is the last one.
-    fn after(rows: &[Model]) -> Self {
-        if rows.len() < STOPPED_AT_ONCE_MAX as usize { Self::Nothing } else { Self::More }
+    /// A batch of at most so many that is not full is the last one.
+    fn after(rows: &[Model], most: usize) -> Self {
+        if rows.len() < most { Self::Nothing } else { Self::More }
     }
 }
 
 /// The statements of a stop, with the index that each must use.
-pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str); 3] {
+pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str); 4] {
     let id: Value = Uuid::nil().into();
     [
         (flag_sql(backend), vec![id.clone(), 0_i64.into(), true.into()], "due_by_time"),
-        (take_sql(backend), vec![id.clone(), true.into()], "due_by_webhook"),
-        (hold_sql(backend), vec![id, 0_i64.into(), "".into()], "due_by_time"),
+        (take_sql(backend, STOPPED_AT_ONCE_MAX as usize), vec![id.clone(), true.into()], "due_by_webhook"),
+        (discard_sql(backend), vec![id.clone()], "due_by_webhook"),
+        (hold_sql(backend, STOPPED_AT_ONCE_MAX as usize), vec![id, 0_i64.into(), "".into()], "due_by_time"),
     ]
 }
 
@@ -85,22 +87,31 @@ fn flag_sql(backend: DbBackend) -> String {
 }
 
 /// Takes the oldest of what is not in flight out of the queue: $1 the webhook, $2 whether tests too.
-fn take_sql(backend: DbBackend) -> String {
+fn take_sql(backend: DbBackend, most: usize) -> String {
     let oldest = format!(
         "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.state IN ('PENDING', 'RETRYING', 'HELD') \
-         AND (NOT first.is_test OR $2) ORDER BY first.id LIMIT {STOPPED_AT_ONCE_MAX}"
+         AND (NOT first.is_test OR $2) ORDER BY first.id LIMIT {most}"
     );
     format!("DELETE FROM due WHERE {} RETURNING {DUE_COLUMNS}", among(backend, "id", &oldest, "FOR UPDATE"))
 }
 
+/// Removes the oldest of what is owed, what is in flight too: $1 the webhook. What someone else holds at this moment is passed over,
+/// so that this waits for nobody.
+fn discard_sql(backend: DbBackend) -> String {
+    let oldest = format!(
+        "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 ORDER BY first.id LIMIT {STOPPED_AT_ONCE_MAX}"
+    );
+    format!("DELETE FROM due WHERE {} RETURNING id", among(backend, "id", &oldest, "FOR UPDATE SKIP LOCKED"))
+}
+
 /// Holds what is due first: $1 the webhook, $2 the time, $3 why. A test goes out whatever its webhook's status, and a probe because
 /// of it.
-fn hold_sql(backend: DbBackend) -> String {
+fn hold_sql(backend: DbBackend, most: usize) -> String {
     let first = format!(
         "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
          AND head.state IN ('PENDING', 'RETRYING') AND NOT head.is_test \
          AND head.id IS DISTINCT FROM (SELECT probe_id FROM webhook WHERE webhook.id = $1) \
-         ORDER BY head.due_at_us, head.id LIMIT {STOPPED_AT_ONCE_MAX}"
+         ORDER BY head.due_at_us, head.id LIMIT {most}"
     );
     format!(
         "UPDATE due SET state = 'HELD', state_reason = $3, due_at_us = NULL, updated_at_us = $2 WHERE {} \
@@ -125,6 +136,11 @@ struct Lock {
 #[derive(FromQueryResult)]
 struct Noted {
     count: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Id {
+    id: Uuid,
 }
 
 /// How many rows a transaction may still hold or cancel: of several webhooks that stop in one, those that come too late are noted
@@ -170,7 +186,7 @@ impl Stop<'_> {
         feed: &mut FeedLog,
         budget: &mut Budget,
     ) -> Result<Left, StoreError> {
-        let (backend, at_us) = (transaction.get_database_backend(), from_time(at));
+        let (backend, at_us, most) = (transaction.get_database_backend(), from_time(at), budget.0);
         if backend == DbBackend::Postgres {
             // By the order of an index, whatever its planner believes of this webhook: else each batch would read and sort them all.
             transaction.execute_unprepared(IN_ORDER).await.map_err(store_error)?;
@@ -179,16 +195,19 @@ impl Stop<'_> {
             Self::Cancel { reason } => {
                 let with_tests = Value::from(tests == Tests::Too);
                 let values = vec![webhook_id.0.into(), with_tests.clone()];
-                let mut taken: Vec<Model> = query(transaction, &take_sql(backend), values).await?;
+                let mut taken: Vec<Model> = query(transaction, &take_sql(backend, most), values).await?;
                 // What was leased meanwhile is seen now.
                 execute(transaction, &flag_sql(backend), vec![webhook_id.0.into(), at_us.into(), with_tests]).await?;
+                as_ever(transaction).await?;
                 taken.iter_mut().for_each(|row| cancel(row, reason, at_us));
                 keep_ended(transaction, &taken).await?;
                 taken
             }
             Self::Hold { reason } => {
                 let values = vec![webhook_id.0.into(), at_us.into(), reason.into()];
-                query(transaction, &hold_sql(backend), values).await?
+                let held = query(transaction, &hold_sql(backend, most), values).await?;
+                as_ever(transaction).await?;
+                held
             }
         };
         for row in &changed {
@@ -198,12 +217,21 @@ impl Stop<'_> {
             }
         }
         budget.0 = budget.0.saturating_sub(changed.len());
-        Ok(Left::after(&changed))
+        Ok(Left::after(&changed, most))
     }
 }
 
-/// For the rest of the transaction.
+/// For the statements of a batch.
 const IN_ORDER: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off";
+/// For those that follow in the transaction.
+const AS_EVER: &str = "RESET enable_bitmapscan; RESET enable_sort; RESET enable_seqscan";
+
+async fn as_ever(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        transaction.execute_unprepared(AS_EVER).await.map_err(store_error)?;
+    }
+    Ok(())
+}
 
 impl Work<'_> {
     /// Goes on with a webhook that is noted as stopping, as it stands now.
@@ -221,6 +249,9 @@ impl Work<'_> {
         let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::Update).await?;
         // Its note went with it.
         let Some(standing) = standings.get(&webhook_id.0) else { return Ok(()) };
+        if standing.is_deleted && self.is_of_deleted_tenant(standing.tenant_id).await? {
+            return Ok(self.discard_more(webhook_id).await?);
+        }
         let held = held_reason(standing.status);
         let (stop, tests) = match standing.status {
             _ if standing.is_deleted => (Stop::Cancel { reason: cancelled_reason(true) }, Tests::Too),
@@ -228,10 +259,41 @@ impl Work<'_> {
             status if status.holds() => (Stop::Hold { reason: &held }, Tests::Not),
             _ => return Ok(self.has_stopped(webhook_id).await?),
         };
-        match stop.batch(self.transaction, webhook_id, self.at, tests, &mut self.feed, &mut Budget::default()).await? {
-            Left::More => Ok(()),
+        match stop.batch(self.transaction, webhook_id, self.at, tests, &mut self.feed, &mut self.stopped).await? {
+            Left::More => Ok(self.goes_behind(webhook_id).await?),
             Left::Nothing => Ok(self.has_stopped(webhook_id).await?),
         }
+    }
+
+    async fn is_of_deleted_tenant(&self, tenant_id: Uuid) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM tenant WHERE id = $1 AND deleted_at_us IS NOT NULL";
+        let deleted: Vec<Id> = query(self.transaction, sql, vec![tenant_id.into()]).await?;
+        Ok(!deleted.is_empty())
+    }
+
+    /// Removes a batch of what is owed to a webhook whose tenant was deleted, with its payloads, and leaves no history of it: all
+    /// that its tenant has goes. Whoever has one of them in flight finds its lease lost.
+    async fn discard_more(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+        let backend = self.transaction.get_database_backend();
+        if backend == DbBackend::Postgres {
+            self.transaction.execute_unprepared(IN_ORDER).await.map_err(store_error)?;
+        }
+        let removed: Vec<Id> = query(self.transaction, &discard_sql(backend), vec![webhook_id.0.into()]).await?;
+        as_ever(self.transaction).await?;
+        if !removed.is_empty() {
+            let source = IDS.source(backend, 1);
+            let payloads = format!("DELETE FROM payload WHERE delivery_id IN (SELECT id FROM {source} AS given)");
+            execute(self.transaction, &payloads, ids(backend, removed.into_iter().map(|row| row.id))).await?;
+        }
+        let left = "SELECT id FROM due WHERE webhook_id = $1 LIMIT 1";
+        let left: Vec<Id> = query(self.transaction, left, vec![webhook_id.0.into()]).await?;
+        if left.is_empty() { self.has_stopped(webhook_id).await } else { self.goes_behind(webhook_id).await }
+    }
+
+    /// Whoever waited longer has its turn before the rest of this one.
+    async fn goes_behind(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
+        let sql = "UPDATE stopping SET since_us = $2 WHERE webhook_id = $1";
+        execute(self.transaction, sql, vec![webhook_id.0.into(), from_time(self.at).into()]).await.map(|_| ())
     }
 
     async fn has_stopped(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
@@ -250,7 +312,7 @@ impl Work<'_> {
             return Ok(());
         }
         let stop = Stop::Cancel { reason: cancelled_reason(false) };
-        let (feed, budget) = (&mut self.feed, &mut Budget::default());
+        let (feed, budget) = (&mut self.feed, &mut self.stopped);
         match stop.batch(self.transaction, webhook_id, self.at, Tests::Not, feed, budget).await? {
             Left::Nothing => Ok(self.has_stopped(webhook_id).await?),
             Left::More => Err(CommitError::Refused(

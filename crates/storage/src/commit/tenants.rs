@@ -1,7 +1,7 @@
 //! Writes of tenants, their access tokens, audit log and copy tasks.
 
 use super::Work;
-use crate::batch::execute;
+use crate::batch::{IDS, execute, ids, query};
 use crate::entities::{access_token, audit_entry, copy_task, tenant};
 use crate::error::store_error;
 use crate::micros::from_time;
@@ -12,23 +12,26 @@ use hookgraph_domain::change::{CommitError, Expected, copy_task_label};
 use hookgraph_domain::ids::{TenantId, TokenId};
 use hookgraph_domain::tenant::{CopyTask, Tenant};
 use hookgraph_domain::token::AccessToken;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, SqlErr};
+use sea_orm::sea_query::{Expr, LockType, Value};
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SqlErr};
+use uuid::Uuid;
 
-/// What a tenant owns on the road, what others are found by last. What is due is found by its webhooks.
-pub const OF_TENANT: [&str; 10] = [
-    "DELETE FROM attempt WHERE webhook_id IN (SELECT id FROM webhook WHERE tenant_id = $1)",
-    "DELETE FROM payload WHERE delivery_id IN (SELECT due.id FROM due JOIN webhook ON webhook.id = due.webhook_id \
-     WHERE webhook.tenant_id = $1)",
-    "DELETE FROM payload WHERE delivery_id IN (SELECT id FROM delivery WHERE tenant_id = $1)",
-    "DELETE FROM due WHERE webhook_id IN (SELECT id FROM webhook WHERE tenant_id = $1)",
-    "DELETE FROM delivery WHERE tenant_id = $1",
-    "DELETE FROM event_skip WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",
-    "DELETE FROM tombstone WHERE event_id IN (SELECT id FROM event WHERE tenant_id = $1)",
-    "DELETE FROM event WHERE tenant_id = $1",
-    "DELETE FROM feed WHERE tenant_id = $1",
-    "DELETE FROM feed_pruned WHERE tenant_id = $1",
+/// Notes the webhooks of a deleted tenant, $1, for which something is due: the flow loop removes it (`commit::stopping`).
+pub const NOTE_DUE: &str = "INSERT INTO stopping (webhook_id, since_us) SELECT webhook.id, tenant.deleted_at_us \
+     FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id WHERE webhook.tenant_id = $1 \
+     AND tenant.deleted_at_us IS NOT NULL AND EXISTS (SELECT 1 FROM due WHERE due.webhook_id = webhook.id) ON CONFLICT DO NOTHING";
+
+/// What ends with a tenant, $1, at once: what runs, which makes rows, and the tokens.
+const END: [&str; 3] = [
+    "DELETE FROM replay WHERE tenant_id = $1 AND state = 'RUNNING'",
+    "DELETE FROM copy_task WHERE source_tenant_id = $1 AND state = 'RUNNING'",
+    "DELETE FROM access_token WHERE tenant_id = $1",
 ];
+
+#[derive(FromQueryResult)]
+struct Id {
+    id: Uuid,
+}
 
 impl Work<'_> {
     pub(super) async fn insert_tenant(&self, tenant: &Tenant) -> Result<(), CommitError> {
@@ -42,6 +45,7 @@ impl Work<'_> {
             .set(row)
             .filter(tenant::Column::Id.eq(tenant.id.0))
             .filter(tenant::Column::Version.eq(tenant.version - 1))
+            .filter(tenant::Column::DeletedAtUs.is_null())
             .exec(self.transaction)
             .await
             .map_err(|error| match error.sql_err() {
@@ -51,16 +55,53 @@ impl Work<'_> {
         if updated.rows_affected == 0 { Err(CommitError::Conflict(label(tenant.id))) } else { Ok(()) }
     }
 
-    /// Records, webhooks, tokens and copy tasks go with it by the foreign keys; the tables of the road have none.
+    /// Marks it and its webhooks, so that nobody finds it and nothing is sent. What it owns is removed afterwards, in parts: what is
+    /// due by the flow loop (`commit::stopping`), the rest by retention (`retention::tenants`).
+    ///
+    /// Tenant, replays, webhooks: the order in which a write of a webhook locks them.
     pub(super) async fn delete_tenant(&self, id: TenantId) -> Result<(), CommitError> {
-        for sql in OF_TENANT {
-            execute(self.transaction, sql, vec![id.0.into()]).await?;
+        let (tenant_id, at_us) = (Value::from(id.0), Value::from(from_time(self.at)));
+        let mark = "UPDATE tenant SET deleted_at_us = $2, updated_at_us = $2, version = version + 1 \
+                    WHERE id = $1 AND deleted_at_us IS NULL";
+        if execute(self.transaction, mark, vec![tenant_id.clone(), at_us.clone()]).await? == 0 {
+            return Err(CommitError::Conflict(label(id)));
         }
-        let deleted = tenant::Entity::delete_by_id(id.0).exec(self.transaction).await.map_err(store_error)?;
-        if deleted.rows_affected == 0 { Err(CommitError::Conflict(label(id))) } else { Ok(()) }
+        for sql in END {
+            execute(self.transaction, sql, vec![tenant_id.clone()]).await?;
+        }
+        let backend = self.store.backend();
+        let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE" } else { "" };
+        let live = format!("SELECT id FROM webhook WHERE tenant_id = $1 AND deleted_at_us IS NULL ORDER BY id{lock}");
+        let live: Vec<Id> = query(self.transaction, &live, vec![tenant_id.clone()]).await?;
+        let mark = format!(
+            "UPDATE webhook SET deleted_at_us = $1, updated_at_us = $1, version = version + 1 \
+             WHERE id IN (SELECT id FROM {} AS given)",
+            IDS.source(backend, 2)
+        );
+        let mut values = vec![at_us];
+        values.extend(ids(backend, live.into_iter().map(|row| row.id)));
+        execute(self.transaction, &mark, values).await?;
+        execute(self.transaction, NOTE_DUE, vec![tenant_id]).await?;
+        Ok(())
+    }
+
+    /// Refuses where there is no such tenant, and keeps it from being deleted until this change is committed.
+    pub(super) async fn require_tenant(&self, id: TenantId, lock: LockType) -> Result<(), CommitError> {
+        let version: Option<i64> = tenant::Entity::find_by_id(id.0)
+            .select_only()
+            .column(tenant::Column::Version)
+            .filter(tenant::Column::DeletedAtUs.is_null())
+            .lock(lock)
+            .into_tuple()
+            .one(self.transaction)
+            .await
+            .map_err(store_error)?;
+        if version.is_some() { Ok(()) } else { Err(CommitError::Refused(format!("there is no {}", label(id)))) }
     }
 
     pub(super) async fn insert_token(&self, token: &AccessToken) -> Result<(), CommitError> {
+        // Else one that is made while its tenant is being deleted would open what nobody shall find.
+        self.require_tenant(token.tenant_id, LockType::Share).await?;
         let row: access_token::ActiveModel = whole(rows::tenant::token_to_row(token));
         if insert_new(self.transaction, row).await? {
             Ok(())

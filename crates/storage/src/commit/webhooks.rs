@@ -1,8 +1,8 @@
 //! Writes of webhooks, and of all that is due for one.
 
 use super::Work;
-use super::stopping::{Budget, Stop};
-use crate::entities::{replay, tenant, webhook};
+use super::stopping::Stop;
+use crate::entities::{replay, webhook};
 use crate::error::store_error;
 use crate::micros::from_time;
 use crate::rows;
@@ -105,17 +105,7 @@ impl Work<'_> {
 
     /// Counts under a lock on the tenant, so that two inserts at once cannot both take the last place.
     async fn check_room(&self, webhook: &Webhook) -> Result<(), CommitError> {
-        let owner: Option<String> = tenant::Entity::find_by_id(webhook.tenant_id.0)
-            .select_only()
-            .column(tenant::Column::Identifier)
-            .lock(LockType::NoKeyUpdate)
-            .into_tuple()
-            .one(self.transaction)
-            .await
-            .map_err(store_error)?;
-        if owner.is_none() {
-            return Err(CommitError::Refused(format!("there is no tenant {}", webhook.tenant_id)));
-        }
+        self.require_tenant(webhook.tenant_id, LockType::NoKeyUpdate).await?;
         let others = webhook::Entity::find()
             .filter(webhook::Column::TenantId.eq(webhook.tenant_id.0))
             .filter(webhook::Column::Concern.eq(webhook.event_type.concern.as_str()))
@@ -151,6 +141,6 @@ impl Work<'_> {
     /// Begins to hold or cancel what is due for a webhook.
     pub(super) async fn stop_due(&mut self, webhook_id: WebhookId, stop: Stop<'_>) -> Result<(), CommitError> {
         self.lock_webhook(webhook_id).await?;
-        Ok(stop.begin(self.transaction, webhook_id, self.at, &mut self.feed, &mut Budget::default()).await?)
+        Ok(stop.begin(self.transaction, webhook_id, self.at, &mut self.feed, &mut self.stopped).await?)
     }
 }

@@ -14,6 +14,7 @@ pub struct Model {
     pub version: i64,
     pub created_at_us: i64,
     pub updated_at_us: i64,
+    pub deleted_at_us: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -95,7 +95,8 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
             attempts.push(rows::attempt::cells(attempt, WebhookId(row.webhook_id))?);
             row.attempt_count = row.attempt_count.max(i64::from(attempt.number));
         }
-        let signal = settlement.health.filter(|_| !row.is_test);
+        // Of one that is not locked nothing was to change; what it has become meanwhile is another's to write.
+        let signal = settlement.health.filter(|_| !row.is_test && locked.contains_key(&row.webhook_id));
         let changed = signal.and_then(|signal| settle::apply_health(webhook, signal, settlement.now));
         let next = under(&row, settlement.next.clone(), changed.as_ref().unwrap_or(webhook));
         let has_ended = apply_next(&mut row, next, settlement.now);

@@ -7,14 +7,21 @@ use crate::micros::to_time;
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use hookgraph_domain::feed::{FeedChange, FeedEntry, FeedFilter, FeedKind, FeedPage};
+use hookgraph_domain::feed::{FeedChange, FeedEntry, FeedFilter, FeedKind, FeedMoves, FeedPage};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Feed, RowKind, StoreError};
 use sea_orm::FromQueryResult;
+use uuid::Uuid;
 
 /// The batches of a page: $1 tenant, $2 after which `seq`, $3 up to which, $4 batches at most.
 pub const FEED_BATCHES: &str = "SELECT seq_first, seq_last, at_us, entries FROM feed \
      WHERE tenant_id = $1 AND seq_last > $2 AND seq_last <= $3 ORDER BY seq_last LIMIT CAST($4 AS BIGINT)";
+
+/// Whose feeds moved: $1 after which `seq`, $2 batches at most. It needs no end: since `seq` follows commit order, what one
+/// statement sees is all up to the last that it sees.
+pub const FEED_MOVES: &str = "SELECT tenant_id, MAX(seq_last) AS seq_last, COUNT(*) AS batch_count FROM \
+     (SELECT tenant_id, seq_last FROM feed WHERE seq_last > $1 ORDER BY seq_last LIMIT CAST($2 AS BIGINT)) AS moved \
+     GROUP BY tenant_id";
 
 #[derive(FromQueryResult)]
 struct Batch {
@@ -22,6 +29,13 @@ struct Batch {
     seq_last: i64,
     at_us: i64,
     entries: Vec<u8>,
+}
+
+#[derive(FromQueryResult)]
+struct Moved {
+    tenant_id: Uuid,
+    seq_last: i64,
+    batch_count: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -71,6 +85,16 @@ impl Feed for SqlStore {
             }
         }
         Ok(FeedPage { entries, read_to_seq: end, more: end < latest, pruned_to: None })
+    }
+
+    async fn feed_moves(&self, after_seq: i64, batches_max: u32) -> Result<FeedMoves, StoreError> {
+        let batches_max = i64::from(batches_max.max(1));
+        let moved: Vec<Moved> = query(&self.reader, FEED_MOVES, vec![after_seq.into(), batches_max.into()]).await?;
+        Ok(FeedMoves {
+            read_to_seq: moved.iter().map(|tenant| tenant.seq_last).max().unwrap_or(after_seq),
+            more: moved.iter().map(|tenant| tenant.batch_count).sum::<i64>() >= batches_max,
+            tenants: moved.iter().map(|tenant| (TenantId(tenant.tenant_id), tenant.seq_last)).collect(),
+        })
     }
 
     async fn latest_seq(&self) -> Result<i64, StoreError> {

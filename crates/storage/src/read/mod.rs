@@ -15,7 +15,7 @@ mod webhooks;
 pub use deliveries::webhook_attempts;
 pub use delivery_pages::delivery_page;
 pub use events::event_page;
-pub use feed::FEED_BATCHES;
+pub use feed::{FEED_BATCHES, FEED_MOVES};
 pub use flow::{HELD_SQL, backlog_sql, deliveries_to_replay, held_to_probe_sql};
 
 use crate::limits::PAGE_ROWS_MAX;

@@ -10,26 +10,28 @@ use hookgraph_domain::ids::{CopyTaskId, TenantId, TokenId};
 use hookgraph_domain::ports::{RowKind, StoreError, TenantReader, TokenReader};
 use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
 use hookgraph_domain::token::AccessToken;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+
+/// Those that are not deleted.
+fn live() -> Select<tenant::Entity> {
+    tenant::Entity::find().filter(tenant::Column::DeletedAtUs.is_null())
+}
 
 #[async_trait]
 impl TenantReader for SqlStore {
     async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
-        let row = tenant::Entity::find_by_id(id.0).one(&self.reader).await.map_err(store_error)?;
+        let row = live().filter(tenant::Column::Id.eq(id.0)).one(&self.reader).await.map_err(store_error)?;
         row.map(|row| rows::tenant::from_row(row, &*self.vault)).transpose()
     }
 
     async fn tenant_by_identifier(&self, identifier: &str) -> Result<Option<Tenant>, StoreError> {
-        let row = tenant::Entity::find()
-            .filter(tenant::Column::Identifier.eq(identifier))
-            .one(&self.reader)
-            .await
-            .map_err(store_error)?;
+        let row =
+            live().filter(tenant::Column::Identifier.eq(identifier)).one(&self.reader).await.map_err(store_error)?;
         row.map(|row| rows::tenant::from_row(row, &*self.vault)).transpose()
     }
 
     async fn tenant_count(&self) -> Result<u64, StoreError> {
-        tenant::Entity::find().count(&self.reader).await.map_err(store_error)
+        live().count(&self.reader).await.map_err(store_error)
     }
 
     async fn copy_task(&self, id: CopyTaskId) -> Result<Option<CopyTask>, StoreError> {

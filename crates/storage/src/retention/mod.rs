@@ -8,6 +8,7 @@ mod expire;
 mod feed;
 mod rows;
 mod size;
+mod tenants;
 mod work;
 
 pub use days::day_statements;
@@ -15,6 +16,7 @@ pub use expire::expire_statements;
 pub use feed::FEED_STATEMENTS;
 pub use rows::row_statements;
 pub use size::{OLDEST_DELIVERY, OLDEST_EVENT};
+pub use tenants::tenant_statements;
 pub use work::work_statements;
 
 use crate::batch::{execute, query};
@@ -78,6 +80,10 @@ impl Retention for SqlStore {
 
     async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
         work::prune(self, cut, from, rows_max).await
+    }
+
+    async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
+        tenants::prune(self, from, rows_max).await
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {

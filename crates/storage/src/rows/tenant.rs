@@ -20,6 +20,7 @@ pub fn to_row(tenant: &Tenant, vault: &dyn SecretVault) -> Result<tenant::Model,
         version: tenant.version,
         created_at_us: from_time(tenant.created_at),
         updated_at_us: from_time(tenant.updated_at),
+        deleted_at_us: None,
     })
 }
 

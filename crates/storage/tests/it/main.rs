@@ -20,4 +20,5 @@ mod postgres_only;
 mod restart;
 mod secrets;
 mod sweep;
+mod tenants;
 mod unreadable;

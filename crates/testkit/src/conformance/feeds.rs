@@ -2,10 +2,12 @@
 
 use super::World;
 use crate::sample;
+use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::feed::{FeedChange, FeedFilter, FeedKind};
+use hookgraph_domain::feed::{FeedChange, FeedFilter, FeedKind, FeedMoves};
+use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::Store;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const EVERYTHING: fn() -> FeedFilter = FeedFilter::default;
@@ -118,4 +120,94 @@ pub async fn a_filter_moves_the_cursor_past_what_it_leaves_out(store: Arc<dyn St
     assert_eq!(count(events).await, 0);
     let stranger = world.store.feed_page(world.id(), 0, &EVERYTHING(), 100).await.expect("feed");
     assert!(stranger.entries.is_empty());
+}
+
+/// Records an event of each of those tenants, in one change.
+async fn fed(world: &World, tenant_ids: &[TenantId]) {
+    let events = tenant_ids.iter().map(|tenant_id| sample::event(world.id(), *tenant_id, "o1")).collect();
+    let change = Change { at: sample::now(), writes: Vec::new(), events };
+    world.store.commit(change).await.expect("the events are recorded");
+}
+
+/// Looks for moves to the end; the last `seq` of each tenant, and how far that came.
+async fn moves(store: &dyn Store, after_seq: i64, batches_max: u32) -> (BTreeMap<TenantId, i64>, i64) {
+    let (mut last_seqs, mut read_to_seq) = (BTreeMap::new(), after_seq);
+    loop {
+        let found = store.feed_moves(read_to_seq, batches_max).await.expect("moves");
+        assert!(!found.more || found.read_to_seq > read_to_seq, "each look goes on: {found:?}");
+        let tenants: BTreeSet<_> = found.tenants.iter().map(|(tenant_id, _)| *tenant_id).collect();
+        assert_eq!(tenants.len(), found.tenants.len(), "each once: {found:?}");
+        last_seqs.extend(found.tenants);
+        read_to_seq = found.read_to_seq;
+        if !found.more {
+            return (last_seqs, read_to_seq);
+        }
+    }
+}
+
+/// Those that did not move are not told of.
+pub async fn the_tenants_whose_feeds_moved_are_found_however_few_are_looked_at(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (one, other, quiet): (TenantId, TenantId, TenantId) = (world.tenant_id, world.id(), world.id());
+    let tenants = [sample::tenant(other, "other"), sample::tenant(quiet, "quiet")];
+    world.write(tenants.into_iter().map(Write::InsertTenant).collect()).await;
+    fed(&world, &[quiet]).await;
+    let before = world.store.latest_seq().await.expect("seq");
+    let nothing = world.store.feed_moves(before, 10).await.expect("moves");
+    assert_eq!(nothing, FeedMoves { tenants: Vec::new(), read_to_seq: before, more: false });
+
+    fed(&world, &[one]).await;
+    fed(&world, &[one, other, one]).await;
+    fed(&world, &[other]).await;
+    let latest = world.store.latest_seq().await.expect("seq");
+    let mut last_seqs = BTreeMap::new();
+    for tenant_id in [one, other] {
+        let page = world.store.feed_page(tenant_id, before, &EVERYTHING(), 100).await.expect("feed");
+        last_seqs.insert(tenant_id, page.entries.last().expect("an entry").seq);
+    }
+    for batches_max in [1, 2, 3, 100] {
+        assert_eq!(moves(&*world.store, before, batches_max).await, (last_seqs.clone(), latest), "{batches_max}");
+    }
+    assert_eq!(moves(&*world.store, latest, 100).await, (BTreeMap::new(), latest));
+    assert!(moves(&*world.store, 0, 100).await.0.contains_key(&quiet));
+}
+
+/// Of two tenants that are written to at the same time, the one that looks comes to know the end of both.
+pub async fn a_concurrent_commit_is_never_passed_over_by_who_looks_for_moves(store: Arc<dyn Store>) {
+    const EVENTS_EACH: usize = 40;
+    let world = Arc::new(World::new(store).await);
+    let other: TenantId = world.id();
+    world.write(vec![Write::InsertTenant(sample::tenant(other, "other"))]).await;
+    let (first, second) = (world.clone(), world.clone());
+    let writers = [
+        tokio::spawn(async move {
+            for _ in 0..EVENTS_EACH {
+                fed(&first, &[first.tenant_id]).await;
+            }
+        }),
+        tokio::spawn(async move {
+            for _ in 0..EVENTS_EACH {
+                fed(&second, &[other]).await;
+            }
+        }),
+    ];
+    let (mut known, mut read_to_seq) = (BTreeMap::new(), 0);
+    loop {
+        // Asked first: what is found after that is all.
+        let is_done = writers.iter().all(|writer| writer.is_finished());
+        let (found, end) = moves(&*world.store, read_to_seq, 3).await;
+        known.extend(found);
+        read_to_seq = end;
+        if is_done {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.expect("writer");
+    }
+    for tenant_id in [world.tenant_id, other] {
+        let page = world.store.feed_page(tenant_id, 0, &EVERYTHING(), 100).await.expect("feed");
+        assert_eq!(known.get(&tenant_id), page.entries.last().map(|entry| &entry.seq));
+    }
 }

@@ -113,6 +113,8 @@ macro_rules! conformance_suite {
                 a_reader_resumes_by_cursor_without_gap_or_duplicate,
                 concurrent_commits_never_appear_behind_a_reader,
                 a_filter_moves_the_cursor_past_what_it_leaves_out,
+                the_tenants_whose_feeds_moved_are_found_however_few_are_looked_at,
+                a_concurrent_commit_is_never_passed_over_by_who_looks_for_moves,
             ],
             flow_claims: [
                 a_webhooks_own_concurrency_bounds_what_is_in_flight,
@@ -147,6 +149,7 @@ macro_rules! conformance_suite {
             ],
             stopping: [
                 a_long_backlog_is_held_in_parts,
+                webhooks_that_stop_have_their_turns,
                 a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe,
                 a_long_backlog_is_cancelled_before_its_webhook_is_switched_on,
                 what_ends_with_its_webhook_is_looked_at_once_more,

@@ -10,6 +10,7 @@ use hookgraph_domain::limits::STOPPED_AT_ONCE_MAX;
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::ports::{Entropy, Store};
 use hookgraph_domain::settle::HealthSignal;
+use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,6 +97,20 @@ pub async fn a_long_backlog_is_held_in_parts(store: Arc<dyn Store>) {
     stop_more(&world, &webhook).await;
     assert_eq!(stopping(&world).await, []);
     assert!(world.claim().await.is_empty());
+}
+
+/// One with a backlog of hours keeps no other waiting.
+pub async fn webhooks_that_stop_have_their_turns(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let first = world.webhook().await;
+    let second = owed(&world, AT_ONCE).await;
+    pause(&world, &first).await;
+    pause(&world, &second).await;
+    assert_eq!(stopping(&world).await, [first.id, second.id]);
+    let mut more = Change::at(plus_ms(sample::now(), 1));
+    more.writes.push(Write::StopMore { webhook_id: first.id });
+    world.store.commit(more).await.expect("held");
+    assert_eq!(stopping(&world).await, [second.id, first.id]);
 }
 
 /// A probe that is under way is no part of it.

@@ -8,7 +8,7 @@ use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{AuditEntryId, CopyTaskId, TenantId, TokenId};
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::permission::{Permission, PermissionSet};
-use hookgraph_domain::ports::{Entropy, Store};
+use hookgraph_domain::ports::{Entropy, Fenced, PrunePosition, Store};
 use hookgraph_domain::tenant::{CopyState, CopyTask};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::token::AccessToken;
@@ -59,7 +59,28 @@ pub async fn an_identifier_is_taken_once(store: Arc<dyn Store>) {
     assert!(matches!(taken, Err(CommitError::AlreadyExists(_))), "{taken:?}");
 }
 
-/// Of all it owned; the others keep theirs.
+/// Removes what is left of deleted tenants, in portions of so many rows.
+async fn removed(world: &World, rows_max: u32) {
+    let store = &world.store;
+    loop {
+        let stopping = store.webhooks_stopping(100).await.expect("read");
+        if stopping.is_empty() {
+            break;
+        }
+        for webhook_id in stopping {
+            world.write(vec![Write::StopMore { webhook_id }]).await;
+        }
+    }
+    let mut from = PrunePosition::default();
+    loop {
+        let step = store.prune_tenants(from, rows_max).await.expect("prune");
+        assert_eq!(step.put_off, None);
+        let Some(next) = step.next else { return };
+        from = next;
+    }
+}
+
+/// Of all it owned; the others keep theirs. It is found by nobody at once, and what it owned is gone once that was removed.
 pub async fn a_deleted_tenant_leaves_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let other: TenantId = world.id();
@@ -75,11 +96,38 @@ pub async fn a_deleted_tenant_leaves_nothing(store: Arc<dyn Store>) {
     world.freeze(&claimed, "{}").await;
     world.settle(&claimed, DeliveryState::Retrying).await;
     world.event().await;
+    let delivered = world.claim_one().await;
+    world.settle(&delivered, DeliveryState::Delivered).await;
+    world.write(vec![Write::PutCopyTask { task: copy_task(&world), expected: Expected::Absent }]).await;
+    world.write(vec![Write::Audit(audit_entry(&world, sample::now()))]).await;
+    world.event().await;
+    let in_flight = world.claim_one().await;
+    world.event().await;
 
     world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
     let store = &world.store;
     assert!(store.tenant(world.tenant_id).await.expect("read").is_none());
+    assert!(store.tenant_by_identifier("acme").await.expect("read").is_none());
+    assert_eq!(store.tenant_count().await.expect("count"), 1);
     assert!(store.token(token_id).await.expect("read").is_none());
+    assert!(store.token_by_sha256([1; 32]).await.expect("read").is_none());
+    let mine = WebhookQuery::of_type(world.tenant_id, &webhook.event_type);
+    assert!(store.webhook_page(&mine).await.expect("page").is_empty());
+    assert!(store.running_copy_tasks(10).await.expect("read").is_empty());
+    assert!(world.claim().await.is_empty());
+    let again = world.try_write(vec![Write::DeleteTenant(world.tenant_id)]).await;
+    assert!(matches!(again, Err(CommitError::Conflict(_))), "{again:?}");
+    let successor: TenantId = world.id();
+    world.write(vec![Write::InsertTenant(sample::tenant(successor, "acme"))]).await;
+    let found = store.tenant_by_identifier("acme").await.expect("read").expect("the identifier is free");
+    assert_eq!(found.id, successor);
+    let mut revived = sample::tenant(world.tenant_id, "revived");
+    revived.version = 3;
+    let late = world.try_write(vec![Write::UpdateTenant(revived)]).await;
+    assert!(matches!(late, Err(CommitError::Conflict(_))), "{late:?}");
+
+    removed(&world, 1).await;
+    assert_eq!(world.settle(&in_flight, DeliveryState::Delivered).await, Fenced::LeaseLost);
     assert!(world.record("o1").await.is_none());
     assert!(store.webhooks(world.tenant_id, &[webhook.id]).await.expect("read").is_empty());
     assert!(store.events(world.tenant_id, &[event_id]).await.expect("read").is_empty());
@@ -88,6 +136,8 @@ pub async fn a_deleted_tenant_leaves_nothing(store: Arc<dyn Store>) {
     assert!(store.payloads(&[claimed.delivery.id]).await.expect("read").is_empty());
     let feed = store.feed_page(world.tenant_id, 0, &Default::default(), 100).await.expect("feed");
     assert!(feed.entries.is_empty());
+    let audited = AuditQuery { tenant_id: world.tenant_id, subject: None, before: None, limit: 10 };
+    assert!(store.audit_page(&audited).await.expect("page").is_empty());
     assert!(world.claim_at(plus_ms(sample::now(), 60_000), 10, 10).await.is_empty());
     let page = store.webhook_page(&WebhookQuery::of_type(other, &theirs.event_type)).await.expect("page");
     assert_eq!(page, [theirs]);

@@ -212,6 +212,8 @@ impl State {
         self.replays.retain(|_, replay| replay.tenant_id != id);
         self.records.retain(|(owner, _), _| *owner != id);
         self.webhooks.retain(|_, webhook| webhook.tenant_id != id);
+        let Self { webhooks, stopping, .. } = self;
+        stopping.retain(|webhook_id, _| webhooks.contains_key(webhook_id));
         self.events.retain(|_, event| event.tenant_id != id);
         self.deliveries.retain(|_, kept| kept.delivery.tenant_id != id);
         self.feed.retain(|entry| entry.tenant_id != id);

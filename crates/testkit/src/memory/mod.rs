@@ -21,11 +21,17 @@ use std::sync::Arc;
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
     reads: Reads,
+    feed_reads: Reads,
 }
 
 impl MemoryStore {
     /// The reads of records and tenants: to count them, and to plan how they go.
     pub fn reads(&self) -> &Reads {
         &self.reads
+    }
+
+    /// The same of the reads of the feed.
+    pub fn feed_reads(&self) -> &Reads {
+        &self.feed_reads
     }
 }

@@ -7,7 +7,7 @@ use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
-use hookgraph_domain::feed::{FeedChange, FeedFilter, FeedKind, FeedPage};
+use hookgraph_domain::feed::{FeedChange, FeedFilter, FeedKind, FeedMoves, FeedPage};
 use hookgraph_domain::ids::{AttemptId, CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, Direction, EventQuery, RecordQuery, RecordSort, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
@@ -19,7 +19,7 @@ use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
 use hookgraph_domain::webhook::Webhook;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn matches(kept: &KeptRecord, query: &RecordQuery) -> bool {
     let bears = |(relation, target): &(String, String)| {
@@ -328,6 +328,7 @@ impl Feed for MemoryStore {
         filter: &FeedFilter,
         limit: u32,
     ) -> Result<FeedPage, StoreError> {
+        self.feed_reads.read().await?;
         let state = self.state.lock();
         if let Some(seq) = state.feed_pruned.get(&tenant_id).copied().filter(|seq| *seq > after_seq) {
             return Ok(FeedPage { entries: vec![], read_to_seq: after_seq, more: false, pruned_to: Some(seq) });
@@ -342,7 +343,23 @@ impl Feed for MemoryStore {
         Ok(FeedPage { entries, read_to_seq, more: read_to_seq < state.last_seq, pruned_to: None })
     }
 
+    /// Each entry is a batch of its own.
+    async fn feed_moves(&self, after_seq: i64, batches_max: u32) -> Result<FeedMoves, StoreError> {
+        self.feed_reads.read().await?;
+        let batches_max = batches_max.max(1) as usize;
+        let state = self.state.lock();
+        let beyond = state.feed.iter().filter(|entry| entry.seq > after_seq).take(batches_max);
+        let found: Vec<_> = beyond.map(|entry| (entry.tenant_id, entry.seq)).collect();
+        Ok(FeedMoves {
+            read_to_seq: found.last().map_or(after_seq, |(_, seq)| *seq),
+            more: found.len() == batches_max,
+            // Of each tenant the last one stays.
+            tenants: found.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect(),
+        })
+    }
+
     async fn latest_seq(&self) -> Result<i64, StoreError> {
+        self.feed_reads.read().await?;
         Ok(self.state.lock().last_seq)
     }
 }

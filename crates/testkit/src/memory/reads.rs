@@ -1,10 +1,10 @@
-//! The reads of records and tenants: counted, and made to go wrong when a test plans it.
+//! The reads of records and tenants, and those of the feed: counted, and made to go wrong when a test plans it.
 
 use hookgraph_domain::ports::StoreError;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// How reads of records and tenants go.
+/// How reads go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadPlan {
     /// They answer.
@@ -18,7 +18,7 @@ pub enum ReadPlan {
     Panic,
 }
 
-/// Counts the reads of records and tenants of one store, and plans how the next ones go. Clones are of the same store.
+/// Counts reads of one kind of one store, and plans how the next ones go. Clones are of the same store.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
     kept: Arc<Mutex<Kept>>,

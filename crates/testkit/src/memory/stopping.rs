@@ -41,7 +41,9 @@ impl State {
             status if status.holds() => self.hold_some(webhook_id, &held_reason(status), at),
             _ => false,
         };
-        if !has_more {
+        if has_more {
+            self.stopping.insert(webhook_id, at);
+        } else {
             self.stopping.remove(&webhook_id);
         }
     }

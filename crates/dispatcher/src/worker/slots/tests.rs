@@ -1,7 +1,7 @@
 //! Who is told when a slot is freed.
 
 use super::super::leases::Leases;
-use super::super::tests::{due, noon, with_webhook};
+use super::super::tests::{due, noon, payload, with_webhook};
 use super::*;
 use crate::limits::SLOT_BYTES;
 use futures::FutureExt;
@@ -26,7 +26,7 @@ impl Bench {
     }
 
     fn slot(&self, room: &mut Room, claim: &ClaimedDelivery) -> Slot {
-        room.slot(self.flow.enter(claim), self.leases.keep(claim))
+        room.slot(self.flow.enter(claim, noon()), self.leases.keep(claim))
     }
 
     /// A slot that is held by a delivery of that webhook.
@@ -298,7 +298,7 @@ fn what_is_claimed_is_rendered_unless_those_that_are_there_hold_all_slots() {
     let mut first: Vec<_> = (0..4).map(|number| bench.held(number, 1)).collect();
     let small = bench.held(9, 2);
     assert!(first.iter().all(may_render) && may_render(&small));
-    bench.flow.rendered([(large, 6 * SLOT_BYTES)].into_iter());
+    bench.flow.rendered([(large, 6 * SLOT_BYTES)].into_iter(), noon());
     first[0].holds(6 * SLOT_BYTES);
     assert!(!may_render(&first[1]), "nine of sixteen, and more was claimed than would have been");
     assert!(may_render(&small));
@@ -321,7 +321,7 @@ fn whatever_a_claim_may_take_may_be_rendered() {
         let bench = Bench::of(in_flight_max);
         let webhooks = [due(0, 1, "200"), due(0, 2, "200"), due(0, 3, "200")].map(|claim| claim.webhook.id);
         let sizes = [1, 5 * SLOT_BYTES, 16 * SLOT_BYTES];
-        bench.flow.rendered(webhooks.into_iter().zip(sizes));
+        bench.flow.rendered(webhooks.into_iter().zip(sizes), noon());
         let mut held = Vec::new();
         while let Some(mut room) = bench.room() {
             let of = |webhook: &WebhookId| room.allowance.of(*webhook) > 0;
@@ -340,10 +340,42 @@ fn whatever_a_claim_may_take_may_be_rendered() {
 #[test]
 fn slots_that_a_payload_does_not_need_are_told_as_free() {
     let bench = Bench::of(8);
-    bench.flow.rendered([(due(1, 1, "200").webhook.id, 16 * SLOT_BYTES)].into_iter());
+    bench.flow.rendered([(due(1, 1, "200").webhook.id, 16 * SLOT_BYTES)].into_iter(), noon());
     let mut slot = bench.held(1, 1);
     assert!(bench.room().is_none(), "as many as the last one had");
     slot.holds(1);
     assert!(bench.is_told() && bench.room().is_some());
     drop(slot);
+}
+
+/// Of a restart nothing is left that tells how large they are: a receiver that hangs would hold every slot.
+#[test]
+fn frozen_payloads_by_which_a_webhook_holds_more_than_half_go_back() {
+    let bench = Bench::of(64);
+    let small = bench.held(11, 2);
+    let frozen = |number| {
+        let mut claim = due(number, 1, "200");
+        claim.payload = Some(payload(&"x".repeat(8 * SLOT_BYTES)));
+        claim
+    };
+    let mut room = bench.room().expect("room");
+    let slots: Vec<_> =
+        (0..10).map(|number| (frozen(number).delivery.id, bench.slot(&mut room, &frozen(number)))).collect();
+    drop(room);
+    let beyond = || {
+        let found = bench.slots.beyond_share(slots.iter().map(|(id, slot)| (*id, slot)), noon());
+        slots.iter().filter(|(id, _)| found.contains(id)).count()
+    };
+    assert_eq!(beyond(), 6, "four hold 32");
+    assert_eq!(bench.slots.beyond_share([(due(11, 2, "200").delivery.id, &small)].into_iter(), noon()), HashSet::new());
+}
+
+#[tokio::test]
+async fn what_is_being_rendered_takes_no_more_slots_than_there_are() {
+    let bench = Bench::of(16);
+    let first = bench.slots.to_render(u32::MAX).await;
+    assert!(bench.slots.to_render(1).now_or_never().is_none());
+    drop(first);
+    let (half, other) = (bench.slots.to_render(8).await, bench.slots.to_render(8).await);
+    assert!(half.is_some() && other.is_some());
 }

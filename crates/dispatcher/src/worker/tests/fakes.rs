@@ -51,6 +51,8 @@ pub(super) struct QueueState {
     pub(super) refuses: Option<DeliveryId>,
     /// Those whose settlement always fails.
     pub(super) fails: Vec<DeliveryId>,
+    /// The one whose settlement fails as long as it has a request.
+    pub(super) fails_whole: Option<DeliveryId>,
     /// The one whose payload is refused.
     pub(super) refuses_payload: Option<DeliveryId>,
 }
@@ -166,7 +168,8 @@ impl DeliveryQueue for FakeQueue {
         if settlements.iter().any(|it| Some(it.delivery_id) == state.refuses && has_texts(it)) {
             return Err(StoreError::Rejected("planned".to_owned()));
         }
-        if settlements.iter().any(|it| state.fails.contains(&it.delivery_id)) {
+        let fails_whole = |it: &Settlement| state.fails_whole == Some(it.delivery_id) && has_texts(it);
+        if settlements.iter().any(|it| state.fails.contains(&it.delivery_id) || fails_whole(it)) {
             return Err(StoreError::Busy("planned".to_owned()));
         }
         state.commits.push(settlements.len());

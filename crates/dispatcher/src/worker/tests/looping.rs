@@ -243,6 +243,45 @@ async fn in_an_outage_no_settlement_is_suspected() {
     assert!(commits.len() <= 7, "{commits:?}");
 }
 
+/// Also where others were written just before: it is written as soon as the store answers, before its lease ends.
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_a_settlement_that_stood_alone_is_written_at_once() {
+    let bench = Bench::with([due(1, 1, "200")]);
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    bench.queue.failing("settle", 9);
+    bench.queue.failing("extend", u32::MAX);
+    bench.queue.add(due(2, 2, "200"));
+    running.wake.raise();
+    let began = tokio::time::Instant::now();
+    bench.queue.ended(2).await;
+    assert!(began.elapsed().as_millis() < u128::from(crate::limits::LEASE_MS));
+    running.shut_down().await;
+}
+
+/// As where the database always fails at the texts of its attempt, and calls that a failure which passes.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_always_fails_while_others_are_written_is_written_bare() {
+    let bench = Bench::with((1..=3).map(|number| due(number, number, "200")));
+    bench.queue.state.lock().fails_whole = Some(Uuid::from_u128(1).into());
+    let running = Running::of(&bench);
+    bench.queue.ended(2).await;
+    for number in 4..=12 {
+        bench.queue.add(due(number, number, "200"));
+        running.wake.raise();
+        bench.queue.ended(number as usize - 1).await;
+        tokio::time::advance(std::time::Duration::from_millis(crate::limits::SUSPECT_MS_MAX)).await;
+    }
+    bench.queue.ended(12).await;
+    running.shut_down().await;
+    let state = bench.queue.state.lock();
+    let attempt_of = |number| {
+        let settled = state.settled.iter().find(|it| it.delivery_id.0 == Uuid::from_u128(number)).expect("settled");
+        settled.attempt.clone().expect("an attempt")
+    };
+    assert!(attempt_of(1).request.is_none() && attempt_of(2).request.is_some());
+}
+
 /// The rest of its share is sent.
 #[tokio::test]
 async fn a_payload_that_cannot_be_kept_holds_up_no_other() {
@@ -273,6 +312,20 @@ async fn large_payloads_of_one_webhook_leave_room_for_others() {
     bench.queue.ended(25).await;
     bench.transport.gate.add_permits(16);
     bench.queue.ended(41).await;
+    running.shut_down().await;
+}
+
+/// Of the share of another tenant too: before they are rendered nothing tells how large they are.
+#[tokio::test(start_paused = true)]
+async fn payloads_whose_size_nothing_tells_are_rendered_a_few_at_a_time() {
+    let mut other = due(2, 2, "200");
+    other.delivery.tenant_id = TenantId(Uuid::from_u128(2));
+    let mut bench = Bench::with([due(1, 1, "render-hangs"), other]);
+    bench.limits.in_flight_max = 8;
+    let running = Running::of(&bench);
+    bench.queue.ended(1).await;
+    assert_eq!(*bench.renderer.calls.lock(), [1]);
+    bench.queue.ended(2).await;
     running.shut_down().await;
 }
 

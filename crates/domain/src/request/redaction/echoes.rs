@@ -1,11 +1,18 @@
 //! Secrets in what a receiver answers: as they were sent, and as common encoders write them in JSON and in URLs.
 
+#[cfg(test)]
+mod reference;
+
 use super::REDACTED;
+use std::borrow::Cow;
+use std::iter;
 use std::ops::Range;
 
 /// The shortest beginning of a secret that is looked for at the end of an answer that was cut, in bytes: shorter ones say
 /// little, and end other text too.
 const CUT_SECRET_BYTES_MIN: usize = 4;
+/// The longest escape whose end is missing, in bytes: `\u007`.
+const BEGUN_ESCAPE_BYTES_MAX: usize = 5;
 
 /// How a text may have been encoded. Undoing finds a secret whichever characters the encoder chose to escape.
 #[derive(Clone, Copy)]
@@ -18,29 +25,38 @@ enum Encoding {
     Form,
 }
 
-/// What is undone, one after the other, each time on the text as it came.
-const READINGS: [&[Encoding]; 7] = [
-    &[],
-    &[Encoding::Json],
-    &[Encoding::Json, Encoding::Json],
-    &[Encoding::Url],
-    &[Encoding::Form],
-    &[Encoding::Json, Encoding::Url],
-    &[Encoding::Json, Encoding::Form],
-];
-
 /// The text with `[redacted]` in the place of each secret; where its end was cut off, in that of a secret's beginning too.
+///
+/// Every answer to a webhook with a secret header comes through here, and most hold neither a secret nor an escape: such a
+/// text is searched where it stands, and returned as it came (`a_text_without_a_secret_is_not_copied`).
 pub(super) fn without(text: String, secrets: &[&str], is_cut: bool) -> String {
+    let found = found(&text, secrets, is_cut);
+    if found.is_empty() { text } else { replaced(&text, found) }
+}
+
+/// Where the secrets are in the text as it came, and as each encoding and each within JSON may have written it. A reading with
+/// nothing to undo is another of them (`every_reading_finds_what_its_definition_finds`).
+fn found(text: &str, secrets: &[&str], is_cut: bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for reading in READINGS.into_iter().filter_map(|encodings| Reading::through(&text, encodings)) {
-        for secret in secrets {
-            found.extend(reading.echoes(secret));
-            if is_cut && let Some(begun) = reading.begun(secret) {
-                found.push(begun..text.len());
-            }
+    let plain = Reading { text: Cow::Borrowed(text), source: None };
+    let json = plain.undone(Encoding::Json);
+    for reading in [Some(&plain), json.as_ref()].into_iter().flatten() {
+        reading.find(secrets, is_cut, &mut found);
+        let found_before = found.len();
+        if let Some(url) = reading.undone(Encoding::Url) {
+            url.find(secrets, is_cut, &mut found);
+        }
+        if !reading.text.contains('+') {
+            // A form reads as a URL does, and finds the same: no secret shows it but an empty one.
+            found.extend_from_within(found_before..);
+        } else if let Some(form) = reading.undone(Encoding::Form) {
+            form.find(secrets, is_cut, &mut found);
         }
     }
-    if found.is_empty() { text } else { replaced(&text, found) }
+    if let Some(json_in_json) = json.as_ref().and_then(|json| json.undone(Encoding::Json)) {
+        json_in_json.find(secrets, is_cut, &mut found);
+    }
+    found
 }
 
 /// Ranges that overlap are one secret, or one within another.
@@ -58,53 +74,100 @@ fn replaced(text: &str, mut found: Vec<Range<usize>>) -> String {
     kept
 }
 
-/// A text with escapes undone.
-struct Reading {
-    text: String,
-    /// Where each of its bytes begins in the text that came, and where that ends.
-    starts: Vec<usize>,
+/// A text as it came, or with escapes undone.
+struct Reading<'a> {
+    text: Cow<'a, str>,
+    /// What was undone, and in which reading.
+    source: Option<(Encoding, &'a Reading<'a>)>,
 }
 
-impl Reading {
-    /// None where one of the encodings has nothing to undo: that reading is another of [`READINGS`].
-    fn through(text: &str, encodings: &[Encoding]) -> Option<Self> {
-        let plain = Self { text: text.to_owned(), starts: (0..=text.len()).collect() };
-        encodings.iter().try_fold(plain, |reading, encoding| reading.undone(*encoding))
-    }
-
-    fn undone(&self, encoding: Encoding) -> Option<Self> {
-        let mut undone = Self { text: String::with_capacity(self.text.len()), starts: Vec::new() };
-        let mut at = 0;
-        while let Some(first) = self.text[at..].chars().next() {
-            let plain = (first, first.len_utf8());
-            let (character, length) = encoding.escape(&self.text.as_bytes()[at..]).unwrap_or(plain);
-            undone.text.push(character);
-            // An escape stands for one byte; any other character for as many as it has.
-            undone.starts.extend(&self.starts[at..at + character.len_utf8()]);
-            at += length;
+impl<'a> Reading<'a> {
+    /// None where there is nothing to undo.
+    fn undone(&'a self, encoding: Encoding) -> Option<Self> {
+        let mut escapes = encoding.escapes(&self.text).peekable();
+        escapes.peek()?;
+        let (mut text, mut end) = (String::with_capacity(self.text.len()), 0);
+        for (escape, character) in escapes {
+            text.push_str(&self.text[end..escape.start]);
+            text.push(character);
+            end = escape.end;
         }
-        undone.starts.push(self.starts[at]);
-        (undone.text != self.text).then_some(undone)
+        text.push_str(&self.text[end..]);
+        Some(Self { text: Cow::Owned(text), source: Some((encoding, self)) })
     }
 
-    /// Where the secret is in the text that came.
-    fn echoes<'a>(&'a self, secret: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
-        self.text.match_indices(secret).map(|(at, _)| self.starts[at]..self.starts[at + secret.len()])
+    /// Adds where the secrets are in the text that came.
+    fn find(&self, secrets: &[&str], is_cut: bool, found: &mut Vec<Range<usize>>) {
+        for secret in secrets {
+            self.trace(self.text.match_indices(secret).map(|(at, _)| at..at + secret.len()), found);
+            if is_cut {
+                self.trace(self.begun(secret).map(|at| at..self.text.len()), found);
+            }
+        }
     }
 
-    /// From where on the text that came is the beginning of the secret, perhaps with a part of an escape behind it.
+    /// Adds the ranges, which are in order and apart, as those of the text that came. Escapes are looked for again rather than
+    /// remembered, since secrets are few.
+    fn trace(&self, ranges: impl IntoIterator<Item = Range<usize>>, found: &mut Vec<Range<usize>>) {
+        let found_before = found.len();
+        found.extend(ranges);
+        let mut source = self.source;
+        while let Some((encoding, reading)) = source {
+            let mut escapes = encoding.escapes(&reading.text).peekable();
+            // By how much the escapes before a position are longer than their characters.
+            let mut longer_by = 0;
+            for position in found[found_before..].iter_mut().flat_map(|range| [&mut range.start, &mut range.end]) {
+                while let Some((escape, _)) = escapes.next_if(|(escape, _)| escape.start - longer_by < *position) {
+                    longer_by += escape.len() - 1;
+                }
+                *position += longer_by;
+            }
+            source = reading.source;
+        }
+    }
+
+    /// From where on the text is the beginning of the secret, perhaps with a part of an escape behind it.
     fn begun(&self, secret: &str) -> Option<usize> {
-        let bytes = self.text.as_bytes();
-        let escape = self.text.rfind(['\\', '%']).filter(|at| is_begun_escape(&bytes[*at..]));
+        let (bytes, secret) = (self.text.as_bytes(), secret.as_bytes());
+        let last = bytes.len().saturating_sub(BEGUN_ESCAPE_BYTES_MAX);
+        let mark = bytes[last..].iter().rposition(|byte| matches!(byte, b'\\' | b'%')).map(|at| last + at);
+        let escape = mark.filter(|at| is_begun_escape(&bytes[*at..]));
         let begun = |end: usize| {
-            let length = beginning_at_end(&bytes[..end], secret.as_bytes());
-            (length >= CUT_SECRET_BYTES_MIN).then(|| self.starts[end - length])
+            let near = &bytes[end.saturating_sub(secret.len())..end];
+            // Most texts end without any beginning, which is seen without counting how long it is.
+            let is_near = near.windows(CUT_SECRET_BYTES_MIN).any(|bytes| secret.starts_with(bytes));
+            let length = if is_near { beginning_at_end(near, secret) } else { 0 };
+            (length >= CUT_SECRET_BYTES_MIN).then(|| end - length)
         };
         [Some(bytes.len()), escape].into_iter().flatten().filter_map(begun).min()
     }
 }
 
 impl Encoding {
+    /// Where escapes are in the text, and the characters that they stand for.
+    fn escapes(self, text: &str) -> impl Iterator<Item = (Range<usize>, char)> {
+        let mut at = 0;
+        iter::from_fn(move || {
+            loop {
+                let start = at + self.mark(&text[at..])?;
+                let escape = self.escape(&text.as_bytes()[start..]);
+                at = start + escape.map_or(1, |(_, length)| length);
+                if let Some((character, _)) = escape {
+                    return Some((start..at, character));
+                }
+            }
+        })
+    }
+
+    /// Where the text has the first byte that an escape can begin with.
+    fn mark(self, text: &str) -> Option<usize> {
+        match self {
+            Self::Json => text.find('\\'),
+            Self::Url => text.find('%'),
+            Self::Form => text.bytes().position(|byte| matches!(byte, b'%' | b'+')),
+        }
+    }
+
     /// The character that an escape at the beginning of the bytes stands for, where it is ASCII as secrets are, and how long
     /// the escape is.
     fn escape(self, bytes: &[u8]) -> Option<(char, usize)> {
@@ -191,6 +254,20 @@ mod tests {
         let escapes = r#"{"path":"C:\\dir\/é","\u00e9":"%zz%e9%","\u00":"\"#;
         for text in ["", "100% of a+b", escapes, "Bearer a/b\"c\\d<e>+f"] {
             assert_eq!(without(text.to_owned(), &[SECRET], false), text);
+        }
+    }
+
+    #[test]
+    fn a_text_without_a_secret_is_not_copied() {
+        for text in ["", r#"{"a":"é","line\nbreak":"100%, %zz"}"#, r#"a+b \"quoted\" %41"#] {
+            let text = text.to_owned();
+            let came_at = text.as_ptr();
+            let kept = without(text, &[SECRET, BEHIND_SCHEME], true);
+            assert_eq!(kept.as_ptr(), came_at, "{kept}");
+        }
+        let plain = Reading { text: r#"{"a":"é","line\nbreak":"100%, %zz"}"#.into(), source: None };
+        for encoding in [Encoding::Json, Encoding::Url, Encoding::Form] {
+            assert!(plain.undone(encoding).is_none(), "nothing to undo, so no reading is made");
         }
     }
 

@@ -6,7 +6,7 @@ use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
-use hookgraph_domain::feed::{FeedFilter, FeedPage};
+use hookgraph_domain::feed::{FeedFilter, FeedMoves, FeedPage};
 use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
@@ -105,6 +105,10 @@ impl Feed for RecordStore {
         not_kept()
     }
 
+    async fn feed_moves(&self, _after_seq: i64, _batches_max: u32) -> Result<FeedMoves, StoreError> {
+        not_kept()
+    }
+
     async fn latest_seq(&self) -> Result<i64, StoreError> {
         not_kept()
     }
@@ -161,6 +165,10 @@ impl Retention for RecordStore {
     }
 
     async fn prune_work(&self, _: &WorkCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        not_kept()
+    }
+
+    async fn prune_tenants(&self, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
         not_kept()
     }
 

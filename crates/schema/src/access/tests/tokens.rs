@@ -45,11 +45,13 @@ async fn nobody_makes_a_token_that_may_more_than_they_may() {
 }
 
 #[tokio::test]
-async fn a_token_without_permission_or_with_an_expiry_in_the_past_is_refused() {
+async fn a_token_without_permission_with_an_expiry_in_the_past_or_a_name_of_more_than_a_line_is_refused() {
     let world = world().await;
     for (input, code) in [
         (r#"{ name: "ci", permissions: [] }"#, "PERMISSIONS_EMPTY"),
         (r#"{ name: " ", permissions: [ORDERS_READ] }"#, "NAME_LENGTH"),
+        (r#"{ name: "ci\nadmin", permissions: [ORDERS_READ] }"#, "NAME_INVALID"),
+        (r#"{ name: "ci\u001b[2K", permissions: [ORDERS_READ] }"#, "NAME_INVALID"),
         (r#"{ name: "ci", permissions: [ORDERS_READ], expiresAt: "2001-01-01T00:00:00.000Z" }"#, "EXPIRY_PAST"),
     ] {
         let text = format!("mutation {{ accessToken {{ create(input: {input}) {{ token }} }} }}");

@@ -1,7 +1,7 @@
-//! Requests under way on a connection over HTTP/2, of which there may be none, or none that waits for the server, though the client
-//! answers every ping. (Over HTTP/1 hyper bounds the wait for a head, and an answer that is not taken stops the writing.)
+//! Requests under way on a connection over HTTP/2, of which there may be none though the client answers every ping, and whose answers
+//! it may not take. (Over HTTP/1 hyper bounds the wait for a head, and an answer that is not taken stops the writing.)
 
-use crate::limits::ANSWER_PART_BYTES_MAX;
+use crate::limits::{ANSWER_PART_BYTES_MAX, UNTAKEN_MS_MAX};
 use axum::body::{Body, HttpBody};
 use axum::http::{Request, Version};
 use axum::response::Response;
@@ -9,12 +9,14 @@ use axum::{BoxError, Router};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
+use hyper::rt::Executor;
 use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
@@ -22,39 +24,31 @@ use tower::Service;
 #[derive(Debug)]
 pub(super) struct Requests {
     counts: Mutex<Counts>,
+    /// Told when an answer was given up, and none is under way any more.
+    deserted: Notify,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     /// From their head to the end of their answer.
     under_way: usize,
-    /// Of those, the ones of whose answer a part is there that the client has not made room for.
-    untaken: usize,
     changed_at: Instant,
 }
 
 impl Requests {
     pub(super) fn new() -> Self {
-        Self { counts: Mutex::new(Counts { under_way: 0, untaken: 0, changed_at: Instant::now() }) }
+        let counts = Counts { under_way: 0, changed_at: Instant::now() };
+        Self { counts: Mutex::new(counts), deserted: Notify::new() }
     }
 
-    /// Waits until no request has been under way for so long, from now at the earliest.
+    /// Waits until no request has been under way for so long, from now at the earliest. Looks again when it may have lasted long
+    /// enough, and not with every change.
     pub(super) async fn none_for(&self, at_least: Duration) {
-        self.lasting(at_least, |counts| counts.under_way == 0).await;
-    }
-
-    /// Waits until requests are under way, and all of them have waited for their client alone for so long.
-    pub(super) async fn untaken_for(&self, at_least: Duration) {
-        self.lasting(at_least, |counts| counts.under_way > 0 && counts.untaken == counts.under_way).await;
-    }
-
-    /// Looks again when it may have lasted long enough, and not with every change.
-    async fn lasting(&self, at_least: Duration, is_so: fn(&Counts) -> bool) {
         let mut until = Instant::now() + at_least;
         loop {
             sleep_until(until).await;
             let (counts, now) = (*self.counts.lock(), Instant::now());
-            let since = if is_so(&counts) { counts.changed_at } else { now };
+            let since = if counts.under_way == 0 { counts.changed_at } else { now };
             until = since + at_least;
             if until <= now {
                 return;
@@ -62,10 +56,15 @@ impl Requests {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Counts)) {
-        let mut counts = self.counts.lock();
-        change(&mut counts);
-        counts.changed_at = Instant::now();
+    /// Waits until an answer was given up and no other request is under way: the client takes nothing at all.
+    pub(super) async fn deserted(&self) {
+        loop {
+            self.deserted.notified().await;
+            // Another may have come meanwhile.
+            if self.counts.lock().under_way == 0 {
+                return;
+            }
+        }
     }
 }
 
@@ -96,7 +95,7 @@ where
         Box::pin(async move {
             let answer = answer.await?;
             Ok(match under_way {
-                Some(under_way) => answer.map(|body| Body::new(Answer { body, rest: Bytes::new(), under_way })),
+                Some(under_way) => answer.map(|body| Body::new(Answer::new(body, under_way))),
                 None => answer,
             })
         })
@@ -106,28 +105,82 @@ where
 /// One of the requests, until this value goes.
 struct UnderWay {
     requests: Arc<Requests>,
-    is_untaken: bool,
+    /// That of its answer, once there is one.
+    taking: Arc<Mutex<Taking>>,
 }
 
 impl UnderWay {
     fn new(requests: Arc<Requests>) -> Self {
-        requests.change(|counts| counts.under_way += 1);
-        Self { requests, is_untaken: false }
-    }
-
-    fn set_untaken(&mut self, is_untaken: bool) {
-        let was_untaken = std::mem::replace(&mut self.is_untaken, is_untaken);
-        self.requests.change(|counts| {
-            counts.untaken += usize::from(is_untaken);
-            counts.untaken -= usize::from(was_untaken);
-        });
+        let mut counts = requests.counts.lock();
+        *counts = Counts { under_way: counts.under_way + 1, changed_at: Instant::now() };
+        drop(counts);
+        Self { requests, taking: Arc::default() }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.set_untaken(false);
-        self.requests.change(|counts| counts.under_way -= 1);
+        let mut counts = self.requests.counts.lock();
+        *counts = Counts { under_way: counts.under_way - 1, changed_at: Instant::now() };
+        if counts.under_way == 0 && self.taking.lock().is_given_up {
+            self.requests.deserted.notify_one();
+        }
+    }
+}
+
+/// How far a client takes one answer.
+#[derive(Debug, Default)]
+struct Taking {
+    /// Since when a part of it is there that the client has not made room for.
+    given_at: Option<Instant>,
+    /// That it was so for too long.
+    is_given_up: bool,
+}
+
+tokio::task_local! {
+    /// Of the answer that a task of [`Tasks`] gives.
+    static TAKING: Arc<Mutex<Taking>>;
+}
+
+/// Runs what answers requests over HTTP/2, a task each. One whose client takes nothing for [`UNTAKEN_MS_MAX`] is given up, which
+/// resets its stream, and others on its connection go on. (The body of an answer cannot end by itself meanwhile: hyper does not
+/// look at it again before there is room for the part that it has.)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tasks;
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, answering: F) {
+        let taking = Arc::<Mutex<Taking>>::default();
+        tokio::spawn(async move {
+            let answered = TAKING.scope(taking.clone(), answering);
+            tokio::select! {
+                biased;
+                _ = answered => {}
+                () = untaken(&taking) => {
+                    tracing::debug!("an answer is given up that its client does not take (UNTAKEN_MS_MAX)");
+                }
+            }
+        });
+    }
+}
+
+/// Waits until the client has made no room for [`UNTAKEN_MS_MAX`], and notes that the answer is given up. Looks again when it may
+/// have lasted long enough, and not with every part.
+async fn untaken(taking: &Mutex<Taking>) {
+    let untaken_max = Duration::from_millis(UNTAKEN_MS_MAX);
+    let mut until = Instant::now() + untaken_max;
+    loop {
+        sleep_until(until).await;
+        let (mut taking, now) = (taking.lock(), Instant::now());
+        until = taking.given_at.unwrap_or(now) + untaken_max;
+        if until <= now {
+            taking.is_given_up = true;
+            return;
+        }
     }
 }
 
@@ -136,7 +189,28 @@ impl Drop for UnderWay {
 struct Answer {
     body: Body,
     rest: Bytes,
+    /// Whether parts were taken off what is left.
+    is_rest_of_more: bool,
     under_way: UnderWay,
+}
+
+impl Answer {
+    fn new(body: Body, mut under_way: UnderWay) -> Self {
+        // One that no task of ours gives is not given up.
+        under_way.taking = TAKING.try_with(Arc::clone).unwrap_or_default();
+        Self { body, rest: Bytes::new(), is_rest_of_more: false, under_way }
+    }
+
+    /// The next part. The last one of many is a copy: h2 may keep it for as long as it likes when this body has gone, and must not
+    /// keep all of the answer with it.
+    fn part(&mut self) -> Bytes {
+        if self.rest.len() > ANSWER_PART_BYTES_MAX {
+            self.is_rest_of_more = true;
+            return self.rest.split_to(ANSWER_PART_BYTES_MAX);
+        }
+        let last = std::mem::take(&mut self.rest);
+        if std::mem::take(&mut self.is_rest_of_more) { Bytes::copy_from_slice(&last) } else { last }
+    }
 }
 
 impl HttpBody for Answer {
@@ -145,7 +219,7 @@ impl HttpBody for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        this.under_way.set_untaken(false);
+        this.under_way.taking.lock().given_at = None;
         if this.rest.is_empty() {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -156,8 +230,8 @@ impl HttpBody for Answer {
                 ended => return Poll::Ready(ended),
             }
         }
-        let part = this.rest.split_to(this.rest.len().min(ANSWER_PART_BYTES_MAX));
-        this.under_way.set_untaken(true);
+        let part = this.part();
+        this.under_way.taking.lock().given_at = Some(Instant::now());
         Poll::Ready(Some(Ok(Frame::data(part))))
     }
 

@@ -223,6 +223,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
         requests: Arc::new(Semaphore::new(config.web.http_requests_max)),
         large_requests: LargeRequests::default(),
         connections: Arc::new(Semaphore::new(config.web.websocket_connections_max)),
+        unacknowledged: Arc::new(Semaphore::new(config.web.websocket_unacknowledged_max)),
         published_keys: Arc::new(OneKey),
         limits: config.web,
         stopping: stopping.clone(),

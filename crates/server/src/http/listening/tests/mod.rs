@@ -2,13 +2,15 @@
 //! counted.
 
 use super::*;
-use crate::limits::ANSWER_PART_BYTES_MAX;
+use crate::limits::{ANSWER_PART_BYTES_MAX, UNTAKEN_MS_MAX};
 use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::routing::get;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Weak;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -47,6 +49,7 @@ async fn served_for(ended: JoinHandle<Duration>) -> Duration {
 // RFC 9113: types of frames, and flags of some.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
@@ -79,8 +82,14 @@ impl Http2 {
 
     /// Asks for `/`, whole.
     async fn ask(&mut self, stream_id: u32) {
-        // HPACK: GET, http, /, and the authority "a".
-        self.say(HEADERS, END_STREAM | END_HEADERS, stream_id, &[0x82, 0x86, 0x84, 0x41, 1, b'a']).await;
+        self.ask_for("/", stream_id).await;
+    }
+
+    async fn ask_for(&mut self, path: &str, stream_id: u32) {
+        // HPACK: GET, http, the authority "a", and the path.
+        let mut fields = vec![0x82, 0x86, 0x41, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
+        fields.extend(path.as_bytes());
+        self.say(HEADERS, END_STREAM | END_HEADERS, stream_id, &fields).await;
     }
 
     async fn make_room(&mut self, stream_id: u32, bytes: usize) {
@@ -89,9 +98,15 @@ impl Http2 {
 
     /// The type, flags and payload of the next frame; none when the connection is closed.
     async fn hear(&mut self) -> Option<(u8, u8, Vec<u8>)> {
+        let (kind, flags, _, payload) = self.hear_frame().await?;
+        Some((kind, flags, payload))
+    }
+
+    /// The same, with its stream before its payload.
+    async fn hear_frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
-        let [high, middle, low, kind, flags, ..] = head;
+        let [high, middle, low, kind, flags, stream_id @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
         self.0.read_exact(&mut payload).await.ok()?;
         match (kind, flags & ACK) {
@@ -99,7 +114,17 @@ impl Http2 {
             (PING, 0) => self.say(PING, ACK, 0, &payload).await,
             _ => {}
         }
-        Some((kind, flags, payload))
+        Some((kind, flags, u32::from_be_bytes(stream_id), payload))
+    }
+
+    /// The next stream that is reset; none when the connection is closed before.
+    async fn hear_reset(&mut self) -> Option<u32> {
+        loop {
+            let (kind, _, stream_id, _) = self.hear_frame().await?;
+            if kind == RST_STREAM {
+                return Some(stream_id);
+            }
+        }
     }
 
     async fn hear_to_the_end(&mut self) {
@@ -156,6 +181,73 @@ async fn a_client_of_http_2_that_makes_no_room_for_its_answer_is_not_waited_for(
     client.ask(1).await;
     timeout(HOUR, client.hear_to_the_end()).await.unwrap();
     assert_eq!(served_for(ended).await.as_millis(), UNTAKEN_MAX.as_millis());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_over_http_2_that_is_not_taken_ends_alone_while_others_of_its_connection_go_on() {
+    let begun = || stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"begun"))]).chain(stream::pending());
+    let routes = Router::new()
+        .route("/", get(|| async { vec![b'x'; 3 * ANSWER_PART_BYTES_MAX] }))
+        .route("/events", get(move || async move { Body::from_stream(begun()) }));
+    let (stream, ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
+    // There is room for all that is said of the events, and for as much of the other answers.
+    let mut client = Http2::begun(stream, 5).await;
+    client.ask_for("/events", 1).await;
+    assert_eq!(client.hear_data(5).await, (0, b"begun".to_vec()));
+    let mut asked_at = Vec::new();
+    for stream_id in [3, 5] {
+        asked_at.push(Instant::now());
+        client.ask(stream_id).await;
+        assert_eq!(client.hear_data(5).await, (0, b"xxxxx".to_vec()));
+        sleep(Duration::from_secs(1)).await;
+    }
+    for (stream_id, asked_at) in [3, 5].into_iter().zip(asked_at) {
+        assert_eq!(timeout(HOUR, client.hear_reset()).await.unwrap(), Some(stream_id));
+        assert_eq!(asked_at.elapsed().as_millis(), UNTAKEN_MAX.as_millis());
+    }
+    assert!(timeout(HOUR, client.hear_reset()).await.is_err(), "the events go on");
+    drop(client);
+    served_for(ended).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_large_answer_over_http_2_no_more_is_kept_than_what_was_not_taken() {
+    let (kept, answered) = watched(vec![b'x'; 2 * ANSWER_PART_BYTES_MAX]);
+    let answered = Arc::new(parking_lot::Mutex::new(Some(answered)));
+    let routes = Router::new().route("/", get(move || async move { answered.lock().take().unwrap() }));
+    let (stream, _ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
+    // There is room for one byte of the last part.
+    let mut client = Http2::begun(stream, u32::try_from(ANSWER_PART_BYTES_MAX + 1).unwrap()).await;
+    client.ask(1).await;
+    assert_eq!(client.hear_data(ANSWER_PART_BYTES_MAX + 1).await.1.len(), ANSWER_PART_BYTES_MAX + 1);
+    sleep(Duration::from_secs(1)).await;
+    assert!(kept.upgrade().is_none(), "all of it is kept for its last part");
+    client.make_room(1, ANSWER_PART_BYTES_MAX).await;
+    assert_eq!(client.hear_data(1).await, (END_STREAM, vec![b'x'; ANSWER_PART_BYTES_MAX - 1]));
+}
+
+/// Bytes, and what tells whether any of them are kept.
+fn watched(bytes: Vec<u8>) -> (Weak<[u8]>, Bytes) {
+    let bytes: Arc<[u8]> = bytes.into();
+    (Arc::downgrade(&bytes), Bytes::from_owner(bytes))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_is_told_how_much_it_may_ask_for_at_a_time_and_of_nothing_that_is_refused() {
+    let (stream, _ended) = opened(Router::new(), IDLE_MAX, Spoken::Http2, 64 * 1024);
+    let mut client = Http2::begun(stream, 65_535).await;
+    let said = loop {
+        if let (SETTINGS, 0, said) = client.hear().await.unwrap() {
+            break said;
+        }
+    };
+    let mut settings = HashMap::new();
+    for setting in said.chunks_exact(6) {
+        let value = [2, 3, 4, 5].map(|at| setting[at]);
+        settings.insert(u16::from_be_bytes([setting[0], setting[1]]), u32::from_be_bytes(value));
+    }
+    // SETTINGS_MAX_CONCURRENT_STREAMS, and SETTINGS_ENABLE_CONNECT_PROTOCOL: WebSockets over HTTP/2 (RFC 8441) are not served.
+    assert_eq!((settings.get(&3), settings.get(&8)), (Some(&100), None));
 }
 
 #[tokio::test(start_paused = true)]

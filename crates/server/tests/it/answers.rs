@@ -1,0 +1,66 @@
+//! Large answers: what those hold that their clients have not taken, over HTTP, WebSocket and event streams.
+
+use crate::limits::{assert_unavailable, assert_unavailable_over, post, stream, untaken};
+use crate::rig::socket::{hear, initialised, say, subscribe};
+use crate::rig::start;
+use hookgraph_domain::ids::TenantId;
+use hookgraph_server::limits::{ANSWER_BYTES_HELD_MAX, ANSWER_SMALL_BYTES_MAX};
+use http_body_util::BodyExt;
+use uuid::Uuid;
+
+/// A query whose answer is large.
+fn of_large_answer() -> String {
+    format!("{{ hello(name: \"{}\") }}", "x".repeat(2 * ANSWER_SMALL_BYTES_MAX))
+}
+
+#[tokio::test]
+async fn a_large_answer_holds_its_room_until_its_client_has_taken_it_over_every_transport() {
+    let rig = start(&[]).await;
+    let held = || rig.state.shares.answers().bytes_held();
+    for accept in ["application/json", "text/event-stream"] {
+        let mut body = untaken(&rig, accept, &of_large_answer()).await;
+        while held() < 2 * ANSWER_SMALL_BYTES_MAX {
+            tokio::task::yield_now().await;
+        }
+        let mut part = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(part.len() > 2 * ANSWER_SMALL_BYTES_MAX, "{accept}");
+        let last = part.split_off(part.len() - 1);
+        drop((body, part));
+        assert!(held() > 2 * ANSWER_SMALL_BYTES_MAX, "what is left of it keeps all of it in memory: {accept}");
+        drop(last);
+        assert_eq!(held(), 0, "{accept}");
+    }
+    drop(untaken(&rig, "application/json", &of_large_answer()).await);
+    assert_eq!(held(), 0, "a client that goes gives it back");
+    let mut socket = initialised(&rig).await;
+    say(&mut socket, subscribe("a", "subscription { big }")).await;
+    // What waits in the queue of a client that does not read.
+    while held() < 8 * 1024 * 1024 {
+        tokio::task::yield_now().await;
+    }
+    drop(socket);
+    while held() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_without_room_is_refused_over_every_transport_and_a_small_one_is_not() {
+    let rig = start(&[]).await;
+    let answers = rig.state.shares.answers();
+    let half = |tenant: u128| answers.of(TenantId(Uuid::from_u128(tenant))).take(ANSWER_BYTES_HELD_MAX).unwrap();
+    let (first, second) = (half(1), half(2));
+    assert_unavailable(post(&rig, &of_large_answer())).await;
+    let mut socket = initialised(&rig).await;
+    for query in [of_large_answer(), "subscription { big }".to_owned()] {
+        let streamed = stream(&rig, &query).send().await.unwrap().text().await.unwrap();
+        assert!(streamed.contains("\"UNAVAILABLE\"") && streamed.contains("event: complete"), "{streamed}");
+        assert_unavailable_over(&mut socket, subscribe("a", &query)).await;
+    }
+    assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
+    drop(first);
+    assert_eq!(post(&rig, &of_large_answer()).send().await.unwrap().status(), 200);
+    say(&mut socket, subscribe("a", &of_large_answer())).await;
+    assert_eq!(hear(&mut socket).await["type"], "next");
+    drop(second);
+}
