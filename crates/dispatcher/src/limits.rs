@@ -29,7 +29,8 @@ pub const RATE_LOOK_MS: u64 = 50;
 pub const FLOW_POLL_MS: u64 = 250;
 /// Webhooks to probe, webhooks to drain, and replays of one round of the flow loop, of each.
 pub const FLOW_ROUND_MAX: u32 = 32;
-/// Webhooks that stop of which one round of the flow loop holds or cancels some: each may take tens of milliseconds.
+/// Webhooks that stop which have their turn in one round of the flow loop, whatever comes of it: each takes tens of milliseconds, or
+/// waits for half a second where someone holds it. Probes, drains and replays wait for all of them.
 pub const STOPS_ROUND_MAX: usize = 4;
 /// The wait before the next round of the flow loop while a webhook is stopping, in milliseconds: recordings for it and settlements of
 /// it wait for each round.
@@ -43,6 +44,8 @@ pub const RETENTION_AGAIN_MS: u64 = 5_000;
 /// How often retention looks for deleted tenants between two rounds, in milliseconds: one look at an index that is
 /// empty nearly always.
 pub const RETENTION_TENANTS_MS: u64 = 60_000;
+/// How long one deleted tenant is worked on before the others have their turn, in milliseconds: six of them in a round.
+pub const RETENTION_TENANT_MS_MAX: u64 = 5_000;
 /// Rows that one step of retention looks at: a transaction of a few milliseconds, behind which a recording may wait.
 pub const RETENTION_STEP_ROWS: u32 = 500;
 /// How long one round of retention may take, in milliseconds: then the next one goes on.

@@ -5,7 +5,7 @@ use crate::draft::Draft;
 use crate::idempotency::Idempotency;
 use crate::loaders::{self, Counted, Loaders, ReadError};
 use crate::paging::UnreadableRecord;
-use crate::room::ByteRoom;
+use crate::room::RoomShare;
 use crate::stored::{RecordBody, Stored};
 use crate::tenant::StoredTenant;
 use async_graphql::Context;
@@ -82,10 +82,10 @@ impl PimContext {
         self
     }
 
-    /// The context of a request that shares that room with all others.
+    /// The context of a request with that share of the room that it has with all others.
     #[must_use]
-    pub fn within(mut self, room: &Arc<ByteRoom>) -> Self {
-        self.loaders = self.loaders.within(room.of(self.caller.tenant_id));
+    pub fn within(mut self, room: RoomShare) -> Self {
+        self.loaders = self.loaders.within(room);
         self
     }
 

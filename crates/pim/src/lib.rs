@@ -51,7 +51,7 @@ pub use idempotency::{Idempotency, Step};
 pub use paging::PageInfo;
 pub use payment::PaymentType;
 pub use permission::{PermissionName, requires};
-pub use room::{ByteRoom, Drawn, NoRoom, Taken, TenantRoom};
+pub use room::{ByteRoom, Drawn, NoRoom, RoomShare, Taken};
 pub use root::{PimMutation, PimQuery};
 pub use scalars::{Date, DateTime, EmailAddress, JsonValue, NonNegativeInt, PositiveInt, ScalarJudge, scalar_fault};
 pub use signature_key::{SignatureKey, checked_overlap_s, rotation};

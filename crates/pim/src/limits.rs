@@ -47,9 +47,14 @@ pub const RECORDS_READ_MAX: usize = 50_000;
 /// of 64 KiB. What a mutation reads to decide is bounded by the rows of a change instead.
 pub const RECORD_BYTES_READ_MAX: usize = 64 * 1024 * 1024;
 /// What all requests of a process hold at a time of the records, payloads and attempts that they read, in bytes of their JSON; one
-/// tenant's hold half of it at most, two requests that read as much as one may. More are refused as unavailable. Payloads that
+/// token's hold half of it at most, two requests that read as much as one may. More are refused as unavailable. Payloads that
 /// are rendered to be delivered are outside of it: no reader may hold up deliveries.
 pub const READ_BYTES_AT_ONCE_MAX: usize = 256 * 1024 * 1024;
+/// What of such room one tenant has at most, in percent: the rest is other tenants'.
+pub const ROOM_OF_TENANT_PERCENT_MAX: usize = 75;
+/// How many times what it leaves free one token may hold of such room, of all and of what its tenant may have: half of all while
+/// nobody else holds any, and two thirds of what is free where others do.
+pub const ROOM_OF_HOLDER_TIMES_MAX: usize = 2;
 /// What a request takes of such room at a time, in bytes; the first so many are free: with `http_requests_max` requests at once,
 /// 64 MiB.
 pub const ROOM_STEP_BYTES: usize = 64 * 1024;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::limits::{LIST_MAX, READ_BATCH_ROWS, RECORD_BYTES_READ_MAX, RECORDS_READ_MAX};
-use crate::room::{Drawn, NoRoom, TenantRoom};
+use crate::room::{Drawn, NoRoom, RoomShare};
 use crate::stored::{RecordBody, Stored};
 
 /// A record by a name that it bears, e.g. a variant's product by its SKU.
@@ -142,14 +142,14 @@ impl Loaders {
     fn over(
         inner: Arc<DataLoader<StoreLoader, HashMapCache>>,
         unanswered: Arc<AtomicUsize>,
-        room: Option<TenantRoom>,
+        room: Option<RoomShare>,
     ) -> Self {
         let (handed_out, drawn) = (HandedOut::default(), Drawn::of(room));
         Self { inner, unanswered, handed_out, drawn, deciding: AtomicUsize::new(0) }
     }
 
     /// The loaders, whose bytes take of that room.
-    pub fn within(self, room: TenantRoom) -> Self {
+    pub fn within(self, room: RoomShare) -> Self {
         Self { drawn: Drawn::of(Some(room)), ..self }
     }
 

@@ -1,13 +1,16 @@
-//! Room for bytes that the requests of all tenants hold together, of which one tenant's never hold more than half: what bounds
-//! one request says nothing of a thousand at once.
+//! Room for bytes that the requests of all tenants hold together: what bounds one request says nothing of a thousand at once.
+//!
+//! Nobody fills it: a tenant has [`ROOM_OF_TENANT_PERCENT_MAX`] of it at most, and as a holder (a token, or whoever an issuer vouches
+//! for) takes some, it holds at most [`ROOM_OF_HOLDER_TIMES_MAX`] times what it leaves free, of all and of what its tenant may have.
+//! What is taken is always less than what was free: however many hold as much as they may, there is some left for one more.
 
-use crate::limits::ROOM_STEP_BYTES;
+use crate::limits::{ROOM_OF_HOLDER_TIMES_MAX, ROOM_OF_TENANT_PERCENT_MAX, ROOM_STEP_BYTES};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The room. Nobody waits for it: who holds a part of it and waits for more might wait for others who do the same.
 #[derive(Debug)]
@@ -21,9 +24,27 @@ struct HeldBytes {
     all: usize,
     /// Without those that hold nothing.
     by_tenant: HashMap<TenantId, usize>,
+    /// Without those that hold nothing.
+    by_holder: HashMap<Holder, usize>,
 }
 
-/// There is no room left, or none that this tenant may take.
+/// Who holds a part of it, of whose tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Holder {
+    tenant_id: TenantId,
+    user_id: Option<Arc<str>>,
+}
+
+/// Whether what asks for room may be refused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// It may: to ask again does nothing twice.
+    Refusable,
+    /// It may not, and is counted over the limit.
+    Granted,
+}
+
+/// There is no room left, or none that this holder may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server holds as much of what is read and answered as it may: try again, or ask for less at once")]
 pub struct NoRoom;
@@ -40,9 +61,13 @@ impl ByteRoom {
         Self { bytes_max, held: Mutex::default() }
     }
 
-    /// What one tenant may hold of it, in bytes.
+    /// What one holder may hold of it while nobody else holds any, in bytes.
     pub fn of_one_bytes_max(&self) -> usize {
-        self.bytes_max / 2
+        fair_share(self.bytes_max.min(self.of_tenant_bytes_max()), 0)
+    }
+
+    fn of_tenant_bytes_max(&self) -> usize {
+        self.bytes_max / 100 * ROOM_OF_TENANT_PERCENT_MAX + self.bytes_max % 100 * ROOM_OF_TENANT_PERCENT_MAX / 100
     }
 
     /// What is held, in bytes.
@@ -50,46 +75,91 @@ impl ByteRoom {
         self.held.lock().all
     }
 
-    /// The room as that tenant may use it.
-    pub fn of(self: &Arc<Self>, tenant_id: TenantId) -> TenantRoom {
-        TenantRoom { room: self.clone(), tenant_id }
+    /// The room as that user of that tenant may use it; those without a name are one.
+    pub fn of(self: &Arc<Self>, tenant_id: TenantId, user_id: Option<&str>) -> RoomShare {
+        let holder = Holder { tenant_id, user_id: user_id.map(Arc::from) };
+        RoomShare { room: self.clone(), holder, claim: Claim::Refusable }
     }
 
-    fn add(&self, tenant_id: TenantId, bytes: usize) -> Result<(), NoRoom> {
+    fn add(&self, holder: &Holder, bytes: usize, claim: Claim) -> Result<(), NoRoom> {
         let mut held = self.held.lock();
-        let of_one = held.by_tenant.get(&tenant_id).copied().unwrap_or_default();
-        let (all, of_one) = (held.all.saturating_add(bytes), of_one.saturating_add(bytes));
-        if all > self.bytes_max || of_one > self.of_one_bytes_max() {
+        let (of_tenant, of_holder) = held.of(holder);
+        let free = self.bytes_max.saturating_sub(held.all);
+        let free = free.min(self.of_tenant_bytes_max().saturating_sub(of_tenant));
+        if claim == Claim::Refusable && bytes > fair_share(free, of_holder) {
             return Err(NoRoom);
         }
-        held.all = all;
-        held.by_tenant.insert(tenant_id, of_one);
+        let more = |count: usize| count.saturating_add(bytes);
+        held.change(holder, more);
         Ok(())
     }
 
-    fn give_back(&self, tenant_id: TenantId, bytes: usize) {
-        let mut held = self.held.lock();
-        held.all = held.all.saturating_sub(bytes);
-        let of_one = held.by_tenant.get(&tenant_id).copied().unwrap_or_default().saturating_sub(bytes);
-        if of_one == 0 {
-            held.by_tenant.remove(&tenant_id);
-        } else {
-            held.by_tenant.insert(tenant_id, of_one);
-        }
+    fn give_back(&self, holder: &Holder, bytes: usize) {
+        let less = |count: usize| count.saturating_sub(bytes);
+        self.held.lock().change(holder, less);
     }
 }
 
-/// A room as one tenant may use it.
-#[derive(Clone, Debug)]
-pub struct TenantRoom {
-    room: Arc<ByteRoom>,
-    tenant_id: TenantId,
+impl HeldBytes {
+    /// What the holder's tenant holds, and what it holds itself.
+    fn of(&self, holder: &Holder) -> (usize, usize) {
+        let of_tenant = self.by_tenant.get(&holder.tenant_id).copied().unwrap_or_default();
+        (of_tenant, self.by_holder.get(holder).copied().unwrap_or_default())
+    }
+
+    fn change(&mut self, holder: &Holder, changed: impl Fn(usize) -> usize) {
+        self.all = changed(self.all);
+        let (of_tenant, of_holder) = self.of(holder);
+        put(&mut self.by_tenant, &holder.tenant_id, changed(of_tenant));
+        put(&mut self.by_holder, holder, changed(of_holder));
+    }
 }
 
-impl TenantRoom {
-    /// What the tenant may hold at most, in bytes.
+/// Keeps a count; of none nothing is kept.
+fn put<K: Clone + Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K, count: usize) {
+    if count == 0 {
+        counts.remove(key);
+    } else if let Some(kept) = counts.get_mut(key) {
+        *kept = count;
+    } else {
+        counts.insert(key.clone(), count);
+    }
+}
+
+/// How much more one that holds so much may take of what is free, to hold at most so many times what is free then.
+fn fair_share(free: usize, held: usize) -> usize {
+    free.saturating_mul(ROOM_OF_HOLDER_TIMES_MAX).saturating_sub(held) / (ROOM_OF_HOLDER_TIMES_MAX + 1)
+}
+
+/// A room as one holder may use it.
+#[derive(Clone, Debug)]
+pub struct RoomShare {
+    room: Arc<ByteRoom>,
+    holder: Holder,
+    claim: Claim,
+}
+
+impl RoomShare {
+    /// What the holder may hold at most, in bytes.
     pub fn bytes_max(&self) -> usize {
         self.room.of_one_bytes_max()
+    }
+
+    /// The share for what must not be refused room, as for what a mutation answers: whoever is told to try again would have it
+    /// done twice. It is counted over the limit.
+    #[must_use]
+    pub fn granted(self) -> Self {
+        Self { claim: Claim::Granted, ..self }
+    }
+
+    /// Refuses to begin what is granted room while its holder holds as much as it ever may: what is counted over the limit does
+    /// not pile up.
+    ///
+    /// # Errors
+    /// [`NoRoom`], at once.
+    pub fn require_below_max(&self) -> Result<(), NoRoom> {
+        let (_, of_holder) = self.room.held.lock().of(&self.holder);
+        if of_holder < self.bytes_max() { Ok(()) } else { Err(NoRoom) }
     }
 
     /// Takes so many bytes, until what is returned is dropped.
@@ -97,8 +167,16 @@ impl TenantRoom {
     /// # Errors
     /// [`NoRoom`], at once.
     pub fn take(&self, bytes: usize) -> Result<Taken, NoRoom> {
-        self.room.add(self.tenant_id, bytes)?;
-        Ok(Taken { room: self.clone(), bytes })
+        self.add(bytes)?;
+        Ok(Taken { share: self.clone(), bytes })
+    }
+
+    fn add(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.room.add(&self.holder, bytes, self.claim)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.room.give_back(&self.holder, bytes);
     }
 }
 
@@ -106,13 +184,13 @@ impl TenantRoom {
 #[derive(Debug)]
 #[must_use]
 pub struct Taken {
-    room: TenantRoom,
+    share: RoomShare,
     bytes: usize,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.room.room.give_back(self.room.tenant_id, self.bytes);
+        self.share.give_back(self.bytes);
     }
 }
 
@@ -120,43 +198,49 @@ impl Drop for Taken {
 /// never ask for room; outside of any room all of it is.
 #[derive(Debug, Default)]
 pub struct Drawn {
-    room: Option<TenantRoom>,
-    counted_bytes: AtomicUsize,
-    taken_bytes: AtomicUsize,
+    room: Option<RoomShare>,
+    bytes: Mutex<DrawnBytes>,
+}
+
+#[derive(Debug, Default)]
+struct DrawnBytes {
+    counted: usize,
+    taken: usize,
 }
 
 impl Drawn {
     /// Nothing yet, of that room.
-    pub fn of(room: Option<TenantRoom>) -> Self {
-        Self { room, counted_bytes: AtomicUsize::default(), taken_bytes: AtomicUsize::default() }
+    pub fn of(room: Option<RoomShare>) -> Self {
+        Self { room, bytes: Mutex::default() }
     }
 
     /// The room that it is taken of.
-    pub fn room(&self) -> Option<TenantRoom> {
+    pub fn room(&self) -> Option<RoomShare> {
         self.room.clone()
     }
 
     /// Counts bytes that are held from now on.
     ///
     /// # Errors
-    /// [`NoRoom`] where they are too many beside what others hold; what was taken before stays so.
+    /// [`NoRoom`] where they are too many beside what others hold: they are not held then, and do not count; what was taken before
+    /// stays so.
     pub fn add(&self, bytes: usize) -> Result<(), NoRoom> {
         let Some(room) = &self.room else { return Ok(()) };
-        let before = self.counted_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let more = in_steps(before.saturating_add(bytes)).saturating_sub(in_steps(before));
+        let mut drawn = self.bytes.lock();
+        let counted = drawn.counted.saturating_add(bytes);
+        let more = in_steps(counted).saturating_sub(drawn.taken);
         if more > 0 {
-            room.room.add(room.tenant_id, more)?;
-            self.taken_bytes.fetch_add(more, Ordering::Relaxed);
+            room.add(more)?;
         }
+        *drawn = DrawnBytes { counted, taken: drawn.taken.saturating_add(more) };
         Ok(())
     }
 
     /// Begins anew: what was held until now is not any more.
     pub fn begin_anew(&self) {
-        self.counted_bytes.store(0, Ordering::Relaxed);
-        let taken = self.taken_bytes.swap(0, Ordering::Relaxed);
+        let DrawnBytes { taken, .. } = std::mem::take(&mut *self.bytes.lock());
         if let Some(room) = self.room.as_ref().filter(|_| taken > 0) {
-            room.room.give_back(room.tenant_id, taken);
+            room.give_back(taken);
         }
     }
 }
@@ -169,7 +253,7 @@ impl Drop for Drawn {
 
 /// What is taken for so many bytes: none for a step of them, whole steps for more.
 fn in_steps(bytes: usize) -> usize {
-    if bytes <= ROOM_STEP_BYTES { 0 } else { bytes.div_ceil(ROOM_STEP_BYTES) * ROOM_STEP_BYTES }
+    if bytes <= ROOM_STEP_BYTES { 0 } else { bytes.div_ceil(ROOM_STEP_BYTES).saturating_mul(ROOM_STEP_BYTES) }
 }
 
 #[cfg(test)]
@@ -185,24 +269,68 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_takes_half_of_the_room_and_all_of_them_no_more_than_there_is() {
-        let room = Arc::new(ByteRoom::new(100));
-        let [ada, bo, cy] = [1, 2, 3].map(|number| room.of(tenant(number)));
-        let (first, second) = (ada.take(30).unwrap(), ada.take(20).unwrap());
-        assert_eq!(ada.take(1).unwrap_err(), NoRoom);
-        let _bos = bo.take(50).unwrap();
-        assert_eq!(cy.take(1).unwrap_err(), NoRoom);
+    fn whoever_takes_as_much_as_it_may_leaves_some_for_one_more() {
+        // So many holders of so many tenants, a byte at a time in turns, until nobody may take one more.
+        for (tenants, holders, held_most, left) in [(1, 1, 128, 128), (1, 2, 77, 103), (1, 3, 55, 92), (2, 1, 103, 51)]
+        {
+            let room = Arc::new(ByteRoom::new(256));
+            let all = (0..tenants).flat_map(|tenant| (0..holders).map(move |holder: u32| (tenant, holder)));
+            let mut held: Vec<_> =
+                all.map(|(number, holder)| (room.of(tenant(number), Some(&holder.to_string())), Vec::new())).collect();
+            let mut is_taking = true;
+            while is_taking {
+                is_taking = false;
+                for (share, taken) in &mut held {
+                    if let Ok(byte) = share.take(1) {
+                        taken.push(byte);
+                        is_taking = true;
+                    }
+                }
+            }
+            let most = held.iter().map(|(_, taken)| taken.len()).max().unwrap();
+            let told = format!("{holders} of each of {tenants}: {most}, {} in all", room.bytes_held());
+            assert!(most.abs_diff(held_most) <= 1 && (256 - room.bytes_held()).abs_diff(left) <= 2, "{told}");
+            for number in 0..=tenants {
+                assert!(room.of(tenant(number), Some("one more")).take(1).is_ok(), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_holder_has_half_of_the_room_and_its_tenant_three_quarters_and_others_have_the_rest() {
+        let room = Arc::new(ByteRoom::new(256));
+        let of = |number: u128, user: &str| room.of(tenant(number), Some(user));
+        let (first, second) = (of(1, "ada").take(100).unwrap(), of(1, "ada").take(28).unwrap());
+        assert_eq!((of(1, "ada").bytes_max(), of(1, "ada").take(1).unwrap_err()), (128, NoRoom));
+        assert_eq!(of(1, "bo").take(43).unwrap_err(), NoRoom, "two thirds of the 64 that are left to the tenant");
+        let _bos = of(1, "bo").take(42).unwrap();
+        assert_eq!(of(2, "ada").take(58).unwrap_err(), NoRoom, "two thirds of the 86 that are left");
+        let _others = of(2, "ada").take(57).unwrap();
+        assert!(of(1, "cy").take(1).is_ok() && of(3, "cy").take(1).is_ok(), "there is some left for one more");
         drop(first);
-        let _cys = cy.take(30).unwrap();
-        assert_eq!((room.bytes_held(), ada.take(1).unwrap_err()), (100, NoRoom));
+        let _more = of(1, "bo").take(10).unwrap();
         drop(second);
-        assert_eq!(room.held.lock().by_tenant.len(), 2, "who holds nothing is forgotten");
+        let held = room.held.lock();
+        assert_eq!((held.by_tenant.len(), held.by_holder.len()), (2, 2), "who holds nothing is forgotten");
+    }
+
+    #[test]
+    fn what_is_granted_is_counted_over_the_limit_and_given_back() {
+        let room = Arc::new(ByteRoom::new(100));
+        let ada = room.of(tenant(1), Some("ada"));
+        assert_eq!(ada.require_below_max(), Ok(()));
+        let granted = ada.clone().granted().take(300).unwrap();
+        assert_eq!((room.bytes_held(), ada.take(1).unwrap_err()), (300, NoRoom));
+        assert_eq!(ada.require_below_max(), Err(NoRoom), "no more is begun");
+        assert_eq!(room.of(tenant(1), Some("bo")).require_below_max(), Ok(()), "others do begin");
+        drop(granted);
+        assert_eq!((room.bytes_held(), ada.take(1).is_ok()), (0, true));
     }
 
     #[test]
     fn a_request_takes_room_by_steps_beyond_the_first_and_gives_it_back_as_it_ends() {
         let room = Arc::new(ByteRoom::new(8 * ROOM_STEP_BYTES));
-        let drawn = Drawn::of(Some(room.of(tenant(1))));
+        let drawn = Drawn::of(Some(room.of(tenant(1), None)));
         drawn.add(ROOM_STEP_BYTES).unwrap();
         assert_eq!(room.bytes_held(), 0);
         drawn.add(1).unwrap();
@@ -215,6 +343,16 @@ mod tests {
         assert_eq!((room.bytes_held(), drawn.add(2 * ROOM_STEP_BYTES)), (0, Ok(())));
         drop(drawn);
         assert_eq!(room.bytes_held(), 0);
+    }
+
+    #[test]
+    fn what_was_refused_does_not_count() {
+        let room = Arc::new(ByteRoom::new(8 * ROOM_STEP_BYTES));
+        let drawn = Drawn::of(Some(room.of(tenant(1), None)));
+        drawn.add(2 * ROOM_STEP_BYTES).unwrap();
+        assert_eq!(drawn.add(100 * ROOM_STEP_BYTES), Err(NoRoom));
+        drawn.add(2 * ROOM_STEP_BYTES).unwrap();
+        assert_eq!(room.bytes_held(), 4 * ROOM_STEP_BYTES);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::call::{bounded, refused};
 use crate::context::{Asked, Core, Services};
 use crate::document::{DocumentChecker, Validator, judge};
-use crate::guard::{Answers, Guard, of_the_whole};
+use crate::guard::{Answers, Guard, is_mutation, of_the_whole};
 use crate::idempotency;
 use crate::limits::RENDER;
 use crate::recheck::{self, Rechecked};
@@ -14,8 +14,9 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use futures::stream::{self, BoxStream, StreamExt};
 use hookgraph_domain::ports::{PayloadRenderer, StoreError};
+use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::limits::READ_BYTES_AT_ONCE_MAX;
-use hookgraph_pim::{ByteRoom, Caller, Idempotency, PimContext};
+use hookgraph_pim::{ByteRoom, Caller, Idempotency, PimContext, RoomShare};
 use std::sync::Arc;
 
 /// The schemas at work.
@@ -97,9 +98,20 @@ impl Api {
             Err(refusal) => return refused(vec![of_the_whole(&refusal)]),
         };
         match self.inner.management_guard.admit(request, caller.permissions, Answers::Once) {
-            Ok(request) => {
-                let pim = self.pim_context(caller, idempotency);
-                self.inner.management.execute(self.with_context(pim, request)).await
+            Ok(mut request) => {
+                let room = self.room_of(&caller);
+                // What a mutation has done is answered whatever there is room for: who is told to try again does it twice.
+                let room = if is_mutation(&mut request) {
+                    if let Err(no_room) = room.require_below_max() {
+                        return refused(vec![of_the_whole(&Refusal::from(no_room))]);
+                    }
+                    room.granted()
+                } else {
+                    room
+                };
+                let pim = self.pim_context(caller, idempotency, room.clone());
+                let asked = self.asked(&pim, room);
+                self.inner.management.execute(request.data(pim).data(asked)).await
             }
             Err(errors) => refused(errors),
         }
@@ -110,7 +122,8 @@ impl Api {
         let execution = async {
             match self.inner.payload_guard.admit(request, caller.permissions, Answers::Once) {
                 Ok(request) => {
-                    let context = self.pim_context(caller, None);
+                    let room = self.room_of(&caller);
+                    let context = self.pim_context(caller, None, room);
                     self.inner.payload.execute(request.data(context)).await
                 }
                 Err(errors) => refused(errors),
@@ -128,8 +141,9 @@ impl Api {
         }
         match self.inner.management_guard.admit(request, caller.permissions, Answers::Many) {
             Ok(request) => {
-                let pim = self.pim_context(caller, None);
-                let asked = self.asked(&pim);
+                let room = self.room_of(&caller);
+                let pim = self.pim_context(caller, None, room.clone());
+                let asked = self.asked(&pim, room);
                 let answers = self.inner.management.execute_stream(request.data(pim.clone()).data(asked.clone()));
                 // The next answer is begun when this one is taken.
                 let ended = move |_: &Response| {
@@ -153,6 +167,16 @@ impl Api {
         self.inner.payload_guard.operation_type(request)
     }
 
+    /// Whether the request's document is remembered with its verdict by the management API: it costs no more than its values.
+    pub fn is_known(&self, request: &Request) -> bool {
+        self.inner.management_guard.knows(&request.query)
+    }
+
+    /// The same for the payload schema.
+    pub fn payload_is_known(&self, request: &Request) -> bool {
+        self.inner.payload_guard.knows(&request.query)
+    }
+
     /// Checks every stored payload query again that was checked against another schema: one that no longer fits marks its
     /// webhook `INVALID` and holds its deliveries, one that fits again sets it free.
     ///
@@ -162,18 +186,17 @@ impl Api {
         recheck::recheck_documents(&self.inner.core).await
     }
 
-    fn with_context(&self, pim: Arc<PimContext>, request: Request) -> Request {
-        let asked = self.asked(&pim);
-        request.data(pim).data(asked)
+    fn room_of(&self, caller: &Caller) -> RoomShare {
+        self.inner.core.room.of(caller.tenant_id, caller.user_id.as_deref())
     }
 
-    fn asked(&self, pim: &PimContext) -> Arc<Asked> {
-        Arc::new(Asked::new(pim.caller().clone(), self.inner.core.clone()))
+    fn asked(&self, pim: &PimContext, room: RoomShare) -> Arc<Asked> {
+        Arc::new(Asked::new(pim.caller().clone(), self.inner.core.clone(), room))
     }
 
-    fn pim_context(&self, caller: Caller, idempotency: Option<Idempotency>) -> Arc<PimContext> {
+    fn pim_context(&self, caller: Caller, idempotency: Option<Idempotency>, room: RoomShare) -> Arc<PimContext> {
         let pim = PimContext::new(caller, self.inner.core.services.ports.clone(), None);
-        Arc::new(pim.with_idempotency(idempotency).within(&self.inner.core.room))
+        Arc::new(pim.with_idempotency(idempotency).within(room))
     }
 
     /// What all requests together hold of what they read.

@@ -32,7 +32,7 @@ async fn large_customer(world: &World) {
 /// All the room, held by other tenants.
 fn full(world: &World) -> [Taken; 2] {
     [71, 72].map(|number| {
-        let room = world.api.room().of(TenantId(Uuid::from_u128(number)));
+        let room = world.api.room().of(TenantId(Uuid::from_u128(number)), None).granted();
         room.take(READ_BYTES_AT_ONCE_MAX / 2).unwrap()
     })
 }

@@ -12,7 +12,7 @@ use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::TlsJudge;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{ByteRoom, Caller, Drawn, NoRoom, NotPermitted, PimServices, TenantRoom};
+use hookgraph_pim::{ByteRoom, Caller, Drawn, NoRoom, NotPermitted, PimServices, RoomShare};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
@@ -78,7 +78,7 @@ impl From<TooMuchText> for Refusal {
 
 impl AnswerText {
     /// Of an answer that shows and holds nothing yet, and takes of that room.
-    pub fn within(room: TenantRoom) -> Self {
+    pub fn within(room: RoomShare) -> Self {
         Self { drawn: Drawn::of(Some(room)), ..Self::default() }
     }
 
@@ -136,6 +136,8 @@ fn add_within(count: &AtomicUsize, bytes: usize) -> Result<(), TooMuchText> {
 pub(crate) struct Asked {
     pub caller: Caller,
     pub core: Arc<Core>,
+    /// What it may hold of the room that all requests share.
+    pub room: RoomShare,
     loaders: Loaders,
     text: Arc<AnswerText>,
     /// Its fields that previewed a payload until now.
@@ -143,10 +145,10 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub fn new(caller: Caller, core: Arc<Core>) -> Self {
-        let text = Arc::new(AnswerText::within(core.room.of(caller.tenant_id)));
+    pub fn new(caller: Caller, core: Arc<Core>, room: RoomShare) -> Self {
+        let text = Arc::new(AnswerText::within(room.clone()));
         let loaders = Loaders::new(caller.tenant_id, core.services.ports.store.clone(), text.clone());
-        Self { caller, core, loaders, text, previews: AtomicUsize::new(0) }
+        Self { caller, core, room, loaders, text, previews: AtomicUsize::new(0) }
     }
 
     /// The request's own.

@@ -137,6 +137,11 @@ impl Guard {
         })
     }
 
+    /// Whether the verdict on that document is remembered, so that it is neither parsed nor proven again.
+    pub fn knows(&self, text: &str) -> bool {
+        text.len() <= CALL_DOCUMENT.bytes_max && self.proven.contains_key(&key_of(text))
+    }
+
     fn proven(&self, text: &str) -> Result<Arc<Proven>, Arc<Vec<Problem>>> {
         // The scan comes first: it is cheaper than the hash of a text that is too long.
         scan(text, &CALL_DOCUMENT).map_err(|problem| Arc::new(vec![problem]))?;
@@ -146,7 +151,7 @@ impl Guard {
             let times = if verdict.as_ref().is_ok_and(|proven| proven.unweighed.is_some()) { 2 } else { 1 };
             Kept { bytes: kept_bytes(text, &CALL_DOCUMENT).saturating_mul(times), verdict }
         };
-        self.proven.get_with(Sha256::digest(text.as_bytes()).into(), keep).verdict
+        self.proven.get_with(key_of(text), keep).verdict
     }
 
     /// Refuses an operation of a proven document that costs too much with the values of one request.
@@ -186,6 +191,21 @@ impl Guard {
         let unweighed = (!is_weighed).then_some(parsed);
         Ok(Proven { typed, document, needs, introspects, is_merged, unweighed })
     }
+}
+
+/// What a verdict is remembered by.
+fn key_of(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Whether a request that was admitted runs a mutation.
+pub(crate) fn is_mutation(admitted: &mut Request) -> bool {
+    let name = admitted.operation_name.clone();
+    let Ok(document) = admitted.parsed_query() else { return false };
+    // One alone has no name there.
+    let is_asked = |of: &str| name.as_deref().is_none_or(|name| of == name);
+    let asked = document.operations.iter().find(|(of, _)| of.is_none_or(|of| is_asked(of.as_str())));
+    asked.is_some_and(|(_, operation)| operation.node.ty == OperationType::Mutation)
 }
 
 fn to_error(problem: &Problem) -> ServerError {

@@ -250,7 +250,7 @@ async fn what_all_answers_show_at_a_time_is_bounded_too() {
     let world = world().await;
     deliveries(&world, 1).await;
     let others = [71, 72].map(|number| {
-        let room = world.api.room().of(TenantId(Uuid::from_u128(number)));
+        let room = world.api.room().of(TenantId(Uuid::from_u128(number)), None).granted();
         room.take(READ_BYTES_AT_ONCE_MAX / 2).unwrap()
     });
     for selection in ["payload", "attempts { request { body } }"] {
@@ -258,7 +258,24 @@ async fn what_all_answers_show_at_a_time_is_bounded_too() {
         assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{selection}");
     }
     assert_eq!(nodes(&world, 10, "renderedAt").await.len(), 1);
+    // What a mutation has done is told: asked again, it would do it twice.
+    let id = nodes(&world, 10, "id").await[0]["id"].clone();
+    let retried = world.mutate(&format!("delivery {{ retry(id: {id}) {{ state payload }} }}")).await;
+    assert_eq!(retried["delivery"]["retry"]["payload"]["a"].as_str().map(str::len), Some(PAYLOAD_BYTES_MAX - 8));
     drop(others);
     assert_eq!(nodes(&world, 10, "payload attempts { request { body } }").await.len(), 1);
     assert_eq!(world.api.room().bytes_held(), 0, "what requests took is given back as they end");
+}
+
+#[tokio::test]
+async fn a_mutation_is_not_begun_while_its_caller_holds_as_much_as_it_ever_may() {
+    let world = world().await;
+    deliveries(&world, 1).await;
+    let id = nodes(&world, 10, "id").await[0]["id"].clone();
+    let own = world.api.room().of(world.caller.tenant_id, world.caller.user_id.as_deref());
+    let own = own.take(READ_BYTES_AT_ONCE_MAX / 2).unwrap();
+    let answer = world.ask(&format!("mutation {{ delivery {{ retry(id: {id}) {{ id }} }} }}"), json!({})).await;
+    assert_eq!((&answer["errors"][0]["extensions"]["code"], &answer["data"]), (&json!("UNAVAILABLE"), &Value::Null));
+    assert_eq!(nodes(&world, 10, "state").await[0]["state"], "DELIVERED", "nothing was done");
+    drop(own);
 }

@@ -2,10 +2,10 @@
 //! does, holds what all clients share.
 
 use crate::limits::{ANSWER_BYTES_HELD_MAX, ANSWER_SMALL_BYTES_MAX};
+use async_graphql::parser::types::OperationType;
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
-use hookgraph_domain::ids::TenantId;
-use hookgraph_pim::{ByteRoom, NoRoom, Taken, TenantRoom};
+use hookgraph_pim::{ByteRoom, Caller, NoRoom, RoomShare, Taken};
 use std::sync::Arc;
 
 /// The room of one process.
@@ -19,9 +19,9 @@ impl Default for AnswerRoom {
 }
 
 impl AnswerRoom {
-    /// The room as the callers of that tenant may use it.
-    pub fn of(&self, tenant_id: TenantId) -> AnswerShare {
-        AnswerShare(self.0.of(tenant_id))
+    /// The room as that caller may use it.
+    pub fn of(&self, caller: &Caller) -> AnswerShare {
+        AnswerShare(self.0.of(caller.tenant_id, caller.user_id.as_deref()))
     }
 
     /// What answers hold, in bytes.
@@ -30,11 +30,24 @@ impl AnswerRoom {
     }
 }
 
-/// The room as one tenant's callers may use it.
+/// The room as one caller may use it.
 #[derive(Clone, Debug)]
-pub struct AnswerShare(TenantRoom);
+pub struct AnswerShare(RoomShare);
 
 impl AnswerShare {
+    /// The share for the answers of an operation that is about to begin. The answer of a mutation is never refused room: whoever is
+    /// told to try again would have it done twice.
+    ///
+    /// # Errors
+    /// [`NoRoom`] for a mutation while the caller's answers hold as much as they ever may: it is not to be begun.
+    pub fn of_operation(self, operation: Option<OperationType>) -> Result<Self, NoRoom> {
+        if operation != Some(OperationType::Mutation) {
+            return Ok(self);
+        }
+        self.0.require_below_max()?;
+        Ok(Self(self.0.granted()))
+    }
+
     /// Room for an answer of so many bytes; a small one needs none.
     ///
     /// # Errors
@@ -93,9 +106,14 @@ impl AsRef<[u8]> for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hookgraph_domain::ids::TenantId;
+    use hookgraph_domain::permission::PermissionSet;
     use uuid::Uuid;
 
-    const ADA: TenantId = TenantId(Uuid::from_u128(1));
+    fn of(room: &AnswerRoom, tenant: u128, user: &str) -> AnswerShare {
+        let (tenant_id, permissions) = (TenantId(Uuid::from_u128(tenant)), PermissionSet::NONE);
+        room.of(&Caller { tenant_id, user_id: Some(user.to_owned()), permissions })
+    }
 
     fn answer(bytes: usize) -> Bytes {
         Bytes::from(vec![b'x'; bytes])
@@ -104,7 +122,7 @@ mod tests {
     #[test]
     fn a_large_answer_holds_its_room_until_its_last_part_is_gone_and_a_small_one_none() {
         let room = AnswerRoom::default();
-        let share = room.of(ADA);
+        let share = of(&room, 1, "ada");
         let small = share.hold(answer(ANSWER_SMALL_BYTES_MAX)).unwrap();
         assert_eq!((small.len(), room.bytes_held()), (ANSWER_SMALL_BYTES_MAX, 0));
         let bytes = ANSWER_SMALL_BYTES_MAX + 1;
@@ -120,19 +138,34 @@ mod tests {
     fn a_message_is_the_same_text_with_its_room() {
         let room = AnswerRoom::default();
         let text = "x".repeat(ANSWER_SMALL_BYTES_MAX + 1);
-        let message = room.of(ADA).hold_message(Message::text(text.as_str())).unwrap();
+        let message = of(&room, 1, "ada").hold_message(Message::text(text.as_str())).unwrap();
         assert_eq!((&message, room.bytes_held()), (&Message::text(text.as_str()), text.len()));
         drop(message);
         assert_eq!(room.bytes_held(), 0);
     }
 
     #[test]
-    fn one_that_is_larger_than_a_tenants_share_counts_for_as_many() {
+    fn one_that_is_larger_than_a_callers_share_counts_for_as_many() {
         let room = AnswerRoom::default();
-        let half = room.of(ADA).take(ANSWER_BYTES_HELD_MAX).unwrap();
+        let half = of(&room, 1, "ada").take(ANSWER_BYTES_HELD_MAX).unwrap();
         assert_eq!(room.bytes_held(), ANSWER_BYTES_HELD_MAX / 2);
-        assert!(room.of(ADA).take(ANSWER_SMALL_BYTES_MAX + 1).is_err());
-        assert!(room.of(TenantId(Uuid::from_u128(2))).take(ANSWER_BYTES_HELD_MAX).is_ok());
+        assert!(of(&room, 1, "ada").take(ANSWER_SMALL_BYTES_MAX + 1).is_err());
+        assert!(of(&room, 1, "bo").take(ANSWER_BYTES_HELD_MAX / 8).is_ok(), "another token of its tenant");
+        assert!(of(&room, 2, "ada").take(ANSWER_BYTES_HELD_MAX / 4).is_ok(), "another tenant");
         drop(half);
+    }
+
+    #[test]
+    fn what_a_mutation_answers_is_counted_over_the_limit_and_no_more_is_begun_then() {
+        let room = AnswerRoom::default();
+        let begun = |user: &str| of(&room, 1, user).of_operation(Some(OperationType::Mutation));
+        let shares = [(); 3].map(|()| begun("ada").unwrap());
+        let held = shares.map(|share| share.take(ANSWER_BYTES_HELD_MAX).unwrap());
+        assert_eq!(room.bytes_held(), 3 * (ANSWER_BYTES_HELD_MAX / 2));
+        assert!(begun("ada").is_err() && begun("bo").is_ok());
+        let query = of(&room, 1, "bo").of_operation(Some(OperationType::Query)).unwrap();
+        assert!(query.take(ANSWER_SMALL_BYTES_MAX + 1).is_err());
+        drop(held);
+        assert!(begun("ada").is_ok());
     }
 }

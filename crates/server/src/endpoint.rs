@@ -13,6 +13,9 @@ pub trait Endpoint: Send + Sync {
     /// The type of the operation that would run; none where the request is going to be refused.
     fn operation_type(&self, request: &Request) -> Option<OperationType>;
 
+    /// Whether the verdict on its document is remembered: to run it takes no more than its values do.
+    fn is_known(&self, request: &Request) -> bool;
+
     /// Runs a query or mutation.
     async fn execute(&self, caller: Caller, request: Request) -> Response;
 
@@ -38,6 +41,10 @@ impl Endpoint for Management {
         self.0.operation_type(request)
     }
 
+    fn is_known(&self, request: &Request) -> bool {
+        self.0.is_known(request)
+    }
+
     async fn execute(&self, caller: Caller, request: Request) -> Response {
         self.0.execute(caller, request).await
     }
@@ -54,6 +61,10 @@ pub struct Payload(pub Api);
 impl Endpoint for Payload {
     fn operation_type(&self, request: &Request) -> Option<OperationType> {
         self.0.payload_operation_type(request)
+    }
+
+    fn is_known(&self, request: &Request) -> bool {
+        self.0.payload_is_known(request)
     }
 
     async fn execute(&self, caller: Caller, request: Request) -> Response {

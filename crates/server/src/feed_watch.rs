@@ -19,7 +19,7 @@ pub(crate) async fn run(
     fed: watch::Receiver<()>,
     stopping: CancellationToken,
 ) {
-    let watch = FeedWatch { feed, signals, fed, told_to_seq: None, is_failing: false };
+    let watch = FeedWatch { feed, signals, fed, told_to_seq: None, is_failing: false, is_poll: false };
     tokio::select! {
         () = stopping.cancelled() => {}
         () = watch.keep_up() => {}
@@ -32,8 +32,10 @@ struct FeedWatch {
     fed: watch::Receiver<()>,
     /// Whoever follows was told of all moves up to here; none where nobody followed.
     told_to_seq: Option<i64>,
-    /// Whether the last look failed: an outage is one line in the log.
+    /// Whether the last look failed: an outage is one line in the log, and after it the feed may be another's, which is behind.
     is_failing: bool,
+    /// Whether the next look is one that nobody called for.
+    is_poll: bool,
 }
 
 impl FeedWatch {
@@ -66,25 +68,47 @@ impl FeedWatch {
 
     /// Tells of the next moves. Whether there may be more at once.
     async fn look(&mut self) -> Result<bool, StoreError> {
-        let Some(after_seq) = self.told_to_seq else {
+        let Some(after_seq) = self.told_to_seq.filter(|_| !self.is_failing) else {
             let latest_seq = self.feed.latest_seq().await?;
-            // Whoever follows by now may have read before the last of it was fed.
-            self.signals.all_moved(latest_seq);
-            self.told_to_seq = Some(latest_seq);
+            self.begin_anew(latest_seq);
             return Ok(false);
         };
+        if std::mem::take(&mut self.is_poll) {
+            let latest_seq = self.feed.latest_seq().await?;
+            if latest_seq < after_seq {
+                self.begin_anew(latest_seq);
+            }
+            if latest_seq <= after_seq {
+                return Ok(false);
+            }
+        }
         let moves = self.feed.feed_moves(after_seq, FEED_MOVES_BATCHES_MAX).await?;
         self.signals.moved(&moves.tenants);
         self.told_to_seq = Some(moves.read_to_seq);
         Ok(moves.more)
     }
 
+    /// Goes on from there, whatever was told before. A database that took over from another may lack the last of what that had.
+    fn begin_anew(&mut self, latest_seq: i64) {
+        if self.told_to_seq.is_some_and(|told_to_seq| latest_seq < told_to_seq) {
+            tracing::warn!(latest_seq, "the feed has gone back: what was committed last is lost");
+            self.signals.all_went_back(latest_seq);
+        } else {
+            // Whoever follows by now may have read before the last of it was fed.
+            self.signals.all_moved(latest_seq);
+        }
+        self.told_to_seq = Some(latest_seq);
+    }
+
     /// Waits for a wake-up, and no longer than a poll: wake-ups may be lost. Those of a moment are answered by one look.
     async fn wait(&mut self) {
         sleep(Duration::from_millis(FEED_WATCH_PAUSE_MS)).await;
         let poll = Duration::from_millis(FEED_POLL_MS - FEED_WATCH_PAUSE_MS);
-        if let Ok(Err(_closed)) = timeout(poll, self.fed.changed()).await {
+        let fed = timeout(poll, self.fed.changed()).await;
+        // Closed: nobody says anything any more.
+        if matches!(fed, Ok(Err(_))) {
             sleep(poll).await;
         }
+        self.is_poll = !matches!(fed, Ok(Ok(())));
     }
 }

@@ -41,7 +41,8 @@ pub const LARGE_BYTES_OF_ONE_KEPT_MAX: usize = LARGE_BYTES_KEPT_MAX / 4;
 /// How long a large request waits for its turn, in milliseconds; then it is refused as unavailable.
 pub const LARGE_REQUEST_WAIT_MS_MAX: u64 = 5_000;
 /// How long a client may take no byte of what is written to it, in milliseconds: then its connection is closed. Over HTTP/2, how long
-/// it may take no part of an answer: then that answer is given up, and the connection closed where nothing else is under way. A
+/// it may grant no window for a next part of an answer: then that answer is given up, and the connection ended where nothing else is
+/// under way. A
 /// kernel with much room says late that some was taken: a second or two is too little.
 pub const UNTAKEN_MS_MAX: u64 = 60_000;
 /// A part of an answer over HTTP/2, in bytes: what a client is to take in that time.
@@ -67,8 +68,9 @@ pub const UNREAD_BODY_MS_MAX: u64 = 5_000;
 /// An answer, or a message of one, that needs no room of what all answers share, in bytes: as many connections and queued messages
 /// as there may be hold some of these at most.
 pub const ANSWER_SMALL_BYTES_MAX: usize = 16 * 1024;
-/// Larger answers that are held until their clients have taken them, in bytes, over any transport; one tenant's are half of it at
-/// most. Others are refused as unavailable. One that is larger counts for as many.
+/// Larger answers that are held until their clients have taken them, in bytes, over any transport; one token's are half of it at
+/// most (`hookgraph_pim::limits::ROOM_OF_HOLDER_TIMES_MAX`). Others are refused as unavailable, but for those of mutations. One that is
+/// larger counts for as many.
 pub const ANSWER_BYTES_HELD_MAX: usize = 256 * 1024 * 1024;
 /// Errors in one answer: a document of nothing but mistakes does not multiply.
 pub const ERRORS_MAX: usize = 100;
@@ -171,7 +173,10 @@ pub const RETRY_AFTER_S: u64 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hookgraph_pim::limits::{READ_BYTES_AT_ONCE_MAX, ROOM_STEP_BYTES};
+    use hookgraph_pim::ByteRoom;
+    use hookgraph_pim::limits::{
+        READ_BYTES_AT_ONCE_MAX, ROOM_OF_HOLDER_TIMES_MAX, ROOM_OF_TENANT_PERCENT_MAX, ROOM_STEP_BYTES,
+    };
 
     #[test]
     fn the_documentation_tells_what_is_held_in_memory() {
@@ -179,13 +184,15 @@ mod tests {
         let (kib, mib) = (1024, 1024 * 1024);
         for told in [
             format!(
-                "| {} MiB | a tenant's requests: half | the first {} KiB of each request |",
+                "| {} MiB | a tenant's requests: {ROOM_OF_TENANT_PERCENT_MAX} %, a token's: {} MiB | the first {} KiB of each request |",
                 READ_BYTES_AT_ONCE_MAX / mib,
+                ByteRoom::new(READ_BYTES_AT_ONCE_MAX).of_one_bytes_max() / mib,
                 ROOM_STEP_BYTES / kib
             ),
             format!(
-                "| {} MiB | a tenant's answers: half; a larger one counts for as many | {} KiB each |",
+                "| {} MiB | a tenant's answers: {ROOM_OF_TENANT_PERCENT_MAX} %, a token's: {} MiB; a larger one counts for as many | {} KiB each |",
                 ANSWER_BYTES_HELD_MAX / mib,
+                ByteRoom::new(ANSWER_BYTES_HELD_MAX).of_one_bytes_max() / mib,
                 ANSWER_SMALL_BYTES_MAX / kib
             ),
             format!(
@@ -201,6 +208,8 @@ mod tests {
         ] {
             assert!(text.contains(&told), "{told}");
         }
+        assert_eq!(ROOM_OF_HOLDER_TIMES_MAX, 2, "twice what it leaves free");
+        assert!(text.contains("at most twice what it leaves free"));
         assert_eq!(LARGE_BYTES_OF_ONE_KEPT_MAX, LARGE_BYTES_KEPT_MAX / 4);
         assert_eq!(LARGE_BYTES_OF_ONE_AT_ONCE_MAX, LARGE_BYTES_AT_ONCE_MAX / 2);
     }

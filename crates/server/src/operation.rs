@@ -1,5 +1,6 @@
 //! One operation of a connection or an event stream. A query or mutation has the places and the time that one over HTTP has.
 
+use crate::answer_room::AnswerShare;
 use crate::http::{LargePlace, WebState};
 use crate::panics;
 use async_graphql::parser::types::OperationType;
@@ -19,7 +20,8 @@ use tracing::Instrument;
 /// A query or mutation that is large keeps its place while it is executed; a subscription, which may go on for long, leaves it to
 /// others once it is read.
 ///
-/// Each is `written` where it comes up, so that it has the room of an answer before anybody is slow to take it.
+/// Each is `written` where it comes up, so that it has the room of an answer before anybody is slow to take it. That of a mutation has
+/// its room in any case; one whose caller's answers hold too much already is refused before it is begun.
 pub fn responses<T, W>(
     state: &Arc<WebState>,
     caller: Caller,
@@ -29,30 +31,40 @@ pub fn responses<T, W>(
 ) -> BoxStream<'static, T>
 where
     T: Send + 'static,
-    W: Fn(Response) -> T + Clone + Send + 'static,
+    W: Fn(Response, &AnswerShare) -> T + Clone + Send + 'static,
 {
     let endpoint = &state.endpoints.management;
-    match endpoint.operation_type(&request) {
+    let answers = state.shares.answers().of(&caller);
+    let operation_type = endpoint.operation_type(&request);
+    match operation_type {
         Some(OperationType::Subscription) => {
             let responses = AssertUnwindSafe(endpoint.stream(caller, request)).catch_unwind();
             let answered = |response: Result<_, Box<dyn Any + Send>>| {
                 response.unwrap_or_else(|panic| failed(panics::reason(panic.as_ref())))
             };
-            responses.map(move |response| written(answered(response))).boxed()
+            responses.map(move |response| written(answered(response), &answers)).boxed()
         }
         // What has no type is going to be refused.
         Some(OperationType::Query | OperationType::Mutation) | None => {
+            let answers = match answers.clone().of_operation(operation_type) {
+                Ok(answers) => answers,
+                Err(no_room) => {
+                    let refused = refused(RefusalCode::Unavailable, &no_room.to_string());
+                    return once(async move { written(refused, &answers) }).boxed();
+                }
+            };
             // A task of its own, until nobody wants the answer: a client that is slow to take it, or never does, must not hold what
             // others wait for.
-            let (response, write) = (single(state.clone(), caller, request, large), written.clone());
+            let response = single(state.clone(), caller, request, large);
+            let (write, room) = (written.clone(), answers.clone());
             let execution = async move {
                 let response = response.await;
-                write(response)
+                write(response, &room)
             };
             let execution = execution.in_current_span();
             let execution = AbortOnDropHandle::new(tokio::spawn(execution));
-            let answered =
-                async move { execution.await.unwrap_or_else(|error| written(failed(Some(&error.to_string())))) };
+            let panicked = move |reason: &str| written(failed(Some(reason)), &answers);
+            let answered = async move { execution.await.unwrap_or_else(|error| panicked(&error.to_string())) };
             once(answered).boxed()
         }
     }

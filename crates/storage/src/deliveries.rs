@@ -97,6 +97,16 @@ pub async fn remove_due<C: ConnectionTrait>(
     execute(connection, &sql, batch::ids(backend, ids)).await.map(|_| ())
 }
 
+/// Removes the payloads of deliveries that leave no history.
+pub async fn remove_payloads<C: ConnectionTrait>(
+    connection: &C,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<(), StoreError> {
+    let backend = connection.get_database_backend();
+    let sql = format!("DELETE FROM payload WHERE delivery_id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
+    execute(connection, &sql, batch::ids(backend, ids)).await.map(|_| ())
+}
+
 /// Writes rows of the queue that stay in it.
 pub async fn update_due<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
     if rows.is_empty() {

@@ -60,9 +60,10 @@ fn of_sqlite(code: &str, text: String) -> StoreError {
 /// SQLSTATEs of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn of_postgres(code: &str, text: String) -> StoreError {
     match code {
-        // serialization_failure, deadlock_detected, lock_not_available, query_canceled (by a timeout of ours),
-        // idle_in_transaction_session_timeout
-        "40001" | "40P01" | "55P03" | "57014" | "25P03" => StoreError::Busy(text),
+        // lock_not_available: what takes too long itself is busy, and is told apart from what someone else holds.
+        "55P03" => StoreError::Locked(text),
+        // serialization_failure, deadlock_detected, query_canceled (by a timeout of ours), idle_in_transaction_session_timeout
+        "40001" | "40P01" | "57014" | "25P03" => StoreError::Busy(text),
         // too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now
         "53300" | "57P01" | "57P02" | "57P03" => StoreError::Busy(text),
         // disk_full, read_only_sql_transaction
@@ -89,6 +90,9 @@ mod tests {
         assert!(matches!(of_sqlite("778", String::new()), StoreError::Failed(_)));
         assert!(matches!(of_sqlite("1555", String::new()), StoreError::Rejected(_)), "a key that is taken");
         assert!(matches!(of_postgres("40P01", String::new()), StoreError::Busy(_)));
+        assert!(matches!(of_postgres("57014", String::new()), StoreError::Busy(_)), "cut off by its own time");
+        let held = of_postgres("55P03", String::new());
+        assert!(matches!(held, StoreError::Locked(_)) && held.is_retryable());
         assert!(matches!(of_postgres("53100", String::new()), StoreError::Full(_)));
         for code in ["22021", "23514", "54000"] {
             let error = of_postgres(code, String::new());

@@ -30,6 +30,9 @@ pub const ACQUIRE_MS_MAX: u64 = 10_000;
 pub const POSTGRES_LOCK_MS_MAX: u64 = 5_000;
 /// How long a batch of what stops waits for its webhook, in milliseconds: other webhooks wait for their turn meanwhile.
 pub const STOP_LOCK_MS_MAX: u64 = 500;
+/// Rows that one transaction removes where each may take a body of a MiB with it: what is due for a deleted tenant, its deliveries
+/// with their payloads, its attempts. So much goes well within [`POSTGRES_ROAD_STATEMENT_MS_MAX`], or it would never go.
+pub const REMOVED_WITH_BODIES_MAX: u32 = 100;
 /// How long a statement of PostgreSQL may run, in milliseconds: below [`POSTGRES_CALL_MS_MAX`], so that the database says so itself.
 pub const POSTGRES_STATEMENT_MS_MAX: u64 = 12_000;
 /// The same for a statement of the road, in milliseconds: below [`POSTGRES_ROAD_CALL_MS_MAX`].

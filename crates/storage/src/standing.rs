@@ -26,6 +26,7 @@ struct Row {
     status: String,
     ordering: String,
     deleted_at_us: Option<i64>,
+    tenant_deleted_at_us: Option<i64>,
 }
 
 /// How a webhook stands.
@@ -37,6 +38,8 @@ pub struct Standing {
     pub status: WebhookStatus,
     pub ordering: Ordering,
     pub is_deleted: bool,
+    /// Whether all that its tenant has goes: as a statement saw it that may have waited for the webhook's lock since.
+    pub is_of_deleted_tenant: bool,
 }
 
 impl Standing {
@@ -89,8 +92,9 @@ impl Opened {
         };
         let sql = format!(
             "SELECT webhook.id, webhook.tenant_id, webhook.version, webhook.status, webhook.ordering, \
-             webhook.deleted_at_us, tenant.version AS tenant_version FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id \
-             WHERE webhook.id IN (SELECT id FROM {} AS given) ORDER BY webhook.id{lock}",
+             webhook.deleted_at_us, tenant.version AS tenant_version, tenant.deleted_at_us AS tenant_deleted_at_us \
+             FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id WHERE webhook.id IN (SELECT id FROM {} AS given) \
+             ORDER BY webhook.id{lock}",
             IDS.source(backend, 1)
         );
         let rows: Vec<Row> = query(connection, &sql, batch::ids(backend, ids)).await?;
@@ -177,6 +181,7 @@ impl Row {
             status: WebhookStatus::from_name(&self.status).unwrap_or(WebhookStatus::Invalid),
             ordering: Ordering::from_name(&self.ordering).unwrap_or_default(),
             is_deleted: self.deleted_at_us.is_some(),
+            is_of_deleted_tenant: self.tenant_deleted_at_us.is_some(),
         }
     }
 }

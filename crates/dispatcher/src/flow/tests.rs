@@ -25,6 +25,7 @@ use uuid::Uuid;
 mod breaking;
 mod pacing;
 mod replaying;
+mod stopping;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const WEBHOOK: WebhookId = WebhookId(Uuid::from_u128(2));

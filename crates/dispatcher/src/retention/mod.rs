@@ -10,11 +10,12 @@ mod tests;
 use crate::guard::guarded;
 use crate::limits::{
     RETENTION_AGAIN_MS, RETENTION_DAYS_FOR_ROOM_MAX, RETENTION_POLL_MS, RETENTION_ROUND_MS_MAX, RETENTION_STEP_ROWS,
-    RETENTION_TENANTS_MS,
+    RETENTION_TENANT_MS_MAX, RETENTION_TENANTS_MS,
 };
 use hookgraph_domain::ports::{Clock, PrunePosition, PruneStep, Retention, StoreError, WakeUps};
 use hookgraph_domain::retention::{HistoryCut, RetentionRules, WorkCut};
 use hookgraph_domain::time::{Timestamp, plus_ms};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,10 +53,41 @@ pub struct RetentionRound {
     pub is_whole: bool,
 }
 
+impl RetentionRound {
+    /// One that has done nothing yet.
+    fn begun() -> Self {
+        Self { is_whole: true, ..Self::default() }
+    }
+}
+
 /// The loop of one process.
 pub struct RetentionLoop {
     services: RetentionServices,
     rules: RetentionRules,
+    /// Where the next round looks for deleted tenants.
+    tenants_from: Mutex<PrunePosition>,
+}
+
+/// What was logged as staying: once, for as long as it stays.
+#[derive(Debug, Default)]
+struct Told(BTreeSet<String>);
+
+impl Told {
+    /// Logs what of that is new; whether anything is.
+    fn tell(&mut self, put_off: &BTreeSet<String>) -> bool {
+        let news: Vec<String> = put_off.difference(&self.0).cloned().collect();
+        news.iter().for_each(|why| tracing::info!(why, "some history stays for now"));
+        let is_news = !news.is_empty();
+        self.0.extend(news);
+        is_news
+    }
+}
+
+/// What is left of deleted tenants after a look between two rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Between {
+    Nothing,
+    More,
 }
 
 /// The kinds of step.
@@ -71,7 +103,7 @@ enum Work {
 impl RetentionLoop {
     /// A loop under those rules.
     pub fn new(services: RetentionServices, rules: RetentionRules) -> Self {
-        Self { services, rules }
+        Self { services, rules, tenants_from: Mutex::default() }
     }
 
     /// One round. A kind of work that fails keeps no other from its turn.
@@ -79,18 +111,23 @@ impl RetentionLoop {
     /// # Errors
     /// The store's first: the next round tries again.
     pub async fn run_once(&self) -> Result<RetentionRound, StoreError> {
+        let mut round = RetentionRound::begun();
+        self.round(&mut round).await.map(|()| round)
+    }
+
+    /// What it does and puts off is told also where a part fails.
+    async fn round(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
         let now = self.services.clock.now();
         let ends_at = plus_ms(now, RETENTION_ROUND_MS_MAX);
-        let mut round = RetentionRound { is_whole: true, ..RetentionRound::default() };
         let done = [
-            guarded(self.expire(now, ends_at, &mut round)).await,
-            guarded(self.prune_history(now, ends_at, &mut round)).await,
-            guarded(self.make_room(now, ends_at, &mut round)).await,
-            guarded(self.prune_feed(now, ends_at, &mut round)).await,
-            guarded(self.prune_work(now, ends_at, &mut round)).await,
-            guarded(self.prune_tenants(&mut round)).await,
+            guarded(self.expire(now, ends_at, round)).await,
+            guarded(self.prune_history(now, ends_at, round)).await,
+            guarded(self.make_room(now, ends_at, round)).await,
+            guarded(self.prune_feed(now, ends_at, round)).await,
+            guarded(self.prune_work(now, ends_at, round)).await,
+            guarded(self.prune_tenants(round)).await,
         ];
-        done.into_iter().collect::<Result<(), _>>().map(|()| round)
+        done.into_iter().collect()
     }
 
     async fn expire(&self, now: Timestamp, ends_at: Timestamp, round: &mut RetentionRound) -> Result<(), StoreError> {
@@ -150,12 +187,50 @@ impl RetentionLoop {
 
     /// In a time of its own: a history that takes all of a round's must not keep what nobody has any more.
     async fn prune_tenants(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
-        let ends_at = plus_ms(self.services.clock.now(), RETENTION_ROUND_MS_MAX);
-        round.tenant_rows = self.all(Work::Tenants, ends_at, round).await?;
+        let done = self.tenants_in_turns(round).await;
         if round.tenant_rows > 0 {
             tracing::info!(rows = round.tenant_rows, "rows of deleted tenants were removed");
         }
-        Ok(())
+        done
+    }
+
+    /// One that takes long gives way to the others ([`RETENTION_TENANT_MS_MAX`]), and the next round begins behind the one at which
+    /// this one ends, so that all have their turns however many take long.
+    async fn tenants_in_turns(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
+        let clock = &self.services.clock;
+        let mut from = *self.tenants_from.lock();
+        // Whether there are some to come back to: those before the first, and those that gave way.
+        let mut is_again = from != PrunePosition::default();
+        let ends_at = plus_ms(clock.now(), RETENTION_ROUND_MS_MAX);
+        let mut turn_ends_at = ends_at;
+        loop {
+            let now = clock.now();
+            if now >= ends_at {
+                round.is_whole = false;
+                *self.tenants_from.lock() = PrunePosition::behind(from.owner);
+                return Ok(());
+            }
+            let step = self.step(Work::Tenants, from).await?;
+            round.tenant_rows += step.rows;
+            round.put_off.extend(step.put_off);
+            from = match step.next {
+                Some(next) if next == PrunePosition::behind(next.owner) => next,
+                Some(next) if next.owner != from.owner => {
+                    turn_ends_at = plus_ms(now, RETENTION_TENANT_MS_MAX);
+                    next
+                }
+                Some(next) if clock.now() >= turn_ends_at => {
+                    is_again = true;
+                    PrunePosition::behind(next.owner)
+                }
+                Some(next) => next,
+                None if std::mem::take(&mut is_again) => PrunePosition::default(),
+                None => {
+                    *self.tenants_from.lock() = PrunePosition::default();
+                    return Ok(());
+                }
+            };
+        }
     }
 
     /// Takes step after step until nothing is left or the round's time is over; how many rows went.
@@ -224,18 +299,19 @@ impl RetentionLoop {
     /// Runs a round every [`RETENTION_POLL_MS`], sooner where one did not come to its end, until the shutdown. What deleted tenants
     /// owned goes in between too.
     pub async fn run(self, shutdown: CancellationToken) {
-        let (mut fails, mut told) = (false, BTreeSet::new());
+        let (mut fails, mut told) = (false, Told::default());
         while !shutdown.is_cancelled() {
-            let round = tokio::select! {
+            let mut round = RetentionRound::begun();
+            let done = tokio::select! {
                 () = shutdown.cancelled() => return,
-                round = self.run_once() => round,
+                done = self.round(&mut round) => done,
             };
-            let wait_ms = match round {
-                Ok(round) => {
+            let is_news = told.tell(&round.put_off);
+            let wait_ms = match done {
+                Ok(()) => {
                     fails = false;
-                    round.put_off.difference(&told).for_each(|why| tracing::info!(why, "some history stays for now"));
-                    let is_news = !round.put_off.is_subset(&told);
-                    told = round.put_off;
+                    // What stays no more is told again should it come to stay.
+                    told.0 = round.put_off;
                     if round.is_whole && !is_news { RETENTION_POLL_MS } else { RETENTION_AGAIN_MS }
                 }
                 Err(error) => {
@@ -247,29 +323,32 @@ impl RetentionLoop {
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.wait(wait_ms) => {}
+                () = self.wait(wait_ms, &mut told) => {}
             }
         }
     }
 
     /// Waits for the next round, and removes what deleted tenants owned every [`RETENTION_TENANTS_MS`]. Where that is more than one
     /// round removes, or fails, the next round is early.
-    async fn wait(&self, wait_ms: u64) {
+    async fn wait(&self, wait_ms: u64, told: &mut Told) {
         let mut left_ms = wait_ms;
         while left_ms > RETENTION_TENANTS_MS {
             tokio::time::sleep(Duration::from_millis(RETENTION_TENANTS_MS)).await;
             left_ms -= RETENTION_TENANTS_MS;
-            let mut round = RetentionRound { is_whole: true, ..RetentionRound::default() };
-            let done = guarded(self.prune_tenants(&mut round)).await;
-            match done {
-                Ok(()) if round.is_whole => {}
-                Ok(()) => left_ms = RETENTION_AGAIN_MS,
-                Err(error) => {
-                    tracing::debug!(%error, "what deleted tenants owned stays for the next round");
-                    left_ms = RETENTION_AGAIN_MS;
-                }
+            if self.tenants_between(told).await == Between::More {
+                left_ms = RETENTION_AGAIN_MS;
             }
         }
         tokio::time::sleep(Duration::from_millis(left_ms)).await;
+    }
+
+    async fn tenants_between(&self, told: &mut Told) -> Between {
+        let mut round = RetentionRound::begun();
+        let done = guarded(self.prune_tenants(&mut round)).await;
+        told.tell(&round.put_off);
+        if let Err(error) = &done {
+            tracing::debug!(%error, "what deleted tenants owned stays for the next round");
+        }
+        if done.is_ok() && round.is_whole { Between::Nothing } else { Between::More }
     }
 }

@@ -10,6 +10,7 @@ use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::{Entropy, Feed, History, HistoryKept, UnitOfWork};
 use hookgraph_domain::webhook::WebhookStatus;
 use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
 
@@ -211,8 +212,10 @@ async fn a_round_ends_with_its_time() {
     assert_eq!(round.tenant_rows, u64::from(TENANT_PORTIONS * RETENTION_STEP_ROWS));
 }
 
-/// Of a store whose history cannot be pruned.
+/// Of a store whose history cannot be pruned, nor a tenant.
 struct Stuck(MemoryStore);
+
+const A_TENANT_STAYS: &str = "the rows of a deleted tenant stay for now";
 
 #[async_trait]
 impl Retention for Stuck {
@@ -239,8 +242,8 @@ impl Retention for Stuck {
         Err(StoreError::Failed("a later one".to_owned()))
     }
 
-    async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
-        self.0.prune_tenants(from, rows_max).await
+    async fn prune_tenants(&self, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Ok(PruneStep { put_off: Some(A_TENANT_STAYS.to_owned()), ..PruneStep::default() })
     }
 
     async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
@@ -255,4 +258,89 @@ async fn a_kind_of_work_that_fails_keeps_no_other_from_its_turn() {
     assert!(matches!(round, Err(StoreError::Busy(_))), "the first is told: {round:?}");
     let page = world.store.feed_page(TENANT, 0, &Default::default(), 100).await.unwrap();
     assert_eq!(page.pruned_to, Some(6), "the feed was pruned");
+}
+
+#[tokio::test]
+async fn what_stays_is_told_also_where_something_else_fails() {
+    let world = World::new().await;
+    let retention = world.on(Arc::new(Stuck(world.store.clone())), RULES);
+    let mut round = RetentionRound::begun();
+    assert!(retention.round(&mut round).await.is_err());
+    assert_eq!(round.put_off, BTreeSet::from([A_TENANT_STAYS.to_owned()]));
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_that_stays_is_told_once_between_two_rounds() {
+    let world = World::new().await;
+    let retention = world.on(Arc::new(Stuck(world.store.clone())), RULES);
+    let mut told = Told::default();
+    assert_eq!(retention.tenants_between(&mut told).await, Between::Nothing);
+    let stays = BTreeSet::from([A_TENANT_STAYS.to_owned()]);
+    assert_eq!(told.0, stays);
+    assert!(!told.tell(&stays), "it is no news to the next round");
+}
+
+/// Of a store with so many deleted tenants, none of which has an end; a portion takes a second.
+struct Crowd {
+    clock: ManualClock,
+    tenant_count: u128,
+    portions: Mutex<BTreeMap<u128, u64>>,
+}
+
+#[async_trait]
+impl Retention for Crowd {
+    async fn expire_due(
+        &self,
+        _: Timestamp,
+        _: &str,
+        _: Timestamp,
+        _: PrunePosition,
+        _: u32,
+    ) -> Result<PruneStep, StoreError> {
+        Ok(PruneStep::default())
+    }
+
+    async fn prune_history(&self, _: &HistoryCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Ok(PruneStep::default())
+    }
+
+    async fn prune_feed(&self, _: Timestamp, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Ok(PruneStep::default())
+    }
+
+    async fn prune_work(&self, _: &WorkCut, _: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        Ok(PruneStep::default())
+    }
+
+    async fn prune_tenants(&self, from: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        let tenant = from.owner.as_u128() + u128::from(from.stage == 0);
+        if tenant > self.tenant_count {
+            return Ok(PruneStep::default());
+        }
+        self.clock.advance_ms(1_000);
+        *self.portions.lock().entry(tenant).or_default() += 1;
+        let next = PrunePosition { stage: 1, owner: Uuid::from_u128(tenant), ..PrunePosition::default() };
+        Ok(PruneStep { rows: 1, next: Some(next), ..PruneStep::default() })
+    }
+
+    async fn history_kept(&self) -> Result<HistoryKept, StoreError> {
+        Ok(HistoryKept::default())
+    }
+}
+
+#[tokio::test]
+async fn deleted_tenants_have_their_turns_however_many_take_long() {
+    let world = World::new().await;
+    let in_a_round = RETENTION_ROUND_MS_MAX / RETENTION_TENANT_MS_MAX;
+    let tenant_count = u128::from(in_a_round) + 2;
+    let crowd = Arc::new(Crowd { clock: world.clock.clone(), tenant_count, portions: Mutex::default() });
+    let retention = world.on(crowd.clone(), RULES);
+    let a_turn = RETENTION_TENANT_MS_MAX / 1_000;
+    assert!(!retention.run_once().await.unwrap().is_whole);
+    let first: BTreeMap<u128, u64> = (1..=u128::from(in_a_round)).map(|tenant| (tenant, a_turn)).collect();
+    assert_eq!(*crowd.portions.lock(), first);
+    assert!(!retention.run_once().await.unwrap().is_whole);
+    let portions = crowd.portions.lock().clone();
+    assert_eq!(portions.len() as u128, tenant_count, "{portions:?}");
+    assert_eq!((portions[&1], portions[&tenant_count]), (2 * a_turn, a_turn), "then the first again");
 }

@@ -249,19 +249,14 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     let beyond = road.slots.beyond_share(of_frozen, road.stages.now());
     let back: Vec<_> =
         frozen.extract_if(.., |claim| beyond.contains(&claim.delivery.id)).map(|claim| stages::key(&claim)).collect();
+    // At once, so that another share of the same webhook does not give back as many again.
+    back.iter().filter_map(|(id, _)| slots.get_mut(id).map(|slot| slot.gives_back())).for_each(drop);
     road.release_all(&back, &mut slots).await;
     let rendered = road.stages.render(frozen).await;
     road.hold(&rendered.frozen, &mut slots);
     road.send_all(rendered.frozen, &mut slots).await;
     let until = Instant::now() + Duration::from_millis(road.stages.limits.render_batch_ms_max);
     while !unrendered.is_empty() && Instant::now() < until {
-        let (count, expected) = road.stages.flow.render_portion(&unrendered);
-        let permit = tokio::select! {
-            biased;
-            () = road.stopping.cancelled() => break,
-            () = tokio::time::sleep_until(until) => break,
-            permit = road.slots.to_render(expected) => permit,
-        };
         let now = road.stages.now();
         let may_render = |claim: &ClaimedDelivery| {
             slots.get(&claim.delivery.id).is_some_and(|slot| road.slots.may_render(slot, now))
@@ -269,8 +264,19 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
         let back: Vec<_> =
             unrendered.extract_if(.., |claim| !may_render(claim)).map(|claim| stages::key(&claim)).collect();
         road.release_all(&back, &mut slots).await;
+        let (count, expected) = road.stages.flow.render_portion(&unrendered);
+        let permit = tokio::select! {
+            biased;
+            () = road.stopping.cancelled() => break,
+            () = tokio::time::sleep_until(until) => break,
+            permit = road.slots.to_render(expected) => permit,
+        };
         if unrendered.is_empty() {
             break;
+        }
+        if road.stages.flow.render_portion(&unrendered).1 > expected {
+            // They turned out to be larger meanwhile.
+            continue;
         }
         let rest = unrendered.split_off(count.min(unrendered.len()));
         let some = std::mem::replace(&mut unrendered, rest);
@@ -280,6 +286,8 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
             () = road.stopping.cancelled() => break,
             rendered = road.stages.render(some) => rendered,
         };
+        let without = rendered.settlements.iter().map(|settlement| settlement.webhook_id);
+        road.stages.flow.not_rendered(without, road.stages.now());
         for settlement in rendered.settlements {
             if let Some(slot) = slots.remove(&settlement.delivery_id) {
                 road.end(Ending::Settled(Box::new(settlement), slot)).await;

@@ -161,23 +161,36 @@ impl FlowControl {
         self.0.lock().webhooks.entry(webhook_id).or_default().window.record(failed, now)
     }
 
-    /// How many of the first of those to render together, by what the last payloads of their webhooks were, and how many slots such
-    /// payloads take: one at least.
+    /// How many of the first of those to render together, by what the last payloads of their webhooks were, one at least; and how many
+    /// slots those take that are not known to be small.
     pub(super) fn render_portion(&self, claims: &[ClaimedDelivery]) -> (usize, u32) {
         let known = self.0.lock();
         let guess = |claim: &ClaimedDelivery| {
             let extra = known.webhooks.get(&claim.delivery.webhook_id).and_then(|flow| flow.payload_extra);
             extra.unwrap_or_else(|| extra_slots(PAYLOAD_BYTES_GUESS)).saturating_add(1)
         };
-        let (mut count, mut slots) = (0, 0_u32);
+        let (mut count, mut slots, mut large) = (0, 0_u32, 0_u32);
         for claim in claims.iter().take(RENDER_COUNT_MAX) {
-            let with_it = slots.saturating_add(guess(claim));
+            let own = guess(claim);
+            let with_it = slots.saturating_add(own);
             if count > 0 && with_it as usize > RENDER_BYTES_AIM / SLOT_BYTES {
                 break;
             }
             (count, slots) = (count + 1, with_it);
+            large = if own > 1 { large.saturating_add(own) } else { large };
         }
-        (count.max(1), slots)
+        (count.max(1), large)
+    }
+
+    /// Learns that renders of those webhooks came to nothing: of one whose payloads always do nothing else would ever tell, and each
+    /// would be rendered as if it were large.
+    pub(super) fn not_rendered(&self, webhook_ids: impl Iterator<Item = WebhookId>, now: Timestamp) {
+        let mut known = self.0.lock();
+        for webhook_id in webhook_ids {
+            if known.webhooks.get(&webhook_id).is_none_or(|flow| flow.payload_extra.is_none()) {
+                known.learn(webhook_id, 0, now);
+            }
+        }
     }
 
     /// Learns what payloads that came together have, in bytes. Larger ones than before count at once, smaller ones by and by.
@@ -221,7 +234,12 @@ impl FlowControl {
         let keeps_order = claim.webhook.flow.ordering == Ordering::ByRecord;
         let webhook_id = claim.delivery.webhook_id;
         let mut known = self.0.lock();
-        let expected = known.webhooks.entry(webhook_id).or_default().extra_slots(now);
+        let flow = known.webhooks.entry(webhook_id).or_default();
+        if flow.is_old_news(now) {
+            // It was claimed as if nothing were known.
+            flow.payload_extra = None;
+        }
+        let expected = flow.extra_slots(now);
         let extra_slots = claim.payload.as_ref().map_or(expected, |payload| extra_slots(payload.json.len()));
         if extra_slots > expected {
             known.learn(webhook_id, extra_slots, now);
@@ -263,8 +281,13 @@ pub(super) struct Holding {
 impl Flow {
     /// How many slots more than one its payloads take, if it had any lately: one at rest is in nobody's way.
     fn extra_slots(&self, now: Timestamp) -> u32 {
-        let is_of_late = self.in_flight > 0 || now < plus_ms(self.payload_at, PAYLOADS_KNOWN_MS);
-        self.payload_extra.filter(|_| is_of_late).unwrap_or(0)
+        if self.is_old_news(now) { 0 } else { self.payload_extra.unwrap_or(0) }
+    }
+
+    /// Whether it has been at rest since it had large payloads. (A time to come is one of before the clock was set back.)
+    fn is_old_news(&self, now: Timestamp) -> bool {
+        let is_of_late = self.payload_at <= now && now < plus_ms(self.payload_at, PAYLOADS_KNOWN_MS);
+        self.in_flight == 0 && !is_of_late && self.payload_extra.is_some_and(|extra| extra > 0)
     }
 }
 
@@ -365,6 +388,7 @@ mod tests {
     use super::super::tests::{due, noon, payload, with_webhook};
     use super::*;
     use crate::limits::IN_FLIGHT_MAX;
+    use hookgraph_domain::time::minus_ms;
 
     #[test]
     fn whoever_hangs_holds_no_more_than_it_leaves_free() {
@@ -463,6 +487,12 @@ mod tests {
         let later = plus_ms(noon(), PAYLOADS_KNOWN_MS);
         assert_eq!(flow.allowance(256, 0, 256, plus_ms(noon(), PAYLOADS_KNOWN_MS - 1)).limits.len(), 100);
         assert_eq!(flow.allowance(256, 0, 256, later).limits, []);
+        let claim = due(1, 2, "200");
+        let held: Vec<_> = (0..3).map(|_| flow.enter(&claim, later)).collect();
+        assert!(held.iter().all(|one| one.extra_slots() == 0), "as they were claimed");
+        assert_eq!(flow.render_portion(&[claim]), (1, 8), "as where nothing is known");
+        drop(held);
+        assert_eq!(flow.allowance(256, 0, 256, minus_ms(noon(), 1)).limits, [], "a clock that was set back");
         flow.rendered([large(1)].into_iter(), later);
         assert_eq!(flow.allowance(256, 0, 256, later).limits, [(large(1).0, 64)], "half of 128, shared with nobody");
     }
@@ -487,16 +517,17 @@ mod tests {
         assert_eq!(flow.render_portion(&large), (16, 128), "as nothing is known");
         assert_eq!(flow.render_portion(&large[..3]), (3, 24));
         flow.rendered([(large[0].webhook.id, 1024 * 1024), (small[0].webhook.id, 1_000)].into_iter(), noon());
-        assert_eq!(
-            (flow.render_portion(&large), flow.render_portion(&small)),
-            ((8, 128), (RENDER_COUNT_MAX, RENDER_COUNT_MAX as u32))
-        );
+        assert_eq!((flow.render_portion(&large), flow.render_portion(&small)), ((8, 128), (RENDER_COUNT_MAX, 0)));
         let mixed: Vec<_> = small[..4].iter().chain(&large).cloned().collect();
-        assert_eq!(flow.render_portion(&mixed), (11, 116));
+        assert_eq!(flow.render_portion(&mixed), (11, 112), "the small ones count for nothing");
         flow.rendered([(large[0].webhook.id, 1_000)].into_iter(), noon());
         assert_eq!(flow.render_portion(&large), (16, 128));
         flow.rendered([(large[0].webhook.id, usize::MAX)].into_iter(), noon());
         assert_eq!(flow.render_portion(&large), (1, u32::MAX), "one at least");
+        let failing = of(3);
+        flow.not_rendered([failing[0].webhook.id, large[0].webhook.id].into_iter(), noon());
+        assert_eq!(flow.render_portion(&failing), (RENDER_COUNT_MAX, 0), "what comes to nothing takes no room");
+        assert_eq!(flow.render_portion(&large), (1, u32::MAX), "of large ones that is no news");
     }
 
     #[test]

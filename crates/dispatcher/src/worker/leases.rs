@@ -80,7 +80,9 @@ pub(super) async fn beat(stages: Arc<Stages>, leases: Leases) {
             continue;
         }
         match extend(&stages, &leases, &keys).await {
-            Ok(()) => outage.over(),
+            Ok(()) => {
+                outage.over();
+            }
             Err(error) => wait = wait.min(outage.failed(&error)),
         }
     }

@@ -23,6 +23,7 @@ mod settler;
 mod signal;
 mod slots;
 mod stages;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod trouble;

@@ -34,12 +34,13 @@ impl Outage {
         self.failures = self.failures.min(1);
     }
 
-    /// Takes a success down.
-    pub(super) fn over(&mut self) {
-        if self.failures > 0 {
-            tracing::info!(call = self.call, failures = self.failures, "the store answers again");
-            self.failures = 0;
+    /// Takes a success down, and says whether it is the first after failures.
+    pub(super) fn over(&mut self) -> bool {
+        let failures = std::mem::take(&mut self.failures);
+        if failures > 0 {
+            tracing::info!(call = self.call, failures, "the store answers again");
         }
+        failures > 0
     }
 }
 

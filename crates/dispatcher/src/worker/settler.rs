@@ -4,16 +4,14 @@ use super::outage::Outage;
 use super::portion::Portion;
 use super::slots::Slot;
 use super::stages::Stages;
-use crate::limits::{STORE_BACKOFF_MS_MAX, SUSPECT_FAILURES_MAX, SUSPECT_MS_MAX};
+use super::suspects::{Suspect, Suspects};
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::settle::Settlement;
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 /// How a claim ends. Its slot is free once the store has taken it.
 pub(super) enum Ending {
@@ -48,19 +46,25 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
             Err(error) => wait = Some(settling.failed(&error)),
             // That there was nothing to write tells nothing.
             Ok(Wrote::Nothing) => {}
-            Ok(Wrote::Some) => settling.over(),
-        }
-        if let Err(error) = settled.release(&stages).await {
-            wait = wait.max(Some(releasing.failed(&error)));
-        } else {
-            releasing.over();
+            Ok(Wrote::Some) => {
+                if settling.over() {
+                    settled.suspects.are_due();
+                }
+            }
         }
         if wait.is_none() {
             match settled.settle_suspect(&stages).await {
                 Err(error) => wait = Some(settling.failed(&error)),
                 Ok(Wrote::Nothing) => {}
-                Ok(Wrote::Some) => settling.over(),
+                Ok(Wrote::Some) => {
+                    settling.over();
+                }
             }
+        }
+        if let Err(error) = settled.release(&stages).await {
+            wait = wait.max(Some(releasing.failed(&error)));
+        } else {
+            releasing.over();
         }
         match wait {
             Some(wait) => stages.trouble.wait(wait).await,
@@ -77,23 +81,14 @@ enum Wrote {
     Some,
 }
 
-/// A settlement that failed alone, though others were written.
-struct Suspect {
-    settlement: Settlement,
-    slot: Slot,
-    /// How often it failed while others were written.
-    failures: u32,
-}
-
 /// What the store has not taken yet; slots stay busy for as long.
 struct Unsettled {
     settlements: Vec<Settlement>,
     settled_slots: Vec<Slot>,
     portion: Portion,
-    /// Each is tried alone, after the others, and not before its time.
-    suspects: VecDeque<Suspect>,
-    suspects_next_at: Instant,
-    suspects_wait_ms: u64,
+    suspects: Suspects,
+    /// All senders are gone.
+    is_closing: bool,
     /// How many writes of the road had succeeded when a settlement failed last.
     writes_at_failure: Option<u64>,
     claims: Vec<(DeliveryId, i64)>,
@@ -106,9 +101,8 @@ impl Unsettled {
             settlements: Vec::new(),
             settled_slots: Vec::new(),
             portion: Portion::of(settle_batch_max),
-            suspects: VecDeque::new(),
-            suspects_next_at: Instant::now(),
-            suspects_wait_ms: STORE_BACKOFF_MS_MAX,
+            suspects: Suspects::default(),
+            is_closing: false,
             writes_at_failure: None,
             claims: Vec::new(),
             claim_slots: Vec::new(),
@@ -119,16 +113,17 @@ impl Unsettled {
         self.settlements.is_empty() && self.claims.is_empty()
     }
 
-    /// Receives what ended, or waits until a suspect may be tried again. Whether there is anything to do, or will be.
-    async fn receives(&self, endings: &mut mpsc::Receiver<Ending>, batch: &mut Vec<Ending>, room: usize) -> bool {
-        if self.suspects.is_empty() {
-            return endings.recv_many(batch, room).await > 0;
+    /// Receives what ended, or waits until a suspect may be tried again: at the end none of them waits. Whether there is anything to
+    /// do, or will be.
+    async fn receives(&mut self, endings: &mut mpsc::Receiver<Ending>, batch: &mut Vec<Ending>, room: usize) -> bool {
+        if !self.is_closing {
+            let received = match self.suspects.next_at() {
+                None => Ok(endings.recv_many(batch, room).await),
+                Some(next_at) => timeout_at(next_at, endings.recv_many(batch, room)).await,
+            };
+            self.is_closing = received == Ok(0);
         }
-        if timeout_at(self.suspects_next_at, endings.recv_many(batch, room)).await == Ok(0) {
-            // All senders are gone.
-            tokio::time::sleep_until(self.suspects_next_at).await;
-        }
-        true
+        !self.is_closing || self.suspects.next_at().is_some()
     }
 
     fn take(&mut self, ending: Ending) {
@@ -169,8 +164,7 @@ impl Unsettled {
             return;
         }
         if is_suspect {
-            let (settlement, slot) = (self.settlements.remove(0), self.settled_slots.remove(0));
-            self.suspects.push_back(Suspect { settlement, slot, failures: 0 });
+            self.suspects.add(Suspect::new(self.settlements.remove(0), self.settled_slots.remove(0)));
         } else {
             self.settlements.rotate_left(1);
             self.settled_slots.rotate_left(1);
@@ -183,36 +177,26 @@ impl Unsettled {
         self.writes_at_failure.replace(writes).is_some_and(|before| writes > before)
     }
 
-    /// Tries one of those that failed alone, if it is time. Where it can be written the next one has its turn at once. Where it
-    /// fails again the store may be away: only if others were written since it failed last is it the cause, and waits.
+    /// Tries one of those that failed alone, if it is time. Where it fails again the store may be away: only if others were written
+    /// since something failed last is it the cause, and waits.
     async fn settle_suspect(&mut self, stages: &Stages) -> Result<Wrote, StoreError> {
-        if Instant::now() < self.suspects_next_at {
-            return Ok(Wrote::Nothing);
-        }
-        let Some(mut suspect) = self.suspects.pop_front() else { return Ok(Wrote::Nothing) };
-        let settled = match settle_some(stages, std::slice::from_ref(&suspect.settlement)).await {
-            // What is refused for ever may come as a failure that looks as if it passed.
-            Err(error) if suspect.failures >= SUSPECT_FAILURES_MAX => {
-                settle_bare(stages, &suspect.settlement, &error).await
-            }
-            settled => settled,
+        let Some(suspect) = self.suspects.take(self.is_closing) else { return Ok(Wrote::Nothing) };
+        let settled = match suspect.bare_after() {
+            Some(refused) => settle_bare(stages, &suspect.settlement, refused).await,
+            None => settle_some(stages, std::slice::from_ref(&suspect.settlement)).await,
         };
         let Err(error) = settled else {
             free((suspect.settlement, suspect.slot));
-            self.suspects_wait_ms = STORE_BACKOFF_MS_MAX;
             return Ok(Wrote::Some);
         };
-        if !self.others_were_written(stages) {
-            self.suspects.push_back(suspect);
+        if !self.others_were_written(stages) && !self.is_closing {
+            self.suspects.add(suspect);
             return Err(error);
         }
-        suspect.failures = suspect.failures.saturating_add(1);
         let delivery_id = suspect.settlement.delivery_id;
-        tracing::warn!(%delivery_id, %error, "cannot be settled while others are: it is tried again");
-        self.suspects.push_back(suspect);
-        self.suspects_next_at = Instant::now() + Duration::from_millis(self.suspects_wait_ms);
-        self.suspects_wait_ms = (2 * self.suspects_wait_ms).min(SUSPECT_MS_MAX);
-        Ok(Wrote::Nothing)
+        tracing::warn!(%delivery_id, %error, "cannot be settled, though others were: it is tried again");
+        self.suspects.add(suspect.failed(&error, self.is_closing));
+        if self.is_closing { Err(error) } else { Ok(Wrote::Nothing) }
     }
 
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {

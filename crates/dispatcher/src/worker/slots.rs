@@ -109,13 +109,13 @@ impl Slots {
         holdings.iter().all(|held| held.extra_slots <= slot.extra || held.in_flight <= self.in_flight_max / 2)
     }
 
-    /// Which of those, whose payloads were frozen before they were claimed, go back: those by which their webhook holds more than half
-    /// of the slots, since nothing had told that it has large ones.
+    /// Which of those, whose payloads were frozen before they were claimed, go back: the last ones, by which their webhook holds more
+    /// than half of the slots, since nothing had told that it has large ones.
     ///
     /// One that is left with half gets nothing more: what goes back is not claimed over and over.
     pub(super) fn beyond_share<'a>(
         &self,
-        frozen: impl Iterator<Item = (DeliveryId, &'a Slot)>,
+        frozen: impl DoubleEndedIterator<Item = (DeliveryId, &'a Slot)>,
         now: Timestamp,
     ) -> HashSet<DeliveryId> {
         if self.extra.load(Ordering::SeqCst) == 0 {
@@ -132,11 +132,16 @@ impl Slots {
                 id
             })
         };
-        frozen.filter_map(goes_back).collect()
+        frozen.rev().filter_map(goes_back).collect()
     }
 
-    /// Waits until payloads may be rendered that take so many slots: what is being rendered takes no more than there are.
+    /// Waits until payloads may be rendered that take so many slots: what is being rendered takes no more than there are. Those that
+    /// are known to be small wait for nobody.
     pub(super) async fn to_render(&self, slots: u32) -> Option<SemaphorePermit<'_>> {
+        if slots == 0 {
+            return None;
+        }
+
         self.renders.acquire_many(slots.min(self.in_flight_max.max(1))).await.ok()
     }
 
@@ -276,6 +281,14 @@ impl Slot {
             if frees {
                 self.slots.was_freed(Some(webhook_id), false);
             }
+        }
+    }
+
+    /// Holds one alone from here on: its payload is not sent.
+    pub(super) fn gives_back(&mut self) {
+        self.slots.extra.fetch_sub(std::mem::take(&mut self.extra), Ordering::SeqCst);
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.holds_extra(0);
         }
     }
 

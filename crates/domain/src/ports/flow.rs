@@ -26,8 +26,8 @@ pub trait FlowReader: Send + Sync {
     /// Active webhooks of any tenant whose next batch of held deliveries may become due, longest waiting first.
     async fn webhooks_to_drain(&self, now: Timestamp, limit: u32) -> Result<Vec<Webhook>, StoreError>;
 
-    /// Webhooks of any tenant that stopped with more due than was held or cancelled at once, longest stopped first; and those of
-    /// deleted tenants for which anything is due.
+    /// Webhooks of any tenant that stopped with more due than was held or cancelled at once, longest stopped first; behind
+    /// them those of deleted tenants for which anything is due.
     async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError>;
 
     /// The held deliveries of a webhook, oldest first.

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// Locked, out of connections, or restarting: the same call may go through a moment later.
     #[error("the database is busy: {0}")]
     Busy(String),
+    /// Someone else held what it needs for longer than it waits: the same call may go through a moment later.
+    #[error("the database is busy: {0}")]
+    Locked(String),
     /// Full or read-only: nothing can be written until someone makes room.
     #[error("the database is full or may not be written: {0}")]
     Full(String),

@@ -13,8 +13,17 @@ pub struct PrunePosition {
     pub stage: u32,
     /// Whose rows.
     pub owner: Uuid,
+    /// Of what among the owner's, where the owner's rows go by it.
+    pub within: Uuid,
     /// After which id.
     pub after: Uuid,
+}
+
+impl PrunePosition {
+    /// Where [`Retention::prune_tenants`] looks for the tenant after that one.
+    pub fn behind(owner: Uuid) -> Self {
+        Self { owner, ..Self::default() }
+    }
 }
 
 /// What one step did.
@@ -71,7 +80,8 @@ pub trait Retention: Send + Sync {
     async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
 
     /// Removes what deleted tenants owned, but for what is due, which [`crate::change::Write::StopMore`] removes; and each of them
-    /// once nothing of it is left. Removes rows of one tenant, a few times as many as that at most.
+    /// once nothing of it is left. Removes rows of one tenant, a few times as many as that at most; the next position has that
+    /// tenant as its owner, until its turn is over.
     async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
 
     /// Measures the history.

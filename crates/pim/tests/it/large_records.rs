@@ -145,22 +145,26 @@ async fn what_a_mutation_reads_to_decide_does_not_count() {
 }
 
 #[tokio::test]
-async fn what_all_requests_hold_at_a_time_is_bounded_and_half_of_it_is_never_one_tenants() {
+async fn what_all_requests_hold_at_a_time_is_bounded_and_half_of_it_is_never_one_tokens() {
     let shop = Shop::open();
     let id = document(&shop, json!({})).await;
     shop.copy(RecordKind::Item, &id, 1, FORTIETH_BYTES);
     let get = "query ($id: ID!) { item { get(id: $id, language: \"en\") { id } } }";
     let (small, large) = (json!({ "id": id }), json!({ "id": format!("{id}-000") }));
     let half = READ_BYTES_AT_ONCE_MAX / 2;
-    let other = |number: u128| shop.room.of(TenantId(Uuid::from_u128(number))).take(half).unwrap();
+    let other = |number: u128| shop.room.of(TenantId(Uuid::from_u128(number)), None).granted().take(half).unwrap();
     let assert_no_room = async || {
         let refusal = shop.refusal(get, large.clone()).await;
         assert!(refusal.starts_with("UNAVAILABLE: the server holds as much"), "{refusal}");
         shop.data(get, small.clone()).await;
     };
-    let own = shop.room.of(shop.tenant_id).take(half - FORTIETH_BYTES / 2).unwrap();
+    let of = |user| shop.room.of(shop.tenant_id, Some(user));
+    let own = of("ada").take(half - FORTIETH_BYTES / 2).unwrap();
     assert_no_room().await;
     drop(own);
+    let colleagues = of("bo").take(half).unwrap();
+    shop.data(get, large.clone()).await;
+    drop(colleagues);
     let (first, second) = (other(1), other(2));
     assert_no_room().await;
     drop(first);

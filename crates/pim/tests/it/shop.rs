@@ -48,7 +48,8 @@ impl Shop {
             user_id: Some("ada".to_owned()),
             permissions: hookgraph_domain::permission::PermissionSet::all(),
         };
-        let pim = Arc::new(PimContext::new(caller, self.services.clone(), None).within(&self.room));
+        let room = self.room.of(caller.tenant_id, caller.user_id.as_deref());
+        let pim = Arc::new(PimContext::new(caller, self.services.clone(), None).within(room));
         let mut variables = variables;
         variables["tenant"] = self.tenant_id.to_string().into();
         let request = Request::new(document).variables(Variables::from_json(variables)).data(pim);

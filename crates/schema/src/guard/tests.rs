@@ -1,6 +1,6 @@
 //! Which requests are let through, and as what.
 
-use super::{Answers, Guard};
+use super::{Answers, Guard, is_mutation};
 use crate::document::{PARSED, Validator, kept_bytes};
 use crate::limits::{CALL_DOCUMENT, KEPT_DOCUMENT_BYTES, VALUE_SHOWN_CHARS_MAX, WORD_SHOWN_CHARS_MAX};
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
@@ -256,14 +256,26 @@ fn a_document_is_weighed_by_what_it_keeps_however_short_it_is() {
 }
 
 #[test]
+fn a_document_is_known_once_it_was_judged() {
+    let guard = guard();
+    for text in ["{ b }", "{ nope }"] {
+        assert!(!guard.knows(text), "{text}");
+        let _ = guard.admit(request(text, json!({})), PermissionSet::all(), Answers::Once);
+        assert!(guard.knows(text), "{text}");
+    }
+    assert!(!guard.knows(&" ".repeat(CALL_DOCUMENT.bytes_max + 1)));
+}
+
+#[test]
 fn an_operation_is_asked_for_by_its_name() {
     let text = "query A { b } mutation B { shop { buy(n: 1) { x } } }";
     let guard = guard();
     for (name, operation_type) in [("A", OperationType::Query), ("B", OperationType::Mutation)] {
         let asked = || Request::new(text).operation_name(name);
-        let admitted = guard.admit(asked(), PermissionSet::all(), Answers::Once).unwrap();
+        let mut admitted = guard.admit(asked(), PermissionSet::all(), Answers::Once).unwrap();
         assert_eq!(admitted.operation_name.as_deref(), Some(name));
         assert_eq!(guard.operation_type(&asked()), Some(operation_type));
+        assert_eq!(is_mutation(&mut admitted), operation_type == OperationType::Mutation);
     }
     let told = |request: Request| {
         let errors = guard.admit(request, PermissionSet::all(), Answers::Once).err().unwrap_or_default();

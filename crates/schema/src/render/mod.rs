@@ -25,7 +25,7 @@ use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_pim::{ByteRoom, Caller, PimContext, PimServices};
+use hookgraph_pim::{Caller, PimContext, PimServices, RoomShare};
 use key::{RenderKey, variable_values};
 use prepared::{Prepared, PreparedDocuments};
 use std::collections::HashMap;
@@ -56,11 +56,7 @@ impl Renderer {
     }
 
     /// What a webhook would send, for a caller who looks at it: what it reads takes of the room that all callers share.
-    pub(crate) async fn preview(
-        &self,
-        request: RenderRequest,
-        room: &Arc<ByteRoom>,
-    ) -> Result<FrozenPayload, RenderError> {
+    pub(crate) async fn preview(&self, request: RenderRequest, room: &RoomShare) -> Result<FrozenPayload, RenderError> {
         let rendered = self.render_within(&[request], Some(room)).await.pop();
         rendered.unwrap_or_else(|| Err(RenderError::Unavailable("the payload was not rendered".to_owned())))
     }
@@ -68,7 +64,7 @@ impl Renderer {
     async fn render_within(
         &self,
         requests: &[RenderRequest],
-        room: Option<&Arc<ByteRoom>>,
+        room: Option<&RoomShare>,
     ) -> Vec<Result<FrozenPayload, RenderError>> {
         let runs = self.run_all(requests, room).await;
         let now = self.services.clock.now();
@@ -84,7 +80,7 @@ impl Renderer {
     }
 
     /// Runs each distinct document once, and answers by key.
-    async fn run_all(&self, requests: &[RenderRequest], room: Option<&Arc<ByteRoom>>) -> HashMap<RenderKey, Run> {
+    async fn run_all(&self, requests: &[RenderRequest], room: Option<&RoomShare>) -> HashMap<RenderKey, Run> {
         let mut contexts: HashMap<(TenantId, PermissionSet, Option<EventId>), Arc<PimContext>> = HashMap::new();
         let mut runs = HashMap::new();
         for request in requests {
@@ -95,7 +91,7 @@ impl Renderer {
                         Caller { tenant_id: request.event.tenant_id, user_id: None, permissions: key.permissions };
                     let tombstone_of = key.tombstone_of.map(|_| request.event.clone());
                     let context = PimContext::new(caller, self.services.clone(), tombstone_of);
-                    Arc::new(if let Some(room) = room { context.within(room) } else { context })
+                    Arc::new(if let Some(room) = room { context.within(room.clone()) } else { context })
                 });
             let context = Arc::new(context.sharing());
             runs.entry(key).or_insert_with(|| self.run(request, context));

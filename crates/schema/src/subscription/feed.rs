@@ -69,7 +69,7 @@ impl<T: Entries> Follower<T> {
                 return Ok(item);
             }
             if !self.has_more {
-                self.following.beyond(self.read_to_seq).await;
+                self.read_to_seq = self.following.beyond(self.read_to_seq).await;
                 self.has_more = true;
             }
             match self.read_page().await {

@@ -21,9 +21,19 @@ pub struct FeedSignals {
 
 #[derive(Debug)]
 struct Channel {
-    /// The last `seq` of the tenant that is known; only rises.
-    last_seq: watch::Sender<i64>,
+    said: watch::Sender<Said>,
     follower_count: usize,
+}
+
+/// What is said of a tenant's feed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    /// Its last `seq` that is known; only rises, but where the feed goes back.
+    last_seq: i64,
+    /// How often the feed went back.
+    back_count: u64,
+    /// To where it did so last.
+    back_to_seq: i64,
 }
 
 impl FeedSignals {
@@ -33,14 +43,15 @@ impl FeedSignals {
         let mut channels = self.channels.lock();
         let is_first = channels.is_empty();
         let channel =
-            channels.entry(tenant_id).or_insert_with(|| Channel { last_seq: watch::Sender::new(0), follower_count: 0 });
+            channels.entry(tenant_id).or_insert_with(|| Channel { said: watch::Sender::default(), follower_count: 0 });
         channel.follower_count += 1;
-        let last_seq = channel.last_seq.subscribe();
+        let said = channel.said.subscribe();
+        let back_count = said.borrow().back_count;
         drop(channels);
         if is_first {
             self.first.notify_one();
         }
-        Following { signals: self.clone(), tenant_id, last_seq }
+        Following { signals: self.clone(), tenant_id, said, back_count }
     }
 
     /// The feeds of those tenants have come to that `seq`.
@@ -56,6 +67,16 @@ impl FeedSignals {
     /// Any feed may have come to that `seq`.
     pub fn all_moved(&self, last_seq: i64) {
         self.channels.lock().values().for_each(|channel| channel.raise(last_seq));
+    }
+
+    /// All feeds have gone back to that `seq`, as where a database that was behind took over: what is fed from there on is new,
+    /// whatever was said before.
+    pub fn all_went_back(&self, to_seq: i64) {
+        self.channels.lock().values().for_each(|channel| {
+            channel.said.send_modify(|said| {
+                *said = Said { last_seq: to_seq, back_count: said.back_count.wrapping_add(1), back_to_seq: to_seq };
+            });
+        });
     }
 
     /// Whether anyone follows any feed.
@@ -74,10 +95,10 @@ impl FeedSignals {
 impl Channel {
     /// Wakes followers where that is news.
     fn raise(&self, last_seq: i64) {
-        self.last_seq.send_if_modified(|known| {
-            let is_news = last_seq > *known;
+        self.said.send_if_modified(|said| {
+            let is_news = last_seq > said.last_seq;
             if is_news {
-                *known = last_seq;
+                said.last_seq = last_seq;
             }
             is_news
         });
@@ -89,20 +110,28 @@ impl Channel {
 pub struct Following {
     signals: Arc<FeedSignals>,
     tenant_id: TenantId,
-    last_seq: watch::Receiver<i64>,
+    said: watch::Receiver<Said>,
+    /// How often the feed had gone back as far as was heard.
+    back_count: u64,
 }
 
 impl Following {
-    /// Waits until the feed is said to have come beyond a `seq`. What was said is heard once: whoever heard it has to read, until
-    /// that succeeds.
-    pub async fn beyond(&mut self, seq: i64) {
-        while self.last_seq.changed().await.is_ok() {
-            if *self.last_seq.borrow_and_update() > seq {
-                return;
+    /// Waits until the feed is said to have come beyond a `seq`, or to have gone back. What was said is heard once: whoever heard
+    /// it has to read, until that succeeds. Returns after which `seq` to read: that one, or one before it that the feed went
+    /// back to.
+    pub async fn beyond(&mut self, seq: i64) -> i64 {
+        while self.said.changed().await.is_ok() {
+            let said = *self.said.borrow_and_update();
+            if std::mem::replace(&mut self.back_count, said.back_count) != said.back_count {
+                return said.back_to_seq.min(seq);
+            }
+            if said.last_seq > seq {
+                return seq;
             }
         }
         // The sender lives for as long as this does. If it did not, to look from time to time is better than silence.
         tokio::time::sleep(Duration::from_millis(FEED_RETRY_MS)).await;
+        seq
     }
 }
 
@@ -155,6 +184,21 @@ mod tests {
         assert!(following.beyond(7).now_or_never().is_none(), "heard once");
         let mut later = signals.follow(tenant(1));
         assert!(later.beyond(0).now_or_never().is_none(), "it begins with a read");
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_went_back_is_read_from_there_on() {
+        let signals = Arc::new(FeedSignals::default());
+        let mut following = signals.follow(tenant(1));
+        signals.moved(&[(tenant(1), 9)]);
+        assert_eq!(following.beyond(8).now_or_never(), Some(8));
+        signals.all_went_back(5);
+        signals.moved(&[(tenant(1), 6)]);
+        let mut later = signals.follow(tenant(1));
+        assert_eq!(following.beyond(9).now_or_never(), Some(5), "what moved since is beyond it");
+        assert_eq!(following.beyond(6).now_or_never(), None, "told once");
+        signals.moved(&[(tenant(1), 7)]);
+        assert_eq!((following.beyond(6).now_or_never(), later.beyond(6).now_or_never()), (Some(6), Some(6)));
     }
 
     #[tokio::test]

@@ -68,7 +68,7 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
     let choice = EventChoice { path: "input.", event_id: input.event_id, variables: input.variables };
     let event = chosen_event(asked, &webhook.event_type, choice).await?.into_event(asked.now());
     let render = RenderRequest { event: event.clone(), webhook: webhook.clone() };
-    let payload = match asked.core.renderer.preview(render, &asked.core.room).await {
+    let payload = match asked.core.renderer.preview(render, &asked.room).await {
         Ok(payload) => payload,
         Err(RenderError::Refused(message)) => return Ok(failed(OutcomeCode::RenderFailed, message)),
         Err(RenderError::BudgetExceeded(message)) => return Ok(failed(OutcomeCode::RenderBudgetExceeded, message)),

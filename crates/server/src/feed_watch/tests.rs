@@ -36,6 +36,7 @@ impl World {
             fed: self.fed.subscribe(),
             told_to_seq: None,
             is_failing: false,
+            is_poll: false,
         }
     }
 
@@ -130,6 +131,39 @@ async fn more_moves_than_one_look_takes_are_told_by_the_next_ones() {
     assert!(told(&mut one, i64::from(FEED_MOVES_BATCHES_MAX) - 1) && !told(&mut other, 0));
     assert!(!watch.look().await.unwrap());
     assert!(told(&mut other, i64::from(FEED_MOVES_BATCHES_MAX)));
+}
+
+#[tokio::test]
+async fn followers_of_a_feed_that_has_gone_back_are_told_of_what_moves_from_there_on() {
+    for after_an_outage in [false, true] {
+        let (world, standby) = (World::default(), World::default());
+        let seq = world.commit_many(ONE, 3).await;
+        let back_to_seq = standby.commit(ONE).await;
+        let mut following = world.signals.follow(ONE);
+        let mut watch = world.watch();
+        watch.look().await.unwrap();
+        assert!(told(&mut following, seq - 1));
+        watch.feed = Arc::new(standby.store.clone());
+        (watch.is_failing, watch.is_poll) = (after_an_outage, !after_an_outage);
+        watch.look().await.unwrap();
+        watch.is_failing = false;
+        assert_eq!(following.beyond(seq).now_or_never(), Some(back_to_seq), "from there on it reads");
+        standby.commit(ONE).await;
+        watch.look().await.unwrap();
+        assert!(told(&mut following, back_to_seq));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_goes_back_is_found_by_the_poll() {
+    let world = World::default();
+    let mut following = world.signals.follow(ONE);
+    let mut watch = world.watch();
+    watch.told_to_seq = Some(7);
+    tokio::spawn(watch.keep_up());
+    let begun_at = Instant::now();
+    assert_eq!(following.beyond(7).await, 0);
+    assert!(begun_at.elapsed().as_millis() <= u128::from(FEED_POLL_MS), "{:?}", begun_at.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

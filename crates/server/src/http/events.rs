@@ -46,11 +46,9 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
         Ok(read) => read,
         Err(refused) => return *refused,
     };
-    let room = state.shares.answers().of(session.caller.tenant_id);
-    let written = move |response| Told::of(response, &room);
     let (slot, over) = (Slot::default(), CancellationToken::new());
     let (filled, ending) = (slot.clone(), over.clone());
-    let answers = operation::responses(&state, session.caller.clone(), asked, large, written).map(move |told| {
+    let answers = operation::responses(&state, session.caller.clone(), asked, large, Told::of).map(move |told| {
         filled.fill(told.room);
         if told.is_refused {
             ending.cancel();

@@ -2,6 +2,7 @@
 
 use super::answer::{self, MediaType};
 use super::{LargePlace, WebState, negotiate, parse, unread};
+use crate::answer_room::AnswerShare;
 use crate::auth::{AuthError, Session, ShownToken};
 use crate::endpoint::Endpoint;
 use crate::limits::ANSWER_SMALL_BYTES_MAX;
@@ -12,7 +13,6 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::FromRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
-use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         Ok((_, session)) => session,
         Err(refused) => return *refused,
     };
-    let tenant_id = caller.tenant_id;
+    let answers = state.shares.answers().of(&caller);
     // Read before a permit is taken: who sends slowly keeps nobody else from being served.
     let read = read_in_time(state, endpoint.as_ref(), holder, request, media_type, &[OperationType::Query]).await;
     let (asked, _place) = match read {
@@ -41,15 +41,20 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         let message = "the server executes as many requests as it may (http_requests_max): try again";
         return answer::busy(message, media_type);
     };
+    let answers = match answers.of_operation(endpoint.operation_type(&asked)) {
+        Ok(answers) => answers,
+        Err(no_room) => return answer::busy(&no_room.to_string(), media_type),
+    };
     let execution = endpoint.execute(caller, asked);
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
-        Ok(response) => held(state, tenant_id, answer::graphql(response, media_type), media_type).await,
+        Ok(response) => held(&answers, answer::graphql(response, media_type), media_type).await,
         Err(_) => answer::overdue(media_type),
     }
 }
 
 /// The answer, which has its room until its client has taken it; where there is none for it, the refusal that says so.
-async fn held(state: &WebState, tenant_id: TenantId, answer: Response, media_type: MediaType) -> Response {
+/// That of a mutation has its room in any case.
+async fn held(answers: &AnswerShare, answer: Response, media_type: MediaType) -> Response {
     if answer.body().size_hint().exact().is_some_and(|bytes| bytes <= ANSWER_SMALL_BYTES_MAX as u64) {
         return answer;
     }
@@ -58,7 +63,7 @@ async fn held(state: &WebState, tenant_id: TenantId, answer: Response, media_typ
     let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
         return answer::busy("the answer could not be put together: try again", media_type);
     };
-    match state.shares.answers().of(tenant_id).hold(bytes) {
+    match answers.hold(bytes) {
         Ok(bytes) => Response::from_parts(parts, Body::from(bytes)),
         Err(no_room) => answer::busy(&no_room.to_string(), media_type),
     }
@@ -157,7 +162,7 @@ async fn read(
             let uri = request.uri().clone();
             let query = uri.query().unwrap_or_default();
             let parsed = || parse::query_string(query, documents);
-            let (asked, place) = in_its_place(state, holder, query.len(), media_type, parsed).await?;
+            let (asked, place) = in_its_place(state, endpoint, holder, query.len(), media_type, parsed).await?;
             if endpoint.operation_type(&asked).is_some_and(|operation| !by_get.contains(&operation)) {
                 let mut answer = refused(StatusCode::METHOD_NOT_ALLOWED, "GET is for queries: send this with POST");
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -183,7 +188,8 @@ async fn read(
                     refused(status, "the body could not be read to its end")
                 }
             })?;
-            in_its_place(state, holder, bytes.len(), media_type, || parse::body(&bytes, documents)).await
+            let parsed = || parse::body(&bytes, documents);
+            in_its_place(state, endpoint, holder, bytes.len(), media_type, parsed).await
         }
         _ => {
             let mut answer =
@@ -197,12 +203,14 @@ async fn read(
 /// A request of so many bytes, parsed in its place; a small one needs none.
 async fn in_its_place(
     state: &WebState,
+    endpoint: &dyn Endpoint,
     holder: Holder,
     bytes: usize,
     media_type: MediaType,
     parsed: impl Fn() -> Result<Request, Refusal>,
 ) -> Result<(Request, Option<LargePlace>), Box<Response>> {
-    match state.large_requests.read(holder, bytes, parsed).await {
+    let is_known = |request: &Request| endpoint.is_known(request);
+    match state.large_requests.read(holder, bytes, parsed, is_known).await {
         Ok(read) => read.map_err(|refusal| Box::new(answer::not_asked(&refusal, media_type))),
         Err(too_many) => Err(Box::new(answer::busy(&too_many.to_string(), media_type))),
     }

@@ -91,8 +91,8 @@ impl LargeRequests {
     }
 
     /// A request of so many bytes, read in its place, which is to be kept as long as it is executed. One that names a document
-    /// larger than itself needs the place of that: it is read again there, so that while it waits there is no more of it than its
-    /// bytes.
+    /// larger than itself needs the place of that, unless the document is known and neither parsed nor proven again: it is read
+    /// again there, so that while it waits there is no more of it than its bytes.
     ///
     /// # Errors
     /// As [`Self::place`]; within, what is wrong with the request, whose place is free again.
@@ -101,12 +101,13 @@ impl LargeRequests {
         holder: Holder,
         bytes: usize,
         read: impl Fn() -> Result<Request, E>,
+        is_known: impl Fn(&Request) -> bool,
     ) -> Result<Result<(Request, Option<LargePlace>), E>, TooManyLarge> {
         let mut bytes = bytes;
         loop {
             let place = self.place(holder, bytes).await?;
             let document_bytes = match read() {
-                Ok(request) if request.query.len() < LARGE_REQUEST_BYTES_MIN.max(bytes + 1) => {
+                Ok(request) if request.query.len() < LARGE_REQUEST_BYTES_MIN.max(bytes + 1) || is_known(&request) => {
                     return Ok(Ok((request, place)));
                 }
                 Ok(request) => request.query.len(),

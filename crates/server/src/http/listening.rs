@@ -166,9 +166,9 @@ where
                     return;
                 }
             }
-            () = requests.deserted(), if is_watched => {
-                tracing::debug!("a connection is closed whose client takes no answer (UNTAKEN_MS_MAX)");
-                return;
+            // What is left of answers that were taken but for their last bytes goes out meanwhile.
+            () = requests.deserted(), if is_watched && !is_ending => {
+                tracing::debug!("a connection ends whose client takes no answer (UNTAKEN_MS_MAX)");
             }
         }
         is_ending = true;

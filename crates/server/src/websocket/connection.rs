@@ -11,7 +11,7 @@ use crate::operation;
 use crate::shares::{Exceeded, Holder, Permit, Place};
 use async_graphql::{Request, Response};
 use axum::extract::ws::{Message, WebSocket};
-use futures::stream::SplitSink;
+use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_pim::Caller;
@@ -19,7 +19,8 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Serves one connection to its end. What it holds at first is a place among those that are not acknowledged yet.
 pub async fn serve(
@@ -32,8 +33,8 @@ pub async fn serve(
     let speaks_ours = socket.protocol().is_some_and(|protocol| protocol == protocol::SUBPROTOCOL);
     let (sink, mut frames) = socket.split();
     let (outgoing, queue) = mpsc::channel(limits::OUTGOING_MESSAGES_MAX);
-    let writer = tokio::spawn(write(sink, queue));
-    let (closing, held) = if speaks_ours {
+    let writer = AbortOnDropHandle::new(tokio::spawn(write(sink, queue)));
+    let (closing, held, is_acknowledged) = if speaks_ours {
         let mut connection = Connection {
             state,
             subscriptions: Subscriptions::new(outgoing.clone()),
@@ -46,14 +47,19 @@ pub async fn serve(
             unanswered_pings: 0,
         };
         let closing = connection.run(&mut frames).await;
-        (closing, connection.held)
+        (closing, connection.held, connection.session.is_some())
     } else {
-        (Closing::SubprotocolNotAcceptable, held)
+        (Closing::SubprotocolNotAcceptable, held, false)
     };
     tracing::debug!(?closing, "websocket connection ends");
     let _ = outgoing.try_send(Message::Close(Some(closing.frame())));
     drop(outgoing);
-    let _ = writer.await;
+    if is_acknowledged {
+        let _ = writer.await;
+    } else {
+        // One that does not read what it is told keeps its place for no longer than it may take to begin.
+        let _ = timeout(state.limits.websocket_init_max, writer).await;
+    }
     drop(held);
 }
 
@@ -96,18 +102,26 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    async fn run(&mut self, frames: &mut futures::stream::SplitStream<WebSocket>) -> Closing {
+    async fn run(&mut self, frames: &mut SplitStream<WebSocket>) -> Closing {
         let init_until = Instant::now() + self.state.limits.websocket_init_max;
-        let mut pings = ticks(self.state.limits.websocket_ping);
         let stopping = self.state.stopping.clone();
         let outgoing = self.outgoing.clone();
+        // Whatever it waits for, the client or the look-up of its token, a place of those that are not acknowledged is held no longer.
+        let begun = tokio::select! {
+            begun = timeout_at(init_until, self.begin(frames)) => begun.unwrap_or(Err(Closing::InitTimeout)),
+            () = stopping.cancelled() => Err(Closing::GoingAway),
+            () = outgoing.closed() => Err(Closing::Normal),
+        };
+        if let Err(closing) = begun {
+            return closing;
+        }
+        let mut pings = ticks(self.state.limits.websocket_ping);
         loop {
             let recheck_at = self.session.as_ref().map_or(init_until, |session| session.recheck_at);
             let step = tokio::select! {
                 frame = frames.next() => self.take(frame).await,
-                () = sleep_until(init_until), if self.session.is_none() => Err(Closing::InitTimeout),
                 _ = pings.tick() => self.ping(),
-                () = sleep_until(recheck_at), if self.session.is_some() => self.recheck().await,
+                () = sleep_until(recheck_at) => self.recheck().await,
                 () = stopping.cancelled() => Err(Closing::GoingAway),
                 () = outgoing.closed() => Err(Closing::Normal),
             };
@@ -115,6 +129,15 @@ impl Connection<'_> {
                 return closing;
             }
         }
+    }
+
+    /// Takes what the client says until it is acknowledged.
+    async fn begin(&mut self, frames: &mut SplitStream<WebSocket>) -> Result<(), Closing> {
+        while self.session.is_none() {
+            let frame = frames.next().await;
+            self.take(frame).await?;
+        }
+        Ok(())
     }
 
     async fn take(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Closing> {
@@ -189,8 +212,9 @@ impl Connection<'_> {
             return self.send(protocol::refused(&id, &refusal)).await;
         }
         let read = || operation_of(text, &self.state.documents);
+        let is_known = |request: &Request| self.state.endpoints.management.is_known(request);
         let read = tokio::select! {
-            read = self.state.large_requests.read(session.holder, text.len(), read) => read,
+            read = self.state.large_requests.read(session.holder, text.len(), read, is_known) => read,
             () = self.state.stopping.cancelled() => return Err(Closing::GoingAway),
         };
         let (request, large) = match read {
@@ -204,8 +228,8 @@ impl Connection<'_> {
             }
         };
         let request = if self.state.introspection { request } else { request.disable_introspection() };
-        let (room, of) = (self.state.shares.answers().of(session.caller.tenant_id), id.clone());
-        let written = move |response| written(&room, &of, response);
+        let of = id.clone();
+        let written = move |response: Response, room: &AnswerShare| written(room, &of, response);
         let responses = operation::responses(self.state, session.caller.clone(), request, large, written);
         self.subscriptions.start(id, responses, place);
         Ok(())
@@ -218,9 +242,6 @@ impl Connection<'_> {
     }
 
     fn ping(&mut self) -> Result<(), Closing> {
-        if self.session.is_none() {
-            return Ok(());
-        }
         self.unanswered_pings += 1;
         if self.unanswered_pings > limits::UNANSWERED_PINGS_MAX {
             return Err(Closing::Normal);

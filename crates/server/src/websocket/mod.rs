@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
 /// Whether the request wants to become a WebSocket connection.
@@ -23,16 +22,17 @@ pub fn is_upgrade(request: &Request) -> bool {
     upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Upgrades it, unless its page is a stranger's or there are too many connections: altogether, or of those that have shown no token
-/// yet. Until it is acknowledged it is one of these alone, and takes none of the places of clients.
+/// Upgrades it, unless its page is a stranger's or there are too many connections that have shown no token yet. Until it is
+/// acknowledged it is one of these alone, and takes none of the places of clients.
 pub async fn upgrade(state: Arc<WebState>, request: Request) -> Response {
     if !is_known_origin(request.headers(), &state.limits.allowed_origins) {
         let message = "WebSocket connections of this origin are not allowed (allowed_origins)";
         let refused = Refusal::new(RefusalCode::Forbidden, message);
         return answer::refusal(StatusCode::FORBIDDEN, &refused, MediaType::Json);
     }
-    let Some(unacknowledged) = place_of_unacknowledged(&state) else {
-        let message = "there are as many WebSocket connections as there may be (websocket_connections_max)";
+    // Whether there is a place among all is asked once it is acknowledged: those that say nothing take none of them.
+    let Ok(unacknowledged) = state.unacknowledged.clone().try_acquire_owned() else {
+        let message = "as many WebSocket connections wait to be acknowledged as may (websocket_connections_max)";
         return answer::busy(message, MediaType::Json);
     };
     let (mut parts, _) = request.into_parts();
@@ -52,15 +52,6 @@ pub async fn upgrade(state: Arc<WebState>, request: Request) -> Response {
             served.instrument(span)
         }
     })
-}
-
-/// A place among the connections that are not acknowledged. None where they have no more, or would not find their places among all
-/// when they are: a client is told so before it begins.
-fn place_of_unacknowledged(state: &WebState) -> Option<OwnedSemaphorePermit> {
-    let place = state.unacknowledged.clone().try_acquire_owned().ok()?;
-    let max = state.limits.websocket_unacknowledged_max;
-    let count = max.saturating_sub(state.unacknowledged.available_permits());
-    (count <= state.connections.available_permits()).then_some(place)
 }
 
 /// Whether the page that opens the connection is this server's own or an allowed one. Clients that are no browsers name

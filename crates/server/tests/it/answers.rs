@@ -3,9 +3,13 @@
 use crate::limits::{assert_unavailable, assert_unavailable_over, post, stream, untaken};
 use crate::rig::socket::{hear, initialised, say, subscribe};
 use crate::rig::start;
+use async_graphql::parser::types::OperationType;
 use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::permission::PermissionSet;
+use hookgraph_pim::Caller;
 use hookgraph_server::limits::{ANSWER_BYTES_HELD_MAX, ANSWER_SMALL_BYTES_MAX};
 use http_body_util::BodyExt;
+use serde_json::Value;
 use uuid::Uuid;
 
 /// A query whose answer is large.
@@ -48,7 +52,11 @@ async fn a_large_answer_holds_its_room_until_its_client_has_taken_it_over_every_
 async fn a_large_answer_without_room_is_refused_over_every_transport_and_a_small_one_is_not() {
     let rig = start(&[]).await;
     let answers = rig.state.shares.answers();
-    let half = |tenant: u128| answers.of(TenantId(Uuid::from_u128(tenant))).take(ANSWER_BYTES_HELD_MAX).unwrap();
+    let half = |tenant: u128| {
+        let (tenant_id, permissions) = (TenantId(Uuid::from_u128(tenant)), PermissionSet::NONE);
+        let share = answers.of(&Caller { tenant_id, user_id: None, permissions });
+        share.of_operation(Some(OperationType::Mutation)).unwrap().take(ANSWER_BYTES_HELD_MAX).unwrap()
+    };
     let (first, second) = (half(1), half(2));
     assert_unavailable(post(&rig, &of_large_answer())).await;
     let mut socket = initialised(&rig).await;
@@ -58,6 +66,17 @@ async fn a_large_answer_without_room_is_refused_over_every_transport_and_a_small
         assert_unavailable_over(&mut socket, subscribe("a", &query)).await;
     }
     assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
+    // What a mutation has done is told: whoever asks again has it done twice.
+    let word = "x".repeat(2 * ANSWER_SMALL_BYTES_MAX);
+    let mutation = format!("mutation {{ shout(word: \"{word}\") }}");
+    let answer = post(&rig, &mutation).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json::<Value>().await.unwrap()["data"]["shout"], word);
+    let streamed = stream(&rig, &mutation).send().await.unwrap().text().await.unwrap();
+    assert!(streamed.contains(&word) && !streamed.contains("UNAVAILABLE"));
+    say(&mut socket, subscribe("a", &mutation)).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["shout"], word);
+    assert_eq!(hear(&mut socket).await["type"], "complete");
     drop(first);
     assert_eq!(post(&rig, &of_large_answer()).send().await.unwrap().status(), 200);
     say(&mut socket, subscribe("a", &of_large_answer())).await;

@@ -1,6 +1,6 @@
 //! graphql-transport-ws, from outside.
 
-use crate::rig::socket::{PROTOCOL, hear, initialised, open, say, subscribe};
+use crate::rig::socket::{PROTOCOL, Socket, hear, initialised, open, say, subscribe};
 use crate::rig::{TOKEN, start};
 use futures::SinkExt;
 use hookgraph_domain::ports::Clock;
@@ -122,7 +122,7 @@ async fn pages_of_strangers_are_refused_and_allowed_ones_are_not() {
 async fn operations_and_connections_are_bounded() {
     let rig = start(&[("websocket_subscriptions_max", "1"), ("websocket_connections_max", "1")]).await;
     let mut socket = initialised(&rig).await;
-    assert!(matches!(open(&rig, &[PROTOCOL]).await, Err(Error::Http(refused)) if refused.status() == 503));
+    assert_is_to_try_again(open(&rig, &[PROTOCOL]).await.unwrap()).await;
     say(&mut socket, subscribe("a", "subscription { quiet }")).await;
     say(&mut socket, subscribe("b", "subscription { quiet }")).await;
     let refused = hear(&mut socket).await;
@@ -172,14 +172,51 @@ async fn few_places_leave_some_for_clients_that_begin_at_once() {
         say(client, init_of(1_024)).await;
         assert_eq!(hear(client).await["type"], "connection_ack");
     }
-    assert!(matches!(open(&rig, &[PROTOCOL]).await, Err(Error::Http(refused)) if refused.status() == 503));
+    assert_is_to_try_again(open(&rig, &[PROTOCOL]).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn strangers_that_say_nothing_refuse_no_client_for_whom_there_is_a_place() {
+    let max = 2 * WEBSOCKETS_UNACKNOWLEDGED_MIN;
+    let rig = start(&[("websocket_connections_max", &max.to_string()), ("websocket_init_ms_max", "60000")]).await;
+    let clients = u32::try_from(max - 1).unwrap();
+    let _clients = rig.state.connections.clone().try_acquire_many_owned(clients).unwrap();
+    let mut strangers = Vec::new();
+    for _ in 1..WEBSOCKETS_UNACKNOWLEDGED_MIN {
+        strangers.push(open(&rig, &[PROTOCOL]).await.unwrap());
+    }
+    let mut client = open(&rig, &[PROTOCOL]).await.unwrap();
+    say(&mut client, init_of(1_024)).await;
+    assert_eq!(hear(&mut client).await["type"], "connection_ack");
+}
+
+#[tokio::test]
+async fn a_token_whose_look_up_hangs_keeps_no_connection_beyond_its_time_and_no_server_from_stopping() {
+    for (init_ms_max, code) in [("50", 4408), ("60000", 1001)] {
+        let rig = start(&[("websocket_init_ms_max", init_ms_max)]).await;
+        rig.tokens.is_hanging.store(true, Ordering::SeqCst);
+        let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+        say(&mut socket, init_of(1_024)).await;
+        if code == 1001 {
+            while rig.tokens.lookups.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+            rig.stopping.cancel();
+        }
+        assert_eq!(hear(&mut socket).await["close"], code);
+    }
 }
 
 #[tokio::test]
 async fn a_client_whose_place_was_taken_before_it_showed_its_token_is_to_try_again() {
     let rig = start(&[("websocket_connections_max", "1")]).await;
-    let mut late = open(&rig, &[PROTOCOL]).await.unwrap();
+    let late = open(&rig, &[PROTOCOL]).await.unwrap();
     let _taken = rig.state.connections.clone().try_acquire_owned().unwrap();
+    assert_is_to_try_again(late).await;
+}
+
+/// Shows its token and finds no place.
+async fn assert_is_to_try_again(mut late: Socket) {
     say(&mut late, init_of(1_024)).await;
     let closed = hear(&mut late).await;
     assert_eq!(closed["close"], 1013, "a code after which clients try again");

@@ -175,11 +175,13 @@ impl Work<'_> {
         let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
         let mut subscribers = Subscribers::new();
         for row in found {
-            let standing = locked.get(&row.id);
-            if standing.is_some_and(|standing| standing.is_deleted) {
-                continue;
-            }
-            let status = standing.map_or(status(&row), |standing| standing.status);
+            let status = match locked.get(&row.id) {
+                Some(standing) if standing.is_deleted => continue,
+                Some(standing) => standing.status,
+                // It went with its tenant since it was found: what is held for it would be met by nobody.
+                None if status(&row).holds() => continue,
+                None => status(&row),
+            };
             let ordering = Ordering::from_name(&row.ordering).unwrap_or_default();
             let key = (TenantId(row.tenant_id), EventTypeKey::new(row.concern, row.event));
             subscribers.entry(key).or_default().push(Called { id: row.id, status, ordering });

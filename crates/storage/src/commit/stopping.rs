@@ -8,12 +8,12 @@
 use super::Work;
 use super::deliveries::cancel;
 use super::feed::FeedLog;
-use crate::batch::{IDS, execute, ids, query};
+use crate::batch::{execute, query};
 use crate::connections::DatabaseTransaction;
-use crate::deliveries::keep_ended;
+use crate::deliveries::{keep_ended, remove_payloads};
 use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::error::store_error;
-use crate::limits::STOP_LOCK_MS_MAX;
+use crate::limits::{REMOVED_WITH_BODIES_MAX, STOP_LOCK_MS_MAX};
 use crate::micros::from_time;
 use crate::standing::{Opened, WebhookLock};
 use crate::store::STOP_LOCK;
@@ -52,12 +52,12 @@ impl Left {
 
 /// The statements of a stop, with the index that each must use.
 pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str); 4] {
-    let id: Value = Uuid::nil().into();
+    let (id, most) = (Value::from(Uuid::nil()), Value::from(i64::from(STOPPED_AT_ONCE_MAX)));
     [
         (flag_sql(backend), vec![id.clone(), 0_i64.into(), true.into()], "due_by_time"),
-        (take_sql(backend, STOPPED_AT_ONCE_MAX as usize), vec![id.clone(), true.into()], "due_by_webhook"),
+        (take_sql(backend), vec![id.clone(), true.into(), most.clone()], "due_by_webhook"),
         (discard_sql(backend), vec![id.clone()], "due_by_webhook"),
-        (hold_sql(backend, STOPPED_AT_ONCE_MAX as usize), vec![id, 0_i64.into(), "".into()], "due_by_time"),
+        (hold_sql(backend), vec![id, 0_i64.into(), "".into(), most], "due_by_time"),
     ]
 }
 
@@ -86,37 +86,35 @@ fn flag_sql(backend: DbBackend) -> String {
     format!("UPDATE due SET cancel_requested = TRUE, updated_at_us = $2 WHERE {in_flight}")
 }
 
-/// Takes the oldest of what is not in flight out of the queue: $1 the webhook, $2 whether tests too.
-fn take_sql(backend: DbBackend, most: usize) -> String {
-    let oldest = format!(
-        "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.state IN ('PENDING', 'RETRYING', 'HELD') \
-         AND (NOT first.is_test OR $2) ORDER BY first.id LIMIT {most}"
-    );
-    format!("DELETE FROM due WHERE {} RETURNING {DUE_COLUMNS}", among(backend, "id", &oldest, "FOR UPDATE"))
+/// Takes the oldest of what is not in flight out of the queue: $1 the webhook, $2 whether tests too, $3 rows at most. (As a part of
+/// the text each number would be another statement that a connection keeps prepared.)
+fn take_sql(backend: DbBackend) -> String {
+    let oldest = "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 \
+         AND first.state IN ('PENDING', 'RETRYING', 'HELD') AND (NOT first.is_test OR $2) \
+         ORDER BY first.id LIMIT CAST($3 AS BIGINT)";
+    format!("DELETE FROM due WHERE {} RETURNING {DUE_COLUMNS}", among(backend, "id", oldest, "FOR UPDATE"))
 }
 
 /// Removes the oldest of what is owed, what is in flight too: $1 the webhook. What someone else holds at this moment is passed over,
 /// so that this waits for nobody.
 fn discard_sql(backend: DbBackend) -> String {
     let oldest = format!(
-        "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 ORDER BY first.id LIMIT {STOPPED_AT_ONCE_MAX}"
+        "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 ORDER BY first.id LIMIT {REMOVED_WITH_BODIES_MAX}"
     );
     format!("DELETE FROM due WHERE {} RETURNING id", among(backend, "id", &oldest, "FOR UPDATE SKIP LOCKED"))
 }
 
-/// Holds what is due first: $1 the webhook, $2 the time, $3 why. A test goes out whatever its webhook's status, and a probe because
-/// of it.
-fn hold_sql(backend: DbBackend, most: usize) -> String {
-    let first = format!(
-        "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
+/// Holds what is due first: $1 the webhook, $2 the time, $3 why, $4 rows at most. A test goes out whatever its webhook's status, and
+/// a probe because of it.
+fn hold_sql(backend: DbBackend) -> String {
+    let first = "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
          AND head.state IN ('PENDING', 'RETRYING') AND NOT head.is_test \
          AND head.id IS DISTINCT FROM (SELECT probe_id FROM webhook WHERE webhook.id = $1) \
-         ORDER BY head.due_at_us, head.id LIMIT {most}"
-    );
+         ORDER BY head.due_at_us, head.id LIMIT CAST($4 AS BIGINT)";
     format!(
         "UPDATE due SET state = 'HELD', state_reason = $3, due_at_us = NULL, updated_at_us = $2 WHERE {} \
          RETURNING {DUE_COLUMNS}",
-        among(backend, "id", &first, "FOR NO KEY UPDATE")
+        among(backend, "id", first, "FOR NO KEY UPDATE")
     )
 }
 
@@ -187,6 +185,7 @@ impl Stop<'_> {
         budget: &mut Budget,
     ) -> Result<Left, StoreError> {
         let (backend, at_us, most) = (transaction.get_database_backend(), from_time(at), budget.0);
+        let rows_max = Value::from(i64::try_from(most).unwrap_or(i64::MAX));
         if backend == DbBackend::Postgres {
             // By the order of an index, whatever its planner believes of this webhook: else each batch would read and sort them all.
             transaction.execute_unprepared(IN_ORDER).await.map_err(store_error)?;
@@ -194,8 +193,8 @@ impl Stop<'_> {
         let changed: Vec<Model> = match self {
             Self::Cancel { reason } => {
                 let with_tests = Value::from(tests == Tests::Too);
-                let values = vec![webhook_id.0.into(), with_tests.clone()];
-                let mut taken: Vec<Model> = query(transaction, &take_sql(backend, most), values).await?;
+                let values = vec![webhook_id.0.into(), with_tests.clone(), rows_max];
+                let mut taken: Vec<Model> = query(transaction, &take_sql(backend), values).await?;
                 // What was leased meanwhile is seen now.
                 execute(transaction, &flag_sql(backend), vec![webhook_id.0.into(), at_us.into(), with_tests]).await?;
                 as_ever(transaction).await?;
@@ -204,8 +203,8 @@ impl Stop<'_> {
                 taken
             }
             Self::Hold { reason } => {
-                let values = vec![webhook_id.0.into(), at_us.into(), reason.into()];
-                let held = query(transaction, &hold_sql(backend, most), values).await?;
+                let values = vec![webhook_id.0.into(), at_us.into(), reason.into(), rows_max];
+                let held = query(transaction, &hold_sql(backend), values).await?;
                 as_ever(transaction).await?;
                 held
             }
@@ -233,15 +232,33 @@ async fn as_ever(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn is_held(webhook_id: WebhookId) -> CommitError {
+    CommitError::Conflict(format!("webhook {webhook_id}"))
+}
+
 impl Work<'_> {
-    /// Goes on with a webhook that is noted as stopping, as it stands now.
+    /// Goes on with a webhook that is noted as stopping, as it stands now. Where someone else has it, or what is due for it, that is
+    /// a conflict: it has its turn again. What takes too long itself is a failure, or nobody would learn that it never ends.
     pub(super) async fn stop_more(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
+        match self.stop_some(webhook_id).await {
+            Ok(()) => {}
+            Err(CommitError::Store(StoreError::Locked(_))) => return Err(is_held(webhook_id)),
+            Err(error) => return Err(error),
+        }
+        if self.store.backend() == DbBackend::Postgres {
+            // The feed is waited for as ever.
+            self.transaction.execute_unprepared("RESET lock_timeout").await.map_err(store_error)?;
+        }
+        Ok(())
+    }
+
+    async fn stop_some(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
         if self.store.backend() == DbBackend::Postgres {
             // One batch at a time over all processes: else each would wait here for the others, and whoever uses the webhook for all.
             let sql = format!("SELECT pg_try_advisory_xact_lock({STOP_LOCK}) AS is_ours");
             let locks: Vec<Lock> = query(self.transaction, &sql, vec![]).await?;
             if !locks.first().is_some_and(|lock| lock.is_ours) {
-                return Err(CommitError::Conflict(format!("webhook {webhook_id}")));
+                return Err(is_held(webhook_id));
             }
             let waits = format!("SET LOCAL lock_timeout = {STOP_LOCK_MS_MAX}");
             self.transaction.execute_unprepared(&waits).await.map_err(store_error)?;
@@ -265,6 +282,7 @@ impl Work<'_> {
         }
     }
 
+    /// Asked once the webhook is locked: a statement that waited for the lock saw the tenant as it was before.
     async fn is_of_deleted_tenant(&self, tenant_id: Uuid) -> Result<bool, StoreError> {
         let sql = "SELECT id FROM tenant WHERE id = $1 AND deleted_at_us IS NOT NULL";
         let deleted: Vec<Id> = query(self.transaction, sql, vec![tenant_id.into()]).await?;
@@ -281,9 +299,7 @@ impl Work<'_> {
         let removed: Vec<Id> = query(self.transaction, &discard_sql(backend), vec![webhook_id.0.into()]).await?;
         as_ever(self.transaction).await?;
         if !removed.is_empty() {
-            let source = IDS.source(backend, 1);
-            let payloads = format!("DELETE FROM payload WHERE delivery_id IN (SELECT id FROM {source} AS given)");
-            execute(self.transaction, &payloads, ids(backend, removed.into_iter().map(|row| row.id))).await?;
+            remove_payloads(self.transaction, removed.into_iter().map(|row| row.id)).await?;
         }
         let left = "SELECT id FROM due WHERE webhook_id = $1 LIMIT 1";
         let left: Vec<Id> = query(self.transaction, left, vec![webhook_id.0.into()]).await?;

@@ -10,6 +10,7 @@ use crate::statements::{insert_all, insert_new, whole};
 use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::change::{CommitError, Expected, copy_task_label};
 use hookgraph_domain::ids::{TenantId, TokenId};
+use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::tenant::{CopyTask, Tenant};
 use hookgraph_domain::token::AccessToken;
 use sea_orm::sea_query::{Expr, LockType, Value};
@@ -21,16 +22,25 @@ pub const NOTE_DUE: &str = "INSERT INTO stopping (webhook_id, since_us) SELECT w
      FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id WHERE webhook.tenant_id = $1 \
      AND tenant.deleted_at_us IS NOT NULL AND EXISTS (SELECT 1 FROM due WHERE due.webhook_id = webhook.id) ON CONFLICT DO NOTHING";
 
-/// What ends with a tenant, $1, at once: what runs, which makes rows, and the tokens.
-const END: [&str; 3] = [
-    "DELETE FROM replay WHERE tenant_id = $1 AND state = 'RUNNING'",
-    "DELETE FROM copy_task WHERE source_tenant_id = $1 AND state = 'RUNNING'",
-    "DELETE FROM access_token WHERE tenant_id = $1",
+/// What ends with a tenant, $1, at once: replays that run, which make rows, and the tokens.
+const END: [&str; 2] =
+    ["DELETE FROM replay WHERE tenant_id = $1 AND state = 'RUNNING'", "DELETE FROM access_token WHERE tenant_id = $1"];
+
+/// The statements for the tenants that running copies of a tenant, $1, make: the first reads them, the second ends those copies and
+/// tells of one that was begun meanwhile. A batch of a copy locks the tenant that it makes, then its task: so does a deletion.
+const COPIES: [&str; 2] = [
+    "SELECT target_tenant_id AS id FROM copy_task WHERE source_tenant_id = $1 AND state = 'RUNNING'",
+    "DELETE FROM copy_task WHERE source_tenant_id = $1 AND state = 'RUNNING' RETURNING target_tenant_id AS id",
 ];
 
 #[derive(FromQueryResult)]
 struct Id {
     id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct Target {
+    id: Option<Uuid>,
 }
 
 impl Work<'_> {
@@ -58,14 +68,37 @@ impl Work<'_> {
     /// Marks it and its webhooks, so that nobody finds it and nothing is sent. What it owns is removed afterwards, in parts: what is
     /// due by the flow loop (`commit::stopping`), the rest by retention (`retention::tenants`).
     ///
-    /// Tenant, replays, webhooks: the order in which a write of a webhook locks them.
+    /// A copy of it that is being made goes with it: nobody would ever make the rest.
     pub(super) async fn delete_tenant(&self, id: TenantId) -> Result<(), CommitError> {
-        let (tenant_id, at_us) = (Value::from(id.0), Value::from(from_time(self.at)));
-        let mark = "UPDATE tenant SET deleted_at_us = $2, updated_at_us = $2, version = version + 1 \
-                    WHERE id = $1 AND deleted_at_us IS NULL";
-        if execute(self.transaction, mark, vec![tenant_id.clone(), at_us.clone()]).await? == 0 {
+        if !self.mark_deleted(id.0).await? {
             return Err(CommitError::Conflict(label(id)));
         }
+        let mut marked = vec![id.0];
+        while let Some(tenant_id) = marked.pop() {
+            for sql in COPIES {
+                let targets: Vec<Target> = query(self.transaction, sql, vec![tenant_id.into()]).await?;
+                for copy in targets.into_iter().filter_map(|target| target.id) {
+                    if self.mark_deleted(copy).await? {
+                        marked.push(copy);
+                    }
+                }
+            }
+            self.end_what_it_owns(tenant_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether there was one that lived.
+    async fn mark_deleted(&self, tenant_id: Uuid) -> Result<bool, StoreError> {
+        let mark = "UPDATE tenant SET deleted_at_us = $2, updated_at_us = $2, version = version + 1 \
+                    WHERE id = $1 AND deleted_at_us IS NULL";
+        let values = vec![tenant_id.into(), from_time(self.at).into()];
+        Ok(execute(self.transaction, mark, values).await? > 0)
+    }
+
+    /// Tenant, replays, webhooks: the order in which a write of a webhook locks them.
+    async fn end_what_it_owns(&self, tenant_id: Uuid) -> Result<(), StoreError> {
+        let (tenant_id, at_us) = (Value::from(tenant_id), Value::from(from_time(self.at)));
         for sql in END {
             execute(self.transaction, sql, vec![tenant_id.clone()]).await?;
         }
@@ -81,8 +114,7 @@ impl Work<'_> {
         let mut values = vec![at_us];
         values.extend(ids(backend, live.into_iter().map(|row| row.id)));
         execute(self.transaction, &mark, values).await?;
-        execute(self.transaction, NOTE_DUE, vec![tenant_id]).await?;
-        Ok(())
+        execute(self.transaction, NOTE_DUE, vec![tenant_id]).await.map(|_| ())
     }
 
     /// Refuses where there is no such tenant, and keeps it from being deleted until this change is committed.

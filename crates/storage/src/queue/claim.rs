@@ -9,8 +9,9 @@ use super::{apply_next, candidates_sql, candidates_values, due_again, under};
 use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
 use crate::commit::feed::FeedLog;
 use crate::connections::DatabaseTransaction;
-use crate::deliveries::{end, remove_due, update_due};
+use crate::deliveries::{end, remove_due, remove_payloads, update_due};
 use crate::entities::delivery::{DUE_COLUMNS, Model};
+use crate::limits::REMOVED_WITH_BODIES_MAX;
 use crate::micros::from_time;
 use crate::standing::{Opened, Standing, WebhookLock};
 use crate::store::SqlStore;
@@ -111,7 +112,8 @@ fn what_is_left_of(request: &ClaimRequest, claimed: &[ClaimedDelivery]) -> Claim
     }
 }
 
-/// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled.
+/// Claims with a look at how each webhook stands: what shall not be sent is held or cancelled. What is due of a deleted tenant goes,
+/// and nobody is told, as `commit::stopping` does it.
 async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
     let transaction = store.begin_claiming().await?;
     let mut candidates = candidates(&transaction, request).await?.picked;
@@ -126,8 +128,11 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     let (mut sendable, mut ended, mut held, mut orphans) = (Vec::with_capacity(rows.len()), vec![], vec![], vec![]);
     let mut asides = Vec::new();
     for mut row in rows {
-        let Some(standing) = standings.get(&row.webhook_id) else {
-            orphans.push(row);
+        let Some(standing) = standings.get(&row.webhook_id).filter(|standing| !standing.is_of_deleted_tenant) else {
+            // The rest is met by the next claim.
+            if orphans.len() < REMOVED_WITH_BODIES_MAX as usize {
+                orphans.push(row);
+            }
             continue;
         };
         let Some(webhook) = webhooks.get(&row.webhook_id) else {
@@ -153,6 +158,7 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     end(&transaction, &ended).await?;
     update_due(&transaction, &held).await?;
     if !orphans.is_empty() {
+        remove_payloads(&transaction, orphans.iter().map(|row| row.id)).await?;
         remove_due(&transaction, orphans.iter().map(|row| row.id)).await?;
         move_up(&transaction, orphans.iter().filter_map(Model::line), MovedUp::AsBefore).await?;
     }

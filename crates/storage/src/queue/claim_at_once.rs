@@ -280,6 +280,7 @@ async fn claimed(
             status: WebhookStatus::Active,
             ordering: Ordering::None,
             is_deleted: false,
+            is_of_deleted_tenant: false,
         });
         if let Some(event) = event {
             events.insert(event.id, event);

@@ -151,7 +151,9 @@ pub(super) async fn drop_next(
         let name = partition_name(table.name, day.date);
         let dropped = match drop_day(store, table, &day, cut).await {
             // Others go on without it. Where the database is busy with everything, the next step says so.
-            Err(StoreError::Busy(why)) => Dropped::Stays(format!("{name} was not looked at: {why}")),
+            Err(StoreError::Busy(why) | StoreError::Locked(why)) => {
+                Dropped::Stays(format!("{name} was not looked at: {why}"))
+            }
             dropped => dropped?,
         };
         match dropped {
@@ -251,14 +253,14 @@ async fn try_drop(
     let detach = format!("ALTER TABLE {} DETACH PARTITION {name}", table.name);
     match transaction.execute_unprepared(&detach).await.map_err(store_error) {
         Ok(_) => {}
-        Err(StoreError::Busy(_)) => {
+        Err(StoreError::Busy(_) | StoreError::Locked(_)) => {
             return Ok(Tried::Stays(format!("{name} is in use: it goes in a later round")));
         }
         Err(error) => return Err(error),
     }
     match move_and_drop(transaction, table, name, needed, values).await {
         Ok(moved) => Ok(Tried::Done(moved)),
-        Err(StoreError::Busy(_)) => Ok(Tried::CutOff),
+        Err(StoreError::Busy(_) | StoreError::Locked(_)) => Ok(Tried::CutOff),
         Err(error) => Err(error),
     }
 }

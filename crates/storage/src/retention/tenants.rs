@@ -7,7 +7,7 @@ use crate::batch::{IDS, execute, ids, query};
 use crate::commit::NOTE_DUE;
 use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
-use crate::limits::PRUNE_OWNERS_MAX;
+use crate::limits::{PRUNE_OWNERS_MAX, REMOVED_WITH_BODIES_MAX};
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use sea_orm::sea_query::Value;
@@ -47,6 +47,9 @@ static PLAIN: [Plain; 9] = [
 impl Plain {
     /// Of the tenant $1. By the places of its rows where the database has such: by keys it may compare all that the tenant has with
     /// each of them. One that moves meanwhile is left for a later portion.
+    ///
+    /// From the beginning each time, since keys of these kinds have no place in a position. A portion passes over the entries of
+    /// what the earlier ones removed until the index is swept: without a look at a row, but of a million rows for milliseconds.
     fn delete_sql(&self, backend: DbBackend, rows_max: u32) -> String {
         let Self { name, tenant, key } = self;
         let some = |what: &str| format!("SELECT {what} FROM {name} WHERE {tenant} = $1 LIMIT {rows_max}");
@@ -83,17 +86,30 @@ struct Id {
     id: Uuid,
 }
 
+/// How far a part has come: within what of the tenant's, and after which id.
+#[derive(Clone, Copy, Default)]
+struct Cursor {
+    within: Uuid,
+    after: Uuid,
+}
+
+impl Cursor {
+    fn after(after: Uuid) -> Self {
+        Self { after, ..Self::default() }
+    }
+}
+
 /// What a part did.
 struct Done {
     rows: u64,
-    /// After which id it goes on, unless it is done.
-    more: Option<Uuid>,
+    /// Where it goes on, unless it is done.
+    more: Option<Cursor>,
 }
 
 impl Done {
     /// Where the rows say it: as long as there are as many as may go at once, there may be more.
     fn of(rows: u64, rows_max: u32) -> Self {
-        Self { rows, more: (rows >= u64::from(rows_max)).then_some(Uuid::nil()) }
+        Self { rows, more: (rows >= u64::from(rows_max)).then(Cursor::default) }
     }
 }
 
@@ -110,7 +126,7 @@ pub(super) async fn prune(store: &SqlStore, from: PrunePosition, rows_max: u32) 
             transaction.rollback().await.map_err(store_error)?;
             return Ok(PruneStep::default());
         };
-        position = PrunePosition { stage: NEXT_TENANT + 1, owner: next.id, after: Uuid::nil() };
+        position = PrunePosition { stage: NEXT_TENANT + 1, owner: next.id, ..PrunePosition::default() };
     }
     let tenant_id = position.owner;
     let tried = portion(&transaction, position, rows_max).await;
@@ -121,18 +137,14 @@ pub(super) async fn prune(store: &SqlStore, from: PrunePosition, rows_max: u32) 
     };
     Ok(done.unwrap_or_else(|error| {
         let put_off = Some(format!("the rows of the deleted tenant {tenant_id} stay for now: {error}"));
-        PruneStep { put_off, next: Some(after(tenant_id)), ..PruneStep::default() }
+        PruneStep { put_off, next: Some(PrunePosition::behind(tenant_id)), ..PruneStep::default() }
     }))
 }
 
-/// Where the tenant after that one is looked for.
-fn after(tenant_id: Uuid) -> PrunePosition {
-    PrunePosition { stage: NEXT_TENANT, owner: tenant_id, after: Uuid::nil() }
-}
-
-/// By an index, whatever the planner believes of tables that grew or shrank a moment ago: for the rest of the transaction.
-const BY_INDEX: &str =
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+/// By an index and no further than a portion, whatever the planner believes of tables that grew or shrank a moment ago: a bitmap
+/// would be of all that a tenant has, for each portion. For the rest of the transaction, which is the portion.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
+     SET LOCAL enable_mergejoin = off";
 
 /// The first rows that the parts from that one on have, no more than one portion.
 async fn portion(
@@ -149,14 +161,14 @@ async fn portion(
         }
         step.rows += rows;
         position = match more {
-            Some(after) => PrunePosition { after, ..position },
-            None => PrunePosition { stage: position.stage + 1, after: Uuid::nil(), ..position },
+            Some(Cursor { within, after }) => PrunePosition { within, after, ..position },
+            None => PrunePosition { stage: position.stage + 1, ..PrunePosition::behind(position.owner) },
         };
         if step.rows > 0 {
             break;
         }
     }
-    step.next = Some(if part(position.stage).is_some() { position } else { after(position.owner) });
+    step.next = Some(if part(position.stage).is_some() { position } else { PrunePosition::behind(position.owner) });
     Ok(step)
 }
 
@@ -164,11 +176,11 @@ impl Part {
     async fn portion(
         self,
         transaction: &DatabaseTransaction,
-        PrunePosition { owner, after, .. }: PrunePosition,
+        PrunePosition { owner, within, after, .. }: PrunePosition,
         rows_max: u32,
     ) -> Result<Done, StoreError> {
         match self {
-            Self::Attempts => attempts(transaction, owner, after, rows_max).await,
+            Self::Attempts => attempts(transaction, owner, Cursor { within, after }, rows_max).await,
             Self::Deliveries => deliveries(transaction, owner, after, rows_max).await,
             Self::Events => events(transaction, owner, after, rows_max).await,
             Self::Plain(table) => {
@@ -185,9 +197,9 @@ impl Part {
     }
 }
 
-/// Attempts of a webhook, $1.
+/// Attempts of a webhook, $1, after $2: what goes before was removed.
 fn attempts_sql(rows_max: u32) -> String {
-    format!("SELECT id FROM attempt WHERE webhook_id = $1 LIMIT {rows_max}")
+    format!("SELECT id FROM attempt WHERE webhook_id = $1 AND id > $2 ORDER BY id LIMIT {rows_max}")
 }
 
 /// Those of the owner $1 whose ids are given: each is looked up, whatever the planner believes of the owner.
@@ -199,33 +211,59 @@ fn remove_of_owner_sql(backend: DbBackend, table: &str, owner: &str) -> String {
     }
 }
 
-/// Attempts, a webhook after the other.
+/// Attempts, with what was sent and answered, a webhook after the other. Each is gone through once; where an older one was written
+/// meanwhile, the webhook stays for a later round.
 async fn attempts(
     transaction: &DatabaseTransaction,
     tenant_id: Uuid,
-    from: Uuid,
+    from: Cursor,
     rows_max: u32,
 ) -> Result<Done, StoreError> {
-    let (backend, mut rows, mut webhook_id) = (transaction.get_database_backend(), 0, from);
+    let rows_max = rows_max.min(REMOVED_WITH_BODIES_MAX);
+    let (backend, mut rows, mut cursor) = (transaction.get_database_backend(), 0_u64, from);
     for _ in 0..PRUNE_OWNERS_MAX {
-        let values = vec![tenant_id.into(), webhook_id.into()];
-        let next: Vec<Id> = query(transaction, NEXT_WITH_ATTEMPTS, values).await?;
-        let Some(next) = next.first() else { return Ok(Done { rows, more: None }) };
-        webhook_id = next.id;
-        let found: Vec<Id> = query(transaction, &attempts_sql(rows_max), vec![webhook_id.into()]).await?;
-        let mut values = vec![webhook_id.into()];
-        values.extend(ids(backend, found.into_iter().map(|row| row.id)));
-        rows += execute(transaction, &remove_of_owner_sql(backend, "attempt", "webhook_id"), values).await?;
-        if rows >= u64::from(rows_max) {
+        let left = rows_max.saturating_sub(u32::try_from(rows).unwrap_or(u32::MAX));
+        if left == 0 {
             break;
         }
+        if cursor.after.is_nil() {
+            let values = vec![tenant_id.into(), cursor.within.into()];
+            let next: Vec<Id> = query(transaction, NEXT_WITH_ATTEMPTS, values).await?;
+            let Some(next) = next.first() else { return Ok(Done { rows, more: None }) };
+            cursor.within = next.id;
+        }
+        let values = vec![cursor.within.into(), cursor.after.into()];
+        let found: Vec<Id> = query(transaction, &attempts_sql(left), values).await?;
+        let Some(last) = found.last().map(|row| row.id) else {
+            cursor = Cursor { within: following(cursor.within), after: Uuid::nil() };
+            continue;
+        };
+        cursor.after = last;
+        let mut values = vec![cursor.within.into()];
+        values.extend(ids(backend, found.into_iter().map(|row| row.id)));
+        rows += execute(transaction, &remove_of_owner_sql(backend, "attempt", "webhook_id"), values).await?;
     }
-    Ok(Done { rows, more: Some(webhook_id) })
+    Ok(Done { rows, more: Some(cursor) })
+}
+
+/// The first id behind that one.
+fn following(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128().saturating_add(1))
 }
 
 /// The ids of a tenant, $1, after $2: what goes before is passed over, or it would be looked at until the database forgets it.
 fn ids_sql(table: &str, rows_max: u32) -> String {
     format!("SELECT id FROM {table} WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT {rows_max}")
+}
+
+async fn found(
+    transaction: &DatabaseTransaction,
+    table: &str,
+    tenant_id: Uuid,
+    from: Uuid,
+    rows_max: u32,
+) -> Result<Vec<Id>, StoreError> {
+    query(transaction, &ids_sql(table, rows_max), vec![tenant_id.into(), from.into()]).await
 }
 
 fn remove_by_id_sql(backend: DbBackend, table: &str, id: &str) -> String {
@@ -240,15 +278,14 @@ async fn deliveries(
     rows_max: u32,
 ) -> Result<Done, StoreError> {
     let backend = transaction.get_database_backend();
-    let values = vec![tenant_id.into(), from.into()];
-    let found: Vec<Id> = query(transaction, &ids_sql("delivery", rows_max), values).await?;
+    let found = found(transaction, "delivery", tenant_id, from, rows_max.min(REMOVED_WITH_BODIES_MAX)).await?;
     let Some(last) = found.last().map(|row| row.id) else { return Ok(Done { rows: 0, more: None }) };
     let mut rows = 0;
     for (table, id) in [("payload", "delivery_id"), ("delivery", "id")] {
         let given = ids(backend, found.iter().map(|row| row.id));
         rows += execute(transaction, &remove_by_id_sql(backend, table, id), given).await?;
     }
-    Ok(Done { rows, more: Some(last) })
+    Ok(Done { rows, more: Some(Cursor::after(last)) })
 }
 
 /// Of the events given: an event may have as many skips as its type has webhooks.
@@ -268,20 +305,19 @@ async fn events(
     rows_max: u32,
 ) -> Result<Done, StoreError> {
     let backend = transaction.get_database_backend();
-    let values = vec![tenant_id.into(), from.into()];
-    let found: Vec<Id> = query(transaction, &ids_sql("event", rows_max), values).await?;
+    let found = found(transaction, "event", tenant_id, from, rows_max).await?;
     let Some(last) = found.last().map(|row| row.id) else { return Ok(Done { rows: 0, more: None }) };
     let given = || ids(backend, found.iter().map(|row| row.id));
     let skips = execute(transaction, &remove_skips_sql(backend, rows_max), given()).await?;
     if skips >= u64::from(rows_max) {
         // The events are what the rest of them is found by.
-        return Ok(Done { rows: skips, more: Some(from) });
+        return Ok(Done { rows: skips, more: Some(Cursor::after(from)) });
     }
     let tombstones = execute(transaction, &remove_by_id_sql(backend, "tombstone", "event_id"), given()).await?;
     let mut values = vec![tenant_id.into()];
     values.extend(given());
     let events = execute(transaction, &remove_of_owner_sql(backend, "event", "tenant_id"), values).await?;
-    Ok(Done { rows: skips + tombstones + events, more: Some(last) })
+    Ok(Done { rows: skips + tombstones + events, more: Some(Cursor::after(last)) })
 }
 
 /// Webhooks of a tenant, $1, of which nothing is left. What a settlement holds at this moment is left to a later round.
@@ -327,7 +363,7 @@ pub fn tenant_statements(backend: DbBackend, rows_max: u32) -> Vec<(String, Vec<
         (NEXT.to_owned(), vec![id()]),
         (NOTE_DUE.to_owned(), vec![id()]),
         (NEXT_WITH_ATTEMPTS.to_owned(), vec![id(), id()]),
-        (attempts_sql(rows_max), vec![id()]),
+        (attempts_sql(rows_max), vec![id(), id()]),
         (remove_of_owner_sql(backend, "attempt", "webhook_id"), id_and_given()),
         (ids_sql("delivery", rows_max), vec![id(), id()]),
         (remove_by_id_sql(backend, "payload", "delivery_id"), given()),

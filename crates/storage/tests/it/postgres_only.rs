@@ -1,6 +1,6 @@
 //! What only PostgreSQL has: partitions, a server that may be away, and connections that are few.
 
-use hookgraph_domain::change::{Change, Expected, Write};
+use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::{
@@ -324,6 +324,57 @@ async fn one_process_at_a_time_takes_steps() {
         assert_eq!(prune(&store, &cut(31)).await.0, 0);
         another.rollback().await.unwrap();
         assert_eq!(prune(&store, &cut(31)).await.0, 6);
+        outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+/// So it keeps its turn, and nobody is told of a failure.
+#[tokio::test]
+async fn a_batch_of_what_stops_that_someone_holds_is_a_conflict() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
+        let webhook_id = WebhookId(Uuid::from_u128(2));
+        let change = |write| Change { writes: vec![write], ..Change::at(sample::now()) };
+        store.commit(change(Write::DeleteTenant(TENANT))).await.unwrap();
+        let outside = Database::connect(&url).await.unwrap();
+        let holder = outside.begin().await.unwrap();
+        holder.execute_unprepared("SELECT 1 FROM webhook FOR UPDATE").await.unwrap();
+        let held = store.commit(change(Write::StopMore { webhook_id })).await;
+        assert!(matches!(held, Err(CommitError::Conflict(_))), "{held:?}");
+        holder.rollback().await.unwrap();
+        store.commit(change(Write::StopMore { webhook_id })).await.unwrap();
+        assert_eq!(number(&outside, "SELECT count(*) FROM due").await, 0);
+        outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+/// Of a webhook that holds, and was removed with its deleted tenant while an event of it was recorded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_held_for_a_webhook_that_has_just_gone() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        let outside = Database::connect(&url).await.unwrap();
+        outside.execute_unprepared("UPDATE webhook SET status = 'PAUSED'").await.unwrap();
+        let sweep = outside.begin().await.unwrap();
+        sweep.execute_unprepared("DELETE FROM webhook").await.unwrap();
+        let recording = tokio::spawn({
+            let store = store.clone();
+            async move { record(&store, SeededEntropy::new(3).uuid(sample::now())).await }
+        });
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        while number(&outside, waits).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        sweep.commit().await.unwrap();
+        recording.await.unwrap();
+        assert_eq!(number(&outside, "SELECT count(*) FROM event").await, 1);
+        assert_eq!(number(&outside, "SELECT count(*) FROM due").await, 0);
         outside.close().await.unwrap();
         store.close().await.unwrap();
     })

@@ -6,7 +6,6 @@ use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
 use hookgraph_domain::ids::TenantId;
-use hookgraph_domain::limits::STOPPED_AT_ONCE_MAX;
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::{Fenced, FlowReader, PrunePosition, Retention, Store, TenantReader};
 use hookgraph_domain::record::{Link, Name};
@@ -15,6 +14,7 @@ use hookgraph_domain::tenant::{CopyState, CopyTask};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::token::AccessToken;
 use hookgraph_domain::webhook::WebhookStatus;
+use hookgraph_storage::limits::REMOVED_WITH_BODIES_MAX;
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::conformance::World;
 use hookgraph_testkit::{PlainVault, SeededEntropy, sample};
@@ -273,7 +273,7 @@ async fn what_is_due_goes_in_parts(url: String) {
     let (store, world) = open(&url).await;
     let connection = Database::connect(&url).await.unwrap();
     let webhook = world.webhook_with_query().await;
-    record(&world, STOPPED_AT_ONCE_MAX as usize + 1).await;
+    record(&world, REMOVED_WITH_BODIES_MAX as usize + 1).await;
     let claimed = world.claim_at(sample::now(), 1, 10).await.remove(0);
     world.freeze(&claimed, "{}").await;
     world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
@@ -301,6 +301,71 @@ async fn what_is_due_goes_in_parts(url: String) {
     assert_eq!(pruned(&store, 500).await, (2, Vec::new()), "the webhook, and the tenant");
     assert_eq!(count(&connection, "tenant").await, 0);
     connection.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// Attempts and deliveries with their payloads, of which a portion may be that many MiB, however many rows it may have else.
+async fn what_may_be_large_goes_in_smaller_portions(url: String) {
+    let (store, world) = open(&url).await;
+    let connection = Database::connect(&url).await.unwrap();
+    world.webhook_with_query().await;
+    let at_once = REMOVED_WITH_BODIES_MAX as usize;
+    record(&world, at_once + 1).await;
+    let mut ended = 0;
+    while ended <= at_once {
+        for claimed in world.claim().await {
+            world.freeze(&claimed, "{}").await;
+            world.settle(&claimed, DeliveryState::Delivered).await;
+            ended += 1;
+        }
+    }
+    world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
+    stopped(&world).await;
+    let mut from = PrunePosition::default();
+    for (table, left) in [("attempt", 1), ("attempt", 0), ("payload", 1), ("payload", 0)] {
+        let step = store.prune_tenants(from, 1_000).await.unwrap();
+        assert_eq!(count(&connection, table).await, left, "{table}: {step:?}");
+        from = step.next.unwrap();
+    }
+    assert_eq!(pruned(&store, 1_000).await.1, Vec::<String>::new());
+    assert_eq!(count(&connection, "tenant").await, 0);
+    connection.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// A claim that comes before the sweep makes no history of it either, and tells nobody.
+async fn a_claim_drops_what_is_due_of_a_deleted_tenant(url: String) {
+    let (store, world) = open(&url).await;
+    let connection = Database::connect(&url).await.unwrap();
+    world.webhook_with_query().await;
+    record(&world, 3).await;
+    let claimed = world.claim_at(sample::now(), 1, 10).await.remove(0);
+    world.freeze(&claimed, "{}").await;
+    world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
+    let fed = count(&connection, "feed").await;
+    // The lease has ended by then.
+    let later = plus_ms(sample::now(), 600_000);
+    assert!(world.claim_at(later, 10, 10).await.is_empty());
+    for table in ["due", "payload", "delivery"] {
+        assert_eq!(count(&connection, table).await, 0, "{table}");
+    }
+    assert_eq!(count(&connection, "feed").await, fed);
+    connection.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// Those that someone looks at come first, however long the others wait.
+async fn webhooks_of_live_tenants_stop_first(url: String) {
+    let (store, world) = open(&url).await;
+    let other = other(&world).await;
+    let gone = world.webhook().await;
+    record(&world, 1).await;
+    let live = other.webhook().await;
+    world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
+    let mut later = Change::at(plus_ms(sample::now(), 1_000));
+    later.writes.push(Write::CancelDue { webhook_id: live.id, reason: "its webhook was switched off".to_owned() });
+    world.store.commit(later).await.unwrap();
+    assert_eq!(store.webhooks_stopping(10).await.unwrap(), [live.id, gone.id]);
     store.close().await.unwrap();
 }
 
@@ -344,6 +409,13 @@ async fn one_that_fails_keeps_no_other_from_its_turn(url: String) {
 on_both_databases! {
     every_row_goes_and_no_other: every_row_goes_and_no_other_on_sqlite, every_row_goes_and_no_other_on_postgresql;
     what_is_due_goes_in_parts: what_is_due_goes_in_parts_on_sqlite, what_is_due_goes_in_parts_on_postgresql;
+    what_may_be_large_goes_in_smaller_portions:
+        what_may_be_large_goes_in_smaller_portions_on_sqlite, what_may_be_large_goes_in_smaller_portions_on_postgresql;
+    a_claim_drops_what_is_due_of_a_deleted_tenant:
+        a_claim_drops_what_is_due_of_a_deleted_tenant_on_sqlite,
+        a_claim_drops_what_is_due_of_a_deleted_tenant_on_postgresql;
+    webhooks_of_live_tenants_stop_first:
+        webhooks_of_live_tenants_stop_first_on_sqlite, webhooks_of_live_tenants_stop_first_on_postgresql;
     one_that_fails_keeps_no_other_from_its_turn:
         one_that_fails_keeps_no_other_from_its_turn_on_sqlite, one_that_fails_keeps_no_other_from_its_turn_on_postgresql;
 }

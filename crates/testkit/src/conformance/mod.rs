@@ -177,6 +177,7 @@ macro_rules! conformance_suite {
                 a_tenant_reads_back_as_written,
                 an_identifier_is_taken_once,
                 a_deleted_tenant_leaves_nothing,
+                a_copy_that_is_being_made_goes_with_its_source,
                 a_revoked_token_opens_nothing,
                 the_last_use_of_a_token_is_kept,
                 the_audit_log_runs_from_new_to_old,

@@ -143,6 +143,27 @@ pub async fn a_deleted_tenant_leaves_nothing(store: Arc<dyn Store>) {
     assert_eq!(page, [theirs]);
 }
 
+/// Nobody would make the rest of it. A copy that is done is a tenant like any other.
+pub async fn a_copy_that_is_being_made_goes_with_its_source(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (half, whole): (TenantId, TenantId) = (world.id(), world.id());
+    for (id, name, state) in [(half, "half", CopyState::Running), (whole, "whole", CopyState::Finished)] {
+        world.write(vec![Write::InsertTenant(sample::tenant(id, name))]).await;
+        let task = CopyTask { target_tenant_id: Some(id), state, ..copy_task(&world) };
+        world.write(vec![Write::PutCopyTask { task, expected: Expected::Absent }]).await;
+    }
+    let theirs = token(world.id(), half, 1);
+    world.write(vec![Write::InsertToken(theirs.clone())]).await;
+    world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
+    let store = &world.store;
+    assert!(store.tenant_by_identifier("half").await.expect("read").is_none());
+    assert!(store.token(theirs.id).await.expect("read").is_none());
+    assert!(store.running_copy_tasks(10).await.expect("read").is_empty());
+    assert!(store.tenant(whole).await.expect("read").is_some());
+    removed(&world, 10).await;
+    assert_eq!(store.tenant_count().await.expect("count"), 1);
+}
+
 /// But is still listed.
 pub async fn a_revoked_token_opens_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -13,6 +13,7 @@ use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::limits::{CHANGE_ROWS_MAX, WEBHOOKS_PER_EVENT_TYPE_MAX};
 use hookgraph_domain::ports::UnitOfWork;
 use hookgraph_domain::replay::{ReplayState, WAITS_FOR_WEBHOOK};
+use hookgraph_domain::tenant::CopyState;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 
@@ -205,6 +206,9 @@ impl State {
         if self.tenants.remove(&id).is_none() {
             return Err(CommitError::Conflict(format!("tenant {id}")));
         }
+        let of_it = self.copy_tasks.values().filter(|task| task.source_tenant_id == id);
+        let begun = of_it.filter(|task| task.state == CopyState::Running).filter_map(|task| task.target_tenant_id);
+        let begun: Vec<TenantId> = begun.collect();
         self.tokens.retain(|_, token| token.tenant_id != id);
         self.audit.retain(|entry| entry.tenant_id != id);
         self.answers.retain(|key, _| key.tenant_id != id);
@@ -224,6 +228,11 @@ impl State {
         self.tombstones.retain(|event_id, _| events.contains_key(event_id));
         self.attempts.retain(|attempt| deliveries.contains_key(&attempt.delivery_id));
         self.payloads.retain(|delivery_id, _| deliveries.contains_key(delivery_id));
+        for copy in begun {
+            if self.tenants.contains_key(&copy) {
+                self.delete_tenant(copy)?;
+            }
+        }
         Ok(())
     }
 }

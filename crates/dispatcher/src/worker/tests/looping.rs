@@ -282,6 +282,44 @@ async fn a_settlement_that_always_fails_while_others_are_written_is_written_bare
     assert!(attempt_of(1).request.is_none() && attempt_of(2).request.is_some());
 }
 
+/// Else its request would be sent again by whoever comes next.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_always_fails_is_written_bare_before_a_shutdown_ends() {
+    let bench = Bench::with((1..=3).map(|number| due(number, number, "200")));
+    bench.queue.state.lock().fails_whole = Some(Uuid::from_u128(1).into());
+    let running = Running::of(&bench);
+    bench.queue.ended(2).await;
+    bench.queue.add(due(4, 4, "200"));
+    running.wake.raise();
+    bench.queue.ended(3).await;
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench), (1..=4).collect());
+}
+
+/// While one waits for longer and longer, another that met with an outage alone is written as soon as the store answers.
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_no_settlement_waits_for_one_that_always_fails() {
+    let bench = Bench::with((1..=3).map(|number| due(number, number, "200")));
+    bench.queue.state.lock().fails = vec![Uuid::from_u128(1).into()];
+    let running = Running::of(&bench);
+    bench.queue.ended(2).await;
+    for number in 4..=8 {
+        bench.queue.add(due(number, number, "200"));
+        running.wake.raise();
+        bench.queue.ended(number as usize - 1).await;
+        tokio::time::advance(std::time::Duration::from_millis(crate::limits::SUSPECT_MS_MAX)).await;
+    }
+    bench.queue.failing("settle", 5);
+    bench.queue.add(due(9, 9, "200"));
+    running.wake.raise();
+    let began = tokio::time::Instant::now();
+    bench.queue.ended(8).await;
+    assert!(began.elapsed().as_millis() < u128::from(crate::limits::LEASE_MS));
+    bench.queue.state.lock().fails.clear();
+    running.shut_down().await;
+    assert_eq!(settled_ids(&bench).len(), 9);
+}
+
 /// The rest of its share is sent.
 #[tokio::test]
 async fn a_payload_that_cannot_be_kept_holds_up_no_other() {

@@ -9,6 +9,19 @@ use std::cell::RefCell;
 const ADA: Holder = Holder(1);
 const BO: Holder = Holder(2);
 
+#[tokio::test]
+async fn a_request_for_a_document_that_is_known_needs_no_place_but_that_of_its_own_bytes() {
+    let large = LargeRequests::default();
+    let named = || Ok::<_, ()>(Request::new("x".repeat(PERSISTED_DOCUMENT_BYTES_MAX)));
+    let full = filling(&large).await;
+    // It does not wait.
+    let (_, place) = large.read(ADA, 100, named, |_| true).now_or_never().unwrap().unwrap().unwrap();
+    assert!(place.is_none());
+    drop(full);
+    let (_, place) = large.read(ADA, LARGE_REQUEST_BYTES_MIN, named, |_| true).await.unwrap().unwrap();
+    assert_eq!((large.kept.lock().bytes, place.is_some()), (LARGE_REQUEST_BYTES_MIN, true));
+}
+
 /// Some of two holders that fill the room between them.
 async fn filling(large: &LargeRequests) -> Vec<Option<LargePlace>> {
     let mut places = Vec::new();
@@ -102,7 +115,7 @@ async fn a_short_request_for_a_long_document_is_read_again_in_the_place_of_the_d
         (2 * LARGE_REQUEST_BYTES_MIN, PERSISTED_DOCUMENT_BYTES_MAX, PERSISTED_DOCUMENT_BYTES_MAX),
         (2 * LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_BYTES_MIN, 2 * LARGE_REQUEST_BYTES_MIN),
     ] {
-        let (_, place) = large.read(ADA, bytes, named(document_bytes)).await.unwrap().unwrap();
+        let (_, place) = large.read(ADA, bytes, named(document_bytes), |_| false).await.unwrap().unwrap();
         assert_eq!((kept(), place.is_some()), (expected, expected > 0), "{bytes} {document_bytes}");
     }
     // While it waits, nothing of it is there that it was read into.
@@ -113,11 +126,11 @@ async fn a_short_request_for_a_long_document_is_read_again_in_the_place_of_the_d
         *alive.borrow_mut() = Arc::downgrade(&data);
         Ok::<_, ()>(Request::new("x".repeat(PERSISTED_DOCUMENT_BYTES_MAX)).data(data))
     };
-    let mut waiting = Box::pin(large.read(Holder(3), 100, read));
+    let mut waiting = Box::pin(large.read(Holder(3), 100, read, |_| false));
     assert!(waiting.as_mut().now_or_never().is_none());
     assert!(alive.borrow().upgrade().is_none());
     drop(full);
     assert!(waiting.now_or_never().unwrap().unwrap().unwrap().1.is_some());
-    assert!(large.read(ADA, LARGE_REQUEST_BYTES_MIN, || Err(())).await.unwrap().is_err());
+    assert!(large.read(ADA, LARGE_REQUEST_BYTES_MIN, || Err(()), |_| false).await.unwrap().is_err());
     assert_eq!(kept(), 0);
 }

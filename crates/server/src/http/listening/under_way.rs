@@ -201,15 +201,19 @@ impl Answer {
         Self { body, rest: Bytes::new(), is_rest_of_more: false, under_way }
     }
 
-    /// The next part. The last one of many is a copy: h2 may keep it for as long as it likes when this body has gone, and must not
-    /// keep all of the answer with it.
+    /// The next part. hyper hands all of a part to h2 as soon as there is room for a byte of it, and where it is the last one it is
+    /// done: nobody would wait for the client any more. So the last byte is a part of its own, for which there is room once all
+    /// before it was sent. The last part of many is a copy: what h2 keeps of it must not keep all of the answer.
     fn part(&mut self) -> Bytes {
         if self.rest.len() > ANSWER_PART_BYTES_MAX {
             self.is_rest_of_more = true;
             return self.rest.split_to(ANSWER_PART_BYTES_MAX);
         }
-        let last = std::mem::take(&mut self.rest);
-        if std::mem::take(&mut self.is_rest_of_more) { Bytes::copy_from_slice(&last) } else { last }
+        if std::mem::take(&mut self.is_rest_of_more) {
+            self.rest = Bytes::copy_from_slice(&self.rest);
+        }
+        let all_but_one = self.rest.len().saturating_sub(1);
+        if all_but_one == 0 { std::mem::take(&mut self.rest) } else { self.rest.split_to(all_but_one) }
     }
 }
 

@@ -3,7 +3,7 @@
 pub mod socket;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Context, EmptyMutation, Object, Request, Response, Schema, Subscription};
+use async_graphql::{Context, Object, Request, Response, Schema, Subscription};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -41,6 +41,10 @@ pub struct OneToken {
     pub expires_at_us: AtomicI64,
     /// Writes of its last use.
     pub uses: AtomicU64,
+    /// Whether looking it up takes for ever.
+    pub is_hanging: AtomicBool,
+    /// How often it was looked up.
+    pub lookups: AtomicU64,
 }
 
 #[async_trait]
@@ -55,6 +59,10 @@ impl UnitOfWork for OneToken {
 #[async_trait]
 impl TokenReader for OneToken {
     async fn token_by_sha256(&self, secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError> {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        if self.is_hanging.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let is_known =
             secret_sha256 == hookgraph_server::auth::sha256(TOKEN) && !self.is_revoked.load(Ordering::SeqCst);
         Ok(is_known.then(|| AccessToken {
@@ -126,6 +134,15 @@ impl Query {
     }
 }
 
+pub struct Mutation;
+
+#[Object]
+impl Mutation {
+    async fn shout(&self, word: String) -> String {
+        word
+    }
+}
+
 pub struct Ticks;
 
 #[Subscription]
@@ -157,7 +174,7 @@ impl Ticks {
 }
 
 pub struct Scripted {
-    pub schema: Schema<Query, EmptyMutation, Ticks>,
+    pub schema: Schema<Query, Mutation, Ticks>,
 }
 
 #[async_trait]
@@ -165,6 +182,10 @@ impl Endpoint for Scripted {
     fn operation_type(&self, request: &Request) -> Option<OperationType> {
         let document = async_graphql::parser::parse_query(&request.query).ok()?;
         document.operations.iter().next().map(|(_, operation)| operation.node.ty)
+    }
+
+    fn is_known(&self, _request: &Request) -> bool {
+        false
     }
 
     async fn execute(&self, _caller: Caller, request: Request) -> Response {
@@ -195,7 +216,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     }
     let config = Config::from_layers(&layers);
     let produced = Arc::new(AtomicU64::new(0));
-    let schema = Schema::build(Query, EmptyMutation, Ticks).data(produced.clone()).finish();
+    let schema = Schema::build(Query, Mutation, Ticks).data(produced.clone()).finish();
     let scripted = Arc::new(Scripted { schema });
     let (tokens, stopping) = (Arc::new(OneToken::default()), CancellationToken::new());
     let ready = Arc::new(Ready::default());

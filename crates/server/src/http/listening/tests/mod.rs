@@ -52,6 +52,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
@@ -166,7 +167,7 @@ async fn a_connection_over_http_2_is_idle_from_the_end_of_its_last_answer() {
     for stream_id in [1, 3] {
         sleep(IDLE_MAX - Duration::from_secs(1)).await;
         client.ask(stream_id).await;
-        assert_eq!(client.hear_data(1).await, (END_STREAM, b"an answer".to_vec()));
+        assert_eq!(client.hear_data(9).await, (END_STREAM, b"an answer".to_vec()));
     }
     timeout(HOUR, client.hear_to_the_end()).await.unwrap();
     let lasts = 3 * IDLE_MAX - Duration::from_secs(2);
@@ -181,6 +182,39 @@ async fn a_client_of_http_2_that_makes_no_room_for_its_answer_is_not_waited_for(
     client.ask(1).await;
     timeout(HOUR, client.hear_to_the_end()).await.unwrap();
     assert_eq!(served_for(ended).await.as_millis(), UNTAKEN_MAX.as_millis());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_that_takes_a_part_of_a_small_answer_is_not_waited_for() {
+    let routes = Router::new().route("/", get(|| async { "0123456789" }));
+    for (taken, rest) in [(1, "123456789"), (9, "9")] {
+        let (stream, ended) = opened(routes.clone(), HOUR, Spoken::Http2, 64 * 1024);
+        let mut client = Http2::begun(stream, taken).await;
+        let begun = Instant::now();
+        client.ask(1).await;
+        let taken = taken as usize;
+        assert_eq!(client.hear_data(taken).await, (0, b"0123456789"[..taken].to_vec()), "{rest} is left");
+        assert_eq!(timeout(HOUR, client.hear_reset()).await.unwrap(), Some(1));
+        assert_eq!(begun.elapsed().as_millis(), UNTAKEN_MAX.as_millis());
+        timeout(HOUR, client.hear_to_the_end()).await.unwrap();
+        assert_eq!(served_for(ended).await.as_millis(), UNTAKEN_MAX.as_millis());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_over_http_2_that_takes_no_answer_is_told_that_it_ends_and_ends_whether_it_listens_or_not() {
+    for (listens, lasts) in [(true, UNTAKEN_MAX), (false, UNTAKEN_MAX + GOING_AWAY_MAX)] {
+        let routes = Router::new().route("/", get(|| async { "an answer" }));
+        let (stream, ended) = opened(routes, HOUR, Spoken::Http2, 64 * 1024);
+        let mut client = Http2::begun(stream, 0).await;
+        client.ask(1).await;
+        if listens {
+            let told = async { while client.hear().await.unwrap().0 != GOAWAY {} };
+            timeout(HOUR, told).await.unwrap();
+            timeout(HOUR, client.hear_to_the_end()).await.unwrap();
+        }
+        assert_eq!(served_for(ended).await.as_millis(), lasts.as_millis());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +257,7 @@ async fn of_a_large_answer_over_http_2_no_more_is_kept_than_what_was_not_taken()
     sleep(Duration::from_secs(1)).await;
     assert!(kept.upgrade().is_none(), "all of it is kept for its last part");
     client.make_room(1, ANSWER_PART_BYTES_MAX).await;
-    assert_eq!(client.hear_data(1).await, (END_STREAM, vec![b'x'; ANSWER_PART_BYTES_MAX - 1]));
+    assert_eq!(client.hear_data(ANSWER_PART_BYTES_MAX - 1).await, (END_STREAM, vec![b'x'; ANSWER_PART_BYTES_MAX - 1]));
 }
 
 /// Bytes, and what tells whether any of them are kept.
@@ -271,7 +305,7 @@ async fn an_answer_over_http_2_that_is_taken_may_go_on_for_ever() {
     let (stream, ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
     let mut client = Http2::begun(stream, 65_535).await;
     client.ask(1).await;
-    assert_eq!(client.hear_data(1).await, (0, b"begun".to_vec()));
+    assert_eq!(client.hear_data(5).await, (0, b"begun".to_vec()));
     assert!(timeout(HOUR, client.hear_to_the_end()).await.is_err(), "it is served still");
     drop(client);
     served_for(ended).await;

@@ -1,0 +1,156 @@
+//! The turns of webhooks that stop, on a store where someone else holds some of them.
+
+use super::*;
+use crate::limits::STOPS_ROUND_MAX;
+use hookgraph_domain::change::Committed;
+use hookgraph_domain::ids::DeliveryId;
+use hookgraph_domain::page::WebhookQuery;
+use hookgraph_domain::ports::Backlog;
+use hookgraph_domain::time::Timestamp;
+
+/// What a batch of a webhook comes to.
+#[derive(Clone, Copy)]
+enum Batch {
+    Done,
+    IsHeld,
+    Fails,
+}
+
+/// Webhooks that stop, longest stopped first, none of which ever is at its end; and those that were tried.
+struct Stopping {
+    webhooks: Vec<(WebhookId, Batch)>,
+    tried: Mutex<Vec<WebhookId>>,
+}
+
+#[async_trait]
+impl UnitOfWork for Stopping {
+    async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
+        let Some(Write::StopMore { webhook_id }) = change.writes.first() else { panic!("a batch: {change:?}") };
+        self.tried.lock().push(*webhook_id);
+        let (_, batch) = self.webhooks.iter().find(|(id, _)| id == webhook_id).expect("one that stops");
+        match batch {
+            Batch::Done => Ok(Committed::default()),
+            Batch::IsHeld => Err(CommitError::Conflict(format!("webhook {webhook_id}"))),
+            Batch::Fails => Err(StoreError::Busy("it takes too long".to_owned()).into()),
+        }
+    }
+}
+
+#[async_trait]
+impl WebhookReader for Stopping {
+    async fn webhooks(&self, _: TenantId, _: &[WebhookId]) -> Result<Vec<Webhook>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn webhook_page(&self, _: &WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn webhooks_checked_otherwise(
+        &self,
+        _: &str,
+        _: Option<WebhookId>,
+        _: u32,
+    ) -> Result<Vec<Webhook>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl FlowReader for Stopping {
+    async fn webhooks_to_probe(&self, _: Timestamp, _: u32) -> Result<Vec<Webhook>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn webhooks_to_drain(&self, _: Timestamp, _: u32) -> Result<Vec<Webhook>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError> {
+        Ok(self.webhooks.iter().map(|(id, _)| *id).take(limit as usize).collect())
+    }
+
+    async fn held(&self, _: WebhookId, _: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn held_to_probe(&self, _: WebhookId, _: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn backlog(&self, _: WebhookId, _: u32) -> Result<Backlog, StoreError> {
+        Ok(Backlog::default())
+    }
+
+    async fn replays_due(&self, _: Timestamp, _: u32) -> Result<Vec<Replay>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn deliveries_to_replay(&self, _: &Replay, _: u32) -> Result<Vec<Delivery>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn replay(&self, _: TenantId, _: ReplayId) -> Result<Option<Replay>, StoreError> {
+        Ok(None)
+    }
+
+    async fn replay_page(
+        &self,
+        _: TenantId,
+        _: Option<WebhookId>,
+        _: Option<ReplayId>,
+        _: u32,
+    ) -> Result<Vec<Replay>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn running_replays(&self, _: TenantId) -> Result<Vec<Replay>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A loop over webhooks of the ids 1, 2, …
+fn over(batches: &[Batch]) -> (Arc<Stopping>, FlowLoop) {
+    let webhooks = (1..).map(|id| WebhookId(Uuid::from_u128(id))).zip(batches.iter().copied()).collect();
+    let store = Arc::new(Stopping { webhooks, tried: Mutex::default() });
+    let flow = FlowLoop::new(FlowServices {
+        store: store.clone(),
+        clock: Arc::new(ManualClock::default()),
+        entropy: Arc::new(SeededEntropy::new(7)),
+        wake_ups: Arc::new(NoWakeUps),
+    });
+    (store, flow)
+}
+
+impl Stopping {
+    /// The numbers of those that were tried since this was asked last.
+    fn tried(&self) -> Vec<u128> {
+        std::mem::take(&mut *self.tried.lock()).into_iter().map(|id| id.0.as_u128()).collect()
+    }
+}
+
+#[tokio::test]
+async fn those_that_someone_holds_are_few_in_a_round_and_let_the_others_go_first() {
+    let held = [Batch::IsHeld; STOPS_ROUND_MAX];
+    let (store, flow) = over(&[&held[..], &[Batch::Done; 2]].concat());
+    assert_eq!(flow.run_once().await.expect("a round").stopped, 0);
+    assert_eq!(store.tried(), [1, 2, 3, 4], "each may wait, and what is to be probed waits for them");
+    assert_eq!(flow.run_once().await.expect("a round").stopped, 2);
+    assert_eq!(store.tried(), [5, 6, 1, 2]);
+    assert_eq!(flow.run_once().await.expect("a round").stopped, 2);
+    assert_eq!(store.tried(), [5, 6, 3, 4], "those that were held have their turns too");
+}
+
+#[tokio::test]
+async fn a_batch_that_takes_too_long_is_told_and_keeps_no_other_from_its_turn() {
+    let (store, flow) = over(&[Batch::Fails, Batch::Done]);
+    for turns in [[1, 2], [2, 1]] {
+        let round = flow.run_once().await;
+        assert!(matches!(round, Err(StoreError::Busy(_))), "{round:?}");
+        assert_eq!(store.tried(), turns);
+    }
+}
