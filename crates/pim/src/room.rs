@@ -21,8 +21,10 @@ pub struct ByteRoom {
 
 #[derive(Debug, Default)]
 struct HeldBytes {
+    /// But for what is granted.
     all: usize,
-    /// Without those that hold nothing.
+    granted: usize,
+    /// Without those that hold nothing, and what is granted.
     by_tenant: HashMap<TenantId, usize>,
     /// Without those that hold nothing.
     by_holder: HashMap<Holder, usize>,
@@ -40,18 +42,32 @@ struct Holder {
 enum Claim {
     /// It may: to ask again does nothing twice.
     Refusable,
-    /// It may not, and is counted over the limit.
-    Granted,
+    /// What is read of what was done is not refused for what others hold, and counts for its holder alone.
+    Done,
+    /// What is answered of it is never refused, and counts for its holder alone.
+    Answered,
 }
 
 /// There is no room left, or none that this holder may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server holds as much of what is read and answered as it may: try again, or ask for less at once")]
-pub struct NoRoom;
+pub enum NoRoom {
+    /// For now, of what may be asked for again.
+    #[error("the server holds as much of what is read and answered as it may: try again, or ask for less at once")]
+    ForNow,
+    /// Of what was done, which must not be asked for again.
+    #[error(
+        "your requests hold as much of what is read as they may: it was done all the same, ask for this by a query"
+    )]
+    WasDone,
+}
 
 impl From<NoRoom> for Refusal {
     fn from(error: NoRoom) -> Self {
-        Refusal::new(RefusalCode::Unavailable, error.to_string())
+        let code = match error {
+            NoRoom::ForNow => RefusalCode::Unavailable,
+            NoRoom::WasDone => RefusalCode::LimitExceeded,
+        };
+        Refusal::new(code, error.to_string())
     }
 }
 
@@ -72,7 +88,8 @@ impl ByteRoom {
 
     /// What is held, in bytes.
     pub fn bytes_held(&self) -> usize {
-        self.held.lock().all
+        let held = self.held.lock();
+        held.all.saturating_add(held.granted)
     }
 
     /// The room as that user of that tenant may use it; those without a name are one.
@@ -86,17 +103,19 @@ impl ByteRoom {
         let (of_tenant, of_holder) = held.of(holder);
         let free = self.bytes_max.saturating_sub(held.all);
         let free = free.min(self.of_tenant_bytes_max().saturating_sub(of_tenant));
-        if claim == Claim::Refusable && bytes > fair_share(free, of_holder) {
-            return Err(NoRoom);
+        match claim {
+            Claim::Refusable if bytes > fair_share(free, of_holder) => return Err(NoRoom::ForNow),
+            Claim::Done if of_holder.saturating_add(bytes) > self.of_one_bytes_max() => return Err(NoRoom::WasDone),
+            Claim::Refusable | Claim::Done | Claim::Answered => {}
         }
         let more = |count: usize| count.saturating_add(bytes);
-        held.change(holder, more);
+        held.change(holder, claim, more);
         Ok(())
     }
 
-    fn give_back(&self, holder: &Holder, bytes: usize) {
+    fn give_back(&self, holder: &Holder, bytes: usize, claim: Claim) {
         let less = |count: usize| count.saturating_sub(bytes);
-        self.held.lock().change(holder, less);
+        self.held.lock().change(holder, claim, less);
     }
 }
 
@@ -107,11 +126,15 @@ impl HeldBytes {
         (of_tenant, self.by_holder.get(holder).copied().unwrap_or_default())
     }
 
-    fn change(&mut self, holder: &Holder, changed: impl Fn(usize) -> usize) {
-        self.all = changed(self.all);
+    fn change(&mut self, holder: &Holder, claim: Claim, changed: impl Fn(usize) -> usize) {
         let (of_tenant, of_holder) = self.of(holder);
-        put(&mut self.by_tenant, &holder.tenant_id, changed(of_tenant));
         put(&mut self.by_holder, holder, changed(of_holder));
+        if claim == Claim::Refusable {
+            self.all = changed(self.all);
+            put(&mut self.by_tenant, &holder.tenant_id, changed(of_tenant));
+        } else {
+            self.granted = changed(self.granted);
+        }
     }
 }
 
@@ -145,21 +168,26 @@ impl RoomShare {
         self.room.of_one_bytes_max()
     }
 
-    /// The share for what must not be refused room, as for what a mutation answers: whoever is told to try again would have it
-    /// done twice. It is counted over the limit.
+    /// The share for what is read of what a mutation did: it is not refused for what others hold, and counts for its holder alone.
     #[must_use]
-    pub fn granted(self) -> Self {
-        Self { claim: Claim::Granted, ..self }
+    pub fn done(self) -> Self {
+        Self { claim: Claim::Done, ..self }
     }
 
-    /// Refuses to begin what is granted room while its holder holds as much as it ever may: what is counted over the limit does
-    /// not pile up.
+    /// The share for what a mutation answers, which is never refused room: whoever is told to try again would have it done twice. It
+    /// counts for its holder alone.
+    #[must_use]
+    pub fn granted(self) -> Self {
+        Self { claim: Claim::Answered, ..self }
+    }
+
+    /// Refuses to begin what is granted room while its holder holds as much as it ever may, so that it does not pile up.
     ///
     /// # Errors
     /// [`NoRoom`], at once.
     pub fn require_below_max(&self) -> Result<(), NoRoom> {
         let (_, of_holder) = self.room.held.lock().of(&self.holder);
-        if of_holder < self.bytes_max() { Ok(()) } else { Err(NoRoom) }
+        if of_holder < self.bytes_max() { Ok(()) } else { Err(NoRoom::ForNow) }
     }
 
     /// Takes so many bytes, until what is returned is dropped.
@@ -176,7 +204,7 @@ impl RoomShare {
     }
 
     fn give_back(&self, bytes: usize) {
-        self.room.give_back(&self.holder, bytes);
+        self.room.give_back(&self.holder, bytes, self.claim);
     }
 }
 
@@ -301,10 +329,14 @@ mod tests {
         let room = Arc::new(ByteRoom::new(256));
         let of = |number: u128, user: &str| room.of(tenant(number), Some(user));
         let (first, second) = (of(1, "ada").take(100).unwrap(), of(1, "ada").take(28).unwrap());
-        assert_eq!((of(1, "ada").bytes_max(), of(1, "ada").take(1).unwrap_err()), (128, NoRoom));
-        assert_eq!(of(1, "bo").take(43).unwrap_err(), NoRoom, "two thirds of the 64 that are left to the tenant");
+        assert_eq!((of(1, "ada").bytes_max(), of(1, "ada").take(1).unwrap_err()), (128, NoRoom::ForNow));
+        assert_eq!(
+            of(1, "bo").take(43).unwrap_err(),
+            NoRoom::ForNow,
+            "two thirds of the 64 that are left to the tenant"
+        );
         let _bos = of(1, "bo").take(42).unwrap();
-        assert_eq!(of(2, "ada").take(58).unwrap_err(), NoRoom, "two thirds of the 86 that are left");
+        assert_eq!(of(2, "ada").take(58).unwrap_err(), NoRoom::ForNow, "two thirds of the 86 that are left");
         let _others = of(2, "ada").take(57).unwrap();
         assert!(of(1, "cy").take(1).is_ok() && of(3, "cy").take(1).is_ok(), "there is some left for one more");
         drop(first);
@@ -315,16 +347,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_is_counted_over_the_limit_and_given_back() {
+    fn what_is_granted_is_counted_over_the_limit_for_its_holder_alone_and_given_back() {
         let room = Arc::new(ByteRoom::new(100));
         let ada = room.of(tenant(1), Some("ada"));
         assert_eq!(ada.require_below_max(), Ok(()));
         let granted = ada.clone().granted().take(300).unwrap();
-        assert_eq!((room.bytes_held(), ada.take(1).unwrap_err()), (300, NoRoom));
-        assert_eq!(ada.require_below_max(), Err(NoRoom), "no more is begun");
-        assert_eq!(room.of(tenant(1), Some("bo")).require_below_max(), Ok(()), "others do begin");
+        assert_eq!((room.bytes_held(), ada.take(1).unwrap_err()), (300, NoRoom::ForNow));
+        assert_eq!(ada.require_below_max(), Err(NoRoom::ForNow), "no more is begun");
+        let bo = room.of(tenant(1), Some("bo"));
+        assert_eq!((bo.require_below_max(), bo.take(1).is_ok()), (Ok(()), true), "others do begin");
         drop(granted);
         assert_eq!((room.bytes_held(), ada.take(1).is_ok()), (0, true));
+    }
+
+    #[test]
+    fn what_is_read_of_what_was_done_is_refused_for_what_its_holder_holds_alone() {
+        let room = Arc::new(ByteRoom::new(100));
+        let _others: Vec<_> = (2..9).map(|number| room.of(tenant(number), None).take(10).unwrap()).collect();
+        let ada = room.of(tenant(1), Some("ada"));
+        assert_eq!(ada.take(50).unwrap_err(), NoRoom::ForNow);
+        let read = ada.clone().done().take(50).unwrap();
+        assert_eq!(ada.clone().done().take(1).unwrap_err(), NoRoom::WasDone);
+        drop(read);
+        assert_eq!(room.bytes_held(), 70);
     }
 
     #[test]
@@ -338,7 +383,7 @@ mod tests {
         drawn.add(ROOM_STEP_BYTES - 1).unwrap();
         assert_eq!(room.bytes_held(), 2 * ROOM_STEP_BYTES);
         drawn.add(2 * ROOM_STEP_BYTES).unwrap();
-        assert_eq!((room.bytes_held(), drawn.add(1)), (4 * ROOM_STEP_BYTES, Err(NoRoom)));
+        assert_eq!((room.bytes_held(), drawn.add(1)), (4 * ROOM_STEP_BYTES, Err(NoRoom::ForNow)));
         drawn.begin_anew();
         assert_eq!((room.bytes_held(), drawn.add(2 * ROOM_STEP_BYTES)), (0, Ok(())));
         drop(drawn);
@@ -350,7 +395,7 @@ mod tests {
         let room = Arc::new(ByteRoom::new(8 * ROOM_STEP_BYTES));
         let drawn = Drawn::of(Some(room.of(tenant(1), None)));
         drawn.add(2 * ROOM_STEP_BYTES).unwrap();
-        assert_eq!(drawn.add(100 * ROOM_STEP_BYTES), Err(NoRoom));
+        assert_eq!(drawn.add(100 * ROOM_STEP_BYTES), Err(NoRoom::ForNow));
         drawn.add(2 * ROOM_STEP_BYTES).unwrap();
         assert_eq!(room.bytes_held(), 4 * ROOM_STEP_BYTES);
     }

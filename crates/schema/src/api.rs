@@ -100,12 +100,12 @@ impl Api {
         match self.inner.management_guard.admit(request, caller.permissions, Answers::Once) {
             Ok(mut request) => {
                 let room = self.room_of(&caller);
-                // What a mutation has done is answered whatever there is room for: who is told to try again does it twice.
+                // What a mutation has done is answered whatever others hold: who is told to try again does it twice.
                 let room = if is_mutation(&mut request) {
                     if let Err(no_room) = room.require_below_max() {
                         return refused(vec![of_the_whole(&Refusal::from(no_room))]);
                     }
-                    room.granted()
+                    room.done()
                 } else {
                     room
                 };

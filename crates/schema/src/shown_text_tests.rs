@@ -1,5 +1,6 @@
 //! How much text of payloads and attempts one answer shows.
 
+use crate::at_once_tests::full;
 use crate::limits::ANSWER_BYTES_MAX;
 use crate::test_world::{World, world};
 use async_graphql::Request;
@@ -7,7 +8,7 @@ use futures::StreamExt;
 use hookgraph_domain::attempt::{Attempt, OutcomeCode, OutgoingRequest, ResponseHead};
 use hookgraph_domain::change::{Change, Expected};
 use hookgraph_domain::delivery::DeliveryState;
-use hookgraph_domain::ids::{AttemptId, EventId, TenantId};
+use hookgraph_domain::ids::{AttemptId, EventId};
 use hookgraph_domain::limits::{PAYLOAD_BYTES_MAX, RESPONSE_BODY_BYTES_MAX, RESPONSE_HEADERS_BYTES_MAX};
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{DeliveryQueue, Entropy, Fenced, Freeze, UnitOfWork};
@@ -15,7 +16,6 @@ use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
 use hookgraph_pim::limits::READ_BYTES_AT_ONCE_MAX;
 use hookgraph_testkit::{SeededEntropy, sample};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 const DOCUMENT: &str = "query ($id: ID!) { order { get(id: $id) { id } } }";
 
@@ -249,10 +249,7 @@ async fn each_answer_of_a_subscription_shows_as_much_and_reads_what_is_there_the
 async fn what_all_answers_show_at_a_time_is_bounded_too() {
     let world = world().await;
     deliveries(&world, 1).await;
-    let others = [71, 72].map(|number| {
-        let room = world.api.room().of(TenantId(Uuid::from_u128(number)), None).granted();
-        room.take(READ_BYTES_AT_ONCE_MAX / 2).unwrap()
-    });
+    let others = full(world.api.room());
     for selection in ["payload", "attempts { request { body } }"] {
         let answer = world.ask(&of_deliveries(10, selection), json!({})).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{selection}");

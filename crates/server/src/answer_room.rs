@@ -76,7 +76,7 @@ impl AnswerShare {
         match message {
             Message::Text(text) if text.len() > ANSWER_SMALL_BYTES_MAX => {
                 // Its bytes are those of a text still.
-                Utf8Bytes::try_from(self.hold(text.into())?).map(Message::Text).map_err(|_| NoRoom)
+                Utf8Bytes::try_from(self.hold(text.into())?).map(Message::Text).map_err(|_| NoRoom::ForNow)
             }
             message => Ok(message),
         }
@@ -163,8 +163,9 @@ mod tests {
         let held = shares.map(|share| share.take(ANSWER_BYTES_HELD_MAX).unwrap());
         assert_eq!(room.bytes_held(), 3 * (ANSWER_BYTES_HELD_MAX / 2));
         assert!(begun("ada").is_err() && begun("bo").is_ok());
-        let query = of(&room, 1, "bo").of_operation(Some(OperationType::Query)).unwrap();
-        assert!(query.take(ANSWER_SMALL_BYTES_MAX + 1).is_err());
+        let query = |user: &str| of(&room, 1, user).of_operation(Some(OperationType::Query)).unwrap();
+        assert!(query("ada").take(ANSWER_SMALL_BYTES_MAX + 1).is_err());
+        assert!(query("bo").take(ANSWER_SMALL_BYTES_MAX + 1).is_ok(), "it counts for its holder alone");
         drop(held);
         assert!(begun("ada").is_ok());
     }

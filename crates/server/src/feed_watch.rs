@@ -68,12 +68,12 @@ impl FeedWatch {
 
     /// Tells of the next moves. Whether there may be more at once.
     async fn look(&mut self) -> Result<bool, StoreError> {
-        let Some(after_seq) = self.told_to_seq.filter(|_| !self.is_failing) else {
+        let Some(after_seq) = self.told_to_seq else {
             let latest_seq = self.feed.latest_seq().await?;
             self.begin_anew(latest_seq);
             return Ok(false);
         };
-        if std::mem::take(&mut self.is_poll) {
+        if std::mem::take(&mut self.is_poll) || self.is_failing {
             let latest_seq = self.feed.latest_seq().await?;
             if latest_seq < after_seq {
                 self.begin_anew(latest_seq);

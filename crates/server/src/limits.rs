@@ -25,6 +25,8 @@ pub const TOKEN_BYTES_MIN: usize = 24;
 pub const REQUEST_VALUES_MAX: usize = 100_000;
 /// Values within each other in the JSON of one request: what serde_json reads.
 pub const JSON_DEPTH_MAX: usize = 127;
+/// What part of a document that is known counts as large: it is neither parsed nor proven again, but copied to be executed.
+pub const KNOWN_DOCUMENT_PART: usize = 4;
 /// The size from which on a request is large, in bytes, over any transport: some dozens of events.
 pub const LARGE_REQUEST_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of large requests that are read and executed at a time: each becomes some fifty, and in the worst case a hundred.

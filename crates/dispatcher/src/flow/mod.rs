@@ -19,7 +19,7 @@ use hookgraph_domain::ports::{Clock, Entropy, FlowStore, StoreError, WakeUps};
 use hookgraph_domain::webhook::Webhook;
 use std::sync::Arc;
 use std::time::Duration;
-use stops::PutOff;
+use stops::Turns;
 use tokio_util::sync::CancellationToken;
 
 /// What the loop works with.
@@ -51,13 +51,13 @@ pub struct FlowRound {
 /// The loop of one process.
 pub struct FlowLoop {
     services: FlowServices,
-    put_off: PutOff,
+    turns: Turns,
 }
 
 impl FlowLoop {
     /// A loop on those services.
     pub fn new(services: FlowServices) -> Self {
-        Self { services, put_off: PutOff::default() }
+        Self { services, turns: Turns::default() }
     }
 
     /// Does what is due of each kind, a bounded number of each. What fails for one webhook keeps no other waiting.
@@ -70,7 +70,7 @@ impl FlowLoop {
             guarded(probes::round(services)).await,
             guarded(drains::round(services)).await,
             guarded(replays::round(services)).await,
-            guarded(stops::round(services, &self.put_off)).await,
+            guarded(stops::round(services, &self.turns)).await,
         );
         Ok(FlowRound { probes: probes?, drained: drained?, replayed: replayed?, stopped: stopped? })
     }

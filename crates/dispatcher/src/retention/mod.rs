@@ -311,7 +311,9 @@ impl RetentionLoop {
                 Ok(()) => {
                     fails = false;
                     // What stays no more is told again should it come to stay.
-                    told.0 = round.put_off;
+                    if round.is_whole {
+                        told.0 = round.put_off;
+                    }
                     if round.is_whole && !is_news { RETENTION_POLL_MS } else { RETENTION_AGAIN_MS }
                 }
                 Err(error) => {

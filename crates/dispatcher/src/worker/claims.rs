@@ -13,9 +13,11 @@ use super::trouble::{First, Told};
 use crate::guard::guarded;
 use crate::limits::{LOOK_MS_MIN, SEND_MARGIN_MS, SETTLE_FIRST_MS_MAX, STORE_BACKOFF_MS_MIN};
 use futures::FutureExt;
+use hookgraph_domain::attempt::OutcomeCode;
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, TenantId};
 use hookgraph_domain::ports::{Claimer, Claims, StoreError};
+use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -258,11 +260,10 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     let until = Instant::now() + Duration::from_millis(road.stages.limits.render_batch_ms_max);
     while !unrendered.is_empty() && Instant::now() < until {
         let now = road.stages.now();
-        let may_render = |claim: &ClaimedDelivery| {
-            slots.get(&claim.delivery.id).is_some_and(|slot| road.slots.may_render(slot, now))
-        };
-        let back: Vec<_> =
-            unrendered.extract_if(.., |claim| !may_render(claim)).map(|claim| stages::key(&claim)).collect();
+        let back: Vec<_> = unrendered
+            .extract_if(.., |claim| !road.may_render(claim, &slots, now))
+            .map(|claim| stages::key(&claim))
+            .collect();
         road.release_all(&back, &mut slots).await;
         let (count, expected) = road.stages.flow.render_portion(&unrendered);
         let permit = tokio::select! {
@@ -274,11 +275,14 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
         if unrendered.is_empty() {
             break;
         }
-        if road.stages.flow.render_portion(&unrendered).1 > expected {
-            // They turned out to be larger meanwhile.
+        let (now, count) = (road.stages.now(), count.min(unrendered.len()));
+        let (count_now, expected_now) = road.stages.flow.render_portion(&unrendered);
+        let are_small_enough = unrendered[..count].iter().all(|claim| road.may_render(claim, &slots, now));
+        if expected_now > expected || !are_small_enough {
+            // What was rendered meanwhile has told more of them, or has taken the slots.
             continue;
         }
-        let rest = unrendered.split_off(count.min(unrendered.len()));
+        let rest = unrendered.split_off(count.min(count_now));
         let some = std::mem::replace(&mut unrendered, rest);
         let some_keys: Vec<_> = some.iter().map(stages::key).collect();
         let rendered = tokio::select! {
@@ -286,8 +290,10 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
             () = road.stopping.cancelled() => break,
             rendered = road.stages.render(some) => rendered,
         };
-        let without = rendered.settlements.iter().map(|settlement| settlement.webhook_id);
-        road.stages.flow.not_rendered(without, road.stages.now());
+        let was_refused =
+            |one: &&Settlement| one.attempt.as_ref().is_some_and(|it| it.code == OutcomeCode::RenderFailed);
+        let refused = rendered.settlements.iter().filter(was_refused).map(|settlement| settlement.webhook_id);
+        road.stages.flow.refused(refused, road.stages.now());
         for settlement in rendered.settlements {
             if let Some(slot) = slots.remove(&settlement.delivery_id) {
                 road.end(Ending::Settled(Box::new(settlement), slot)).await;
@@ -305,6 +311,10 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
 }
 
 impl Road {
+    fn may_render(&self, claim: &ClaimedDelivery, slots: &HashMap<DeliveryId, Slot>, now: Timestamp) -> bool {
+        slots.get(&claim.delivery.id).is_some_and(|slot| self.slots.may_render(slot, now))
+    }
+
     /// Each slot holds as many as its payload takes, now that this is there.
     fn hold(&self, ready: &[Ready], slots: &mut HashMap<DeliveryId, Slot>) {
         if ready.is_empty() {

@@ -182,9 +182,9 @@ impl FlowControl {
         (count.max(1), large)
     }
 
-    /// Learns that renders of those webhooks came to nothing: of one whose payloads always do nothing else would ever tell, and each
+    /// Learns that renders of those webhooks were refused: of one whose payloads always are nothing else would ever tell, and each
     /// would be rendered as if it were large.
-    pub(super) fn not_rendered(&self, webhook_ids: impl Iterator<Item = WebhookId>, now: Timestamp) {
+    pub(super) fn refused(&self, webhook_ids: impl Iterator<Item = WebhookId>, now: Timestamp) {
         let mut known = self.0.lock();
         for webhook_id in webhook_ids {
             if known.webhooks.get(&webhook_id).is_none_or(|flow| flow.payload_extra.is_none()) {
@@ -525,8 +525,8 @@ mod tests {
         flow.rendered([(large[0].webhook.id, usize::MAX)].into_iter(), noon());
         assert_eq!(flow.render_portion(&large), (1, u32::MAX), "one at least");
         let failing = of(3);
-        flow.not_rendered([failing[0].webhook.id, large[0].webhook.id].into_iter(), noon());
-        assert_eq!(flow.render_portion(&failing), (RENDER_COUNT_MAX, 0), "what comes to nothing takes no room");
+        flow.refused([failing[0].webhook.id, large[0].webhook.id].into_iter(), noon());
+        assert_eq!(flow.render_portion(&failing), (RENDER_COUNT_MAX, 0), "what is refused takes no room");
         assert_eq!(flow.render_portion(&large), (1, u32::MAX), "of large ones that is no news");
     }
 

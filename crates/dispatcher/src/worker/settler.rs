@@ -185,18 +185,23 @@ impl Unsettled {
             Some(refused) => settle_bare(stages, &suspect.settlement, refused).await,
             None => settle_some(stages, std::slice::from_ref(&suspect.settlement)).await,
         };
+        let settled = match settled {
+            // There may be no other time for it.
+            Err(error) if self.is_closing => settle_bare(stages, &suspect.settlement, &error).await,
+            settled => settled,
+        };
         let Err(error) = settled else {
             free((suspect.settlement, suspect.slot));
             return Ok(Wrote::Some);
         };
-        if !self.others_were_written(stages) && !self.is_closing {
+        if self.is_closing || !self.others_were_written(stages) {
             self.suspects.add(suspect);
             return Err(error);
         }
         let delivery_id = suspect.settlement.delivery_id;
         tracing::warn!(%delivery_id, %error, "cannot be settled, though others were: it is tried again");
-        self.suspects.add(suspect.failed(&error, self.is_closing));
-        if self.is_closing { Err(error) } else { Ok(Wrote::Nothing) }
+        self.suspects.add(suspect.failed(&error));
+        Ok(Wrote::Nothing)
     }
 
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {

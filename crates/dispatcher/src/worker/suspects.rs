@@ -32,12 +32,12 @@ impl Suspect {
         self.bare_after.as_ref()
     }
 
-    /// It failed once more while others were written, or at the end, when there is no time for many tries.
-    pub(super) fn failed(mut self, error: &StoreError, is_closing: bool) -> Self {
+    /// It failed once more while others were written.
+    pub(super) fn failed(mut self, error: &StoreError) -> Self {
         // Of a disk that is full a small write tells nothing.
         if !matches!(error, StoreError::Full(_)) {
             self.failures += 1;
-            if self.failures > if is_closing { 1 } else { SUSPECT_FAILURES_MAX } {
+            if self.failures > SUSPECT_FAILURES_MAX {
                 self.bare_after = Some(error.clone());
             }
         }

@@ -265,7 +265,7 @@ pub const KEYS: &[Key] = &[
         (10, 60_000),
         "milliseconds",
         "3000",
-        "How long a WebSocket client may wait with connection_init.",
+        "How long a WebSocket connection may take until it is acknowledged, the look-up of its token too.",
     ),
     number(
         "websocket_ping_ms",

@@ -4,8 +4,8 @@
 //! No holder has more than a part of the room: however much one asks for, the others find the rest.
 
 use crate::limits::{
-    LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_BYTES_OF_ONE_AT_ONCE_MAX, LARGE_BYTES_OF_ONE_KEPT_MAX,
-    LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_SHARE_BYTES_MAX, LARGE_REQUEST_WAIT_MS_MAX,
+    KNOWN_DOCUMENT_PART, LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_BYTES_OF_ONE_AT_ONCE_MAX,
+    LARGE_BYTES_OF_ONE_KEPT_MAX, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_SHARE_BYTES_MAX, LARGE_REQUEST_WAIT_MS_MAX,
 };
 use crate::shares::Holder;
 use async_graphql::Request;
@@ -91,8 +91,8 @@ impl LargeRequests {
     }
 
     /// A request of so many bytes, read in its place, which is to be kept as long as it is executed. One that names a document
-    /// larger than itself needs the place of that, unless the document is known and neither parsed nor proven again: it is read
-    /// again there, so that while it waits there is no more of it than its bytes.
+    /// larger than itself needs the place of that, a part of it ([`KNOWN_DOCUMENT_PART`]) where the document is known and neither parsed
+    /// nor proven again: it is read again there, so that while it waits there is no more of it than its bytes.
     ///
     /// # Errors
     /// As [`Self::place`]; within, what is wrong with the request, whose place is free again.
@@ -106,13 +106,18 @@ impl LargeRequests {
         let mut bytes = bytes;
         loop {
             let place = self.place(holder, bytes).await?;
-            let document_bytes = match read() {
-                Ok(request) if request.query.len() < LARGE_REQUEST_BYTES_MIN.max(bytes + 1) || is_known(&request) => {
-                    return Ok(Ok((request, place)));
-                }
-                Ok(request) => request.query.len(),
+            let request = match read() {
+                Ok(request) => request,
                 Err(error) => return Ok(Err(error)),
             };
+            let least = LARGE_REQUEST_BYTES_MIN.max(bytes + 1);
+            let mut document_bytes = request.query.len();
+            if document_bytes >= least && is_known(&request) {
+                document_bytes /= KNOWN_DOCUMENT_PART;
+            }
+            if document_bytes < least {
+                return Ok(Ok((request, place)));
+            }
             bytes = document_bytes;
         }
     }

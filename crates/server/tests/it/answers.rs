@@ -3,7 +3,6 @@
 use crate::limits::{assert_unavailable, assert_unavailable_over, post, stream, untaken};
 use crate::rig::socket::{hear, initialised, say, subscribe};
 use crate::rig::start;
-use async_graphql::parser::types::OperationType;
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_pim::Caller;
@@ -52,12 +51,19 @@ async fn a_large_answer_holds_its_room_until_its_client_has_taken_it_over_every_
 async fn a_large_answer_without_room_is_refused_over_every_transport_and_a_small_one_is_not() {
     let rig = start(&[]).await;
     let answers = rig.state.shares.answers();
-    let half = |tenant: u128| {
+    // By others, each of whom leaves some for one more.
+    let mut others = Vec::new();
+    for tenant in 1..20 {
         let (tenant_id, permissions) = (TenantId(Uuid::from_u128(tenant)), PermissionSet::NONE);
         let share = answers.of(&Caller { tenant_id, user_id: None, permissions });
-        share.of_operation(Some(OperationType::Mutation)).unwrap().take(ANSWER_BYTES_HELD_MAX).unwrap()
-    };
-    let (first, second) = (half(1), half(2));
+        let mut bytes = ANSWER_BYTES_HELD_MAX;
+        while bytes > ANSWER_SMALL_BYTES_MAX {
+            match share.take(bytes) {
+                Ok(more) => others.push(more),
+                Err(_) => bytes /= 2,
+            }
+        }
+    }
     assert_unavailable(post(&rig, &of_large_answer())).await;
     let mut socket = initialised(&rig).await;
     for query in [of_large_answer(), "subscription { big }".to_owned()] {
@@ -77,9 +83,8 @@ async fn a_large_answer_without_room_is_refused_over_every_transport_and_a_small
     say(&mut socket, subscribe("a", &mutation)).await;
     assert_eq!(hear(&mut socket).await["payload"]["data"]["shout"], word);
     assert_eq!(hear(&mut socket).await["type"], "complete");
-    drop(first);
+    drop(others);
     assert_eq!(post(&rig, &of_large_answer()).send().await.unwrap().status(), 200);
     say(&mut socket, subscribe("a", &of_large_answer())).await;
     assert_eq!(hear(&mut socket).await["type"], "next");
-    drop(second);
 }

@@ -142,13 +142,22 @@ async fn those_that_someone_holds_are_few_in_a_round_and_let_the_others_go_first
     assert_eq!(flow.run_once().await.expect("a round").stopped, 2);
     assert_eq!(store.tried(), [5, 6, 1, 2]);
     assert_eq!(flow.run_once().await.expect("a round").stopped, 2);
-    assert_eq!(store.tried(), [5, 6, 3, 4], "those that were held have their turns too");
+    assert_eq!(store.tried(), [3, 4, 5, 6], "those that were held have their turns too");
+}
+
+#[tokio::test]
+async fn one_that_was_held_once_has_its_next_turn_however_many_others_go_on() {
+    let (store, flow) = over(&[&[Batch::IsHeld][..], &[Batch::Done; STOPS_ROUND_MAX]].concat());
+    for turns in [[1, 2, 3, 4], [5, 1, 2, 3], [4, 5, 1, 2]] {
+        flow.run_once().await.expect("a round");
+        assert_eq!(store.tried(), turns);
+    }
 }
 
 #[tokio::test]
 async fn a_batch_that_takes_too_long_is_told_and_keeps_no_other_from_its_turn() {
     let (store, flow) = over(&[Batch::Fails, Batch::Done]);
-    for turns in [[1, 2], [2, 1]] {
+    for turns in [[1, 2], [1, 2]] {
         let round = flow.run_once().await;
         assert!(matches!(round, Err(StoreError::Busy(_))), "{round:?}");
         assert_eq!(store.tried(), turns);

@@ -10,16 +10,21 @@ const ADA: Holder = Holder(1);
 const BO: Holder = Holder(2);
 
 #[tokio::test]
-async fn a_request_for_a_document_that_is_known_needs_no_place_but_that_of_its_own_bytes() {
+async fn a_request_for_a_document_that_is_known_needs_the_place_of_a_part_of_it() {
     let large = LargeRequests::default();
-    let named = || Ok::<_, ()>(Request::new("x".repeat(PERSISTED_DOCUMENT_BYTES_MAX)));
+    let of = |bytes: usize| move || Ok::<_, ()>(Request::new("x".repeat(bytes)));
     let full = filling(&large).await;
     // It does not wait.
-    let (_, place) = large.read(ADA, 100, named, |_| true).now_or_never().unwrap().unwrap().unwrap();
+    let small = of(KNOWN_DOCUMENT_PART * LARGE_REQUEST_BYTES_MIN - 1);
+    let (_, place) = large.read(ADA, 100, small, |_| true).now_or_never().unwrap().unwrap().unwrap();
     assert!(place.is_none());
     drop(full);
-    let (_, place) = large.read(ADA, LARGE_REQUEST_BYTES_MIN, named, |_| true).await.unwrap().unwrap();
-    assert_eq!((large.kept.lock().bytes, place.is_some()), (LARGE_REQUEST_BYTES_MIN, true));
+    for bytes in [100, LARGE_REQUEST_BYTES_MIN] {
+        let read = large.read(ADA, bytes, of(PERSISTED_DOCUMENT_BYTES_MAX), |_| true);
+        let (_, place) = read.await.unwrap().unwrap();
+        let kept_bytes = PERSISTED_DOCUMENT_BYTES_MAX / KNOWN_DOCUMENT_PART;
+        assert_eq!((large.kept.lock().bytes, place.is_some()), (kept_bytes, true));
+    }
 }
 
 /// Some of two holders that fill the room between them.
