@@ -367,6 +367,27 @@ async fn payloads_whose_size_nothing_tells_are_rendered_a_few_at_a_time() {
     running.shut_down().await;
 }
 
+/// What was rendered meanwhile is larger than was guessed, and is in flight: those that waited go back.
+#[tokio::test]
+async fn payloads_that_waited_for_others_are_not_rendered_once_those_hold_every_slot() {
+    let large = |webhook: &mut Webhook| (webhook.name, webhook.flow.concurrency) = ("large".to_owned(), 100);
+    let of = |tenant: u128, number: u128| {
+        let mut claim = with_webhook(due(number, tenant, "gate"), large);
+        claim.delivery.tenant_id = TenantId(Uuid::from_u128(tenant));
+        claim
+    };
+    let mut bench = Bench::with((1..=8).map(|number| of(1, number)).chain((9..=16).map(|number| of(2, number))));
+    bench.limits.in_flight_max = 64;
+    let running = Running::of(&bench);
+    bench.transport.begun(8).await;
+    bench.queue.ended(8).await;
+    assert_eq!(*bench.renderer.calls.lock(), [8]);
+    assert_eq!(bench.queue.state.lock().released.len(), 8);
+    bench.transport.gate.add_permits(8);
+    bench.queue.ended(16).await;
+    running.shut_down().await;
+}
+
 /// Portions of bytes, as they were rendered.
 #[tokio::test]
 async fn large_payloads_are_frozen_and_settled_in_portions() {
