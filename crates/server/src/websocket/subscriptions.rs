@@ -90,18 +90,29 @@ struct Task {
 impl Task {
     async fn run(self, mut messages: BoxStream<'static, Answer>) {
         while let Some((message, is_end)) = messages.next().await {
-            if is_end {
-                self.free();
-            }
-            if self.outgoing.send(message).await.is_err() || is_end {
+            if !self.say(message, is_end).await || is_end {
                 return;
             }
         }
-        self.free();
-        let _ = self.outgoing.send(protocol::complete(&self.id)).await;
+        self.say(protocol::complete(&self.id), true).await;
     }
 
-    /// Frees the id before the client learns of the end, so that it may use it again at once.
+    /// Says it, unless the client has completed the operation: from then on nothing of it is said, also where this was just about to,
+    /// since the id may be another's by now. The last message frees the id before the client learns of it, so that it may use it again
+    /// at once. Whether it was said.
+    async fn say(&self, message: Message, is_last: bool) -> bool {
+        let Ok(room) = self.outgoing.reserve().await else { return false };
+        let mut running = self.running.lock();
+        let is_running = running.get(&self.id).is_some_and(|operation| operation.number == self.number);
+        if is_running {
+            if is_last {
+                running.remove(&self.id);
+            }
+            room.send(message);
+        }
+        is_running
+    }
+
     fn free(&self) {
         let mut running = self.running.lock();
         if running.get(&self.id).is_some_and(|operation| operation.number == self.number) {
@@ -128,12 +139,37 @@ mod tests {
         panic!("as planned")
     }
 
-    #[tokio::test]
-    async fn an_operation_whose_task_panics_leaves_its_id_and_its_place_to_the_next() {
+    /// One operation of a token at a time.
+    fn shares() -> Arc<Shares> {
         let mut layers = Layers::defaults().unwrap();
         layers.lay_flag("test", "token_subscriptions_max", "1").unwrap();
         let clock = Arc::new(ManualClock::at(sample::now()));
-        let shares = Arc::new(Shares::new(&Config::from_layers(&layers).web, clock));
+        Arc::new(Shares::new(&Config::from_layers(&layers).web, clock))
+    }
+
+    /// Its task may run on at that moment: what it was about to say would be taken for an answer of the next one of that id.
+    #[tokio::test]
+    async fn an_operation_that_was_ended_says_nothing_more() {
+        let shares = shares();
+        let (outgoing, mut queue) = mpsc::channel(1);
+        let mut subscriptions = Subscriptions::new(outgoing);
+        let start = |subscriptions: &mut Subscriptions| {
+            let place = shares.take(Holder(1), Place::Subscription).unwrap();
+            subscriptions.start("a".to_owned(), futures::stream::pending().boxed(), place);
+        };
+        start(&mut subscriptions);
+        let (running, outgoing) = (subscriptions.running.clone(), subscriptions.outgoing.clone());
+        let task = Task { id: "a".to_owned(), number: subscriptions.started_count, running, outgoing };
+        assert!(task.say(Message::text("first"), false).await);
+        assert_eq!(queue.recv().await, Some(Message::text("first")));
+        subscriptions.end("a");
+        start(&mut subscriptions);
+        assert!(!task.say(Message::text("late"), false).await && queue.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn an_operation_whose_task_panics_leaves_its_id_and_its_place_to_the_next() {
+        let shares = shares();
         let (outgoing, mut queue) = mpsc::channel(1);
         let mut subscriptions = Subscriptions::new(outgoing);
         let place = shares.take(Holder(1), Place::Subscription).unwrap();
