@@ -252,7 +252,11 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
     let back: Vec<_> =
         frozen.extract_if(.., |claim| beyond.contains(&claim.delivery.id)).map(|claim| stages::key(&claim)).collect();
     // At once, so that another share of the same webhook does not give back as many again.
-    back.iter().filter_map(|(id, _)| slots.get_mut(id).map(|slot| slot.gives_back())).for_each(drop);
+    for (id, _) in &back {
+        if let Some(slot) = slots.get_mut(id) {
+            slot.gives_back();
+        }
+    }
     road.release_all(&back, &mut slots).await;
     let rendered = road.stages.render(frozen).await;
     road.hold(&rendered.frozen, &mut slots);
@@ -275,14 +279,18 @@ async fn prepare(road: Arc<Road>, share: Vec<(ClaimedDelivery, Slot)>) {
         if unrendered.is_empty() {
             break;
         }
-        let (now, count) = (road.stages.now(), count.min(unrendered.len()));
-        let (count_now, expected_now) = road.stages.flow.render_portion(&unrendered);
-        let are_small_enough = unrendered[..count].iter().all(|claim| road.may_render(claim, &slots, now));
-        if expected_now > expected || !are_small_enough {
-            // What was rendered meanwhile has told more of them, or has taken the slots.
-            continue;
+        let mut count = count.min(unrendered.len());
+        if expected > 0 {
+            // What was rendered while these waited may have told more of them, or have taken the slots.
+            let now = road.stages.now();
+            let (count_now, expected_now) = road.stages.flow.render_portion(&unrendered);
+            let are_small_enough = unrendered[..count].iter().all(|claim| road.may_render(claim, &slots, now));
+            if expected_now > expected || !are_small_enough {
+                continue;
+            }
+            count = count.min(count_now);
         }
-        let rest = unrendered.split_off(count.min(count_now));
+        let rest = unrendered.split_off(count);
         let some = std::mem::replace(&mut unrendered, rest);
         let some_keys: Vec<_> = some.iter().map(stages::key).collect();
         let rendered = tokio::select! {
