@@ -79,6 +79,8 @@ async fn single(state: Arc<WebState>, caller: Caller, request: Request, _large: 
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
         Ok(response) => response,
         Err(_) => {
+            // Of this code the schema's limits are as well, which are not counted.
+            state.refused(RefusalCode::LimitExceeded);
             let message = "the request took longer than the server allows (http_request_ms_max)";
             refused(RefusalCode::LimitExceeded, message)
         }

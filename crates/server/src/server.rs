@@ -64,7 +64,8 @@ impl Server {
     /// As [`Server::start`].
     pub async fn start_traced(config: Config, traces: Option<Arc<Traces>>) -> anyhow::Result<RunningServer> {
         let only_one = only_one::of_database(&config.database)?;
-        let Wired { store, sql, scrape, clock, entropy, endpoints, loops } = wiring::wire(&config, traces).await?;
+        let wired = wiring::wire(&config, traces).await?;
+        let Wired { store, sql, scrape, metrics, clock, entropy, endpoints, loops } = wired;
         let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
         // Again: another server may have made the first tenant meanwhile, with a key file of its own.
         opening::check_key(&sql, &config.key_file).await?;
@@ -100,6 +101,7 @@ impl Server {
             auth,
             readiness,
             scrape: scrape.filter(|_| config.metrics == Exposure::Open),
+            metrics,
             endpoints,
             graphiql: config.graphiql,
             introspection: config.introspection,

@@ -37,6 +37,8 @@ pub struct Wired {
     pub sql: SqlStore,
     /// The metrics, where they are served.
     pub scrape: Option<Arc<Scrape>>,
+    /// The counters that it shows.
+    pub metrics: Option<Arc<Metrics>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -216,8 +218,19 @@ pub async fn wire(config: &Config, traces: Option<Arc<Traces>>) -> anyhow::Resul
         management_sdl: Api::sdl().into(),
         payload_sdl: Api::payload_sdl().into(),
     };
-    let loops = Loops { api, dispatcher, flow, retention, feed, wake_ups, link, metrics, pim, sql: sql.clone() };
-    Ok(Wired { store, sql, scrape, clock, entropy, endpoints, loops })
+    let loops = Loops {
+        api,
+        dispatcher,
+        flow,
+        retention,
+        feed,
+        wake_ups,
+        link,
+        metrics: metrics.clone(),
+        pim,
+        sql: sql.clone(),
+    };
+    Ok(Wired { store, sql, scrape, metrics, clock, entropy, endpoints, loops })
 }
 
 fn observed_queue(queue: Arc<dyn DeliveryQueue>, metrics: Option<&Arc<Metrics>>) -> Arc<dyn DeliveryQueue> {

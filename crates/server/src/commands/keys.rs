@@ -17,9 +17,12 @@ enum KeysCommand {
     List,
     /// Adds a key to the key file and seals every secret with it. Servers that run follow
     Rotate {
-        /// Adds no key: goes on with a rotation that was interrupted
+        /// Adds no key: goes on with a rotation that was interrupted, or begun with --add-only
         #[arg(long)]
         resume: bool,
+        /// Adds the key and seals nothing anew: processes with key files of their own get it first, then --resume
+        #[arg(long, conflicts_with = "resume")]
+        add_only: bool,
     },
     /// Takes the keys that seal nothing out of the key file
     Prune,
@@ -40,7 +43,8 @@ pub async fn run(args: KeysArgs, config: Config) -> anyhow::Result<ExitCode> {
             });
             super::print(&super::aligned(std::iter::once(header).chain(rows)))?;
         }
-        KeysCommand::Rotate { resume } => {
+        KeysCommand::Rotate { add_only: true, .. } => super::print(&after_adding(vault.add_key()?))?,
+        KeysCommand::Rotate { resume, .. } => {
             if !resume {
                 super::print(&format!("key {:02x} seals from now on\n", vault.add_key()?))?;
             }
@@ -57,4 +61,18 @@ pub async fn run(args: KeysArgs, config: Config) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is to be done once the key of that id is added and has sealed nothing. The last key of a file seals, also in a process that
+/// runs: one that has it must not seal before all others have it, too.
+fn after_adding(id: u8) -> String {
+    format!(
+        "key {id:02x} is added to the key file, and no secret is sealed anew\n\
+         a process that has this file seals with that key from its next secret on, without a restart, and one whose \
+         file lacks the key cannot open what it seals; so, in this order:\n\
+         1. until the last step restart no process, and let nobody make or change secrets (of tenants, of webhooks)\n\
+         2. back the key file up, and copy it to every process that has one of its own, with mode 0600; one that runs \
+         reads it again by itself, before it seals and when it meets a key that it does not know\n\
+         3. when `hookgraph keys list` shows {id:02x} in each of these files, run `hookgraph keys rotate --resume`\n"
+    )
 }

@@ -39,6 +39,10 @@ pub fn error_json(refusal: &Refusal) -> serde_json::Value {
     json!({ "message": refusal.message, "extensions": extensions })
 }
 
+/// The mark of an answer that says that the server could not do what was asked, for those that count such answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub RefusalCode);
+
 /// The errors of a response, at most [`limits::ERRORS_MAX`] of them.
 pub fn bounded(mut response: async_graphql::Response) -> async_graphql::Response {
     response.errors.truncate(limits::ERRORS_MAX);
@@ -48,7 +52,9 @@ pub fn bounded(mut response: async_graphql::Response) -> async_graphql::Response
 /// A response of the schema.
 pub fn graphql(response: async_graphql::Response, media_type: MediaType) -> Response {
     let is_busy = codes_of(&response).any(|code| code == RefusalCode::Unavailable);
+    let refused = refused_code(&response);
     let answer = in_its_type(bounded(response), media_type);
+    let answer = if let Some(code) = refused { marked(answer, code) } else { answer };
     if is_busy { to_be_retried(answer) } else { answer }
 }
 
@@ -82,6 +88,21 @@ fn codes_of(response: &async_graphql::Response) -> impl Iterator<Item = RefusalC
     })
 }
 
+/// The first of those codes that says that the server could not do what was asked. A limit of the schema is none: its client is to
+/// ask for less.
+pub fn refused_code(response: &async_graphql::Response) -> Option<RefusalCode> {
+    codes_of(response).find(|code| is_ours(*code))
+}
+
+const fn is_ours(code: RefusalCode) -> bool {
+    matches!(code, RefusalCode::Unavailable | RefusalCode::Internal)
+}
+
+fn marked(mut answer: Response, code: RefusalCode) -> Response {
+    answer.extensions_mut().insert(Refused(code));
+    answer
+}
+
 /// Says when to ask again.
 fn to_be_retried(mut answer: Response) -> Response {
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_S));
@@ -91,6 +112,7 @@ fn to_be_retried(mut answer: Response) -> Response {
 /// A refusal before the schema was asked, with a status of its own whatever the type.
 pub fn refusal(status: StatusCode, refusal: &Refusal, media_type: MediaType) -> Response {
     let answer = json_body(status, &json!({ "errors": [error_json(refusal)] }), media_type);
+    let answer = if is_ours(refusal.code) { marked(answer, refusal.code) } else { answer };
     if refusal.code == RefusalCode::Unavailable { to_be_retried(answer) } else { answer }
 }
 
@@ -107,7 +129,8 @@ pub fn not_asked(refused: &Refusal, media_type: MediaType) -> Response {
 
 /// A token has taken all that it may: 429, and when it is worth to try again.
 pub fn exceeded(exceeded: &Exceeded, media_type: MediaType) -> Response {
-    let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, &exceeded.refusal(), media_type);
+    let refused = exceeded.refusal();
+    let mut answer = marked(refusal(StatusCode::TOO_MANY_REQUESTS, &refused, media_type), refused.code);
     let wait_s = exceeded.retry_after.as_millis().div_ceil(1_000).max(1);
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(wait_s).unwrap_or(u64::MAX)));
     answer
@@ -125,7 +148,7 @@ pub fn busy(message: &str, media_type: MediaType) -> Response {
 pub fn overdue(media_type: MediaType) -> Response {
     let message = "the request took longer than the server allows (http_request_ms_max)";
     let refused = Refusal::new(RefusalCode::LimitExceeded, message);
-    to_be_retried(refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type))
+    marked(to_be_retried(refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type)), refused.code)
 }
 
 /// A wrong request.
@@ -201,6 +224,24 @@ mod tests {
             ] {
                 assert_eq!(answer.headers().get(header::RETRY_AFTER), expected.as_ref(), "{code:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_the_server_could_not_do_is_marked_and_what_its_client_did_wrong_is_not() {
+        for code in RefusalCode::ALL {
+            let expected = [RefusalCode::Unavailable, RefusalCode::Internal].contains(&code).then_some(Refused(code));
+            let refused = Refusal::new(code, "refused");
+            for answer in [
+                graphql(failed_with(code), MediaType::GraphqlResponse),
+                refusal(StatusCode::BAD_REQUEST, &refused, MediaType::Json),
+            ] {
+                assert_eq!(answer.extensions().get::<Refused>(), expected.as_ref(), "{code:?}");
+            }
+        }
+        let limit = Exceeded { limit: "token_connections_max", retry_after: limits::PLACE_RETRY_AFTER };
+        for answer in [exceeded(&limit, MediaType::Json), overdue(MediaType::Json)] {
+            assert_eq!(answer.extensions().get::<Refused>(), Some(&Refused(RefusalCode::LimitExceeded)));
         }
     }
 }

@@ -48,7 +48,9 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     };
     let (slot, over) = (Slot::default(), CancellationToken::new());
     let (filled, ending) = (slot.clone(), over.clone());
-    let answers = operation::responses(&state, session.caller.clone(), asked, large, Told::of).map(move |told| {
+    let counting = state.clone();
+    let told = move |response: async_graphql::Response, room: &AnswerShare| Told::of(&counting, response, room);
+    let answers = operation::responses(&state, session.caller.clone(), asked, large, told).map(move |told| {
         filled.fill(told.room);
         if told.is_refused {
             ending.cancel();
@@ -76,12 +78,21 @@ struct Told {
 }
 
 impl Told {
-    fn of(response: async_graphql::Response, room: &AnswerShare) -> Self {
+    /// Counted where it says that the server could not do what was asked.
+    fn of(state: &WebState, response: async_graphql::Response, room: &AnswerShare) -> Self {
+        let refused = answer::refused_code(&response);
         let json = answer::event_json(response).to_string();
         match room.take(json.len()) {
-            Ok(room) => Self { json, room, is_refused: false },
+            Ok(room) => {
+                if let Some(code) = refused {
+                    state.refused(code);
+                }
+                Self { json, room, is_refused: false }
+            }
             Err(no_room) => {
-                let json = json!({ "errors": [answer::error_json(&Refusal::from(no_room))] }).to_string();
+                let refusal = Refusal::from(no_room);
+                state.refused(refusal.code);
+                let json = json!({ "errors": [answer::error_json(&refusal)] }).to_string();
                 Self { json, room: None, is_refused: true }
             }
         }

@@ -19,7 +19,7 @@ use crate::auth::Authenticator;
 use crate::config::WebLimits;
 use crate::documents::Documents;
 use crate::endpoint::Endpoint;
-use crate::metrics::Scrape;
+use crate::metrics::{Metrics, Scrape};
 use crate::shares::Shares;
 use crate::websocket;
 use axum::Router;
@@ -27,6 +27,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use hookgraph_domain::refusal::RefusalCode;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,8 @@ pub struct WebState {
     pub readiness: Arc<dyn operations::Readiness>,
     /// The metrics, where they are open on this address.
     pub scrape: Option<Arc<Scrape>>,
+    /// The counters, where metrics are served.
+    pub metrics: Option<Arc<Metrics>>,
     /// The management schema and its payload sibling.
     pub endpoints: Endpoints,
     /// What verifies asymmetric signatures.
@@ -65,6 +68,15 @@ pub struct WebState {
     pub stopping: CancellationToken,
     /// New request ids.
     pub request_ids: request_id::RequestIds,
+}
+
+impl WebState {
+    /// Counts an answer whose code says that the server could not do what was asked; of another code it counts nothing.
+    pub fn refused(&self, code: RefusalCode) {
+        if let Some(metrics) = &self.metrics {
+            metrics.refused(code);
+        }
+    }
 }
 
 /// The two schemas and their SDL.

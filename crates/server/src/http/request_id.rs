@@ -1,6 +1,7 @@
 //! Request ids: one for every request, in its answer and in every log line it causes.
 
 use super::WebState;
+use super::answer::Refused;
 use crate::{limits, traces};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
@@ -48,6 +49,10 @@ pub async fn identify(State(state): State<Arc<WebState>>, mut request: Request, 
     let mut answer = async {
         let answer = next.run(request).await;
         tracing::debug!(status = answer.status().as_u16(), "answered");
+        // Here, where also the answer to a panic comes by.
+        if let Some(Refused(code)) = answer.extensions().get::<Refused>() {
+            state.refused(*code);
+        }
         answer
     }
     .instrument(span)

@@ -68,6 +68,12 @@ pub const RENDER_FAILURES: Metric = counter(
     "hookgraph_render_failures_total",
     "Payloads that could not be rendered: refused (the query yields errors), budget, or unavailable (ours, retried).",
 );
+/// Answers that say that the server could not do it.
+pub const REFUSED: Metric = counter(
+    "hookgraph_requests_refused_total",
+    "Requests and operations answered with what is not their fault, by code: UNAVAILABLE, INTERNAL, and LIMIT_EXCEEDED \
+     where a token has taken all that it may or the time of a request was over.",
+);
 /// Attempt duration.
 pub const ATTEMPT_DURATION: Metric = Metric {
     name: "hookgraph_attempt_duration_seconds",
@@ -140,6 +146,7 @@ pub const METRICS: &[Metric] = &[
     ORPHANS,
     ROWS_UNREADABLE,
     RENDER_FAILURES,
+    REFUSED,
     ATTEMPT_DURATION,
     FIRST_ATTEMPT_DELAY,
     DUE,

@@ -15,6 +15,7 @@ use hookgraph_domain::change::Committed;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, HistoryKept, PruneStep, RenderError, RowKind};
+use hookgraph_domain::refusal::RefusalCode;
 use hookgraph_domain::settle::Settlement;
 use hookgraph_domain::time::Timestamp;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -22,7 +23,10 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 static METADATA: Metadata<'static> = Metadata::new("hookgraph", Level::INFO, None);
 
-/// The counters of the road, each behind a handle that costs an addition.
+/// The codes of answers that say that the server could not do what was asked.
+const REFUSED_CODES: [RefusalCode; 3] = [RefusalCode::Unavailable, RefusalCode::Internal, RefusalCode::LimitExceeded];
+
+/// The counters of the road and of what is asked, each behind a handle that costs an addition.
 pub struct Metrics {
     recorder: PrometheusRecorder,
     events: Counter,
@@ -37,6 +41,7 @@ pub struct Metrics {
     renders_refused: Counter,
     renders_over_budget: Counter,
     renders_unavailable: Counter,
+    refused: [Counter; REFUSED_CODES.len()],
     attempt_duration: Histogram,
     first_attempt_delay: Histogram,
 }
@@ -74,6 +79,7 @@ impl Metrics {
             renders_refused: failures("refused"),
             renders_over_budget: failures("budget"),
             renders_unavailable: failures("unavailable"),
+            refused: REFUSED_CODES.map(|code| counter(&recorder, catalogue::REFUSED, &[("code", code.as_str())])),
             attempt_duration: histogram(&recorder, catalogue::ATTEMPT_DURATION),
             first_attempt_delay: histogram(&recorder, catalogue::FIRST_ATTEMPT_DELAY),
             recorder,
@@ -145,6 +151,13 @@ impl Metrics {
         }
     }
 
+    /// Counts an answer whose code says that the server could not do what was asked; of another code it counts nothing.
+    pub fn refused(&self, code: RefusalCode) {
+        if let Some(place) = REFUSED_CODES.iter().position(|known| *known == code) {
+            self.refused[place].increment(1);
+        }
+    }
+
     /// Counts deliveries that were owed for too long without being claimed.
     pub fn expired(&self, count: u64) {
         self.ended(DeliveryState::Expired, count);
@@ -180,6 +193,11 @@ impl Metrics {
     /// Sorts what was counted since into the buckets: done now and then, so that samples do not pile up unlooked at.
     pub fn upkeep(&self) {
         self.handle().run_upkeep();
+    }
+
+    /// What was counted and measured until now, in the format of Prometheus.
+    pub fn text(&self) -> String {
+        self.handle().render()
     }
 
     fn handle(&self) -> PrometheusHandle {

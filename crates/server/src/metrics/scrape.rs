@@ -57,7 +57,7 @@ impl Scrape {
             self.metrics.gauge(names::CONNECTIONS_MAX, &labels).set(f64::from(pool.max));
         }
         metrics::with_local_recorder(&self.metrics.recorder, || self.process.collect());
-        self.metrics.handle().render()
+        self.metrics.text()
     }
 
     /// What the database says; a failure is one line in the log per outage.

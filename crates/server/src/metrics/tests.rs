@@ -5,6 +5,7 @@ use hookgraph_domain::change::{Claimed, Committed};
 use hookgraph_domain::ids::EventId;
 use hookgraph_domain::settle::NextState;
 use hookgraph_domain::time::plus_ms;
+use std::collections::BTreeSet;
 use uuid::{ContextV7, Uuid};
 
 fn at() -> Timestamp {
@@ -99,6 +100,26 @@ fn what_is_recorded_and_what_is_not_rendered_is_counted() {
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is missing in\n{text}");
     }
+}
+
+#[test]
+fn what_the_server_could_not_do_is_counted_by_its_code_and_what_its_client_did_wrong_is_not() {
+    let metrics = Metrics::new().unwrap();
+    let counted = || {
+        let text = metrics.text();
+        let lines = text.lines().filter(|line| line.starts_with("hookgraph_requests_refused_total{"));
+        lines.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let expected = |unavailable: u32, others: u32| {
+        let codes = [("UNAVAILABLE", unavailable), ("INTERNAL", others), ("LIMIT_EXCEEDED", others)];
+        let lines = codes.map(|(code, count)| format!("hookgraph_requests_refused_total{{code=\"{code}\"}} {count}"));
+        BTreeSet::from(lines)
+    };
+    assert_eq!(counted(), expected(0, 0));
+    metrics.refused(RefusalCode::Unavailable);
+    assert_eq!(counted(), expected(1, 0));
+    RefusalCode::ALL.into_iter().for_each(|code| metrics.refused(code));
+    assert_eq!(counted(), expected(2, 1));
 }
 
 #[test]

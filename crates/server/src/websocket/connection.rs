@@ -5,7 +5,7 @@ use super::subscriptions::Subscriptions;
 use crate::answer_room::AnswerShare;
 use crate::auth::{AuthError, ShownToken};
 use crate::documents::Documents;
-use crate::http::{RequestId, WebState, parse};
+use crate::http::{RequestId, WebState, answer, parse};
 use crate::limits;
 use crate::operation;
 use crate::shares::{Exceeded, Holder, Permit, Place};
@@ -202,14 +202,14 @@ impl Connection<'_> {
         }
         if self.subscriptions.count() >= self.state.limits.websocket_subscriptions_max {
             let message = "this connection runs as many operations as it may (websocket_subscriptions_max)";
-            return self.send(protocol::refused(&id, &Refusal::new(RefusalCode::LimitExceeded, message))).await;
+            return self.refuse(&id, &Refusal::new(RefusalCode::LimitExceeded, message)).await;
         }
         let place = match self.place_of_operation(session.holder) {
             Ok(place) => place,
-            Err(exceeded) => return self.send(protocol::refused(&id, &exceeded.refusal())).await,
+            Err(exceeded) => return self.refuse(&id, &exceeded.refusal()).await,
         };
         if let Err(refusal) = parse::check_values("the message", text.as_bytes()) {
-            return self.send(protocol::refused(&id, &refusal)).await;
+            return self.refuse(&id, &refusal).await;
         }
         let read = || operation_of(text, &self.state.documents);
         let is_known = |request: &Request| self.state.endpoints.management.is_known(request);
@@ -221,18 +221,24 @@ impl Connection<'_> {
             Ok(Ok(read)) => read,
             Ok(Err(Unread::Message(closing))) => return Err(closing),
             // Its place is free again: a client that is slow to hear of it keeps none.
-            Ok(Err(Unread::Operation(refusal))) => return self.send(protocol::refused(&id, &refusal)).await,
+            Ok(Err(Unread::Operation(refusal))) => return self.refuse(&id, &refusal).await,
             Err(too_many) => {
                 let refusal = Refusal::new(RefusalCode::Unavailable, too_many.to_string());
-                return self.send(protocol::refused(&id, &refusal)).await;
+                return self.refuse(&id, &refusal).await;
             }
         };
         let request = if self.state.introspection { request } else { request.disable_introspection() };
-        let of = id.clone();
-        let written = move |response: Response, room: &AnswerShare| written(room, &of, response);
+        let (of, state) = (id.clone(), self.state.clone());
+        let written = move |response: Response, room: &AnswerShare| written(&state, room, &of, response);
         let responses = operation::responses(self.state, session.caller.clone(), request, large, written);
         self.subscriptions.start(id, responses, place);
         Ok(())
+    }
+
+    /// Refuses an operation before it begins.
+    async fn refuse(&self, id: &str, refusal: &Refusal) -> Result<(), Closing> {
+        self.state.refused(refusal.code);
+        self.send(protocol::refused(id, refusal)).await
     }
 
     /// Counts the request, and takes a place for as long as it runs.
@@ -295,12 +301,22 @@ fn operation_of(text: &str, documents: &Documents) -> Result<Request, Unread> {
 }
 
 /// The message of an answer, which has its room until it is written, and whether it ends the operation: as it does where there is no
-/// room for it.
-fn written(room: &AnswerShare, id: &str, response: Response) -> (Message, bool) {
+/// room for it. It is counted where it says that the server could not do what was asked.
+fn written(state: &WebState, room: &AnswerShare, id: &str, response: Response) -> (Message, bool) {
+    let refused = answer::refused_code(&response);
     let (message, is_end) = protocol::response(id, response);
     match room.hold_message(message) {
-        Ok(message) => (message, is_end),
-        Err(no_room) => (protocol::refused(id, &Refusal::from(no_room)), true),
+        Ok(message) => {
+            if let Some(code) = refused {
+                state.refused(code);
+            }
+            (message, is_end)
+        }
+        Err(no_room) => {
+            let refusal = Refusal::from(no_room);
+            state.refused(refusal.code);
+            (protocol::refused(id, &refusal), true)
+        }
     }
 }
 

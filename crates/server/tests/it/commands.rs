@@ -86,11 +86,12 @@ fn said(output: &Output) -> (String, String) {
 #[test]
 fn commands_on_no_database_say_so_and_make_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 6] = [
         &["token", "list"],
         &["token", "create", "--tenant", "acme"],
         &["keys", "list"],
         &["keys", "rotate"],
+        &["keys", "rotate", "--add-only"],
         &["keys", "prune"],
     ];
     for arguments in commands {
@@ -106,6 +107,59 @@ fn commands_on_no_database_say_so_and_make_nothing() {
         let output = hookgraph(folder.path(), &arguments).output().unwrap();
         assert!(output.status.success() && output.stdout.ends_with(b"\n"), "{arguments:?}: {:?}", said(&output));
     }
+}
+
+/// The keys as `keys list` shows them, the one that seals last, and how many secrets each has sealed.
+fn keys_listed(folder: &Path) -> Vec<(String, u64)> {
+    let output = hookgraph(folder, &["keys", "list"]).output().unwrap();
+    let (stdout, stderr) = said(&output);
+    assert!(output.status.success(), "{stderr}");
+    let cells = |row: &str| -> Option<(String, u64)> {
+        let mut cells = row.split_whitespace();
+        Some((cells.next()?.to_owned(), cells.next()?.parse().ok()?))
+    };
+    stdout.lines().skip(1).map(|row| cells(row).unwrap_or_else(|| panic!("{stdout}"))).collect()
+}
+
+#[test]
+fn a_key_that_is_only_added_seals_no_secret_anew_until_the_rotation_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut command = hookgraph(folder, &["serve", "--listen", "127.0.0.1:0", "--set", "log_format=json"]);
+    // Its first tenant has secrets.
+    let serving = Serving::begun(command.stdout(Stdio::null()));
+    serving.logged("\"listening\"");
+    drop(serving);
+    let told = |arguments: &[&str]| {
+        let output = hookgraph(folder, arguments).output().unwrap();
+        let (stdout, stderr) = said(&output);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        stdout
+    };
+    let key_count = || std::fs::metadata(folder.join("data/hookgraph.key")).unwrap().len() / 32;
+    let before = keys_listed(folder);
+    let [(old, count)] = before.as_slice() else { panic!("{before:?}") };
+    assert!(*count > 0 && key_count() == 1, "{before:?}");
+
+    let output = hookgraph(folder, &["keys", "rotate", "--add-only", "--resume"]).output().unwrap();
+    let (_, stderr) = said(&output);
+    assert_eq!((output.status.code(), key_count()), (Some(2), 1));
+    for words in ["cannot be used with", "--add-only", "--resume"] {
+        assert!(stderr.contains(words), "{stderr}");
+    }
+
+    let next = told(&["keys", "rotate", "--add-only"]);
+    let added = keys_listed(folder);
+    let [kept, (new, 0)] = added.as_slice() else { panic!("{added:?}") };
+    assert_eq!((kept, key_count()), (&before[0], 2));
+    assert!(next.starts_with(&format!("key {new} is added")), "{next}");
+    assert!(next.contains("run `hookgraph keys rotate --resume`"), "{next}");
+
+    let resumed = told(&["keys", "rotate", "--resume"]);
+    assert!(resumed.starts_with(&format!("{count} secrets are sealed anew")), "{resumed}");
+    assert_eq!(keys_listed(folder), [(old.clone(), 0), (new.clone(), *count)]);
+    assert_eq!(told(&["keys", "prune"]), format!("key {old} is gone from the key file\n"));
+    assert_eq!((keys_listed(folder), key_count()), (vec![(new.clone(), *count)], 1));
 }
 
 #[test]

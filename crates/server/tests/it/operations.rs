@@ -1,6 +1,8 @@
 //! Health, readiness and metrics: what is answered, where, and that the documents name nothing that is not there.
 
-use crate::rig;
+use crate::limits::{post, stream};
+use crate::rig::socket::{Socket, hear, initialised, say, subscribe};
+use crate::rig::{self, Rig, TOKEN};
 use hookgraph_server::config::{Config, Layers};
 use hookgraph_server::http::operations::NotReady;
 use hookgraph_server::metrics::catalogue::{Kind, METRICS};
@@ -99,6 +101,59 @@ async fn a_server_of_which_a_part_has_failed_is_not_ready() {
         assert_eq!((status, body["reason"].as_str()), (503, Some(NotReady::Failed.reason())));
     }
     server.shutdown().await;
+}
+
+/// How many answers said that the server could not do it: `UNAVAILABLE`, `INTERNAL` and `LIMIT_EXCEEDED`.
+fn refused(rig: &Rig) -> [u64; 3] {
+    let text = rig.state.metrics.as_ref().unwrap().text();
+    ["UNAVAILABLE", "INTERNAL", "LIMIT_EXCEEDED"].map(|code| {
+        let named = format!("hookgraph_requests_refused_total{{code=\"{code}\"}} ");
+        let count = text.lines().find_map(|line| line.strip_prefix(named.as_str()));
+        count.unwrap_or_else(|| panic!("{named}is missing in\n{text}")).parse().unwrap()
+    })
+}
+
+/// What a query over HTTP, over an event stream and over a WebSocket connection each adds to that.
+async fn refused_over_all(rig: &Rig, socket: &mut Socket, query: &str) -> Vec<[u64; 3]> {
+    let mut seen = vec![refused(rig)];
+    for request in [post(rig, query), stream(rig, query)] {
+        request.send().await.unwrap().text().await.unwrap();
+        seen.push(refused(rig));
+    }
+    say(socket, subscribe("a", query)).await;
+    while hear(socket).await["type"] == "next" {}
+    seen.push(refused(rig));
+    seen.windows(2).map(|pair| std::array::from_fn(|place| pair[1][place] - pair[0][place])).collect()
+}
+
+#[tokio::test]
+async fn an_answer_that_says_that_the_server_could_not_do_it_is_counted_once_and_no_other_is() {
+    // As many requests as come before the last ones.
+    let rig = rig::start(&[("token_requests_per_s_max", "1"), ("token_requests_burst_max", "16")]).await;
+    let mut socket = initialised(&rig).await;
+    for query in ["{ hello }", "{ fails }", "{ nope }"] {
+        assert_eq!(refused_over_all(&rig, &mut socket, query).await, [[0, 0, 0]; 3], "{query}");
+    }
+    let nothing = || client().post(rig.url("/graphql")).json(&json!({}));
+    for (status, request) in [(400, nothing().bearer_auth(TOKEN)), (401, nothing())] {
+        assert_eq!(request.send().await.unwrap().status(), status);
+    }
+    assert_eq!(refused(&rig), [0, 0, 0]);
+
+    assert_eq!(refused_over_all(&rig, &mut socket, "{ panics }").await, [[0, 1, 0]; 3]);
+    let requests_max = u32::try_from(rig.state.limits.http_requests_max).unwrap();
+    let held = rig.state.requests.acquire_many(requests_max).await.unwrap();
+    assert_eq!(refused_over_all(&rig, &mut socket, "{ hello }").await, [[1, 0, 0]; 3]);
+    drop(held);
+    assert_eq!(refused_over_all(&rig, &mut socket, "{ hello }").await, [[0, 0, 1]; 3]);
+    assert_eq!(refused(&rig), [3, 3, 3]);
+}
+
+#[tokio::test]
+async fn a_request_whose_time_is_over_is_counted_over_every_transport() {
+    let rig = rig::start(&[("http_request_ms_max", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    assert_eq!(refused_over_all(&rig, &mut socket, "{ never }").await, [[0, 0, 1]; 3]);
 }
 
 /// The names of all series of a scrape, those of a histogram's parts included.

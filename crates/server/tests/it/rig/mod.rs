@@ -22,6 +22,7 @@ use hookgraph_server::http::jwks::PublishedKeys;
 use hookgraph_server::http::listening;
 use hookgraph_server::http::operations::{NotReady, Readiness};
 use hookgraph_server::http::{Endpoints, LargeRequests, RequestIds, WebState, router};
+use hookgraph_server::metrics::Metrics;
 use hookgraph_server::shares::Shares;
 use hookgraph_server::surroundings::{OsEntropy, SystemClock};
 use hookgraph_testkit::{ManualClock, sample};
@@ -231,6 +232,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
         ),
         readiness: ready.clone(),
         scrape: None,
+        metrics: Some(Arc::new(Metrics::new().unwrap())),
         endpoints: Endpoints {
             management: scripted.clone(),
             payload: scripted,
