@@ -12,6 +12,7 @@ import { binary, environment, startServer } from './server.mjs';
 const KINDS = {
     tenantId: 'tenant', eventId: 'event', webhookId: 'webhook', itemId: 'item', itemIds: 'item', topicIds: 'topic', topicId: 'topic', flowId: 'flow',
     pipelineId: 'pipeline', pipelineStageId: 'pipelineStage', orderId: 'order', productId: 'product', vatTypeId: 'vatType', subscriptionContractId: 'subscriptionContract',
+    replayId: 'replay',
 };
 const STAGES = { flow: 'flowStage', pipeline: 'pipelineStage', order: 'pipelineStage' };
 // What a record only notes down: no record here has such an id, and nothing is looked up by it.
@@ -28,6 +29,8 @@ function kindOf({ namespace, field, path }, at = path) {
     if (last === 'stageId') return STAGES[namespace];
     if (last === 'parentId') return namespace === 'topic' ? 'topic' : 'folder';
     if (last === 'identifier') return 'customer';
+    // A list goes on behind one of its own.
+    if (last === 'after') return namespace;
     if (last !== 'id') return KINDS[last] ?? assert.fail(`no case for ${last}`);
     if (namespace === undefined) return field.name === 'replayUpdated' ? 'replay' : assert.fail(`no case for ${field.name}`);
     return at[0] === 'input' && namespace === 'webhook' ? 'webhook' : namespace;

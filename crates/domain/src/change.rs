@@ -87,7 +87,8 @@ pub enum Write {
     MarkTokenUsed(TokenId),
     /// Appends to the audit log.
     Audit(AuditEntry),
-    /// Creates a tenant copy task, or replaces one (`expected_version` is the one that was read).
+    /// Creates a tenant copy task, or replaces one (`expected_version` is the one that was read). Refused as
+    /// [`CommitError::Refused`] where the tenant that a new one copies is gone.
     PutCopyTask {
         /// The task as it shall stand.
         task: CopyTask,

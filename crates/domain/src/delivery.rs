@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Where a delivery stands. `settle` holds the diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
-    /// Due, never tried.
+    /// Due; no attempt is spent since it was made or last retried.
     Pending,
     /// Leased by a worker.
     InFlight,

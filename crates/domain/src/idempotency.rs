@@ -3,6 +3,9 @@
 
 use crate::ids::TenantId;
 
+/// Under which name a request's `extensions` hold the key. Over HTTP the header `idempotency-key` says the same.
+pub const IDEMPOTENCY_EXTENSION: &str = "idempotencyKey";
+
 /// Which answer: one request may change things in several steps, each of which commits by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AnswerKey {

@@ -2,8 +2,9 @@
 
 use crate::delivery::DeliveryState;
 use crate::event::EventTypeKey;
-use crate::ids::{EventId, TenantId, WebhookId};
+use crate::ids::{EventId, ReplayId, TenantId, WebhookId};
 use crate::record::RecordKind;
+use crate::replay::{Replay, ReplayState};
 use crate::time::Timestamp;
 use uuid::Uuid;
 
@@ -64,6 +65,8 @@ pub struct DeliveryQuery {
     pub webhook_id: Option<WebhookId>,
     /// Of this event.
     pub event_id: Option<EventId>,
+    /// Made by this replay: name its webhook too, whose deliveries are then read from its beginning to its end alone.
+    pub replay: Option<MadeByReplay>,
     /// In one of these states; empty means any.
     pub states: Vec<DeliveryState>,
     /// Created at or after.
@@ -74,6 +77,24 @@ pub struct DeliveryQuery {
     pub before: Option<Uuid>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// A replay whose deliveries are asked for: it made none before it began, and none after it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MadeByReplay {
+    /// The replay.
+    pub id: ReplayId,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it ended; none while it runs.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl From<&Replay> for MadeByReplay {
+    fn from(replay: &Replay) -> Self {
+        let ended_at = (replay.state != ReplayState::Running).then_some(replay.updated_at);
+        Self { id: replay.id, began_at: replay.created_at, ended_at }
+    }
 }
 
 /// Which events, newest first. Test events are left out.

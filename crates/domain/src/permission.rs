@@ -1,6 +1,7 @@
 //! Permissions: what a token, and a payload query, may read and change.
 //!
-//! One to read and one to write per noun. Who may write a noun may read it: a change is decided on what is there.
+//! One to read and one to write per noun. Who may write a noun may read it: a change is decided on what is there. Nothing asks for
+//! [`Permission::SecretsRead`]: it stays because tokens and claims may name it.
 
 use std::fmt;
 
@@ -30,16 +31,16 @@ macro_rules! for_each_permission {
             MarketsWrite "MARKETS_WRITE" "Change markets, and read them.";
             SubscriptionContractsRead "SUBSCRIPTION_CONTRACTS_READ" "Read subscription contracts.";
             SubscriptionContractsWrite "SUBSCRIPTION_CONTRACTS_WRITE" "Change subscription contracts, and read them.";
-            TenantsRead "TENANTS_READ" "Read the tenant and its copies.";
-            TenantsWrite "TENANTS_WRITE" "Change the tenant and its copies, and read them.";
+            TenantsRead "TENANTS_READ" "Read the tenant, with its rates of value-added tax and its public signature keys.";
+            TenantsWrite "TENANTS_WRITE" "Create tenants, change, copy and delete the own one, and read it.";
             WebhooksRead "WEBHOOKS_READ" "Read webhooks.";
             WebhooksWrite "WEBHOOKS_WRITE" "Change webhooks, and read them.";
             DeliveriesRead "DELIVERIES_READ" "Read deliveries, their attempts and payloads.";
-            DeliveriesWrite "DELIVERIES_WRITE" "Change deliveries, their attempts and payloads, and read them.";
+            DeliveriesWrite "DELIVERIES_WRITE" "Retry, cancel and replay deliveries, and read them.";
             EventsRead "EVENTS_READ" "Read recorded events.";
-            EventsWrite "EVENTS_WRITE" "Change recorded events, and read them.";
-            SecretsRead "SECRETS_READ" "Read signature secrets and keys.";
-            SecretsWrite "SECRETS_WRITE" "Change signature secrets and keys, and read them.";
+            EventsWrite "EVENTS_WRITE" "Publish events, and read them.";
+            SecretsRead "SECRETS_READ" "Opens nothing: a secret is shown once, in the answer that made it, and public keys with their tenant or webhook.";
+            SecretsWrite "SECRETS_WRITE" "Make signature secrets and keys anew, the secrets shown once, and take those of a webhook away.";
             TokensRead "TOKENS_READ" "Read access tokens.";
             TokensWrite "TOKENS_WRITE" "Change access tokens, and read them.";
             AuditRead "AUDIT_READ" "Read the log of management actions.";

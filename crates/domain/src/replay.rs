@@ -183,6 +183,12 @@ impl Replay {
         Self { version: self.version + 1, updated_at: now, ..self.clone() }
     }
 
+    /// When the delivery at its position was made, within its range; none as long as it has replayed nothing.
+    pub fn position_at(&self) -> Option<Timestamp> {
+        // An id has its time to the millisecond, and by the clock of whoever made it.
+        Some(created_at(self.position?.0)?.max(self.from).min(self.before))
+    }
+
     /// Whether it and a range of time have a moment in common.
     pub fn overlaps(&self, from: Timestamp, before: Timestamp) -> bool {
         self.from < before && from < self.before
@@ -312,6 +318,19 @@ mod tests {
         assert_eq!((after.version, after.next_at), (2, plus_ms(now(), REPLAY_BATCH_MS)));
         let done = after.after_batch(&[], 2, now());
         assert_eq!((done.state, done.position, done.made_count), (ReplayState::Finished, Some(second), 2));
+    }
+
+    #[test]
+    fn when_the_delivery_at_its_position_was_made_is_told_and_within_its_range() {
+        assert_eq!(replay().position_at(), None);
+        assert_eq!(replay().after_batch(&[], 2, now()).position_at(), None, "it found nothing");
+        for (made_ms, told_ms) in [(600, 600), (5_000, 1_000)] {
+            let position = DeliveryId(crate::retention::lowest_id(plus_ms(now(), made_ms)));
+            let after = replay().after_batch(&[position], 1, now());
+            assert_eq!(after.position_at(), Some(plus_ms(now(), told_ms)));
+        }
+        let early = replay().after_batch(&[DeliveryId(Uuid::from_u128(1))], 1, now());
+        assert_eq!(early.position_at(), Some(now()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::context::PimContext;
 use hookgraph_domain::change::Write;
-use hookgraph_domain::idempotency::{AnswerKey, KeptAnswer};
+use hookgraph_domain::idempotency::{AnswerKey, IDEMPOTENCY_EXTENSION, KeptAnswer};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -110,8 +110,9 @@ impl PimContext {
         if self.idempotency.is_none() {
             return Ok(());
         }
-        let message = "this mutation raises no event, and is not kept under an idempotency key: leave the key out";
-        Err(Refusal::new(RefusalCode::BadUserInput, message))
+        let message = "this mutation raises no event, and is not kept under an idempotency key: leave the key out, and \
+                       look at what is there before you try again";
+        Err(Refusal::invalid_at(format!("extensions.{IDEMPOTENCY_EXTENSION}"), "IDEMPOTENCY_KEY_UNUSED", message))
     }
 }
 

@@ -161,7 +161,8 @@ impl PimMutation {
         SubscriptionContractMutations
     }
 
-    /// Tenants.
+    /// Tenants. Of these mutations `createCopyTask` alone takes an idempotency key: list what is there before you try one of
+    /// the others again.
     async fn tenant(&self) -> Option<TenantMutations> {
         Some(TenantMutations)
     }

@@ -45,6 +45,33 @@ async fn a_change_of_a_record_is_owed_to_its_webhooks_and_shown_with_its_matches
 }
 
 #[tokio::test]
+async fn webhooks_are_listed_from_the_oldest_on_so_many_as_are_asked_for() {
+    let world = world().await;
+    for _ in 0..5 {
+        world.created(input()).await;
+    }
+    let ask = async |arguments: &str| {
+        let text = format!("query ($id: ID!) {{ webhook {{ getMany(tenantId: $id{arguments}) {{ id }} }} }}");
+        world.ask(&text, json!({ "id": world.caller.tenant_id })).await
+    };
+    let listed = async |arguments: &str| {
+        let answer = ask(arguments).await;
+        let webhooks = answer["data"]["webhook"]["getMany"].as_array().expect("webhooks").clone();
+        webhooks.iter().map(|one| one["id"].clone()).collect::<Vec<_>>()
+    };
+    let all = listed("").await;
+    assert_eq!(all.len(), 5);
+    assert!(all.is_sorted_by_key(|id| id.as_str().map(str::to_owned)), "{all:?}");
+    assert_eq!(listed(", first: 2").await, all[..2]);
+    assert_eq!(listed(&format!(", first: 2, after: {}", all[1])).await, all[2..4]);
+    assert_eq!(listed(&format!(", after: {}", all[2])).await, all[3..]);
+    let refused = ask(", first: 101").await;
+    assert_eq!(refused["errors"][0]["extensions"]["problems"][0]["message"], "101 is not from 1 to 100");
+    let refused = ask(", after: \"w1\"").await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "NOT_FOUND");
+}
+
+#[tokio::test]
 async fn every_problem_of_a_webhook_is_told_and_nothing_is_saved() {
     let world = world().await;
     let wrong = json!({ "name": "", "concern": "customers", "event": "created", "method": "POST", "url": "ftp://x",
@@ -213,6 +240,27 @@ async fn a_nullable_field_that_fails_is_null_and_what_stands_beside_it_stays() {
     let strict = "query ($tenantId: ID!) { flow { getMany(tenantId: $tenantId, first: 0) { edges { cursor } } } }";
     let answer = world.ask(strict, variables).await;
     assert_eq!((&answer["data"], answer["errors"].as_array().map(Vec::len)), (&Value::Null, Some(1)), "{answer}");
+}
+
+/// A secret that one of them answers is shown in no other answer.
+#[tokio::test]
+async fn a_mutation_that_fails_leaves_what_those_of_other_namespaces_answered() {
+    let world = world().await;
+    let text = "mutation ($id: ID!) {
+        tenant { create(input: { identifier: \"other\", name: \"Other\" }) { signatureSecret } }
+        webhook { pause(id: $id) { id } }
+        accessToken { revoke(id: $id) { id } }
+        delivery { retry(id: $id) { id } }
+        replay { cancel(id: $id) { id } } }";
+    let answer = world.ask(text, json!({ "id": Uuid::from_u128(9) })).await;
+    let secret = answer["data"]["tenant"]["create"]["signatureSecret"].as_str();
+    assert!(secret.is_some_and(|secret| !secret.is_empty()), "{answer}");
+    let paths: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| error["path"].clone()).collect();
+    let failed = [("webhook", "pause"), ("accessToken", "revoke"), ("delivery", "retry"), ("replay", "cancel")];
+    assert_eq!(paths, failed.map(|(namespace, field)| json!([namespace, field])));
+    for (namespace, _) in failed {
+        assert_eq!(answer["data"].get(namespace), Some(&Value::Null), "{namespace}: {answer}");
+    }
 }
 
 #[tokio::test]

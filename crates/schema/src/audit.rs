@@ -1,7 +1,7 @@
 //! The audit log in the API.
 
 use crate::access::AuditRead;
-use crate::connection::{PageAsked, history_connection};
+use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection};
 use crate::context::Asked;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
@@ -31,7 +31,7 @@ impl AuditQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "About this, e.g. `webhook:0198…`.")] subject: Option<String>,
-        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<AuditConnection> {
         let asked = Asked::of(ctx)?;
@@ -55,7 +55,7 @@ impl AuditEntryObject {
         self.0.id.to_string().into()
     }
 
-    /// When.
+    /// When it was done.
     async fn at(&self) -> DateTime {
         DateTime(self.0.at)
     }
@@ -70,17 +70,17 @@ impl AuditEntryObject {
         &self.0.action
     }
 
-    /// To what, e.g. `webhook:0198…`.
+    /// To what it was done, e.g. `webhook:0198…`.
     async fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// What it was, secrets redacted.
+    /// What the subject was before, secrets redacted.
     async fn before(&self) -> Option<JsonValue> {
         json(self.0.before.as_deref())
     }
 
-    /// What it became, secrets redacted.
+    /// What the subject became, secrets redacted.
     async fn after(&self) -> Option<JsonValue> {
         json(self.0.after.as_deref())
     }

@@ -6,6 +6,9 @@ use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::DateTime;
 use uuid::Uuid;
 
+/// `first` where it is left out, as the schema shows it.
+pub(crate) const FIRST_DEFAULT: i32 = PAGE_SIZE_DEFAULT as i32;
+
 /// Where a page stands in the history.
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
 pub(crate) struct HistoryPageInfo {
@@ -53,6 +56,11 @@ impl PageAsked {
             has_previous_page: self.before.is_some(),
         }
     }
+}
+
+/// How many a list shows that is no connection: as many as are asked for, up to a page, and up to `most` where no number is named.
+pub(crate) fn list_size(first: Option<i32>, most: u32) -> Result<u32, Refusal> {
+    page_size("first", first, most, PAGE_SIZE_MAX)
 }
 
 /// A number of things asked for: the default where none is, refused beyond the limit.

@@ -19,7 +19,7 @@ async fn a_filter_that_names_what_cannot_be_is_refused() {
         let asked = format!("{{ event {{ getMany({filter}) {{ nodes {{ id }} }} }} }}");
         assert_eq!(refused(&asked).await, (json!("BAD_USER_INPUT"), json!("EVENT_TYPE_UNKNOWN"), json!(path)));
     }
-    for filter in [r#"webhookId: "w1""#, r#"eventId: "e1""#] {
+    for filter in [r#"webhookId: "w1""#, r#"eventId: "e1""#, r#"replayId: "r1""#] {
         let asked = format!("{{ delivery {{ getMany({filter}) {{ nodes {{ id }} }} }} }}");
         assert_eq!(refused(&asked).await.0, "NOT_FOUND");
     }

@@ -1,15 +1,18 @@
 //! Flow settings, pause and resume, replays, many deliveries at once, and health, as a caller sees them.
 
 use crate::test_world::{World, world};
+use async_graphql::{Request, Variables};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode};
 use hookgraph_domain::change::{Change, Expected, Write};
-use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
+use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::event::NewEvent;
-use hookgraph_domain::ids::{AttemptId, EventId, WebhookId};
-use hookgraph_domain::ports::{DeliveryQueue, Entropy, Fenced, UnitOfWork, WebhookReader};
+use hookgraph_domain::ids::{AttemptId, EventId, ReplayId, TenantId, WebhookId};
+use hookgraph_domain::ports::{DeliveryQueue, Entropy, Fenced, PrunePosition, Retention, UnitOfWork, WebhookReader};
+use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_pim::Caller;
 use hookgraph_testkit::{SeededEntropy, sample};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -145,9 +148,9 @@ async fn a_replay_is_begun_watched_and_cancelled() {
     let begun = world.ask(REPLAY, json!({ "input": asked })).await["data"]["webhook"]["replay"].clone();
     assert_eq!((&begun["state"], &begun["ratePerSecond"]), (&json!("RUNNING"), &json!(50)));
     assert_eq!((&begun["payload"], &begun["states"]), (&json!("FRESH"), &json!(["FAILED"])));
-    let read = "query ($id: ID!) { replay { get(id: $id) { state } getMany { nodes { id } } } }";
+    let read = "query ($id: ID!) { replay { get(id: $id) { state position positionAt } getMany { nodes { id } } } }";
     let seen = world.ask(read, json!({ "id": begun["id"] })).await;
-    assert_eq!(seen["data"]["replay"]["get"]["state"], "RUNNING");
+    assert_eq!(seen["data"]["replay"]["get"], json!({ "state": "RUNNING", "position": null, "positionAt": null }));
     assert_eq!(seen["data"]["replay"]["getMany"]["nodes"], json!([{ "id": begun["id"] }]));
 
     let overlapping = json!({ "webhookId": id, "from": "2023-01-31T00:00:00Z", "to": "2023-03-01T00:00:00Z" });
@@ -172,6 +175,82 @@ async fn a_replay_is_begun_watched_and_cancelled() {
     assert_eq!(world.ask(REPLAY, json!({ "input": asked })).await["errors"], Value::Null, "the range is free again");
     let unknown = world.ask(cancel, json!({ "id": id })).await;
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn what_a_replay_made_is_listed_and_cancelled_by_it() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    let other = webhook_id(&world).await;
+    events(&world, 2).await;
+    let asked = json!({ "webhookId": id, "from": "2023-01-01T00:00:00Z", "to": "2023-02-01T00:00:00Z" });
+    let begun = world.ask(REPLAY, json!({ "input": asked })).await["data"]["webhook"]["replay"]["id"].clone();
+    let replay_id: ReplayId = begun.as_str().expect("an id").parse().unwrap();
+    let write = Write::InsertDelivery(NewDelivery {
+        id: SeededEntropy::new(5).uuid(sample::now()).into(),
+        tenant_id: world.caller.tenant_id,
+        webhook_id: id.parse().unwrap(),
+        event: DeliveryEvent::Recorded(world.latest("orders/create").await.id),
+        purpose: DeliveryPurpose::Replay { replay_id, payload_of: None },
+    });
+    world.store.commit(Change { writes: vec![write], ..Change::at(sample::now()) }).await.unwrap();
+
+    let lists = "query ($id: ID!, $webhookId: ID!) {
+        delivery { getMany(replayId: $id) { nodes { replayId state } } }
+        replay { get(id: $id) { deliveries { nodes { replayId state } } } }
+        webhook { get(id: $webhookId) { deliveries(replayId: $id) { nodes { replayId state } } } } }";
+    let listed = async || {
+        let answer = world.ask(lists, json!({ "id": begun, "webhookId": id })).await;
+        assert_eq!(answer["errors"], Value::Null, "{answer}");
+        let data = &answer["data"];
+        [&data["delivery"]["getMany"], &data["replay"]["get"]["deliveries"], &data["webhook"]["get"]["deliveries"]]
+            .map(|page| page["nodes"].clone())
+    };
+    let made = |state: &str| [(); 3].map(|()| json!([{ "replayId": begun, "state": state }]));
+    assert_eq!(listed().await, made("PENDING"));
+    let cancel = "mutation ($id: ID!) { delivery { cancelMany(filter: { replayId: $id }) { count hasMore } } }";
+    let cancelled = world.ask(cancel, json!({ "id": begun })).await;
+    assert_eq!(cancelled["data"]["delivery"]["cancelMany"], json!({ "count": 1, "hasMore": false }), "{cancelled}");
+    assert_eq!(listed().await, made("CANCELLED"));
+    let left = states(&world).await.into_iter().filter(|state| state == "PENDING");
+    assert_eq!(left.count(), 4, "of two events to two webhooks");
+
+    let unknown = world.ask(cancel, json!({ "id": Uuid::from_u128(404) })).await;
+    assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND", "{unknown}");
+    let of_another = world.ask(lists, json!({ "id": begun, "webhookId": other })).await;
+    assert_eq!(of_another["errors"][0]["extensions"]["code"], "NOT_FOUND", "{of_another}");
+    let tenant_id = TenantId(Uuid::from_u128(2));
+    world.add_tenant(tenant_id, "stranger").await;
+    let request = Request::new(cancel).variables(Variables::from_json(json!({ "id": begun })));
+    let stranger = Caller { tenant_id, ..world.caller.clone() };
+    let foreign = serde_json::to_value(world.api.execute(stranger, request).await).unwrap();
+    assert_eq!(foreign["errors"][0]["extensions"]["code"], "NOT_FOUND", "{foreign}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_went_with_the_history_is_told_while_another_keeps_its_event() {
+    let world = world().await;
+    for _ in 0..2 {
+        webhook_id(&world).await;
+    }
+    events(&world, 1).await;
+    let claim = world.store.claim(&sample::claim_request(1)).await.unwrap().deliveries.remove(0);
+    let gone = claim.webhook.id.to_string();
+    settle(&world, claim, 1, true).await;
+    let told = async || {
+        let text = "{ event { getMany { nodes { matches { webhook { id } reason delivery { state } } } } } }";
+        let answer = world.ask(text, json!({})).await;
+        let matches = answer["data"]["event"]["getMany"]["nodes"][0]["matches"].as_array().expect("matches").clone();
+        let (of_gone, of_other): (Vec<_>, Vec<_>) = matches.into_iter().partition(|one| one["webhook"]["id"] == gone);
+        assert_eq!((of_gone.len(), of_other.len()), (1, 1));
+        [&of_gone[0], &of_other[0]].map(|one| (one["reason"].clone(), one["delivery"]["state"].clone()))
+    };
+    let other = (Value::Null, json!("PENDING"));
+    assert_eq!(told().await, [(Value::Null, json!("DELIVERED")), other.clone()]);
+    let before = plus_ms(sample::now(), 24 * 3_600_000);
+    let cut = HistoryCut { before, ended_before: before };
+    world.store.prune_history(&cut, PrunePosition::default(), 100).await.unwrap();
+    assert_eq!(told().await, [(json!("REMOVED"), Value::Null), other]);
 }
 
 #[tokio::test]
@@ -232,12 +311,70 @@ async fn many_deliveries_are_cancelled_and_retried_in_bounded_calls() {
     let refused = call("retryMany", 2, Value::Null).await;
     assert_eq!((&refused["count"], &refused["passedOverCount"]), (&json!(0), &json!(2)));
 
-    let wrong = json!({ "filter": { "states": ["DELIVERED"] }, "first": 501 });
+    let wrong = json!({ "filter": { "all": true, "states": ["DELIVERED"] }, "first": 501 });
     let refused = world.ask(&text("cancelMany"), wrong).await;
     assert_eq!(refused["errors"][0]["extensions"]["problems"][0]["message"], "501 is not from 1 to 500");
-    let wrong = json!({ "filter": { "states": ["DELIVERED"] } });
+    let wrong = json!({ "filter": { "all": true, "states": ["DELIVERED"] } });
     let refused = world.ask(&text("cancelMany"), wrong).await;
     assert_eq!(refused["errors"][0]["extensions"]["problems"][0]["path"], "filter.states.0");
+}
+
+#[tokio::test]
+async fn deliveries_of_the_whole_tenant_are_changed_where_that_is_said_and_never_for_lack_of_a_value() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    events(&world, 2).await;
+    let call = async |what: &str, filter: Value| {
+        let text =
+            format!("mutation ($filter: DeliveriesFilter!) {{ delivery {{ {what}(filter: $filter) {{ count }} }} }}");
+        world.ask(&text, json!({ "filter": filter })).await
+    };
+    let problem = |refused: &Value| {
+        let problem = refused["errors"][0]["extensions"]["problems"][0].clone();
+        format!("{} {}", problem["path"], problem["code"]).replace('"', "")
+    };
+    for what in ["cancelMany", "retryMany"] {
+        for empty in [
+            json!({}),
+            json!({ "webhookId": null, "eventId": null, "createdFrom": null, "createdBefore": null, "all": null }),
+            json!({ "states": [] }),
+            json!({ "states": ["CANCELLED"], "all": false }),
+        ] {
+            let refused = call(what, empty.clone()).await;
+            assert_eq!(problem(&refused), "filter FILTER_EMPTY", "{what} {empty}: {refused}");
+        }
+        let text = format!("mutation ($id: ID) {{ delivery {{ {what}(filter: {{ webhookId: $id }}) {{ count }} }} }}");
+        let refused = world.ask(&text, json!({})).await;
+        assert_eq!(problem(&refused), "filter FILTER_EMPTY", "a variable that was left out: {refused}");
+        let refused = call(what, json!({ "all": true, "webhookId": id })).await;
+        assert_eq!(problem(&refused), "filter.all FILTER_AMBIGUOUS", "{refused}");
+    }
+    assert_eq!(states(&world).await, ["PENDING"; 2], "nothing was done");
+    let cancelled = call("cancelMany", json!({ "all": true })).await;
+    assert_eq!(cancelled["data"]["delivery"]["cancelMany"]["count"], 2, "{cancelled}");
+    let retried = call("retryMany", json!({ "all": true, "states": ["CANCELLED"] })).await;
+    assert_eq!(retried["data"]["delivery"]["retryMany"]["count"], 2, "{retried}");
+    assert_eq!(states(&world).await, ["PENDING"; 2]);
+}
+
+#[tokio::test]
+async fn attempts_that_were_made_and_those_that_are_spent_are_told_apart() {
+    let world = world().await;
+    webhook_id(&world).await;
+    events(&world, 1).await;
+    let mut claims = world.store.claim(&sample::claim_request(1)).await.unwrap().deliveries;
+    settle(&world, claims.remove(0), 1, false).await;
+    let read = async || {
+        let text = "{ delivery { getMany { nodes { id state attemptCount attemptsSpent } } } }";
+        world.ask(text, json!({})).await["data"]["delivery"]["getMany"]["nodes"][0].clone()
+    };
+    let mut failed = read().await;
+    let id = failed["id"].take();
+    assert_eq!(failed, json!({ "id": null, "state": "FAILED", "attemptCount": 1, "attemptsSpent": 1 }));
+    let retry = "mutation ($id: ID!) { delivery { retry(id: $id) { state attemptCount attemptsSpent } } }";
+    let retried = world.ask(retry, json!({ "id": id })).await;
+    let expected = json!({ "state": "PENDING", "attemptCount": 1, "attemptsSpent": 0 });
+    assert_eq!(retried["data"]["delivery"]["retry"], expected, "{retried}");
 }
 
 #[tokio::test]

@@ -1,14 +1,13 @@
 //! The idempotency key of a request, and what makes two requests the same.
 
+pub use hookgraph_domain::idempotency::IDEMPOTENCY_EXTENSION;
+
 use async_graphql::{Request, Value};
 use hookgraph_domain::idempotency::key_problem;
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::Idempotency;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-
-/// Under which name a request's `extensions` hold the key. Over HTTP the header `idempotency-key` says the same.
-pub const IDEMPOTENCY_EXTENSION: &str = "idempotencyKey";
 
 /// The request's key, if it has one; it stands for the document, the operation and the variables, in whatever order the fields of an
 /// object were sent.

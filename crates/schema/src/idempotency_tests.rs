@@ -122,6 +122,9 @@ async fn a_key_that_nothing_would_heed_or_that_is_none_is_refused() {
         let refused = ask(&world, json!("k"), text, json!({})).await;
         assert_eq!(refused["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{text}: {refused}");
         assert!(refused["errors"][0]["message"].as_str().unwrap().contains("idempotency key"), "{text}: {refused}");
+        let problem = &refused["errors"][0]["extensions"]["problems"][0];
+        assert_eq!(problem["path"], "extensions.idempotencyKey", "{text}: {refused}");
+        assert_eq!(problem["code"], "IDEMPOTENCY_KEY_UNUSED", "{text}: {refused}");
     }
     for key in [json!(7), json!(""), json!("a b"), json!("k".repeat(201))] {
         let refused = ask(&world, key, PUBLISH, json!({ "id": "o1" })).await;

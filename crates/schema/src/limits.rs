@@ -121,14 +121,14 @@ pub const HEALTH_ATTEMPTS_MAX: u32 = 100;
 pub const BACKLOG_COUNT_MAX: u32 = 10_000;
 /// How often the subscription to a replay looks at it, in milliseconds.
 pub const REPLAY_POLL_MS: u64 = 1_000;
-/// Webhooks of a list that is not paged.
+/// Webhooks of a list that is asked for without a number: the oldest after its beginning.
 pub const WEBHOOKS_LIST_MAX: u32 = 1_000;
 /// Previews that one request may ask for: each may take the time and the bytes of a whole render.
 pub const PREVIEWS_PER_REQUEST_MAX: usize = 5;
 /// Tokens of a tenant that are valid at a time.
 pub const TOKENS_VALID_MAX: usize = 200;
-/// Tokens that one list shows: the latest.
-pub const TOKENS_LIST_MAX: usize = 1_000;
+/// Tokens of a list that is asked for without a number: the latest before its beginning.
+pub const TOKENS_LIST_MAX: u32 = 1_000;
 /// The name of a token, in characters.
 pub const TOKEN_NAME_CHARS_MAX: usize = 200;
 

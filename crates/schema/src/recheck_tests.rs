@@ -23,6 +23,7 @@ async fn now(world: &World, webhook: &Webhook) -> (Webhook, Delivery) {
         tenant_id: webhook.tenant_id,
         webhook_id: Some(webhook.id),
         event_id: None,
+        replay: None,
         states: Vec::new(),
         created_from: None,
         created_before: None,

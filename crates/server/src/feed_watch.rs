@@ -19,7 +19,7 @@ pub(crate) async fn run(
     fed: watch::Receiver<()>,
     stopping: CancellationToken,
 ) {
-    let watch = FeedWatch { feed, signals, fed, told_to_seq: None, is_failing: false, is_poll: false };
+    let watch = FeedWatch { feed, signals, fed, told_to_seq: None, is_failing: false, is_to_check: false };
     tokio::select! {
         () = stopping.cancelled() => {}
         () = watch.keep_up() => {}
@@ -34,8 +34,9 @@ struct FeedWatch {
     told_to_seq: Option<i64>,
     /// Whether the last look failed: an outage is one line in the log, and after it the feed may be another's, which is behind.
     is_failing: bool,
-    /// Whether the next look is one that nobody called for.
-    is_poll: bool,
+    /// Whether the next look asks first how far the feed is, since it may have gone back: nobody called for it, or the last one was
+    /// called for and found nothing. Wake-ups that keep coming do not put that off.
+    is_to_check: bool,
 }
 
 impl FeedWatch {
@@ -73,7 +74,7 @@ impl FeedWatch {
             self.begin_anew(latest_seq);
             return Ok(false);
         };
-        if std::mem::take(&mut self.is_poll) || self.is_failing {
+        if std::mem::take(&mut self.is_to_check) || self.is_failing {
             let latest_seq = self.feed.latest_seq().await?;
             if latest_seq < after_seq {
                 self.begin_anew(latest_seq);
@@ -85,6 +86,7 @@ impl FeedWatch {
         let moves = self.feed.feed_moves(after_seq, FEED_MOVES_BATCHES_MAX).await?;
         self.signals.moved(&moves.tenants);
         self.told_to_seq = Some(moves.read_to_seq);
+        self.is_to_check = moves.read_to_seq == after_seq;
         Ok(moves.more)
     }
 
@@ -109,6 +111,6 @@ impl FeedWatch {
         if matches!(fed, Ok(Err(_))) {
             sleep(poll).await;
         }
-        self.is_poll = !matches!(fed, Ok(Ok(())));
+        self.is_to_check |= !matches!(fed, Ok(Ok(())));
     }
 }

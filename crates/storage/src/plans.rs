@@ -20,7 +20,7 @@ use crate::retention::{
 };
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
-use hookgraph_domain::page::{DeliveryQuery, EventQuery};
+use hookgraph_domain::page::{DeliveryQuery, EventQuery, MadeByReplay};
 use hookgraph_domain::ports::ClaimRequest;
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
 use hookgraph_domain::retention::HistoryCut;
@@ -124,6 +124,7 @@ fn delivery_pages(backend: DbBackend) -> Vec<(DeliveryQuery, Vec<&'static str>)>
         tenant_id: TenantId(Uuid::nil()),
         webhook_id: None,
         event_id: None,
+        replay: None,
         states: Vec::new(),
         created_from: None,
         created_before: None,
@@ -140,6 +141,9 @@ fn delivery_pages(backend: DbBackend) -> Vec<(DeliveryQuery, Vec<&'static str>)>
         DeliveryQuery { states: failed.clone(), created_from: from, created_before: to, ..of_webhook.clone() };
     let to_retry_of_all = DeliveryQuery { states: failed, ..of_tenant.clone() };
     let open_of_webhook = DeliveryQuery { states: open.clone(), ..of_webhook.clone() };
+    let made = MadeByReplay { id: Uuid::nil().into(), began_at: Timestamp::UNIX_EPOCH, ended_at: to };
+    let of_replay = DeliveryQuery { replay: Some(made), before: None, ..of_webhook.clone() };
+    let open_of_replay = DeliveryQuery { states: open.clone(), ..of_replay.clone() };
     let open_of_all = DeliveryQuery { states: open, before: None, ..of_tenant.clone() };
     let by_webhook = delivery_by_webhook(backend);
     let [by_id, by_tenant, by_event] = if backend == DbBackend::Postgres {
@@ -156,6 +160,8 @@ fn delivery_pages(backend: DbBackend) -> Vec<(DeliveryQuery, Vec<&'static str>)>
         (to_retry, vec![by_webhook, between_ids(backend)]),
         (to_retry_of_all, vec![by_tenant]),
         (open_of_webhook, vec!["due_by_webhook"]),
+        (of_replay, vec!["due_by_webhook", by_webhook, between_ids(backend)]),
+        (open_of_replay, vec!["due_by_webhook", between_ids(backend)]),
         (open_of_all, vec!["webhook_of_a_tenant", "due_by_webhook"]),
     ]
 }

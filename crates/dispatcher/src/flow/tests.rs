@@ -159,6 +159,7 @@ impl World {
             tenant_id: TENANT,
             webhook_id: None,
             event_id: None,
+            replay: None,
             states: vec![],
             created_from: None,
             created_before: None,

@@ -195,7 +195,8 @@ impl RetentionLoop {
     }
 
     /// One that takes long gives way to the others ([`RETENTION_TENANT_MS_MAX`]), and the next round begins behind the one at which
-    /// this one ends, so that all have their turns however many take long.
+    /// this one ends, so that all have their turns however many take long. Where another process takes a step, the next round goes on
+    /// with the same one.
     async fn tenants_in_turns(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
         let clock = &self.services.clock;
         let mut from = *self.tenants_from.lock();
@@ -211,6 +212,12 @@ impl RetentionLoop {
                 return Ok(());
             }
             let step = self.step(Work::Tenants, from).await?;
+            if step.is_others {
+                // Between two tenants it looks for the one after the last.
+                let is_between = from == PrunePosition::behind(from.owner);
+                *self.tenants_from.lock() = if is_between { from } else { PrunePosition::at(from.owner) };
+                return Ok(());
+            }
             round.tenant_rows += step.rows;
             round.put_off.extend(step.put_off);
             from = match step.next {

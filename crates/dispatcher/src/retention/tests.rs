@@ -11,7 +11,7 @@ use hookgraph_domain::ports::{Entropy, Feed, History, HistoryKept, UnitOfWork};
 use hookgraph_domain::webhook::WebhookStatus;
 use hookgraph_testkit::{ManualClock, MemoryStore, NoWakeUps, SeededEntropy, sample};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
@@ -77,6 +77,7 @@ impl World {
             tenant_id: TENANT,
             webhook_id: None,
             event_id: None,
+            replay: None,
             states: Vec::new(),
             created_from: None,
             created_before: None,
@@ -280,11 +281,20 @@ async fn a_deleted_tenant_that_stays_is_told_once_between_two_rounds() {
     assert!(!told.tell(&stays), "it is no news to the next round");
 }
 
-/// Of a store with so many deleted tenants, none of which has an end; a portion takes a second.
+/// Of a store with so many deleted tenants, none of which has an end; a portion takes a second. After so many steps another process
+/// takes them.
 struct Crowd {
     clock: ManualClock,
     tenant_count: u128,
     portions: Mutex<BTreeMap<u128, u64>>,
+    steps_left: AtomicU64,
+}
+
+impl Crowd {
+    fn of(world: &World, tenant_count: u128, steps: u64) -> Arc<Self> {
+        let (clock, steps_left) = (world.clock.clone(), AtomicU64::new(steps));
+        Arc::new(Self { clock, tenant_count, portions: Mutex::default(), steps_left })
+    }
 }
 
 #[async_trait]
@@ -313,6 +323,11 @@ impl Retention for Crowd {
     }
 
     async fn prune_tenants(&self, from: PrunePosition, _: u32) -> Result<PruneStep, StoreError> {
+        let left = self.steps_left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Ok(PruneStep { is_others: true, ..PruneStep::default() });
+        }
+        self.steps_left.store(left - 1, Ordering::Relaxed);
         let tenant = from.owner.as_u128() + u128::from(from.stage == 0);
         if tenant > self.tenant_count {
             return Ok(PruneStep::default());
@@ -333,7 +348,7 @@ async fn deleted_tenants_have_their_turns_however_many_take_long() {
     let world = World::new().await;
     let in_a_round = RETENTION_ROUND_MS_MAX / RETENTION_TENANT_MS_MAX;
     let tenant_count = u128::from(in_a_round) + 2;
-    let crowd = Arc::new(Crowd { clock: world.clock.clone(), tenant_count, portions: Mutex::default() });
+    let crowd = Crowd::of(&world, tenant_count, u64::MAX);
     let retention = world.on(crowd.clone(), RULES);
     let a_turn = RETENTION_TENANT_MS_MAX / 1_000;
     assert!(!retention.run_once().await.unwrap().is_whole);
@@ -343,4 +358,21 @@ async fn deleted_tenants_have_their_turns_however_many_take_long() {
     let portions = crowd.portions.lock().clone();
     assert_eq!(portions.len() as u128, tenant_count, "{portions:?}");
     assert_eq!((portions[&1], portions[&tenant_count]), (2 * a_turn, a_turn), "then the first again");
+}
+
+#[tokio::test]
+async fn a_round_that_another_process_ends_goes_on_with_the_same_deleted_tenant() {
+    const A_TURN: u64 = RETENTION_TENANT_MS_MAX / 1_000;
+    let world = World::new().await;
+    let crowd = Crowd::of(&world, 3, A_TURN + 1);
+    let retention = world.on(crowd.clone(), RULES);
+    assert!(retention.run_once().await.unwrap().is_whole, "the other one goes on");
+    assert_eq!(*crowd.portions.lock(), BTreeMap::from([(1, A_TURN), (2, 1)]));
+    crowd.steps_left.store(A_TURN, Ordering::Relaxed);
+    assert!(retention.run_once().await.unwrap().is_whole);
+    assert_eq!(*crowd.portions.lock(), BTreeMap::from([(1, A_TURN), (2, 1 + A_TURN)]), "with a turn of its own");
+    crowd.steps_left.store(1, Ordering::Relaxed);
+    assert!(retention.run_once().await.unwrap().is_whole);
+    let portions = crowd.portions.lock().clone();
+    assert_eq!(portions, BTreeMap::from([(1, A_TURN), (2, 1 + A_TURN), (3, 1)]), "it was between the two");
 }

@@ -300,8 +300,8 @@ impl FlowReader for Ports {
         self.world.store.webhooks_to_drain(now, limit).await
     }
 
-    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError> {
-        self.world.store.webhooks_stopping(limit).await
+    async fn webhooks_stopping(&self, but_not: &[WebhookId], limit: u32) -> Result<Vec<WebhookId>, StoreError> {
+        self.world.store.webhooks_stopping(but_not, limit).await
     }
 
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError> {

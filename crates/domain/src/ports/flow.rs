@@ -27,8 +27,8 @@ pub trait FlowReader: Send + Sync {
     async fn webhooks_to_drain(&self, now: Timestamp, limit: u32) -> Result<Vec<Webhook>, StoreError>;
 
     /// Webhooks of any tenant that stopped with more due than was held or cancelled at once, longest stopped first; behind
-    /// them those of deleted tenants for which anything is due.
-    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError>;
+    /// them those of deleted tenants for which anything is due. Those that are named are left out.
+    async fn webhooks_stopping(&self, but_not: &[WebhookId], limit: u32) -> Result<Vec<WebhookId>, StoreError>;
 
     /// The held deliveries of a webhook, oldest first.
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError>;

@@ -24,6 +24,11 @@ impl PrunePosition {
     pub fn behind(owner: Uuid) -> Self {
         Self { owner, ..Self::default() }
     }
+
+    /// Where [`Retention::prune_tenants`] looks for that tenant, or for the one after it where it is gone by then.
+    pub fn at(owner: Uuid) -> Self {
+        Self::behind(Uuid::from_u128(owner.as_u128().saturating_sub(1)))
+    }
 }
 
 /// What one step did.
@@ -37,6 +42,8 @@ pub struct PruneStep {
     pub put_off: Option<String>,
     /// Where to go on; none where nothing is left, or another process is at it.
     pub next: Option<PrunePosition>,
+    /// Whether [`Retention::prune_tenants`] did nothing because another process is at it: more may be left.
+    pub is_others: bool,
 }
 
 /// What is kept.

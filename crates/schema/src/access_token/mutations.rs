@@ -21,10 +21,10 @@ pub(crate) struct AccessTokenMutationRoot;
 
 #[Object]
 impl AccessTokenMutationRoot {
-    /// What can be done to access tokens.
-    async fn access_token(&self, ctx: &Context<'_>) -> async_graphql::Result<AccessTokenMutations> {
+    /// What can be done to access tokens. None of it takes an idempotency key: list what is there before you try again.
+    async fn access_token(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<AccessTokenMutations>> {
         PimContext::of(ctx)?.require_no_idempotency().graphql()?;
-        Ok(AccessTokenMutations)
+        Ok(Some(AccessTokenMutations))
     }
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct AccessTokenMutations;
 /// A new token.
 #[derive(InputObject)]
 pub(crate) struct CreateAccessTokenInput {
-    /// What it is for.
+    /// What it is for: 1 to 200 characters.
     name: String,
     /// What it may read and change: at most what you may.
     permissions: Vec<PermissionName>,
@@ -41,7 +41,7 @@ pub(crate) struct CreateAccessTokenInput {
     expires_at: Option<DateTime>,
 }
 
-/// What can be done to access tokens.
+/// What can be done to access tokens. None of it takes an idempotency key: list what is there before you try again.
 #[Object(serial)]
 impl AccessTokenMutations {
     /// Makes a token. Its text is shown in this answer alone.

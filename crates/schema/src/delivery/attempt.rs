@@ -27,7 +27,7 @@ impl AttemptObject {
         self.0.attempt.code.into()
     }
 
-    /// In plain words, where the code alone does not say.
+    /// How it ended in plain words, where `outcome` alone does not say.
     async fn detail(&self) -> Option<&str> {
         self.0.attempt.detail.as_deref()
     }
@@ -111,12 +111,12 @@ impl ResponseObject {
         self.status
     }
 
-    /// Capped in number and bytes.
+    /// In the order received, as many as fit into 8 KiB.
     async fn headers(&self) -> Vec<HeaderObject> {
         self.attempt.response.as_ref().map(|head| headers(&head.headers)).unwrap_or_default()
     }
 
-    /// The first bytes of the body, as text.
+    /// The body as text, its first 16 KiB.
     async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
         let asked = Asked::of(ctx)?;
         self.attempt.response_body.as_deref().map(|body| asked.shown(body)).transpose().graphql()

@@ -1,6 +1,6 @@
 //! Many deliveries at once: retried or cancelled by filter, so many per call, and where to go on.
 
-use super::{DeliveryStateName, distinct_states};
+use super::{DeliveryStateName, distinct_states, narrow_to_replay};
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
 use crate::connection::{page_size, require_range};
 use crate::context::Asked;
@@ -17,22 +17,54 @@ use uuid::Uuid;
 
 /// Deliveries looked at where the caller names no number.
 const DEFAULT: u32 = 100;
+/// The same as the schema shows it.
+pub(super) const FIRST_DEFAULT: i32 = DEFAULT as i32;
 /// Deliveries of one transaction.
 const BATCH: usize = 50;
 
-/// Which deliveries. Narrow it: nothing named means all of the tenant's.
+/// Which deliveries: name at least one of `webhookId`, `eventId`, `replayId`, `createdFrom` and `createdBefore`, or say `all`.
+/// Where nothing but `states` is named, or nothing at all, the filter is refused: it would choose of the whole tenant's.
 #[derive(Clone, InputObject)]
 pub(crate) struct DeliveriesFilter {
     /// To this webhook.
     pub webhook_id: Option<ID>,
     /// Of this event.
     pub event_id: Option<ID>,
+    /// Made by this replay.
+    pub replay_id: Option<ID>,
     /// In one of these states; where none is named, in any that the change is for.
     pub states: Option<Vec<DeliveryStateName>>,
     /// Created at or after.
     pub created_from: Option<DateTime>,
     /// Created before.
     pub created_before: Option<DateTime>,
+    /// True for all of the tenant's, beside nothing but `states`.
+    pub all: Option<bool>,
+}
+
+impl DeliveriesFilter {
+    /// Refuses what would choose of the whole tenant's without saying so, as where a variable was left out, and what says so and
+    /// narrows it.
+    fn require_choice(&self) -> Result<(), Refusal> {
+        let is_narrowed = self.webhook_id.is_some()
+            || self.event_id.is_some()
+            || self.replay_id.is_some()
+            || self.created_from.is_some()
+            || self.created_before.is_some();
+        match (is_narrowed, self.all == Some(true)) {
+            (true, false) | (false, true) => Ok(()),
+            (false, false) => {
+                let message = "this would choose of all of the tenant's deliveries: name webhookId, eventId, replayId, \
+                               createdFrom or createdBefore, or say all: true";
+                Err(Refusal::invalid_at("filter", "FILTER_EMPTY", message))
+            }
+            (true, true) => {
+                let message = "all of the tenant's deliveries are chosen, and some of them: leave out `all`, or what \
+                               stands beside it but states";
+                Err(Refusal::invalid_at("filter.all", "FILTER_AMBIGUOUS", message))
+            }
+        }
+    }
 }
 
 /// What became of many deliveries.
@@ -44,7 +76,7 @@ pub(crate) struct DeliveriesChanged {
     passed_over_count: u32,
     /// Whether there are more: call again with `endCursor` as `after`.
     has_more: bool,
-    /// The last one looked at.
+    /// The cursor of the last delivery that was looked at; none where there was none.
     end_cursor: Option<String>,
 }
 
@@ -116,17 +148,20 @@ async fn change_many(
         let wrong = || Refusal::invalid_at("after", "CURSOR", format!("{cursor:?} is no cursor of an answer"));
         Uuid::try_parse(cursor).map_err(|_| wrong())
     });
+    filter.require_choice()?;
     require_range(filter.created_from, filter.created_before, "filter.createdBefore")?;
-    let query = DeliveryQuery {
+    let mut query = DeliveryQuery {
         tenant_id: asked.tenant_id(),
         webhook_id: filter.webhook_id.as_ref().map(|id| crate::ids::required("webhook", id)).transpose()?,
         event_id: filter.event_id.as_ref().map(|id| crate::ids::required("event", id)).transpose()?,
+        replay: None,
         states: states.of(&filter)?,
         created_from: filter.created_from.map(Into::into),
         created_before: filter.created_before.map(Into::into),
         before: before.transpose()?,
         limit: limit + 1,
     };
+    narrow_to_replay(asked, &mut query, filter.replay_id.as_ref()).await?;
     let found = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
     let has_more = found.len() > limit as usize;
     let ids: Vec<DeliveryId> = found.iter().take(limit as usize).map(|delivery| delivery.id).collect();
@@ -181,6 +216,45 @@ async fn change_batch(
 mod tests {
     use super::*;
 
+    const NOTHING: DeliveriesFilter = DeliveriesFilter {
+        webhook_id: None,
+        event_id: None,
+        replay_id: None,
+        states: None,
+        created_from: None,
+        created_before: None,
+        all: None,
+    };
+
+    #[test]
+    fn deliveries_of_the_whole_tenant_are_chosen_by_who_says_so_alone() {
+        use DeliveryStateName::Failed;
+        let told = |filter: DeliveriesFilter| match filter.require_choice() {
+            Ok(()) => "chosen".to_owned(),
+            Err(refusal) => format!("{} {}", refusal.problems[0].path, refusal.problems[0].code),
+        };
+        let at = || Some(DateTime(hookgraph_testkit::sample::now()));
+        let one = || Some(ID::from("00000000-0000-0000-0000-000000000001"));
+        for all in [None, Some(false)] {
+            assert_eq!(told(DeliveriesFilter { all, ..NOTHING }), "filter FILTER_EMPTY");
+            assert_eq!(told(DeliveriesFilter { all, states: Some(vec![Failed]), ..NOTHING }), "filter FILTER_EMPTY");
+        }
+        assert_eq!(told(DeliveriesFilter { all: Some(true), ..NOTHING }), "chosen");
+        assert_eq!(told(DeliveriesFilter { all: Some(true), states: Some(vec![Failed]), ..NOTHING }), "chosen");
+        for narrowed in [
+            DeliveriesFilter { webhook_id: one(), ..NOTHING },
+            DeliveriesFilter { event_id: one(), ..NOTHING },
+            DeliveriesFilter { replay_id: one(), ..NOTHING },
+            DeliveriesFilter { created_from: at(), ..NOTHING },
+            DeliveriesFilter { created_before: at(), ..NOTHING },
+        ] {
+            let ambiguous = DeliveriesFilter { all: Some(true), ..narrowed.clone() };
+            assert_eq!(told(ambiguous), "filter.all FILTER_AMBIGUOUS");
+            assert_eq!(told(DeliveriesFilter { all: Some(false), ..narrowed.clone() }), "chosen");
+            assert_eq!(told(narrowed), "chosen");
+        }
+    }
+
     #[test]
     fn states_that_are_named_over_and_over_count_once_and_a_wrong_one_is_told_with_its_place() {
         use DeliveryStateName::{Delivered, Held, Pending};
@@ -188,13 +262,7 @@ mod tests {
         let of = |named: Vec<DeliveryStateName>| {
             let states =
                 States { default: ALLOWED, allowed: ALLOWED, verb: "cancelled", action: "delivery.cancelMany" };
-            let filter = DeliveriesFilter {
-                webhook_id: None,
-                event_id: None,
-                states: Some(named),
-                created_from: None,
-                created_before: None,
-            };
+            let filter = DeliveriesFilter { states: Some(named), ..NOTHING };
             states.of(&filter).map_err(|refusal| refusal.problems[0].path.clone())
         };
         assert_eq!(of([Held, Pending, Held].repeat(1_000)), Ok(ALLOWED.to_vec()));

@@ -10,12 +10,13 @@ pub(crate) use mutations::DeliveryMutationRoot;
 pub(crate) use object::{DeliveryObject, DeliveryStateName, distinct_states};
 
 use crate::access::DeliveriesRead;
-use crate::connection::{PageAsked, history_connection, require_range};
+use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection, require_range};
 use crate::context::Asked;
 use crate::ids::parsed;
+use crate::replay::known_replay;
 use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
-use hookgraph_domain::page::DeliveryQuery;
+use hookgraph_domain::page::{DeliveryQuery, MadeByReplay};
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
 use std::sync::Arc;
@@ -61,28 +62,48 @@ impl DeliveryQueries {
         ctx: &Context<'_>,
         webhook_id: Option<ID>,
         event_id: Option<ID>,
+        #[graphql(desc = "Made by this replay.")] replay_id: Option<ID>,
         #[graphql(desc = "In one of these states; any where none is named.")] states: Option<Vec<DeliveryStateName>>,
         #[graphql(desc = "Created at or after.")] created_from: Option<DateTime>,
         #[graphql(desc = "Created before.")] created_before: Option<DateTime>,
-        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
         let asked = Asked::of(ctx)?;
         let webhook_id = webhook_id.map(|id| crate::ids::required("webhook", &id)).transpose().graphql()?;
         let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
         require_range(created_from, created_before, "createdBefore").graphql()?;
-        let query = DeliveryQuery {
+        let mut query = DeliveryQuery {
             tenant_id: asked.tenant_id(),
             webhook_id,
             event_id,
+            replay: None,
             states: distinct_states(states.unwrap_or_default()),
             created_from: created_from.map(Into::into),
             created_before: created_before.map(Into::into),
             before: None,
             limit: 0,
         };
+        narrow_to_replay(asked, &mut query, replay_id.as_ref()).await.graphql()?;
         delivery_page(asked, query, first, after.as_deref()).await.graphql()
     }
+}
+
+/// Narrows a query to what that replay made, where one is named: of the replay's webhook, in the time in which it ran. A replay of
+/// another webhook than the query names is none that it could find anything of.
+pub(crate) async fn narrow_to_replay(
+    asked: &Asked,
+    query: &mut DeliveryQuery,
+    replay_id: Option<&ID>,
+) -> Result<(), Refusal> {
+    let Some(id) = replay_id else { return Ok(()) };
+    let replay = known_replay(asked, id).await?;
+    if query.webhook_id.is_some_and(|webhook_id| webhook_id != replay.webhook_id) {
+        return Err(Refusal::not_found("replay", id));
+    }
+    query.webhook_id = Some(replay.webhook_id);
+    query.replay = Some(MadeByReplay::from(&replay));
+    Ok(())
 }
 
 /// One page of the query's deliveries.

@@ -1,7 +1,7 @@
 //! What a person may do to a delivery: make an ended one due again, or end a due one.
 
 use super::DeliveryObject;
-use super::many::{DeliveriesChanged, DeliveriesFilter, cancel_many, retry_many};
+use super::many::{DeliveriesChanged, DeliveriesFilter, FIRST_DEFAULT, cancel_many, retry_many};
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
 use crate::context::Asked;
 use crate::ids::required;
@@ -16,16 +16,16 @@ pub(crate) struct DeliveryMutationRoot;
 
 #[Object]
 impl DeliveryMutationRoot {
-    /// What can be done to deliveries.
-    async fn delivery(&self, ctx: &Context<'_>) -> async_graphql::Result<DeliveryMutations> {
+    /// What can be done to deliveries. None of it takes an idempotency key: list what is there before you try again.
+    async fn delivery(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DeliveryMutations>> {
         PimContext::of(ctx)?.require_no_idempotency().graphql()?;
-        Ok(DeliveryMutations)
+        Ok(Some(DeliveryMutations))
     }
 }
 
 pub(crate) struct DeliveryMutations;
 
-/// What can be done to deliveries.
+/// What can be done to deliveries. None of it takes an idempotency key: list what is there before you try again.
 #[Object(serial)]
 impl DeliveryMutations {
     /// Makes a delivery that has ended due again, with the delays between its attempts from the first on. Attempts are
@@ -51,7 +51,7 @@ impl DeliveryMutations {
         &self,
         ctx: &Context<'_>,
         filter: DeliveriesFilter,
-        #[graphql(desc = "At most so many, up to 500; 100 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 500.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "Goes on after this cursor of an earlier answer.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveriesChanged> {
         retry_many(Asked::of(ctx)?, filter, first, after.as_deref()).await.graphql()
@@ -64,7 +64,7 @@ impl DeliveryMutations {
         &self,
         ctx: &Context<'_>,
         filter: DeliveriesFilter,
-        #[graphql(desc = "At most so many, up to 500; 100 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 500.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "Goes on after this cursor of an earlier answer.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveriesChanged> {
         cancel_many(Asked::of(ctx)?, filter, first, after.as_deref()).await.graphql()

@@ -54,7 +54,7 @@ impl DeliveryObject {
         self.0.state.into()
     }
 
-    /// Why, where the state alone does not say.
+    /// Why it is in its `state`, where that alone does not say.
     async fn reason(&self) -> Option<&str> {
         self.0.state_reason.as_deref()
     }
@@ -74,9 +74,15 @@ impl DeliveryObject {
         self.0.due_at.map(DateTime)
     }
 
-    /// How many attempts were made.
+    /// How many attempts were made in all: those from before a `retry` too, and those that spent none, which are probes of a
+    /// suspended webhook and faults of this server.
     async fn attempt_count(&self) -> u32 {
         self.0.attempt_count
+    }
+
+    /// How many of the attempts that its webhook's `retryDelaysS` allow are spent since it was made or last retried.
+    async fn attempts_spent(&self) -> u32 {
+        self.0.attempts_spent
     }
 
     /// Its attempts, the first one first.
@@ -122,7 +128,7 @@ impl DeliveryObject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "DeliveryState", remote = "DeliveryState")]
 pub(crate) enum DeliveryStateName {
-    /// Due, never tried.
+    /// Due; no attempt is spent since it was made or last retried.
     Pending,
     /// Being rendered or sent.
     InFlight,

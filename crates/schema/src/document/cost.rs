@@ -35,7 +35,7 @@ pub(crate) const PAGE_LISTS: [&str; 2] = ["edges", "nodes"];
 /// The lists that are no pages and are read for themselves, by the type that they are of, and how many places they count
 /// as where no size is named. They weigh in calls alone: see [`DocumentLimits::weighs_plain_lists`].
 ///
-/// Those that may hold a thousand count as the largest page: few tenants have more, and who asks can name no size. A call
+/// Those that may hold a thousand count as the largest page: few tenants have more, and a size that is named is no more. A call
 /// has room for 500 fields of each; counted as a thousand, a list of webhooks with all that they show would be refused.
 /// Those that hang on one thing and mostly hold a handful count as a page without a size, so that a page of events with
 /// their matches and attempts fits. Lists of records that hang on records are not here: what they read is bounded as it is

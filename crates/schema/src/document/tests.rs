@@ -81,6 +81,8 @@ fn lists_that_are_no_pages_cost_as_many_places_as_they_count_as() {
         ("{ webhook { get(id: \"w\") { pastInvocations { id } } } }", Ok(3 + 50)),
         ("{ webhook { get(id: \"w\") { pastInvocations(limit: 7) { id } } } }", Ok(3 + 7)),
         ("{ accessToken { getMany { id } } }", Ok(102)),
+        ("{ accessToken { getMany(first: 7) { id } } }", Ok(2 + 7)),
+        ("query ($n: Int) { webhook { getMany(tenantId: \"t\", first: $n) { id } } }", Ok(102)),
         ("{ item { getMany(language: \"en\") { id } } }", Ok(102)),
         ("{ grid { getMany(language: \"en\") { id } } }", Ok(102)),
         ("{ product { getVariants(tenantId: \"t\", language: \"en\") { sku } } }", Ok(22)),

@@ -11,6 +11,8 @@ use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::refusal::Refusal;
+use hookgraph_domain::retention::lowest_id;
+use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,13 +25,12 @@ pub(crate) struct EventMatch {
     webhook: WebhookObject,
     /// The delivery that it got.
     delivery: Option<DeliveryObject>,
-    /// Why it got none.
+    /// Why there is none.
     reason: Option<NoDeliveryReason>,
 }
 
-/// Why a webhook of an event's type got no delivery of it.
+/// Why a webhook of an event's type has no delivery of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "SkipReason")]
 pub(crate) enum NoDeliveryReason {
     /// It was switched off when the event was recorded.
     Disabled,
@@ -37,6 +38,18 @@ pub(crate) enum NoDeliveryReason {
     CreatedLater,
     /// It was moved to this event type after the event.
     SubscribedLater,
+    /// What it got has gone with the history.
+    Removed,
+}
+
+impl From<SkipReason> for NoDeliveryReason {
+    fn from(reason: SkipReason) -> Self {
+        match reason {
+            SkipReason::Disabled => Self::Disabled,
+            SkipReason::CreatedLater => Self::CreatedLater,
+            SkipReason::SubscribedLater => Self::SubscribedLater,
+        }
+    }
 }
 
 /// Every webhook that is of the event's type now or was when it was recorded, by id.
@@ -47,7 +60,7 @@ pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<Event
         .skips(event.id)
         .await?
         .into_iter()
-        .map(|skip| (skip.webhook_id, skip.reason))
+        .map(|skip| (skip.webhook_id, NoDeliveryReason::from(skip.reason)))
         .collect();
     let mut webhooks = BTreeMap::new();
     if !event.is_test {
@@ -62,10 +75,13 @@ pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<Event
             webhooks.insert(*id, webhook);
         }
     }
+    let has_nothing = |id: &WebhookId| !deliveries.contains_key(id) && !skips.contains_key(id);
+    let history_from =
+        if webhooks.keys().any(has_nothing) { asked.may::<DeliveriesRead>()?.history_from().await? } else { None };
     let matched = webhooks.into_values().map(|webhook| {
         let delivery = deliveries.get(&webhook.id).cloned();
-        let skipped = || skips.get(&webhook.id).copied().unwrap_or_else(|| later(&webhook, event));
-        let reason = delivery.is_none().then(skipped).map(NoDeliveryReason::from);
+        let skipped = || skips.get(&webhook.id).copied().unwrap_or_else(|| unseen(&webhook, event, history_from));
+        let reason = delivery.is_none().then(skipped);
         EventMatch { webhook: WebhookObject(webhook), delivery: delivery.map(DeliveryObject), reason }
     });
     Ok(matched.collect())
@@ -81,6 +97,7 @@ async fn fanned_out(asked: &Asked, event: &Event) -> Result<HashMap<WebhookId, A
         tenant_id: asked.tenant_id(),
         webhook_id: None,
         event_id: Some(event.id),
+        replay: None,
         states: Vec::new(),
         created_from: None,
         created_before: None,
@@ -94,11 +111,59 @@ async fn fanned_out(asked: &Asked, event: &Event) -> Result<HashMap<WebhookId, A
     Ok(of_fan_out.map(|delivery| (delivery.webhook_id, Arc::new(delivery))).collect())
 }
 
-/// A webhook that the fan out did not see was created or moved to the type after it, whatever its clock said.
-fn later(webhook: &Webhook, event: &Event) -> SkipReason {
-    if webhook.created_at >= event.recorded_at || webhook.created_at == webhook.subscribed_at {
-        SkipReason::CreatedLater
+/// Why nothing is left of what an event meant for a webhook. Where history is whole, since `history_from`, the fan out did not see
+/// it: it was created or moved to the type after it, whatever its clock said. Of what is older, a delivery may have been made and
+/// removed while another one keeps the event.
+fn unseen(webhook: &Webhook, event: &Event, history_from: Option<Timestamp>) -> NoDeliveryReason {
+    let is_cut = history_from.is_some_and(|from| event.id.0 < lowest_id(from));
+    if is_cut && webhook.subscribed_at <= event.recorded_at {
+        NoDeliveryReason::Removed
+    } else if webhook.created_at >= event.recorded_at || webhook.created_at == webhook.subscribed_at {
+        NoDeliveryReason::CreatedLater
     } else {
-        SkipReason::SubscribedLater
+        NoDeliveryReason::SubscribedLater
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_domain::event::EventTypeKey;
+    use hookgraph_domain::ids::EventId;
+    use hookgraph_domain::time::{minus_ms, plus_ms};
+    use hookgraph_testkit::sample;
+
+    #[test]
+    fn a_webhook_of_which_nothing_is_left_came_later_or_had_what_was_removed() {
+        use NoDeliveryReason::{CreatedLater, Removed, SubscribedLater};
+        let now = sample::now();
+        let (earlier, later) = (minus_ms(now, 1), plus_ms(now, 1));
+        let event = Event {
+            id: EventId(lowest_id(now)),
+            tenant_id: Uuid::nil().into(),
+            event_type: EventTypeKey::new("orders", "create"),
+            variables: Default::default(),
+            changed_fields: Vec::new(),
+            record_label: String::new(),
+            is_test: false,
+            recorded_at: now,
+        };
+        for (created_at, subscribed_at, whole, cut) in [
+            (earlier, earlier, CreatedLater, Removed),
+            (earlier, now, SubscribedLater, Removed),
+            (earlier, later, SubscribedLater, SubscribedLater),
+            (later, later, CreatedLater, CreatedLater),
+            (later, plus_ms(later, 1), CreatedLater, CreatedLater),
+        ] {
+            let webhook = Webhook {
+                created_at,
+                subscribed_at,
+                ..sample::webhook(WebhookId(Uuid::from_u128(1)), event.tenant_id)
+            };
+            for (history_from, expected) in [(None, whole), (Some(now), whole), (Some(later), cut)] {
+                let reason = unseen(&webhook, &event, history_from);
+                assert_eq!(reason, expected, "{created_at} {subscribed_at} {history_from:?}");
+            }
+        }
     }
 }

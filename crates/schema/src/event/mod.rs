@@ -13,7 +13,7 @@ pub(crate) use object::EventObject;
 pub(crate) use variables::{checked_variables, object as variables_object};
 
 use crate::access::EventsRead;
-use crate::connection::{PageAsked, history_connection, require_range};
+use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection, require_range};
 use crate::context::Asked;
 use crate::event_type::require_known_type;
 use crate::ids::parsed;
@@ -67,7 +67,7 @@ impl EventQueries {
         event: Option<String>,
         #[graphql(desc = "Recorded at or after.")] recorded_from: Option<DateTime>,
         #[graphql(desc = "Recorded before.")] recorded_before: Option<DateTime>,
-        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<EventConnection> {
         let asked = Asked::of(ctx)?;

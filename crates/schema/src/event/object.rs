@@ -1,6 +1,7 @@
 //! An event as the API shows it.
 
 use super::matches::{EventMatch, matches_of};
+use crate::connection::FIRST_DEFAULT;
 use crate::context::Asked;
 use crate::delivery::{DeliveryConnection, delivery_page};
 use crate::event_type::EventTypeObject;
@@ -66,14 +67,15 @@ impl EventObject {
     async fn deliveries(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
         let asked = Asked::of(ctx)?;
         let query = DeliveryQuery {
             tenant_id: asked.tenant_id(),
             webhook_id: None,
             event_id: Some(self.0.id),
+            replay: None,
             states: Vec::new(),
             created_from: None,
             created_before: None,

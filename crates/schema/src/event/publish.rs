@@ -24,10 +24,11 @@ pub(crate) struct PublishEventInput {
     pub concern: String,
     /// What happened, e.g. `create`.
     pub event: String,
-    /// An object with the values of its type's variables, all texts, none that is required empty. The server sets `tenantId`,
-    /// and `webhookId` for each webhook that is called: leave them out. It fills in `userId` where you name nobody.
+    /// An object with the values of its type's variables, all texts of up to 1 KiB, none that is required empty. The server
+    /// sets `tenantId`, and `webhookId` for each webhook that is called: leave them out. It fills in `userId` where you name
+    /// nobody.
     pub variables: JsonValue,
-    /// Which top-level fields of the record an update changed.
+    /// Which top-level fields of the record an update changed: up to 100, with names of up to 200 bytes.
     pub changed_fields: Option<Vec<String>>,
 }
 

@@ -9,7 +9,7 @@ pub(crate) use object::ReplayObject;
 pub(crate) use starting::{ReplayWebhookInput, start_replay};
 
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
-use crate::connection::{PageAsked, history_connection};
+use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection};
 use crate::context::Asked;
 use crate::ids::{parsed, required};
 use crate::limits::CONFLICT_RETRIES_MAX;
@@ -53,7 +53,7 @@ impl ReplayQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Of this webhook.")] webhook_id: Option<ID>,
-        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<ReplayConnection> {
         replay_page(Asked::of(ctx)?, webhook_id.as_ref(), first, after.as_deref()).await.graphql()
@@ -81,19 +81,21 @@ pub(crate) struct ReplayMutationRoot;
 
 #[Object]
 impl ReplayMutationRoot {
-    /// What can be done to replays; `webhook { replay }` begins one.
-    async fn replay(&self, ctx: &Context<'_>) -> async_graphql::Result<ReplayMutations> {
+    /// What can be done to replays; `webhook { replay }` begins one. None of it takes an idempotency key: list what is there
+    /// before you try again.
+    async fn replay(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<ReplayMutations>> {
         PimContext::of(ctx)?.require_no_idempotency().graphql()?;
-        Ok(ReplayMutations)
+        Ok(Some(ReplayMutations))
     }
 }
 
 pub(crate) struct ReplayMutations;
 
-/// What can be done to replays.
+/// What can be done to replays. None of it takes an idempotency key: list what is there before you try again.
 #[Object(serial)]
 impl ReplayMutations {
-    /// Ends a replay. What it has made until then stays: `delivery { cancelMany }` ends that too.
+    /// Ends a replay. What it has made until then stays: `delivery { cancelMany(filter: { replayId }) }` ends
+    /// that too.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite))]
     async fn cancel(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<ReplayObject> {
         cancel(Asked::of(ctx)?, &id).await.graphql()

@@ -1,10 +1,12 @@
 //! A replay as the API shows it.
 
 use crate::access::WebhooksRead;
+use crate::connection::FIRST_DEFAULT;
 use crate::context::Asked;
-use crate::delivery::DeliveryStateName;
+use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page, distinct_states};
 use crate::webhook::WebhookObject;
 use async_graphql::{Context, Enum, ID, Object};
+use hookgraph_domain::page::{DeliveryQuery, MadeByReplay};
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
 use hookgraph_pim::{DateTime, IntoGraphql, PermissionName, requires};
 use std::sync::Arc;
@@ -45,12 +47,12 @@ impl ReplayObject {
         self.0.wanted_states().into_iter().map(Into::into).collect()
     }
 
-    /// How many it makes per second.
+    /// How many deliveries it makes per second.
     async fn rate_per_second(&self) -> u32 {
         self.0.rate_per_second
     }
 
-    /// With which payload.
+    /// Which payload the deliveries bear that it makes.
     async fn payload(&self) -> ReplayPayloadName {
         self.0.payload.into()
     }
@@ -70,9 +72,39 @@ impl ReplayObject {
         self.0.made_count
     }
 
-    /// The last delivery that it replayed: it goes on after this one.
+    /// The last delivery that it replayed: it goes on after this one. None as long as it has replayed none.
     async fn position(&self) -> Option<ID> {
         self.0.position.map(|id| id.to_string().into())
+    }
+
+    /// When the delivery at `position` was made: it has come as far as (positionAt - from) / (to - from) of its range, and is
+    /// through with all of it where it is `FINISHED`. None where there is no `position`.
+    async fn position_at(&self) -> Option<DateTime> {
+        self.0.position_at().map(DateTime)
+    }
+
+    /// The deliveries that it made, newest first.
+    #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "In one of these states; any where none is named.")] states: Option<Vec<DeliveryStateName>>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> async_graphql::Result<DeliveryConnection> {
+        let asked = Asked::of(ctx)?;
+        let query = DeliveryQuery {
+            tenant_id: asked.tenant_id(),
+            webhook_id: Some(self.0.webhook_id),
+            event_id: None,
+            replay: Some(MadeByReplay::from(&*self.0)),
+            states: distinct_states(states.unwrap_or_default()),
+            created_from: None,
+            created_before: None,
+            before: None,
+            limit: 0,
+        };
+        delivery_page(asked, query, first, after.as_deref()).await.graphql()
     }
 
     async fn created_at(&self) -> DateTime {

@@ -27,9 +27,10 @@ use payloads::{DeliveryUpdate, RecordedEvent};
 
 pub(crate) struct Subscription;
 
-/// What happens, as it happens. Every answer has a cursor: who reconnects with the last one as `after` misses nothing and
-/// sees nothing twice. Where what follows it was removed meanwhile the answer is the error `CURSOR_TOO_OLD`, with the oldest
-/// cursor that may be used in `extensions.oldestCursor`.
+/// What happens, as it happens. Answers of `deliveryUpdated` and `eventRecorded` have a cursor: who reconnects with the last
+/// one as `after` misses nothing and sees nothing twice. Where what follows it was removed meanwhile the answer is the error
+/// `CURSOR_TOO_OLD`, with the oldest cursor that may be used in `extensions.oldestCursor`. `replayUpdated` has none: it begins
+/// with the replay as it stands.
 #[async_graphql::Subscription]
 impl Subscription {
     /// Each change of a delivery, in the order in which they were committed.

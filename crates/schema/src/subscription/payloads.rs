@@ -26,7 +26,7 @@ pub(crate) struct DeliveryUpdate {
     event_id: ID,
     /// The state that it came into.
     state: DeliveryStateName,
-    /// Its attempts until then.
+    /// How many attempts were made of it until then, all of them, as `Delivery.attemptCount` counts.
     attempt_count: u32,
     /// The delivery as it stands when this is sent; none once its history is gone.
     delivery: Option<DeliveryObject>,

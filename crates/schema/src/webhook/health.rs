@@ -18,22 +18,22 @@ use std::collections::BTreeSet;
 /// How a webhook fares.
 #[derive(Clone, SimpleObject)]
 pub(crate) struct WebhookHealth {
-    /// In a word.
+    /// How it fares, in a word.
     state: WebhookHealthState,
-    /// Since when.
+    /// Since when it has been in its `state`.
     since: DateTime,
-    /// The share of its newest attempts, at most 100, that its receiver failed: from 0 to 1. None without any. Tests and
-    /// faults of this server do not count.
+    /// The share of its newest attempts, at most 100, that its receiver failed: from 0 to 1. None without any. Tests, and what
+    /// says nothing of the receiver, as faults of this server, are left out.
     failing_share: Option<f64>,
     /// How many deliveries are owed to it and have not ended, tests left out; counted up to 10000.
     backlog: u32,
     /// Whether there are more than `backlog` says.
     backlog_is_more: bool,
-    /// When the first of them was or will be due; none where all are held.
+    /// When the first of the deliveries in its `backlog` was or will be due; none where all of them are held.
     oldest_due_at: Option<DateTime>,
-    /// Half of those attempts took no longer than this, in milliseconds.
+    /// Half of the attempts that `failingShare` is of took no longer than this, in milliseconds.
     p50_ms: Option<u32>,
-    /// All but one in a hundred of those attempts took no longer than this, in milliseconds.
+    /// All but one in a hundred of the attempts that `failingShare` is of took no longer than this, in milliseconds.
     p99_ms: Option<u32>,
     /// When the open breaker may probe next.
     next_probe_at: Option<DateTime>,

@@ -17,27 +17,28 @@ pub(crate) struct CreateWebhookInput {
     pub concern: String,
     /// What happened, e.g. `create`.
     pub event: String,
-    /// The query whose result is the payload; without one the payload is all of the event's variables.
+    /// The query whose result is the payload, up to 32 KiB; without one the payload is all of the event's variables.
     pub graphql_query: Option<String>,
     /// Only `current`.
     pub graphql_query_target: Option<WebhookPayloadQueryApi>,
     /// Whether the default payload is merged beneath the query's.
     pub preserve_default_payload: Option<bool>,
-    /// Headers that its requests bear.
+    /// Headers that its requests bear: up to 50, of 16 KiB together.
     pub headers: Option<Vec<WebhookHeaderInput>>,
     /// By which method it calls.
     pub method: HttpMethodName,
-    /// What you call it.
+    /// What you call it: 1 to 200 characters.
     pub name: String,
     /// Your own.
     pub tenant_id: Option<ID>,
-    /// Which URL it calls.
+    /// Which URL it calls: https or http, up to 8 KiB as normalised.
     pub url: String,
     /// Whether it is switched on, as it is unless you say otherwise.
     pub enabled: Option<bool>,
-    /// The deadline of one attempt, in milliseconds.
+    /// The deadline of one attempt, in milliseconds: 500 to 30000, 15000 unless you say otherwise.
     pub timeout_ms: Option<i32>,
-    /// The waits before the second and every later attempt, in seconds; empty means one attempt.
+    /// The waits before the second and every later attempt, in seconds: up to 20 of 1 to 259200; empty means one attempt.
+    /// Unless you say otherwise 5, 30, 300, 1800, 7200, 18000, 36000, 50400, 72000 and 86400: eleven attempts over three days.
     pub retry_delays_s: Option<Vec<i32>>,
     /// Requests to it at once, over all processes: 1 to 500, 50 unless you say otherwise.
     pub concurrency: Option<i32>,
@@ -59,25 +60,26 @@ pub(crate) struct UpdateWebhookInput {
     pub concern: MaybeUndefined<String>,
     /// What happened, e.g. `create`.
     pub event: MaybeUndefined<String>,
-    /// The query whose result is the payload; null or empty for the default payload.
+    /// The query whose result is the payload, up to 32 KiB; null or empty for the default payload.
     pub graphql_query: MaybeUndefined<String>,
     /// Only `current`.
     pub graphql_query_target: Option<WebhookPayloadQueryApi>,
     /// Whether the default payload is merged beneath the query's; null for false.
     pub preserve_default_payload: MaybeUndefined<bool>,
-    /// Headers that its requests bear: they replace those before; null for none.
+    /// Headers that its requests bear, up to 50, of 16 KiB together: they replace those before; null for none.
     pub headers: MaybeUndefined<Vec<WebhookHeaderInput>>,
     /// By which method it calls.
     pub method: MaybeUndefined<HttpMethodName>,
-    /// What you call it.
+    /// What you call it: 1 to 200 characters.
     pub name: MaybeUndefined<String>,
-    /// Which URL it calls.
+    /// Which URL it calls: https or http, up to 8 KiB as normalised.
     pub url: MaybeUndefined<String>,
     /// False switches it off and cancels what is due; true sets it to work again.
     pub enabled: MaybeUndefined<bool>,
-    /// The deadline of one attempt, in milliseconds; null for the default, 15000.
+    /// The deadline of one attempt, in milliseconds: 500 to 30000; null for the default, 15000.
     pub timeout_ms: MaybeUndefined<i32>,
-    /// The waits before the second and every later attempt, in seconds; empty means one attempt, null the default.
+    /// The waits before the second and every later attempt, in seconds: up to 20 of 1 to 259200; empty means one attempt.
+    /// Null for the default, 5, 30, 300, 1800, 7200, 18000, 36000, 50400, 72000 and 86400: eleven attempts over three days.
     pub retry_delays_s: MaybeUndefined<Vec<i32>>,
     /// Requests to it at once, over all processes: 1 to 500; null for the default, 50.
     pub concurrency: MaybeUndefined<i32>,
@@ -95,9 +97,9 @@ pub(crate) struct UpdateWebhookInput {
 /// A header that a webhook's requests bear beside those of the server.
 #[derive(Clone, InputObject)]
 pub(crate) struct WebhookHeaderInput {
-    /// Kept in lower case.
+    /// Kept in lower case; up to 128 bytes.
     pub name: String,
-    /// The value. In an update, none keeps that of the saved webhook, and so does an empty one where that is secret: it must
+    /// The value, up to 4 KiB. In an update, none keeps that of the saved webhook, and so does an empty one where that is secret: it must
     /// be given anew when the URL comes to lead to another origin.
     pub value: Option<String>,
     /// Whether the value is shown to nobody from now on; as it is in the saved webhook where nothing is said.
@@ -107,11 +109,12 @@ pub(crate) struct WebhookHeaderInput {
 /// TLS settings of a webhook whose URL is https.
 #[derive(Clone, Default, InputObject)]
 pub(crate) struct WebhookTlsInput {
-    /// What is shown to a receiver that asks for a certificate, PEM: the own one first, then those that vouch for it.
+    /// What is shown to a receiver that asks for a certificate, PEM, up to 16 KiB: the own one first, then those that vouch for
+    /// it.
     pub client_certificate: Option<String>,
-    /// The certificate's key, PEM. Shown to nobody; left out it stays as it is.
+    /// The client certificate's key, PEM, up to 16 KiB. Shown to nobody; left out it stays as it is.
     pub client_key: Option<String>,
-    /// The authorities that the receiver's certificate must come from, PEM, in place of the server's.
+    /// The authorities that the receiver's certificate must come from, PEM, up to 16 KiB, in place of the server's.
     pub ca_certificates: Option<String>,
 }
 

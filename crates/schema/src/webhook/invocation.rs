@@ -95,7 +95,7 @@ pub(crate) struct WebhookInvocationResponse {
 /// The answer to an invocation.
 #[Object]
 impl WebhookInvocationResponse {
-    /// The body: as JSON where it is JSON, else as text.
+    /// The body, its first 16 KiB: as JSON where that is JSON, else as text.
     async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
         let asked = Asked::of(ctx)?;
         let body = self.attempt.response_body.as_deref().filter(|body| !body.is_empty());

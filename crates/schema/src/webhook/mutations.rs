@@ -30,7 +30,7 @@ pub(crate) struct WebhookMutationRoot;
 
 #[Object]
 impl WebhookMutationRoot {
-    /// What can be done to webhooks.
+    /// What can be done to webhooks. None of it takes an idempotency key: list what is there before you try again.
     async fn webhook(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookMutations>> {
         PimContext::of(ctx)?.require_no_idempotency().graphql()?;
         Ok(Some(WebhookMutations))
@@ -39,7 +39,7 @@ impl WebhookMutationRoot {
 
 pub(crate) struct WebhookMutations;
 
-/// What can be done to webhooks.
+/// What can be done to webhooks. None of it takes an idempotency key: list what is there before you try again.
 #[Object(serial)]
 impl WebhookMutations {
     /// Creates a webhook. Events recorded from then on are delivered to it.

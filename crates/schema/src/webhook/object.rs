@@ -3,9 +3,9 @@
 use super::health::{WebhookHealth, health};
 use super::invocation::{WebhookInvocation, invocations};
 use crate::access::WebhooksRead;
-use crate::connection::{page_size, require_range};
+use crate::connection::{FIRST_DEFAULT, page_size, require_range};
 use crate::context::Asked;
-use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page, distinct_states};
+use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page, distinct_states, narrow_to_replay};
 use crate::event_type::EventTypeObject;
 use crate::limits::{INVOCATIONS_DEFAULT, INVOCATIONS_MAX};
 use crate::loaders::Bodies;
@@ -197,25 +197,28 @@ impl WebhookObject {
         &self,
         ctx: &Context<'_>,
         event_id: Option<ID>,
+        #[graphql(desc = "Made by this replay.")] replay_id: Option<ID>,
         #[graphql(desc = "In one of these states; any where none is named.")] states: Option<Vec<DeliveryStateName>>,
         #[graphql(desc = "Created at or after.")] created_from: Option<DateTime>,
         #[graphql(desc = "Created before.")] created_before: Option<DateTime>,
-        #[graphql(desc = "At most so many; 20 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
         let asked = Asked::of(ctx)?;
         let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
         require_range(created_from, created_before, "createdBefore").graphql()?;
-        let query = DeliveryQuery {
+        let mut query = DeliveryQuery {
             tenant_id: asked.tenant_id(),
             webhook_id: Some(self.0.id),
             event_id,
+            replay: None,
             states: distinct_states(states.unwrap_or_default()),
             created_from: created_from.map(Into::into),
             created_before: created_before.map(Into::into),
             before: None,
             limit: 0,
         };
+        narrow_to_replay(asked, &mut query, replay_id.as_ref()).await.graphql()?;
         delivery_page(asked, query, first, after.as_deref()).await.graphql()
     }
 
@@ -231,7 +234,7 @@ impl WebhookObject {
     async fn past_invocations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "Some(INVOCATIONS_DEFAULT)")] limit: Option<i32>,
+        #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(INVOCATIONS_DEFAULT)")] limit: Option<i32>,
     ) -> async_graphql::Result<Option<Vec<WebhookInvocation>>> {
         let default = u32::try_from(INVOCATIONS_DEFAULT).unwrap_or(INVOCATIONS_MAX);
         let limit = page_size("limit", limit, default, INVOCATIONS_MAX).graphql()?;
@@ -263,7 +266,7 @@ impl From<&Header> for WebhookHeader {
 pub(crate) struct WebhookTls {
     /// What is shown to a receiver that asks for a certificate, PEM. Its key is shown to nobody.
     client_certificate: Option<String>,
-    /// When that expires: from then on its requests fail with `TLS_FAILED`.
+    /// When the client certificate expires: from then on its requests fail with `TLS_FAILED`.
     client_certificate_expires_at: Option<DateTime>,
     /// The authorities that the receiver's certificate must come from, PEM; the server's where there are none.
     ca_certificates: Option<String>,

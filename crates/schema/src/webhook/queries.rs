@@ -3,11 +3,13 @@
 use super::object::WebhookObject;
 use super::preview::{PayloadPreview, PreviewPayloadInput, preview};
 use crate::access::WebhooksRead;
+use crate::connection::list_size;
 use crate::context::Asked;
 use crate::event_type::require_known_type;
-use crate::ids::parsed;
+use crate::ids::{parsed, required};
 use crate::limits::WEBHOOKS_LIST_MAX;
 use async_graphql::{Context, ID, Object};
+use hookgraph_domain::ids::WebhookId;
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_pim::{IntoGraphql, PermissionName, requires};
 use std::sync::Arc;
@@ -37,7 +39,7 @@ impl WebhookQueries {
         Ok(webhook.filter(|webhook| webhook.deleted_at.is_none()).map(WebhookObject))
     }
 
-    /// The tenant's webhooks, oldest first.
+    /// The tenant's webhooks, oldest first: up to 1000, and `after` the last of them goes on.
     #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
     async fn get_many(
         &self,
@@ -45,12 +47,15 @@ impl WebhookQueries {
         concern: Option<String>,
         event: Option<String>,
         #[graphql(desc = "Your own.")] tenant_id: ID,
+        #[graphql(desc = "At most so many, 1 to 100; up to 1000 where none is named.")] first: Option<i32>,
+        #[graphql(desc = "After the webhook of this id.")] after: Option<ID>,
     ) -> async_graphql::Result<Option<Vec<WebhookObject>>> {
         let asked = Asked::of(ctx)?;
         asked.require_own_tenant(Some(&tenant_id)).graphql()?;
         require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
-        let query =
-            WebhookQuery { tenant_id: asked.tenant_id(), concern, event, after: None, limit: WEBHOOKS_LIST_MAX };
+        let limit = list_size(first, WEBHOOKS_LIST_MAX).graphql()?;
+        let after = after.map(|id| required::<WebhookId>("webhook", &id)).transpose().graphql()?.map(|id| id.0);
+        let query = WebhookQuery { tenant_id: asked.tenant_id(), concern, event, after, limit };
         let webhooks = asked.may::<WebhooksRead>().graphql()?.webhook_page(query).await.graphql()?;
         Ok(Some(webhooks.into_iter().map(|webhook| WebhookObject(Arc::new(webhook))).collect()))
     }

@@ -36,7 +36,7 @@ impl World {
             fed: self.fed.subscribe(),
             told_to_seq: None,
             is_failing: false,
-            is_poll: false,
+            is_to_check: false,
         }
     }
 
@@ -144,7 +144,11 @@ async fn followers_of_a_feed_that_has_gone_back_are_told_of_what_moves_from_ther
         watch.look().await.unwrap();
         assert!(told(&mut following, seq - 1));
         watch.feed = Arc::new(standby.store.clone());
-        (watch.is_failing, watch.is_poll) = (after_an_outage, !after_an_outage);
+        watch.is_failing = after_an_outage;
+        if !after_an_outage {
+            watch.look().await.unwrap();
+            assert_eq!(following.beyond(seq).now_or_never(), None, "it found nothing: the next one asks why");
+        }
         watch.look().await.unwrap();
         watch.is_failing = false;
         assert_eq!(following.beyond(seq).now_or_never(), Some(back_to_seq), "from there on it reads");
@@ -164,6 +168,23 @@ async fn a_feed_that_goes_back_is_found_by_the_poll() {
     let begun_at = Instant::now();
     assert_eq!(following.beyond(7).await, 0);
     assert!(begun_at.elapsed().as_millis() <= u128::from(FEED_POLL_MS), "{:?}", begun_at.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_goes_back_is_found_by_looks_that_are_called_for_at_the_cost_of_no_further_reads() {
+    const WAKE_UPS: usize = 10;
+    let world = World::default();
+    let mut following = world.signals.follow(ONE);
+    let mut watch = world.watch();
+    watch.told_to_seq = Some(7);
+    tokio::spawn(watch.keep_up());
+    for _ in 0..WAKE_UPS {
+        passed(Duration::from_millis(2 * FEED_WATCH_PAUSE_MS)).await;
+        world.fed.send_replace(());
+    }
+    assert_eq!(following.beyond(7).now_or_never(), Some(0), "long before a poll");
+    let reads = world.reads();
+    assert!((WAKE_UPS..=WAKE_UPS + 1).contains(&reads), "{reads}");
 }
 
 #[tokio::test(start_paused = true)]

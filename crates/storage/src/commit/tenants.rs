@@ -172,6 +172,8 @@ impl Work<'_> {
         let row: copy_task::ActiveModel = whole(rows::tenant::task_to_row(task));
         match expected {
             Expected::Absent => {
+                // Else a copy that is begun while its source is being deleted would be looked for too early, and half of it stay.
+                self.require_tenant(task.source_tenant_id, LockType::Share).await?;
                 if !insert_new(self.transaction, row).await? {
                     return Err(CommitError::AlreadyExists(copy_task_label(task.id)));
                 }

@@ -78,16 +78,19 @@ impl Asked {
 }
 
 /// The beginning of a statement that goes on with the candidates, the common table `picked`. Its parameters are
-/// [`candidates_values`]. What stands in its record's line behind another is passed over.
+/// [`candidates_values`]. What stands in its record's line behind another is passed over. What is due of deleted webhooks, which
+/// nobody is sent, has what room the rest leaves: a tenant that was deleted may have had thousands of them.
 pub fn picked_sql(backend: DbBackend) -> String {
     let asked_table = if backend == DbBackend::Postgres { format!(", {}", Asked::table()) } else { String::new() };
     format!(
-        "{DUE_WEBHOOK}{asked_table}, {of_webhook}, {ranked}, numbered (id, webhook_id, due_at_us, is_retry, place, number) AS (
-    SELECT id, webhook_id, due_at_us, is_retry, place, row_number() OVER (PARTITION BY is_retry ORDER BY place, due_at_us, id)
+        "{DUE_WEBHOOK}{asked_table}, {of_webhook}, {ranked},
+numbered (id, webhook_id, due_at_us, is_retry, is_deleted, place, number) AS (
+    SELECT id, webhook_id, due_at_us, is_retry, is_deleted, place,
+        row_number() OVER (PARTITION BY is_retry ORDER BY is_deleted, place, due_at_us, id)
     FROM ranked WHERE place <= most
 ), picked (id, webhook_id, due_at_us, place) AS (
     SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= {retries_max}
-    ORDER BY place, due_at_us, id LIMIT CAST({rows_max} AS BIGINT)
+    ORDER BY is_deleted, place, due_at_us, id LIMIT CAST({rows_max} AS BIGINT)
 )",
         of_webhook = of_webhook_sql(backend),
         ranked = ranked_sql(backend),
@@ -113,7 +116,7 @@ fn window_sql(backend: DbBackend, webhook_id: &str, window_rows: &str) -> String
 
 /// How many rows of each webhook may be taken, as the common table `of_webhook`: what is in flight is counted among the first
 /// rows, of which there are as many as may be in flight, and some more. Of a crowded one, where too many of those stand behind
-/// others, it is -1.
+/// others, it is -1. One that is missing went with its tenant: it is as good as deleted.
 fn of_webhook_sql(backend: DbBackend) -> String {
     let (least, greatest) = if backend == DbBackend::Postgres { ("least", "greatest") } else { ("min", "max") };
     let [now_us, in_flight_max, rows, per_webhook_max] =
@@ -135,16 +138,18 @@ fn of_webhook_sql(backend: DbBackend) -> String {
     let is_behind = format!("seen.leased_until_us IS NULL AND NOT {IS_FIRST_IN_LINE}");
     format!(
         "given (webhook_id, most) AS MATERIALIZED (SELECT webhook_id, most FROM {limits} AS limits),
-looked (webhook_id, window_rows, most, slots, taken) AS MATERIALIZED (
-    SELECT due_webhook.webhook_id, {window_rows}, coalesce(given.most, {per_webhook_max}),
+looked (webhook_id, is_deleted, window_rows, most, slots, taken) AS MATERIALIZED (
+    SELECT due_webhook.webhook_id, of.id IS NULL OR of.deleted_at_us IS NOT NULL, {window_rows},
+        coalesce(given.most, {per_webhook_max}),
         {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}),
         (SELECT CASE WHEN count(CASE WHEN {is_behind} THEN 1 END) > {lined_rows} THEN -1
             ELSE count(CASE WHEN seen.leased_until_us > {now_us} THEN 1 END) END FROM {window})
     FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id
     LEFT JOIN given ON given.webhook_id = due_webhook.webhook_id
     WHERE due_webhook.webhook_id IS NOT NULL
-), of_webhook (webhook_id, window_rows, most) AS MATERIALIZED (
-    SELECT webhook_id, window_rows, CASE WHEN taken < 0 THEN -1 ELSE {greatest}(0, {least}(most, slots - taken)) END FROM looked
+), of_webhook (webhook_id, is_deleted, window_rows, most) AS MATERIALIZED (
+    SELECT webhook_id, is_deleted, window_rows,
+        CASE WHEN taken < 0 THEN -1 ELSE {greatest}(0, {least}(most, slots - taken)) END FROM looked
 )",
         limits = LIMITS.source(backend, LIMITS_FIRST),
     )
@@ -166,7 +171,8 @@ fn ranked_sql(backend: DbBackend) -> String {
     let rows = if backend == DbBackend::Postgres {
         // Numbered as the index gives them, webhook by webhook.
         format!(
-            "SELECT head.id, of_webhook.webhook_id, head.due_at_us, head.attempts_spent > 0, head.place, of_webhook.most
+            "SELECT head.id, of_webhook.webhook_id, head.due_at_us, head.attempts_spent > 0, of_webhook.is_deleted, head.place,
+        of_webhook.most
     FROM of_webhook CROSS JOIN LATERAL (
         SELECT head.id, head.due_at_us, head.attempts_spent, row_number() OVER (ORDER BY head.due_at_us, head.id) AS place
         FROM (SELECT seen.id, seen.due_at_us, seen.attempts_spent {free_rows} of_webhook.most + 1) AS head
@@ -175,13 +181,13 @@ fn ranked_sql(backend: DbBackend) -> String {
     } else {
         // It has no joins that look back.
         format!(
-            "SELECT row.id, row.webhook_id, row.due_at_us, row.attempts_spent > 0,
+            "SELECT row.id, row.webhook_id, row.due_at_us, row.attempts_spent > 0, of_webhook.is_deleted,
         row_number() OVER (PARTITION BY row.webhook_id ORDER BY row.due_at_us, row.id), of_webhook.most
     FROM of_webhook CROSS JOIN due AS row
     ON of_webhook.most >= 0 AND row.id IN (SELECT seen.id {free_rows} (SELECT max(most) FROM of_webhook) + 1)"
         )
     };
-    format!("ranked (id, webhook_id, due_at_us, is_retry, place, most) AS (\n    {rows}\n)")
+    format!("ranked (id, webhook_id, due_at_us, is_retry, is_deleted, place, most) AS (\n    {rows}\n)")
 }
 
 /// The parameter behind those of [`picked_sql`].

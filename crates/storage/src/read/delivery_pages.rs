@@ -3,9 +3,12 @@
 use super::flow::{id_ceiling, id_floor};
 use super::rows as page_rows;
 use crate::entities::delivery::{DUE_COLUMNS, ENDED_COLUMNS};
+use crate::limits::CLOCKS_APART_MS_MAX;
 use crate::micros::from_time;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::page::DeliveryQuery;
+use hookgraph_domain::retention::lowest_id;
+use hookgraph_domain::time::minus_ms;
 use sea_orm::DbBackend;
 use sea_orm::sea_query::Value;
 use uuid::Uuid;
@@ -57,9 +60,10 @@ impl Asked {
     fn of(query: &DeliveryQuery) -> Self {
         let mut asked = Self { conditions: String::from("tenant_id = $1"), values: vec![query.tenant_id.0.into()] };
         let (lowest, before) = id_range(query);
-        let wanted: [(&str, Option<Value>); 6] = [
+        let wanted: [(&str, Option<Value>); 7] = [
             ("webhook_id =", query.webhook_id.map(|id| id.0.into())),
             ("event_id =", query.event_id.map(|id| id.0.into())),
+            ("replay_id =", query.replay.map(|replay| replay.id.0.into())),
             ("created_at_us >=", query.created_from.map(|at| from_time(at).into())),
             ("created_at_us <", query.created_before.map(|at| from_time(at).into())),
             ("id >=", lowest.map(Value::from)),
@@ -90,13 +94,16 @@ impl Asked {
 }
 
 /// The ids between which the page is read: its lowest, and the one that it ends before. What was created in a time has ids of
-/// about that time; an event's deliveries are a range already. One bound for each end, since SQLite searches by no more.
+/// about that time, and so has what a replay made while it ran, by whichever clock; an event's deliveries are a range already. One
+/// bound for each end, since SQLite searches by no more.
 fn id_range(query: &DeliveryQuery) -> (Option<Uuid>, Option<Uuid>) {
     if query.event_id.is_some() {
         return (None, query.before);
     }
-    let ceiling = query.created_before.map(id_ceiling);
-    (query.created_from.map(id_floor), query.before.into_iter().chain(ceiling).min())
+    let began = query.replay.map(|replay| lowest_id(minus_ms(replay.began_at, CLOCKS_APART_MS_MAX)));
+    let ended = query.replay.and_then(|replay| replay.ended_at);
+    let ceilings = query.created_before.into_iter().chain(ended).map(id_ceiling);
+    (query.created_from.map(id_floor).max(began), query.before.into_iter().chain(ceilings).min())
 }
 
 /// The states asked for that are to be found there, as a further condition; none where none of them is.

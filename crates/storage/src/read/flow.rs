@@ -20,7 +20,9 @@ use hookgraph_domain::retention::lowest_id;
 use hookgraph_domain::time::{Timestamp, minus_ms, plus_ms};
 use hookgraph_domain::webhook::Webhook;
 use sea_orm::sea_query::Value;
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, IdenStatic, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, DbBackend, EntityTrait, FromQueryResult, IdenStatic, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -46,12 +48,17 @@ pub fn backlog_sql() -> String {
     )
 }
 
-/// The statement for webhooks with more to hold or cancel, longest stopped first: $1 rows at most. Those of deleted tenants, which
-/// are noted as of their deletion and may be thousands, come behind those that someone looks at. How each stands is looked up: a
-/// join could read all webhooks there are.
-const STOPPING_SQL: &str = "SELECT webhook_id FROM stopping ORDER BY (SELECT tenant.deleted_at_us IS NOT NULL FROM webhook \
-     JOIN tenant ON tenant.id = webhook.tenant_id WHERE webhook.id = stopping.webhook_id), since_us, webhook_id \
-     LIMIT CAST($1 AS BIGINT)";
+/// The statement for webhooks with more to hold or cancel, longest stopped first: $1 rows at most, none of those that are given.
+/// Those of deleted tenants, which are noted as of their deletion and may be thousands, come behind those that someone looks at. How
+/// each stands is looked up: a join could read all webhooks there are.
+fn stopping_sql(backend: DbBackend) -> String {
+    format!(
+        "SELECT webhook_id FROM stopping WHERE webhook_id NOT IN (SELECT id FROM {} AS given) \
+         ORDER BY (SELECT tenant.deleted_at_us IS NOT NULL FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id \
+         WHERE webhook.id = stopping.webhook_id), since_us, webhook_id LIMIT CAST($1 AS BIGINT)",
+        IDS.source(backend, 2)
+    )
+}
 
 #[derive(FromQueryResult)]
 struct Stopping {
@@ -174,8 +181,11 @@ impl FlowReader for SqlStore {
         self.webhooks_waiting(webhook::Column::DrainAtUs, now, limit).await
     }
 
-    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError> {
-        let found: Vec<Stopping> = query(&self.reader, STOPPING_SQL, vec![i64::from(limit).into()]).await?;
+    async fn webhooks_stopping(&self, but_not: &[WebhookId], limit: u32) -> Result<Vec<WebhookId>, StoreError> {
+        let backend = self.backend();
+        let mut values = vec![i64::from(limit).into()];
+        values.extend(batch::ids(backend, but_not.iter().map(|id| id.0)));
+        let found: Vec<Stopping> = query(&self.reader, &stopping_sql(backend), values).await?;
         Ok(found.into_iter().map(|row| WebhookId(row.webhook_id)).collect())
     }
 

@@ -115,7 +115,9 @@ impl Done {
 
 /// Removes a portion of the next deleted tenant, the stage being the part's. What fails for one tenant keeps no other from its turn.
 pub(super) async fn prune(store: &SqlStore, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
-    let Some(transaction) = store.begin_step().await? else { return Ok(PruneStep::default()) };
+    let Some(transaction) = store.begin_step().await? else {
+        return Ok(PruneStep { is_others: true, ..PruneStep::default() });
+    };
     if transaction.get_database_backend() == DbBackend::Postgres {
         transaction.execute_unprepared(BY_INDEX).await.map_err(store_error)?;
     }

@@ -8,6 +8,7 @@ use hookgraph_domain::ports::{
 };
 use hookgraph_domain::retention::{HistoryCut, RetentionRules, lowest_id};
 use hookgraph_domain::settle::{NextState, Settlement};
+use hookgraph_domain::tenant::{CopyState, CopyTask};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_storage::limits::{DAY_BYTES_MOVED_MAX, DAY_CUT_OFF_MS, DAY_ROWS_MOVED_MAX};
 use hookgraph_storage::{SqlStore, StoreOptions};
@@ -322,8 +323,11 @@ async fn one_process_at_a_time_takes_steps() {
         let lock = format!("SELECT pg_advisory_xact_lock({})", 0x686f_6f6b_0004_i64);
         another.execute_unprepared(&lock).await.unwrap();
         assert_eq!(prune(&store, &cut(31)).await.0, 0);
+        let of_tenants = store.prune_tenants(PrunePosition::default(), 100).await.unwrap();
+        assert_eq!((of_tenants.is_others, of_tenants.next), (true, None));
         another.rollback().await.unwrap();
         assert_eq!(prune(&store, &cut(31)).await.0, 6);
+        assert!(!store.prune_tenants(PrunePosition::default(), 100).await.unwrap().is_others);
         outside.close().await.unwrap();
         store.close().await.unwrap();
     })
@@ -376,6 +380,58 @@ async fn nothing_is_held_for_a_webhook_that_has_just_gone() {
         assert_eq!(number(&outside, "SELECT count(*) FROM event").await, 1);
         assert_eq!(number(&outside, "SELECT count(*) FROM due").await, 0);
         outside.close().await.unwrap();
+        store.close().await.unwrap();
+    })
+    .await;
+}
+
+/// By another process, while the deletion is under way: it would be found by neither of the two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_begun_while_its_source_is_deleted_is_refused() {
+    with_postgres(|url| async move {
+        let store = store(&url).await;
+        let another = SqlStore::open(options(&url)).await.unwrap();
+        let outside = Database::connect(&url).await.unwrap();
+        let change = |write| Change { writes: vec![write], ..Change::at(sample::now()) };
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        // What is to be marked last.
+        let holder = outside.begin().await.unwrap();
+        holder.execute_unprepared("SELECT 1 FROM webhook FOR UPDATE").await.unwrap();
+        let deleting = tokio::spawn({
+            let (store, delete) = (store.clone(), change(Write::DeleteTenant(TENANT)));
+            async move { store.commit(delete).await }
+        });
+        while number(&outside, waits).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        let task = CopyTask {
+            id: Uuid::from_u128(9).into(),
+            source_tenant_id: TENANT,
+            target_identifier: "copy".to_owned(),
+            target_tenant_id: None,
+            state: CopyState::Running,
+            body: "{}".to_owned(),
+            error: None,
+            user_id: None,
+            version: 1,
+            created_at: sample::now(),
+            updated_at: sample::now(),
+        };
+        let beginning = tokio::spawn({
+            let (another, begin) = (another.clone(), change(Write::PutCopyTask { task, expected: Expected::Absent }));
+            async move { another.commit(begin).await }
+        });
+        while number(&outside, waits).await < 2 && !beginning.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        holder.rollback().await.unwrap();
+        deleting.await.unwrap().unwrap();
+        let begun = beginning.await.unwrap();
+        assert!(matches!(begun, Err(CommitError::Refused(_))), "{begun:?}");
+        assert_eq!(number(&outside, "SELECT count(*) FROM copy_task").await, 0);
+        outside.close().await.unwrap();
+        another.close().await.unwrap();
         store.close().await.unwrap();
     })
     .await;

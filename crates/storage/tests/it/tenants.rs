@@ -235,7 +235,7 @@ async fn pruned(store: &SqlStore, rows_max: u32) -> (usize, Vec<String>) {
 /// Goes on with what is due of deleted tenants, to the end.
 async fn stopped(world: &World) {
     loop {
-        let stopping = world.store.webhooks_stopping(10).await.unwrap();
+        let stopping = world.store.webhooks_stopping(&[], 10).await.unwrap();
         if stopping.is_empty() {
             return;
         }
@@ -277,7 +277,7 @@ async fn what_is_due_goes_in_parts(url: String) {
     let claimed = world.claim_at(sample::now(), 1, 10).await.remove(0);
     world.freeze(&claimed, "{}").await;
     world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
-    assert_eq!(store.webhooks_stopping(10).await.unwrap(), [webhook.id]);
+    assert_eq!(store.webhooks_stopping(&[], 10).await.unwrap(), [webhook.id]);
 
     let (_, put_off) = pruned(&store, 500).await;
     assert_eq!(put_off.len(), 1, "the tenant stays: {put_off:?}");
@@ -291,9 +291,9 @@ async fn what_is_due_goes_in_parts(url: String) {
     let stop = || vec![Write::StopMore { webhook_id: webhook.id }];
     world.write(stop()).await;
     assert_eq!(count(&connection, "due").await, 1);
-    assert_eq!(store.webhooks_stopping(10).await.unwrap(), [webhook.id]);
+    assert_eq!(store.webhooks_stopping(&[], 10).await.unwrap(), [webhook.id]);
     world.write(stop()).await;
-    assert_eq!(store.webhooks_stopping(10).await.unwrap(), []);
+    assert_eq!(store.webhooks_stopping(&[], 10).await.unwrap(), []);
     for table in ["due", "payload", "delivery", "feed"] {
         assert_eq!(count(&connection, table).await, 0, "{table}");
     }
@@ -365,7 +365,7 @@ async fn webhooks_of_live_tenants_stop_first(url: String) {
     let mut later = Change::at(plus_ms(sample::now(), 1_000));
     later.writes.push(Write::CancelDue { webhook_id: live.id, reason: "its webhook was switched off".to_owned() });
     world.store.commit(later).await.unwrap();
-    assert_eq!(store.webhooks_stopping(10).await.unwrap(), [live.id, gone.id]);
+    assert_eq!(store.webhooks_stopping(&[], 10).await.unwrap(), [live.id, gone.id]);
     store.close().await.unwrap();
 }
 

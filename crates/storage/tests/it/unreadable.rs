@@ -92,6 +92,7 @@ impl World {
             tenant_id: TENANT,
             webhook_id: None,
             event_id: None,
+            replay: None,
             states: Vec::new(),
             created_from: None,
             created_before: None,

@@ -108,6 +108,29 @@ pub async fn a_first_attempt_is_claimed_behind_retries_that_may_not_be(store: Ar
     assert_eq!(claims.iter().map(|claim| claim.delivery.attempts_spent).collect::<Vec<_>>(), [0]);
 }
 
+/// However many they are, and however long theirs has been due, retries too.
+pub async fn what_is_due_of_deleted_webhooks_takes_no_room_of_what_is_sent(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let gone = [world.webhook().await, world.webhook().await, world.webhook().await];
+    world.event().await;
+    for claim in claimed(&world, request()).await {
+        world.settle(&claim, DeliveryState::Retrying).await;
+    }
+    for webhook in &gone {
+        world.change_webhook(webhook.id, |webhook| webhook.deleted_at = Some(sample::now()), Vec::new()).await;
+    }
+    let live = world.webhook().await;
+    world.event_at(plus_ms(sample::now(), 10_000)).await;
+    let first = claimed(&world, ClaimRequest { limit: 1, ..request() }).await;
+    assert_eq!(first.iter().map(|claim| claim.webhook.id).collect::<Vec<_>>(), [live.id]);
+    world.settle(&first[0], DeliveryState::Retrying).await;
+    let again = claimed(&world, ClaimRequest { retries_max: 1, ..request() }).await;
+    assert_eq!(again.iter().map(|claim| claim.webhook.id).collect::<Vec<_>>(), [live.id]);
+    assert!(claimed(&world, request()).await.is_empty());
+    let states = world.deliveries().await.into_iter().map(|delivery| delivery.state).collect::<Vec<_>>();
+    assert_eq!(states.iter().filter(|state| **state == DeliveryState::Cancelled).count(), 3, "{states:?}");
+}
+
 /// However it ended.
 pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -12,7 +12,7 @@ use hookgraph_domain::page::{DeliveryQuery, EventQuery};
 use hookgraph_domain::ports::{Backlog, Entropy, Store};
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState, WAITS_FOR_WEBHOOK};
 use hookgraph_domain::settle::HealthSignal;
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::time::{minus_ms, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use std::sync::Arc;
 
@@ -303,6 +303,44 @@ pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) 
     assert_eq!(found(&asked).await, ids[..2]);
     assert_eq!(found(&Replay { position: Some(ids[0]), ..asked.clone() }).await, ids[1..2]);
     assert!(found(&Replay { states: vec![DeliveryState::Failed], ..asked }).await.is_empty());
+}
+
+/// Of the queue and of the history, while it runs and once it has ended, and by a process whose clock is behind too.
+pub async fn a_page_of_a_replay_is_what_it_made(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let event_id = world.event().await;
+    world.settle(&world.claim_one().await, DeliveryState::Delivered).await;
+    let (asked, other) = (replay(&world, webhook.id), replay(&world, webhook.id));
+    world.write([&asked, &other].map(inserted).concat()).await;
+    let made = |id: DeliveryId, replay_id: ReplayId| {
+        let purpose = DeliveryPurpose::Replay { replay_id, payload_of: None };
+        let event = DeliveryEvent::Recorded(event_id);
+        Write::InsertDelivery(NewDelivery { id, tenant_id: world.tenant_id, webhook_id: webhook.id, event, purpose })
+    };
+    let behind = DeliveryId(world.entropy.uuid(minus_ms(sample::now(), 7_200_000)));
+    world.write(vec![made(behind, asked.id)]).await;
+    world.settle(&world.claim_one().await, DeliveryState::Delivered).await;
+    let (of_other, open): (DeliveryId, DeliveryId) = (world.id(), world.id());
+    world.write(vec![made(of_other, other.id), made(open, asked.id)]).await;
+
+    let page = async |query: DeliveryQuery| {
+        let page = world.store.delivery_page(&query).await.expect("page");
+        page.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
+    };
+    let of = |replay: &Replay| DeliveryQuery {
+        webhook_id: Some(webhook.id),
+        replay: Some(replay.into()),
+        ..world.delivery_query()
+    };
+    assert_eq!(page(of(&asked)).await, [open, behind]);
+    assert_eq!(page(of(&other)).await, [of_other]);
+    let ended = asked.ended(ReplayState::Finished, None, plus_ms(sample::now(), 1_000));
+    assert_eq!(page(of(&ended)).await, [open, behind]);
+    assert_eq!(page(DeliveryQuery { event_id: Some(event_id), ..of(&asked) }).await, [open, behind]);
+    assert_eq!(page(DeliveryQuery { states: vec![DeliveryState::Delivered], ..of(&asked) }).await, [behind]);
+    assert_eq!(page(DeliveryQuery { before: Some(open.0), ..of(&asked) }).await, [behind]);
+    assert!(page(DeliveryQuery { webhook_id: Some(world.id()), ..of(&asked) }).await.is_empty());
 }
 
 /// A process whose clock was set back goes on with ids of the time that it had, and an id is made before its row. The bounds on ids

@@ -49,7 +49,7 @@ async fn states(world: &World) -> BTreeMap<DeliveryState, usize> {
 }
 
 async fn stopping(world: &World) -> Vec<WebhookId> {
-    world.store.webhooks_stopping(10).await.expect("read")
+    world.store.webhooks_stopping(&[], 10).await.expect("read")
 }
 
 async fn stop_more(world: &World, webhook: &Webhook) {
@@ -111,6 +111,22 @@ pub async fn webhooks_that_stop_have_their_turns(store: Arc<dyn Store>) {
     more.writes.push(Write::StopMore { webhook_id: first.id });
     world.store.commit(more).await.expect("held");
     assert_eq!(stopping(&world).await, [second.id, first.id]);
+}
+
+/// So that those which never come to their end keep none from it.
+pub async fn webhooks_that_had_their_turns_are_left_out(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let mut stopped = Vec::new();
+    for _ in 0..3 {
+        let webhook = world.webhook().await;
+        switch_off(&world, &webhook).await;
+        stopped.push(webhook.id);
+    }
+    let but_not = async |had: &[WebhookId], limit| world.store.webhooks_stopping(had, limit).await.expect("read");
+    assert_eq!(but_not(&[], 10).await, stopped);
+    assert_eq!(but_not(&stopped[..1], 1).await, stopped[1..2]);
+    assert_eq!(but_not(&stopped[1..2], 10).await, [stopped[0], stopped[2]]);
+    assert_eq!(but_not(&stopped, 10).await, []);
 }
 
 /// A probe that is under way is no part of it.

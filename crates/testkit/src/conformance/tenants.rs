@@ -63,7 +63,7 @@ pub async fn an_identifier_is_taken_once(store: Arc<dyn Store>) {
 async fn removed(world: &World, rows_max: u32) {
     let store = &world.store;
     loop {
-        let stopping = store.webhooks_stopping(100).await.expect("read");
+        let stopping = store.webhooks_stopping(&[], 100).await.expect("read");
         if stopping.is_empty() {
             break;
         }
@@ -162,6 +162,16 @@ pub async fn a_copy_that_is_being_made_goes_with_its_source(store: Arc<dyn Store
     assert!(store.tenant(whole).await.expect("read").is_some());
     removed(&world, 10).await;
     assert_eq!(store.tenant_count().await.expect("count"), 1);
+}
+
+/// Nobody would make it, nor remove what was made of it.
+pub async fn a_copy_of_a_deleted_tenant_is_refused(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
+    let task = copy_task(&world);
+    let begun = world.try_write(vec![Write::PutCopyTask { task: task.clone(), expected: Expected::Absent }]).await;
+    assert!(matches!(begun, Err(CommitError::Refused(_))), "{begun:?}");
+    assert_eq!(world.store.copy_task(task.id).await.expect("read"), None);
 }
 
 /// But is still listed.

@@ -184,6 +184,7 @@ impl World {
             tenant_id: self.tenant_id,
             webhook_id: None,
             event_id: None,
+            replay: None,
             states: Vec::new(),
             created_from: None,
             created_before: None,

@@ -143,6 +143,10 @@ impl State {
             }
             Write::Audit(entry) => self.audit.push(entry),
             Write::PutCopyTask { task, expected } => {
+                let source = task.source_tenant_id;
+                if expected == Expected::Absent && !self.tenants.contains_key(&source) {
+                    return Err(CommitError::Refused(format!("there is no tenant {source}")));
+                }
                 let current = self.copy_tasks.get(&task.id).map(|task| task.version);
                 check(current, expected, || copy_task_label(task.id))?;
                 self.copy_tasks.insert(task.id, task);

@@ -22,10 +22,10 @@ impl FlowReader for MemoryStore {
         Ok(self.webhooks_waiting(now, limit, |webhook| webhook.draining.map(|drain| drain.next_at)))
     }
 
-    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError> {
+    async fn webhooks_stopping(&self, but_not: &[WebhookId], limit: u32) -> Result<Vec<WebhookId>, StoreError> {
         let state = self.state.lock();
         let mut stopping: Vec<_> = state.stopping.iter().map(|(id, since)| (*since, *id)).collect();
-        stopping.retain(|(_, id)| state.webhooks.contains_key(id));
+        stopping.retain(|(_, id)| state.webhooks.contains_key(id) && !but_not.contains(id));
         stopping.sort_unstable();
         Ok(stopping.into_iter().map(|(_, id)| id).take(limit as usize).collect())
     }

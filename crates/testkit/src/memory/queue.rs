@@ -78,16 +78,18 @@ impl State {
                 let slots = *place + taken.get(&delivery.webhook_id).copied().unwrap_or(0);
                 let within = slots <= self.slots_max(delivery.webhook_id, request)
                     && *place <= limit_of(delivery.webhook_id, request);
-                within.then_some((*place, delivery.due_at, delivery.id, delivery.attempts_spent > 0))
+                // What is sent goes before what is not.
+                let is_deleted = self.is_deleted(delivery.webhook_id);
+                within.then_some((is_deleted, *place, delivery.due_at, delivery.id, delivery.attempts_spent > 0))
             })
             .collect();
         ranked.sort();
-        ranked.retain(|(_, _, _, is_retry)| {
+        ranked.retain(|(_, _, _, _, is_retry)| {
             let fits = !is_retry || retries_left > 0;
             retries_left -= u32::from(fits && *is_retry);
             fits
         });
-        let picked: Vec<_> = ranked.into_iter().take(request.limit as usize).map(|(_, _, id, _)| id).collect();
+        let picked: Vec<_> = ranked.into_iter().take(request.limit as usize).map(|(_, _, _, id, _)| id).collect();
         without_room.retain(|id, _| !picked.contains(id));
         let without_room: BTreeSet<WebhookId> = without_room.into_values().collect();
         let left = Left {
@@ -96,6 +98,10 @@ impl State {
             without_room: without_room.into_iter().take(WITHOUT_ROOM_MAX).collect(),
         };
         (picked, left)
+    }
+
+    fn is_deleted(&self, webhook_id: WebhookId) -> bool {
+        self.webhooks.get(&webhook_id).is_none_or(|webhook| webhook.deleted_at.is_some())
     }
 
     /// How many of a webhook's may be in flight.

@@ -263,6 +263,7 @@ impl History for MemoryStore {
             delivery.tenant_id == query.tenant_id
                 && query.webhook_id.is_none_or(|webhook_id| webhook_id == delivery.webhook_id)
                 && query.event_id.is_none_or(|event_id| event_id == delivery.event_id)
+                && query.replay.is_none_or(|replay| delivery.replay_id == Some(replay.id))
                 && (query.states.is_empty() || query.states.contains(&delivery.state))
                 && query.created_from.is_none_or(|from| delivery.created_at >= from)
                 && query.created_before.is_none_or(|before| delivery.created_at < before)

@@ -1,12 +1,15 @@
 //! The turns of webhooks that stop, on a store where someone else holds some of them.
 
 use super::*;
-use crate::limits::STOPS_ROUND_MAX;
+use crate::limits::{FLOW_ROUND_MAX, STOPS_REMEMBERED_MAX, STOPS_ROUND_MAX};
 use hookgraph_domain::change::Committed;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::ports::Backlog;
 use hookgraph_domain::time::Timestamp;
+
+/// Webhooks of a round.
+const A_ROUND: usize = STOPS_ROUND_MAX as usize;
 
 /// What a batch of a webhook comes to.
 #[derive(Clone, Copy)]
@@ -66,8 +69,9 @@ impl FlowReader for Stopping {
         Ok(Vec::new())
     }
 
-    async fn webhooks_stopping(&self, limit: u32) -> Result<Vec<WebhookId>, StoreError> {
-        Ok(self.webhooks.iter().map(|(id, _)| *id).take(limit as usize).collect())
+    async fn webhooks_stopping(&self, but_not: &[WebhookId], limit: u32) -> Result<Vec<WebhookId>, StoreError> {
+        let others = self.webhooks.iter().map(|(id, _)| *id).filter(|id| !but_not.contains(id));
+        Ok(others.take(limit as usize).collect())
     }
 
     async fn held(&self, _: WebhookId, _: u32) -> Result<Vec<DeliveryId>, StoreError> {
@@ -135,7 +139,7 @@ impl Stopping {
 
 #[tokio::test]
 async fn those_that_someone_holds_are_few_in_a_round_and_let_the_others_go_first() {
-    let held = [Batch::IsHeld; STOPS_ROUND_MAX];
+    let held = [Batch::IsHeld; A_ROUND];
     let (store, flow) = over(&[&held[..], &[Batch::Done; 2]].concat());
     assert_eq!(flow.run_once().await.expect("a round").stopped, 0);
     assert_eq!(store.tried(), [1, 2, 3, 4], "each may wait, and what is to be probed waits for them");
@@ -147,7 +151,7 @@ async fn those_that_someone_holds_are_few_in_a_round_and_let_the_others_go_first
 
 #[tokio::test]
 async fn one_that_was_held_once_has_its_next_turn_however_many_others_go_on() {
-    let (store, flow) = over(&[&[Batch::IsHeld][..], &[Batch::Done; STOPS_ROUND_MAX]].concat());
+    let (store, flow) = over(&[&[Batch::IsHeld][..], &[Batch::Done; A_ROUND]].concat());
     for turns in [[1, 2, 3, 4], [5, 1, 2, 3], [4, 5, 1, 2]] {
         flow.run_once().await.expect("a round");
         assert_eq!(store.tried(), turns);
@@ -162,4 +166,33 @@ async fn a_batch_that_takes_too_long_is_told_and_keeps_no_other_from_its_turn() 
         assert!(matches!(round, Err(StoreError::Busy(_))), "{round:?}");
         assert_eq!(store.tried(), turns);
     }
+}
+
+/// More of them than a round of anything else looks at.
+#[tokio::test]
+async fn those_that_always_fail_keep_no_other_from_its_turn_however_many_they_are() {
+    const FAILING: usize = FLOW_ROUND_MAX as usize + 2 * A_ROUND;
+    let (store, flow) = over(&[&[Batch::Fails; FAILING][..], &[Batch::Done; 2]].concat());
+    for _ in 0..FAILING / A_ROUND {
+        assert!(flow.run_once().await.is_err());
+    }
+    let last = FAILING as u128;
+    assert_eq!(store.tried(), (1..=last).collect::<Vec<_>>());
+    assert!(flow.run_once().await.is_err(), "the first of those that fail fill the round");
+    assert_eq!(store.tried(), [last + 1, last + 2, 1, 2]);
+    assert!(flow.run_once().await.is_err());
+    assert_eq!(store.tried(), [3, 4, 5, 6]);
+}
+
+/// Then the first have their turns again.
+#[tokio::test]
+async fn no_more_turns_are_remembered_than_may_be() {
+    let (store, flow) = over(&[Batch::Done; STOPS_REMEMBERED_MAX + 3 * A_ROUND]);
+    for _ in 0..=STOPS_REMEMBERED_MAX / A_ROUND {
+        flow.run_once().await.expect("a round");
+    }
+    let last = (STOPS_REMEMBERED_MAX + A_ROUND) as u128;
+    assert_eq!(store.tried(), (1..=last).collect::<Vec<_>>());
+    flow.run_once().await.expect("a round");
+    assert_eq!(store.tried(), [1, 2, 3, 4]);
 }

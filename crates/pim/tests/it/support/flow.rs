@@ -19,7 +19,7 @@ impl FlowReader for RecordStore {
         Ok(Default::default())
     }
 
-    async fn webhooks_stopping(&self, _: u32) -> Result<Vec<WebhookId>, StoreError> {
+    async fn webhooks_stopping(&self, _: &[WebhookId], _: u32) -> Result<Vec<WebhookId>, StoreError> {
         Ok(Default::default())
     }
 

@@ -125,6 +125,8 @@ fn literal(schema: &Schema, ty: &Type, ids: &str, depth: usize) -> String {
             if is_one_of {
                 fields.extend(input.fields.values().take(1));
             }
+            // What chooses of everything wants that said.
+            fields.extend(input.fields.get("all"));
             let written: Vec<_> = fields
                 .into_iter()
                 .map(|field| format!("{}: {}", field.name, literal(schema, &field.ty, ids, depth + 1)))

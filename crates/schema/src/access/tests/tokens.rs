@@ -1,12 +1,17 @@
 //! Tokens over the API, and the audit log of it.
 
+use crate::limits::TOKENS_LIST_MAX;
 use crate::test_world::world;
 use async_graphql::Request;
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::ids::{TenantId, TokenId};
 use hookgraph_domain::permission::{Permission, PermissionSet};
-use hookgraph_domain::ports::TokenReader;
-use hookgraph_domain::token;
+use hookgraph_domain::ports::{Entropy, TokenReader, UnitOfWork};
+use hookgraph_domain::token::{self, AccessToken};
 use hookgraph_pim::Caller;
+use hookgraph_testkit::{SeededEntropy, sample};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const CREATE: &str = r#"mutation { accessToken { create(input: { name: "ci", permissions: [ORDERS_READ] }) {
     token accessToken { id permissions lastUsedAt expiresAt } } } }"#;
@@ -32,6 +37,57 @@ async fn a_token_is_shown_once_kept_as_a_hash_and_revoked() {
     assert_eq!(nodes[1]["userId"], "user");
     assert_eq!(nodes[1]["after"]["permissions"], json!(["ORDERS_READ"]));
     assert!(!audit.to_string().contains(text));
+}
+
+#[tokio::test]
+async fn every_token_of_the_tenant_is_reached_and_none_of_another() {
+    let (world, entropy) = (world().await, SeededEntropy::new(3));
+    let token = |tenant_id: TenantId| AccessToken {
+        id: TokenId(entropy.uuid(sample::now())),
+        tenant_id,
+        name: "ci".to_owned(),
+        secret_sha256: [0; 32],
+        permissions: PermissionSet::NONE,
+        created_at: sample::now(),
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let most = TOKENS_LIST_MAX as usize;
+    let mine: Vec<AccessToken> = (0..most + 3).map(|_| token(world.caller.tenant_id)).collect();
+    let theirs = token(TenantId(Uuid::from_u128(2)));
+    let writes = mine.iter().chain([&theirs]).cloned().map(Write::InsertToken).collect();
+    world.store.commit(Change { writes, ..Change::at(sample::now()) }).await.unwrap();
+
+    let ask = async |arguments: &str| {
+        world.ask(&format!("{{ accessToken {{ getMany{arguments} {{ id }} }} }}"), json!({})).await
+    };
+    let listed = async |arguments: &str| {
+        let answer = ask(arguments).await;
+        assert_eq!(answer["errors"], Value::Null, "{answer}");
+        let tokens = answer["data"]["accessToken"]["getMany"].as_array().unwrap().clone();
+        tokens.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let latest_first: Vec<String> = mine.iter().rev().map(|token| token.id.to_string()).collect();
+    assert_eq!(listed("").await, latest_first[..most]);
+    assert_eq!(listed(&format!("(after: {:?})", latest_first[most - 1])).await, latest_first[most..]);
+    assert_eq!(listed(&format!("(first: 2, after: {:?})", latest_first[4])).await, latest_first[5..7]);
+    for (arguments, code) in [
+        (format!("(after: \"{}\")", theirs.id), "NOT_FOUND"),
+        ("(after: \"no-id\")".to_owned(), "NOT_FOUND"),
+        ("(first: 101)".to_owned(), "BAD_USER_INPUT"),
+    ] {
+        let refused = ask(&arguments).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], code, "{refused}");
+    }
+
+    let got = async |id: TokenId| {
+        let answer = world.ask(&format!("{{ accessToken {{ get(id: \"{id}\") {{ id }} }} }}"), json!({})).await;
+        assert_eq!(answer["errors"], Value::Null, "{answer}");
+        answer["data"]["accessToken"]["get"].clone()
+    };
+    assert_eq!(got(mine[0].id).await, json!({ "id": mine[0].id }));
+    assert_eq!(got(theirs.id).await, Value::Null);
 }
 
 #[tokio::test]
