@@ -70,7 +70,8 @@ impl UnitOfWork for SqlStore {
         let committed = if raises && change.writes.is_empty() {
             self.record_in_group(at, change.events).await?
         } else {
-            self.commit_alone(change).await?
+            // On the heap: what only records events, which is most, would else hold the future of every kind of write, and copy it.
+            Box::pin(self.commit_alone(change)).await?
         };
         if raises {
             self.hit(Failpoint::AfterRecord);

@@ -130,11 +130,16 @@ impl Kept {
             }
             return Ok((idle.connection, is_postgres && wants_asking(idle.since.elapsed())));
         }
-        let session = match self.pool.get_database_backend() {
+        // On the heap: the future that opens one has 10 KiB, which every future that may wait for a connection would hold, and copy.
+        let session = Box::pin(self.opened()).await.map_err(acquire_error)?;
+        Ok((Connection { session, opened_at: Instant::now() }, false))
+    }
+
+    async fn opened(&self) -> Result<Session, sqlx::Error> {
+        match self.pool.get_database_backend() {
             DbBackend::Postgres => self.pool.get_postgres_connection_pool().acquire().await.map(Session::Postgres),
             _ => self.pool.get_sqlite_connection_pool().acquire().await.map(Session::Sqlite),
-        };
-        Ok((Connection { session: session.map_err(acquire_error)?, opened_at: Instant::now() }, false))
+        }
     }
 
     fn pop(&self) -> Option<(IdleSession, Option<Instant>)> {
