@@ -16,9 +16,10 @@ const server = createServer(async (request, response) => {
         for await (const chunk of request) chunks.push(chunk);
         const body = Buffer.concat(chunks).toString('utf8');
         // The URL as the webhook has it. Behind a proxy the received one differs: configure it, do not rebuild it.
-        const webhookUrl = process.env.WEBHOOK_URL ?? `http://127.0.0.1:${server.address().port}/`;
+        const webhookUrl = new URL(process.env.WEBHOOK_URL ?? `http://127.0.0.1:${server.address().port}/`).href;
         const { method, headers } = request;
-        const url = new URL(request.url, webhookUrl).href;
+        // Of what was received only the query counts, which a GET has its payload in.
+        const url = method === 'GET' ? new URL(request.url.replace(/^[^?]*/, ''), webhookUrl).href : webhookUrl;
         await verifyJwt(String(headers['x-crystallize-signature']), { url, method, body, webhookUrl });
         const signed = method === 'GET' ? appendedParameters(url, webhookUrl) : body;
         standardWebhook.verify(signed, headers);

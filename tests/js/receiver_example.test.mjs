@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startReceiver } from './receiver.mjs';
 import { SECRET, startServer } from './server.mjs';
 
 const example = new URL('../../examples/receiver/', import.meta.url);
@@ -18,10 +19,10 @@ before(async () => {
 after(() => Promise.all([server?.stop(), receiver?.stop()]));
 
 /** Runs a copy that lies where this package's modules are found, so that the example needs no installation of its own. */
-async function startExample() {
+async function startExample(settings = {}) {
     const directory = await mkdtemp(fileURLToPath(new URL('node_modules/.receiver-', import.meta.url)));
     await copyFile(new URL('receiver.mjs', example), join(directory, 'receiver.mjs'));
-    const env = { ...process.env, SIGNATURE_SECRET: SECRET, PORT: '0' };
+    const env = { ...process.env, SIGNATURE_SECRET: SECRET, PORT: '0', ...settings };
     const child = spawn(process.execPath, ['receiver.mjs'], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const [printed, refused] = [child.stdout, child.stderr].map((input) => createInterface({ input })[Symbol.asyncIterator]());
     const line = async (lines) => (await lines.next()).value;
@@ -54,6 +55,27 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
             await server.ask('mutation ($id: ID!) { webhook { delete(id: $id) } }', { id: webhook.id });
         });
     }
+}
+
+for (const method of ['GET', 'POST']) {
+    test(`behind a proxy that rewrites the path, ${method} is verified by the URL that the example was told`, async (t) => {
+        const outside = await startReceiver();
+        t.after(() => outside.stop());
+        const url = `${outside.url}/outside/%7Eé?shop=1`;
+        const behind = await startExample({ WEBHOOK_URL: url });
+        t.after(() => behind.stop());
+        const webhook = await server.createWebhook({ concern: 'orders', event: 'create', method, url });
+        const orderId = await createOrder();
+        const request = await outside.next(new URL(url).pathname);
+        await server.ask('mutation ($id: ID!) { webhook { delete(id: $id) } }', { id: webhook.id });
+        const ours = Object.entries(request.headers).filter(([name]) => name.startsWith('webhook-') || name === 'x-crystallize-signature');
+        const inside = new URL(`/inside${new URL(request.url).search}`, behind.url);
+        const body = method === 'GET' ? undefined : request.body;
+        const response = await fetch(inside, { method, headers: Object.fromEntries(ours), body });
+        assert.equal(response.status, 204);
+        const printed = await behind.printed();
+        assert.ok(printed.includes(` ${method} {`) && printed.includes(orderId), printed);
+    });
 }
 
 test('a forged request is refused', async () => {

@@ -27,7 +27,9 @@ async function webhookWith(input) {
 
 async function requestTo(webhook) {
     await server.ask('mutation ($id: ID!) { webhook { test(id: $id) { id } } }', { id: webhook.id });
-    return receiver.next(new URL(webhook.url).pathname);
+    const request = await receiver.next(new URL(webhook.url).pathname);
+    assert.equal(request.headers['webhook-test'], 'true');
+    return request;
 }
 
 /** Who owns the secrets: how they are made anew, and read. */
@@ -164,6 +166,30 @@ test('what a webhook signs with its own is not verified by the secret of its ten
     const gone = await requestTo(webhook);
     await assertAccepted(gone, tenant, webhook, 'BOTH');
     await assertRefused(gone, own, webhook, 'BOTH');
+});
+
+test('a second rotation within an overlap silences none of the secrets before', async () => {
+    const webhook = await webhookWith({ signing: 'BOTH' });
+    const first = await OWNERS.webhook.current(webhook);
+    const later = [await OWNERS.webhook.rotate(webhook, 3600), await OWNERS.webhook.rotate(webhook, 3600)];
+    const request = await requestTo(webhook);
+    await assertAccepted(request, first, webhook, 'BOTH');
+    for (const credentials of later) {
+        await assertAccepted(request, credentials, webhook, 'BOTH', ['v1', 'v1a']);
+        await assertRefused(request, credentials, webhook, 'BOTH', ['jwt']);
+    }
+});
+
+test('what a tenant ends at once signs no more for a webhook whose own take over from it', async () => {
+    const webhook = await webhookWith({ signing: 'BOTH' });
+    const leaked = await OWNERS.tenant.current();
+    const own = await OWNERS.webhook.rotate(webhook, 3600);
+    await assertAccepted(await requestTo(webhook), leaked, webhook, 'BOTH');
+    const tenant = await OWNERS.tenant.rotate(webhook, 0);
+    const request = await requestTo(webhook);
+    await assertRefused(request, leaked, webhook, 'BOTH');
+    await assertAccepted(request, tenant, webhook, 'BOTH');
+    await assertAccepted(request, own, webhook, 'BOTH', ['v1', 'v1a']);
 });
 
 test('key sets are public, may be kept for a while, and bear both keys during a rotation', async () => {

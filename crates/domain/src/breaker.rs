@@ -15,6 +15,7 @@
 //! The [`Window`] lives in the memory of each process: it is touched by every attempt, and what it knows is worthless a
 //! minute later. The state lives in the webhook's row, so that all processes agree and a restart forgets no suspension.
 //! A probe is a real delivery: its attempt is in the log, but a failed one is not spent and the delivery is held again.
+//! Where the answer that opened it, or that a probe failed with, has a `Retry-After`, the next probe waits for that too.
 //! A person who resumes, pauses or disables the webhook has the last word over the breaker.
 
 use crate::ids::DeliveryId;
@@ -51,6 +52,12 @@ impl Breaker {
     pub fn probe_failed(self, now: Timestamp) -> Self {
         let probes_failed = self.probes_failed.saturating_add(1);
         Self { probe_at: Some(plus_ms(now, probe_wait_ms(probes_failed))), probes_failed, probe_id: None }
+    }
+
+    /// With no probe before so long from `now`, in milliseconds: what the receiver asked for makes the wait longer, never
+    /// shorter.
+    pub fn left_alone(self, asked_ms: u64, now: Timestamp) -> Self {
+        Self { probe_at: self.probe_at.map(|probe_at| probe_at.max(plus_ms(now, asked_ms))), ..self }
     }
 }
 

@@ -58,6 +58,9 @@ pub const TOKEN_USED_EVERY_S: u32 = 60;
 pub const SECRET_OVERLAP_S_DEFAULT: u32 = 86_400;
 /// The longest such overlap, in seconds: a week.
 pub const SECRET_OVERLAP_S_MAX: u32 = 604_800;
+/// Secrets, and keys, that were replaced and sign on beside the one that does, at a time: one a day over the longest overlap, and
+/// room for one more. Each makes `webhook-signature` longer.
+pub const OVERLAPS_MAX: usize = 8;
 /// How long a signature is valid, in seconds.
 pub const SIGNATURE_VALID_S: u64 = 60;
 /// The size of a page where the caller names none.

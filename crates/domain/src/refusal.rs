@@ -5,6 +5,7 @@ use crate::limits::PROBLEMS_MAX;
 use crate::permission::Permission;
 use crate::ports::StoreError;
 use crate::problem::Problem;
+use crate::signing::OverlapsFull;
 
 /// The value of `extensions.code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +140,12 @@ impl From<StoreError> for Refusal {
         } else {
             Self::new(RefusalCode::Internal, "the server failed: its log says why")
         }
+    }
+}
+
+impl From<OverlapsFull> for Refusal {
+    fn from(error: OverlapsFull) -> Self {
+        Self::invalid_at("input.overlapS", "OVERLAPS_FULL", error.to_string())
     }
 }
 

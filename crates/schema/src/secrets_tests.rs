@@ -5,6 +5,7 @@ use async_graphql::{Request, Variables};
 use hookgraph_domain::audit::AuditQuery;
 use hookgraph_domain::change::Expected;
 use hookgraph_domain::ids::WebhookId;
+use hookgraph_domain::limits::OVERLAPS_MAX;
 use hookgraph_domain::permission::Permission;
 use hookgraph_domain::ports::{AuditReader, WebhookReader};
 use hookgraph_domain::tls::{TlsIdentity, TlsSettings};
@@ -89,10 +90,28 @@ async fn a_key_alone_is_made_anew_without_showing_a_secret() {
     assert_eq!(made["signatureSecret"], Value::Null);
     let after = stored(&world, &webhook["id"]).await.own_keys.expect("keys").keys;
     assert_eq!(after.secret, before.secret);
-    assert!(after.key.current != before.key.current && after.key.previous.is_none());
+    assert!(after.key.current != before.key.current && after.key.previous.is_empty());
     let refused = json!({ "overlapS": 604_801 });
     let answer = world.ask(REGENERATE, json!({ "id": webhook["id"], "input": refused })).await;
     assert_eq!(answer["errors"][0]["extensions"]["problems"][0]["code"], "OVERLAP");
+}
+
+#[tokio::test]
+async fn rotations_that_overlap_are_bounded_and_what_has_leaked_is_ended_all_the_same() {
+    let world = world().await;
+    let id = created(&world, json!({})).await["id"].clone();
+    for _ in 0..OVERLAPS_MAX {
+        let answer = world.ask(REGENERATE, json!({ "id": id })).await;
+        assert_eq!(answer["errors"], Value::Null, "{answer}");
+    }
+    let before = stored(&world, &id).await.own_keys;
+    let refused = world.ask(REGENERATE, json!({ "id": id })).await;
+    let problem = &refused["errors"][0]["extensions"]["problems"][0];
+    assert_eq!((&problem["path"], &problem["code"]), (&json!("input.overlapS"), &json!("OVERLAPS_FULL")), "{refused}");
+    assert_eq!(stored(&world, &id).await.own_keys, before);
+    let leaked = world.ask(REGENERATE, json!({ "id": id, "input": { "overlapS": 0 } })).await;
+    let keys = &leaked["data"]["webhook"]["regenerateSecrets"]["webhook"]["signatureKeys"];
+    assert_eq!(keys.as_array().map(Vec::len), Some(1), "{leaked}");
 }
 
 #[tokio::test]
@@ -145,8 +164,8 @@ async fn secrets_that_are_removed_go_after_the_overlap() {
     let removed = world.ask(REMOVE, json!({ "id": id, "overlapS": 60 })).await;
     let removed = &removed["data"]["webhook"]["removeSecrets"];
     assert_eq!(removed["hasOwnSecrets"], false);
-    // Its own had the tenant's before it.
-    assert_eq!(removed["signatureKeys"].as_array().map(Vec::len), Some(3));
+    // The tenant's, from which its own took over, is there once.
+    assert_eq!(removed["signatureKeys"].as_array().map(Vec::len), Some(2));
     let at_once = world.ask(REMOVE, json!({ "id": id, "overlapS": 0 })).await;
     assert_eq!(at_once["data"]["webhook"]["removeSecrets"]["signatureKeys"].as_array().map(Vec::len), Some(1));
     assert_eq!(stored(&world, &id).await.own_keys, None);
@@ -198,6 +217,8 @@ async fn a_preview_bears_signatures_for_who_may_change_webhooks_and_for_nobody_e
             assert!(header(&to_writer, name).is_some_and(|value| value.len() > 40), "{asked}: {to_writer}");
         }
         assert_eq!(to_reader["url"], to_writer["url"]);
+        // As an event would be sent, and not as a test.
+        assert_eq!(header(&to_writer, "webhook-test"), None);
         assert!(header(&to_reader, "webhook-timestamp").is_some_and(|value| value != "[redacted]"), "{to_reader}");
     }
 }

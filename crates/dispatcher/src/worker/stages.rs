@@ -283,13 +283,14 @@ impl Stages {
             // From the exchange's own measure: the clock may have been set meanwhile.
             ended_at: plus_ms(started_at, exchange.duration_ms),
         };
-        settlement(claim, Some(attempt), next, self.signal(claim, exchange.code, now), now)
+        settlement(claim, Some(attempt), next, self.signal(claim, outcome, now), now)
     }
 
     /// Settles an attempt that came to no request: the log says why.
     fn without_request(&self, claim: &ClaimedDelivery, code: OutcomeCode, detail: String) -> Settlement {
         let now = self.now();
-        let next = self.decide(claim, Outcome { code, status: None, retry_after_ms: None }, now);
+        let outcome = Outcome::without_answer(code);
+        let next = self.decide(claim, outcome, now);
         let attempt = Attempt {
             id: self.services.entropy.uuid(now).into(),
             delivery_id: claim.delivery.id,
@@ -304,17 +305,17 @@ impl Stages {
             started_at: now,
             ended_at: now,
         };
-        settlement(claim, Some(attempt), next, self.signal(claim, code, now), now)
+        settlement(claim, Some(attempt), next, self.signal(claim, outcome, now), now)
     }
 
     /// What an attempt says of its webhook, counted by its breaker. Probes are the open breaker's own.
-    fn signal(&self, claim: &ClaimedDelivery, code: OutcomeCode, now: Timestamp) -> Option<HealthSignal> {
+    fn signal(&self, claim: &ClaimedDelivery, outcome: Outcome, now: Timestamp) -> Option<HealthSignal> {
         let ClaimedDelivery { delivery, webhook, .. } = claim;
-        settle::health_signal(code, delivery.is_test)?;
+        settle::health_signal(outcome.code, delivery.is_test)?;
         let is_counted = !webhook.is_probed_by(delivery);
-        let failed = code != OutcomeCode::Delivered;
+        let failed = outcome.code != OutcomeCode::Delivered;
         let trip = if is_counted { self.flow.ended(webhook.id, failed, now) } else { None };
-        settle::signal_of(code, delivery, webhook, trip)
+        settle::signal_of(outcome, delivery, webhook, trip)
     }
 
     fn decide(&self, claim: &ClaimedDelivery, outcome: Outcome, now: Timestamp) -> NextState {

@@ -26,7 +26,12 @@ impl Model {
         match write {
             Write::InsertTenant(_) => {}
             Write::PutWebhook { webhook, .. } => {
-                let known = Known::of(webhook, self.webhooks.get(&webhook.id));
+                let before = self.webhooks.get(&webhook.id);
+                let known = Known::of(webhook, before);
+                let begins = known.probe.is_some() && before.is_none_or(|before| before.probe != known.probe);
+                let may_begin = known.left_alone_until.is_none_or(|until| until <= at);
+                let is_right = !begins || may_begin;
+                holds!(is_right, "{} is probed, though its receiver asked to be left alone", webhook.id);
                 self.webhooks.insert(webhook.id, known);
             }
             Write::CancelDue { webhook_id, .. } => {

@@ -78,6 +78,8 @@ pub struct Known {
     pub status: WebhookStatus,
     pub is_deleted: bool,
     pub probe: Option<DeliveryId>,
+    /// Before then nothing may probe it: its receiver asked for that.
+    pub left_alone_until: Option<Timestamp>,
     pub failing_since: Option<Timestamp>,
     pub ordering: Ordering,
     pub concurrency: u32,
@@ -140,6 +142,9 @@ impl Known {
             status: webhook.status,
             is_deleted: webhook.deleted_at.is_some(),
             probe: webhook.breaker.probe_id,
+            left_alone_until: before
+                .and_then(|before| before.left_alone_until)
+                .filter(|_| webhook.status == WebhookStatus::Suspended),
             failing_since: webhook.failing_since,
             ordering: webhook.flow.ordering,
             concurrency,

@@ -3,6 +3,9 @@
 use super::world::World;
 use hookgraph_domain::attempt::{Exchange, OutcomeCode, ResponseHead};
 
+/// What may be asked for at most: a day.
+const ASKED_MS_MAX: u64 = 24 * 3_600 * 1_000;
+
 /// How a request goes: it takes so long, and ends so.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -48,6 +51,12 @@ impl Script {
             4 => Self::silence(quick_ms, OutcomeCode::ServerFault),
             _ => Self::answer(quick_ms, OutcomeCode::HttpStatus, 500),
         }
+    }
+
+    /// For how long it asks to be left alone.
+    pub fn asked_ms(&self) -> u64 {
+        let is_honoured = matches!(self.status, Some(429 | 503));
+        self.retry_after_ms.filter(|_| is_honoured).unwrap_or(0).min(ASKED_MS_MAX)
     }
 
     pub fn exchange(&self) -> Exchange {

@@ -57,7 +57,7 @@ impl Model {
         let mut stopped = false;
         if !self.owed[&id].is_test && script.code != OutcomeCode::ServerFault {
             let tripped = match settlement.health {
-                Some(HealthSignal::Tripped(trip)) => {
+                Some(HealthSignal::Tripped { trip, .. }) => {
                     self.may_trip(request.process, webhook_id, trip.attempts, trip.failed, settlement.now)?;
                     true
                 }
@@ -125,8 +125,7 @@ impl Model {
                     None => owed.end_unless_cleared(DeliveryState::Failed),
                     Some(_) if is_old => owed.end_unless_cleared(DeliveryState::Expired),
                     Some(delay_ms) => {
-                        let is_asked = matches!(script.status, Some(429 | 503));
-                        let asked_ms = script.retry_after_ms.filter(|_| is_asked).unwrap_or(0).min(DAY_MS);
+                        let asked_ms = script.asked_ms();
                         let least = plus_ms(now, delay_ms.max(asked_ms));
                         let most = plus_ms(now, (delay_ms + delay_ms / 10).max(asked_ms));
                         owed.be_due(DeliveryState::Retrying, (least, most));
@@ -165,12 +164,14 @@ impl Model {
             (webhook.status, webhook.probe) = (WebhookStatus::AutoDisabled, None);
             return Ok(true);
         }
+        let left_alone_until = Some(plus_ms(now, script.asked_ms()));
         if is_probe && is_suspended {
-            webhook.probe = None;
+            (webhook.probe, webhook.left_alone_until) = (None, left_alone_until);
         }
         let opens = tripped && webhook.status == WebhookStatus::Active;
         if opens {
             (webhook.status, webhook.probe) = (WebhookStatus::Suspended, None);
+            webhook.left_alone_until = left_alone_until;
             self.counts.trips += 1;
         }
         Ok(opens)

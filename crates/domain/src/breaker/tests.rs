@@ -61,6 +61,18 @@ fn one_delivery_probes_at_a_time_and_a_lost_one_makes_way() {
     assert_eq!(open, Breaker { probe_at: Some(plus_ms(now(), 31_000)), probes_failed: 1, probe_id: None });
 }
 
+#[test]
+fn what_the_receiver_asks_for_makes_a_wait_longer_and_never_shorter() {
+    let wait_ms = |open: Breaker| open.probe_at.map(|probe_at| (probe_at - now()).num_milliseconds());
+    for (asked_ms, first_ms, second_ms) in [(0, 10_000, 20_000), (15_000, 15_000, 20_000), (60_000, 60_000, 60_000)] {
+        let open = Breaker::opened(now()).left_alone(asked_ms, now());
+        assert_eq!(wait_ms(open), Some(first_ms), "{asked_ms}");
+        let failed = open.probe_failed(now()).left_alone(asked_ms, now());
+        assert_eq!((wait_ms(failed), failed.probes_failed), (Some(second_ms), 1), "{asked_ms}");
+    }
+    assert_eq!(Breaker::default().left_alone(60_000, now()), Breaker::default());
+}
+
 proptest! {
     #[test]
     fn it_opens_only_on_a_failure_with_enough_attempts_and_a_reached_share(

@@ -23,11 +23,14 @@ use url::Url;
 pub const USER_AGENT: &str = concat!("hookgraph/", env!("CARGO_PKG_VERSION"));
 /// The type of every body.
 pub const CONTENT_TYPE: &str = "application/json";
+/// The header that a test bears, and nothing else: its value is `true`.
+pub const TEST_HEADER: &str = "webhook-test";
 
-/// Builds and signs one attempt's request: pure, and the same for a first try, a retry, a preview and a test.
+/// Builds and signs one attempt's request: pure, and the same for a first try, a retry, a preview and, but for its header
+/// that says so, a test.
 ///
-/// Headers are in this order: `user-agent`, `content-type` where there is a body, `traceparent`, the webhook's own, the
-/// signatures. None but the signatures' own are signed.
+/// Headers are in this order: `user-agent`, `content-type` where there is a body, `traceparent`, the webhook's own,
+/// `webhook-test` where it is a test, the signatures. None but the signatures' own are signed.
 ///
 /// # Errors
 /// [`BuildError`], e.g. a GET whose URL grows over [`crate::limits::URL_BYTES_MAX`].
@@ -55,6 +58,9 @@ pub fn build(
     let user_id = event.variables.get("userId").and_then(Value::as_str);
     let trace = TraceContext::of_attempt(event.id, delivery.id, delivery.attempt_count.saturating_add(1));
     let mut headers = own_headers(webhook, body.is_some(), &trace);
+    if delivery.is_test {
+        headers.push((TEST_HEADER.to_owned(), "true".to_owned()));
+    }
     let sign_as = SignAs { signer, own_keys: webhook.own_keys.as_ref(), scheme: webhook.signing, user_id };
     headers.extend(sign(parts, sign_as, delivery.id, now));
     Ok(OutgoingRequest { method: method.to_owned(), url: url.into(), headers, body })
@@ -62,7 +68,7 @@ pub fn build(
 
 /// The headers before the signatures.
 fn own_headers(webhook: &Webhook, has_body: bool, trace: &TraceContext) -> Vec<(String, String)> {
-    let mut headers = Vec::with_capacity(webhook.headers.len() + 7);
+    let mut headers = Vec::with_capacity(webhook.headers.len() + 8);
     let has_own = |name: &str| webhook.headers.iter().any(|header| header.name == name);
     if !has_own("user-agent") {
         headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));

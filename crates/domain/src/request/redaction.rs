@@ -2,6 +2,7 @@
 
 mod echoes;
 
+use super::TEST_HEADER;
 use crate::attempt::{Exchange, OutcomeCode, OutgoingRequest, ResponseHead};
 use crate::limits::SECRET_ECHO_BYTES_MIN;
 use crate::signing::{JWT_HEADER, SIGNATURE_HEADER};
@@ -10,13 +11,14 @@ use crate::webhook::{Header, Webhook};
 /// What stands in the log for a secret.
 const REDACTED: &str = "[redacted]";
 /// The headers whose values the log keeps: those that hookgraph sets. A webhook's own may bear a secret under any name.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 9] = [
     "accept",
     "content-type",
     "traceparent",
     "user-agent",
     "webhook-id",
     "webhook-timestamp",
+    TEST_HEADER,
     SIGNATURE_HEADER,
     JWT_HEADER,
 ];
@@ -186,6 +188,7 @@ mod tests {
             ("traceparent", false),
             ("webhook-id", false),
             ("webhook-timestamp", false),
+            ("webhook-test", false),
             ("webhook-signature", false),
             ("x-crystallize-signature", false),
         ] {

@@ -65,6 +65,23 @@ fn headers_are_in_their_order_and_a_webhooks_user_agent_replaces_ours() {
 }
 
 #[test]
+fn a_test_says_that_it_is_one_and_is_signed_as_what_it_tests() {
+    let own = Header { name: "hello".to_owned(), value: "x".to_owned(), is_secret: false };
+    let webhook = Webhook { headers: vec![own], ..webhook() };
+    let of = |is_test| {
+        let delivery = Delivery { is_test, ..delivery() };
+        build(&webhook, &event(), &delivery, &payload("{}"), &signer(), now()).unwrap()
+    };
+    let (mut test, real) = (of(true), of(false));
+    assert_eq!(header(&test, TEST_HEADER), "true");
+    let names: Vec<_> = test.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names[3..6], ["hello", "webhook-test", "x-crystallize-signature"]);
+    test.headers.retain(|(name, _)| name != TEST_HEADER);
+    assert_eq!(test, real);
+    assert_eq!(redacted(of(true), &webhook).headers[4], ("webhook-test".to_owned(), "true".to_owned()));
+}
+
+#[test]
 fn get_appends_the_payload_as_parameters_and_signs_them_as_a_flat_object() {
     for (configured, json, expected_query, expected_json) in [
         (

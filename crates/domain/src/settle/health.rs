@@ -1,5 +1,6 @@
 //! Health: what attempts say of their webhook, and when it is auto-disabled.
 
+use super::Outcome;
 use crate::attempt::OutcomeCode;
 use crate::breaker::Trip;
 use crate::delivery::Delivery;
@@ -15,13 +16,21 @@ pub enum HealthSignal {
     /// It failed: failing since now, unless it was failing before; auto-disabled when that was too long ago.
     Failed,
     /// It failed, and with it the share of failures that opens the breaker was reached.
-    Tripped(Trip),
+    Tripped {
+        /// What was counted.
+        trip: Trip,
+        /// For how long the receiver asked to be left alone, in milliseconds; 0 where it did not.
+        asked_ms: u64,
+    },
     /// 410: auto-disable.
     Gone,
     /// A probe succeeded: the breaker closes.
     ProbeSucceeded,
     /// A probe failed: the next one waits longer.
-    ProbeFailed,
+    ProbeFailed {
+        /// For how long the receiver asked to be left alone, in milliseconds; 0 where it did not.
+        asked_ms: u64,
+    },
 }
 
 /// What an outcome says of its webhook: nothing for a test, and nothing where no request went out, because a fault of
@@ -51,18 +60,14 @@ pub const fn health_signal(code: OutcomeCode, is_test: bool) -> Option<HealthSig
 
 /// What an attempt of that delivery says of its webhook as it was claimed: [`health_signal`], where the attempt was a probe or
 /// opened the breaker said so.
-pub fn signal_of(
-    code: OutcomeCode,
-    delivery: &Delivery,
-    webhook: &Webhook,
-    trip: Option<Trip>,
-) -> Option<HealthSignal> {
-    let signal = health_signal(code, delivery.is_test)?;
+pub fn signal_of(outcome: Outcome, delivery: &Delivery, webhook: &Webhook, trip: Option<Trip>) -> Option<HealthSignal> {
+    let signal = health_signal(outcome.code, delivery.is_test)?;
     let is_probe = webhook.is_probed_by(delivery);
+    let asked_ms = outcome.asked_ms();
     Some(match (signal, trip) {
         (HealthSignal::Succeeded, _) if is_probe => HealthSignal::ProbeSucceeded,
-        (HealthSignal::Failed, _) if is_probe => HealthSignal::ProbeFailed,
-        (HealthSignal::Failed, Some(trip)) => HealthSignal::Tripped(trip),
+        (HealthSignal::Failed, _) if is_probe => HealthSignal::ProbeFailed { asked_ms },
+        (HealthSignal::Failed, Some(trip)) => HealthSignal::Tripped { trip, asked_ms },
         (signal, _) => signal,
     })
 }
@@ -85,18 +90,25 @@ pub fn apply_health(webhook: &Webhook, signal: HealthSignal, now: Timestamp) -> 
     let failed = || Webhook { failing_since: webhook.failing_since.or(Some(now)), ..next() };
     match (signal, webhook.failing_since) {
         (Gone, _) if sends => Some(auto_disabled(failed(), "the receiver answered 410 Gone".to_owned(), now)),
-        (Failed | Tripped(_) | ProbeFailed, Some(since)) if sends && plus_ms(since, FAILING_MS_MAX) <= now => {
+        (Failed | Tripped { .. } | ProbeFailed { .. }, Some(since))
+            if sends && plus_ms(since, FAILING_MS_MAX) <= now =>
+        {
             let reason = format!("no attempt has succeeded since {}", since.format("%Y-%m-%dT%H:%M:%SZ"));
             Some(auto_disabled(failed(), reason, now))
         }
         (ProbeSucceeded, _) if is_suspended => Some(next().with_status(WebhookStatus::Active, None, now)),
-        (ProbeFailed, _) if is_suspended => Some(Webhook { breaker: webhook.breaker.probe_failed(now), ..failed() }),
-        (Tripped(trip), _) if webhook.status == WebhookStatus::Active => {
-            Some(failed().with_status(WebhookStatus::Suspended, Some(trip.to_string()), now))
+        (ProbeFailed { asked_ms }, _) if is_suspended => {
+            let breaker = webhook.breaker.probe_failed(now).left_alone(asked_ms, now);
+            Some(Webhook { breaker, ..failed() })
+        }
+        (Tripped { trip, asked_ms }, _) if webhook.status == WebhookStatus::Active => {
+            let suspended = failed().with_status(WebhookStatus::Suspended, Some(trip.to_string()), now);
+            let breaker = suspended.breaker.left_alone(asked_ms, now);
+            Some(Webhook { breaker, ..suspended })
         }
         (Succeeded | ProbeSucceeded, Some(_)) => Some(Webhook { failing_since: None, ..next() }),
-        (Failed | Tripped(_) | ProbeFailed | Gone, None) => Some(failed()),
-        (Succeeded | ProbeSucceeded, None) | (Failed | Tripped(_) | ProbeFailed | Gone, Some(_)) => None,
+        (Failed | Tripped { .. } | ProbeFailed { .. } | Gone, None) => Some(failed()),
+        (Succeeded | ProbeSucceeded, None) | (Failed | Tripped { .. } | ProbeFailed { .. } | Gone, Some(_)) => None,
     }
 }
 
@@ -114,9 +126,11 @@ mod tests {
     use uuid::Uuid;
 
     const TRIP: Trip = Trip { attempts: 20, failed: 12 };
+    const TRIPPED: HealthSignal = HealthSignal::Tripped { trip: TRIP, asked_ms: 0 };
+    const PROBE_FAILED: HealthSignal = HealthSignal::ProbeFailed { asked_ms: 0 };
 
     fn suspended() -> Webhook {
-        apply_health(&webhook(), HealthSignal::Tripped(TRIP), now()).unwrap()
+        apply_health(&webhook(), TRIPPED, now()).unwrap()
     }
 
     /// With the sample's delivery as its probe.
@@ -133,7 +147,7 @@ mod tests {
         assert_eq!(open.breaker, Breaker::opened(now()));
         for status in WebhookStatus::ALL.into_iter().filter(|status| *status != WebhookStatus::Active) {
             let failing = Webhook { status, failing_since: Some(now()), ..webhook() };
-            assert_eq!(apply_health(&failing, HealthSignal::Tripped(TRIP), now()), None, "{status:?}");
+            assert_eq!(apply_health(&failing, TRIPPED, now()), None, "{status:?}");
         }
     }
 
@@ -147,12 +161,39 @@ mod tests {
 
     #[test]
     fn a_failed_probe_makes_the_next_one_wait_longer_and_five_days_of_them_disable() {
-        let open = apply_health(&probed(), HealthSignal::ProbeFailed, now()).unwrap();
+        let open = apply_health(&probed(), PROBE_FAILED, now()).unwrap();
         assert_eq!((open.status, open.breaker.probes_failed), (WebhookStatus::Suspended, 1));
         assert_eq!((open.breaker.probe_at, open.breaker.probe_id), (Some(plus_ms(now(), 20_000)), None));
         let late = plus_ms(now(), FAILING_MS_MAX);
-        let disabled = apply_health(&open, HealthSignal::ProbeFailed, late).unwrap();
+        let disabled = apply_health(&open, PROBE_FAILED, late).unwrap();
         assert_eq!((disabled.status, disabled.breaker), (WebhookStatus::AutoDisabled, Breaker::default()));
+    }
+
+    #[test]
+    fn a_breaker_opens_and_stays_open_for_as_long_as_the_receiver_asked() {
+        let (minute, hour) = (60_000, 3_600_000);
+        let open = apply_health(&webhook(), HealthSignal::Tripped { trip: TRIP, asked_ms: minute }, now()).unwrap();
+        assert_eq!(open.breaker.probe_at, Some(plus_ms(now(), minute)));
+        let failed = HealthSignal::ProbeFailed { asked_ms: hour };
+        let open = apply_health(&probed(), failed, now()).unwrap();
+        assert_eq!((open.breaker.probe_at, open.breaker.probes_failed), (Some(plus_ms(now(), hour)), 1));
+    }
+
+    #[test]
+    fn what_a_receiver_asks_for_is_honoured_on_429_and_503_up_to_a_day() {
+        for (status, retry_after_ms, asked_ms) in [
+            (Some(429), Some(60_000), 60_000),
+            (Some(503), Some(u64::MAX), 86_400_000),
+            (Some(503), None, 0),
+            (Some(500), Some(60_000), 0),
+            (None, None, 0),
+        ] {
+            let outcome = Outcome { code: OutcomeCode::HttpStatus, status, retry_after_ms };
+            let tripped = signal_of(outcome, &delivery(), &webhook(), Some(TRIP));
+            assert_eq!(tripped, Some(HealthSignal::Tripped { trip: TRIP, asked_ms }), "{outcome:?}");
+            let failed = signal_of(outcome, &delivery(), &probed(), None);
+            assert_eq!(failed, Some(HealthSignal::ProbeFailed { asked_ms }), "{outcome:?}");
+        }
     }
 
     #[test]
@@ -167,7 +208,7 @@ mod tests {
         let paused = probed().with_status(WebhookStatus::Paused, None, now());
         let after = apply_health(&paused, HealthSignal::ProbeSucceeded, now()).unwrap();
         assert_eq!((after.status, after.draining), (WebhookStatus::Paused, None));
-        assert_eq!(apply_health(&paused, HealthSignal::ProbeFailed, now()), None);
+        assert_eq!(apply_health(&paused, PROBE_FAILED, now()), None);
     }
 
     #[test]
@@ -177,15 +218,17 @@ mod tests {
         assert!(!Webhook { status: WebhookStatus::Paused, ..probed() }.sends(&delivery()));
         for (code, webhook, trip, expected) in [
             (OutcomeCode::Delivered, probed(), None, HealthSignal::ProbeSucceeded),
-            (OutcomeCode::Timeout, probed(), Some(TRIP), HealthSignal::ProbeFailed),
+            (OutcomeCode::Timeout, probed(), Some(TRIP), PROBE_FAILED),
             (OutcomeCode::Gone, probed(), None, HealthSignal::Gone),
-            (OutcomeCode::Timeout, webhook(), Some(TRIP), HealthSignal::Tripped(TRIP)),
+            (OutcomeCode::Timeout, webhook(), Some(TRIP), TRIPPED),
             (OutcomeCode::Timeout, webhook(), None, HealthSignal::Failed),
             (OutcomeCode::Delivered, webhook(), None, HealthSignal::Succeeded),
         ] {
-            assert_eq!(signal_of(code, &delivery(), &webhook, trip), Some(expected), "{code:?}");
+            let outcome = Outcome::without_answer(code);
+            assert_eq!(signal_of(outcome, &delivery(), &webhook, trip), Some(expected), "{code:?}");
         }
         let test = Delivery { is_test: true, ..delivery() };
-        assert_eq!(signal_of(OutcomeCode::Timeout, &test, &webhook(), Some(TRIP)), None);
+        let outcome = Outcome::without_answer(OutcomeCode::Timeout);
+        assert_eq!(signal_of(outcome, &test, &webhook(), Some(TRIP)), None);
     }
 }

@@ -29,7 +29,8 @@
 //! disables nothing, so it fails.
 //!
 //! A delivery that probes a suspended webhook ([`crate::breaker`]) is claimed like another. Where it fails it is held again
-//! and its attempt is not spent, or the receiver's outage would use it up.
+//! and its attempt is not spent, or the receiver's outage would use it up. What its answer asked for by `Retry-After` is the
+//! webhook's then ([`HealthSignal`]): the next probe waits for it.
 
 mod health;
 
@@ -39,7 +40,7 @@ use crate::attempt::{Attempt, OutcomeCode};
 use crate::delivery::{Delivery, DeliveryState};
 use crate::fan_out::{cancelled_reason, held_reason};
 use crate::ids::{DeliveryId, WebhookId};
-use crate::limits::{DELIVERY_DUE_MS_MAX, SERVER_FAULT_DELAY_MS};
+use crate::limits::{DELIVERY_DUE_MS_MAX, RETRY_AFTER_MS_MAX, SERVER_FAULT_DELAY_MS};
 use crate::retry::{attempts_max, next_attempt_at};
 use crate::time::{Timestamp, plus_ms};
 use crate::webhook::{Webhook, WebhookStatus};
@@ -104,6 +105,11 @@ impl Outcome {
     /// `Retry-After`, where the status is one that it is honoured on: 429 or 503.
     fn honoured_retry_after_ms(self) -> Option<u64> {
         self.retry_after_ms.filter(|_| matches!(self.status, Some(429 | 503)))
+    }
+
+    /// For how long the receiver asked to be left alone, up to [`RETRY_AFTER_MS_MAX`]; 0 where it did not.
+    fn asked_ms(self) -> u64 {
+        self.honoured_retry_after_ms().unwrap_or(0).min(RETRY_AFTER_MS_MAX)
     }
 }
 

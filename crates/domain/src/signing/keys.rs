@@ -1,48 +1,119 @@
 //! Sets of keys: a secret and a key pair, of a tenant or of a webhook, and how they are rotated.
 
 use super::{PublicKey, SigningKey, SigningSecret};
+use crate::limits::OVERLAPS_MAX;
 use crate::ports::Entropy;
 use crate::time::{Timestamp, plus_ms};
 
-/// What signs, and what did before it while a rotation's overlap lasts.
+/// What signs, and what did before it while the overlaps of rotations last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotating<T> {
     /// What signs.
     pub current: T,
-    /// What signs beside it: receivers may still know no other.
-    pub previous: Option<Previous<T>>,
+    /// What signs beside it, the newest first: receivers may still know no other. [`OVERLAPS_MAX`] at most at a time.
+    pub previous: Vec<Previous<T>>,
 }
 
-/// What was replaced.
+/// What was replaced, and signs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previous<T> {
-    /// The secret or key.
-    pub value: T,
-    /// When the overlap ends.
+    /// What.
+    pub replaced: Replaced<T>,
+    /// When its overlap ends.
     pub until: Timestamp,
+}
+
+/// What a rotation replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced<T> {
+    /// The secret or key before.
+    Own(T),
+    /// The tenant's, from which a webhook's first own took over: no copy, so what the tenant rotates meanwhile, because it
+    /// leaked, is rotated for the webhook too.
+    Tenants,
 }
 
 impl<T> Rotating<T> {
     /// What was never rotated.
     pub const fn new(current: T) -> Self {
-        Self { current, previous: None }
+        Self { current, previous: Vec::new() }
     }
 
-    /// With a new one from `now` on. The one before signs beside it for so long, and not at all where that is 0.
-    pub fn rotated(self, new: T, now: Timestamp, overlap_s: u32) -> Self {
-        let until = plus_ms(now, u64::from(overlap_s) * 1_000);
-        Self { current: new, previous: (overlap_s > 0).then_some(Previous { value: self.current, until }) }
+    /// With a new one from `now` on. The one before signs beside it for so long, and those before that for as long as they
+    /// were to; none of them does where the overlap is 0.
+    ///
+    /// # Errors
+    /// When as many as may sign beside another already do.
+    pub fn rotated(self, new: T, now: Timestamp, overlap_s: u32) -> Result<Self, OverlapsFull> {
+        let replaced = Previous { replaced: Replaced::Own(self.current), until: overlap_end(now, overlap_s) };
+        Self::after(replaced, self.previous, new, now)
     }
 
-    /// The one before, while its overlap lasts.
-    fn overlapping(&self, now: Timestamp) -> Option<&Previous<T>> {
-        self.previous.as_ref().filter(|previous| now < previous.until)
+    /// A new one after what it replaces, and after what was replaced earlier.
+    fn after(replaced: Previous<T>, earlier: Vec<Previous<T>>, new: T, now: Timestamp) -> Result<Self, OverlapsFull> {
+        if replaced.until <= now {
+            // It has leaked, and so may have what was before it.
+            return Ok(Self::new(new));
+        }
+        let earlier: Vec<_> = earlier.into_iter().filter(|it| now < it.until).collect();
+        if earlier.len() >= OVERLAPS_MAX {
+            let mut ends: Vec<_> = earlier.iter().map(|it| it.until).collect();
+            ends.sort_unstable();
+            return Err(OverlapsFull { room_at: ends[earlier.len() - OVERLAPS_MAX] });
+        }
+        Ok(Self { current: new, previous: std::iter::once(replaced).chain(earlier).collect() })
     }
 
-    /// All that sign, the newest first, and until when.
-    fn signing(&self, now: Timestamp) -> impl Iterator<Item = (&T, Option<Timestamp>)> {
-        let previous = self.overlapping(now).map(|previous| (&previous.value, Some(previous.until)));
-        std::iter::once((&self.current, None)).chain(previous)
+    /// All that sign, the newest first, and until when. The tenant's are asked of a webhook's own alone.
+    fn signing<'a>(&'a self, now: Timestamp, tenants: Option<&'a Self>) -> Vec<(&'a T, Option<Timestamp>)> {
+        let mut signing = vec![(&self.current, None)];
+        for Previous { replaced, until } in self.previous.iter().filter(|it| now < it.until) {
+            match (replaced, tenants) {
+                (Replaced::Own(value), _) => signing.push((value, Some(*until))),
+                (Replaced::Tenants, Some(tenants)) => {
+                    let tenants = tenants.signing(now, None).into_iter();
+                    signing.extend(tenants.map(|(value, end)| (value, first_end(end, *until))));
+                }
+                (Replaced::Tenants, None) => {}
+            }
+        }
+        signing
+    }
+}
+
+impl<T: Clone> Rotating<T> {
+    /// All of it as what was replaced, the newest first, where it ends at `end` at the latest.
+    fn ending(&self, end: Timestamp) -> Vec<Previous<T>> {
+        let current = Previous { replaced: Replaced::Own(self.current.clone()), until: end };
+        let previous = self.previous.iter().cloned().map(|it| Previous { until: it.until.min(end), ..it });
+        std::iter::once(current).chain(previous).collect()
+    }
+}
+
+fn overlap_end(now: Timestamp, overlap_s: u32) -> Timestamp {
+    plus_ms(now, u64::from(overlap_s) * 1_000)
+}
+
+/// Of two ends the first one counts.
+fn first_end(end: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
+    Some(end.map_or(other, |end| end.min(other)))
+}
+
+/// A rotation beside whose new one more would sign than may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverlapsFull {
+    /// From when on there is room for another.
+    pub room_at: Timestamp,
+}
+
+impl std::fmt::Display for OverlapsFull {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let room_at = self.room_at.format("%Y-%m-%dT%H:%M:%S%.3fZ");
+        write!(
+            f,
+            "{OVERLAPS_MAX} that were replaced sign on, and no more may: rotate after {room_at}, when an overlap has ended, or \
+             with `overlapS: 0`, which ends all of them at once"
+        )
     }
 }
 
@@ -67,16 +138,19 @@ impl SigningKeys {
     }
 
     /// The set with new ones of what is asked for.
-    pub fn rotated(self, rotation: Rotation, now: Timestamp, entropy: &dyn Entropy) -> Self {
+    ///
+    /// # Errors
+    /// When as many as may sign beside one of them already do; neither is rotated then.
+    pub fn rotated(self, rotation: Rotation, now: Timestamp, entropy: &dyn Entropy) -> Result<Self, OverlapsFull> {
         let Rotation { secret, key, overlap_s } = rotation;
-        Self {
+        Ok(Self {
             secret: if secret {
-                self.secret.rotated(SigningSecret::fresh(entropy), now, overlap_s)
+                self.secret.rotated(SigningSecret::fresh(entropy), now, overlap_s)?
             } else {
                 self.secret
             },
-            key: if key { self.key.rotated(SigningKey::fresh(entropy), now, overlap_s) } else { self.key },
-        }
+            key: if key { self.key.rotated(SigningKey::fresh(entropy), now, overlap_s)? } else { self.key },
+        })
     }
 }
 
@@ -106,25 +180,38 @@ impl OwnKeys {
         self.until.is_none()
     }
 
-    /// The keys of a webhook after a rotation. Where it had none, or gave them up, all are made, and the tenant's sign on
-    /// while the overlap lasts.
+    /// The keys of a webhook after a rotation. Where it had none, or gave them up, all are made; its tenant's, and those that
+    /// it gave up, sign on while their overlaps last.
+    ///
+    /// # Errors
+    /// When as many as may sign beside another already do.
     pub fn rotated(
         own: Option<&Self>,
-        tenant: &SigningKeys,
         rotation: Rotation,
         now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Self {
-        let keys = match own.filter(|own| own.are_in_use()) {
-            Some(own) => own.keys.clone().rotated(rotation, now, entropy),
-            None => tenant.clone().rotated(Rotation { secret: true, key: true, ..rotation }, now, entropy),
+    ) -> Result<Self, OverlapsFull> {
+        let (secrets, keys) = match own {
+            Some(Self { keys, until: None }) => {
+                return Ok(Self { keys: keys.clone().rotated(rotation, now, entropy)?, until: None });
+            }
+            Some(Self { keys, until: Some(end) }) => (keys.secret.ending(*end), keys.key.ending(*end)),
+            None => (Vec::new(), Vec::new()),
         };
-        Self { keys, until: None }
+        let until = overlap_end(now, rotation.overlap_s);
+        let new = SigningKeys::fresh(entropy);
+        let secret = Previous { replaced: Replaced::Tenants, until };
+        let key = Previous { replaced: Replaced::Tenants, until };
+        let keys = SigningKeys {
+            secret: Rotating::after(secret, secrets, new.secret.current, now)?,
+            key: Rotating::after(key, keys, new.key.current, now)?,
+        };
+        Ok(Self { keys, until: None })
     }
 
     /// The keys of a webhook that goes back to its tenant's: for so long they sign on beside those.
     pub fn removed(&self, now: Timestamp, overlap_s: u32) -> Option<Self> {
-        let until = plus_ms(now, u64::from(overlap_s) * 1_000);
+        let until = overlap_end(now, overlap_s);
         (overlap_s > 0).then(|| Self { keys: self.keys.clone(), until: Some(until) })
     }
 }
@@ -139,23 +226,12 @@ pub struct ActiveKeys<'a> {
 }
 
 impl<'a> ActiveKeys<'a> {
-    /// What signs for a webhook: its own keys, or those of its tenant.
+    /// What signs for a webhook: its own keys, or those of its tenant, as they now are.
     pub fn at(now: Timestamp, tenant: &'a SigningKeys, own: Option<&'a OwnKeys>) -> Self {
-        let sets = match own {
-            None => [Some((tenant, None)), None],
-            Some(OwnKeys { keys, until: None }) => [Some((keys, None)), None],
-            Some(OwnKeys { keys, until: Some(end) }) => {
-                [Some((tenant, None)), (now < *end).then_some((keys, Some(*end)))]
-            }
-        };
-        let mut active = Self { secrets: Vec::new(), keys: Vec::new() };
-        for (set, end) in sets.into_iter().flatten() {
-            active.secrets.extend(set.secret.signing(now).map(|(secret, _)| secret));
-            // Of two ends the first one counts.
-            let ended = |until: Option<Timestamp>| [until, end].into_iter().flatten().min();
-            active.keys.extend(set.key.signing(now).map(|(key, until)| (key, ended(until))));
-        }
-        active
+        let own = own.filter(|own| own.until.is_none_or(|end| now < end));
+        let secrets = active(now, &tenant.secret, own.map(|own| (&own.keys.secret, own.until)));
+        let keys = active(now, &tenant.key, own.map(|own| (&own.keys.key, own.until)));
+        Self { secrets: secrets.into_iter().map(|(secret, _)| secret).collect(), keys }
     }
 
     /// What verifies the asymmetric signatures, and until when.
@@ -164,91 +240,38 @@ impl<'a> ActiveKeys<'a> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::{keys, now};
-    use crate::time::Timestamp;
-    use std::sync::atomic::{AtomicU8, Ordering};
-    use uuid::Uuid;
-
-    /// Fills with 100, then with 101 and so on.
-    struct Counting(AtomicU8);
-
-    impl Entropy for Counting {
-        fn uuid(&self, _now: Timestamp) -> Uuid {
-            Uuid::nil()
+/// The secrets, or the keys, that sign: the tenant's, or a webhook's own, which end where they were removed.
+fn active<'a, T>(
+    now: Timestamp,
+    tenants: &'a Rotating<T>,
+    own: Option<(&'a Rotating<T>, Option<Timestamp>)>,
+) -> Vec<(&'a T, Option<Timestamp>)> {
+    match own {
+        None => tenants.signing(now, None),
+        Some((own, None)) => once_each(own.signing(now, Some(tenants))),
+        Some((own, Some(end))) => {
+            let own = own.signing(now, Some(tenants)).into_iter();
+            let mut all = tenants.signing(now, None);
+            all.extend(own.map(|(value, until)| (value, first_end(until, end))));
+            once_each(all)
         }
-
-        fn fraction(&self) -> f64 {
-            0.0
-        }
-
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill(self.0.fetch_add(1, Ordering::Relaxed));
-        }
-    }
-
-    fn secret(byte: u8) -> SigningSecret {
-        SigningSecret::from_bytes(&[byte; 32])
-    }
-
-    fn key(byte: u8) -> SigningKey {
-        SigningKey::from_bytes(&[byte; 32])
-    }
-
-    fn after(seconds: u64) -> Timestamp {
-        plus_ms(now(), seconds * 1_000)
-    }
-
-    const ALL: Rotation = Rotation { secret: true, key: true, overlap_s: 60 };
-
-    /// The secrets that sign so many seconds later.
-    fn secrets(tenant: &SigningKeys, own: Option<&OwnKeys>, seconds: u64) -> Vec<SigningSecret> {
-        ActiveKeys::at(after(seconds), tenant, own).secrets.into_iter().cloned().collect()
-    }
-
-    #[test]
-    fn the_one_before_signs_beside_the_new_one_until_the_overlap_ends() {
-        let rotated = keys(1).rotated(ALL, now(), &Counting(100.into()));
-        assert_eq!(secrets(&rotated, None, 59), [secret(100), secret(1)]);
-        assert_eq!(secrets(&rotated, None, 60), [secret(100)]);
-        let until = Some(after(60));
-        assert_eq!(ActiveKeys::at(after(59), &rotated, None).keys, [(&key(101), None), (&key(1), until)]);
-        assert_eq!(ActiveKeys::at(after(60), &rotated, None).keys, [(&key(101), None)]);
-        let leaked = keys(1).rotated(Rotation { overlap_s: 0, ..ALL }, now(), &Counting(100.into()));
-        assert_eq!(secrets(&leaked, None, 0), [secret(100)]);
-    }
-
-    #[test]
-    fn what_is_not_asked_for_is_not_rotated() {
-        let rotated = keys(1).rotated(Rotation { key: false, ..ALL }, now(), &Counting(100.into()));
-        assert_eq!((rotated.secret.current, rotated.key), (secret(100), Rotating::new(key(1))));
-        let rotated = keys(1).rotated(Rotation { secret: false, ..ALL }, now(), &Counting(100.into()));
-        assert_eq!((rotated.secret, rotated.key.current), (Rotating::new(secret(1)), key(100)));
-    }
-
-    #[test]
-    fn a_webhooks_first_own_keys_take_over_from_its_tenants() {
-        let only_key = Rotation { secret: false, ..ALL };
-        let own = OwnKeys::rotated(None, &keys(1), only_key, now(), &Counting(100.into()));
-        assert_eq!(secrets(&keys(1), Some(&own), 0), [secret(100), secret(1)]);
-        assert_eq!(secrets(&keys(1), Some(&own), 60), [secret(100)]);
-        let again = OwnKeys::rotated(Some(&own), &keys(1), ALL, after(70), &Counting(110.into()));
-        assert_eq!(secrets(&keys(1), Some(&again), 70), [secret(110), secret(100)]);
-    }
-
-    #[test]
-    fn keys_that_were_removed_sign_beside_the_tenants_until_the_overlap_ends() {
-        let own = OwnKeys { keys: keys(2), until: None };
-        let leaving = own.removed(now(), 60).unwrap();
-        assert!(own.are_in_use() && !leaving.are_in_use());
-        assert_eq!(secrets(&keys(1), Some(&leaving), 59), [secret(1), secret(2)]);
-        assert_eq!(secrets(&keys(1), Some(&leaving), 60), [secret(1)]);
-        let public: Vec<_> = ActiveKeys::at(after(59), &keys(1), Some(&leaving)).public().collect();
-        assert_eq!(public, [(key(1).public(), None), (key(2).public(), Some(after(60)))]);
-        assert_eq!(own.removed(now(), 0), None);
-        let anew = OwnKeys::rotated(Some(&leaving), &keys(1), ALL, now(), &Counting(100.into()));
-        assert_eq!(secrets(&keys(1), Some(&anew), 0), [secret(100), secret(1)]);
     }
 }
+
+/// Each of them once, until the last of its ends: as the oldest that it is, since receivers may have changed over from it and not
+/// back. The tenant's are there twice for a webhook that took over from them, and gave that up again within the overlap.
+fn once_each<'a, T>(all: Vec<(&'a T, Option<Timestamp>)>) -> Vec<(&'a T, Option<Timestamp>)> {
+    let mut each: Vec<(&'a T, Option<Timestamp>)> = Vec::with_capacity(all.len());
+    for (value, end) in all {
+        let newer = each.iter().position(|(known, _)| std::ptr::eq(*known, value));
+        let end = match newer.map(|place| each.remove(place)) {
+            None => end,
+            Some((_, newer_end)) => newer_end.zip(end).map(|(one, other)| one.max(other)),
+        };
+        each.push((value, end));
+    }
+    each
+}
+
+#[cfg(test)]
+mod tests;

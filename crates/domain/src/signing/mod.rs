@@ -10,7 +10,7 @@ mod keys;
 mod secret;
 
 pub use key::{KeyError, PublicKey, SigningKey};
-pub use keys::{ActiveKeys, OwnKeys, Previous, Rotating, Rotation, SigningKeys};
+pub use keys::{ActiveKeys, OverlapsFull, OwnKeys, Previous, Replaced, Rotating, Rotation, SigningKeys};
 pub use secret::{SecretError, SigningSecret};
 
 use crate::canonical_json::quoted;
@@ -93,8 +93,8 @@ pub struct SignAs<'a> {
 
 /// The signature headers of one attempt: `x-crystallize-signature`, `webhook-id`, `webhook-timestamp`, `webhook-signature`.
 ///
-/// While a rotation's overlap lasts `webhook-signature` bears a signature of each secret and key, and the JWT, which can bear
-/// but one, is signed with the one before: a receiver changes over at any time in between.
+/// While overlaps of rotations last `webhook-signature` bears a signature of each secret and key, and the JWT, which can bear
+/// but one, is signed with the oldest of them: a receiver changes over at any time in between.
 pub fn sign(
     parts: SignedParts<'_>,
     sign_as: SignAs<'_>,
@@ -273,8 +273,8 @@ mod tests {
     fn in_a_rotations_overlap_all_sign_and_the_jwt_is_the_old_ones() {
         let until = now() + chrono::Duration::seconds(60);
         let rotating = SigningKeys {
-            secret: Rotating { previous: Some(Previous { value: keys(7).secret.current, until }), ..keys(8).secret },
-            key: Rotating { previous: Some(Previous { value: keys(7).key.current, until }), ..keys(8).key },
+            secret: keys(7).secret.rotated(keys(8).secret.current, now(), 60).unwrap(),
+            key: keys(7).key.rotated(keys(8).key.current, now(), 60).unwrap(),
         };
         let last = until - chrono::Duration::microseconds(1);
         for scheme in [SigningScheme::Symmetric, SigningScheme::Asymmetric] {

@@ -6,7 +6,7 @@ use crate::webhook::Header;
 use std::collections::HashSet;
 
 /// Headers that are ours or the connection's, in lower case; those that begin with `proxy-` are reserved too.
-pub const RESERVED_HEADERS: [&str; 15] = [
+pub const RESERVED_HEADERS: [&str; 16] = [
     "connection",
     "content-length",
     "content-type",
@@ -20,6 +20,7 @@ pub const RESERVED_HEADERS: [&str; 15] = [
     "upgrade",
     "webhook-id",
     "webhook-signature",
+    "webhook-test",
     "webhook-timestamp",
     "x-crystallize-signature",
 ];

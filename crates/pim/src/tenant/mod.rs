@@ -127,7 +127,8 @@ impl Tenant {
         if self.shows_secret { self.stored.row.keys.secret.current.expose() } else { "" }
     }
 
-    /// The public keys that verify what it signs asymmetrically, the newest first; while a rotation's overlap lasts, two.
+    /// The public keys that verify what it signs asymmetrically, the newest first; more than one while overlaps of rotations
+    /// last.
     async fn signature_keys(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<SignatureKey>> {
         let now = PimContext::of(ctx)?.now();
         Ok(SignatureKey::all(&ActiveKeys::at(now, &self.stored.row.keys, None)))

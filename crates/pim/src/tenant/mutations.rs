@@ -70,8 +70,9 @@ pub struct BulkCreateVatTypeInput {
 /// Which secrets to make anew: both where nothing is said of either, else what is said to be; to choose neither is refused.
 #[derive(Clone, Debug, InputObject)]
 pub struct RegenerateSecretsInput {
-    /// For how many seconds the one before goes on signing beside the new one, up to a week; a day where nothing is said,
-    /// 0 where it has leaked. Until then the JWT is signed with it alone.
+    /// For how many seconds the one before goes on signing beside the new one, up to a week; a day where nothing is said.
+    /// What was replaced earlier signs until its own overlap ends, and the JWT is signed with the oldest alone. 0 ends all at
+    /// once, for what has leaked.
     pub overlap_s: Option<i32>,
     /// The key pair that signs asymmetrically.
     pub signature_key: Option<bool>,
@@ -164,7 +165,7 @@ impl TenantMutations {
         let rotation = rotation(secret, key, overlap_s).graphql()?;
         let regenerated = mutate_unkept(pim, async |mut draft| {
             let mut stored = pim.own_tenant().await?;
-            stored.row.keys = stored.row.keys.rotated(rotation, draft.at(), pim.entropy());
+            stored.row.keys = stored.row.keys.rotated(rotation, draft.at(), pim.entropy())?;
             stored.row.version += 1;
             stored.row.updated_at = draft.at();
             draft.write(pim.caller().permit(Permission::SecretsWrite)?, Write::UpdateTenant(stored.row.clone()));

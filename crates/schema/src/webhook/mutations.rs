@@ -120,8 +120,8 @@ impl WebhookMutations {
         start_replay(Asked::of(ctx)?, &input).await.graphql()
     }
 
-    /// Really sends one delivery to a webhook, marked as a test: for an event that was recorded, for one made up of the
-    /// given variables, or for one with example values where neither is given.
+    /// Really sends one delivery to a webhook, marked as a test (its requests have the header `webhook-test: true`): for an
+    /// event that was recorded, for one made up of the given variables, or for one with example values where neither is given.
     #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead), directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn test(
         &self,

@@ -115,14 +115,14 @@ async fn previewed_webhook(
     }
 }
 
-/// The delivery that the request would be an attempt of.
+/// The delivery that the request would be an attempt of: no test, for those say so in a header.
 fn never_sent(webhook: &Webhook, event: &Event, id: DeliveryId, now: Timestamp) -> Delivery {
     Delivery {
         id,
         tenant_id: webhook.tenant_id,
         webhook_id: webhook.id,
         event_id: event.id,
-        is_test: true,
+        is_test: false,
         replay_id: None,
         state: DeliveryState::Pending,
         state_reason: None,

@@ -3,7 +3,7 @@
 use super::audited::subject;
 use super::mutations::live_webhook;
 use super::object::WebhookObject;
-use crate::access::{Managed, SecretsWrite, WebhooksRead};
+use crate::access::{Managed, SecretsWrite};
 use crate::context::Asked;
 use crate::limits::CONFLICT_RETRIES_MAX;
 use async_graphql::{ID, InputObject, SimpleObject};
@@ -19,8 +19,9 @@ use std::sync::Arc;
 /// is refused. The first ones of its own are made together: until it has some, false is refused.
 #[derive(Clone, Default, InputObject)]
 pub(crate) struct RegenerateWebhookSecretsInput {
-    /// For how many seconds the one before goes on signing beside the new one, up to a week; a day where nothing is said,
-    /// 0 where it has leaked. Until then the JWT is signed with it alone.
+    /// For how many seconds the one before goes on signing beside the new one, up to a week; a day where nothing is said.
+    /// What was replaced earlier signs until its own overlap ends, and the JWT is signed with the oldest alone. 0 ends all at
+    /// once, for what has leaked.
     overlap_s: Option<i32>,
     /// The key pair that signs asymmetrically.
     signature_key: Option<bool>,
@@ -44,14 +45,13 @@ pub(super) async fn regenerate(
     input: RegenerateWebhookSecretsInput,
 ) -> Result<RegeneratedWebhookSecrets, Refusal> {
     let chosen = rotation(input.signature_secret, input.signature_key, input.overlap_s)?;
-    let signer = asked.may::<WebhooksRead>()?.signer().await?;
     let entropy = &*asked.core.services.ports.entropy;
     let decide = |saved: &Webhook| -> Result<Option<Decided>, Refusal> {
         let has_own = saved.own_keys.as_ref().is_some_and(OwnKeys::are_in_use);
         let rotation = if has_own { chosen } else { first(&input, chosen)? };
         let Rotation { secret, key, overlap_s } = rotation;
         let detail = json!({ "signatureSecret": secret, "signatureKey": key, "overlapS": overlap_s });
-        let own_keys = OwnKeys::rotated(saved.own_keys.as_ref(), &signer.keys, rotation, asked.now(), entropy);
+        let own_keys = OwnKeys::rotated(saved.own_keys.as_ref(), rotation, asked.now(), entropy)?;
         Ok(Some(Decided { own_keys: Some(own_keys), detail }))
     };
     let Changed { before, after } = change_keys(asked, id, "webhook.regenerateSecrets", decide).await?;

@@ -4,7 +4,7 @@ use super::{from_json, open, to_json};
 use crate::error::corrupt;
 use crate::micros::{from_time, to_optional_time, to_time};
 use hookgraph_domain::ports::{SecretVault, StoreError};
-use hookgraph_domain::signing::{OwnKeys, Previous, Rotating, SigningKey, SigningKeys, SigningSecret};
+use hookgraph_domain::signing::{OwnKeys, Previous, Replaced, Rotating, SigningKey, SigningKeys, SigningSecret};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -18,13 +18,16 @@ struct Kept {
 #[derive(Serialize, Deserialize)]
 struct KeptRotating {
     current: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous: Option<KeptPrevious>,
+    /// The newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    previous: Vec<KeptPrevious>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct KeptPrevious {
-    value: String,
+    /// None for the tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
     until_us: i64,
 }
 
@@ -64,15 +67,24 @@ pub fn opened(label: &str, sealed: &[u8], vault: &dyn SecretVault) -> Result<Own
 }
 
 fn keep<T>(rotating: &Rotating<T>, text: impl Fn(&T) -> String) -> KeptRotating {
-    let previous = rotating.previous.as_ref();
-    KeptRotating {
-        current: text(&rotating.current),
-        previous: previous.map(|it| KeptPrevious { value: text(&it.value), until_us: from_time(it.until) }),
-    }
+    let keep_previous = |previous: &Previous<T>| {
+        let value = match &previous.replaced {
+            Replaced::Own(value) => Some(text(value)),
+            Replaced::Tenants => None,
+        };
+        KeptPrevious { value, until_us: from_time(previous.until) }
+    };
+    KeptRotating { current: text(&rotating.current), previous: rotating.previous.iter().map(keep_previous).collect() }
 }
 
 fn unkeep<T>(kept: KeptRotating, read: impl Fn(String) -> Result<T, StoreError>) -> Result<Rotating<T>, StoreError> {
-    let previous =
-        kept.previous.map(|it| Ok::<_, StoreError>(Previous { value: read(it.value)?, until: to_time(it.until_us)? }));
-    Ok(Rotating { current: read(kept.current)?, previous: previous.transpose()? })
+    let unkeep_previous = |previous: KeptPrevious| -> Result<Previous<T>, StoreError> {
+        let replaced = match previous.value {
+            Some(value) => Replaced::Own(read(value)?),
+            None => Replaced::Tenants,
+        };
+        Ok(Previous { replaced, until: to_time(previous.until_us)? })
+    };
+    let previous = kept.previous.into_iter().map(unkeep_previous).collect::<Result<Vec<_>, _>>()?;
+    Ok(Rotating { current: read(kept.current)?, previous })
 }

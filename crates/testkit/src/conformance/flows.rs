@@ -23,7 +23,7 @@ async fn tripped(world: &World) -> (Webhook, DeliveryId, DeliveryId) {
     world.event().await;
     let claimed = world.claim_at(sample::now(), 1, 10).await.remove(0);
     let mut settlement = world.settlement(&claimed, DeliveryState::Retrying);
-    settlement.health = Some(HealthSignal::Tripped(Trip { attempts: 20, failed: 20 }));
+    settlement.health = Some(HealthSignal::Tripped { trip: Trip { attempts: 20, failed: 20 }, asked_ms: 0 });
     world.settle_as(settlement).await;
     let held = world.store.held(webhook.id, 10).await.expect("read");
     let [first, second] = held[..] else { panic!("two are held: {held:?}") };
@@ -96,21 +96,21 @@ pub async fn a_delivered_probe_sets_its_webhook_to_work(store: Arc<dyn Store>) {
     assert_eq!(waiting, [closed]);
 }
 
-/// And the webhook waits for the next one.
+/// And the webhook waits for the next one, as long as its receiver asked.
 pub async fn a_failed_probe_is_held_again(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (webhook, first, _) = tripped(&world).await;
     probe(&world, webhook.id, first).await;
     let claimed = world.claim_one().await;
     let mut settlement = world.settlement(&claimed, DeliveryState::Held);
-    settlement.health = Some(HealthSignal::ProbeFailed);
+    settlement.health = Some(HealthSignal::ProbeFailed { asked_ms: 30_000 });
     world.settle_as(settlement).await;
     assert_eq!(world.delivery(first).await.state, DeliveryState::Held);
     let open = world.read_webhook(webhook.id).await;
     assert_eq!((open.status, open.breaker.probes_failed), (WebhookStatus::Suspended, 1));
     let at = |later_ms| plus_ms(sample::now(), later_ms);
-    assert!(world.store.webhooks_to_probe(at(19_999), 10).await.expect("read").is_empty());
-    assert_eq!(world.store.webhooks_to_probe(at(20_000), 10).await.expect("read"), [open]);
+    assert!(world.store.webhooks_to_probe(at(29_999), 10).await.expect("read").is_empty());
+    assert_eq!(world.store.webhooks_to_probe(at(30_000), 10).await.expect("read"), [open]);
 }
 
 /// Its webhook drained while it was under way: nobody else would make it due.
@@ -127,7 +127,7 @@ pub async fn a_probe_that_fails_after_a_resume_is_due_again(store: Arc<dyn Store
         )
         .await;
     let mut settlement = world.settlement(&claimed, DeliveryState::Held);
-    settlement.health = Some(HealthSignal::ProbeFailed);
+    settlement.health = Some(HealthSignal::ProbeFailed { asked_ms: 0 });
     world.settle_as(settlement).await;
     let again = world.delivery(first).await;
     assert_eq!((again.state, again.due_at), (DeliveryState::Retrying, Some(sample::now())));

@@ -135,7 +135,7 @@ pub async fn a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe(store
     let webhook = owed(&world, 3).await;
     let claimed = world.claim_at(sample::now(), 1, 10).await.remove(0);
     let mut settlement = world.settlement(&claimed, DeliveryState::Retrying);
-    settlement.health = Some(HealthSignal::Tripped(Trip { attempts: 20, failed: 20 }));
+    settlement.health = Some(HealthSignal::Tripped { trip: Trip { attempts: 20, failed: 20 }, asked_ms: 0 });
     world.settle_as(settlement).await;
     // The one that failed is held by its own settlement.
     assert_eq!(states(&world).await, BTreeMap::from([(DeliveryState::Held, AT_ONCE + 1), (DeliveryState::Pending, 2)]));

@@ -35,8 +35,8 @@ pub async fn a_tenant_reads_back_as_written(store: Arc<dyn Store>) {
     let mut tenant = world.store.tenant_by_identifier("acme").await.expect("read").expect("acme");
     assert_eq!((tenant.id, tenant.version), (world.tenant_id, 1));
     assert_eq!(tenant.keys, sample::keys(7));
-    tenant.keys.secret = tenant.keys.secret.rotated(sample::keys(8).secret.current, sample::now(), 5);
-    tenant.keys.key = tenant.keys.key.rotated(sample::keys(9).key.current, sample::now(), 6);
+    tenant.keys.secret = tenant.keys.secret.rotated(sample::keys(8).secret.current, sample::now(), 5).expect("room");
+    tenant.keys.key = tenant.keys.key.rotated(sample::keys(9).key.current, sample::now(), 6).expect("room");
     tenant.body = r#"{"name":"Acme"}"#.to_owned();
     tenant.version = 2;
     world.write(vec![Write::UpdateTenant(tenant.clone())]).await;

@@ -7,7 +7,7 @@ use hookgraph_domain::event::EventTypeKey;
 use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::ports::Store;
-use hookgraph_domain::signing::{OwnKeys, SigningKeys, SigningScheme};
+use hookgraph_domain::signing::{OwnKeys, Previous, Replaced, SigningKeys, SigningScheme};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::tls::{TlsIdentity, TlsSettings};
 use hookgraph_domain::webhook::{CheckedDocument, Header, HttpMethod, WebhookStatus};
@@ -23,12 +23,13 @@ fn document(schema_sha256: &str) -> CheckedDocument {
     }
 }
 
-/// Rotated, and on their way out.
+/// Rotated while they took over from the tenant's, and on their way out.
 fn own_keys() -> OwnKeys {
-    let SigningKeys { secret, key } = sample::keys(1);
+    let SigningKeys { mut secret, key } = sample::keys(1);
+    secret.previous.push(Previous { replaced: Replaced::Tenants, until: plus_ms(sample::now(), 8) });
     let keys = SigningKeys {
-        secret: secret.rotated(sample::keys(2).secret.current, sample::now(), 5),
-        key: key.rotated(sample::keys(3).key.current, sample::now(), 6),
+        secret: secret.rotated(sample::keys(2).secret.current, sample::now(), 5).expect("room"),
+        key: key.rotated(sample::keys(3).key.current, sample::now(), 6).expect("room"),
     };
     OwnKeys { keys, until: Some(plus_ms(sample::now(), 7)) }
 }
