@@ -14,6 +14,9 @@ cargo clippy --workspace --all-targets --features hookgraph-server/failpoints --
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 
+say "lock file of the fuzz targets"
+cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+
 say "dependencies"
 if ! command -v cargo-deny >/dev/null; then
   say "installing cargo-deny, once: this takes some minutes"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib.sh
 
-cargo build --workspace --quiet --bin hookgraph
+cargo build --workspace --locked --quiet --bin hookgraph
 hookgraph="${CARGO_TARGET_DIR:-target}/debug/hookgraph"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

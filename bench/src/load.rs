@@ -56,7 +56,7 @@ pub struct BodyParts {
 pub struct LoadReport {
     /// When the first request was sent.
     pub started_at_ns: u64,
-    /// When the last answer was here.
+    /// When the last answer was here, and no connection had another turn.
     pub ended_at_ns: u64,
     /// Events that were accepted.
     pub accepted: u64,
@@ -128,7 +128,8 @@ async fn send_all(
     let mut turn = index;
     loop {
         if let Some(rate) = plan.requests_per_s {
-            tokio::time::sleep_until(begin + Duration::from_secs_f64(f64::from(turn) / f64::from(rate))).await;
+            let Some(at) = turn_at(begin, shared.until, turn, rate) else { return Ok(()) };
+            tokio::time::sleep_until(at).await;
             turn += plan.connections;
         }
         let first = shared.next.get();
@@ -151,6 +152,12 @@ async fn send_all(
             }
         }
     }
+}
+
+/// When a turn comes at that rate per second. One that comes at the end or later is none: waiting for it would pass for sending.
+fn turn_at(begin: Instant, until: Instant, turn: u32, rate: u32) -> Option<Instant> {
+    let at = begin + Duration::from_secs_f64(f64::from(turn) / f64::from(rate));
+    (at < until).then_some(at)
 }
 
 impl Shared {
@@ -209,8 +216,20 @@ pub fn read_accepts(path: &str) -> anyhow::Result<Vec<(u32, u64)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::BodyParts;
+    use super::{BodyParts, turn_at};
     use crate::marker;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    #[test]
+    fn a_turn_that_comes_at_the_end_or_later_is_not_waited_for() {
+        let begin = Instant::now();
+        let at = |turn| turn_at(begin, begin + Duration::from_secs(1), turn, 100);
+        assert_eq!(at(0), Some(begin));
+        assert_eq!(at(99), Some(begin + Duration::from_millis(990)));
+        assert_eq!(at(100), None);
+        assert_eq!(at(u32::MAX), None);
+    }
 
     #[test]
     fn a_body_holds_its_events_with_their_markers_and_ids_in_turn() {

@@ -1,5 +1,6 @@
 //! Flow settings, pause and resume, replays, many deliveries at once, and health, as a caller sees them.
 
+use crate::limits::BACKLOG_COUNT_MAX;
 use crate::test_world::{World, world};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode};
@@ -7,6 +8,7 @@ use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ids::{AttemptId, EventId, ReplayId, TenantId, WebhookId};
+use hookgraph_domain::limits::REPLAYS_RUNNING_MAX;
 use hookgraph_domain::ports::{DeliveryQueue, Entropy, Fenced, PrunePosition, Retention, UnitOfWork, WebhookReader};
 use hookgraph_domain::retention::HistoryCut;
 use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
@@ -175,6 +177,32 @@ async fn a_replay_is_begun_watched_and_cancelled() {
     assert_eq!(world.ask(REPLAY, json!({ "input": asked })).await["errors"], Value::Null, "the range is free again");
     let unknown = world.ask(cancel, json!({ "id": id })).await;
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn so_many_replays_run_at_a_time_and_one_that_ends_makes_room() {
+    let world = world().await;
+    let ids = [webhook_id(&world).await, webhook_id(&world).await];
+    // Of all the tenant's webhooks together; a day each, so that none overlaps.
+    let replay = async |day: usize| {
+        let (from, to) = (format!("2023-01-{day:02}T00:00:00Z"), format!("2023-01-{:02}T00:00:00Z", day + 1));
+        world.ask(REPLAY, json!({ "input": { "webhookId": ids[day % 2], "from": from, "to": to } })).await
+    };
+    let mut first = Value::Null;
+    for day in 1..=REPLAYS_RUNNING_MAX {
+        let begun = replay(day).await;
+        assert_eq!(begun["errors"], Value::Null, "{begun}");
+        if day == 1 {
+            first = begun["data"]["webhook"]["replay"]["id"].clone();
+        }
+    }
+    let refused = replay(REPLAYS_RUNNING_MAX + 1).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "LIMIT_EXCEEDED", "{refused}");
+    let message = format!("{REPLAYS_RUNNING_MAX} replays are running, and that is the limit: wait for one to end");
+    assert_eq!(refused["errors"][0]["message"], message);
+    world.ask("mutation ($id: ID!) { replay { cancel(id: $id) { state } } }", json!({ "id": first })).await;
+    let again = replay(REPLAYS_RUNNING_MAX + 1).await;
+    assert_eq!(again["errors"], Value::Null, "{again}");
 }
 
 #[tokio::test]
@@ -387,6 +415,22 @@ async fn a_webhook_that_was_never_called_works() {
     let expected = json!({ "state": "WORKING", "failingShare": null, "backlog": 0, "backlogIsMore": false,
         "p50Ms": null, "p99Ms": null, "nextProbeAt": null });
     assert_eq!(health, expected);
+}
+
+#[tokio::test]
+async fn a_backlog_is_counted_so_far_and_said_to_be_more() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    let backlog = async || {
+        let text = "query ($id: ID!) { webhook { get(id: $id) { health { backlog backlogIsMore } } } }";
+        world.ask(text, json!({ "id": id })).await["data"]["webhook"]["get"]["health"].clone()
+    };
+    events(&world, BACKLOG_COUNT_MAX as usize).await;
+    assert_eq!(backlog().await, json!({ "backlog": BACKLOG_COUNT_MAX, "backlogIsMore": false }));
+    let mut change = Change::at(sample::now());
+    change.events.push(sample::event(EventId(Uuid::from_u128(1)), world.caller.tenant_id, "o2"));
+    world.store.commit(change).await.unwrap();
+    assert_eq!(backlog().await, json!({ "backlog": BACKLOG_COUNT_MAX, "backlogIsMore": true }));
 }
 
 /// Ends a delivery with an attempt of that number in the log.

@@ -100,8 +100,38 @@ pub struct Authenticator {
     recheck: Duration,
     /// Whose JWTs are believed, and where their tenants are looked up.
     issuer: Option<(Issuer, Arc<dyn TenantReader>)>,
-    /// When this process last wrote down the use of a token: what it reads of one may be a moment old.
-    noted: Mutex<HashMap<TokenId, Timestamp>>,
+    noted: Mutex<NotedUses>,
+}
+
+/// When this process last wrote down the use of a token: what it reads of one may be a moment old.
+#[derive(Default)]
+struct NotedUses {
+    at: HashMap<TokenId, Timestamp>,
+    swept_at: Timestamp,
+}
+
+impl NotedUses {
+    /// Whether a use is to be written down; then it is noted. Where no more can be noted it is not: each further request of the token
+    /// would be written down too. What is lost is when it was last used.
+    fn is_news(&mut self, id: TokenId, now: Timestamp) -> bool {
+        let every = chrono::Duration::seconds(i64::from(TOKEN_USED_EVERY_S));
+        let noted_at = self.at.get(&id).copied();
+        if noted_at.is_some_and(|at| now - at < every) {
+            return false;
+        }
+        if noted_at.is_none() && self.at.len() >= limits::TOKEN_USES_NOTED_MAX {
+            // Not oftener: with that many tokens in use each look at all of them is felt.
+            if (now - self.swept_at).num_milliseconds().abs() >= limits::TOKEN_USES_SWEEP_MS {
+                self.swept_at = now;
+                self.at.retain(|_, at| now - *at < every);
+            }
+            if self.at.len() >= limits::TOKEN_USES_NOTED_MAX {
+                return false;
+            }
+        }
+        self.at.insert(id, now);
+        true
+    }
 }
 
 impl Authenticator {
@@ -112,7 +142,7 @@ impl Authenticator {
         clock: Arc<dyn Clock>,
         recheck: Duration,
     ) -> Self {
-        Self { tokens, uses, clock, recheck, issuer: None, noted: Mutex::new(HashMap::new()) }
+        Self { tokens, uses, clock, recheck, issuer: None, noted: Mutex::default() }
     }
 
     /// The same, and believing that issuer's JWTs for those tenants.
@@ -146,7 +176,7 @@ impl Authenticator {
 
     /// Writes a use down, at most once a minute. That it fails keeps nobody out.
     async fn note_use(&self, token: &AccessToken, now: Timestamp) {
-        if !token.is_use_news(now) || !self.is_news_here(token.id, now) {
+        if !token.is_use_news(now) || !self.noted.lock().is_news(token.id, now) {
             return;
         }
         let mut change = Change::at(now);
@@ -154,19 +184,6 @@ impl Authenticator {
         if let Err(error) = self.uses.commit(change).await {
             tracing::warn!(%error, token_id = %token.id, "the use of a token could not be written down");
         }
-    }
-
-    fn is_news_here(&self, id: TokenId, now: Timestamp) -> bool {
-        let every = chrono::Duration::seconds(i64::from(TOKEN_USED_EVERY_S));
-        let mut noted = self.noted.lock();
-        if noted.get(&id).is_some_and(|at| now - *at < every) {
-            return false;
-        }
-        if noted.len() >= limits::TOKEN_USES_NOTED_MAX {
-            noted.retain(|_, at| now - *at < every);
-        }
-        noted.insert(id, now);
-        true
     }
 }
 
@@ -214,4 +231,40 @@ pub fn check_chosen_token(token: &SecretString) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NotedUses;
+    use crate::limits::{TOKEN_USES_NOTED_MAX, TOKEN_USES_SWEEP_MS};
+    use hookgraph_domain::ids::TokenId;
+    use hookgraph_domain::limits::TOKEN_USED_EVERY_S;
+    use hookgraph_domain::time::Timestamp;
+    use hookgraph_testkit::sample;
+    use uuid::Uuid;
+
+    fn id(number: usize) -> TokenId {
+        TokenId(Uuid::from_u128(number as u128))
+    }
+
+    fn after_ms(ms: i64) -> Timestamp {
+        sample::now() + chrono::Duration::milliseconds(ms)
+    }
+
+    #[test]
+    fn no_more_uses_are_noted_than_may_be_and_none_is_written_down_with_each_request() {
+        let mut noted = NotedUses::default();
+        for number in 0..TOKEN_USES_NOTED_MAX {
+            assert!(noted.is_news(id(number), after_ms(0)));
+        }
+        let (minute_ms, other) = (i64::from(TOKEN_USED_EVERY_S) * 1_000, id(TOKEN_USES_NOTED_MAX));
+        assert!(!noted.is_news(id(0), after_ms(minute_ms - 1)), "it is noted");
+        assert!(!noted.is_news(other, after_ms(minute_ms - 1)), "all of them were used within the minute");
+        assert!(!noted.is_news(other, after_ms(minute_ms)), "they were looked at a moment ago");
+        assert!(noted.is_news(id(0), after_ms(minute_ms)), "it has its place");
+        assert_eq!(noted.at.len(), TOKEN_USES_NOTED_MAX);
+        assert!(noted.is_news(other, after_ms(minute_ms - 1 + TOKEN_USES_SWEEP_MS)));
+        assert!(!noted.is_news(other, after_ms(minute_ms + TOKEN_USES_SWEEP_MS)));
+        assert_eq!(noted.at.len(), 2, "the two that were used of late");
+    }
 }

@@ -91,8 +91,11 @@ pub const OUTGOING_MESSAGES_MAX: usize = 16;
 pub const WEBSOCKET_WRITE_MS_MAX: u64 = 30_000;
 /// Pings without an answer before a WebSocket connection is given up.
 pub const UNANSWERED_PINGS_MAX: u32 = 2;
-/// Tokens whose last use this process remembers to have written down: then those of the last minute are kept alone.
+/// Tokens whose last use this process remembers to have written down. Where more are in use within a minute, the uses of the others
+/// are not written down.
 pub const TOKEN_USES_NOTED_MAX: usize = 10_000;
+/// How often tokens that were not used of late are looked for when there are so many, in milliseconds.
+pub const TOKEN_USES_SWEEP_MS: i64 = 1_000;
 /// How long a browser may remember what an origin may ask, in seconds.
 pub const CORS_MAX_AGE_S: u64 = 3_600;
 /// How long a published key set may be kept, in seconds: far below an overlap, so that a receiver knows a new key in time.

@@ -112,3 +112,21 @@ fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     };
     Some(wait_ms.min(RETRY_AFTER_MS_MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    /// Over HTTP/1 the client itself reads no more.
+    #[test]
+    fn so_many_headers_are_kept_the_first_of_them() {
+        let of = |count: usize| -> HeaderMap {
+            let name = |number: usize| HeaderName::try_from(format!("x-{number}")).expect("a name");
+            (0..count).map(|number| (name(number), HeaderValue::from_static("v"))).collect()
+        };
+        let kept = kept_headers(&of(RESPONSE_HEADERS_MAX));
+        assert_eq!(kept.len(), RESPONSE_HEADERS_MAX);
+        assert_eq!(kept_headers(&of(RESPONSE_HEADERS_MAX + 1)), kept);
+    }
+}

@@ -228,6 +228,16 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
+    fn a_detail_is_cut_at_its_bound_between_two_characters() {
+        let longest = "x".repeat(DETAIL_BYTES_MAX);
+        for given in [longest.clone(), format!("{longest}y")] {
+            assert_eq!(Failure::invalid(given).detail, longest);
+        }
+        let shorter = &longest[1..];
+        assert_eq!(Failure::invalid(format!("{shorter}\u{e9}")).detail, shorter);
+    }
+
+    #[test]
     fn running_out_of_sockets_is_a_fault_of_ours() {
         for code in [23, 24, 99, 105] {
             let failure = Failure::of_connect(Some(&io::Error::from_raw_os_error(code)));

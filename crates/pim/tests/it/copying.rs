@@ -3,8 +3,10 @@
 use crate::support::World;
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::record::RecordKind;
+use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::WebhookStatus;
 use hookgraph_pim::copy::{CopyRound, CopyRunner};
+use hookgraph_pim::limits::{COPY_TASKS_AT_ONCE_MAX, COPY_TASKS_RUNNING_MAX};
 use hookgraph_testkit::sample;
 use serde_json::{Value, json};
 
@@ -131,4 +133,43 @@ async fn only_an_earlier_copy_of_the_same_tenant_is_overwritten() {
         .insert(stranger.id, hookgraph_domain::tenant::Tenant { body: "{}".to_owned(), ..stranger });
     let onto = json!({ "tenantId": world.tenant_id.to_string(), "identifier": "stranger", "overwrite": true });
     assert_eq!(world.ask_as(world.tenant_id, START, onto).await, Err("CONFLICT".to_owned()));
+}
+
+#[tokio::test]
+async fn so_many_copies_of_a_tenant_run_at_a_time() {
+    let world = World::new();
+    let identifier = |number: usize| json!({ "identifier": format!("copy-{number}") });
+    for number in 1..=COPY_TASKS_RUNNING_MAX {
+        world.ask(START, identifier(number)).await;
+    }
+    let mut beyond = identifier(COPY_TASKS_RUNNING_MAX + 1);
+    beyond["tenantId"] = json!(world.tenant_id.to_string());
+    let refused = world.respond(world.tenant_id, START, beyond.clone()).await;
+    let expected = format!("{COPY_TASKS_RUNNING_MAX} copies of this tenant are running: wait for one to end");
+    assert_eq!(refused.errors[0].message, expected);
+    assert_eq!(world.ask_as(world.tenant_id, START, beyond.clone()).await, Err("LIMIT_EXCEEDED".to_owned()));
+    run_to_the_end(&world).await;
+    world.ask(START, beyond).await;
+}
+
+#[tokio::test]
+async fn a_round_advances_so_many_copies_and_the_oldest_of_them() {
+    let world = World::new();
+    for number in 0..=COPY_TASKS_AT_ONCE_MAX {
+        let id = TenantId(uuid::Uuid::from_u128(0xc000 + u128::from(number)));
+        let source = sample::tenant(id, &format!("source-{number}"));
+        let source = hookgraph_domain::tenant::Tenant { body: "{}".to_owned(), ..source };
+        world.store.tables().tenants.insert(id, source);
+        let copy = json!({ "tenantId": id.to_string(), "identifier": format!("copy-{number}") });
+        world.ask_as(id, START, copy).await.unwrap();
+    }
+    // The first of them is the latest.
+    for (task, older_ms) in world.store.tables().tasks.values_mut().zip(1..) {
+        task.created_at = plus_ms(task.created_at, 1_000 - older_ms);
+    }
+    assert_eq!(CopyRunner::new(world.services.clone()).run_once().await.unwrap(), CopyRound::Worked);
+    let tables = world.store.tables();
+    let is_advanced: Vec<_> = tables.tasks.values().map(|task| task.target_tenant_id.is_some()).collect();
+    let expected: Vec<_> = (0..=COPY_TASKS_AT_ONCE_MAX).map(|number| number > 0).collect();
+    assert_eq!(is_advanced, expected);
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+mod bounds;
 mod commerce_events;
 mod copying;
 mod items;

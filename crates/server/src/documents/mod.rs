@@ -101,11 +101,6 @@ impl Documents {
         Ok(documents)
     }
 
-    /// How many are trusted.
-    pub fn trusted_count(&self) -> usize {
-        self.trusted.len()
-    }
-
     /// The document that a request is about; none where it neither sends nor names one.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use super::{Documents, Named, sha256};
 use crate::config::DocumentsConfig;
-use crate::limits::{PERSISTED_DOCUMENT_BYTES_MAX, PERSISTED_TEXT_BYTES_MAX};
+use crate::limits::{
+    PERSISTED_DOCUMENT_BYTES_MAX, PERSISTED_TEXT_BYTES_MAX, TRUSTED_DOCUMENTS_MAX, TRUSTED_FILE_BYTES_MAX,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
@@ -97,7 +99,7 @@ fn documents_of_the_operators_files_are_known_by_their_identifiers_and_hashes() 
     let folder = folder(&[("apollo.json", apollo), ("codegen.json", codegen)]);
     std::fs::write(folder.path().join("notes.txt"), "no JSON").unwrap();
     let documents = trusting(folder.path(), false).unwrap();
-    assert_eq!(documents.trusted_count(), 3);
+    assert_eq!(documents.trusted.len(), 3);
     for (name, wanted) in [
         (named(json!("apollo-1"), Value::Null), HELLO),
         (named(json!("0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"), Value::Null), "{ a }"),
@@ -109,7 +111,7 @@ fn documents_of_the_operators_files_are_known_by_their_identifiers_and_hashes() 
         assert_eq!(text(&documents, None, name.clone()).as_deref(), Some(wanted), "{name:?}");
     }
     let one_file = trusting(&folder.path().join("codegen.json"), false).unwrap();
-    assert_eq!(one_file.trusted_count(), 2);
+    assert_eq!(one_file.trusted.len(), 2);
     assert_eq!(refusal(&documents, Some("{ evil }"), named(json!("apollo-1"), Value::Null)), "BAD_USER_INPUT");
 }
 
@@ -145,6 +147,38 @@ fn a_files_mistakes_are_found_at_the_start() {
     assert!(trusting(Path::new("/no/such/file.json"), false).is_err());
     let empty = folder(&[]);
     assert!(trusting(empty.path(), true).is_err(), "a server that would refuse everything does not start");
+}
+
+#[test]
+fn so_many_documents_are_trusted_of_all_files_together() {
+    let of = |numbers: std::ops::Range<usize>| -> Value {
+        numbers.map(|number| (format!("d{number}"), json!("{ a }"))).collect()
+    };
+    let (half, all) = (TRUSTED_DOCUMENTS_MAX / 2, TRUSTED_DOCUMENTS_MAX);
+    let most = folder(&[("a.json", of(0..half)), ("b.json", of(half..all))]);
+    assert!(trusting(most.path(), false).is_ok());
+    let more = folder(&[("a.json", of(0..half)), ("b.json", of(half..all + 1))]);
+    let error = format!("{:#}", trusting(more.path(), false).err().unwrap());
+    assert!(error.contains(&format!("more than {TRUSTED_DOCUMENTS_MAX} documents")), "{error}");
+}
+
+#[test]
+fn a_file_is_read_up_to_its_bound_and_no_longer_one_is_begun() {
+    let folder = folder(&[("documents.json", json!({ "hello": HELLO }))]);
+    let path = folder.path().join("documents.json");
+    // Of nothing on the disk: what is behind the document is no JSON, which is said of a file that is read.
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for (bytes, wanted) in [
+        (TRUSTED_FILE_BYTES_MAX, "trailing characters".to_owned()),
+        (
+            TRUSTED_FILE_BYTES_MAX + 1,
+            format!("{} bytes, {TRUSTED_FILE_BYTES_MAX} are allowed", TRUSTED_FILE_BYTES_MAX + 1),
+        ),
+    ] {
+        file.set_len(bytes).unwrap();
+        let error = format!("{:#}", trusting(&path, false).err().unwrap());
+        assert!(error.contains(&wanted), "{error}");
+    }
 }
 
 #[test]

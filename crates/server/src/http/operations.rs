@@ -129,24 +129,29 @@ struct Database {
 
 impl Database {
     async fn verdict(&self) -> Result<(), NotReady> {
-        let asked = timeout(Duration::from_millis(READY_MS_MAX), self.store.pending_migrations()).await;
-        let (not_ready, error) = match asked {
-            Ok(Ok(pending)) if pending.is_empty() => {
-                if self.is_failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!("ready again");
-                }
-                return Ok(());
+        let Err((not_ready, error)) = judged(self.store.pending_migrations()).await else {
+            if self.is_failing.swap(false, Ordering::Relaxed) {
+                tracing::info!("ready again");
             }
-            Ok(Ok(pending)) => (NotReady::Migrations, format!("not applied: {pending:?}")),
-            Ok(Err(MigrateError::Store(error))) => (NotReady::Database, error.to_string()),
-            Ok(Err(error)) => (NotReady::Migrations, error.to_string()),
-            Err(_) => (NotReady::Database, format!("no answer in {READY_MS_MAX} ms")),
+            return Ok(());
         };
         // Once an outage, however often it is asked.
         if !self.is_failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(error, "not ready: {}", not_ready.reason());
         }
         Err(not_ready)
+    }
+}
+
+/// What the migrations that are pending say of the database, in time; or why it is not ready, in two ways: for those who ask, and
+/// for the log.
+async fn judged(asked: impl Future<Output = Result<Vec<String>, MigrateError>>) -> Result<(), (NotReady, String)> {
+    match timeout(Duration::from_millis(READY_MS_MAX), asked).await {
+        Ok(Ok(pending)) if pending.is_empty() => Ok(()),
+        Ok(Ok(pending)) => Err((NotReady::Migrations, format!("not applied: {pending:?}"))),
+        Ok(Err(MigrateError::Store(error))) => Err((NotReady::Database, error.to_string())),
+        Ok(Err(error)) => Err((NotReady::Migrations, error.to_string())),
+        Err(_) => Err((NotReady::Database, format!("no answer in {READY_MS_MAX} ms"))),
     }
 }
 
@@ -237,6 +242,25 @@ mod tests {
         }
         assert_eq!(asked(&kept, &readings, Err(NotReady::Database)).await, Ok(()));
         assert_eq!(readings.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_is_waited_for_so_long_and_no_longer() {
+        let after_ms = |ms| async move {
+            sleep(Duration::from_millis(ms)).await;
+            Ok(Vec::new())
+        };
+        assert_eq!(judged(after_ms(READY_MS_MAX - 1)).await, Ok(()));
+        let late = Err((NotReady::Database, format!("no answer in {READY_MS_MAX} ms")));
+        assert_eq!(judged(after_ms(READY_MS_MAX + 1)).await, late);
+    }
+
+    #[tokio::test]
+    async fn what_is_pending_makes_a_server_unready_without_waiting() {
+        let judged_now = |pending: Vec<String>| judged(ready(Ok(pending))).now_or_never();
+        assert_eq!(judged_now(Vec::new()), Some(Ok(())));
+        let not_applied = (NotReady::Migrations, "not applied: [\"m1\"]".to_owned());
+        assert_eq!(judged_now(vec!["m1".to_owned()]), Some(Err(not_applied)));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{Metrics, catalogue as names};
 use crate::limits::{SCRAPE_CACHE_MS, SCRAPE_DATABASE_MS_MAX};
-use hookgraph_domain::ports::Clock;
+use hookgraph_domain::ports::{Clock, StoreError};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
 use hookgraph_storage::{Gauges, SqlStore};
@@ -62,13 +62,12 @@ impl Scrape {
 
     /// What the database says; a failure is one line in the log per outage.
     async fn gauges(&self, now: Timestamp) -> Option<Gauges> {
-        let error = match timeout(Duration::from_millis(SCRAPE_DATABASE_MS_MAX), self.store.gauges(now)).await {
-            Ok(Ok(gauges)) => {
+        let error = match in_time(self.store.gauges(now)).await {
+            Ok(gauges) => {
                 self.is_failing.store(false, Ordering::Relaxed);
                 return Some(gauges);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer in {SCRAPE_DATABASE_MS_MAX} ms"),
+            Err(error) => error,
         };
         if !self.is_failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(error, "the gauges of the metrics cannot be read");
@@ -92,5 +91,44 @@ impl Scrape {
             let labels = [("status", status.as_str())];
             self.metrics.gauge(names::WEBHOOKS, &labels).set(count.unwrap_or(f64::NAN));
         }
+    }
+}
+
+/// What the database answers in time, or why that is nothing.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+    match timeout(Duration::from_millis(SCRAPE_DATABASE_MS_MAX), asked).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer in {SCRAPE_DATABASE_MS_MAX} ms")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_testkit::{ManualClock, PlainVault};
+    use tokio::time::{advance, pause, sleep};
+
+    #[tokio::test]
+    async fn many_who_look_cost_as_much_as_one_for_a_while() {
+        let store = SqlStore::in_memory(Arc::new(PlainVault)).await.unwrap();
+        let scrape = Scrape::new(Arc::new(Metrics::new().unwrap()), store, Arc::new(ManualClock::default()));
+        pause();
+        // Whether the database answers is the same to it: time stands still.
+        let first = scrape.text().await;
+        advance(Duration::from_millis(SCRAPE_CACHE_MS - 1)).await;
+        assert!(Arc::ptr_eq(&first, &scrape.text().await));
+        advance(Duration::from_millis(1)).await;
+        assert!(!Arc::ptr_eq(&first, &scrape.text().await));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_is_waited_for_so_long_and_no_longer() {
+        let after_ms = |ms| async move {
+            sleep(Duration::from_millis(ms)).await;
+            Ok(ms)
+        };
+        assert_eq!(in_time(after_ms(SCRAPE_DATABASE_MS_MAX - 1)).await, Ok(SCRAPE_DATABASE_MS_MAX - 1));
+        let late = in_time(after_ms(SCRAPE_DATABASE_MS_MAX + 1)).await;
+        assert_eq!(late, Err(format!("no answer in {SCRAPE_DATABASE_MS_MAX} ms")));
     }
 }

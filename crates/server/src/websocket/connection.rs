@@ -10,15 +10,15 @@ use crate::limits;
 use crate::operation;
 use crate::shares::{Exceeded, Holder, Permit, Place};
 use async_graphql::{Request, Response};
-use axum::extract::ws::{Message, WebSocket};
-use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures::stream::SplitStream;
+use futures::{Sink, SinkExt, StreamExt};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_pim::Caller;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -33,12 +33,13 @@ pub async fn serve(
     let speaks_ours = socket.protocol().is_some_and(|protocol| protocol == protocol::SUBPROTOCOL);
     let (sink, mut frames) = socket.split();
     let (outgoing, queue) = mpsc::channel(limits::OUTGOING_MESSAGES_MAX);
-    let writer = AbortOnDropHandle::new(tokio::spawn(write(sink, queue)));
+    let (close, closed) = oneshot::channel();
+    let writer = AbortOnDropHandle::new(tokio::spawn(write(sink, queue, closed)));
     let (closing, held, is_acknowledged) = if speaks_ours {
         let mut connection = Connection {
             state,
             subscriptions: Subscriptions::new(outgoing.clone()),
-            outgoing: outgoing.clone(),
+            outgoing,
             from_header,
             request_id,
             session: None,
@@ -52,8 +53,8 @@ pub async fn serve(
         (Closing::SubprotocolNotAcceptable, held, false)
     };
     tracing::debug!(?closing, "websocket connection ends");
-    let _ = outgoing.try_send(Message::Close(Some(closing.frame())));
-    drop(outgoing);
+    // Beside the queue, which may be full. A writer that has ended has given the client up.
+    let _ = close.send(closing.frame());
     if is_acknowledged {
         let _ = writer.await;
     } else {
@@ -63,19 +64,41 @@ pub async fn serve(
     drop(held);
 }
 
-/// Writes what is queued. Ends at a close, or when the client takes a message for too long.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
-    let write_max = Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX);
+/// Writes what is queued, until it is told how the connection closes: then nothing more is queued, and the close follows what is.
+/// Ends before, when the client takes a message for too long.
+async fn write<S: Sink<Message> + Unpin>(
+    mut sink: S,
+    mut queue: mpsc::Receiver<Message>,
+    mut closed: oneshot::Receiver<CloseFrame>,
+) {
+    let close = loop {
+        tokio::select! {
+            close = &mut closed => break close,
+            Some(message) = queue.recv() => {
+                if !is_written(&mut sink, message).await {
+                    return;
+                }
+            }
+        }
+    };
+    queue.close();
     while let Some(message) = queue.recv().await {
-        let is_close = matches!(message, Message::Close(_));
-        // What is sent is copied on its way: a large message keeps its room until it is written.
-        let is_large = matches!(&message, Message::Text(text) if text.len() > limits::ANSWER_SMALL_BYTES_MAX);
-        let _room = is_large.then(|| message.clone());
-        let written = timeout(write_max, sink.send(message)).await;
-        if is_close || !matches!(written, Ok(Ok(()))) {
+        if !is_written(&mut sink, message).await {
             return;
         }
     }
+    if let Ok(frame) = close {
+        is_written(&mut sink, Message::Close(Some(frame))).await;
+    }
+}
+
+/// Writes a message, and says whether the client has taken it in time.
+async fn is_written<S: Sink<Message> + Unpin>(sink: &mut S, message: Message) -> bool {
+    // What is sent is copied on its way: a large message keeps its room until it is written.
+    let is_large = matches!(&message, Message::Text(text) if text.len() > limits::ANSWER_SMALL_BYTES_MAX);
+    let _room = is_large.then(|| message.clone());
+    let write_max = Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX);
+    matches!(timeout(write_max, sink.send(message)).await, Ok(Ok(())))
 }
 
 struct Session {
@@ -344,5 +367,40 @@ fn forbidden(error: AuthError) -> Closing {
         }
         AuthError::Missing => Closing::Forbidden("put the authorization into the connection_init payload".into()),
         AuthError::Malformed | AuthError::Invalid => Closing::Forbidden(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As does one whose client reads slowly. An operation that has not heard yet of its end keeps the queue.
+    #[tokio::test]
+    async fn a_connection_whose_queue_is_full_closes_with_its_code_after_what_is_queued() {
+        let (sink, client) = futures::channel::mpsc::channel(0);
+        let (outgoing, queue) = mpsc::channel(2);
+        for text in ["first", "second"] {
+            outgoing.try_send(Message::text(text)).unwrap();
+        }
+        assert!(outgoing.try_send(Message::text("third")).is_err());
+        let (close, closed) = oneshot::channel();
+        close.send(Closing::GoingAway.frame()).unwrap();
+        let writer = tokio::spawn(write(sink, queue, closed));
+        let read: Vec<Message> = client.collect().await;
+        let told = Message::Close(Some(Closing::GoingAway.frame()));
+        assert_eq!(read, [Message::text("first"), Message::text("second"), told]);
+        assert!(outgoing.is_closed());
+        writer.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let (sink, _client) = futures::channel::mpsc::channel(0);
+        let (outgoing, queue) = mpsc::channel(2);
+        outgoing.try_send(Message::text("first")).unwrap();
+        let (_close, closed) = oneshot::channel();
+        let begin = Instant::now();
+        write(sink, queue, closed).await;
+        assert!(begin.elapsed() >= Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::limits::{assert_unavailable, assert_unavailable_over, post, stream, untaken};
 use crate::rig::socket::{hear, initialised, say, subscribe};
-use crate::rig::start;
+use crate::rig::{start, until};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::permission::PermissionSet;
 use hookgraph_pim::Caller;
@@ -22,9 +22,7 @@ async fn a_large_answer_holds_its_room_until_its_client_has_taken_it_over_every_
     let held = || rig.state.shares.answers().bytes_held();
     for accept in ["application/json", "text/event-stream"] {
         let mut body = untaken(&rig, accept, &of_large_answer()).await;
-        while held() < 2 * ANSWER_SMALL_BYTES_MAX {
-            tokio::task::yield_now().await;
-        }
+        until("the answer to take its room", || held() >= 2 * ANSWER_SMALL_BYTES_MAX).await;
         let mut part = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert!(part.len() > 2 * ANSWER_SMALL_BYTES_MAX, "{accept}");
         let last = part.split_off(part.len() - 1);
@@ -38,13 +36,9 @@ async fn a_large_answer_holds_its_room_until_its_client_has_taken_it_over_every_
     let mut socket = initialised(&rig).await;
     say(&mut socket, subscribe("a", "subscription { big }")).await;
     // What waits in the queue of a client that does not read.
-    while held() < 8 * 1024 * 1024 {
-        tokio::task::yield_now().await;
-    }
+    until("the queue to fill", || held() >= 8 * 1024 * 1024).await;
     drop(socket);
-    while held() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the queue to give its room back", || held() == 0).await;
 }
 
 #[tokio::test]

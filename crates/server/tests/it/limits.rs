@@ -1,7 +1,7 @@
 //! What one token, and what strangers, may take of the server: over HTTP, WebSocket and event streams.
 
 use crate::rig::socket::{PROTOCOL, Socket, hear, initialised, open, say, subscribe};
-use crate::rig::{Rig, TOKEN, start};
+use crate::rig::{PATIENCE, Rig, TOKEN, start, within};
 use axum::body::Body;
 use axum::http::Request;
 use hookgraph_server::http::{LargePlace, router};
@@ -83,13 +83,16 @@ async fn connections_of_a_token_are_bounded_over_websockets_and_event_streams_to
     assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200, "a request is no connection");
     drop(first);
     // The place is free as soon as the server sees that the client has gone.
-    loop {
-        let mut again = open(&rig, &[PROTOCOL]).await.unwrap();
-        say(&mut again, init.clone()).await;
-        if hear(&mut again).await["type"] == "connection_ack" {
-            break;
+    let free = async {
+        loop {
+            let mut again = open(&rig, &[PROTOCOL]).await.unwrap();
+            say(&mut again, init.clone()).await;
+            if hear(&mut again).await["type"] == "connection_ack" {
+                return;
+            }
         }
-    }
+    };
+    within(PATIENCE, "the place of a client that has gone", free).await;
 }
 
 #[tokio::test]
@@ -136,9 +139,12 @@ async fn whole_room(rig: &Rig) -> Option<Vec<LargePlace>> {
 }
 
 async fn room_is_free_again(rig: &Rig) {
-    while whole_room(rig).await.is_none() {
-        tokio::task::yield_now().await;
-    }
+    let free = async {
+        while whole_room(rig).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(PATIENCE, "the room for large requests", free).await;
 }
 
 pub async fn assert_unavailable(request: RequestBuilder) {
@@ -290,8 +296,24 @@ async fn a_full_server_says_when_to_come_again() {
 async fn said(mut stream: TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
     // A reset is a close as well.
-    let _ = stream.read_to_end(&mut said).await;
+    let _ = within(PATIENCE, "the end of a connection", stream.read_to_end(&mut said)).await;
     said
+}
+
+/// What the server says to those first words until it closes the connection. A machine so slow that they came when no more was
+/// waited for them has them said again.
+async fn said_to(rig: &Rig, words: &[u8]) -> Vec<u8> {
+    let said = async {
+        loop {
+            let mut stream = TcpStream::connect(rig.address).await.unwrap();
+            let _ = stream.write_all(words).await;
+            let said = said(stream).await;
+            if !said.is_empty() {
+                return said;
+            }
+        }
+    };
+    within(PATIENCE, "an answer to words that are said in time", said).await
 }
 
 #[tokio::test]
@@ -304,21 +326,25 @@ async fn a_stranger_who_sends_no_whole_head_is_not_waited_for() {
         assert!(!said.starts_with(b"HTTP/1.1 200"), "{begun:?}");
     }
     // Nor is one who was answered and then says nothing.
-    let mut idle = TcpStream::connect(rig.address).await.unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    assert!(said(idle).await.starts_with(b"HTTP/1.1 200"));
+    let answer = said_to(&rig, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
 }
 
-#[tokio::test]
-async fn a_stranger_who_speaks_http_2_and_does_no_more_than_answer_pings_is_not_waited_for() {
-    const PING: u8 = 6;
-    const ACK: u8 = 1;
-    let rig = start(&[("http_idle_ms_max", "100")]).await;
+/// Kinds of frames of HTTP/2, and the flag of a ping that answers one.
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
+
+/// The kinds of the frames that the server says to a client of HTTP/2 that answers pings and does no more, until it closes the
+/// connection.
+async fn frames_to_an_idle_client(rig: &Rig) -> Vec<u8> {
     let mut stranger = TcpStream::connect(rig.address).await.unwrap();
     // Its first words, and settings of which none is said.
-    stranger.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let mut head = [0; 9];
+    let _ = stranger.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    let (mut kinds, mut head) = (Vec::new(), [0; 9]);
     while stranger.read_exact(&mut head).await.is_ok() {
+        kinds.push(head[3]);
         let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
         let is_whole = stranger.read_exact(&mut payload).await.is_ok();
         if is_whole && (head[3], head[4]) == (PING, 0) {
@@ -326,6 +352,24 @@ async fn a_stranger_who_speaks_http_2_and_does_no_more_than_answer_pings_is_not_
             let _ = stranger.write_all(&[&head[..], &payload].concat()).await;
         }
     }
+    kinds
+}
+
+#[tokio::test]
+async fn a_stranger_who_speaks_http_2_and_does_no_more_than_answer_pings_is_not_waited_for() {
+    let rig = start(&[("http_idle_ms_max", "100")]).await;
+    let heard = async {
+        loop {
+            // To a client that stalls before its first words nothing is said: it says them again.
+            let kinds = frames_to_an_idle_client(&rig).await;
+            if !kinds.is_empty() {
+                return kinds;
+            }
+        }
+    };
+    let kinds = within(PATIENCE, "the end of an idle connection over HTTP/2", heard).await;
+    assert_eq!(kinds[0], SETTINGS, "{kinds:?}");
+    assert!(kinds.contains(&GOAWAY) || kinds.contains(&PING), "{kinds:?}");
 }
 
 /// Reads one answer, whose head says how long its body is, and tells its status.
@@ -359,11 +403,19 @@ async fn a_body_that_is_answered_before_its_end_may_be_sent_to_it_on_a_connectio
         let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\n{headers}content-length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&body[..2_048]).await.unwrap();
-        assert_eq!(answered(&mut stream).await, status, "{path} {headers}");
+        let told = within(PATIENCE, "an answer before the end of a body", answered(&mut stream)).await;
+        assert_eq!(told, status, "{path} {headers}");
         stream.write_all(&body[2_048..]).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-        assert_eq!(answered(&mut stream).await, "200", "{path} {headers}");
+        let told = within(PATIENCE, "the next answer", answered(&mut stream)).await;
+        assert_eq!(told, "200", "{path} {headers}");
     }
+}
+
+/// Waits for a place for one more connection.
+async fn answers_again(rig: &Rig) {
+    let free = async { while client().get(rig.url("/healthz")).send().await.is_err() {} };
+    within(PATIENCE, "the place of a connection that has gone", free).await;
 }
 
 #[tokio::test]
@@ -373,19 +425,19 @@ async fn connections_beyond_the_limit_are_closed_at_once_and_those_before_go_on(
     let mut second = TcpStream::connect(rig.address).await.unwrap();
     second.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];
-    second.read_exact(&mut answer).await.unwrap();
+    within(PATIENCE, "an answer", second.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     let third = TcpStream::connect(rig.address).await.unwrap();
     assert!(said(third).await.is_empty());
     drop(first);
-    while client().get(rig.url("/healthz")).send().await.is_err() {}
+    answers_again(&rig).await;
 }
 
 #[tokio::test]
 async fn a_connection_that_became_a_websocket_leaves_its_place_to_others() {
     let rig = start(&[("http_connections_max", "1")]).await;
     let mut socket = initialised(&rig).await;
-    while client().get(rig.url("/healthz")).send().await.is_err() {}
+    answers_again(&rig).await;
     say(&mut socket, subscribe("a", "{ hello }")).await;
     assert_eq!(hear(&mut socket).await["type"], "next");
 }

@@ -1,6 +1,7 @@
 //! Bearer JWTs against an issuer in this process: who is let in, who is not, and what a rotation of its keys means.
 
 use crate::issuer_keys::{key, public};
+use crate::rig::{PATIENCE, until, within};
 use async_trait::async_trait;
 use futures::FutureExt;
 use hookgraph_domain::permission::{Permission, PermissionSet};
@@ -93,9 +94,7 @@ impl World {
 
     /// Waits until the issuer was asked so often.
     async fn was_asked(&self, reads: usize) {
-        while self.reads() < reads {
-            tokio::task::yield_now().await;
-        }
+        until("the issuer to be asked", || self.reads() >= reads).await;
     }
 
     fn wait_s(&self, seconds: i64) {
@@ -171,9 +170,12 @@ async fn a_withdrawn_key_ends_with_the_next_reading_and_at_twice_the_time_that_k
         world.wait_s(waited_s);
         assert_eq!(world.is_let_in(&old).await, is_let_in_once, "after {waited_s} s");
         // Until the reading that it began has ended, which takes a few turns.
-        while world.is_let_in(&old).await {
-            tokio::task::yield_now().await;
-        }
+        let withdrawn = async {
+            while world.is_let_in(&old).await {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(PATIENCE, "the keys to be read again", withdrawn).await;
         assert_eq!(world.reads(), 2);
     }
 }

@@ -1,8 +1,8 @@
 //! Health, readiness and metrics: what is answered, where, and that the documents name nothing that is not there.
 
 use crate::limits::{post, stream};
-use crate::rig::socket::{Socket, hear, initialised, say, subscribe};
-use crate::rig::{self, Rig, TOKEN};
+use crate::rig::socket::{Socket, hear_answers, initialised, say, subscribe};
+use crate::rig::{self, PATIENCE, Rig, TOKEN, within};
 use hookgraph_server::config::{Config, Layers};
 use hookgraph_server::http::operations::NotReady;
 use hookgraph_server::metrics::catalogue::{Kind, METRICS};
@@ -74,12 +74,15 @@ async fn a_server_that_stops_is_not_ready_before_it_stops_serving() {
     let url = format!("http://{}", server.address);
     assert_eq!(get(&format!("{url}/readyz")).await.0, 200);
     let stopping = tokio::spawn(server.shutdown());
-    let (status, body) = loop {
-        let answer = get(&format!("{url}/readyz")).await;
-        if answer.0 != 200 {
-            break answer;
+    let not_ready = async {
+        loop {
+            let answer = get(&format!("{url}/readyz")).await;
+            if answer.0 != 200 {
+                return answer;
+            }
         }
     };
+    let (status, body) = within(PATIENCE, "a server that is not ready", not_ready).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &body["reason"]), (503, &json!("the server is stopping")));
     assert_eq!(get(&format!("{url}/healthz")).await.0, 200);
@@ -121,7 +124,7 @@ async fn refused_over_all(rig: &Rig, socket: &mut Socket, query: &str) -> Vec<[u
         seen.push(refused(rig));
     }
     say(socket, subscribe("a", query)).await;
-    while hear(socket).await["type"] == "next" {}
+    hear_answers(socket).await;
     seen.push(refused(rig));
     seen.windows(2).map(|pair| std::array::from_fn(|place| pair[1][place] - pair[0][place])).collect()
 }

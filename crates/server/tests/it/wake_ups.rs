@@ -1,5 +1,6 @@
 //! Wake-ups between processes: two sets of loops on one PostgreSQL, and a link that is cut.
 
+use crate::rig::{PATIENCE, within};
 use hookgraph_domain::ports::{Neighbours, WakeUps};
 use hookgraph_server::wake_ups::{self, ProcessWakeUps};
 use hookgraph_storage::{SqlStore, StoreOptions};
@@ -7,12 +8,8 @@ use hookgraph_testkit::PlainVault;
 use hookgraph_testkit::postgres::with_postgres;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// How long something that must happen may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Linked {
     wake_ups: Arc<ProcessWakeUps>,
@@ -35,7 +32,7 @@ impl Linked {
 }
 
 async fn woken(fed: &mut watch::Receiver<()>) {
-    tokio::time::timeout(PATIENCE, fed.changed()).await.expect("it is woken").expect("the sender lives");
+    within(PATIENCE, "a wake-up", fed.changed()).await.expect("the sender lives");
     fed.mark_unchanged();
 }
 

@@ -1,14 +1,13 @@
 //! graphql-transport-ws, from outside.
 
-use crate::rig::socket::{PROTOCOL, Socket, hear, initialised, open, say, subscribe};
-use crate::rig::{TOKEN, start};
+use crate::rig::socket::{PROTOCOL, Socket, hear, hear_answers, hear_close, initialised, open, say, subscribe};
+use crate::rig::{TOKEN, start, until};
 use futures::SinkExt;
 use hookgraph_domain::ports::Clock;
 use hookgraph_server::limits::{
     REQUEST_VALUES_MAX, UNACKNOWLEDGED_MESSAGE_BYTES_MAX, WEBSOCKETS_UNACKNOWLEDGED_MIN,
     WEBSOCKETS_UNACKNOWLEDGED_SHARE,
 };
-use hookgraph_server::surroundings::SystemClock;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -55,12 +54,14 @@ async fn an_operation_that_panics_ends_with_an_error_and_frees_its_id_and_its_pl
 
 #[tokio::test]
 async fn each_break_of_the_protocol_has_its_close_code() {
-    let rig = start(&[("websocket_init_ms_max", "50")]).await;
+    let silent = start(&[("websocket_init_ms_max", "50")]).await;
+    let mut socket = open(&silent, &[PROTOCOL]).await.unwrap();
+    assert_eq!(hear_close(&mut socket).await["close"], 4408);
+    let rig = start(&[("websocket_init_ms_max", "60000")]).await;
     let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {TOKEN}") } });
     let wrong = json!({ "type": "connection_init", "payload": { "authorization": "Bearer wrong" } });
     let quiet = subscribe("a", "subscription { quiet }");
     let cases = [
-        (vec![], 4408),
         (vec![quiet.clone()], 4401),
         (vec![wrong], 4403),
         (vec![json!({ "type": "connection_init" })], 4403),
@@ -83,11 +84,7 @@ async fn each_break_of_the_protocol_has_its_close_code() {
         for message in &messages {
             say(&mut socket, message.clone()).await;
         }
-        let mut heard = hear(&mut socket).await;
-        while heard.get("close").is_none() {
-            heard = hear(&mut socket).await;
-        }
-        assert_eq!(heard["close"], code, "{messages:?}");
+        assert_eq!(hear_close(&mut socket).await["close"], code, "{messages:?}");
     }
 }
 
@@ -198,9 +195,7 @@ async fn a_token_whose_look_up_hangs_keeps_no_connection_beyond_its_time_and_no_
         let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
         say(&mut socket, init_of(1_024)).await;
         if code == 1001 {
-            while rig.tokens.lookups.load(Ordering::SeqCst) == 0 {
-                tokio::task::yield_now().await;
-            }
+            until("the look-up of the token", || rig.tokens.lookups.load(Ordering::SeqCst) > 0).await;
             rig.stopping.cancel();
         }
         assert_eq!(hear(&mut socket).await["close"], code);
@@ -245,11 +240,13 @@ async fn messages_are_small_until_the_connection_is_acknowledged() {
 
 #[tokio::test]
 async fn pings_are_answered_and_sent() {
-    let rig = start(&[("websocket_ping_ms", "100")]).await;
+    let rig = start(&[]).await;
     let mut socket = initialised(&rig).await;
     say(&mut socket, json!({ "type": "ping" })).await;
     assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
-    assert_eq!(hear(&mut socket).await, json!({ "type": "ping" }));
+    let rig = start(&[("websocket_ping_ms", "100")]).await;
+    let mut quiet = initialised(&rig).await;
+    assert_eq!(hear(&mut quiet).await, json!({ "type": "ping" }));
 }
 
 #[tokio::test]
@@ -268,7 +265,7 @@ async fn a_client_that_does_not_read_is_read_no_further_than_its_queue() {
     // Another client gets its 200 answers over a connection of its own meanwhile.
     let mut quick = initialised(&rig).await;
     say(&mut quick, subscribe("a", "subscription { count(to: 200) }")).await;
-    while hear(&mut quick).await["type"] == "next" {}
+    hear_answers(&mut quick).await;
     // 16 queued, one being written, one in hand, and what the sockets' buffers take.
     let produced = rig.produced.load(Ordering::SeqCst) - 200;
     assert!(produced < 60, "{produced} answers of a mebibyte were made for a client that reads none");
@@ -277,10 +274,12 @@ async fn a_client_that_does_not_read_is_read_no_further_than_its_queue() {
 #[tokio::test]
 async fn a_token_that_expires_ends_its_subscriptions() {
     let rig = start(&[]).await;
-    let expires_at = SystemClock::default().now() + chrono::Duration::milliseconds(700);
+    let expires_at = rig.clock.now() + chrono::Duration::milliseconds(100);
     rig.tokens.expires_at_us.store(expires_at.timestamp_micros(), Ordering::SeqCst);
     let mut socket = initialised(&rig).await;
     say(&mut socket, subscribe("a", "subscription { quiet }")).await;
+    // The server looks again after so much of its own time, and finds the token expired when its clock says so.
+    rig.clock.advance_ms(100);
     assert_eq!(hear(&mut socket).await["close"], 4403);
     let Ok(mut late) = open(&rig, &[PROTOCOL]).await else { panic!("a connection is open before it is let in") };
     say(&mut late, json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {}", TOKEN) } }))

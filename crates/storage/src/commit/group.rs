@@ -151,6 +151,9 @@ impl SqlStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hookgraph_testkit::{PlainVault, sample};
+    use tokio::time::{Instant, advance, pause};
+    use uuid::Uuid;
 
     #[test]
     fn only_a_group_that_grew_with_the_load_lets_the_next_one_wait_for_company() {
@@ -161,5 +164,44 @@ mod tests {
         assert_eq!(waited_ms(1, RECORD_GATHER_EVENTS_MIN), 0, "one change alone is no load");
         let shared_ms = gathering(2, RECORD_GATHER_EVENTS_MIN, true).as_millis();
         assert!(shared_ms > u128::from(RECORD_GATHER_MS), "others have a part of the load");
+    }
+
+    /// A store at whose queue a recorder is at work that takes nothing but what a test takes for it. Time stands still.
+    async fn occupied() -> SqlStore {
+        let store = SqlStore::in_memory(Arc::new(PlainVault)).await.unwrap();
+        store.recorder.queue().is_recording = true;
+        pause();
+        store
+    }
+
+    async fn record_one(store: SqlStore) -> Answer {
+        let id = Uuid::from_u128(1).into();
+        store.record_in_group(sample::now(), vec![sample::event(id, Uuid::from_u128(2).into(), "o1")]).await
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_turn_does_not_come_in_time_is_taken_back_as_busy() {
+        let store = occupied().await;
+        let began = Instant::now();
+        let answer = record_one(store.clone()).await;
+        assert!(matches!(answer, Err(StoreError::Busy(_))), "{answer:?}");
+        let waited = began.elapsed();
+        assert!(waited >= Duration::from_millis(RECORD_WAIT_MS_MAX), "{waited:?}");
+        assert!(waited < Duration::from_millis(RECORD_WAIT_MS_MAX + 100), "{waited:?}");
+        assert!(store.recorder.queue().next_group().is_empty(), "nobody records it later");
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_turn_has_come_waits_for_its_answer_however_long_that_takes() {
+        let store = occupied().await;
+        let recording = tokio::spawn(record_one(store.clone()));
+        tokio::task::yield_now().await;
+        let taken = store.recorder.queue().next_group().pop().unwrap();
+        advance(Duration::from_millis(2 * RECORD_WAIT_MS_MAX)).await;
+        tokio::task::yield_now().await;
+        assert!(!recording.is_finished());
+        let committed = Committed { delivery_count: 7, ..Committed::default() };
+        assert!(taken.answer.send(Ok(committed.clone())).is_ok());
+        assert_eq!(recording.await.unwrap().unwrap(), committed);
     }
 }

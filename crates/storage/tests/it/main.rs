@@ -12,6 +12,7 @@ mod claims_along;
 mod conformance_postgres;
 mod conformance_sqlite;
 mod conformance_sqlite_memory;
+mod feed;
 mod gauges;
 mod group_commit;
 mod lines;

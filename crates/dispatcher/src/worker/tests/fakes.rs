@@ -53,6 +53,8 @@ pub(super) struct QueueState {
     pub(super) fails: Vec<DeliveryId>,
     /// The one whose settlement fails as long as it has a request.
     pub(super) fails_whole: Option<DeliveryId>,
+    /// How often that one was tried alone, and failed.
+    pub(super) failed_alone: u32,
     /// The one whose payload is refused.
     pub(super) refuses_payload: Option<DeliveryId>,
 }
@@ -169,7 +171,9 @@ impl DeliveryQueue for FakeQueue {
             return Err(StoreError::Rejected("planned".to_owned()));
         }
         let fails_whole = |it: &Settlement| state.fails_whole == Some(it.delivery_id) && has_texts(it);
+        let fails_alone = matches!(settlements, [only] if fails_whole(only));
         if settlements.iter().any(|it| state.fails.contains(&it.delivery_id) || fails_whole(it)) {
+            state.failed_alone += u32::from(fails_alone);
             return Err(StoreError::Busy("planned".to_owned()));
         }
         state.commits.push(settlements.len());

@@ -280,6 +280,8 @@ async fn a_settlement_that_always_fails_while_others_are_written_is_written_bare
         settled.attempt.clone().expect("an attempt")
     };
     assert!(attempt_of(1).request.is_none() && attempt_of(2).request.is_some());
+    let failed_alone = state.failed_alone;
+    assert!(failed_alone > crate::limits::SUSPECT_FAILURES_MAX, "given up after {failed_alone} failures");
 }
 
 /// Else its request would be sent again by whoever comes next.

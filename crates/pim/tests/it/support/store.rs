@@ -167,7 +167,7 @@ impl RecordReader for RecordStore {
         kind: RecordKind,
         relation: &str,
         targets: &[String],
-        _limit_per_target: u32,
+        limit_per_target: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let tables = self.counted();
         let own = tables.records.values();
@@ -176,6 +176,12 @@ impl RecordReader for RecordStore {
         let mut meant: Vec<_> =
             links.filter(|(link, _)| link.relation == relation && targets.contains(&link.target)).collect();
         meant.sort_by_key(|(link, key)| (link.target.clone(), link.rank, (*key).clone()));
+        let mut counts = BTreeMap::new();
+        meant.retain(|(link, _)| {
+            let count = counts.entry(link.target.as_str()).or_insert(0);
+            *count += 1;
+            *count <= limit_per_target
+        });
         Ok(meant.into_iter().map(|(link, key)| (link.target.clone(), key.clone())).collect())
     }
 
@@ -232,9 +238,13 @@ impl TenantReader for RecordStore {
         Ok(self.counted().tasks.get(&id).cloned())
     }
 
-    async fn running_copy_tasks(&self, _limit: u32) -> Result<Vec<CopyTask>, StoreError> {
+    async fn running_copy_tasks(&self, limit: u32) -> Result<Vec<CopyTask>, StoreError> {
         let tables = self.counted();
-        Ok(tables.tasks.values().filter(|task| task.state == CopyState::Running).cloned().collect())
+        let mut running: Vec<_> =
+            tables.tasks.values().filter(|task| task.state == CopyState::Running).cloned().collect();
+        running.sort_by_key(|task| (task.created_at, task.id));
+        running.truncate(limit as usize);
+        Ok(running)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tokens over the API, and the audit log of it.
 
-use crate::limits::TOKENS_LIST_MAX;
+use crate::limits::{TOKENS_LIST_MAX, TOKENS_VALID_MAX};
 use crate::test_world::world;
 use async_graphql::Request;
 use hookgraph_domain::change::{Change, Write};
@@ -88,6 +88,36 @@ async fn every_token_of_the_tenant_is_reached_and_none_of_another() {
     };
     assert_eq!(got(mine[0].id).await, json!({ "id": mine[0].id }));
     assert_eq!(got(theirs.id).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_tenant_has_so_many_valid_tokens_and_those_that_have_ended_take_no_place() {
+    let (world, entropy) = (world().await, SeededEntropy::new(3));
+    let token = |expires_at, revoked_at| AccessToken {
+        id: TokenId(entropy.uuid(sample::now())),
+        tenant_id: world.caller.tenant_id,
+        name: "ci".to_owned(),
+        secret_sha256: [0; 32],
+        permissions: PermissionSet::NONE,
+        created_at: sample::now(),
+        expires_at,
+        last_used_at: None,
+        revoked_at,
+    };
+    let mut kept: Vec<AccessToken> = (1..TOKENS_VALID_MAX).map(|_| token(None, None)).collect();
+    kept.extend([token(Some(sample::now()), None), token(None, Some(sample::now()))]);
+    let writes = kept.iter().cloned().map(Write::InsertToken).collect();
+    world.store.commit(Change { writes, ..Change::at(sample::now()) }).await.unwrap();
+
+    let last = world.ask(CREATE, json!({})).await;
+    assert_eq!(last["errors"], Value::Null, "{last}");
+    let refused = world.ask(CREATE, json!({})).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "LIMIT_EXCEEDED", "{refused}");
+    let message = format!("the tenant has {TOKENS_VALID_MAX} valid tokens: revoke one first");
+    assert_eq!(refused["errors"][0]["message"], message);
+    world.mutate(&format!(r#"accessToken {{ revoke(id: "{}") {{ id }} }}"#, kept[0].id)).await;
+    let again = world.ask(CREATE, json!({})).await;
+    assert_eq!(again["errors"], Value::Null, "{again}");
 }
 
 #[tokio::test]

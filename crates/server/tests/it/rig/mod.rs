@@ -29,10 +29,32 @@ use hookgraph_testkit::{ManualClock, sample};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub const TOKEN: &str = "hgt_a-token-that-the-rig-knows";
+
+/// How long anything that must happen may take before its test fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the future yields. Panics with what was waited for where that takes too long.
+pub async fn within<F: Future>(patience: Duration, what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(patience, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited {patience:?} for {what}"),
+    }
+}
+
+/// Waits until it is so.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(PATIENCE, what, so).await;
+}
 
 /// Knows [`TOKEN`], until it is revoked.
 #[derive(Default)]
@@ -205,7 +227,7 @@ pub struct Rig {
     pub tokens: Arc<OneToken>,
     pub produced: Arc<AtomicU64>,
     pub stopping: CancellationToken,
-    /// The clock of the limits by token.
+    /// The clock of the tokens, and of the limits by token.
     pub clock: ManualClock,
 }
 
@@ -224,12 +246,7 @@ pub async fn start(keys: &[(&str, &str)]) -> Rig {
     let manual = ManualClock::at(sample::now());
     let clock = Arc::new(manual.clone());
     let state = WebState {
-        auth: Authenticator::new(
-            tokens.clone(),
-            tokens.clone(),
-            Arc::new(SystemClock::default()),
-            config.web.token_recheck,
-        ),
+        auth: Authenticator::new(tokens.clone(), tokens.clone(), clock.clone(), config.web.token_recheck),
         readiness: ready.clone(),
         scrape: None,
         metrics: Some(Arc::new(Metrics::new().unwrap())),

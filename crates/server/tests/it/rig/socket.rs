@@ -1,6 +1,6 @@
 //! A client of graphql-transport-ws that says and hears single messages.
 
-use super::{Rig, TOKEN};
+use super::{PATIENCE, Rig, TOKEN, within};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -26,11 +26,30 @@ pub async fn say(socket: &mut Socket, message: Value) {
 }
 
 pub async fn hear(socket: &mut Socket) -> Value {
-    match socket.next().await.unwrap().unwrap() {
+    match within(PATIENCE, "a message over a WebSocket connection", socket.next()).await.unwrap().unwrap() {
         Message::Text(text) => serde_json::from_str(&text).unwrap(),
         Message::Close(Some(frame)) => json!({ "close": u16::from(frame.code), "reason": frame.reason.as_str() }),
         other => panic!("{other:?}"),
     }
+}
+
+/// The close, whatever is said before it.
+pub async fn hear_close(socket: &mut Socket) -> Value {
+    let closed = async {
+        loop {
+            let heard = hear(socket).await;
+            if heard.get("close").is_some() {
+                return heard;
+            }
+        }
+    };
+    within(PATIENCE, "the close of a WebSocket connection", closed).await
+}
+
+/// Hears answers until one is none: the end of the operation.
+pub async fn hear_answers(socket: &mut Socket) {
+    let heard = async { while hear(socket).await["type"] == "next" {} };
+    within(PATIENCE, "the end of an operation", heard).await;
 }
 
 pub async fn initialised(rig: &Rig) -> Socket {
