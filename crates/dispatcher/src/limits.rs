@@ -32,9 +32,9 @@ pub const FLOW_ROUND_MAX: u32 = 32;
 /// Webhooks that stop which have their turn in one round of the flow loop, whatever comes of it: each takes tens of milliseconds, or
 /// waits for half a second where someone holds it. Probes, drains and replays wait for all of them.
 pub const STOPS_ROUND_MAX: u32 = 4;
-/// Webhooks that stop of which a process remembers that they had their turn: as many may fail without end and keep no other from its
-/// own. The store is told of all of them in each round, 16 bytes each.
-pub const STOPS_REMEMBERED_MAX: usize = 1_000;
+/// Turns of webhooks that stop after which those whose turns were in vain have theirs again, also while others go on: as many may fail
+/// without end and keep no other from its own. The store is told of all of those in each round, 16 bytes each.
+pub const STOPS_TURNS_MAX: usize = 1_000;
 /// The wait before the next round of the flow loop while a webhook is stopping, in milliseconds: recordings for it and settlements of
 /// it wait for each round.
 pub const STOP_PAUSE_MS: u64 = 50;

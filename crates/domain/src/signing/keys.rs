@@ -90,6 +90,15 @@ impl<T: Clone> Rotating<T> {
     }
 }
 
+impl<T> Rotating<T> {
+    /// With the tenant's until then at least, where they sign yet.
+    fn with_tenants_until(mut self, now: Timestamp, until: Timestamp) -> Self {
+        let live = self.previous.iter_mut().filter(|it| matches!(it.replaced, Replaced::Tenants) && now < it.until);
+        live.for_each(|it| it.until = it.until.max(until));
+        self
+    }
+}
+
 fn overlap_end(now: Timestamp, overlap_s: u32) -> Timestamp {
     plus_ms(now, u64::from(overlap_s) * 1_000)
 }
@@ -209,10 +218,14 @@ impl OwnKeys {
         Ok(Self { keys, until: None })
     }
 
-    /// The keys of a webhook that goes back to its tenant's: for so long they sign on beside those.
+    /// The keys of a webhook that goes back to its tenant's: for so long they sign on beside those. Where the tenant's had not ended
+    /// yet they are the oldest until then: receivers may never have changed over from them.
     pub fn removed(&self, now: Timestamp, overlap_s: u32) -> Option<Self> {
         let until = overlap_end(now, overlap_s);
-        (overlap_s > 0).then(|| Self { keys: self.keys.clone(), until: Some(until) })
+        let SigningKeys { secret, key } = self.keys.clone();
+        let keys =
+            SigningKeys { secret: secret.with_tenants_until(now, until), key: key.with_tenants_until(now, until) };
+        (overlap_s > 0).then_some(Self { keys, until: Some(until) })
     }
 }
 

@@ -372,7 +372,7 @@ async fn nothing_is_held_for_a_webhook_that_has_just_gone() {
         });
         let waits =
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        while number(&outside, waits).await == 0 {
+        while number(&outside, waits).await == 0 && !recording.is_finished() {
             tokio::task::yield_now().await;
         }
         sweep.commit().await.unwrap();
@@ -402,7 +402,7 @@ async fn a_copy_that_is_begun_while_its_source_is_deleted_is_refused() {
             let (store, delete) = (store.clone(), change(Write::DeleteTenant(TENANT)));
             async move { store.commit(delete).await }
         });
-        while number(&outside, waits).await == 0 {
+        while number(&outside, waits).await == 0 && !deleting.is_finished() {
             tokio::task::yield_now().await;
         }
         let task = CopyTask {

@@ -1,7 +1,7 @@
 //! The turns of webhooks that stop, on a store where someone else holds some of them.
 
 use super::*;
-use crate::limits::{FLOW_ROUND_MAX, STOPS_REMEMBERED_MAX, STOPS_ROUND_MAX};
+use crate::limits::{FLOW_ROUND_MAX, STOPS_ROUND_MAX, STOPS_TURNS_MAX};
 use hookgraph_domain::change::Committed;
 use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::page::WebhookQuery;
@@ -19,9 +19,11 @@ enum Batch {
     Fails,
 }
 
-/// Webhooks that stop, longest stopped first, none of which ever is at its end; and those that were tried.
+/// Webhooks that stop, whoever waits longest first, none of which ever is at its end; and those that were tried.
 struct Stopping {
-    webhooks: Vec<(WebhookId, Batch)>,
+    webhooks: Mutex<Vec<(WebhookId, Batch)>>,
+    /// One that is first whatever was done of it: the others are of deleted tenants.
+    first: Option<WebhookId>,
     tried: Mutex<Vec<WebhookId>>,
 }
 
@@ -30,9 +32,15 @@ impl UnitOfWork for Stopping {
     async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
         let Some(Write::StopMore { webhook_id }) = change.writes.first() else { panic!("a batch: {change:?}") };
         self.tried.lock().push(*webhook_id);
-        let (_, batch) = self.webhooks.iter().find(|(id, _)| id == webhook_id).expect("one that stops");
-        match batch {
-            Batch::Done => Ok(Committed::default()),
+        let mut webhooks = self.webhooks.lock();
+        let place = webhooks.iter().position(|(id, _)| id == webhook_id).expect("one that stops");
+        match webhooks[place].1 {
+            Batch::Done => {
+                if self.first != Some(*webhook_id) {
+                    webhooks[place..].rotate_left(1);
+                }
+                Ok(Committed::default())
+            }
             Batch::IsHeld => Err(CommitError::Conflict(format!("webhook {webhook_id}"))),
             Batch::Fails => Err(StoreError::Busy("it takes too long".to_owned()).into()),
         }
@@ -70,7 +78,8 @@ impl FlowReader for Stopping {
     }
 
     async fn webhooks_stopping(&self, but_not: &[WebhookId], limit: u32) -> Result<Vec<WebhookId>, StoreError> {
-        let others = self.webhooks.iter().map(|(id, _)| *id).filter(|id| !but_not.contains(id));
+        let webhooks = self.webhooks.lock();
+        let others = webhooks.iter().map(|(id, _)| *id).filter(|id| !but_not.contains(id));
         Ok(others.take(limit as usize).collect())
     }
 
@@ -119,8 +128,13 @@ impl FlowReader for Stopping {
 
 /// A loop over webhooks of the ids 1, 2, …
 fn over(batches: &[Batch]) -> (Arc<Stopping>, FlowLoop) {
-    let webhooks = (1..).map(|id| WebhookId(Uuid::from_u128(id))).zip(batches.iter().copied()).collect();
-    let store = Arc::new(Stopping { webhooks, tried: Mutex::default() });
+    over_with_first(None, batches)
+}
+
+fn over_with_first(first: Option<u128>, batches: &[Batch]) -> (Arc<Stopping>, FlowLoop) {
+    let id = |id| WebhookId(Uuid::from_u128(id));
+    let webhooks = Mutex::new((1..).map(id).zip(batches.iter().copied()).collect());
+    let store = Arc::new(Stopping { webhooks, first: first.map(id), tried: Mutex::default() });
     let flow = FlowLoop::new(FlowServices {
         store: store.clone(),
         clock: Arc::new(ManualClock::default()),
@@ -150,9 +164,26 @@ async fn those_that_someone_holds_are_few_in_a_round_and_let_the_others_go_first
 }
 
 #[tokio::test]
-async fn one_that_was_held_once_has_its_next_turn_however_many_others_go_on() {
+async fn one_that_was_held_has_its_next_turn_however_many_others_go_on() {
+    let (store, flow) = over(&[&[Batch::IsHeld][..], &[Batch::Done; A_ROUND - 1]].concat());
+    for turns in [[1, 2, 3, 4], [2, 3, 4, 1]] {
+        flow.run_once().await.expect("a round");
+        assert_eq!(store.tried(), turns, "where a round has room");
+    }
     let (store, flow) = over(&[&[Batch::IsHeld][..], &[Batch::Done; A_ROUND]].concat());
-    for turns in [[1, 2, 3, 4], [5, 1, 2, 3], [4, 5, 1, 2]] {
+    for _ in 0..STOPS_TURNS_MAX / A_ROUND {
+        flow.run_once().await.expect("a round");
+    }
+    let tried = store.tried();
+    assert_eq!((tried.len(), tried.iter().filter(|id| **id == 1).count()), (STOPS_TURNS_MAX, 1));
+    flow.run_once().await.expect("a round");
+    assert_eq!(store.tried()[0], 1, "else after so many turns");
+}
+
+#[tokio::test]
+async fn one_that_the_store_names_first_goes_on_in_every_round() {
+    let (store, flow) = over_with_first(Some(1), &[Batch::Done; 3 * A_ROUND]);
+    for turns in [[1, 2, 3, 4], [1, 5, 6, 7], [1, 8, 9, 10]] {
         flow.run_once().await.expect("a round");
         assert_eq!(store.tried(), turns);
     }
@@ -182,17 +213,4 @@ async fn those_that_always_fail_keep_no_other_from_its_turn_however_many_they_ar
     assert_eq!(store.tried(), [last + 1, last + 2, 1, 2]);
     assert!(flow.run_once().await.is_err());
     assert_eq!(store.tried(), [3, 4, 5, 6]);
-}
-
-/// Then the first have their turns again.
-#[tokio::test]
-async fn no_more_turns_are_remembered_than_may_be() {
-    let (store, flow) = over(&[Batch::Done; STOPS_REMEMBERED_MAX + 3 * A_ROUND]);
-    for _ in 0..=STOPS_REMEMBERED_MAX / A_ROUND {
-        flow.run_once().await.expect("a round");
-    }
-    let last = (STOPS_REMEMBERED_MAX + A_ROUND) as u128;
-    assert_eq!(store.tried(), (1..=last).collect::<Vec<_>>());
-    flow.run_once().await.expect("a round");
-    assert_eq!(store.tried(), [1, 2, 3, 4]);
 }

@@ -176,7 +176,7 @@ fn the_tenants_keys_are_there_once_though_a_webhook_took_over_from_them_and_gave
     let public = |seconds| ActiveKeys::at(after(seconds), &keys(1), Some(&leaving)).public().collect::<Vec<_>>();
     let (tenants, own) = ((key(1).public(), None), (key(101).public(), Some(after(110))));
     assert_eq!(public(59), [own, tenants], "the tenant's are the oldest, and end no more");
-    assert_eq!(public(60), [tenants, own]);
+    assert_eq!(public(109), [own, tenants], "nor do they leave the JWT, which they have signed all along");
     assert_eq!(public(110), [tenants]);
 }
 
@@ -236,7 +236,11 @@ impl Promised {
         if self.own.is_none() {
             (self.own_before, self.taking_over_until) = (Vec::new(), 0);
         } else {
-            self.leaving_until = Some(at + u64::from(overlap_s));
+            let end = at + u64::from(overlap_s);
+            self.leaving_until = Some(end);
+            if at < self.taking_over_until {
+                self.taking_over_until = self.taking_over_until.max(end);
+            }
         }
     }
 
