@@ -18,8 +18,9 @@ const STAGES = { flow: 'flowStage', pipeline: 'pipelineStage', order: 'pipelineS
 // What a record only notes down: no record here has such an id, and nothing is looked up by it.
 const NOTED = new Set(['productVariantId', 'productSubscriptionId', 'periodId', 'shapeId', 'input.initial.meteredVariables.id']);
 
-// Where even whose it is is told nothing: what a record notes down is looked up when it is read, and nothing here has failed.
-const UNTOLD = /itemRelations\.itemIds|rows\.columns\.itemId|cart\.\w+Id|meteredVariables\.id|vatTypeId|vatTypes\.tenantId|topic\.get path|retryMany/;
+// Where even whose it is is told nothing: what a record notes down is looked up when it is read, nothing here has failed, and webhooks
+// are listed from behind any id.
+const UNTOLD = /itemRelations\.itemIds|rows\.columns\.itemId|cart\.\w+Id|meteredVariables\.id|vatTypeId|vatTypes\.tenantId|topic\.get path|retryMany|webhook\.getMany after/;
 // What an earlier call for its owner has ended already, by another of its ids.
 const ENDED = new Set(['mutation flow.removeStage stageId', 'mutation order.removePipeline pipelineId', 'mutation product.delete id']);
 
