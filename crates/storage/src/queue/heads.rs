@@ -162,9 +162,12 @@ fn ranked_sql(backend: DbBackend) -> String {
         DbBackend::Postgres => "of_webhook.window_rows",
         _ => "(SELECT max(window_rows) FROM of_webhook)",
     };
+    // SQLite would read and sort the whole window, and not stop at the last row that it wants: it reads the window in its order, as its
+    // plans show, and does not know that.
+    let in_order = if backend == DbBackend::Postgres { "ORDER BY seen.due_at_us, seen.id " } else { "" };
     let free_rows = format!(
         "FROM {window} WHERE (seen.leased_until_us IS NULL OR seen.leased_until_us <= {now_us}) AND {IS_FIRST_IN_LINE}
-        ORDER BY seen.due_at_us, seen.id LIMIT",
+        {in_order}LIMIT",
         window = window_sql(backend, "of_webhook.webhook_id", window_rows),
         now_us = Asked::NowUs.sql(backend),
     );
