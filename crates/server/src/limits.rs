@@ -163,6 +163,8 @@ pub const ACCEPT_PAUSE_MS: u64 = 500;
 /// How long the loops beside the routes may take to stop beyond `shutdown_ms_max`, in milliseconds: meanwhile the dispatcher writes
 /// down what it gives back.
 pub const WORKERS_STOP_SLACK_MS: u64 = hookgraph_dispatcher::limits::FLUSH_MS + 1_000;
+/// How long the database may take to be closed at the end, in milliseconds: SQLite writes what it has beside its file into it.
+pub const STORE_CLOSE_MS_MAX: u64 = 1_000;
 /// How long threads that block are waited for when a command has ended, in milliseconds: a look-up of a name may take minutes.
 pub const BLOCKED_THREADS_MS_MAX: u64 = 1_000;
 /// How often a connection is looked at that has sent a part of HTTP/2's first words, in milliseconds.

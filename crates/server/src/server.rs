@@ -8,6 +8,7 @@ use crate::http::jwks::StoredKeys;
 use crate::http::listening;
 use crate::http::operations::{self, ServerReadiness};
 use crate::http::{self, LargeRequests, RequestIds, WebState};
+use crate::limits::STORE_CLOSE_MS_MAX;
 use crate::oidc::{HttpFetch, Issuer};
 use crate::shares::Shares;
 use crate::token_cache::TokenCache;
@@ -16,6 +17,7 @@ use crate::wiring::{self, Wired};
 use crate::workers::{Watch, Workers};
 use crate::{only_one, opening};
 use anyhow::Context;
+use hookgraph_storage::SqlStore;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,7 @@ pub struct RunningServer {
     workers: Workers,
     shutdown_delay: Duration,
     shutdown_max: Duration,
+    store: SqlStore,
     /// Held until the end.
     _only_one: Option<std::fs::File>,
 }
@@ -63,6 +66,12 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_traced(config: Config, traces: Option<Arc<Traces>>) -> anyhow::Result<RunningServer> {
+        // First: where an address is taken no database is made, and no secrets that nobody would be shown.
+        let (listener, address) = bind("listen", config.listen).await?;
+        let own = match config.metrics {
+            Exposure::Own(wanted) => Some(bind("metrics", wanted).await?),
+            Exposure::Off | Exposure::Open => None,
+        };
         let only_one = only_one::of_database(&config.database)?;
         let wired = wiring::wire(&config, traces).await?;
         let Wired { store, sql, scrape, metrics, clock, entropy, endpoints, loops } = wired;
@@ -78,14 +87,9 @@ impl Server {
             auth = auth.believing(Issuer::new(oidc, Arc::new(fetch), clock.clone()), store.clone());
         }
         let documents = Documents::new(&config.documents)?;
-        let (listener, address) = bind("listen", config.listen).await?;
-        let own = match config.metrics {
-            Exposure::Own(wanted) => Some(bind("metrics", wanted).await?),
-            Exposure::Off | Exposure::Open => None,
-        };
         let (watch, draining) = (Watch::default(), CancellationToken::new());
         let (stopping, failed) = (watch.stopping.clone(), watch.failed.clone());
-        let readiness = Arc::new(ServerReadiness::new(sql, draining.clone(), failed.clone()));
+        let readiness = Arc::new(ServerReadiness::new(sql.clone(), draining.clone(), failed.clone()));
         let metrics_address = own.as_ref().map(|(_, address)| *address);
         let operations = own.zip(scrape.clone()).map(|((listener, address), scrape)| {
             tracing::info!(%address, "metrics are served");
@@ -132,6 +136,7 @@ impl Server {
             workers,
             shutdown_delay: config.shutdown_delay,
             shutdown_max: config.shutdown_max,
+            store: sql,
             _only_one: only_one,
         })
     }
@@ -170,6 +175,12 @@ impl RunningServer {
         // Its answers are wanted until the last delivery is settled.
         if let Some(operations) = self.operations {
             operations.abort();
+        }
+        // SQLite writes what it has beside its file into it as it is closed.
+        match timeout(Duration::from_millis(STORE_CLOSE_MS_MAX), self.store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the database was not closed well"),
+            Err(_) => tracing::warn!("the database was not closed in time: it is still asked something"),
         }
         tracing::info!("stopped");
     }

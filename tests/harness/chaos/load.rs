@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 const CONNECTIONS: u32 = 8;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long an event with a key is asked for.
-const KEY_PATIENCE: Duration = Duration::from_secs(90);
+/// How long an event with a key is asked for: twice as long as the trouble of the longest case, through which a full disk refuses all.
+const KEY_PATIENCE: Duration = Duration::from_secs(240);
 
 const PUBLISH: &str = r#"mutation($variables: JSON!) {
     event { publish(input: { concern: "orders", event: "update", variables: $variables }) { id } } }"#;

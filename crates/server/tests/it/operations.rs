@@ -47,6 +47,16 @@ async fn a_server_that_is_not_ready_says_why_and_is_alive_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_stopped_leaves_all_that_it_has_in_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(&directory, &[]).await;
+    let there = || ["", "-wal", "-shm"].map(|end| directory.path().join(format!("hookgraph.db{end}")).exists());
+    assert_eq!(there(), [true; 3]);
+    server.shutdown().await;
+    assert_eq!(there(), [true, false, false]);
+}
+
+#[tokio::test]
 async fn metrics_are_off_the_public_address_unless_they_are_opened() {
     let directory = tempfile::tempdir().unwrap();
     let off = serve(&directory, &[]).await;
