@@ -79,6 +79,23 @@ pub struct DeliveryQuery {
     pub limit: u32,
 }
 
+impl DeliveryQuery {
+    /// All of the tenant's, the newest so many.
+    pub const fn of(tenant_id: TenantId, limit: u32) -> Self {
+        Self {
+            tenant_id,
+            webhook_id: None,
+            event_id: None,
+            replay: None,
+            states: Vec::new(),
+            created_from: None,
+            created_before: None,
+            before: None,
+            limit,
+        }
+    }
+}
+
 /// A replay whose deliveries are asked for: it made none before it began, and none after it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MadeByReplay {

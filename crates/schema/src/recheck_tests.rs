@@ -19,17 +19,7 @@ async fn stored_otherwise(world: &World, document: &str) -> Webhook {
 }
 
 async fn now(world: &World, webhook: &Webhook) -> (Webhook, Delivery) {
-    let query = DeliveryQuery {
-        tenant_id: webhook.tenant_id,
-        webhook_id: Some(webhook.id),
-        event_id: None,
-        replay: None,
-        states: Vec::new(),
-        created_from: None,
-        created_before: None,
-        before: None,
-        limit: 2,
-    };
+    let query = DeliveryQuery { webhook_id: Some(webhook.id), ..DeliveryQuery::of(webhook.tenant_id, 2) };
     let mut deliveries = world.store.delivery_page(&query).await.unwrap();
     assert_eq!(deliveries.len(), 1);
     let stored = world.store.webhooks(webhook.tenant_id, &[webhook.id]).await.unwrap().remove(0);

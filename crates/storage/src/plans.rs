@@ -120,17 +120,7 @@ fn delivery_by_webhook(backend: DbBackend) -> &'static str {
 
 /// Every kind of page of deliveries.
 fn delivery_pages(backend: DbBackend) -> Vec<(DeliveryQuery, Vec<&'static str>)> {
-    let of_tenant = DeliveryQuery {
-        tenant_id: TenantId(Uuid::nil()),
-        webhook_id: None,
-        event_id: None,
-        replay: None,
-        states: Vec::new(),
-        created_from: None,
-        created_before: None,
-        before: Some(Uuid::max()),
-        limit: 20,
-    };
+    let of_tenant = DeliveryQuery { before: Some(Uuid::max()), ..DeliveryQuery::of(TenantId(Uuid::nil()), 20) };
     let of_webhook = DeliveryQuery { webhook_id: Some(WebhookId(Uuid::nil())), ..of_tenant.clone() };
     let of_event = DeliveryQuery { event_id: Some(EventId(Uuid::nil())), ..of_tenant.clone() };
     let first_of_event = DeliveryQuery { before: None, ..of_event.clone() };

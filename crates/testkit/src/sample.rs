@@ -2,12 +2,12 @@
 
 use chrono::DateTime;
 use hookgraph_domain::event::{EventTypeKey, NewEvent};
-use hookgraph_domain::ids::{EventId, TenantId, WebhookId};
+use hookgraph_domain::ids::{CopyTaskId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::ClaimRequest;
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
 use hookgraph_domain::retry::RETRY_DELAYS_S_DEFAULT;
 use hookgraph_domain::signing::{SigningKey, SigningKeys, SigningScheme, SigningSecret};
-use hookgraph_domain::tenant::Tenant;
+use hookgraph_domain::tenant::{CopyState, CopyTask, Tenant};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
 use serde_json::{Map, Value};
@@ -106,5 +106,22 @@ pub fn claim_request(limit: u32) -> ClaimRequest {
         limits: Vec::new(),
         limit_per_webhook: 100,
         retries_max: 100,
+    }
+}
+
+/// A copy of that tenant that runs.
+pub fn copy_task(id: CopyTaskId, source_tenant_id: TenantId) -> CopyTask {
+    CopyTask {
+        id,
+        source_tenant_id,
+        target_identifier: "copy".to_owned(),
+        target_tenant_id: None,
+        state: CopyState::Running,
+        body: "{}".to_owned(),
+        error: None,
+        user_id: Some("u1".to_owned()),
+        version: 1,
+        created_at: now(),
+        updated_at: now(),
     }
 }

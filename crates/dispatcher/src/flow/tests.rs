@@ -155,17 +155,7 @@ impl World {
 
     /// The deliveries, oldest first.
     async fn deliveries(&self) -> Vec<Delivery> {
-        let query = DeliveryQuery {
-            tenant_id: TENANT,
-            webhook_id: None,
-            event_id: None,
-            replay: None,
-            states: vec![],
-            created_from: None,
-            created_before: None,
-            before: None,
-            limit: 10_000,
-        };
+        let query = DeliveryQuery::of(TENANT, 10_000);
         let mut page = self.store.delivery_page(&query).await.expect("a page");
         page.reverse();
         page

@@ -73,17 +73,7 @@ impl World {
     }
 
     async fn states(&self) -> Vec<DeliveryState> {
-        let query = DeliveryQuery {
-            tenant_id: TENANT,
-            webhook_id: None,
-            event_id: None,
-            replay: None,
-            states: Vec::new(),
-            created_from: None,
-            created_before: None,
-            before: None,
-            limit: 100,
-        };
+        let query = DeliveryQuery::of(TENANT, 100);
         self.store.delivery_page(&query).await.unwrap().into_iter().map(|delivery| delivery.state).collect()
     }
 }

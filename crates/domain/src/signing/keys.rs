@@ -79,6 +79,13 @@ impl<T> Rotating<T> {
         }
         signing
     }
+
+    /// With the tenant's until then at least, where they sign yet.
+    fn with_tenants_until(mut self, now: Timestamp, until: Timestamp) -> Self {
+        let live = self.previous.iter_mut().filter(|it| matches!(it.replaced, Replaced::Tenants) && now < it.until);
+        live.for_each(|it| it.until = it.until.max(until));
+        self
+    }
 }
 
 impl<T: Clone> Rotating<T> {
@@ -87,15 +94,6 @@ impl<T: Clone> Rotating<T> {
         let current = Previous { replaced: Replaced::Own(self.current.clone()), until: end };
         let previous = self.previous.iter().cloned().map(|it| Previous { until: it.until.min(end), ..it });
         std::iter::once(current).chain(previous).collect()
-    }
-}
-
-impl<T> Rotating<T> {
-    /// With the tenant's until then at least, where they sign yet.
-    fn with_tenants_until(mut self, now: Timestamp, until: Timestamp) -> Self {
-        let live = self.previous.iter_mut().filter(|it| matches!(it.replaced, Replaced::Tenants) && now < it.until);
-        live.for_each(|it| it.until = it.until.max(until));
-        self
     }
 }
 

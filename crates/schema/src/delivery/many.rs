@@ -151,15 +151,13 @@ async fn change_many(
     filter.require_choice()?;
     require_range(filter.created_from, filter.created_before, "filter.createdBefore")?;
     let mut query = DeliveryQuery {
-        tenant_id: asked.tenant_id(),
         webhook_id: filter.webhook_id.as_ref().map(|id| crate::ids::required("webhook", id)).transpose()?,
         event_id: filter.event_id.as_ref().map(|id| crate::ids::required("event", id)).transpose()?,
-        replay: None,
         states: states.of(&filter)?,
         created_from: filter.created_from.map(Into::into),
         created_before: filter.created_before.map(Into::into),
         before: before.transpose()?,
-        limit: limit + 1,
+        ..DeliveryQuery::of(asked.tenant_id(), limit + 1)
     };
     narrow_to_replay(asked, &mut query, filter.replay_id.as_ref()).await?;
     let found = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;

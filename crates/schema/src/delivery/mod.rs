@@ -74,15 +74,12 @@ impl DeliveryQueries {
         let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
         require_range(created_from, created_before, "createdBefore").graphql()?;
         let mut query = DeliveryQuery {
-            tenant_id: asked.tenant_id(),
             webhook_id,
             event_id,
-            replay: None,
             states: distinct_states(states.unwrap_or_default()),
             created_from: created_from.map(Into::into),
             created_before: created_before.map(Into::into),
-            before: None,
-            limit: 0,
+            ..DeliveryQuery::of(asked.tenant_id(), 0)
         };
         narrow_to_replay(asked, &mut query, replay_id.as_ref()).await.graphql()?;
         delivery_page(asked, query, first, after.as_deref()).await.graphql()

@@ -93,17 +93,8 @@ async fn fanned_out(asked: &Asked, event: &Event) -> Result<HashMap<WebhookId, A
     let (_, highest) = DeliveryId::range_of_fan_out(event.id);
     // Below the ids of what was made later, of which there may be any number.
     let before = (!event.is_test).then(|| Uuid::from_u128(highest.0.as_u128().saturating_add(1)));
-    let query = DeliveryQuery {
-        tenant_id: asked.tenant_id(),
-        webhook_id: None,
-        event_id: Some(event.id),
-        replay: None,
-        states: Vec::new(),
-        created_from: None,
-        created_before: None,
-        before,
-        limit: WEBHOOKS_PER_EVENT_TYPE_MAX,
-    };
+    let all = DeliveryQuery::of(asked.tenant_id(), WEBHOOKS_PER_EVENT_TYPE_MAX);
+    let query = DeliveryQuery { event_id: Some(event.id), before, ..all };
     let page = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
     let is_of_it =
         |delivery: &Delivery| event.is_test || delivery.id == DeliveryId::of_fan_out(event.id, delivery.webhook_id);

@@ -71,17 +71,7 @@ impl EventObject {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
         let asked = Asked::of(ctx)?;
-        let query = DeliveryQuery {
-            tenant_id: asked.tenant_id(),
-            webhook_id: None,
-            event_id: Some(self.0.id),
-            replay: None,
-            states: Vec::new(),
-            created_from: None,
-            created_before: None,
-            before: None,
-            limit: 0,
-        };
+        let query = DeliveryQuery { event_id: Some(self.0.id), ..DeliveryQuery::of(asked.tenant_id(), 0) };
         delivery_page(asked, query, first, after.as_deref()).await.graphql()
     }
 

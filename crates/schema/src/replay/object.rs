@@ -94,15 +94,10 @@ impl ReplayObject {
     ) -> async_graphql::Result<DeliveryConnection> {
         let asked = Asked::of(ctx)?;
         let query = DeliveryQuery {
-            tenant_id: asked.tenant_id(),
             webhook_id: Some(self.0.webhook_id),
-            event_id: None,
             replay: Some(MadeByReplay::from(&*self.0)),
             states: distinct_states(states.unwrap_or_default()),
-            created_from: None,
-            created_before: None,
-            before: None,
-            limit: 0,
+            ..DeliveryQuery::of(asked.tenant_id(), 0)
         };
         delivery_page(asked, query, first, after.as_deref()).await.graphql()
     }

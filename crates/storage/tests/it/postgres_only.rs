@@ -8,7 +8,6 @@ use hookgraph_domain::ports::{
 };
 use hookgraph_domain::retention::{HistoryCut, RetentionRules, lowest_id};
 use hookgraph_domain::settle::{NextState, Settlement};
-use hookgraph_domain::tenant::{CopyState, CopyTask};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_storage::limits::{DAY_BYTES_MOVED_MAX, DAY_CUT_OFF_MS, DAY_ROWS_MOVED_MAX};
 use hookgraph_storage::{SqlStore, StoreOptions};
@@ -405,19 +404,7 @@ async fn a_copy_that_is_begun_while_its_source_is_deleted_is_refused() {
         while number(&outside, waits).await == 0 && !deleting.is_finished() {
             tokio::task::yield_now().await;
         }
-        let task = CopyTask {
-            id: Uuid::from_u128(9).into(),
-            source_tenant_id: TENANT,
-            target_identifier: "copy".to_owned(),
-            target_tenant_id: None,
-            state: CopyState::Running,
-            body: "{}".to_owned(),
-            error: None,
-            user_id: None,
-            version: 1,
-            created_at: sample::now(),
-            updated_at: sample::now(),
-        };
+        let task = sample::copy_task(Uuid::from_u128(9).into(), TENANT);
         let beginning = tokio::spawn({
             let (another, begin) = (another.clone(), change(Write::PutCopyTask { task, expected: Expected::Absent }));
             async move { another.commit(begin).await }

@@ -116,19 +116,7 @@ async fn fill(world: &World) {
             created_at: sample::now(),
             updated_at: sample::now(),
         };
-        let task = CopyTask {
-            id: world.id(),
-            source_tenant_id: world.tenant_id,
-            target_identifier: "copy".to_owned(),
-            target_tenant_id: None,
-            state: CopyState::Finished,
-            body: "{}".to_owned(),
-            error: None,
-            user_id: None,
-            version: 1,
-            created_at: sample::now(),
-            updated_at: sample::now(),
-        };
+        let task = CopyTask { state: CopyState::Finished, ..sample::copy_task(world.id(), world.tenant_id) };
         let audited = AuditEntry {
             id: world.id(),
             tenant_id: world.tenant_id,

@@ -88,17 +88,7 @@ impl World {
     }
 
     async fn deliveries(&self, limit: u32) -> Vec<Delivery> {
-        let query = DeliveryQuery {
-            tenant_id: TENANT,
-            webhook_id: None,
-            event_id: None,
-            replay: None,
-            states: Vec::new(),
-            created_from: None,
-            created_before: None,
-            before: None,
-            limit,
-        };
+        let query = DeliveryQuery::of(TENANT, limit);
         self.store.delivery_page(&query).await.unwrap()
     }
 

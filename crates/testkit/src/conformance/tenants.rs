@@ -217,19 +217,7 @@ pub(super) fn audit_entry(world: &World, at: Timestamp) -> AuditEntry {
 
 /// A copy of the tenant that runs.
 pub(super) fn copy_task(world: &World) -> CopyTask {
-    CopyTask {
-        id: world.id(),
-        source_tenant_id: world.tenant_id,
-        target_identifier: "copy".to_owned(),
-        target_tenant_id: None,
-        state: CopyState::Running,
-        body: "{}".to_owned(),
-        error: None,
-        user_id: Some("u1".to_owned()),
-        version: 1,
-        created_at: sample::now(),
-        updated_at: sample::now(),
-    }
+    sample::copy_task(world.id(), world.tenant_id)
 }
 
 /// Of the tenant's own, by subject and by page.

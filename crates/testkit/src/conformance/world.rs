@@ -180,17 +180,7 @@ impl World {
 
     /// The query of all deliveries.
     pub fn delivery_query(&self) -> DeliveryQuery {
-        DeliveryQuery {
-            tenant_id: self.tenant_id,
-            webhook_id: None,
-            event_id: None,
-            replay: None,
-            states: Vec::new(),
-            created_from: None,
-            created_before: None,
-            before: None,
-            limit: 100,
-        }
+        DeliveryQuery::of(self.tenant_id, 100)
     }
 
     /// Freezes a payload under a claim.
