@@ -66,18 +66,16 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_traced(config: Config, traces: Option<Arc<Traces>>) -> anyhow::Result<RunningServer> {
-        // First: where an address is taken no database is made, and no secrets that nobody would be shown.
+        // First: where an address is taken, or a file is missing, no database is made.
         let (listener, address) = bind("listen", config.listen).await?;
         let own = match config.metrics {
             Exposure::Own(wanted) => Some(bind("metrics", wanted).await?),
             Exposure::Off | Exposure::Open => None,
         };
+        let documents = Documents::new(&config.documents)?;
         let only_one = only_one::of_database(&config.database)?;
         let wired = wiring::wire(&config, traces).await?;
         let Wired { store, sql, scrape, metrics, clock, entropy, endpoints, loops } = wired;
-        let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
-        // Again: another server may have made the first tenant meanwhile, with a key file of its own.
-        opening::check_key(&sql, &config.key_file).await?;
         let tokens = Arc::new(TokenCache::new(store.clone(), clock.clone()));
         let mut auth = Authenticator::new(tokens, store.clone(), clock.clone(), config.web.token_recheck);
         if let Some(oidc) = config.oidc.clone() {
@@ -86,7 +84,10 @@ impl Server {
             let fetch = HttpFetch::new(&oidc.issuer, rules, options, clock.clone())?;
             auth = auth.believing(Issuer::new(oidc, Arc::new(fetch), clock.clone()), store.clone());
         }
-        let documents = Documents::new(&config.documents)?;
+        // Last of what can fail: nobody would be shown its secrets.
+        let bootstrapped = bootstrap(&config.bootstrap, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?;
+        // Again: another server may have made the first tenant meanwhile, with a key file of its own.
+        opening::check_key(&sql, &config.key_file).await?;
         let (watch, draining) = (Watch::default(), CancellationToken::new());
         let (stopping, failed) = (watch.stopping.clone(), watch.failed.clone());
         let readiness = Arc::new(ServerReadiness::new(sql.clone(), draining.clone(), failed.clone()));

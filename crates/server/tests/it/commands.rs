@@ -110,15 +110,20 @@ fn commands_on_no_database_say_so_and_make_nothing() {
 }
 
 #[test]
-fn a_server_that_cannot_listen_makes_no_database_and_no_secrets_that_nobody_is_shown() {
+fn a_server_that_cannot_start_makes_no_database_and_no_secrets_that_nobody_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = hookgraph(folder.path(), &["serve", "--listen", &address]).output().unwrap();
-    let (stdout, stderr) = said(&output);
-    assert_eq!((output.status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
-    assert!(stderr.contains(&format!("listen: cannot listen on {address}")), "{stderr}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    for (arguments, told) in [
+        (["--listen", address.as_str(), "--set", "log_format=json"], format!("listen: cannot listen on {address}")),
+        (["--listen", "127.0.0.1:0", "--set", "trusted_documents=missing.json"], "missing.json".to_owned()),
+    ] {
+        let output = hookgraph(folder.path(), &[&["serve"], &arguments[..]].concat()).output().unwrap();
+        let (stdout, stderr) = said(&output);
+        assert_eq!((output.status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
+        assert!(stderr.contains(&told), "{stderr}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{told}");
+    }
 }
 
 /// The keys as `keys list` shows them, the one that seals last, and how many secrets each has sealed.
