@@ -163,6 +163,15 @@ CREATE TABLE stopping (
     CONSTRAINT stopping_belongs_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE
 );
 
+-- Webhooks whose ordering changed with more owed than joins or leaves its lines at once: the flow loop goes on with it. Of one that keeps
+-- order nothing is claimed before all of it stands in line.
+CREATE TABLE lining (
+    webhook_id UUID NOT NULL PRIMARY KEY,
+    since_us BIGINT NOT NULL,             -- when its ordering changed, or a batch of it was done last: whoever waits longest is next
+    position_id UUID NOT NULL,            -- up to this delivery all stands in line, where it keeps order
+    CONSTRAINT lining_belongs_to_a_webhook FOREIGN KEY (webhook_id) REFERENCES webhook (id) ON DELETE CASCADE
+);
+
 CREATE TABLE replay (
     id UUID NOT NULL PRIMARY KEY,         -- UUID v7: sorts by time
     tenant_id UUID NOT NULL,

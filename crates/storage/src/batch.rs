@@ -1,8 +1,9 @@
 //! Rows given to one statement, however many: the statement's text stays the same, so that it is prepared once.
 //!
 //! PostgreSQL gets one array per column, SQLite one JSON text that `json_each` takes apart. What SQLite inserts, which can be
-//! large, it gets as parameters instead, in statements of 1, 2, 4, … rows.
+//! large, it gets as parameters instead, in statements with room for 1, 2, 4, … rows, whose places are not all taken.
 
+use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
 use crate::limits;
 use hookgraph_domain::ports::StoreError;
@@ -21,7 +22,6 @@ pub enum Kind {
     Int,
     IntOrNull,
     Bool,
-    Bytes,
 }
 
 /// A value of a row.
@@ -33,7 +33,6 @@ pub enum Cell {
     Int(i64),
     IntOrNull(Option<i64>),
     Bool(bool),
-    Bytes(Vec<u8>),
 }
 
 /// A table, or a list of rows that a statement reads like one.
@@ -72,7 +71,7 @@ impl Table {
                 }
                 (DbBackend::Postgres, Kind::IntOrNull) => write!(select, "{comma}nullif({name}, {NULL_INT}) AS {name}"),
                 (DbBackend::Postgres, _) => write!(select, "{comma}{name}"),
-                (_, Kind::Uuid | Kind::UuidOrNull | Kind::Bytes) => {
+                (_, Kind::Uuid | Kind::UuidOrNull) => {
                     write!(select, "{comma}unhex({}) AS {name}", self.json_value(index))
                 }
                 _ => write!(select, "{comma}{} AS {name}", self.json_value(index)),
@@ -99,12 +98,7 @@ impl Table {
     /// The parameters of [`Table::source`].
     pub fn parameters(&self, backend: DbBackend, rows: Vec<Vec<Cell>>) -> Vec<Value> {
         if backend != DbBackend::Postgres {
-            let list: serde_json::Value = if self.columns.len() == 1 {
-                rows.into_iter().flatten().map(json_value).collect()
-            } else {
-                rows.into_iter().map(json_row).collect()
-            };
-            return vec![list.to_string().into()];
+            return vec![self.json_list(rows).into()];
         }
         let mut arrays: Vec<Vec<Value>> = self.columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
         for row in rows {
@@ -122,50 +116,120 @@ impl Table {
         format!("WITH inserted AS (INSERT INTO {name} ({names}) SELECT {names} FROM {source} AS given) {then}")
     }
 
+    /// The rows as SQLite gets them: a list of lists or, of one column, of what is in it.
+    fn json_list(&self, rows: Vec<Vec<Cell>>) -> String {
+        let is_flat = self.columns.len() == 1;
+        let (first, last) = if is_flat { ("", "") } else { ("[", "]") };
+        let mut list = String::from("[");
+        for (row_index, row) in rows.into_iter().enumerate() {
+            list.push_str(if row_index == 0 { "" } else { "," });
+            list.push_str(first);
+            for (index, cell) in row.into_iter().enumerate() {
+                list.push_str(if index == 0 { "" } else { "," });
+                push_json(&mut list, cell);
+            }
+            list.push_str(last);
+        }
+        list.push(']');
+        list
+    }
+
     /// Inserts rows and says how many are new; what collides with one that is there fails or is passed over.
-    pub async fn insert<C: ConnectionTrait>(
+    ///
+    /// Where it fails all are new, so nobody waits for an answer: see [`execute_ahead`].
+    pub async fn insert(
         &self,
-        connection: &C,
-        mut rows: Vec<Vec<Cell>>,
+        transaction: &DatabaseTransaction,
+        rows: Vec<Vec<Cell>>,
         collision: Collision,
     ) -> Result<u64, StoreError> {
-        let backend = connection.get_database_backend();
+        let form = if transaction.get_database_backend() == DbBackend::Postgres { Form::List } else { Form::Places };
+        self.insert_as(transaction, rows, collision, form).await
+    }
+
+    /// Inserts short rows, all of which must be new. SQLite has them as a list too, and so one text for any number of them.
+    pub async fn insert_short(
+        &self,
+        transaction: &DatabaseTransaction,
+        rows: Vec<Vec<Cell>>,
+    ) -> Result<(), StoreError> {
+        self.insert_as(transaction, rows, Collision::Fails, Form::List).await.map(|_| ())
+    }
+
+    async fn insert_as(
+        &self,
+        transaction: &DatabaseTransaction,
+        mut rows: Vec<Vec<Cell>>,
+        collision: Collision,
+        form: Form,
+    ) -> Result<u64, StoreError> {
+        let backend = transaction.get_database_backend();
         let (name, names) = (self.name, self.names());
         let tail = match collision {
             Collision::Fails => "",
             Collision::IsPassedOver => " ON CONFLICT DO NOTHING",
         };
-        let mut row_count = 0;
+        let mut new_count = 0;
         while !rows.is_empty() {
-            let some_count = if backend == DbBackend::Postgres {
-                rows.len().min(limits::INSERT_ROWS_MAX)
-            } else {
-                sqlite_insert_rows(rows.len())
-            };
-            let rest = rows.split_off(some_count);
+            let rest = rows.split_off(rows.len().min(form.rows_max()));
             let some = std::mem::replace(&mut rows, rest);
-            let (source, parameters) = if backend == DbBackend::Postgres {
-                let source = format!("SELECT {names} FROM {} AS given", self.source(backend, 1));
-                (source, self.parameters(backend, some))
-            } else {
-                (self.places(some_count), some.into_iter().flatten().map(bound).collect())
+            let some_count = some.len() as u64;
+            let (source, values) = match form {
+                Form::List => {
+                    let source = format!("SELECT {names} FROM {} AS given", self.source(backend, 1));
+                    (source, self.parameters(backend, some))
+                }
+                Form::Places => self.places(some),
             };
-            row_count +=
-                execute(connection, &format!("INSERT INTO {name} ({names}) {source}{tail}"), parameters).await?;
+            let sql = format!("INSERT INTO {name} ({names}) {source}{tail}");
+            // What is not the last is a lot by itself.
+            if matches!(collision, Collision::Fails) && rows.is_empty() {
+                execute_ahead(transaction, &sql, values).await?;
+                new_count += some_count;
+            } else {
+                new_count += execute(transaction, &sql, values).await?;
+            }
         }
-        Ok(row_count)
+        Ok(new_count)
     }
 
-    /// The places of so many rows' values.
-    fn places(&self, row_count: usize) -> String {
+    /// Places that those rows have room in, and what is in them. Those that are left are null, and are passed over.
+    fn places(&self, rows: Vec<Vec<Cell>>) -> (String, Vec<Value>) {
+        let place_count = sqlite_places(rows.len());
+        let mut values: Vec<Value> = rows.into_iter().flatten().map(bound).collect();
+        values.resize(place_count * self.columns.len(), Value::BigInt(None));
         let row = format!("({})", vec!["?"; self.columns.len()].join(","));
-        format!("VALUES {}", vec![row; row_count].join(","))
+        let places = format!("VALUES {}", vec![row; place_count].join(","));
+        if place_count == 1 {
+            return (places, values);
+        }
+        let never_null = 1 + self.columns.iter().position(|(_, kind)| !kind.is_nullable()).unwrap_or_default();
+        (format!("SELECT * FROM ({places}) WHERE column{never_null} IS NOT NULL"), values)
     }
 }
 
-/// How many of so many rows SQLite's next statement inserts: a power of two, so that few texts are prepared.
-fn sqlite_insert_rows(row_count: usize) -> usize {
-    1 << row_count.clamp(1, limits::SQLITE_INSERT_ROWS_MAX).ilog2()
+/// How a statement that inserts has its rows.
+#[derive(Clone, Copy)]
+enum Form {
+    /// As [`Table::source`] reads them.
+    List,
+    /// As a parameter per value, on SQLite.
+    Places,
+}
+
+impl Form {
+    const fn rows_max(self) -> usize {
+        match self {
+            Self::List => limits::INSERT_ROWS_MAX,
+            Self::Places => limits::SQLITE_INSERT_ROWS_MAX,
+        }
+    }
+}
+
+/// For how many rows the statement of SQLite has room that inserts so many.
+fn sqlite_places(row_count: usize) -> usize {
+    let sizes = limits::SQLITE_INSERT_ROWS;
+    sizes.into_iter().find(|size| *size >= row_count).unwrap_or(limits::SQLITE_INSERT_ROWS_MAX)
 }
 
 /// What becomes of a row whose key is taken.
@@ -181,6 +245,12 @@ pub enum Collision {
 pub async fn execute<C: ConnectionTrait>(connection: &C, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
     Ok(connection.execute_raw(statement).await.map_err(store_error)?.rows_affected())
+}
+
+/// Runs a statement that nobody asks what it touched: on SQLite together with the next one of its transaction, which fails where it does.
+pub async fn execute_ahead(transaction: &DatabaseTransaction, sql: &str, values: Vec<Value>) -> Result<(), StoreError> {
+    let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+    transaction.execute_ahead(statement).await.map_err(store_error)
 }
 
 /// The rows that a statement answers with.
@@ -212,13 +282,18 @@ pub fn ids(backend: DbBackend, ids: impl IntoIterator<Item = Uuid>) -> Vec<Value
     IDS.parameters(backend, ids.into_iter().map(|id| vec![Cell::Uuid(id)]).collect())
 }
 
+impl Kind {
+    const fn is_nullable(self) -> bool {
+        matches!(self, Self::UuidOrNull | Self::TextOrNull | Self::IntOrNull)
+    }
+}
+
 const fn postgres_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Uuid | Kind::UuidOrNull => "uuid",
         Kind::Text | Kind::TextOrNull => "text",
         Kind::Int | Kind::IntOrNull => "bigint",
         Kind::Bool => "boolean",
-        Kind::Bytes => "bytea",
     }
 }
 
@@ -228,7 +303,6 @@ const fn array_type(kind: Kind) -> ArrayType {
         Kind::Text | Kind::TextOrNull => ArrayType::String,
         Kind::Int | Kind::IntOrNull => ArrayType::BigInt,
         Kind::Bool => ArrayType::Bool,
-        Kind::Bytes => ArrayType::Bytes,
     }
 }
 
@@ -243,7 +317,6 @@ fn value(cell: Cell) -> Value {
         Cell::Int(number) => number.into(),
         Cell::IntOrNull(number) => number.unwrap_or(NULL_INT).into(),
         Cell::Bool(is) => is.into(),
-        Cell::Bytes(bytes) => bytes.into(),
     }
 }
 
@@ -257,25 +330,18 @@ fn bound(cell: Cell) -> Value {
         Cell::Int(number) => number.into(),
         Cell::IntOrNull(number) => number.into(),
         Cell::Bool(is) => is.into(),
-        Cell::Bytes(bytes) => bytes.into(),
     }
 }
 
-fn json_row(row: Vec<Cell>) -> serde_json::Value {
-    row.into_iter().map(json_value).collect()
-}
-
-fn json_value(cell: Cell) -> serde_json::Value {
-    match cell {
-        Cell::Uuid(id) => id.simple().to_string().into(),
-        Cell::UuidOrNull(id) => id.map(|id| id.simple().to_string()).into(),
-        Cell::Text(text) => text.into(),
-        Cell::TextOrNull(text) => text.into(),
-        Cell::Int(number) => number.into(),
-        Cell::IntOrNull(number) => number.into(),
-        Cell::Bool(is) => is.into(),
-        Cell::Bytes(bytes) => hex(&bytes).into(),
-    }
+fn push_json(list: &mut String, cell: Cell) {
+    // Writing to a String cannot fail.
+    let _ = match cell {
+        Cell::UuidOrNull(None) | Cell::TextOrNull(None) | Cell::IntOrNull(None) => write!(list, "null"),
+        Cell::Uuid(id) | Cell::UuidOrNull(Some(id)) => write!(list, "\"{}\"", id.simple()),
+        Cell::Text(text) | Cell::TextOrNull(Some(text)) => write!(list, "{}", serde_json::Value::from(text)),
+        Cell::Int(number) | Cell::IntOrNull(Some(number)) => write!(list, "{number}"),
+        Cell::Bool(is) => write!(list, "{is}"),
+    };
 }
 
 /// Bytes as hexadecimal digits.
@@ -288,11 +354,59 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::SqlStore;
+    use hookgraph_testkit::PlainVault;
+    use sea_orm::FromQueryResult;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    const NOTES: Table = Table { name: "note", columns: &[("text", Kind::TextOrNull), ("number", Kind::Int)] };
+
+    fn notes(numbers: std::ops::Range<i64>) -> Vec<Vec<Cell>> {
+        numbers.map(|number| vec![Cell::TextOrNull(None), Cell::Int(number)]).collect()
+    }
+
+    #[derive(FromQueryResult)]
+    struct Found {
+        count: i64,
+        highest: Option<i64>,
+    }
+
+    async fn found(transaction: &DatabaseTransaction) -> (i64, Option<i64>) {
+        let sql = "SELECT count(*) AS count, max(number) AS highest FROM note";
+        let found: Vec<Found> = query(transaction, sql, vec![]).await.unwrap();
+        (found[0].count, found[0].highest)
+    }
+
+    #[tokio::test]
+    async fn sqlite_inserts_any_number_of_rows() {
+        let store = SqlStore::in_memory(Arc::new(PlainVault)).await.unwrap();
+        let create = "CREATE TABLE note (text TEXT, number INTEGER NOT NULL PRIMARY KEY) STRICT";
+        store.writer.execute_unprepared(create).await.unwrap();
+        for count in 1..=600 {
+            let transaction = store.begin().await.unwrap();
+            assert_eq!(NOTES.insert(&transaction, notes(0..count), Collision::Fails).await.unwrap(), count as u64);
+            assert_eq!(found(&transaction).await, (count, Some(count - 1)));
+            let new_count = NOTES.insert(&transaction, notes(count - 1..count + 6), Collision::IsPassedOver).await;
+            assert_eq!((new_count.unwrap(), found(&transaction).await.0), (6, count + 6));
+            transaction.rollback().await.unwrap();
+        }
+        let transaction = store.begin().await.unwrap();
+        NOTES.insert_short(&transaction, notes(0..600)).await.unwrap();
+        assert_eq!(found(&transaction).await, (600, Some(599)));
+    }
 
     #[test]
-    fn sqlite_inserts_in_powers_of_two() {
+    fn what_sqlite_inserts_has_few_texts() {
+        let texts: BTreeSet<String> = (1..=128).map(|count| NOTES.places(notes(0..count)).0).collect();
+        assert_eq!(texts.len(), limits::SQLITE_INSERT_ROWS.len());
+        assert!(limits::SQLITE_INSERT_ROWS.is_sorted());
         let max = limits::SQLITE_INSERT_ROWS_MAX;
-        assert_eq!([1, 2, 3, 37, max, max + 1, 10 * max].map(sqlite_insert_rows), [1, 2, 2, 32, max, max, max]);
+        assert_eq!([1, 2, 3, 37, 63, max].map(sqlite_places), [1, 2, 4, 48, 64, max]);
+        assert_eq!(NOTES.places(notes(7..8)).0, "VALUES (?,?)");
+        let (text, values) = NOTES.places(notes(0..3));
+        assert_eq!(text, "SELECT * FROM (VALUES (?,?),(?,?),(?,?),(?,?)) WHERE column2 IS NOT NULL");
+        assert_eq!((values.len(), values.last()), (8, Some(&Value::BigInt(None))));
     }
 
     #[test]
@@ -301,8 +415,11 @@ mod tests {
         assert_eq!(ids(DbBackend::Sqlite, [id]), [Value::from(format!("[\"{}\"]", id.simple()))]);
         assert_eq!(IDS.source(DbBackend::Sqlite, 1), "(SELECT unhex(value) AS id FROM json_each($1))");
         let table = Table { name: "two", columns: &[("a", Kind::Int), ("b", Kind::TextOrNull)] };
-        let rows =
-            vec![vec![Cell::Int(1), Cell::TextOrNull(None)], vec![Cell::Int(2), Cell::TextOrNull(Some("x".into()))]];
-        assert_eq!(table.parameters(DbBackend::Sqlite, rows), [Value::from("[[1,null],[2,\"x\"]]")]);
+        let rows = vec![
+            vec![Cell::Int(1), Cell::TextOrNull(None)],
+            vec![Cell::Int(2), Cell::TextOrNull(Some("\"x\n".into()))],
+        ];
+        assert_eq!(table.parameters(DbBackend::Sqlite, rows), [Value::from("[[1,null],[2,\"\\\"x\\n\"]]")]);
+        assert_eq!(table.parameters(DbBackend::Sqlite, Vec::new()), [Value::from("[]")]);
     }
 }

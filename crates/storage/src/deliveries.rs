@@ -1,6 +1,7 @@
 //! Rows of deliveries between the queue and the history: every writer moves them with these.
 
-use crate::batch::{self, Collision, IDS, execute, query};
+use crate::batch::{self, Collision, IDS, execute_ahead, query};
+use crate::connections::DatabaseTransaction;
 use crate::entities::delivery::{DUE, DUE_COLUMNS, ENDED, ENDED_COLUMNS, Model, PAYLOAD_NONE};
 use crate::limits::INSERT_ROWS_MAX;
 use crate::micros::from_time;
@@ -41,12 +42,12 @@ pub fn new_row(id: DeliveryId, tenant_id: TenantId, webhook_id: WebhookId, event
 }
 
 /// Puts rows into the queue; how many are new.
-pub async fn insert_due<C: ConnectionTrait>(
-    connection: &C,
+pub async fn insert_due(
+    transaction: &DatabaseTransaction,
     rows: &[Model],
     collision: Collision,
 ) -> Result<u64, StoreError> {
-    DUE.insert(connection, rows.iter().map(Model::due_cells).collect(), collision).await
+    DUE.insert(transaction, rows.iter().map(Model::due_cells).collect(), collision).await
 }
 
 #[derive(FromQueryResult)]
@@ -56,63 +57,60 @@ struct Lock {
 
 /// Puts rows into the queue, and says whether the next statement of this transaction may claim: whether it has claims to itself
 /// from now on. It waits for nobody who claims.
-pub async fn insert_due_and_lock_claims<C: ConnectionTrait>(
-    connection: &C,
-    rows: &[Model],
-) -> Result<bool, StoreError> {
-    let backend = connection.get_database_backend();
+pub async fn insert_due_and_lock_claims(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<bool, StoreError> {
+    let backend = transaction.get_database_backend();
     if backend != DbBackend::Postgres {
-        return insert_due(connection, rows, Collision::Fails).await.map(|_| true);
+        return insert_due(transaction, rows, Collision::Fails).await.map(|_| true);
     }
     let (first, last) = rows.split_at(rows.len().saturating_sub(INSERT_ROWS_MAX));
-    insert_due(connection, first, Collision::Fails).await?;
+    insert_due(transaction, first, Collision::Fails).await?;
     let sql = DUE.insert_and(&format!("SELECT pg_try_advisory_xact_lock({CLAIM_LOCK}) AS is_ours"));
     let values = DUE.parameters(backend, last.iter().map(Model::due_cells).collect());
-    let locks: Vec<Lock> = query(connection, &sql, values).await?;
+    let locks: Vec<Lock> = query(transaction, &sql, values).await?;
     Ok(locks.first().is_some_and(|lock| lock.is_ours))
 }
 
 /// Moves rows of the queue, as they now are, into the history.
-pub async fn end<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
+pub async fn end(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    remove_due(connection, rows.iter().map(|row| row.id)).await?;
-    move_up(connection, rows.iter().filter_map(Model::line), MovedUp::AsBefore).await?;
-    keep_ended(connection, rows).await
+    keep_ended(transaction, rows).await?;
+    remove_due(transaction, rows.iter().map(|row| row.id)).await?;
+    move_up(transaction, rows.iter().filter_map(Model::line), MovedUp::AsBefore).await
 }
 
-/// Puts rows that were taken out of the queue into the history.
-pub async fn keep_ended<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
-    ENDED.insert(connection, rows.iter().map(Model::ended_cells).collect(), Collision::Fails).await.map(|_| ())
+/// Puts rows that are, or were, taken out of the queue into the history.
+pub async fn keep_ended(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), StoreError> {
+    ENDED.insert(transaction, rows.iter().map(Model::ended_cells).collect(), Collision::Fails).await.map(|_| ())
 }
 
 /// Takes rows out of the queue. Whoever does calls [`move_up`] with their lines.
-pub async fn remove_due<C: ConnectionTrait>(
-    connection: &C,
+pub async fn remove_due(
+    transaction: &DatabaseTransaction,
     ids: impl IntoIterator<Item = Uuid>,
 ) -> Result<(), StoreError> {
-    let backend = connection.get_database_backend();
+    let backend = transaction.get_database_backend();
     let sql = format!("DELETE FROM due WHERE id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
-    execute(connection, &sql, batch::ids(backend, ids)).await.map(|_| ())
+    execute_ahead(transaction, &sql, batch::ids(backend, ids)).await
 }
 
 /// Removes the payloads of deliveries that leave no history.
-pub async fn remove_payloads<C: ConnectionTrait>(
-    connection: &C,
+pub async fn remove_payloads(
+    transaction: &DatabaseTransaction,
     ids: impl IntoIterator<Item = Uuid>,
 ) -> Result<(), StoreError> {
-    let backend = connection.get_database_backend();
+    let backend = transaction.get_database_backend();
     let sql = format!("DELETE FROM payload WHERE delivery_id IN (SELECT id FROM {} AS given)", IDS.source(backend, 1));
-    execute(connection, &sql, batch::ids(backend, ids)).await.map(|_| ())
+    execute_ahead(transaction, &sql, batch::ids(backend, ids)).await
 }
 
 /// Writes rows of the queue that stay in it.
-pub async fn update_due<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> Result<(), StoreError> {
+pub async fn update_due(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let backend = connection.get_database_backend();
+    let backend = transaction.get_database_backend();
     let sql = format!(
         "UPDATE due SET state = given.state, state_reason = given.state_reason, due_at_us = given.due_at_us, \
          leased_until_us = given.leased_until_us, attempts_spent = given.attempts_spent, \
@@ -120,7 +118,7 @@ pub async fn update_due<C: ConnectionTrait>(connection: &C, rows: &[Model]) -> R
          updated_at_us = given.updated_at_us FROM {} AS given WHERE due.id = given.id",
         DUE.source(backend, 1)
     );
-    execute(connection, &sql, DUE.parameters(backend, rows.iter().map(Model::due_cells).collect())).await.map(|_| ())
+    execute_ahead(transaction, &sql, DUE.parameters(backend, rows.iter().map(Model::due_cells).collect())).await
 }
 
 /// The rows of the queue with those ids, locked in the order of their ids.

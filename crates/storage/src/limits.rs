@@ -6,6 +6,9 @@ pub const SQLITE_READERS_MAX: u32 = 8;
 pub const SQLITE_PAGE_BYTES: u64 = 4_096;
 /// Rows that SQLite may read ahead of whoever asked for them: all of a claim or a page, so that neither waits for the other.
 pub const SQLITE_ROWS_BUFFERED_MAX: usize = PAGE_ROWS_MAX as usize;
+/// How long SQLite's log becomes before a commit also copies it into the file, in pages of [`SQLITE_PAGE_BYTES`]: 31 MiB. That commit,
+/// and whoever writes behind it, waits for the copy and for the disk; a page that changed many times meanwhile is copied once.
+pub const SQLITE_CHECKPOINT_PAGES: u64 = 8_000;
 /// How long SQLite waits for another process's lock, in milliseconds.
 pub const SQLITE_BUSY_MS_MAX: u64 = 5_000;
 /// Connections to PostgreSQL of one process, where the options name no other number.
@@ -84,8 +87,14 @@ pub const SWEEP_MS_MAX: u64 = 60_000;
 pub const SWEEP_STATISTICS_TARGET: u32 = 10;
 /// Rows of one `INSERT`: times the widest table's columns it stays below SQLite's 32,766 parameters.
 pub const INSERT_ROWS_MAX: usize = 500;
-/// Rows of one `INSERT` of a batch on SQLite: a power of two; what a statement of that length takes is kept for every length.
+/// Rows that one `INSERT` of a batch on SQLite may have room for: the smallest room that is enough is taken, so that any number of rows
+/// is one statement and few texts are prepared.
+pub const SQLITE_INSERT_ROWS: [usize; 11] = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, SQLITE_INSERT_ROWS_MAX];
+/// The most of those, in rows: times the widest table's columns a prepared one takes 300 KB.
 pub const SQLITE_INSERT_ROWS_MAX: usize = 128;
+/// Texts that a connection to SQLite keeps prepared: those that insert batches for each room, with what goes ahead of them and comes
+/// behind, and whatever else runs all day.
+pub const SQLITE_STATEMENTS_KEPT_MAX: usize = 256;
 /// Keys of one `IN` list, for the same reason.
 pub const IN_LIST_MAX: usize = 5_000;
 /// Entries of one stored batch of the feed: below the 2 KB from which PostgreSQL would keep it apart.
@@ -98,6 +107,9 @@ pub const CLAIM_HEAD_ROWS_SPARE: i64 = 64;
 /// Deliveries behind another of their record among those, of a webhook that keeps order, that a claim passes over; with more of
 /// them it takes none of that webhook until they are out of the way.
 pub const CLAIM_LINED_ROWS_MAX: i64 = 256;
+/// Rows of a webhook that a claim looks at beyond the others for its first attempts, where retries stand before them that it may not
+/// take: what it may pass over of each.
+pub const CLAIM_RETRIES_PASSED_MAX: i64 = 256;
 /// Deliveries behind another of their record that are taken out of the way of claims by one statement.
 pub const LINED_UP_ROWS_MAX: i64 = 2_000;
 /// When what was taken out of the way of claims is looked at again, in milliseconds, should the one before it have ended

@@ -2,11 +2,12 @@
 
 use crate::batch::{self, IDS};
 use crate::commit::events::{no_events, record_sql, subscribers_sql};
+use crate::commit::lining::lining_statements;
 use crate::commit::stopping::stop_statements;
 use crate::gauges::gauge_statements;
 use crate::limits::DUE_HEAD_ROWS;
 use crate::queue::{
-    arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, end_leases_sql, extend_sql,
+    Retries, arrived_values, candidates_sql, candidates_values, claim_sql, claim_values, end_leases_sql, extend_sql,
     extend_values, keep_arrived_sql, line_statements, look_sql, next_due_sql, settle_sql, settle_values,
     standing_claims_sql,
 };
@@ -52,7 +53,6 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     let beat = extend_values(backend, &[(DeliveryId(Uuid::nil()), 1)], Timestamp::UNIX_EPOCH);
     let mut statements = vec![
         (raw(&extend_sql(backend), beat), Vec::new()),
-        (raw(&candidates_sql(backend), candidates_values(backend, &request)), vec!["due_by_time", "due_by_line"]),
         (raw(&next_due_sql(), vec![64_i64.into(), 0_i64.into()]), vec!["due_by_time"]),
         (event_page(&events).build(backend), Vec::new()),
         (event_page(&of_type).build(backend), Vec::new()),
@@ -73,6 +73,8 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     }
     let stops = stop_statements(backend).into_iter();
     statements.extend(stops.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
+    let linings = lining_statements(backend).into_iter();
+    statements.extend(linings.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
     let lines = line_statements(backend).into_iter();
     statements.extend(lines.map(|(sql, values, indexes)| (raw(&sql, values), indexes)));
     let (sql, values) = deliveries_to_replay(&replay(webhook_id), 50);
@@ -81,14 +83,22 @@ pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)>
     statements.extend(of_retention(backend).into_iter().map(|(sql, values)| (raw(&sql, values), vec![])));
     let gauges = gauge_statements().into_iter();
     statements.extend(gauges.map(|(sql, values, index)| (raw(&sql, values), vec![index])));
+    for retries in [Retries::Fit, Retries::MayBeTooMany] {
+        let picking = raw(&candidates_sql(backend, retries), candidates_values(backend, &request));
+        statements.push((picking, vec!["due_by_time", "due_by_line"]));
+        statements.push(if backend == DbBackend::Postgres {
+            let claiming = raw(&claim_sql(retries), claim_values(&request));
+            (claiming, vec!["due_by_time", "due_by_line", "due_pkey"])
+        } else {
+            let looking = raw(&look_sql(retries), candidates_values(backend, &request));
+            (looking, vec!["due_by_time", "due_by_line"])
+        });
+    }
     let recording = if backend == DbBackend::Postgres { record_sql() } else { subscribers_sql(backend, 1) };
     statements.push((raw(&recording, no_events(backend)), vec!["webhook_by_event_type"]));
     if backend == DbBackend::Postgres {
         statements.push((raw(&settle_sql(), settle_values()), vec!["due_pkey"]));
-        statements.push((raw(&claim_sql(), claim_values(&request)), vec!["due_by_time", "due_by_line", "due_pkey"]));
     } else {
-        let looked = candidates_values(backend, &request);
-        statements.push((raw(&look_sql(), looked), vec!["due_by_time", "due_by_line"]));
         statements.push((raw(&standing_claims_sql(), arrived_values()), Vec::new()));
         statements.push((raw(&keep_arrived_sql(), arrived_values()), Vec::new()));
     }

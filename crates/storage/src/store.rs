@@ -79,6 +79,8 @@ pub struct SqlStore {
     pub(crate) unreadable: Unreadable,
     /// Whether something is due, as far as this process knows: a claim that errs here looks once too often.
     pub(crate) expects_due: Arc<AtomicBool>,
+    /// Whether the last claim took nothing of a webhook of which too much stands behind others: the next one makes way.
+    pub(crate) is_crowded: Arc<AtomicBool>,
     pub(crate) claimer: KnownClaimer,
     pub(crate) neighbours: LastHeard,
     failpoints: Arc<dyn Failpoints>,
@@ -114,7 +116,6 @@ impl SqlStore {
         let StoreOptions { vault, failpoints, observer, .. } = options;
         let unreadable = Unreadable::new(observer.clone());
         let (opened, recorder) = (Opened::new(unreadable.clone()), Recorder::default());
-        let expects_due = Arc::default();
         Ok(Self {
             writer,
             reader,
@@ -123,7 +124,8 @@ impl SqlStore {
             opened,
             recorder,
             unreadable,
-            expects_due,
+            expects_due: Arc::default(),
+            is_crowded: Arc::default(),
             claimer: KnownClaimer::default(),
             neighbours: LastHeard::default(),
             failpoints,
@@ -176,7 +178,7 @@ impl SqlStore {
         self.writer.get_database_backend()
     }
 
-    /// A transaction that writes; dropping it undoes it. On SQLite it has the database to itself from the first moment.
+    /// A transaction that writes; dropping it undoes it. On SQLite no other of this process begins before it has ended.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
         self.writer.begin().await.map_err(store_error)
     }
@@ -295,6 +297,10 @@ fn durable(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .row_buffer_size(limits::SQLITE_ROWS_BUFFERED_MAX)
+        .statement_cache_capacity(limits::SQLITE_STATEMENTS_KEPT_MAX)
+        .pragma("wal_autocheckpoint", limits::SQLITE_CHECKPOINT_PAGES.to_string())
+        // A statement that inserts several rows could undo the first of them: what it keeps for that goes into no file.
+        .pragma("temp_store", "MEMORY")
         .foreign_keys(true)
         .busy_timeout(Duration::from_millis(limits::SQLITE_BUSY_MS_MAX))
 }
@@ -338,6 +344,26 @@ mod tests {
         ] {
             assert_eq!(sqlite_file(url), file.map(PathBuf::from), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn sqlite_has_its_settings_on_every_connection() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", directory.path().join("h.db").display());
+        let store = SqlStore::open(StoreOptions::new(&url, Arc::new(PlainVault))).await.unwrap();
+        for pool in [&store.writer, &store.reader] {
+            for (setting, expected) in
+                [("wal_autocheckpoint", limits::SQLITE_CHECKPOINT_PAGES as i64), ("temp_store", 2), ("synchronous", 2)]
+            {
+                let asked = Statement::from_string(DbBackend::Sqlite, format!("PRAGMA {setting}"));
+                let answer: i64 = pool.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+                assert_eq!(answer, expected, "{setting}");
+            }
+        }
+        let journal = Statement::from_string(DbBackend::Sqlite, "PRAGMA journal_mode");
+        let answer: String = store.writer.query_one_raw(journal).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+        assert_eq!(answer, "wal");
+        store.close().await.unwrap();
     }
 
     /// SQLite undoes a transaction by itself where the disk is full. What was answered after that must be there for others.

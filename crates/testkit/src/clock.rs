@@ -10,25 +10,25 @@ use std::sync::Arc;
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
-    /// Stands at that time, cut to microseconds.
+    /// A clock that stands at that time, cut to microseconds.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(truncated(now))))
     }
 
-    /// Moves on.
+    /// Moves the clock on.
     pub fn advance_ms(&self, duration_ms: u64) {
         let mut now = self.0.lock();
         *now = plus_ms(*now, duration_ms);
     }
 
-    /// Jumps, backwards too.
+    /// Moves the clock to that time, backwards too.
     pub fn set(&self, now: Timestamp) {
         *self.0.lock() = truncated(now);
     }
 }
 
 impl Default for ManualClock {
-    /// Stands at [`crate::sample::now`].
+    /// A clock that stands at [`crate::sample::now`].
     fn default() -> Self {
         Self::at(crate::sample::now())
     }

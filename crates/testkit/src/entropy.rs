@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Randomness of a seed (SplitMix64); clones share their state. Its UUIDs rise in the order in which they are asked for, as
-/// long as the time does not fall.
+/// The randomness of a seed (SplitMix64); clones share their state. Its UUIDs rise in the order in which they are asked
+/// for, as long as the time does not fall.
 #[derive(Clone, Debug)]
 pub struct SeededEntropy(Arc<Mutex<State>>);
 
@@ -40,7 +40,7 @@ impl Default for SeededEntropy {
 }
 
 impl Entropy for SeededEntropy {
-    /// The time, then a count of 26 bits that orders the UUIDs of one millisecond, then what the seed gives.
+    /// A UUID of the time, then a count of 26 bits that orders the UUIDs of one millisecond, then bits of the seed.
     fn uuid(&self, now: Timestamp) -> Uuid {
         let count = {
             let mut state = self.0.lock();

@@ -1,7 +1,7 @@
-//! What tests of the other crates share: time, randomness and secrets under control ([`ManualClock`], [`SeededEntropy`],
-//! [`PlainVault`], [`NoWakeUps`], [`NoNeighbours`]), values to start from ([`sample`]), the suite that every store passes
-//! ([`conformance`]) and its fake ([`MemoryStore`]), a database of one's own ([`postgres`]) a receiver that checks signatures ([`receiver`])
-//! and receivers that misbehave ([`hostile`]).
+//! What tests of the other crates share: time, randomness and secrets under control ([`ManualClock`],
+//! [`SeededEntropy`], [`PlainVault`], [`NoWakeUps`], [`NoNeighbours`]), values to start from ([`sample`]), the suite
+//! that every store passes ([`conformance`]) and its fake ([`MemoryStore`]), a database for one test ([`postgres`]), a
+//! receiver that checks signatures ([`receiver`]), and receivers that misbehave ([`hostile`]).
 
 mod clock;
 pub mod conformance;

@@ -1,8 +1,8 @@
-//! A process that is alone.
+//! The neighbours of a process that is alone.
 
 use hookgraph_domain::ports::Neighbours;
 
-/// Nobody else is there.
+/// No other process is there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoNeighbours;
 

@@ -1,11 +1,11 @@
-//! A database of one test's own, on the throw-away PostgreSQL that `make test` starts.
+//! A database for one test, on the throw-away PostgreSQL that `make test` starts.
 
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, Database};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Names the administrator's URL of an instance on which tests may make databases.
+/// The variable with the administrator's URL of an instance on which tests may make databases.
 pub const URL_VARIABLE: &str = "HOOKGRAPH_TEST_POSTGRES";
 
 static DATABASE_COUNT: AtomicUsize = AtomicUsize::new(0);

@@ -12,12 +12,12 @@ use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{HttpMethod, Webhook, WebhookStatus};
 use serde_json::{Map, Value};
 
-/// The moment at which tests begin: with microseconds, so that cutting them shows.
+/// The moment at which tests begin. It has microseconds, so that a time that is cut to milliseconds shows.
 pub fn now() -> Timestamp {
     DateTime::from_timestamp(1_700_000_000, 250_123_000).unwrap_or_default()
 }
 
-/// A secret and a key pair of that byte.
+/// A secret and a key pair, made of that byte.
 pub fn keys(byte: u8) -> SigningKeys {
     SigningKeys::new(SigningSecret::from_bytes(&[byte; 32]), SigningKey::from_bytes(&[byte; 32]))
 }
@@ -96,7 +96,7 @@ pub fn record(tenant_id: TenantId, key: &str, version: i64) -> Record {
     }
 }
 
-/// A claim now, with a lease of a minute, of at most so many deliveries and bounded by nothing else.
+/// A claim now, with a lease of a minute, of at most `limit` deliveries and bounded by nothing else.
 pub fn claim_request(limit: u32) -> ClaimRequest {
     ClaimRequest {
         now: now(),
@@ -109,7 +109,7 @@ pub fn claim_request(limit: u32) -> ClaimRequest {
     }
 }
 
-/// A copy of that tenant that runs.
+/// A running copy of that tenant.
 pub fn copy_task(id: CopyTaskId, source_tenant_id: TenantId) -> CopyTask {
     CopyTask {
         id,

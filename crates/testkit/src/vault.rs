@@ -1,8 +1,9 @@
-//! A vault whose content a test can look into, and whose sealed bytes still differ from the secret.
+//! A vault into which a test can look, and whose sealed bytes still differ from the secret.
 
 use hookgraph_domain::ports::{SecretVault, VaultError};
 
-/// Turns every bit and keeps the label beside it: no secret at all, but one that moved to another row does not open.
+/// Turns every bit and keeps the label beside it: sealing hides nothing, but a secret that moved to another row does
+/// not open.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainVault;
 

@@ -1,4 +1,4 @@
-//! Wake-ups that nobody waits for.
+//! Wake-ups for which nobody waits.
 
 use hookgraph_domain::ports::WakeUps;
 

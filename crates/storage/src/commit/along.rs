@@ -70,6 +70,15 @@ pub(super) enum NotCommitted<E> {
 }
 
 impl<E: From<StoreError>> NotCommitted<E> {
+    /// Why a commit failed, with which what a claim writes may have gone. What is busy may have been committed all the same.
+    pub fn at_commit(error: StoreError, with_claim: bool) -> Self {
+        if with_claim && !matches!(error, StoreError::Busy(_)) {
+            Self::ForTheClaim(error)
+        } else {
+            Self::Otherwise(error.into())
+        }
+    }
+
     pub fn into_inner(self) -> E {
         match self {
             Self::ForTheClaim(error) => error.into(),

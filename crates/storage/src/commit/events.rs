@@ -90,14 +90,9 @@ struct Called {
 
 impl Work<'_> {
     /// Records the events of changes, each at its change's time; what each made is in the order of the changes.
-    pub(super) async fn record(&mut self, changes: &[Recording]) -> Result<Vec<Recorded>, StoreError> {
-        let mut rows = EventRows::default();
-        for change in changes {
-            for event in &change.events {
-                rows.add(change.at, event, IsTest::No)?;
-            }
-        }
-        let subscribers = self.insert_and_match(rows, changes).await?;
+    pub(super) async fn record(&mut self, prepared: Prepared<'_>) -> Result<Vec<Recorded>, StoreError> {
+        let Prepared { changes, rows, types } = prepared;
+        let subscribers = self.insert_and_match(rows, types).await?;
         let mut deliveries: Vec<delivery::Model> = Vec::new();
         let mut skips: Vec<Vec<Cell>> = Vec::new();
         let mut recorded = Vec::with_capacity(changes.len());
@@ -133,7 +128,7 @@ impl Work<'_> {
         } else {
             insert_due(self.transaction, &deliveries, Collision::Fails).await?;
         }
-        SKIPS.insert(self.transaction, skips, Collision::Fails).await?;
+        SKIPS.insert_short(self.transaction, skips).await?;
         Ok(recorded)
     }
 
@@ -161,14 +156,8 @@ impl Work<'_> {
     /// Inserts events, and matches their types with webhooks. Those that hold are locked until this change is committed, so that a
     /// resume misses no delivery that is held here; the others are not: what becomes due for a webhook that just stopped is
     /// held or cancelled as it is claimed.
-    async fn insert_and_match(&self, rows: EventRows, changes: &[Recording]) -> Result<Subscribers, StoreError> {
-        let events = changes.iter().flat_map(|change| &change.events);
-        let keys: HashSet<(TenantId, &EventTypeKey)> =
-            events.map(|event| (event.tenant_id, &event.event_type)).collect();
-        let types = keys.into_iter().map(|(tenant_id, key)| {
-            vec![Cell::Uuid(tenant_id.0), Cell::Text(key.concern.clone()), Cell::Text(key.event.clone())]
-        });
-        let found = rows.insert_and_ask(self.transaction, types.collect()).await?;
+    async fn insert_and_match(&self, rows: EventRows, types: Vec<Vec<Cell>>) -> Result<Subscribers, StoreError> {
+        let found = rows.insert_and_ask(self.transaction, types).await?;
         // One that cannot be read keeps no event from being recorded: what is owed to it is held.
         let status = |row: &Subscriber| WebhookStatus::from_name(&row.status).unwrap_or(WebhookStatus::Invalid);
         let holding: Vec<Uuid> = found.iter().filter(|row| status(row).holds()).map(|row| row.id).collect();
@@ -197,6 +186,30 @@ type Subscribers = HashMap<(TenantId, EventTypeKey), Vec<Called>>;
 pub(super) struct Recording {
     pub at: Timestamp,
     pub events: Vec<NewEvent>,
+}
+
+/// Changes as rows, made before their transaction begins: on SQLite nobody else writes until it has ended.
+pub(super) struct Prepared<'a> {
+    changes: &'a [Recording],
+    rows: EventRows,
+    /// The types of their events, as rows of [`TYPES`].
+    types: Vec<Vec<Cell>>,
+}
+
+impl<'a> Prepared<'a> {
+    pub fn of(changes: &'a [Recording]) -> Result<Self, StoreError> {
+        let (mut rows, mut keys) = (EventRows::default(), HashSet::new());
+        for change in changes {
+            for event in &change.events {
+                rows.add(change.at, event, IsTest::No)?;
+                keys.insert((event.tenant_id, &event.event_type));
+            }
+        }
+        let types = keys.into_iter().map(|(tenant_id, key)| {
+            vec![Cell::Uuid(tenant_id.0), Cell::Text(key.concern.clone()), Cell::Text(key.event.clone())]
+        });
+        Ok(Self { changes, rows, types: types.collect() })
+    }
 }
 
 /// What a change made.
@@ -249,7 +262,7 @@ impl EventRows {
         insert_all(transaction, self.tombstones).await
     }
 
-    /// Inserts them, and asks for the webhooks of those types: PostgreSQL in one statement with the last of them.
+    /// Inserts them, and asks for the webhooks of those types in the round trip of the last of them.
     async fn insert_and_ask(
         mut self,
         transaction: &DatabaseTransaction,

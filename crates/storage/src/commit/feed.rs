@@ -1,6 +1,6 @@
 //! The feed's entries of one transaction.
 
-use crate::batch::{Cell, Collision, Kind, Table, hex, query};
+use crate::batch::{Cell, Kind, Table, hex};
 use crate::connections::DatabaseTransaction;
 use crate::entities::delivery;
 use crate::error::store_error;
@@ -13,7 +13,8 @@ use hookgraph_domain::feed::FeedChange;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::{Observer, StoreError};
 use hookgraph_domain::time::Timestamp;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
 /// Entries collected while a transaction runs, and appended as it is committed.
@@ -27,15 +28,15 @@ pub struct FeedLog {
     cancelled_count: usize,
 }
 
-/// Batches where there is more than one on SQLite.
+/// Batches on SQLite, each by where its bytes are among those of all, which count from 1.
 const BATCHES: Table = Table {
-    name: "feed",
+    name: "batches",
     columns: &[
         ("tenant_id", Kind::Uuid),
         ("seq_last", Kind::Int),
         ("seq_first", Kind::Int),
-        ("at_us", Kind::Int),
-        ("entries", Kind::Bytes),
+        ("byte_first", Kind::Int),
+        ("byte_count", Kind::Int),
     ],
 };
 
@@ -60,15 +61,36 @@ fn append_and_commit_sql(count: i64, at_us: i64, batches: &[Batch]) -> String {
     )
 }
 
-/// Appends one batch and commits: how many entries, its tenant, its time, its bytes.
-const SQLITE_APPEND_AND_COMMIT: &str = "UPDATE feed_position SET seq = seq + $1 WHERE id = 1; \
-     INSERT INTO feed (tenant_id, seq_last, seq_first, at_us, entries) \
-     SELECT $2, seq, seq - $1 + 1, $3, $4 FROM feed_position WHERE id = 1; \
-     COMMIT";
+/// The text of SQLite that appends batches, however many, and commits: $1 how many entries, $2 their time, $3 the bytes of all, from
+/// $4 on the batches.
+fn sqlite_append_and_commit_sql() -> String {
+    format!(
+        "UPDATE feed_position SET seq = seq + $1 WHERE id = 1; \
+         INSERT INTO feed (tenant_id, seq_last, seq_first, at_us, entries) \
+         SELECT batch.tenant_id, position.seq - $1 + batch.seq_last, position.seq - $1 + batch.seq_first, $2, \
+         substr($3, batch.byte_first, batch.byte_count) \
+         FROM {} AS batch CROSS JOIN feed_position AS position WHERE position.id = 1; \
+         COMMIT",
+        BATCHES.source(DbBackend::Sqlite, 4)
+    )
+}
 
-#[derive(FromQueryResult)]
-struct Position {
-    seq: i64,
+fn sqlite_append_and_commit_values(count: i64, at_us: i64, batches: Vec<Batch>) -> Vec<Value> {
+    let mut bytes = Vec::with_capacity(batches.iter().map(|batch| batch.entries.len()).sum());
+    let mut rows = Vec::with_capacity(batches.len());
+    for batch in batches {
+        rows.push(vec![
+            Cell::Uuid(batch.tenant_id),
+            Cell::Int(batch.seq_last),
+            Cell::Int(batch.seq_first),
+            Cell::Int(bytes.len() as i64 + 1),
+            Cell::Int(batch.entries.len() as i64),
+        ]);
+        bytes.extend(batch.entries);
+    }
+    let mut values = vec![count.into(), at_us.into(), bytes.into()];
+    values.extend(BATCHES.parameters(DbBackend::Sqlite, rows));
+    values
 }
 
 impl FeedLog {
@@ -114,8 +136,8 @@ impl FeedLog {
         Ok(())
     }
 
-    /// Appends all of it and commits, in one round trip where that goes: the lock of the position is held for no longer. The
-    /// observer is told of what that cancelled.
+    /// Appends all of it and commits, in one round trip: the lock of the position is held for no longer. The observer is told of what
+    /// that cancelled.
     pub async fn commit(self, transaction: DatabaseTransaction, observer: &dyn Observer) -> Result<(), StoreError> {
         let cancelled_count = self.cancelled_count;
         self.append_and_commit(transaction).await?;
@@ -135,26 +157,9 @@ impl FeedLog {
             let text = append_and_commit_sql(count, at_us, &batches);
             return transaction.commit_with(&text).await.map_err(store_error);
         }
-        if let [only] = &*batches {
-            let values = [count.into(), only.tenant_id.into(), at_us.into(), only.entries.clone().into()];
-            let statement = Statement::from_sql_and_values(DbBackend::Sqlite, SQLITE_APPEND_AND_COMMIT, values);
-            return transaction.commit_with_values(statement).await.map_err(store_error);
-        }
-        let sql = "UPDATE feed_position SET seq = seq + $1 WHERE id = 1 RETURNING seq";
-        let position: Vec<Position> = query(&transaction, sql, vec![count.into()]).await?;
-        let before = position.first().map_or(0, |position| position.seq - count);
-        let cells = |batch: Batch| {
-            let (last, first) = (before + batch.seq_last, before + batch.seq_first);
-            vec![
-                Cell::Uuid(batch.tenant_id),
-                Cell::Int(last),
-                Cell::Int(first),
-                Cell::Int(at_us),
-                Cell::Bytes(batch.entries),
-            ]
-        };
-        BATCHES.insert(&transaction, batches.into_iter().map(cells).collect(), Collision::Fails).await?;
-        transaction.commit().await.map_err(store_error)
+        let values = sqlite_append_and_commit_values(count, at_us, batches);
+        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sqlite_append_and_commit_sql(), values);
+        transaction.commit_with_values(statement).await.map_err(store_error)
     }
 
     /// Every tenant's changes in their order, cut into batches.

@@ -1,13 +1,12 @@
-//! Writes of the flow loop: some of what is held becomes due, replays move on, lines are kept.
+//! Writes of the flow loop: some of what is held becomes due, replays move on.
 
 use super::Work;
-use crate::batch::{self, IDS, execute, query};
+use crate::batch::{self, IDS, query};
 use crate::deliveries;
 use crate::entities::delivery::{DUE_COLUMNS, Model, PAYLOAD_RENDERED};
 use crate::entities::{payload, replay};
 use crate::error::store_error;
 use crate::micros::from_time;
-use crate::queue::BEHIND;
 use crate::rows;
 use crate::standing::Standing;
 use crate::statements::{insert_new, whole};
@@ -96,28 +95,6 @@ impl Work<'_> {
         let sql = format!("SELECT record_label FROM event WHERE tenant_id = $1 AND id = $2{lock}");
         let found: Vec<Label> = query(self.transaction, &sql, vec![row.tenant_id.into(), row.event_id.into()]).await?;
         Ok(found.into_iter().next().map(|event| event.record_label))
-    }
-
-    /// Dissolves the lines of a webhook that keeps no order. What is due is so from now on: it comes behind what is in flight, which
-    /// claims look for among what was due first.
-    pub(super) async fn dissolve_lines(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
-        let sql = format!(
-            "UPDATE due SET order_key = NULL, \
-             due_at_us = CASE WHEN state IN ('PENDING', 'RETRYING') AND (state_reason = '{BEHIND}' OR due_at_us <= $2) \
-                THEN $2 ELSE due_at_us END, \
-             state_reason = CASE WHEN state_reason = '{BEHIND}' THEN NULL ELSE state_reason END \
-             WHERE webhook_id = $1 AND order_key IS NOT NULL"
-        );
-        execute(self.transaction, &sql, vec![webhook_id.0.into(), from_time(self.at).into()]).await.map(|_| ())
-    }
-
-    /// Lines up all that is due for a webhook that keeps order from now on. What is recorded at this very moment goes by the ordering
-    /// before.
-    pub(super) async fn form_lines(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
-        let sql = "UPDATE due SET order_key = (SELECT event.record_label FROM event \
-                   WHERE event.tenant_id = due.tenant_id AND event.id = due.event_id) \
-                   WHERE webhook_id = $1 AND order_key IS NULL AND NOT is_test AND replay_id IS NULL";
-        execute(self.transaction, sql, vec![webhook_id.0.into()]).await.map(|_| ())
     }
 
     pub(super) async fn put_replay(&self, replay: &Replay, expected: Expected) -> Result<(), CommitError> {

@@ -3,7 +3,7 @@
 
 use super::Work;
 use super::along::{Claiming, NotCommitted};
-use super::events::Recording;
+use super::events::{Prepared, Recording};
 use super::waiting::{Answer, Queue, Waiting, event_count};
 use crate::limits::{RECORD_GATHER_EVENTS_MIN, RECORD_GATHER_MS, RECORD_GROUP_EVENTS_MAX, RECORD_WAIT_MS_MAX};
 use crate::store::SqlStore;
@@ -141,10 +141,11 @@ impl SqlStore {
         claiming: Claiming,
     ) -> Result<Vec<Committed>, NotCommitted<StoreError>> {
         let Some(last) = changes.iter().map(|change| change.at).max() else { return Ok(Vec::new()) };
+        let prepared = Prepared::of(changes)?;
         let transaction = self.begin_on_road().await?;
         let work = Work { claiming, ..Work::new(self, &transaction, last) };
-        let worked = work.record_and_claim::<StoreError>(changes).await?;
-        Ok(self.commit_worked(transaction, worked).await?)
+        let worked = work.record_and_claim::<StoreError>(prepared).await?;
+        self.commit_worked(transaction, worked).await
     }
 }
 

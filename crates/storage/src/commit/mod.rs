@@ -7,6 +7,7 @@ pub mod feed;
 mod flow;
 pub mod group;
 mod idempotency;
+pub mod lining;
 mod records;
 pub mod stopping;
 mod tenants;
@@ -19,12 +20,13 @@ use crate::connections::DatabaseTransaction;
 use crate::store::SqlStore;
 use along::{Along, Claiming, NotCommitted};
 use async_trait::async_trait;
-use events::Recording;
+use events::{Prepared, Recording};
 use feed::FeedLog;
 use hookgraph_domain::change::{Change, Claimed, CommitError, Committed, Write};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::ports::{Failpoint, StoreError, UnitOfWork, WantedClaim};
 use hookgraph_domain::time::Timestamp;
+use sea_orm::DbBackend;
 use std::sync::atomic::Ordering;
 use stopping::{Budget, Stop};
 
@@ -34,7 +36,7 @@ struct Work<'a> {
     transaction: &'a DatabaseTransaction,
     at: Timestamp,
     feed: FeedLog,
-    /// What it may still hold or cancel of webhooks that stop.
+    /// What it may still hold or cancel of webhooks that stop, or put in order.
     stopped: Budget,
     /// Whether it may claim what it records.
     claiming: Claiming,
@@ -105,26 +107,34 @@ impl SqlStore {
 
     async fn commit_once(&self, change: Change, claiming: Claiming) -> Result<Committed, NotCommitted<CommitError>> {
         let Change { at, writes, events } = change;
+        let changes = [Recording { at, events }];
+        let prepared = Prepared::of(&changes)?;
         let transaction = self.begin().await?;
         let mut work = Work { claiming, ..Work::new(self, &transaction, at) };
         for write in writes {
             work.apply(write).await?;
         }
-        let worked = work.record_and_claim::<CommitError>(&[Recording { at, events }]).await?;
-        Ok(self.commit_worked(transaction, worked).await?.into_iter().next().unwrap_or_default())
+        let worked = work.record_and_claim::<CommitError>(prepared).await?;
+        let committed = self.commit_worked::<CommitError>(transaction, worked).await?;
+        Ok(committed.into_iter().next().unwrap_or_default())
     }
 
     /// Commits with the feed, and hands over what was claimed along.
-    async fn commit_worked(
+    async fn commit_worked<E: From<StoreError>>(
         &self,
         transaction: DatabaseTransaction,
         worked: Worked,
-    ) -> Result<Vec<Committed>, StoreError> {
-        worked.feed.commit(transaction, &*self.observer).await?;
-        if let Some(along) = worked.along {
+    ) -> Result<Vec<Committed>, NotCommitted<E>> {
+        let Worked { committed, along, feed } = worked;
+        // What a claim writes goes with the commit there.
+        let with_claim = along.is_some() && self.backend() == DbBackend::Sqlite;
+        if let Err(error) = feed.commit(transaction, &*self.observer).await {
+            return Err(NotCommitted::at_commit(error, with_claim));
+        }
+        if let Some(along) = along {
             along.hand_over(self);
         }
-        Ok(worked.committed)
+        Ok(committed)
     }
 
     fn recorded(&self, committed: &Committed, at: Timestamp) {
@@ -137,8 +147,11 @@ impl SqlStore {
 
 impl Work<'_> {
     /// The last of a change but its commit: its events, and what is claimed along.
-    async fn record_and_claim<E: From<StoreError>>(mut self, changes: &[Recording]) -> Result<Worked, NotCommitted<E>> {
-        let mut recorded = self.record(changes).await?;
+    async fn record_and_claim<E: From<StoreError>>(
+        mut self,
+        prepared: Prepared<'_>,
+    ) -> Result<Worked, NotCommitted<E>> {
+        let mut recorded = self.record(prepared).await?;
         let along = self.claim_along(&mut recorded).await.map_err(NotCommitted::ForTheClaim)?;
         Ok(Worked { committed: recorded.into_iter().map(|one| one.committed).collect(), along, feed: self.feed })
     }

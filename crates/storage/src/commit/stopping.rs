@@ -63,7 +63,7 @@ pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str
 
 /// The rows that a query names, as a condition. On PostgreSQL they are locked there, so that rows which someone else has taken
 /// meanwhile are no part of the batch.
-fn among(backend: DbBackend, id: &str, rows: &str, lock: &str) -> String {
+pub(super) fn among(backend: DbBackend, id: &str, rows: &str, lock: &str) -> String {
     match backend {
         DbBackend::Postgres => format!("{id} = ANY (ARRAY({rows} {lock}))"),
         _ => format!("{id} IN ({rows})"),
@@ -141,13 +141,23 @@ struct Id {
     id: Uuid,
 }
 
-/// How many rows a transaction may still hold or cancel: of several webhooks that stop in one, those that come too late are noted
-/// alone.
+/// How many rows a transaction may still hold or cancel, or put in order: of several webhooks that stop in one, those that come too
+/// late are noted alone.
 pub struct Budget(usize);
 
 impl Default for Budget {
     fn default() -> Self {
         Self(STOPPED_AT_ONCE_MAX as usize)
+    }
+}
+
+impl Budget {
+    pub(super) fn rows_left(&self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
+    pub(super) fn spend(&mut self, rows: u64) {
+        self.0 = self.0.saturating_sub(usize::try_from(rows).unwrap_or(usize::MAX));
     }
 }
 
@@ -185,7 +195,7 @@ impl Stop<'_> {
         budget: &mut Budget,
     ) -> Result<Left, StoreError> {
         let (backend, at_us, most) = (transaction.get_database_backend(), from_time(at), budget.0);
-        let rows_max = Value::from(i64::try_from(most).unwrap_or(i64::MAX));
+        let rows_max = Value::from(budget.rows_left());
         if backend == DbBackend::Postgres {
             // By the order of an index, whatever its planner believes of this webhook: else each batch would read and sort them all.
             transaction.execute_unprepared(IN_ORDER).await.map_err(store_error)?;
@@ -215,17 +225,18 @@ impl Stop<'_> {
                 tracing::error!(delivery_id = %row.id, %error, "stopped with its webhook, and told to nobody");
             }
         }
-        budget.0 = budget.0.saturating_sub(changed.len());
+        budget.spend(changed.len() as u64);
         Ok(Left::after(&changed, most))
     }
 }
 
 /// For the statements of a batch.
-const IN_ORDER: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off";
+pub(super) const IN_ORDER: &str =
+    "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off";
 /// For those that follow in the transaction.
 const AS_EVER: &str = "RESET enable_bitmapscan; RESET enable_sort; RESET enable_seqscan";
 
-async fn as_ever(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+pub(super) async fn as_ever(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
     if transaction.get_database_backend() == DbBackend::Postgres {
         transaction.execute_unprepared(AS_EVER).await.map_err(store_error)?;
     }
@@ -237,8 +248,9 @@ fn is_held(webhook_id: WebhookId) -> CommitError {
 }
 
 impl Work<'_> {
-    /// Goes on with a webhook that is noted as stopping, as it stands now. Where someone else has it, or what is due for it, that is
-    /// a conflict: it has its turn again. What takes too long itself is a failure, or nobody would learn that it never ends.
+    /// Goes on with a webhook that is noted as stopping, or as lining, as it stands now. Where someone else has it, or what is due
+    /// for it, that is a conflict: it has its turn again. What takes too long itself is a failure, or nobody would learn that it
+    /// never ends.
     pub(super) async fn stop_more(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
         match self.stop_some(webhook_id).await {
             Ok(()) => {}
@@ -267,19 +279,27 @@ impl Work<'_> {
         // Its note went with it.
         let Some(standing) = standings.get(&webhook_id.0) else { return Ok(()) };
         if standing.is_deleted && self.is_of_deleted_tenant(standing.tenant_id).await? {
+            self.end_lines(webhook_id).await?;
             return Ok(self.discard_more(webhook_id).await?);
         }
         let held = held_reason(standing.status);
-        let (stop, tests) = match standing.status {
-            _ if standing.is_deleted => (Stop::Cancel { reason: cancelled_reason(true) }, Tests::Too),
-            WebhookStatus::Disabled => (Stop::Cancel { reason: cancelled_reason(false) }, Tests::Not),
-            status if status.holds() => (Stop::Hold { reason: &held }, Tests::Not),
-            _ => return Ok(self.has_stopped(webhook_id).await?),
+        let stop = match standing.status {
+            _ if standing.is_deleted => Some((Stop::Cancel { reason: cancelled_reason(true) }, Tests::Too)),
+            WebhookStatus::Disabled => Some((Stop::Cancel { reason: cancelled_reason(false) }, Tests::Not)),
+            status if status.holds() => Some((Stop::Hold { reason: &held }, Tests::Not)),
+            _ => None,
         };
-        match stop.batch(self.transaction, webhook_id, self.at, tests, &mut self.feed, &mut self.stopped).await? {
-            Left::More => Ok(self.goes_behind(webhook_id).await?),
-            Left::Nothing => Ok(self.has_stopped(webhook_id).await?),
+        if let Some((stop, tests)) = stop {
+            let (feed, budget) = (&mut self.feed, &mut self.stopped);
+            if stop.batch(self.transaction, webhook_id, self.at, tests, feed, budget).await? == Left::More {
+                return Ok(self.goes_behind(webhook_id).await?);
+            }
         }
+        self.has_stopped(webhook_id).await?;
+        if standing.is_deleted {
+            return Ok(self.end_lines(webhook_id).await?);
+        }
+        Ok(self.line_more(webhook_id, standing.ordering).await?)
     }
 
     /// Asked once the webhook is locked: a statement that waited for the lock saw the tenant as it was before.

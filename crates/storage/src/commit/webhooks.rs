@@ -56,12 +56,10 @@ impl Work<'_> {
                 if updated.rows_affected == 0 {
                     return Err(CommitError::Conflict(label(webhook.id)));
                 }
-                match webhook.flow.ordering {
-                    // Also where it kept none before: what was recorded while that was changed went by the ordering then.
-                    Ordering::None => self.dissolve_lines(webhook.id).await?,
-                    // All that is due would be looked at, and what was set aside put back into its line.
-                    Ordering::ByRecord if before.keeps_order => {}
-                    Ordering::ByRecord => self.form_lines(webhook.id).await?,
+                let ordering = webhook.flow.ordering;
+                // Of one that is deleted all ends anyway.
+                if before.keeps_order != (ordering == Ordering::ByRecord) && webhook.deleted_at.is_none() {
+                    self.begin_lines(webhook.id, ordering).await?;
                 }
             }
         }

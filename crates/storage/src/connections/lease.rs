@@ -20,6 +20,9 @@ pub struct Kept {
     pool: DatabaseConnection,
     turns: Arc<Semaphore>,
     idle: Mutex<Idle>,
+    /// Texts that the database was sent.
+    #[cfg(test)]
+    pub sent_count: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Default)]
@@ -77,7 +80,13 @@ impl Kept {
         let sessions = session.map(|session| Connection { session, opened_at: now }.idle_since(now));
         let idle = Idle { sessions: sessions.into_iter().collect(), ..Idle::default() };
         let turns = Arc::new(Semaphore::new(connections_max as usize));
-        Arc::new(Self { pool, turns, idle: Mutex::new(idle) })
+        Arc::new(Self {
+            pool,
+            turns,
+            idle: Mutex::new(idle),
+            #[cfg(test)]
+            sent_count: Default::default(),
+        })
     }
 
     pub const fn pool(&self) -> &DatabaseConnection {
@@ -239,6 +248,8 @@ impl Lease {
     /// Notes that a call begins, which may be broken off.
     fn enters(&mut self) -> Instant {
         self.is_broken_off = true;
+        #[cfg(test)]
+        self.kept.sent_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Instant::now()
     }
 
@@ -292,40 +303,51 @@ impl Lease {
         self.left(ms_max, answer, DbErr::Exec)
     }
 
-    /// Begins a transaction, with that in the same round trip where the connection is trusted.
-    pub async fn begin(&mut self, ms_max: u64, begin: &str, then: &str) -> Result<(), DbErr> {
-        self.is_in_transaction = true;
+    /// Begins a transaction of PostgreSQL, with that in the same round trip where the connection is trusted.
+    pub async fn begin(&mut self, ms_max: u64, then: &str) -> Result<(), DbErr> {
+        self.goes_into_transaction();
         if !self.wants_asking {
-            let text = if then.is_empty() { begin.to_owned() } else { format!("{begin}; {then}") };
+            let text = if then.is_empty() { "BEGIN".to_owned() } else { format!("BEGIN; {then}") };
             return self.run(ms_max, &text).await.map(|_| ());
         }
         // By itself, which takes no time: silence is known for what it is.
         let asked_at = self.enters();
-        let begun = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.run(begin).await }).await;
+        let begun = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.run("BEGIN").await }).await;
         self.notes_silence(asked_at, begun.is_none());
         self.left(POSTGRES_PING_MS_MAX, begun, DbErr::Conn)?;
         self.wants_asking = false;
         if then.is_empty() { Ok(()) } else { self.run(ms_max, then).await.map(|_| ()) }
     }
 
-    /// Ends the transaction with a text of which that is the last.
-    pub async fn end(&mut self, ms_max: u64, sql: &str) -> Result<(), DbErr> {
-        self.run(ms_max, sql).await.map(|_| self.is_in_transaction = false)
+    /// Notes that what comes next is of a transaction, which is to be undone unless it ends.
+    pub const fn goes_into_transaction(&mut self) {
+        self.is_in_transaction = true;
     }
 
-    /// Ends it with a text that commits, unless a statement of it failed: PostgreSQL would undo it and call that a success.
-    pub async fn commit(&mut self, ms_max: u64, sql: &str) -> Result<(), DbErr> {
-        self.refuse_failed()?;
-        self.end(ms_max, sql).await
+    /// Notes that the transaction has ended.
+    pub const fn leaves_transaction(&mut self) {
+        self.is_in_transaction = false;
     }
 
-    /// The same with values, which PostgreSQL allows with one statement alone.
-    pub async fn commit_with_values(&mut self, ms_max: u64, statement: Statement) -> Result<(), DbErr> {
-        self.refuse_failed()?;
-        self.execute(ms_max, statement).await.map(|_| self.is_in_transaction = false)
+    /// Undoes the transaction, if any was begun.
+    pub async fn rollback(&mut self, ms_max: u64) -> Result<(), DbErr> {
+        if !self.is_in_transaction {
+            return Ok(());
+        }
+        self.enters();
+        let answer = in_time(ms_max, async { self.session()?.run("ROLLBACK").await }).await;
+        let undone = answer.map(|answer| match answer {
+            // SQLite did so by itself, or never began it.
+            Err(error) if had_no_transaction(&error) => Ok(()),
+            answer => answer.map(|_| ()),
+        });
+        self.left(ms_max, undone, DbErr::Exec)?;
+        self.leaves_transaction();
+        Ok(())
     }
 
-    fn refuse_failed(&self) -> Result<(), DbErr> {
+    /// Refuses to go on with a transaction of which a statement failed.
+    pub fn refuse_failed(&self) -> Result<(), DbErr> {
         if self.has_failed || self.is_broken_off {
             return Err(DbErr::Custom("a statement of the transaction failed: it is not committed".to_owned()));
         }

@@ -1,8 +1,10 @@
 //! One connection, of either database.
 
+use futures::TryStreamExt;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
-use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Postgres, Sqlite};
+use sea_orm::sqlx::sqlite::SqliteQueryResult;
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, Postgres, Sqlite};
 use sea_orm::{DbBackend, ExecResult, QueryResult, Statement, Values};
 use sea_query_sqlx::SqlxValues;
 
@@ -25,11 +27,16 @@ impl Session {
         }
     }
 
+    /// What the statement touched; of several in one text, the last one.
     pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, sqlx::Error> {
         let (sql, values) = parts(statement);
         Ok(match self {
             Self::Postgres(session) => sqlx::query_with(sql, values).execute(&mut **session).await?.into(),
-            Self::Sqlite(session) => sqlx::query_with(sql, values).execute(&mut **session).await?.into(),
+            Self::Sqlite(session) => {
+                let query = sqlx::query_with::<Sqlite, _>(sql, values);
+                let mut results: Vec<SqliteQueryResult> = (**session).execute_many(query).try_collect().await?;
+                results.pop().unwrap_or_default().into()
+            }
         })
     }
 

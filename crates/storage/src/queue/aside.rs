@@ -2,7 +2,7 @@
 //! and what stands behind it goes.
 
 use super::lines::{MovedUp, move_up};
-use crate::batch::{Cell, Kind, Table, execute};
+use crate::batch::{Cell, Kind, Table, execute_ahead};
 use crate::commit::feed::FeedLog;
 use crate::connections::DatabaseTransaction;
 use crate::entities::delivery::Model;
@@ -101,6 +101,6 @@ pub(super) async fn set_aside(
         rows.push(vec![Cell::Uuid(aside.delivery_id.0), Cell::TextOrNull(order_key), Cell::Text(aside.reason)]);
     }
     values.extend(ASIDE.parameters(backend, rows));
-    execute(transaction, &sql, values).await?;
+    execute_ahead(transaction, &sql, values).await?;
     move_up(transaction, left, MovedUp::AsBefore).await
 }

@@ -2,11 +2,11 @@
 
 use super::aside::{Aside, Unread, set_aside};
 use super::claim_at_once::{AtOnce, claim_at_once};
-use super::heads::Told;
+use super::heads::{Retries, Told};
 use super::lines::{MovedUp, make_way, move_up};
 use super::parts::Parts;
 use super::{apply_next, candidates_sql, candidates_values, due_again, under};
-use crate::batch::{self, Cell, IDS, Kind, Table, execute, query};
+use crate::batch::{self, Cell, IDS, Kind, Table, execute_ahead, query};
 use crate::commit::feed::FeedLog;
 use crate::connections::DatabaseTransaction;
 use crate::deliveries::{end, remove_due, remove_payloads, update_due};
@@ -48,9 +48,10 @@ struct Candidates {
 /// decide at once would each fill a webhook's slots. `SKIP LOCKED` keeps a claim from waiting for a row that a settle or a
 /// cancel holds.
 pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Claims, StoreError> {
+    let expects_due = store.expects_due.swap(false, Ordering::Relaxed);
     // A look without a lock: an idle worker costs the writers nothing. After a full claim there is more, and what this process
     // just recorded is due.
-    if !store.expects_due.swap(false, Ordering::Relaxed) {
+    if store.is_crowded.swap(false, Ordering::Relaxed) || !expects_due {
         let one = ClaimRequest { limit: 1, ..request.clone() };
         let Candidates { picked, mut left, crowded } = candidates(store.road_reader(), &one).await?;
         match make_way(store, &crowded, request.now).await {
@@ -67,7 +68,8 @@ pub(super) async fn claim(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
     store.observer.orphans_found(claims.orphan_count());
     let is_full = request.limit > 0 && claims.deliveries.len() >= request.limit as usize;
     if is_crowded {
-        // The next one looks, and makes way: what is leased does not wait for it.
+        // The next one looks, whatever is recorded until then, and makes way: what is leased does not wait for it.
+        store.is_crowded.store(true, Ordering::Relaxed);
         claims.left.has_more = true;
     } else if is_full || claims.left.has_more {
         store.expects_due.store(true, Ordering::Relaxed);
@@ -186,7 +188,8 @@ async fn claim_one_by_one(store: &SqlStore, request: &ClaimRequest) -> Result<Cl
 
 async fn candidates<C: ConnectionTrait>(connection: &C, request: &ClaimRequest) -> Result<Candidates, StoreError> {
     let backend = connection.get_database_backend();
-    let looked: Vec<Looked> = query(connection, &candidates_sql(backend), candidates_values(backend, request)).await?;
+    let sql = candidates_sql(backend, Retries::of(request));
+    let looked: Vec<Looked> = query(connection, &sql, candidates_values(backend, request)).await?;
     let (told, picked): (Vec<_>, Vec<_>) = looked.into_iter().map(|one| (one.told, one.picked)).unzip();
     let told = Told::of(told);
     Ok(Candidates { picked: picked.into_iter().flatten().collect(), left: told.left(false)?, crowded: told.crowded()? })
@@ -258,7 +261,7 @@ pub(super) async fn lease(
         vec![Cell::Uuid(row.id), Cell::Text(row.payload_kind.clone()), Cell::IntOrNull(row.default_frozen_at_us)]
     });
     values.extend(LEASES.parameters(backend, leases.collect()));
-    execute(transaction, &sql, values).await?;
+    execute_ahead(transaction, &sql, values).await?;
     for row in rows {
         row.state = DeliveryState::InFlight.as_str().to_owned();
         row.state_reason = None;

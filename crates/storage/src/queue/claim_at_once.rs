@@ -3,7 +3,7 @@
 
 use super::aside::{Aside, set_aside};
 use super::claim::lease;
-use super::heads::{Asked, PICKED_NEXT, Told, beside_one_of, candidates_values, picked_sql};
+use super::heads::{Asked, PICKED_NEXT, Retries, Told, beside_one_of, candidates_values, picked_sql};
 use super::parts::Parts;
 use crate::batch::query_with;
 use crate::commit::feed::FeedLog;
@@ -122,7 +122,7 @@ impl Looked {
 }
 
 /// What SQLite picks, with how its webhook and its tenant stand, and its event. The parameters are [`candidates_values`].
-pub fn look_sql() -> String {
+pub fn look_sql(retries: Retries) -> String {
     format!(
         "{picked}
 SELECT {told}, {due}, webhook.version AS webhook_version, tenant.version AS tenant_version, {EVENT_COLUMNS}
@@ -131,8 +131,8 @@ LEFT JOIN webhook ON webhook.id = due.webhook_id AND webhook.deleted_at_us IS NU
     AND (webhook.status = '{active}' OR due.is_test)
 LEFT JOIN tenant ON tenant.id = webhook.tenant_id
 LEFT JOIN event ON event.tenant_id = due.tenant_id AND event.id = due.event_id",
-        picked = picked_sql(DbBackend::Sqlite),
-        told = beside_one_of(DbBackend::Sqlite, "picked", "picked"),
+        picked = picked_sql(DbBackend::Sqlite, retries),
+        told = beside_one_of(DbBackend::Sqlite, retries, "picked", "picked"),
         due = qualified("due"),
         active = WebhookStatus::Active.as_str(),
     )
@@ -148,7 +148,7 @@ fn qualified(alias: &str) -> String {
 /// indexes of times and of webhooks, whatever it believes of a queue that was empty a moment ago. How the webhooks stand is
 /// read before, and the rows are joined to it: the planner would look for all rows once for every webhook. The answers are in
 /// no order: it would look for each of them among all that was picked.
-pub fn claim_sql() -> String {
+pub fn claim_sql(retries: Retries) -> String {
     let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND standing.has_no_query");
     format!(
         "{picked}, locked AS MATERIALIZED (
@@ -175,9 +175,9 @@ SELECT {told}, counted.locked_count, {leased}, leased.webhook_version, leased.te
 FROM (SELECT count(*) AS locked_count, array_agg(id) FILTER (WHERE was_orphaned) AS orphans FROM locked) AS counted
 LEFT JOIN leased ON TRUE
 LEFT JOIN event ON event.tenant_id = leased.tenant_id AND event.id = leased.event_id",
-        picked = picked_sql(DbBackend::Postgres),
+        picked = picked_sql(DbBackend::Postgres, retries),
         now_us = Asked::NowUs.sql(DbBackend::Postgres),
-        told = beside_one_of(DbBackend::Postgres, "leased", "locked"),
+        told = beside_one_of(DbBackend::Postgres, retries, "leased", "locked"),
         leased_until = PICKED_NEXT,
         never = i64::MAX,
         nil = Uuid::nil(),
@@ -217,16 +217,16 @@ pub async fn claim_within(
     request: &ClaimRequest,
     feed: &mut FeedLog,
 ) -> Result<AtOnce, StoreError> {
-    let mut events = EventsRead::default();
+    let (retries, mut events) = (Retries::of(request), EventsRead::default());
     let (told, reached_count, leased) = if store.backend() == DbBackend::Postgres {
         let read = |row: &_| Answer::read(row, &mut events);
-        let answers = query_with(transaction, &claim_sql(), claim_values(request), read).await?;
+        let answers = query_with(transaction, &claim_sql(retries), claim_values(request), read).await?;
         let locked_count = answers.first().map_or(0, |answer| usize::try_from(answer.locked_count).unwrap_or(0));
         let (told, leased): (Vec<_>, Vec<_>) = answers.into_iter().map(|answer| (answer.told, answer.leased)).unzip();
         (Told::of(told), locked_count, leased.into_iter().flatten().collect::<Vec<_>>())
     } else {
         let values = candidates_values(DbBackend::Sqlite, request);
-        let looked = query_with(transaction, &look_sql(), values, |row| Looked::read(row, &mut events)).await?;
+        let looked = query_with(transaction, &look_sql(retries), values, |row| Looked::read(row, &mut events)).await?;
         let picked_count = looked.iter().filter(|one| one.is_picked).count();
         let (told, sendable): (Vec<_>, Vec<_>) = looked.into_iter().map(|one| (one.told, one.sendable)).unzip();
         (Told::of(told), picked_count, sendable.into_iter().flatten().collect())

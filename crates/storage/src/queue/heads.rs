@@ -6,7 +6,9 @@
 
 use crate::batch::{Cell, Kind, Table};
 use crate::error::corrupt;
-use crate::limits::{CLAIM_HEAD_ROWS_SPARE, CLAIM_LINED_ROWS_MAX, CROWDED_MAX, PAGE_ROWS_MAX};
+use crate::limits::{
+    CLAIM_HEAD_ROWS_SPARE, CLAIM_LINED_ROWS_MAX, CLAIM_RETRIES_PASSED_MAX, CROWDED_MAX, PAGE_ROWS_MAX,
+};
 use crate::micros::from_time;
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::WebhookId;
@@ -77,26 +79,88 @@ impl Asked {
     }
 }
 
+/// Whether a claim may come upon more retries than it may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Retries {
+    /// It may take as many as it takes of all: the ordinary case, whose statement need not tell them apart.
+    Fit,
+    MayBeTooMany,
+}
+
+impl Retries {
+    pub fn of(request: &ClaimRequest) -> Self {
+        if request.retries_max < rows_max(request) { Self::MayBeTooMany } else { Self::Fit }
+    }
+}
+
+/// How many rows a claim takes at most.
+fn rows_max(request: &ClaimRequest) -> u32 {
+    Ord::min(request.limit, PAGE_ROWS_MAX)
+}
+
 /// The beginning of a statement that goes on with the candidates, the common table `picked`. Its parameters are
 /// [`candidates_values`]. What stands in its record's line behind another is passed over. What is due of deleted webhooks, which
 /// nobody is sent, has what room the rest leaves: a tenant that was deleted may have had thousands of them.
-pub fn picked_sql(backend: DbBackend) -> String {
+pub fn picked_sql(backend: DbBackend, retries: Retries) -> String {
     let asked_table = if backend == DbBackend::Postgres { format!(", {}", Asked::table()) } else { String::new() };
+    let (tables, allowed) = match retries {
+        Retries::Fit => (String::new(), "ranked WHERE place <= most"),
+        Retries::MayBeTooMany => (numbered_sql(backend), ALLOWED),
+    };
     format!(
-        "{DUE_WEBHOOK}{asked_table}, {of_webhook}, {ranked},
-numbered (id, webhook_id, due_at_us, is_retry, is_deleted, place, number) AS (
-    SELECT id, webhook_id, due_at_us, is_retry, is_deleted, place,
-        row_number() OVER (PARTITION BY is_retry ORDER BY is_deleted, place, due_at_us, id)
-    FROM ranked WHERE place <= most
-), picked (id, webhook_id, due_at_us, place) AS (
-    SELECT id, webhook_id, due_at_us, place FROM numbered WHERE NOT is_retry OR number <= {retries_max}
+        "{DUE_WEBHOOK}{asked_table}, {of_webhook}, {ranked}{tables}, picked (id, webhook_id, due_at_us, place) AS (
+    SELECT id, webhook_id, due_at_us, place FROM {allowed}
     ORDER BY is_deleted, place, due_at_us, id LIMIT CAST({rows_max} AS BIGINT)
 )",
         of_webhook = of_webhook_sql(backend),
         ranked = ranked_sql(backend),
-        retries_max = Asked::RetriesMax.sql(backend),
         // SQLite prepares a statement anew for every value of a limit that is a bare parameter.
         rows_max = Asked::RowsMax.sql(backend),
+    )
+}
+
+/// What may be taken where retries may be too many.
+const ALLOWED: &str = "(
+        SELECT id, webhook_id, due_at_us, is_deleted, place FROM numbered
+        WHERE webhook_id NOT IN (SELECT webhook_id FROM hiding)
+        UNION ALL SELECT id, webhook_id, due_at_us, is_deleted, place FROM shown WHERE place <= most
+    ) AS allowed";
+
+/// Which retries may be taken, as the common table `numbered`. Those that may not would stand before the first attempts of their
+/// webhooks, the common table `hiding`: what is free of these is looked at again without them, as the common table `shown`.
+fn numbered_sql(backend: DbBackend) -> String {
+    let retries_max = Asked::RetriesMax.sql(backend);
+    let more_rows = format!(" + {CLAIM_RETRIES_PASSED_MAX}");
+    let first_attempts = free_rows_sql(backend, "seen.attempts_spent = 0 AND ", &more_rows);
+    let first_attempts = if backend == DbBackend::Postgres {
+        format!(
+            "SELECT head.id, of_webhook.webhook_id, head.due_at_us, of_webhook.is_deleted, of_webhook.most
+        FROM hiding JOIN of_webhook ON of_webhook.webhook_id = hiding.webhook_id
+        CROSS JOIN LATERAL (SELECT seen.id, seen.due_at_us {first_attempts} of_webhook.most) AS head"
+        )
+    } else {
+        format!(
+            "SELECT row.id, row.webhook_id, row.due_at_us, of_webhook.is_deleted, of_webhook.most
+        FROM hiding CROSS JOIN of_webhook ON of_webhook.webhook_id = hiding.webhook_id CROSS JOIN due AS row
+        ON row.id IN (SELECT seen.id {first_attempts} (SELECT max(most) FROM of_webhook))"
+        )
+    };
+    format!(
+        ",
+numbered (id, webhook_id, due_at_us, is_retry, is_deleted, place, most, number) AS (
+    SELECT id, webhook_id, due_at_us, is_retry, is_deleted, place, most,
+        row_number() OVER (PARTITION BY is_retry ORDER BY is_deleted, place, due_at_us, id)
+    FROM ranked WHERE place <= most
+), hiding (webhook_id) AS (
+    SELECT DISTINCT webhook_id FROM numbered WHERE is_retry AND number > {retries_max}
+), shown (id, webhook_id, due_at_us, is_deleted, most, place) AS (
+    SELECT id, webhook_id, due_at_us, is_deleted, most, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id)
+    FROM (
+        SELECT id, webhook_id, due_at_us, is_deleted, most FROM numbered
+        WHERE is_retry AND number <= {retries_max} AND webhook_id IN (SELECT webhook_id FROM hiding)
+        UNION ALL {first_attempts}
+    ) AS allowed
+)"
     )
 }
 
@@ -116,14 +180,20 @@ fn window_sql(backend: DbBackend, webhook_id: &str, window_rows: &str) -> String
 
 /// How many rows of each webhook may be taken, as the common table `of_webhook`: what is in flight is counted among the first
 /// rows, of which there are as many as may be in flight, and some more. Of a crowded one, where too many of those stand behind
-/// others, it is -1. One that is missing went with its tenant: it is as good as deleted.
+/// others, it is -1. One that is missing went with its tenant: it is as good as deleted. One whose lines are being formed is left
+/// out: what is in none yet may stand behind others.
 fn of_webhook_sql(backend: DbBackend) -> String {
     let (least, greatest) = if backend == DbBackend::Postgres { ("least", "greatest") } else { ("min", "max") };
     let [now_us, in_flight_max, rows, per_webhook_max] =
         [Asked::NowUs, Asked::InFlightMax, Asked::WindowRows, Asked::PerWebhookMax].map(|asked| asked.sql(backend));
-    // One that keeps no order any more may have lines left, of what was recorded as that was changed: they are no part of its rows.
-    let lined_rows =
-        format!("CASE WHEN of.ordering = '{}' THEN {CLAIM_LINED_ROWS_MAX} ELSE 0 END", Ordering::ByRecord.as_str());
+    let keeps_order = format!("of.ordering = '{}'", Ordering::ByRecord.as_str());
+    // PostgreSQL reads that table once in each place, not once for each webhook.
+    let is_lining = match backend {
+        DbBackend::Postgres => "of.id = ANY (ARRAY(SELECT webhook_id FROM lining))",
+        _ => "of.id IN (SELECT webhook_id FROM lining)",
+    };
+    // Of one whose lines are being dissolved, what is in flight may still come behind what stood in them.
+    let lined_rows = format!("CASE WHEN {keeps_order} OR {is_lining} THEN {CLAIM_LINED_ROWS_MAX} ELSE 0 END");
     let window_rows =
         format!("{rows} - {greatest}({in_flight_max} - coalesce(of.concurrency, {in_flight_max}), 0) + {lined_rows}");
     let window_rows = match backend {
@@ -135,29 +205,29 @@ fn of_webhook_sql(backend: DbBackend) -> String {
         ),
     };
     let window = window_sql(backend, "due_webhook.webhook_id", &window_rows);
-    let is_behind = format!("seen.leased_until_us IS NULL AND NOT {IS_FIRST_IN_LINE}");
+    let is_behind = format!("{keeps_order} AND seen.leased_until_us IS NULL AND NOT {IS_FIRST_IN_LINE}");
     format!(
         "given (webhook_id, most) AS MATERIALIZED (SELECT webhook_id, most FROM {limits} AS limits),
-looked (webhook_id, is_deleted, window_rows, most, slots, taken) AS MATERIALIZED (
-    SELECT due_webhook.webhook_id, of.id IS NULL OR of.deleted_at_us IS NOT NULL, {window_rows},
+looked (webhook_id, is_deleted, keeps_order, window_rows, most, slots, taken) AS MATERIALIZED (
+    SELECT due_webhook.webhook_id, of.id IS NULL OR of.deleted_at_us IS NOT NULL, coalesce({keeps_order}, FALSE), {window_rows},
         coalesce(given.most, {per_webhook_max}),
         {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}),
-        (SELECT CASE WHEN count(CASE WHEN {is_behind} THEN 1 END) > {lined_rows} THEN -1
+        (SELECT CASE WHEN count(CASE WHEN {is_behind} THEN 1 END) > {CLAIM_LINED_ROWS_MAX} THEN -1
             ELSE count(CASE WHEN seen.leased_until_us > {now_us} THEN 1 END) END FROM {window})
     FROM due_webhook LEFT JOIN webhook AS of ON of.id = due_webhook.webhook_id
     LEFT JOIN given ON given.webhook_id = due_webhook.webhook_id
-    WHERE due_webhook.webhook_id IS NOT NULL
-), of_webhook (webhook_id, is_deleted, window_rows, most) AS MATERIALIZED (
-    SELECT webhook_id, is_deleted, window_rows,
+    WHERE due_webhook.webhook_id IS NOT NULL AND (of.id IS NULL OR NOT ({keeps_order}) OR NOT ({is_lining}))
+), of_webhook (webhook_id, is_deleted, keeps_order, window_rows, most) AS MATERIALIZED (
+    SELECT webhook_id, is_deleted, keeps_order, window_rows,
         CASE WHEN taken < 0 THEN -1 ELSE {greatest}(0, {least}(most, slots - taken)) END FROM looked
 )",
         limits = LIMITS.source(backend, LIMITS_FIRST),
     )
 }
 
-/// The first rows of each webhook that are free, one more than may be taken, as the common table `ranked`: each with its place
-/// among those of its webhook.
-fn ranked_sql(backend: DbBackend) -> String {
+/// The first free rows of a webhook of `of_webhook`, those of them that are `wanted`; how many is left to follow. `more_rows`
+/// widens the window. What stands in line waits only where the webhook keeps order: one that does so no more may have lines left.
+fn free_rows_sql(backend: DbBackend, wanted: &str, more_rows: &str) -> String {
     let window_rows = match backend {
         DbBackend::Postgres => "of_webhook.window_rows",
         _ => "(SELECT max(window_rows) FROM of_webhook)",
@@ -165,12 +235,19 @@ fn ranked_sql(backend: DbBackend) -> String {
     // SQLite would read and sort the whole window, and not stop at the last row that it wants: it reads the window in its order, as its
     // plans show, and does not know that.
     let in_order = if backend == DbBackend::Postgres { "ORDER BY seen.due_at_us, seen.id " } else { "" };
-    let free_rows = format!(
-        "FROM {window} WHERE (seen.leased_until_us IS NULL OR seen.leased_until_us <= {now_us}) AND {IS_FIRST_IN_LINE}
+    format!(
+        "FROM {window} WHERE {wanted}(seen.leased_until_us IS NULL OR seen.leased_until_us <= {now_us})
+        AND (NOT of_webhook.keeps_order OR {IS_FIRST_IN_LINE})
         {in_order}LIMIT",
-        window = window_sql(backend, "of_webhook.webhook_id", window_rows),
+        window = window_sql(backend, "of_webhook.webhook_id", &format!("{window_rows}{more_rows}")),
         now_us = Asked::NowUs.sql(backend),
-    );
+    )
+}
+
+/// The first rows of each webhook that are free, one more than may be taken, as the common table `ranked`: each with its place
+/// among those of its webhook.
+fn ranked_sql(backend: DbBackend) -> String {
+    let free_rows = free_rows_sql(backend, "", "");
     let rows = if backend == DbBackend::Postgres {
         // Numbered as the index gives them, webhook by webhook.
         format!(
@@ -197,7 +274,7 @@ fn ranked_sql(backend: DbBackend) -> String {
 pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
 /// The webhooks of which some rows are free, but not in `taken_rows`; null where there are none.
-fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
+fn without_room_sql(backend: DbBackend, retries: Retries, taken_rows: &str) -> String {
     let left = format!(
         "SELECT DISTINCT webhook_id FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows}) LIMIT {}",
         WITHOUT_ROOM_MAX + 1
@@ -207,7 +284,8 @@ fn without_room_sql(backend: DbBackend, taken_rows: &str) -> String {
         _ => format!("(SELECT group_concat(hex(webhook_id)) FROM ({left}))"),
     };
     // Only where some are left are they looked for.
-    format!("CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}) THEN {ids} END")
+    let hides_some = if retries == Retries::Fit { "" } else { " OR EXISTS (SELECT 1 FROM hiding)" };
+    format!("CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}){hides_some} THEN {ids} END")
 }
 
 /// The crowded webhooks; null where there are none.
@@ -264,34 +342,32 @@ fn left(has_more: bool, ids: Option<&str>) -> Result<Left, StoreError> {
 }
 
 /// The columns of [`Told`], filled beside one row of a common table, which is joined from the left, or alone.
-pub fn beside_one_of(backend: DbBackend, rows: &str, taken_rows: &str) -> String {
-    let (without_room, crowded) = (without_room_sql(backend, taken_rows), crowded_sql(backend));
+pub fn beside_one_of(backend: DbBackend, retries: Retries, rows: &str, taken_rows: &str) -> String {
+    let (without_room, crowded) = (without_room_sql(backend, retries, taken_rows), crowded_sql(backend));
     let one = format!("CASE WHEN {rows}.id IS NOT DISTINCT FROM (SELECT id FROM {rows} LIMIT 1)");
     format!("{one} THEN {without_room} END AS without_room, {one} THEN {crowded} END AS crowded")
 }
 
 /// The statement that picks candidates.
-pub fn candidates_sql(backend: DbBackend) -> String {
-    let picked = picked_sql(backend);
+pub fn candidates_sql(backend: DbBackend, retries: Retries) -> String {
+    let picked = picked_sql(backend, retries);
     format!(
         "{picked}\nSELECT {}, picked.id, picked.webhook_id FROM (SELECT 1) AS one LEFT JOIN picked ON TRUE \
          ORDER BY picked.place, picked.due_at_us, picked.id",
-        beside_one_of(backend, "picked", "picked")
+        beside_one_of(backend, retries, "picked", "picked")
     )
 }
 
 /// The parameters of [`candidates_sql`].
 pub fn candidates_values(backend: DbBackend, request: &ClaimRequest) -> Vec<Value> {
     let slots = i64::from(request.in_flight_per_webhook_max);
-    let limit = Ord::min(request.limit, PAGE_ROWS_MAX);
-    // Beyond the claim's own limit only where retries may be passed over is there anything to take.
-    let is_over_retries = request.retries_max < limit;
-    let per_webhook =
-        if is_over_retries { request.limit_per_webhook } else { Ord::min(request.limit_per_webhook, limit) };
+    let rows_max = rows_max(request);
+    // Beyond the claim's own limit there is nothing to take.
+    let per_webhook = Ord::min(request.limit_per_webhook, rows_max);
     let mut values = vec![
         from_time(request.now).into(),
         slots.into(),
-        i64::from(limit).into(),
+        i64::from(rows_max).into(),
         slots.saturating_add(CLAIM_HEAD_ROWS_SPARE).into(),
         i64::from(per_webhook).into(),
         i64::from(request.retries_max).into(),

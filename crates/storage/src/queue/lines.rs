@@ -4,7 +4,8 @@
 //! that says so, and as the one before ends (whoever takes it out of the queue calls [`move_up`]) the next is due as it was before.
 //! Should one go unnoticed, because another transaction had the next one at that moment, the hour is what is lost.
 
-use crate::batch::{Cell, Kind, Table, execute};
+use crate::batch::{Cell, Kind, Table, execute, execute_ahead};
+use crate::connections::DatabaseTransaction;
 use crate::limits::{LINED_UP_MS, LINED_UP_ROWS_MAX};
 use crate::micros::from_time;
 use crate::store::SqlStore;
@@ -105,8 +106,8 @@ fn move_up_values(backend: DbBackend, lines: impl IntoIterator<Item = (Uuid, Str
 }
 
 /// What is next in those lines is due, now that something of them was taken out of the queue.
-pub async fn move_up<C: ConnectionTrait>(
-    connection: &C,
+pub async fn move_up(
+    transaction: &DatabaseTransaction,
     left: impl IntoIterator<Item = (Uuid, String)>,
     due: MovedUp,
 ) -> Result<(), StoreError> {
@@ -114,8 +115,8 @@ pub async fn move_up<C: ConnectionTrait>(
     if lines.is_empty() {
         return Ok(());
     }
-    let backend = connection.get_database_backend();
-    execute(connection, &move_up_sql(backend), move_up_values(backend, lines, due)).await.map(|_| ())
+    let backend = transaction.get_database_backend();
+    execute_ahead(transaction, &move_up_sql(backend), move_up_values(backend, lines, due)).await
 }
 
 /// Both statements for nothing, with the indexes that they must use, for the test of plans.

@@ -13,7 +13,7 @@ mod settle_delivered;
 
 pub use claim_at_once::{AtOnce, claim_sql, claim_values, claim_within, look_sql};
 pub use extend::{end_leases_sql, extend_sql, extend_values};
-pub use heads::{DUE_WEBHOOK, IS_FIRST_IN_LINE, candidates_sql, candidates_values, next_due_sql};
+pub use heads::{DUE_WEBHOOK, IS_FIRST_IN_LINE, Retries, candidates_sql, candidates_values, next_due_sql};
 pub use lines::{BEHIND, MovedUp, line_statements, move_up};
 pub use settle_delivered::{arrived_values, keep_arrived_sql, settle_sql, settle_values, standing_claims_sql};
 

@@ -1,6 +1,6 @@
 //! Settle: the attempt and the next state together, under the webhook as it stands in this transaction.
 
-use super::settle_delivered::{has_arrived, settle_delivered};
+use super::settle_delivered::{has_arrived, settle_delivered, tried};
 use super::{apply_next, due_again, is_under, under};
 use crate::batch::{Collision, IDS, ids, query};
 use crate::commit::feed::FeedLog;
@@ -16,7 +16,7 @@ use crate::store::SqlStore;
 use hookgraph_domain::fan_out::held_reason;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::ports::{Failpoint, Fenced, StoreError};
-use hookgraph_domain::settle::{self, Settlement};
+use hookgraph_domain::settle::{self, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
@@ -61,33 +61,32 @@ impl Rows {
 
 pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError> {
     let Some(last) = settlements.iter().map(|settlement| settlement.now).max() else { return Ok(Vec::new()) };
+    let tried = tried(settlements)?;
     let transaction = store.begin_on_road().await?;
-    let AsTheyStand { mut webhooks, locked } = webhooks(store, &transaction, settlements).await?;
-    let at_once: Vec<bool> = ends_at_once(settlements, &webhooks, &locked);
+    let AsTheyStand { standings, mut webhooks, locked } = webhooks(store, &transaction, settlements).await?;
+    let at_once: Vec<bool> = ends_at_once(settlements, &standings, &locked);
     let mut feed = FeedLog::at(last);
     let mut attempts = Vec::new();
     let mut answers = Vec::with_capacity(settlements.len());
     let mut changed_webhooks: Vec<(WebhookStatus, Webhook, Timestamp)> = Vec::new();
     let arrived: Vec<&Settlement> =
         settlements.iter().zip(&at_once).filter_map(|(one, at_once)| at_once.then_some(one)).collect();
-    let ended = settle_delivered(&transaction, &arrived, &mut feed).await?;
+    let ended = settle_delivered(&transaction, &arrived, tried, &mut feed).await?;
     let others = settlements.iter().zip(&at_once).filter(|(_, at_once)| !**at_once);
     let mut rows = Rows::locked(&transaction, others.map(|(one, _)| one.delivery_id.0)).await?;
     // Who was asked to end while this waited for it was so by a change that is committed by now, its webhook's perhaps.
     let asked_to_end = rows.by_id.values().filter(|row| row.cancel_requested && !locked.contains_key(&row.webhook_id));
-    let standings = Opened::standings(&transaction, asked_to_end.map(|row| row.webhook_id), WebhookLock::None).await?;
-    webhooks.extend(store.opened.webhooks(&transaction, &standings, &*store.vault).await?);
+    let again = Opened::standings(&transaction, asked_to_end.map(|row| row.webhook_id), WebhookLock::None).await?;
+    webhooks.extend(store.opened.webhooks(&transaction, &again, &*store.vault).await?);
     for (settlement, at_once) in settlements.iter().zip(&at_once) {
         if *at_once {
             let is_done = ended.contains(&settlement.delivery_id.0);
             answers.push(if is_done { Fenced::Done } else { Fenced::LeaseLost });
             continue;
         }
-        let Some(webhook) = webhooks.get(&settlement.webhook_id.0) else {
-            answers.push(Fenced::LeaseLost);
-            continue;
-        };
-        let Some(mut row) = rows.take(settlement.delivery_id, settlement.fencing_token) else {
+        let standing = standings.get(&settlement.webhook_id.0);
+        let row = standing.and_then(|_| rows.take(settlement.delivery_id, settlement.fencing_token));
+        let (Some(standing), Some(mut row)) = (standing, row) else {
             answers.push(Fenced::LeaseLost);
             continue;
         };
@@ -95,21 +94,27 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
             attempts.push(rows::attempt::cells(attempt, WebhookId(row.webhook_id))?);
             row.attempt_count = row.attempt_count.max(i64::from(attempt.number));
         }
-        // Of one that is not locked nothing was to change; what it has become meanwhile is another's to write.
-        let signal = settlement.health.filter(|_| !row.is_test && locked.contains_key(&row.webhook_id));
-        let changed = signal.and_then(|signal| settle::apply_health(webhook, signal, settlement.now));
-        let next = under(&row, settlement.next.clone(), changed.as_ref().unwrap_or(webhook));
+        let (next, changed) = match webhooks.get(&row.webhook_id) {
+            Some(webhook) => {
+                // Of one that is not locked nothing was to change; what it has become meanwhile is another's to write.
+                let signal = settlement.health.filter(|_| !row.is_test && locked.contains_key(&row.webhook_id));
+                let changed = signal.and_then(|signal| settle::apply_health(webhook, signal, settlement.now));
+                let next = under(&row, settlement.next.clone(), changed.as_ref().unwrap_or(webhook));
+                (next, changed.map(|changed| (webhook.status, changed)))
+            }
+            None => (under_unread(settlement.next.clone(), standing), None),
+        };
         let has_ended = apply_next(&mut row, next, settlement.now);
         feed.delivery(&row)?;
-        if let Some(changed) = changed {
-            changed_webhooks.push((webhook.status, changed.clone(), settlement.now));
+        if let Some((before, changed)) = changed {
+            changed_webhooks.push((before, changed.clone(), settlement.now));
             webhooks.insert(row.webhook_id, Arc::new(changed));
         }
         rows.put(row, has_ended);
         answers.push(Fenced::Done);
     }
-    rows.write(&transaction).await?;
     rows::attempt::ATTEMPTS.insert(&transaction, attempts, Collision::Fails).await?;
+    rows.write(&transaction).await?;
     let mut budget = Budget::default();
     for (before, changed, now) in &changed_webhooks {
         write_health(store, &transaction, *before, changed, *now, &mut feed, &mut budget).await?;
@@ -128,7 +133,7 @@ async fn webhooks(
     settlements: &[Settlement],
 ) -> Result<AsTheyStand, StoreError> {
     let ids = settlements.iter().map(|settlement| settlement.webhook_id.0);
-    let standings = Opened::standings(transaction, ids, WebhookLock::None).await?;
+    let mut standings = Opened::standings(transaction, ids, WebhookLock::None).await?;
     let mut webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
     let stopped = |id: &Uuid| standings.get(id).is_some_and(|standing| !standing.sends());
     let changes = |one: &Settlement, webhook: &Webhook| {
@@ -143,26 +148,37 @@ async fn webhooks(
         .map(|one| one.webhook_id.0)
         .collect();
     let locked = Opened::standings(transaction, to_lock, WebhookLock::Update).await?;
+    // As they are now or not at all: what they were before must not be written again.
+    webhooks.retain(|id, _| !locked.contains_key(id));
     webhooks.extend(store.opened.webhooks(transaction, &locked, &*store.vault).await?);
-    Ok(AsTheyStand { webhooks, locked })
+    standings.extend(locked.iter().map(|(id, standing)| (*id, *standing)));
+    Ok(AsTheyStand { standings, webhooks, locked })
 }
 
-/// The webhooks of settlements, and those of them that are locked.
+/// How the webhooks of settlements stand, those of them that can be read, and those that are locked.
 struct AsTheyStand {
+    standings: HashMap<Uuid, Standing>,
     webhooks: HashMap<Uuid, Arc<Webhook>>,
     locked: HashMap<Uuid, Standing>,
+}
+
+/// A decision under a webhook that cannot be read: as it was made, whatever the attempt says of the webhook's health. What was sent
+/// must not be sent again because of it. Where the webhook stopped, a claim that can read it holds or cancels what is due.
+fn under_unread(next: NextState, standing: &Standing) -> NextState {
+    // What is held for one that sends would be made due by nobody.
+    if standing.sends() { settle::under_sending_webhook(next) } else { next }
 }
 
 /// Which settlements need no look at their row: the delivery arrived, and its webhook stays as it is. Each delivery once;
 /// whoever asks for it again finds it gone.
 fn ends_at_once(
     settlements: &[Settlement],
-    webhooks: &HashMap<Uuid, Arc<Webhook>>,
+    standings: &HashMap<Uuid, Standing>,
     locked: &HashMap<Uuid, Standing>,
 ) -> Vec<bool> {
     let mut seen = HashSet::new();
     let ends = |one: &Settlement| {
-        has_arrived(one) && webhooks.contains_key(&one.webhook_id.0) && !locked.contains_key(&one.webhook_id.0)
+        has_arrived(one) && standings.contains_key(&one.webhook_id.0) && !locked.contains_key(&one.webhook_id.0)
     };
     settlements.iter().map(|one| ends(one) && seen.insert(one.delivery_id)).collect()
 }

@@ -1,7 +1,7 @@
 //! What was delivered is settled without a look at its rows: out of the queue, into the history, with its attempt. PostgreSQL
 //! does it in one statement; SQLite, which has the database to itself, in a few.
 
-use crate::batch::{Cell, Collision, Kind, Table, execute, query};
+use crate::batch::{Cell, Collision, Kind, Table, execute_ahead, query};
 use crate::commit::feed::FeedLog;
 use crate::connections::DatabaseTransaction;
 use crate::deliveries::remove_due;
@@ -12,12 +12,12 @@ use crate::rows;
 use crate::rows::attempt::ATTEMPTS;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::feed::FeedChange;
-use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use hookgraph_domain::ids::{AttemptId, DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::settle::Settlement;
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Deliveries that arrived, by their claims.
@@ -130,15 +130,26 @@ fn arrived(backend: DbBackend, settlements: &[&Settlement]) -> Vec<Value> {
     ARRIVED.parameters(backend, settlements.iter().map(row).collect())
 }
 
-fn attempts(settlements: &[&Settlement]) -> Result<Vec<Vec<Cell>>, StoreError> {
-    let tried = settlements.iter().filter_map(|one| one.attempt.as_ref().map(|attempt| (attempt, one.webhook_id)));
-    tried.map(|(attempt, webhook_id)| rows::attempt::cells(attempt, webhook_id)).collect()
+/// The attempts of settlements as rows, by their ids.
+pub(super) type Tried = HashMap<AttemptId, Vec<Cell>>;
+
+/// The attempts that may be those of deliveries that arrived, made ready before the transaction begins: on SQLite nobody else writes
+/// until it has ended.
+pub(super) fn tried(settlements: &[Settlement]) -> Result<Tried, StoreError> {
+    let arrived = settlements.iter().filter(|one| has_arrived(one));
+    let attempts = arrived.filter_map(|one| one.attempt.as_ref().map(|attempt| (attempt, one.webhook_id)));
+    attempts.map(|(attempt, webhook_id)| Ok((attempt.id, rows::attempt::cells(attempt, webhook_id)?))).collect()
+}
+
+fn attempts(settlements: &[&Settlement], tried: &mut Tried) -> Vec<Vec<Cell>> {
+    settlements.iter().filter_map(|one| tried.remove(&one.attempt.as_ref()?.id)).collect()
 }
 
 /// Settles deliveries that arrived, each named once; answers which of them their claims still held.
 pub(super) async fn settle_delivered(
     transaction: &DatabaseTransaction,
     settlements: &[&Settlement],
+    mut tried: Tried,
     feed: &mut FeedLog,
 ) -> Result<HashSet<Uuid>, StoreError> {
     if settlements.is_empty() {
@@ -147,10 +158,10 @@ pub(super) async fn settle_delivered(
     let backend = transaction.get_database_backend();
     let ended: Vec<Ended> = if backend == DbBackend::Postgres {
         let mut values = arrived(backend, settlements);
-        values.extend(ATTEMPTS.parameters(backend, attempts(settlements)?));
+        values.extend(ATTEMPTS.parameters(backend, attempts(settlements, &mut tried)));
         query(transaction, &settle_sql(), values).await?
     } else {
-        settle_in_steps(transaction, settlements).await?
+        settle_in_steps(transaction, settlements, tried).await?
     };
     let left = ended.iter().filter_map(|row| Some((row.webhook_id, row.order_key.clone()?)));
     move_up(transaction, left, MovedUp::AsBefore).await?;
@@ -172,15 +183,19 @@ pub(super) async fn settle_delivered(
 async fn settle_in_steps(
     transaction: &DatabaseTransaction,
     settlements: &[&Settlement],
+    mut tried: Tried,
 ) -> Result<Vec<Ended>, StoreError> {
     let backend = transaction.get_database_backend();
-    let standing: Vec<Ended> = query(transaction, &standing_claims_sql(), arrived(backend, settlements)).await?;
+    let all = arrived(backend, settlements);
+    let standing: Vec<Ended> = query(transaction, &standing_claims_sql(), all.clone()).await?;
     let ids: HashSet<Uuid> = standing.iter().map(|row| row.id).collect();
     let settled: Vec<&Settlement> =
         settlements.iter().copied().filter(|one| ids.contains(&one.delivery_id.0)).collect();
     if !settled.is_empty() {
-        execute(transaction, &keep_arrived_sql(), arrived(backend, &settled)).await?;
-        ATTEMPTS.insert(transaction, attempts(&settled)?, Collision::Fails).await?;
+        let arrived = if settled.len() == settlements.len() { all } else { arrived(backend, &settled) };
+        // Together with what comes next.
+        ATTEMPTS.insert(transaction, attempts(&settled, &mut tried), Collision::Fails).await?;
+        execute_ahead(transaction, &keep_arrived_sql(), arrived).await?;
         remove_due(transaction, ids).await?;
     }
     Ok(standing)

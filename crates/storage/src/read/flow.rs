@@ -48,14 +48,16 @@ pub fn backlog_sql() -> String {
     )
 }
 
-/// The statement for webhooks with more to hold or cancel, longest stopped first: $1 rows at most, none of those that are given.
-/// Those of deleted tenants, which are noted as of their deletion and may be thousands, come behind those that someone looks at. How
-/// each stands is looked up: a join could read all webhooks there are.
+/// The statement for webhooks with more to hold, to cancel or to put in order, longest waiting first: $1 rows at most, none of those
+/// that are given. Those of deleted tenants, which are noted as of their deletion and may be thousands, come behind those that
+/// someone looks at. How each stands is looked up: a join could read all webhooks there are.
 fn stopping_sql(backend: DbBackend) -> String {
     format!(
-        "SELECT webhook_id FROM stopping WHERE webhook_id NOT IN (SELECT id FROM {} AS given) \
+        "SELECT noted.webhook_id FROM (SELECT webhook_id, max(since_us) AS since_us FROM (\
+         SELECT webhook_id, since_us FROM stopping UNION ALL SELECT webhook_id, since_us FROM lining\
+         ) AS either GROUP BY webhook_id) AS noted WHERE noted.webhook_id NOT IN (SELECT id FROM {} AS given) \
          ORDER BY (SELECT tenant.deleted_at_us IS NOT NULL FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id \
-         WHERE webhook.id = stopping.webhook_id), since_us, webhook_id LIMIT CAST($1 AS BIGINT)",
+         WHERE webhook.id = noted.webhook_id), noted.since_us, noted.webhook_id LIMIT CAST($1 AS BIGINT)",
         IDS.source(backend, 2)
     )
 }

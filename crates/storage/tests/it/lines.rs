@@ -4,7 +4,8 @@ use crate::databases::run;
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::ids::EventId;
+use hookgraph_domain::ids::{EventId, WebhookId};
+use hookgraph_domain::limits::STOPPED_AT_ONCE_MAX;
 use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, FlowReader, Store};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
@@ -147,16 +148,83 @@ async fn crowded_webhooks_all_have_their_turn(url: String) {
 /// They were recorded while the ordering was changed.
 async fn lines_that_are_left_of_an_ordering_stop_nobody(url: String) {
     let (store, world) = open(&url).await;
-    let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 10).await;
-    record(&world, "a", 200).await;
+    world.webhook_with(|webhook| webhook.flow.concurrency = 10).await;
+    record(&world, "a", CLAIM_LINED_ROWS_MAX + 100).await;
     run(&url, "UPDATE due SET order_key = 'order:a'").await;
-    record(&world, "b", 1).await;
     let first = claimed(&store, &request(sample::now())).await;
-    assert_eq!(labels(&first), ["order:a", "order:b"]);
+    assert_eq!(labels(&first), ["order:a"; 10]);
     world.settle(&first[0], DeliveryState::Retrying).await;
+    assert_eq!(claimed(&store, &request(sample::now())).await.len(), 1, "its slots but nine");
+}
+
+const AT_ONCE: i64 = STOPPED_AT_ONCE_MAX as i64;
+
+/// The webhooks that are being put in order.
+async fn lining(world: &World) -> Vec<WebhookId> {
+    world.store.webhooks_stopping(&[], 10).await.unwrap()
+}
+
+async fn line_more(world: &World, at: Timestamp, webhook_id: WebhookId) {
+    let writes = vec![Write::StopMore { webhook_id }];
+    world.store.commit(Change { writes, ..Change::at(at) }).await.unwrap();
+}
+
+/// Nothing of it is claimed before all of it is in line, whatever else is saved meanwhile.
+async fn a_long_backlog_joins_its_lines_in_parts(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook().await;
+    record(&world, "a", AT_ONCE).await;
+    record(&world, "b", 2).await;
+    world.change_webhook(webhook.id, by_record, Vec::new()).await;
+    world.change_webhook(webhook.id, |webhook| webhook.name = "saved".to_owned(), Vec::new()).await;
+    assert_eq!(lining(&world).await, [webhook.id]);
+    assert!(claimed(&store, &request(sample::now())).await.is_empty());
+    line_more(&world, sample::now(), webhook.id).await;
+    assert_eq!(lining(&world).await, []);
+    assert_eq!(labels(&claimed(&store, &request(sample::now())).await), ["order:a", "order:b"]);
+}
+
+/// What is out of them is sent meanwhile, and what is in flight counts.
+async fn a_long_backlog_leaves_its_lines_in_parts(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook_with(by_record).await;
+    record(&world, "a", AT_ONCE + 300).await;
+    assert_eq!(claimed(&store, &request(sample::now())).await.len(), 1);
     let later = plus_ms(sample::now(), 1_000);
-    world.save_at(later, webhook.id, |webhook| webhook.name = "saved".to_owned()).await;
-    assert_eq!(claimed(&store, &request(later)).await.len(), 9, "its slots but the one of b");
+    world.save_at(later, webhook.id, |webhook| webhook.flow.ordering = Ordering::None).await;
+    assert_eq!(lining(&world).await, [webhook.id]);
+    assert_eq!(out_of_the_way(&world).await, 299);
+    let slots = webhook.flow.concurrency as usize;
+    assert_eq!(claimed(&store, &request(later)).await.len(), slots - 1);
+    let latest = plus_ms(later, 1_000);
+    line_more(&world, latest, webhook.id).await;
+    assert_eq!(lining(&world).await, []);
+    assert_eq!(out_of_the_way(&world).await, 0);
+    assert!(claimed(&store, &request(latest)).await.is_empty());
+}
+
+async fn an_ordering_that_is_changed_back_holds_at_once(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook().await;
+    record(&world, "a", AT_ONCE + 1).await;
+    world.change_webhook(webhook.id, by_record, Vec::new()).await;
+    assert_eq!(lining(&world).await, [webhook.id]);
+    world.change_webhook(webhook.id, |webhook| webhook.flow.ordering = Ordering::None, Vec::new()).await;
+    assert_eq!(lining(&world).await, []);
+    let claims = claimed(&store, &request(sample::now())).await;
+    assert_eq!(claims.len(), webhook.flow.concurrency as usize);
+}
+
+async fn a_webhook_that_is_deleted_is_put_in_order_no_more(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook().await;
+    record(&world, "a", AT_ONCE + 1).await;
+    world.change_webhook(webhook.id, by_record, Vec::new()).await;
+    let cancel = Write::CancelDue { webhook_id: webhook.id, reason: "its webhook was deleted".to_owned() };
+    world.change_webhook(webhook.id, |webhook| webhook.deleted_at = Some(sample::now()), vec![cancel]).await;
+    line_more(&world, sample::now(), webhook.id).await;
+    assert_eq!(lining(&world).await, []);
+    assert_eq!(store.backlog(webhook.id, 10).await.unwrap().count, 0);
 }
 
 async fn what_is_due_for_webhooks_that_are_gone_is_removed(url: String) {
@@ -196,6 +264,10 @@ on_both_databases! {
     the_health_of_a_webhook_counts_what_is_out_of_the_way: health_on_sqlite, health_on_postgresql;
     crowded_webhooks_all_have_their_turn: crowded_on_sqlite, crowded_on_postgresql;
     lines_that_are_left_of_an_ordering_stop_nobody: left_on_sqlite, left_on_postgresql;
+    a_long_backlog_joins_its_lines_in_parts: joins_on_sqlite, joins_on_postgresql;
+    a_long_backlog_leaves_its_lines_in_parts: leaves_on_sqlite, leaves_on_postgresql;
+    an_ordering_that_is_changed_back_holds_at_once: back_on_sqlite, back_on_postgresql;
+    a_webhook_that_is_deleted_is_put_in_order_no_more: deleted_on_sqlite, deleted_on_postgresql;
     what_is_due_for_webhooks_that_are_gone_is_removed: gone_on_sqlite, gone_on_postgresql;
     so_many_are_looked_at_for_a_probe: probe_on_sqlite, probe_on_postgresql;
 }

@@ -1,15 +1,18 @@
 //! Rows that cannot be read stand in nobody's way: in claims, in pages, and in the feed. They are spoiled by SQL.
 
+use hookgraph_domain::attempt::{Attempt, OutcomeCode};
 use hookgraph_domain::change::{Change, Committed, Expected, Write};
-use hookgraph_domain::delivery::{Delivery, DeliveryState};
+use hookgraph_domain::delivery::{ClaimedDelivery, Delivery, DeliveryState};
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::ids::{EventId, ReplayId, TenantId, WebhookId};
+use hookgraph_domain::ids::{AttemptId, EventId, ReplayId, TenantId, WebhookId};
 use hookgraph_domain::limits::SET_ASIDE_MS;
 use hookgraph_domain::page::{DeliveryQuery, EventQuery, WebhookQuery};
 use hookgraph_domain::ports::{
-    ClaimRequest, DeliveryQueue, Entropy, Feed, FlowReader, History, Observer, RowKind, UnitOfWork, WebhookReader,
+    ClaimRequest, DeliveryQueue, Entropy, Feed, Fenced, FlowReader, History, Observer, RowKind, UnitOfWork,
+    WebhookReader,
 };
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState};
+use hookgraph_domain::settle::{HealthSignal, NextState, Settlement};
 use hookgraph_domain::time::{Timestamp, minus_ms, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use hookgraph_storage::{SqlStore, StoreOptions};
@@ -71,7 +74,7 @@ impl World {
         if self.sql.get_database_backend() == DbBackend::Postgres { "'\\xff'" } else { "x'ff'" }
     }
 
-    async fn claim_at(&self, now: Timestamp) -> Vec<(WebhookId, EventId)> {
+    async fn claims_at(&self, now: Timestamp) -> Vec<ClaimedDelivery> {
         let request = ClaimRequest {
             now,
             leased_until: plus_ms(now, 60_000),
@@ -81,10 +84,44 @@ impl World {
             limit_per_webhook: 10,
             retries_max: 10,
         };
-        let claimed = self.store.claim(&request).await.unwrap().deliveries;
+        self.store.claim(&request).await.unwrap().deliveries
+    }
+
+    async fn claim_at(&self, now: Timestamp) -> Vec<(WebhookId, EventId)> {
+        let claimed = self.claims_at(now).await;
         let mut claimed: Vec<_> = claimed.into_iter().map(|one| (one.webhook.id, one.event.id)).collect();
         claimed.sort_unstable();
         claimed
+    }
+
+    /// What came of a claim.
+    fn settlement(&self, claimed: &ClaimedDelivery, state: DeliveryState, health: HealthSignal) -> Settlement {
+        let now = sample::now();
+        let delivery = &claimed.delivery;
+        let attempt = Attempt {
+            id: AttemptId(self.entropy.uuid(now)),
+            delivery_id: delivery.id,
+            number: 1,
+            code: OutcomeCode::HttpStatus,
+            detail: None,
+            request: None,
+            response: None,
+            response_body: None,
+            response_truncated: false,
+            remote_address: None,
+            started_at: now,
+            ended_at: now,
+        };
+        let due_at = (state == DeliveryState::Retrying).then(|| plus_ms(now, 5_000));
+        Settlement {
+            delivery_id: delivery.id,
+            webhook_id: delivery.webhook_id,
+            fencing_token: delivery.fencing_token,
+            attempt: Some(attempt),
+            next: NextState { state, reason: None, due_at, attempts_spent: 1 },
+            health: Some(health),
+            now,
+        }
     }
 
     async fn deliveries(&self, limit: u32) -> Vec<Delivery> {
@@ -184,6 +221,48 @@ async fn a_webhook_that_does_not_open_delays_no_other() {
         assert_eq!(waiting.oldest_due_at, Some(plus_ms(sample::now(), SET_ASIDE_MS)), "it stays owed");
         let another = world.event("o2").await;
         assert_eq!(world.claim_at(sample::now()).await, [(SECOND, another)]);
+    })
+    .await;
+}
+
+/// It must not be sent again because a key is not known to this process yet; and what cannot be read is not written.
+#[tokio::test]
+async fn what_came_of_a_request_is_kept_though_its_webhook_cannot_be_read() {
+    on_both(async |world| {
+        for order in ["o1", "o2", "o3"] {
+            world.event(order).await;
+        }
+        let claims = world.claims_at(sample::now()).await;
+        let of = |id| claims.iter().filter(|claim| claim.webhook.id == id).collect::<Vec<_>>();
+        let (of_first, of_second) = (of(FIRST), of(SECOND));
+        let ([arrived, failed, refused], [sent, late, last]) = (&of_first[..], &of_second[..]) else {
+            panic!("three of each: {of_first:?} {of_second:?}");
+        };
+        let spoiled = format!("headers_sealed = {}, version = version + 1", world.rubbish());
+        world.spoil(&format!("UPDATE webhook SET {spoiled} WHERE id = $ID"), FIRST.0).await;
+        world.spoil(&format!("UPDATE webhook SET status = 'PAUSED', {spoiled} WHERE id = $ID"), SECOND.0).await;
+        let settlements = [
+            world.settlement(arrived, DeliveryState::Delivered, HealthSignal::Succeeded),
+            world.settlement(failed, DeliveryState::Retrying, HealthSignal::Failed),
+            world.settlement(refused, DeliveryState::Held, HealthSignal::Gone),
+            world.settlement(sent, DeliveryState::Delivered, HealthSignal::Succeeded),
+            world.settlement(late, DeliveryState::Retrying, HealthSignal::Failed),
+        ];
+        assert_eq!(world.store.settle(&settlements).await.unwrap(), [Fenced::Done; 5]);
+        let ids: Vec<_> = settlements.iter().map(|one| one.delivery_id).collect();
+        assert_eq!(world.store.attempts(&ids).await.unwrap().len(), 5);
+        let kept = world.deliveries(10).await;
+        let states = ids.iter().map(|id| kept.iter().find(|one| one.id == *id).unwrap().state);
+        let (delivered, retrying) = (DeliveryState::Delivered, DeliveryState::Retrying);
+        // What would be held for one that sends would be made due by nobody.
+        assert_eq!(states.collect::<Vec<_>>(), [delivered, retrying, retrying, delivered, retrying]);
+        let as_it_was =
+            "UPDATE webhook SET name = name WHERE id = $ID AND status = 'ACTIVE' AND failing_since_us IS NULL";
+        assert_eq!(world.execute(as_it_was, FIRST.0).await, 1);
+
+        world.spoil("DELETE FROM webhook WHERE id = $ID", SECOND.0).await;
+        let last = world.settlement(last, DeliveryState::Delivered, HealthSignal::Succeeded);
+        assert_eq!(world.store.settle(&[last]).await.unwrap(), [Fenced::LeaseLost]);
     })
     .await;
 }

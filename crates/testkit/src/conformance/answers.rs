@@ -31,7 +31,7 @@ async fn kept(world: &World, key: &AnswerKey, now: Timestamp) -> Option<String> 
     kept.into_iter().find(|kept| kept.key == *key).map(|kept| kept.answer)
 }
 
-/// Both or none; each step and tenant has its own.
+/// The answer and the change commit together or not at all; each step and each tenant has answers of its own.
 pub async fn an_answer_is_kept_with_its_change(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let first = answer(&world, 0, r#"{"n":1}"#);
@@ -41,14 +41,14 @@ pub async fn an_answer_is_kept_with_its_change(store: Arc<dyn Store>) {
     world.write(vec![Write::KeepAnswer(of_key(answer(&world, 0, "3"), "another"))]).await;
     let read = async |sha: u8| world.store.kept_answers(&first.key, [sha; 32], sample::now()).await.expect("read");
     assert_eq!(read(7).await, std::slice::from_ref(&first));
-    // To another request all of this one's are foreign: it learns of some.
+    // Another request finds the answers of this one foreign, and is told of two of them.
     let foreign = read(8).await;
     assert!(foreign.len() == 2 && foreign.contains(&first) && foreign.contains(&second), "{foreign:?}");
     let foreign = AnswerKey { tenant_id: world.id::<TenantId>(), ..first.key };
     assert_eq!(kept(&world, &foreign, sample::now()).await, None);
 }
 
-/// Nothing is raised twice.
+/// The second change conflicts, so nothing is raised twice.
 pub async fn a_second_answer_of_a_key_refuses_its_change(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -59,7 +59,7 @@ pub async fn a_second_answer_of_a_key_refuses_its_change(store: Arc<dyn Store>) 
     assert_eq!(kept(&world, &answer(&world, 0, "").key, sample::now()).await.as_deref(), Some("1"));
 }
 
-/// Whoever comes second is refused, and then finds the answer of the first.
+/// The change that comes second is refused, and then finds the answer of the first.
 pub async fn two_changes_at_once_under_one_key_commit_once(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -72,7 +72,7 @@ pub async fn two_changes_at_once_under_one_key_commit_once(store: Arc<dyn Store>
     assert_eq!(kept(&world, &answer(&world, 0, "").key, sample::now()).await.as_deref(), Some(expected));
 }
 
-/// Whatever step of theirs they begin with: a key is of one request.
+/// A key belongs to one request, whatever step each request begins with.
 pub async fn two_requests_at_once_under_one_key_commit_once(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -82,13 +82,13 @@ pub async fn two_requests_at_once_under_one_key_commit_once(store: Arc<dyn Store
     let refused = if one.is_ok() { &other } else { &one };
     assert!(matches!(refused, Err(CommitError::Conflict(_))) && one.is_ok() != other.is_ok(), "{one:?} {other:?}");
     assert_eq!(world.deliveries().await.len(), 1);
-    // Past its time it is nobody's.
+    // Past its time the key belongs to no request.
     let later = plus_ms(sample::now(), IDEMPOTENCY_KEPT_MS);
     let third = KeptAnswer { request_sha256: [9; 32], ..answer(&world, 2, "3") };
     world.store.commit(change(&world, third, later)).await.expect("commit");
 }
 
-/// A day later the key is as good as new, and what is past its time goes as new ones come.
+/// A day later the key is as good as new, and each new answer removes the answers that are past their time.
 pub async fn an_answer_past_its_time_is_forgotten_and_replaced(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let key = answer(&world, 0, "").key;
@@ -101,7 +101,7 @@ pub async fn an_answer_past_its_time_is_forgotten_and_replaced(store: Arc<dyn St
     assert_eq!(kept(&world, &key, later).await, None);
     world.store.commit(change(&world, answer(&world, 0, "new"), later)).await.expect("commit");
     assert_eq!(kept(&world, &key, later).await.as_deref(), Some("new"));
-    // Asked as of an earlier time, what was swept is gone all the same.
+    // An answer that was removed is gone also where it is asked for as of an earlier time.
     for step in [1, 2] {
         assert_eq!(kept(&world, &answer(&world, step, "").key, last_moment).await, None, "{step}");
     }

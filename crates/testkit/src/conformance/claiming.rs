@@ -12,7 +12,7 @@ use hookgraph_domain::webhook::{Header, WebhookStatus};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Event, webhook with its headers opened, signer, and the payload once it is frozen.
+/// A claim carries the event, the webhook with its headers opened, the signer, and the payload once it is frozen.
 pub async fn a_claim_carries_all_that_sending_needs(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let header = Header { name: "x-key".to_owned(), value: "k".to_owned(), is_secret: false };
@@ -40,7 +40,7 @@ pub async fn a_claim_carries_all_that_sending_needs(store: Arc<dyn Store>) {
     assert_eq!(again.payload.expect("the payload is frozen").json.as_ref(), r#"{"a":1}"#);
 }
 
-/// To the microsecond.
+/// The time at which a delivery is due holds to the microsecond.
 pub async fn what_is_due_later_is_not_claimed(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -49,7 +49,7 @@ pub async fn what_is_due_later_is_not_claimed(store: Arc<dyn Store>) {
     assert_eq!(world.claim_at(plus_ms(sample::now(), 1), 10, 10).await.len(), 1);
 }
 
-/// However long it has been due.
+/// The claim takes from each webhook in turn, however long one webhook's deliveries have been due.
 pub async fn a_long_backlog_does_not_delay_another_webhook(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let busy = world.webhook().await;
@@ -64,7 +64,7 @@ pub async fn a_long_backlog_does_not_delay_another_webhook(store: Arc<dyn Store>
     assert!(claimed.iter().any(|claimed| claimed.webhook.id == quiet.id));
 }
 
-/// Claims of before and of now together; oldest first.
+/// The cap counts earlier claims and the current one together, and the oldest deliveries are claimed first.
 pub async fn the_cap_per_webhook_counts_what_is_in_flight(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -81,7 +81,7 @@ pub async fn the_cap_per_webhook_counts_what_is_in_flight(store: Arc<dyn Store>)
     assert_eq!(world.read_webhook(webhook.id).await.version, 1);
 }
 
-/// A worker that died holds nothing up for longer than its lease, and does not fill its webhook's slots.
+/// A worker that died delays its deliveries by no more than its lease, and does not fill its webhook's slots.
 pub async fn a_lease_that_ended_is_claimed_with_a_higher_token(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -96,12 +96,12 @@ pub async fn a_lease_that_ended_is_claimed_with_a_higher_token(store: Arc<dyn St
     assert!(!world.claim_one().await.was_orphaned, "what was given back is nobody's orphan");
 }
 
-/// What the claim's holder names.
+/// The delivery's id and its fencing token, by which the holder of a claim names it.
 fn claim_of(claimed: &ClaimedDelivery) -> (DeliveryId, i64) {
     (claimed.delivery.id, claimed.delivery.fencing_token)
 }
 
-/// Nobody claims it before its new end, and nothing is said to have changed.
+/// Nobody claims the delivery before the lease's new end, and the feed gets no entry.
 pub async fn an_extended_lease_holds_and_tells_nobody(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -117,7 +117,8 @@ pub async fn an_extended_lease_holds_and_tells_nobody(store: Arc<dyn Store>) {
     assert_eq!(world.delivery(claimed.delivery.id).await.state, DeliveryState::Delivered);
 }
 
-/// Neither where another claim followed, nor where the delivery was settled or given back; its neighbours are extended.
+/// A lease is lost when another claim followed, or when the delivery was settled or given back; the other leases of the
+/// call are extended.
 pub async fn a_lease_that_was_lost_is_not_extended(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -137,7 +138,7 @@ pub async fn a_lease_that_was_lost_is_not_extended(store: Arc<dyn Store>) {
     assert_eq!(world.store.extend(&[], later).await.expect("extend"), []);
 }
 
-/// A lease that ended under a webhook that was paused, disabled or deleted meanwhile is not sent.
+/// A delivery whose lease ended is not sent under a webhook that was paused, disabled or deleted meanwhile.
 pub async fn a_claim_passes_over_what_its_webhook_holds_back(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for (status, expected) in
@@ -153,7 +154,7 @@ pub async fn a_claim_passes_over_what_its_webhook_holds_back(store: Arc<dyn Stor
     }
 }
 
-/// Whichever of the two webhooks of an event is met first.
+/// The fact holds whichever of an event's two webhooks the claim meets first.
 pub async fn what_is_held_takes_no_event_from_what_is_sent(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (stopped, sending) = (world.webhook().await, world.webhook().await);
@@ -166,7 +167,7 @@ pub async fn what_is_held_takes_no_event_from_what_is_sent(store: Arc<dyn Store>
     assert_eq!(claimed.iter().map(|claim| claim.webhook.id).collect::<Vec<_>>(), [sending.id; 8]);
 }
 
-/// Workers in parallel get everything, each delivery once.
+/// Workers in parallel get all deliveries, each delivery once.
 pub async fn two_claims_at_once_never_share_a_delivery(store: Arc<dyn Store>) {
     let world = Arc::new(World::new(store).await);
     for _ in 0..3 {
@@ -194,7 +195,7 @@ pub async fn two_claims_at_once_never_share_a_delivery(store: Arc<dyn Store>) {
     assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>().len(), 60);
 }
 
-/// What is due already waits for something else than the time, and hides nothing.
+/// A delivery that is due already waits for something else than the time, so it hides no later time.
 pub async fn the_next_due_time_is_the_earliest_of_due_and_leases(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -214,7 +215,7 @@ pub async fn the_next_due_time_is_the_earliest_of_due_and_leases(store: Arc<dyn 
     assert_eq!(next().await, Some(plus_ms(sample::now(), LEASE_MS)));
 }
 
-/// No attempt is spent; a claim that was lost meanwhile gives nothing back.
+/// The release spends no attempt; a claim that was lost meanwhile gives nothing back.
 pub async fn a_released_claim_is_due_at_once(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;

@@ -1,4 +1,4 @@
-//! Changes: all of one or nothing of it.
+//! Changes: a store commits all of a change, or nothing of it.
 
 use super::World;
 use crate::sample;
@@ -31,7 +31,7 @@ pub async fn a_change_that_fails_half_way_writes_nothing(store: Arc<dyn Store>) 
     assert_eq!((committed.event_ids, committed.delivery_count), (vec![event_id], 1));
 }
 
-/// Two that read the same version: the second is told.
+/// Of two writers that read the same version, the second one gets the conflict.
 pub async fn a_version_that_was_read_before_another_write_is_a_conflict(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.write(vec![world.put_record("o1", 1, Expected::Absent)]).await;
@@ -60,7 +60,7 @@ pub async fn creating_what_exists_is_refused(store: Arc<dyn Store>) {
     assert!(matches!(again, Err(CommitError::AlreadyExists(_))), "{again:?}");
 }
 
-/// What was read as a parent must still be there.
+/// A record that was read as a parent must still be there at the commit.
 pub async fn a_required_record_that_is_gone_refuses_the_change(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let reference = RecordRef::new(RecordKind::Order, "o1");

@@ -1,4 +1,4 @@
-//! Default payloads: frozen by the claim itself.
+//! Default payloads, which the claim itself freezes.
 
 use super::World;
 use super::world::{LEASE_MS, QUERY};
@@ -14,7 +14,7 @@ fn default_of(claimed: &ClaimedDelivery, frozen_at: Timestamp) -> FrozenPayload 
     FrozenPayload::default_of(&claimed.event, claimed.webhook.id, frozen_at)
 }
 
-/// As of the claim, in the log from then on, and not to be frozen again.
+/// The payload is as of the claim, is in the log from then on, and cannot be frozen again.
 pub async fn a_claim_freezes_the_payload_of_a_webhook_without_a_query(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -30,7 +30,7 @@ pub async fn a_claim_freezes_the_payload_of_a_webhook_without_a_query(store: Arc
     assert_eq!(world.store.payloads(&[id]).await.expect("read"), [(id, expected)]);
 }
 
-/// Neither in a later claim nor after a retry by hand.
+/// Neither a later claim nor a retry by hand renders the delivery anew.
 pub async fn a_query_that_comes_later_changes_no_frozen_payload(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -47,7 +47,7 @@ pub async fn a_query_that_comes_later_changes_no_frozen_payload(store: Arc<dyn S
     assert_eq!(third.payload, expected);
 }
 
-/// What was rendered stays; what was not is frozen by what stands at the claim.
+/// A payload that was rendered stays; a delivery without one gets the default payload at its next claim.
 pub async fn a_query_that_is_removed_changes_no_frozen_payload(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook_with_query().await;

@@ -1,11 +1,11 @@
-//! What people do to deliveries: hold, release, cancel, retry.
+//! Due work: how much of it there is, and what people do to it, which is to hold, release, cancel and retry.
 
 use super::World;
 use crate::sample;
 use hookgraph_domain::change::{Change, CommitError, Write};
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::DeliveryId;
-use hookgraph_domain::ports::Store;
+use hookgraph_domain::ports::{Backlog, Store};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ async fn retry(world: &World, id: DeliveryId) -> Result<(), CommitError> {
     world.store.commit(change).await.map(|_| ())
 }
 
-/// What is in flight is marked, and ends as it settles.
+/// A delivery in flight is marked, and ends when it is settled.
 pub async fn due_work_is_held_released_and_cancelled_together(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (webhook, other) = (world.webhook().await, world.webhook().await);
@@ -53,7 +53,7 @@ pub async fn due_work_is_held_released_and_cancelled_together(store: Arc<dyn Sto
     }
 }
 
-/// Attempts and age are counted anew, the log goes on.
+/// Attempts and age are counted anew, while the log goes on.
 pub async fn a_retry_makes_an_ended_delivery_due_with_its_payload(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with_query().await;
@@ -74,7 +74,7 @@ pub async fn a_retry_makes_an_ended_delivery_due_with_its_payload(store: Arc<dyn
     assert_eq!(numbers, [1, 2]);
 }
 
-/// It is due already, or under way.
+/// Such a delivery is due already, or under way.
 pub async fn a_retry_of_a_delivery_that_has_not_ended_is_refused(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -86,7 +86,7 @@ pub async fn a_retry_of_a_delivery_that_has_not_ended_is_refused(store: Arc<dyn 
     assert!(matches!(retry(&world, world.id()).await, Err(CommitError::Refused(_))));
 }
 
-/// There is nothing to send it to.
+/// There is no webhook that could send the delivery.
 pub async fn a_retry_under_a_disabled_or_deleted_webhook_is_refused(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -100,7 +100,7 @@ pub async fn a_retry_under_a_disabled_or_deleted_webhook_is_refused(store: Arc<d
     assert_eq!(world.delivery(claimed.delivery.id).await.state, DeliveryState::Failed);
 }
 
-/// Until it is released.
+/// The delivery is held until its webhook's deliveries are released.
 pub async fn a_retry_under_a_paused_webhook_waits_with_it(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -116,7 +116,7 @@ pub async fn a_retry_under_a_paused_webhook_waits_with_it(store: Arc<dyn Store>)
     assert_eq!(world.claim_one().await.delivery.id, held.id);
 }
 
-/// Held ones too can be cancelled.
+/// A held delivery can be cancelled as well.
 pub async fn a_cancelled_delivery_is_never_claimed(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -133,7 +133,7 @@ pub async fn a_cancelled_delivery_is_never_claimed(store: Arc<dyn Store>) {
     assert!(world.claim().await.is_empty());
 }
 
-/// It says so.
+/// The refusal tells the person that the cancel came too late.
 pub async fn a_cancel_of_an_ended_delivery_is_refused(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -142,4 +142,20 @@ pub async fn a_cancel_of_an_ended_delivery_is_refused(store: Arc<dyn Store>) {
     world.settle(&claimed, DeliveryState::Delivered).await;
     let cancel = Write::CancelDelivery { delivery_id: claimed.delivery.id, reason: "late".to_owned() };
     assert!(matches!(world.try_write(vec![cancel]).await, Err(CommitError::Refused(_))));
+}
+
+/// The count goes up to the limit that was asked for; a delivery that has ended is not owed.
+pub async fn a_backlog_is_what_is_owed(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let backlog = async |count_max| world.store.backlog(webhook.id, count_max).await.expect("read");
+    assert_eq!(backlog(10).await, Backlog::default());
+    for _ in 0..3 {
+        world.event().await;
+    }
+    assert_eq!(backlog(10).await, Backlog { count: 3, oldest_due_at: Some(sample::now()) });
+    assert_eq!(backlog(2).await.count, 2);
+    let claimed = world.claim_at(sample::now(), 2, 10).await;
+    world.settle(&claimed[0], DeliveryState::Delivered).await;
+    assert_eq!(backlog(10).await.count, 2);
 }

@@ -1,4 +1,4 @@
-//! The fan out: which webhooks get a delivery of an event, and which do not.
+//! The fan out: which webhooks get a delivery of an event, and which webhooks get none.
 
 use super::World;
 use crate::sample;
@@ -11,7 +11,8 @@ use hookgraph_domain::ports::Store;
 use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
 
-/// Active is due, disabled is passed over with the reason, the others are held.
+/// An active webhook's delivery is due, a disabled webhook is passed over with the reason, and the others' deliveries
+/// are held.
 pub async fn each_status_gets_what_it_shall(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for status in WebhookStatus::ALL {
@@ -38,7 +39,7 @@ pub async fn each_status_gets_what_it_shall(store: Arc<dyn Store>) {
     }
 }
 
-/// Whichever store makes it.
+/// Every store derives the same id.
 pub async fn a_delivery_of_the_fan_out_has_the_id_of_its_event_and_webhook(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhooks = [world.webhook().await.id, world.webhook().await.id];
@@ -54,7 +55,7 @@ pub async fn a_delivery_of_the_fan_out_has_the_id_of_its_event_and_webhook(store
     assert_eq!(made.collect::<Vec<_>>(), expected);
 }
 
-/// And is no skip either.
+/// A deleted webhook is not counted as skipped either.
 pub async fn a_deleted_webhook_gets_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with(|webhook| webhook.deleted_at = Some(sample::now())).await;
@@ -81,7 +82,7 @@ pub async fn another_tenants_or_types_webhooks_get_nothing(store: Arc<dyn Store>
     assert_eq!(deliveries.iter().map(|delivery| delivery.webhook_id).collect::<Vec<_>>(), [mine.id]);
 }
 
-/// It fans out to nobody, and is in no event feed.
+/// A synthetic event fans out to nobody, and is in no feed of events.
 pub async fn a_synthetic_event_reaches_its_webhook_alone(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let tested = world.webhook_with(|webhook| webhook.status = WebhookStatus::Paused).await;
@@ -107,7 +108,7 @@ pub async fn a_synthetic_event_reaches_its_webhook_alone(store: Arc<dyn Store>) 
     assert_eq!(world.claim_one().await.delivery.id, delivery.id);
 }
 
-/// Beside the delivery of the fan out.
+/// The test is a delivery beside the one of the fan out.
 pub async fn a_test_of_a_recorded_event_is_marked(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;

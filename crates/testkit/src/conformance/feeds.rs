@@ -1,4 +1,4 @@
-//! The feed: in commit order, resumable by cursor.
+//! The feed, which is in commit order and resumable by cursor.
 
 use super::World;
 use crate::sample;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const EVERYTHING: fn() -> FeedFilter = FeedFilter::default;
 
-/// The claim too.
+/// A claim changes the state as well, and is in the feed.
 pub async fn every_state_change_is_in_the_feed_in_order(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -34,7 +34,7 @@ pub async fn every_state_change_is_in_the_feed_in_order(store: Arc<dyn Store>) {
     assert_eq!(page.entries[0].at, sample::now());
 }
 
-/// In pages of three.
+/// The reader takes pages of three entries.
 pub async fn a_reader_resumes_by_cursor_without_gap_or_duplicate(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -60,7 +60,7 @@ pub async fn a_reader_resumes_by_cursor_without_gap_or_duplicate(store: Arc<dyn 
     assert_eq!(news.entries.len(), 2);
 }
 
-/// A reader that follows while many write sees every entry once, in order.
+/// A reader that follows while six writers commit sees every entry once, in order.
 pub async fn concurrent_commits_never_appear_behind_a_reader(store: Arc<dyn Store>) {
     const WRITERS: usize = 6;
     const EVENTS_EACH: usize = 15;
@@ -98,7 +98,7 @@ pub async fn concurrent_commits_never_appear_behind_a_reader(store: Arc<dyn Stor
     assert_eq!(events.len(), WRITERS * EVENTS_EACH);
 }
 
-/// Or a quiet subscriber would read the same entries for ever.
+/// A quiet subscriber would otherwise read the same entries for ever.
 pub async fn a_filter_moves_the_cursor_past_what_it_leaves_out(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (webhook, _other) = (world.webhook().await, world.webhook().await);
@@ -129,7 +129,7 @@ async fn fed(world: &World, tenant_ids: &[TenantId]) {
     world.store.commit(change).await.expect("the events are recorded");
 }
 
-/// Looks for moves to the end; the last `seq` of each tenant, and how far that came.
+/// Reads all moves after `after_seq`: the last `seq` of each tenant, and the `seq` up to which the feed was read.
 async fn moves(store: &dyn Store, after_seq: i64, batches_max: u32) -> (BTreeMap<TenantId, i64>, i64) {
     let (mut last_seqs, mut read_to_seq) = (BTreeMap::new(), after_seq);
     loop {
@@ -145,7 +145,7 @@ async fn moves(store: &dyn Store, after_seq: i64, batches_max: u32) -> (BTreeMap
     }
 }
 
-/// Those that did not move are not told of.
+/// A tenant whose feed did not move is not named.
 pub async fn the_tenants_whose_feeds_moved_are_found_however_few_are_looked_at(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (one, other, quiet): (TenantId, TenantId, TenantId) = (world.tenant_id, world.id(), world.id());
@@ -172,7 +172,7 @@ pub async fn the_tenants_whose_feeds_moved_are_found_however_few_are_looked_at(s
     assert!(moves(&*world.store, 0, 100).await.0.contains_key(&quiet));
 }
 
-/// Of two tenants that are written to at the same time, the one that looks comes to know the end of both.
+/// Where two tenants are written to at the same time, the reader of moves comes to know the last entry of both.
 pub async fn a_concurrent_commit_is_never_passed_over_by_who_looks_for_moves(store: Arc<dyn Store>) {
     const EVENTS_EACH: usize = 40;
     let world = Arc::new(World::new(store).await);
@@ -193,7 +193,7 @@ pub async fn a_concurrent_commit_is_never_passed_over_by_who_looks_for_moves(sto
     ];
     let (mut known, mut read_to_seq) = (BTreeMap::new(), 0);
     loop {
-        // Asked first: what is found after that is all.
+        // Asked before the reading: a reading that begins after the last commit finds every move.
         let is_done = writers.iter().all(|writer| writer.is_finished());
         let (found, end) = moves(&*world.store, read_to_seq, 3).await;
         known.extend(found);

@@ -7,6 +7,7 @@ use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::EventId;
+use hookgraph_domain::limits::STOPPED_AT_ONCE_MAX;
 use hookgraph_domain::ports::{ClaimRequest, Entropy, Left, Store};
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
@@ -37,7 +38,7 @@ async fn record(world: &World, order_ids: &[&str]) {
     }
 }
 
-/// In one change.
+/// Records an event of each order, all in one change.
 async fn record_at_once(world: &World, order_ids: &[&str]) {
     let mut change = Change::at(sample::now());
     for order_id in order_ids {
@@ -46,7 +47,7 @@ async fn record_at_once(world: &World, order_ids: &[&str]) {
     world.store.commit(change).await.expect("the events");
 }
 
-/// Of one webhook.
+/// Makes a webhook that is owed three retries.
 async fn three_retries(world: &World) {
     world.webhook().await;
     for _ in 0..3 {
@@ -61,7 +62,7 @@ fn labels(claims: &[ClaimedDelivery]) -> Vec<&str> {
     claims.iter().map(|claim| claim.event.record_label.as_str()).collect()
 }
 
-/// Claims of before counted.
+/// The bound counts the deliveries of earlier claims as well.
 pub async fn a_webhooks_own_concurrency_bounds_what_is_in_flight(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with(|webhook| webhook.flow.concurrency = 2).await;
@@ -75,7 +76,7 @@ pub async fn a_webhooks_own_concurrency_bounds_what_is_in_flight(store: Arc<dyn 
     assert_eq!(claimed(&world, request()).await.len(), 1);
 }
 
-/// Of each that is named, and of any other.
+/// A request limits each webhook that it names, and all others alike.
 pub async fn a_claim_keeps_to_the_limits_of_webhooks(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (none, one, other) = (world.webhook().await, world.webhook().await, world.webhook().await);
@@ -88,7 +89,7 @@ pub async fn a_claim_keeps_to_the_limits_of_webhooks(store: Arc<dyn Store>) {
     assert_eq!((count(none.id), count(one.id), count(other.id)), (0, 1, 3));
 }
 
-/// First attempts of another webhook are claimed beside them.
+/// First attempts of another webhook are claimed beside the retries.
 pub async fn a_claim_takes_no_more_retries_than_it_may(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     three_retries(&world).await;
@@ -99,7 +100,7 @@ pub async fn a_claim_takes_no_more_retries_than_it_may(store: Arc<dyn Store>) {
     assert_eq!(claims.iter().filter(|claim| claim.webhook.id == fresh.id).count(), 1);
 }
 
-/// However many of them are due before it, and however few a claim takes.
+/// The first attempt is claimed however many retries are due before it, and however few deliveries the claim takes.
 pub async fn a_first_attempt_is_claimed_behind_retries_that_may_not_be(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     three_retries(&world).await;
@@ -108,7 +109,54 @@ pub async fn a_first_attempt_is_claimed_behind_retries_that_may_not_be(store: Ar
     assert_eq!(claims.iter().map(|claim| claim.delivery.attempts_spent).collect::<Vec<_>>(), [0]);
 }
 
-/// However many they are, and however long theirs has been due, retries too.
+/// More retries are due before the first attempts than the webhook may have in flight.
+pub async fn retries_that_may_not_be_claimed_hide_no_first_attempts(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 100).await;
+    for _ in 0..90 {
+        world.event().await;
+    }
+    for claim in claimed(&world, request()).await {
+        world.settle(&claim, DeliveryState::Retrying).await;
+    }
+    world.change_webhook(webhook.id, |webhook| webhook.flow.concurrency = 2, Vec::new()).await;
+    for _ in 0..3 {
+        world.event_at(request().now).await;
+    }
+    for (retries_max, retry_count) in [(0, 0), (1, 1), (2, 2), (100, 2)] {
+        let claims = world.store.claim(&ClaimRequest { retries_max, ..request() }).await.expect("a claim");
+        assert_eq!(claims.left, Left { without_room: vec![webhook.id], ..Left::default() });
+        let spent: u32 = claims.deliveries.iter().map(|claim| claim.delivery.attempts_spent).sum();
+        assert_eq!((claims.deliveries.len(), spent), (2, retry_count), "{retries_max} retries");
+        let back: Vec<_> =
+            claims.deliveries.iter().map(|claim| (claim.delivery.id, claim.delivery.fencing_token)).collect();
+        world.store.release(&back, request().now).await.expect("they go back");
+    }
+}
+
+/// The other webhook's first attempt takes the place of its retry, for which the claim has no room left.
+pub async fn a_retry_of_one_webhook_hides_no_first_attempt_of_another(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhooks = [world.webhook().await, world.webhook().await];
+    for _ in 0..2 {
+        world.event().await;
+    }
+    for claim in claimed(&world, request()).await {
+        world.settle(&claim, DeliveryState::Retrying).await;
+    }
+    for webhook in &webhooks {
+        world.change_webhook(webhook.id, |webhook| webhook.flow.concurrency = 1, Vec::new()).await;
+    }
+    world.event_at(request().now).await;
+    let claims = claimed(&world, ClaimRequest { retries_max: 1, ..request() }).await;
+    let mut spent: Vec<_> = claims.iter().map(|claim| claim.delivery.attempts_spent).collect();
+    spent.sort_unstable();
+    assert_eq!(spent, [0, 1]);
+    assert_ne!(claims[0].webhook.id, claims[1].webhook.id);
+}
+
+/// Deleted webhooks take no room however many they are and however long their deliveries have been due, retries
+/// included.
 pub async fn what_is_due_of_deleted_webhooks_takes_no_room_of_what_is_sent(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let gone = [world.webhook().await, world.webhook().await, world.webhook().await];
@@ -131,7 +179,7 @@ pub async fn what_is_due_of_deleted_webhooks_takes_no_room_of_what_is_sent(store
     assert_eq!(states.iter().filter(|state| **state == DeliveryState::Cancelled).count(), 3, "{states:?}");
 }
 
-/// However it ended.
+/// The later event's turn comes however the earlier one's delivery ended.
 pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
@@ -152,7 +200,7 @@ pub async fn a_later_event_of_a_record_waits_for_the_earlier_ones_end(store: Arc
     assert!(third[0].delivery.id > second[0].delivery.id);
 }
 
-/// Though they are of one millisecond, and the ids of their deliveries follow from theirs.
+/// The events are of one millisecond, and the ids of their deliveries follow from their own ids.
 pub async fn the_events_of_a_record_are_sent_as_they_were_recorded(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
@@ -168,7 +216,7 @@ pub async fn the_events_of_a_record_are_sent_as_they_were_recorded(store: Arc<dy
     assert_eq!(sent, recorded);
 }
 
-/// However few rows of a webhook a claim looks at.
+/// The other record's delivery is found however few rows of a webhook the claim looks at.
 pub async fn a_long_line_does_not_delay_another_record(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
@@ -178,7 +226,7 @@ pub async fn a_long_line_does_not_delay_another_record(store: Arc<dyn Store>) {
     assert_eq!(labels(&claimed(&world, narrow).await), ["order:a", "order:b"]);
 }
 
-/// What waits in it is as good as gone for claims, until its turn comes.
+/// A delivery that waits in a long line is as good as gone for claims, until its turn comes.
 pub async fn a_line_of_hundreds_is_out_of_the_way_and_moves_up_in_its_order(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
@@ -191,7 +239,7 @@ pub async fn a_line_of_hundreds_is_out_of_the_way_and_moves_up_in_its_order(stor
     let mut first = Vec::new();
     while first.len() < 3 {
         let claims = world.store.claim(&narrow).await.expect("a claim");
-        // Where it takes nothing it makes way.
+        // A claim that takes nothing moves deliveries out of the way.
         assert!(!claims.deliveries.is_empty() || claims.left.has_more, "{first:?}");
         first.extend(claims.deliveries);
     }
@@ -209,7 +257,7 @@ pub async fn a_line_of_hundreds_is_out_of_the_way_and_moves_up_in_its_order(stor
     world.store.release(&[ended], request().now).await.expect("it goes back");
     world.write(vec![Write::CancelDelivery { delivery_id: ended.0, reason: "by a person".to_owned() }]).await;
     of_line.push(ended.0);
-    // In no order any more, what waited is due. What is in flight still has its slots.
+    // Without an order the deliveries that waited are due, and those in flight keep their slots.
     let later = plus_ms(sample::now(), 1_000);
     world.save_at(later, webhook.id, |webhook| webhook.flow.ordering = Ordering::None).await;
     let narrow = ClaimRequest { now: later, ..narrow };
@@ -224,7 +272,21 @@ pub async fn a_line_of_hundreds_is_out_of_the_way_and_moves_up_in_its_order(stor
     assert!(of_line.is_sorted(), "{of_line:?}");
 }
 
-/// What is due already stands in line, or leaves it.
+/// An event is recorded between any two claims.
+pub async fn a_line_of_hundreds_is_out_of_the_way_while_more_is_recorded(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
+    record_at_once(&world, &["a"; 400]).await;
+    record_at_once(&world, &["b"]).await;
+    let mut first = Vec::new();
+    for _ in 0..4 {
+        first.extend(claimed(&world, ClaimRequest { in_flight_per_webhook_max: 3, ..request() }).await);
+        record(&world, &["a"]).await;
+    }
+    assert_eq!(labels(&first), ["order:a", "order:b"]);
+}
+
+/// A delivery that is due already joins its line, or leaves it.
 pub async fn an_ordering_that_is_changed_holds_for_what_is_due(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -237,7 +299,35 @@ pub async fn an_ordering_that_is_changed_holds_for_what_is_due(store: Arc<dyn St
     assert_eq!(labels(&claimed(&world, request()).await), ["order:a"]);
 }
 
-/// Any other would not be sent.
+/// Nothing out of order is claimed, however long it takes to put the whole backlog in order.
+pub async fn a_long_backlog_is_in_order_before_more_of_it_is_claimed(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    let some = ["a"; 250];
+    for _ in 0..=STOPPED_AT_ONCE_MAX as usize / some.len() {
+        record_at_once(&world, &some).await;
+    }
+    record(&world, &["b"]).await;
+    let first = claimed(&world, ClaimRequest { limit: 1, ..request() }).await.remove(0);
+    let by_record = |webhook: &mut Webhook| webhook.flow.ordering = Ordering::ByRecord;
+    world.change_webhook(webhook.id, by_record, Vec::new()).await;
+    let mut others = claimed(&world, request()).await;
+    while !world.store.webhooks_stopping(&[], 1).await.expect("read").is_empty() {
+        world.write(vec![Write::StopMore { webhook_id: webhook.id }]).await;
+        others.extend(claimed(&world, request()).await);
+    }
+    // The deliveries that stand behind others make way first.
+    for _ in 0..4 {
+        others.extend(claimed(&world, request()).await);
+    }
+    assert_eq!(labels(&others), ["order:b"]);
+    world.settle(&first, DeliveryState::Delivered).await;
+    let next = claimed(&world, request()).await;
+    assert_eq!(labels(&next), ["order:a"]);
+    assert!(next[0].delivery.id > first.delivery.id);
+}
+
+/// Any other delivery of the line would not be sent.
 pub async fn only_the_first_of_each_line_is_probed_with(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world
@@ -255,7 +345,7 @@ pub async fn only_the_first_of_each_line_is_probed_with(store: Arc<dyn Store>) {
     assert_eq!(to_probe(10).await, [held[1], held[2]]);
 }
 
-/// Later ones wait for it again.
+/// The later deliveries wait for the retried one again.
 pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with(|webhook| webhook.flow.ordering = Ordering::ByRecord).await;
@@ -267,7 +357,7 @@ pub async fn a_retried_delivery_goes_before_later_ones_of_its_record(store: Arc<
     assert_eq!(again.iter().map(|claim| claim.delivery.id).collect::<Vec<_>>(), [first.delivery.id]);
 }
 
-/// And of which webhooks a slot that is freed is waited for.
+/// The claim also names the webhooks for which a slot must be freed before more can be claimed.
 pub async fn a_claim_tells_what_it_left(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 1).await;
@@ -291,7 +381,7 @@ pub async fn a_claim_tells_what_it_left(store: Arc<dyn Store>) {
     );
 }
 
-/// Those that got all that was due are not among them.
+/// A webhook all of whose due deliveries were claimed is not named.
 pub async fn a_claim_names_the_webhooks_that_had_no_room(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let narrow = world.webhook_with(|webhook| webhook.flow.concurrency = 1).await;

@@ -1,4 +1,4 @@
-//! The log, in pages.
+//! The history, in pages.
 
 use super::World;
 use crate::sample;
@@ -11,7 +11,7 @@ use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
 
-/// With every filter.
+/// The order holds with every filter.
 pub async fn delivery_pages_run_from_new_to_old(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (webhook, _other) = (world.webhook().await, world.webhook().await);
@@ -41,7 +41,7 @@ pub async fn delivery_pages_run_from_new_to_old(store: Arc<dyn Store>) {
     assert_eq!(count(DeliveryQuery { created_before: Some(middle), ..query() }).await, 2);
 }
 
-/// The pages of a query, two deliveries at a time, one behind the other.
+/// All deliveries of a query, read in pages of two.
 async fn in_pages(world: &World, query: DeliveryQuery) -> Vec<Delivery> {
     let mut all: Vec<Delivery> = Vec::new();
     loop {
@@ -55,7 +55,7 @@ async fn in_pages(world: &World, query: DeliveryQuery) -> Vec<Delivery> {
     }
 }
 
-/// Due or ended, in pages, and no other event's.
+/// The pages show deliveries that are due and deliveries that have ended, and no other event's.
 pub async fn an_events_deliveries_are_those_of_its_fan_out_and_what_was_made_later(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhooks = [world.webhook().await.id, world.webhook().await.id, world.webhook().await.id];
@@ -83,7 +83,8 @@ pub async fn an_events_deliveries_are_those_of_its_fan_out_and_what_was_made_lat
     assert!(read(DeliveryQuery { tenant_id: world.id(), ..of_event() }).await.is_empty());
 }
 
-/// In pages over all of its webhooks, also of one that was deleted while it was called; and no other tenant's.
+/// The pages go over all webhooks of the tenant, also over one that was deleted while it was called, and over no other
+/// tenant's.
 pub async fn what_is_due_of_a_tenant_is_read_over_its_webhooks(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let stranger: TenantId = world.id();
@@ -118,7 +119,7 @@ pub async fn what_is_due_of_a_tenant_is_read_over_its_webhooks(store: Arc<dyn St
     assert!(of_held.iter().all(|delivery| delivery.webhook_id == held));
 }
 
-/// Also with every filter.
+/// Test events are left out with every filter as well.
 pub async fn event_pages_leave_tests_out(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -157,7 +158,7 @@ pub async fn event_pages_leave_tests_out(store: Arc<dyn Store>) {
     assert_eq!(ids(EventQuery { event: Some("update".to_owned()), ..all }).await.len(), 0);
 }
 
-/// In pages.
+/// The order holds over pages.
 pub async fn a_webhooks_attempts_come_newest_first(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -175,7 +176,7 @@ pub async fn a_webhooks_attempts_come_newest_first(store: Arc<dyn Store>) {
     assert!(world.store.webhook_attempts(world.id(), None, 10).await.expect("read").is_empty());
 }
 
-/// By no id.
+/// A stranger reads nothing by the ids of events, deliveries and webhooks.
 pub async fn history_of_another_tenant_is_not_read(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;

@@ -1,6 +1,8 @@
-//! The conformance suite: what every store must do, as facts. A store runs it with [`crate::conformance_suite!`].
+//! The conformance suite: what every store must do, as facts. A store runs the suite with
+//! [`crate::conformance_suite!`].
 
 pub mod answers;
+pub mod breakers;
 pub mod claiming;
 pub mod commits;
 pub mod default_payloads;
@@ -8,9 +10,9 @@ pub mod due_work;
 pub mod fan_outs;
 pub mod feeds;
 pub mod flow_claims;
-pub mod flows;
 pub mod history;
 pub mod records;
+pub mod replays;
 pub mod retention;
 pub mod settling;
 pub mod stopping;
@@ -20,8 +22,11 @@ mod world;
 
 pub use world::World;
 
-/// Expands to one test per fact. The argument is an `async fn` that takes a case (`FnOnce(Arc<dyn Store>) -> Future`), makes
-/// an empty store for it, runs it, and clears up.
+/// Expands to one test per fact. The argument is an `async fn` that takes a case (`FnOnce(Arc<dyn Store>) -> Future`),
+/// makes an empty store for it, runs it, and clears up.
+///
+/// The list names every fact of this folder: `every_fact_of_the_conformance_suite_is_listed` of the architecture tests
+/// holds it.
 #[macro_export]
 macro_rules! conformance_suite {
     ($run:path) => {
@@ -107,6 +112,7 @@ macro_rules! conformance_suite {
                 a_retry_under_a_paused_webhook_waits_with_it,
                 a_cancelled_delivery_is_never_claimed,
                 a_cancel_of_an_ended_delivery_is_refused,
+                a_backlog_is_what_is_owed,
             ],
             feeds: [
                 every_state_change_is_in_the_feed_in_order,
@@ -123,16 +129,20 @@ macro_rules! conformance_suite {
                 a_claim_names_the_webhooks_that_had_no_room,
                 a_claim_takes_no_more_retries_than_it_may,
                 a_first_attempt_is_claimed_behind_retries_that_may_not_be,
+                retries_that_may_not_be_claimed_hide_no_first_attempts,
+                a_retry_of_one_webhook_hides_no_first_attempt_of_another,
                 what_is_due_of_deleted_webhooks_takes_no_room_of_what_is_sent,
                 a_later_event_of_a_record_waits_for_the_earlier_ones_end,
                 the_events_of_a_record_are_sent_as_they_were_recorded,
                 a_long_line_does_not_delay_another_record,
                 a_line_of_hundreds_is_out_of_the_way_and_moves_up_in_its_order,
+                a_line_of_hundreds_is_out_of_the_way_while_more_is_recorded,
                 an_ordering_that_is_changed_holds_for_what_is_due,
+                a_long_backlog_is_in_order_before_more_of_it_is_claimed,
                 only_the_first_of_each_line_is_probed_with,
                 a_retried_delivery_goes_before_later_ones_of_its_record,
             ],
-            flows: [
+            breakers: [
                 flow_reads_back_as_written,
                 a_trip_holds_all_that_is_due,
                 a_suspended_webhook_gets_its_probe_alone,
@@ -140,7 +150,8 @@ macro_rules! conformance_suite {
                 a_failed_probe_is_held_again,
                 a_probe_that_fails_after_a_resume_is_due_again,
                 only_what_is_held_is_released,
-                a_backlog_is_what_is_owed,
+            ],
+            replays: [
                 a_replay_reads_back_and_moves_on_by_its_version,
                 a_replay_that_waits_goes_on_once_its_webhook_sends_again,
                 what_is_replayed_is_neither_test_nor_replay,

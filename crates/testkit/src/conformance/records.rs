@@ -1,4 +1,4 @@
-//! Records, the links by which they are found, and the names that only one may bear.
+//! Records, the links by which they are found, and the names of which each is one record's alone.
 
 use super::World;
 use crate::sample;
@@ -21,7 +21,7 @@ fn keys(records: &[Record]) -> Vec<String> {
     records.iter().map(|record| record.reference.key.clone()).collect()
 }
 
-/// Body byte for byte, times to the microsecond.
+/// The body is read byte for byte, and the times to the microsecond.
 pub async fn a_record_reads_back_as_written(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let mut record = sample::record(world.tenant_id, "o1", 1);
@@ -51,7 +51,7 @@ pub async fn a_name_of_another_record_is_refused(store: Arc<dyn Store>) {
     assert_eq!(found, [("A", "o1"), ("B", "o1")]);
 }
 
-/// By an update and by a delete.
+/// A record gives a name up by an update and by its delete.
 pub async fn a_name_that_was_given_up_is_free(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.write(vec![world.put_named("o1", 1, Expected::Absent, Vec::new(), vec![sku("A"), sku("B")])]).await;
@@ -62,7 +62,7 @@ pub async fn a_name_that_was_given_up_is_free(store: Arc<dyn Store>) {
     world.write(both).await;
 }
 
-/// The links of the last write are the only ones; none outlives its record.
+/// The links of the last write are the only ones, and no link outlives its record.
 pub async fn links_are_replaced_with_their_record(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let linked = |target: &str| {
@@ -78,7 +78,7 @@ pub async fn links_are_replaced_with_their_record(store: Arc<dyn Store>) {
     assert!(linked("bob").await.is_empty());
 }
 
-/// At most so many for each target.
+/// Each target yields no more keys than the limit says.
 pub async fn linked_keys_come_by_target_and_rank(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for (key, target, rank) in
@@ -97,7 +97,7 @@ pub async fn linked_keys_come_by_target_and_rank(store: Arc<dyn Store>) {
     assert!(none.expect("read").is_empty());
 }
 
-/// In pages of two, in every order, both ways, with equal times.
+/// The pages hold two records, go both ways through every order, and cut through equal times.
 pub async fn pages_in_every_order_show_each_record_once(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for (index, key) in ["e", "b", "d", "a", "c"].into_iter().enumerate() {
@@ -122,7 +122,7 @@ pub async fn pages_in_every_order_show_each_record_once(store: Arc<dyn Store>) {
     assert_eq!(world.store.record_count(&world.record_query()).await.expect("count"), 5);
 }
 
-/// With every link asked for.
+/// A record is shown where it bears every link that was asked for.
 pub async fn a_page_of_links_shows_only_their_bearers(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let links = [
@@ -141,7 +141,7 @@ pub async fn a_page_of_links_shows_only_their_bearers(store: Arc<dyn Store>) {
     assert_eq!(world.store.record_count(&query).await.expect("count"), 1);
 }
 
-/// For the event's own render, when the record is gone.
+/// The event's own render reads the tombstone once the record is gone.
 pub async fn a_tombstone_keeps_the_record_of_a_delete_event(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.write(vec![world.put_record("o1", 1, Expected::Absent)]).await;
@@ -155,7 +155,7 @@ pub async fn a_tombstone_keeps_the_record_of_a_delete_event(store: Arc<dyn Store
     assert_eq!(world.store.tombstone(world.id()).await.expect("read"), None);
 }
 
-/// Not by a language's rules, which differ from machine to machine.
+/// A language's rules of sorting differ from machine to machine.
 pub async fn keys_sort_by_bytes(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for key in ["b", "A", "a", "B", "é", "_"] {

@@ -1,4 +1,4 @@
-//! Retention: what is old goes, what is owed stays, and whoever comes too late is told.
+//! Retention: old history is removed, deliveries that are owed stay, and a reader who comes too late is told.
 
 use super::World;
 use crate::sample;
@@ -20,17 +20,17 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 const RULES: RetentionRules =
     RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30, audit_days: 365 };
 
-/// So many days after the beginning.
+/// The moment that lies `days` days after the beginning.
 fn day(days: u64) -> Timestamp {
     plus_ms(sample::now(), days * DAY_MS)
 }
 
-/// As of that day.
+/// The cut as of that day.
 fn cut(days: u64) -> HistoryCut {
     HistoryCut::by_age(&RULES, day(days))
 }
 
-/// Deliveries, attempts, payloads, skips and tombstones.
+/// The history of an event is its deliveries, attempts, payloads, skips and tombstones.
 pub async fn old_history_goes_with_all_that_belongs_to_it(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with_query().await;
@@ -64,7 +64,7 @@ pub async fn old_history_goes_with_all_that_belongs_to_it(store: Arc<dyn Store>)
     assert!(kept.bytes > 0);
 }
 
-/// Its payload too. The same event's other delivery, which ended long ago, goes.
+/// The payload is kept too. The same event's other delivery, which ended long ago, is removed.
 pub async fn what_is_owed_keeps_its_event_and_its_log_and_is_shown_after_its_end(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook_with_query().await;
@@ -94,7 +94,7 @@ pub async fn what_is_owed_keeps_its_event_and_its_log_and_is_shown_after_its_end
     assert!(world.store.attempts(&[owed_id]).await.expect("read").is_empty());
 }
 
-/// Not while something is owed or told of it.
+/// The webhook stays while a delivery is owed to it or the history shows one.
 pub async fn a_deleted_webhook_goes_with_the_last_of_its_history(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (webhook, kept) = (world.webhook().await, world.webhook().await);
@@ -110,7 +110,7 @@ pub async fn a_deleted_webhook_goes_with_the_last_of_its_history(store: Arc<dyn 
     assert_eq!(there().await, 1);
 }
 
-/// Over tenants and webhooks.
+/// The steps go over several tenants and webhooks.
 pub async fn the_size_of_a_step_changes_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let other = world.id();
@@ -132,7 +132,7 @@ pub async fn the_size_of_a_step_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(world.store.history_kept().await.expect("read").oldest_at, None);
 }
 
-/// What is in flight ends as it settles, and what is owed for less long stays.
+/// A delivery in flight ends when it is settled, and a delivery that is owed for less long stays.
 pub async fn what_is_held_for_too_long_expires_and_says_so(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let held = world.webhook_with(|webhook| webhook.status = WebhookStatus::Paused).await;
@@ -165,7 +165,7 @@ pub async fn what_is_held_for_too_long_expires_and_says_so(store: Arc<dyn Store>
     assert_eq!(world.delivery(in_flight[0].delivery.id).await.state, DeliveryState::InFlight);
 }
 
-/// By the time at which they ended, a few at a step.
+/// Replays and copies go by the time at which they ended, a few at each step.
 pub async fn ended_replays_copies_and_audit_entries_go_and_what_runs_stays(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -177,7 +177,7 @@ pub async fn ended_replays_copies_and_audit_entries_go_and_what_runs_stays(store
         (ReplayState::Failed, CopyState::Failed, day(1)),
         (ReplayState::Cancelled, CopyState::Finished, day(20)),
     ] {
-        let replay = Replay { state, updated_at, ..super::flows::replay(&world, webhook.id) };
+        let replay = Replay { state, updated_at, ..super::replays::replay(&world, webhook.id) };
         let copy = CopyTask { state: copy_state, updated_at, ..super::tenants::copy_task(&world) };
         replays.push(replay.id);
         copies.push(copy.id);
@@ -210,7 +210,7 @@ pub async fn ended_replays_copies_and_audit_entries_go_and_what_runs_stays(store
     assert_eq!(left, [day(20)]);
 }
 
-/// Only who would miss something.
+/// A reader is told only where it would miss an entry.
 pub async fn a_reader_of_the_feed_is_told_of_what_was_removed(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for n in [0, 1, 8, 9] {

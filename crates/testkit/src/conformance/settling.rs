@@ -12,7 +12,7 @@ use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
 
-/// Neither freeze nor settle of a worker that lost its lease takes effect, nor its attempt.
+/// A worker that lost its lease neither freezes nor settles, and its attempt is not kept.
 pub async fn an_old_token_changes_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with_query().await;
@@ -31,7 +31,8 @@ pub async fn an_old_token_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(world.delivery(before.id).await.state, DeliveryState::Delivered);
 }
 
-/// What arrived, what did not, what is another's by now and what is named twice, in one call.
+/// One call settles deliveries that arrived and deliveries that did not, beside one that another worker holds by now
+/// and one that is named twice.
 pub async fn each_of_a_batch_is_settled_for_itself(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -60,7 +61,7 @@ pub async fn each_of_a_batch_is_settled_for_itself(store: Arc<dyn Store>) {
     assert_eq!(world.store.attempts(&ids).await.expect("read").len(), 3, "one attempt each");
 }
 
-/// Not by the same claim, not by a later one.
+/// Neither the claim that froze the payload nor a later one replaces it.
 pub async fn a_frozen_payload_is_never_replaced(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook_with_query().await;
@@ -75,7 +76,7 @@ pub async fn a_frozen_payload_is_never_replaced(store: Arc<dyn Store>) {
     assert_eq!(payloads[0].1.rendered_at, sample::now());
 }
 
-/// And read back as they were.
+/// The attempt reads back as it was settled.
 pub async fn an_attempt_and_its_state_are_written_together(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -102,7 +103,7 @@ pub async fn an_attempt_and_its_state_are_written_together(store: Arc<dyn Store>
     assert!(delivery.state_reason.is_some());
 }
 
-/// However it begins, and whether it is empty or none.
+/// The text is kept whatever it begins with; an empty text differs from none.
 pub async fn a_text_of_an_answer_is_kept_as_it_came(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -117,7 +118,7 @@ pub async fn a_text_of_an_answer_is_kept_as_it_came(store: Arc<dyn Store>) {
     }
 }
 
-/// And not longer.
+/// The retry waits no longer than its time either.
 pub async fn a_retry_waits_for_its_time(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;
@@ -132,7 +133,7 @@ pub async fn a_retry_waits_for_its_time(store: Arc<dyn Store>) {
     assert_eq!((delivered.state, delivered.due_at, delivered.attempt_count), (DeliveryState::Delivered, None, 2));
 }
 
-/// It was disabled while the request was under way.
+/// The webhook was disabled while the request was under way.
 pub async fn a_retry_under_a_disabled_webhook_is_cancelled(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -144,7 +145,7 @@ pub async fn a_retry_under_a_disabled_webhook_is_cancelled(store: Arc<dyn Store>
     assert_eq!((delivery.state, delivery.due_at), (DeliveryState::Cancelled, None));
 }
 
-/// With the attempt that was made.
+/// The attempt that was made counts.
 pub async fn a_retry_under_a_paused_webhook_is_held(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -156,7 +157,7 @@ pub async fn a_retry_under_a_paused_webhook_is_held(store: Arc<dyn Store>) {
     assert_eq!((delivery.state, delivery.due_at, delivery.attempts_spent), (DeliveryState::Held, None, 1));
 }
 
-/// What was delivered stays delivered; nothing else is sent any more.
+/// A delivered delivery stays delivered, and no other is sent any more.
 pub async fn a_delivery_stands_under_a_deleted_webhook(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -170,7 +171,7 @@ pub async fn a_delivery_stands_under_a_deleted_webhook(store: Arc<dyn Store>) {
     assert_eq!(world.delivery(claimed[1].delivery.id).await.state, DeliveryState::Cancelled);
 }
 
-/// In the same transaction: the webhook is auto-disabled, and nothing more goes to it.
+/// The transaction of the settlement auto-disables the webhook and holds its deliveries.
 pub async fn a_gone_receiver_holds_all_that_is_due(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -190,7 +191,7 @@ pub async fn a_gone_receiver_holds_all_that_is_due(store: Arc<dyn Store>) {
     assert!(world.claim_at(plus_ms(sample::now(), 60_000), 10, 10).await.is_empty());
 }
 
-/// Since the first of them.
+/// The webhook notes the time of the first failure.
 pub async fn a_failure_is_noted_and_a_success_forgets_it(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -203,7 +204,7 @@ pub async fn a_failure_is_noted_and_a_success_forgets_it(store: Arc<dyn Store>) 
     assert_eq!(world.read_webhook(webhook.id).await.failing_since, None);
 }
 
-/// Whatever its settlement says.
+/// The settlement of a test changes no webhook, whatever its health signal is.
 pub async fn a_test_leaves_the_webhook_alone(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -223,7 +224,7 @@ pub async fn a_test_leaves_the_webhook_alone(store: Arc<dyn Store>) {
     assert_eq!(world.read_webhook(webhook.id).await, webhook);
 }
 
-/// It had no effect on what arrived.
+/// The cancel has no effect on a delivery that arrived.
 pub async fn a_cancel_in_flight_ends_what_was_not_delivered(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;

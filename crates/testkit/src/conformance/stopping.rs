@@ -1,4 +1,4 @@
-//! Stopping: a backlog longer than what is held or cancelled at once.
+//! Stopping: a webhook's backlog that is longer than one transaction holds or cancels.
 
 use super::World;
 use crate::sample;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 const AT_ONCE: usize = STOPPED_AT_ONCE_MAX as usize;
 
-/// So many events.
+/// Records `count` events.
 async fn record(world: &World, count: usize) {
     const EVENTS_OF_A_CHANGE: usize = 500;
     for first in (0..count).step_by(EVENTS_OF_A_CHANGE) {
@@ -29,7 +29,7 @@ async fn record(world: &World, count: usize) {
     }
 }
 
-/// A webhook that is owed `AT_ONCE` deliveries and so many more.
+/// A webhook that is owed `AT_ONCE` deliveries and `more`.
 async fn owed(world: &World, more: usize) -> Webhook {
     let webhook = world.webhook().await;
     record(world, AT_ONCE + more).await;
@@ -74,7 +74,8 @@ async fn switch_on(world: &World, webhook: &Webhook) -> Result<(), CommitError> 
     world.try_write(vec![Write::PutWebhook { webhook: next, expected }]).await.map(|_| ())
 }
 
-/// What is due first before the rest, whatever its webhook does meanwhile; once all is held it is stopping no more.
+/// The delivery that is due first is held first, whatever its webhook does meanwhile; once all are held the webhook is
+/// stopping no more.
 pub async fn a_long_backlog_is_held_in_parts(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = owed(&world, AT_ONCE).await;
@@ -92,14 +93,14 @@ pub async fn a_long_backlog_is_held_in_parts(store: Arc<dyn Store>) {
     assert_eq!(states(&world).await, BTreeMap::from([(DeliveryState::Held, 2 * AT_ONCE)]));
     let reason = world.deliveries().await[0].state_reason.clone();
     assert_eq!(reason.as_deref(), Some("the webhook is PAUSED"), "of what was held last");
-    // Whether there is more is known by a batch that is not full.
+    // A batch that is not full tells that there is no more.
     assert_eq!(stopping(&world).await, [webhook.id]);
     stop_more(&world, &webhook).await;
     assert_eq!(stopping(&world).await, []);
     assert!(world.claim().await.is_empty());
 }
 
-/// One with a backlog of hours keeps no other waiting.
+/// A webhook whose backlog takes hours keeps no other webhook waiting.
 pub async fn webhooks_that_stop_have_their_turns(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let first = world.webhook().await;
@@ -113,7 +114,7 @@ pub async fn webhooks_that_stop_have_their_turns(store: Arc<dyn Store>) {
     assert_eq!(stopping(&world).await, [second.id, first.id]);
 }
 
-/// So that those which never come to their end keep none from it.
+/// A webhook that never comes to its end keeps no other from its own.
 pub async fn webhooks_that_had_their_turns_are_left_out(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let mut stopped = Vec::new();
@@ -129,7 +130,7 @@ pub async fn webhooks_that_had_their_turns_are_left_out(store: Arc<dyn Store>) {
     assert_eq!(but_not(&stopped, 10).await, []);
 }
 
-/// A probe that is under way is no part of it.
+/// A probe that is under way is not held.
 pub async fn a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = owed(&world, 3).await;
@@ -137,7 +138,7 @@ pub async fn a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe(store
     let mut settlement = world.settlement(&claimed, DeliveryState::Retrying);
     settlement.health = Some(HealthSignal::Tripped { trip: Trip { attempts: 20, failed: 20 }, asked_ms: 0 });
     world.settle_as(settlement).await;
-    // The one that failed is held by its own settlement.
+    // The delivery that failed is held by its own settlement.
     assert_eq!(states(&world).await, BTreeMap::from([(DeliveryState::Held, AT_ONCE + 1), (DeliveryState::Pending, 2)]));
     let probe_id = world.store.held(webhook.id, 1).await.expect("read")[0];
     let release = Write::ReleaseDeliveries { webhook_id: webhook.id, delivery_ids: vec![probe_id] };
@@ -152,7 +153,7 @@ pub async fn a_long_backlog_is_held_with_an_open_breaker_but_for_its_probe(store
     assert_eq!(world.claim_one().await.delivery.id, probe_id);
 }
 
-/// What is held too; and a test that was asked for meanwhile is sent.
+/// Held deliveries are cancelled too; a test that was asked for meanwhile is sent.
 pub async fn a_long_backlog_is_cancelled_before_its_webhook_is_switched_on(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = owed(&world, AT_ONCE + 5).await;
@@ -196,7 +197,8 @@ pub async fn a_long_backlog_is_cancelled_before_its_webhook_is_switched_on(store
     assert_eq!(stopping(&world).await, []);
 }
 
-/// However little that is, since what is being leased at that moment may be seen by a later transaction alone.
+/// A webhook is stopping after any cancel, however little was due: a delivery that is being leased at that moment may
+/// be visible to a later transaction alone.
 pub async fn what_ends_with_its_webhook_is_looked_at_once_more(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -216,7 +218,7 @@ pub async fn what_ends_with_its_webhook_is_looked_at_once_more(store: Arc<dyn St
     assert_eq!(stopping(&world).await, []);
 }
 
-/// It is not switched on any more.
+/// A deleted webhook is not switched on any more.
 pub async fn a_long_backlog_is_cancelled_with_its_deleted_webhook(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = owed(&world, 1).await;
@@ -228,7 +230,7 @@ pub async fn a_long_backlog_is_cancelled_with_its_deleted_webhook(store: Arc<dyn
     assert_eq!(stopping(&world).await, []);
 }
 
-/// What was not held by then goes on as it was.
+/// The deliveries that were not held by then go on as they were.
 pub async fn a_webhook_that_sends_again_stops_no_more(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = owed(&world, 1).await;

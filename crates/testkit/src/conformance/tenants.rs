@@ -1,4 +1,4 @@
-//! Tenants, their access tokens and copy tasks.
+//! Tenants, their access tokens, their audit log and their copy tasks.
 
 use super::World;
 use crate::sample;
@@ -28,7 +28,7 @@ fn token(id: TokenId, tenant_id: TenantId, hash: u8) -> AccessToken {
     }
 }
 
-/// Its secret opened.
+/// The signature secret is opened again.
 pub async fn a_tenant_reads_back_as_written(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     assert_eq!(world.store.tenant_count().await.expect("count"), 1);
@@ -46,7 +46,7 @@ pub async fn a_tenant_reads_back_as_written(store: Arc<dyn Store>) {
     assert!(matches!(late, Err(CommitError::Conflict(_))), "{late:?}");
 }
 
-/// On this server, by an insert or an update.
+/// Neither an insert nor an update takes an identifier that another tenant of the server has.
 pub async fn an_identifier_is_taken_once(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let other: TenantId = world.id();
@@ -59,7 +59,7 @@ pub async fn an_identifier_is_taken_once(store: Arc<dyn Store>) {
     assert!(matches!(taken, Err(CommitError::AlreadyExists(_))), "{taken:?}");
 }
 
-/// Removes what is left of deleted tenants, in portions of so many rows.
+/// Removes what is left of deleted tenants, in portions of `rows_max` rows.
 async fn removed(world: &World, rows_max: u32) {
     let store = &world.store;
     loop {
@@ -80,7 +80,7 @@ async fn removed(world: &World, rows_max: u32) {
     }
 }
 
-/// Of all it owned; the others keep theirs. It is found by nobody at once, and what it owned is gone once that was removed.
+/// From the delete on, nobody finds the tenant; its rows are gone once they were removed. Other tenants keep theirs.
 pub async fn a_deleted_tenant_leaves_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let other: TenantId = world.id();
@@ -143,7 +143,7 @@ pub async fn a_deleted_tenant_leaves_nothing(store: Arc<dyn Store>) {
     assert_eq!(page, [theirs]);
 }
 
-/// Nobody would make the rest of it. A copy that is done is a tenant like any other.
+/// Nobody would make the rest of the copy. A copy that is done is a tenant like any other.
 pub async fn a_copy_that_is_being_made_goes_with_its_source(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (half, whole): (TenantId, TenantId) = (world.id(), world.id());
@@ -164,7 +164,7 @@ pub async fn a_copy_that_is_being_made_goes_with_its_source(store: Arc<dyn Store
     assert_eq!(store.tenant_count().await.expect("count"), 1);
 }
 
-/// Nobody would make it, nor remove what was made of it.
+/// Nobody would make the copy, nor remove the part of it that was made.
 pub async fn a_copy_of_a_deleted_tenant_is_refused(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.write(vec![Write::DeleteTenant(world.tenant_id)]).await;
@@ -174,7 +174,7 @@ pub async fn a_copy_of_a_deleted_tenant_is_refused(store: Arc<dyn Store>) {
     assert_eq!(world.store.copy_task(task.id).await.expect("read"), None);
 }
 
-/// But is still listed.
+/// The token is still listed.
 pub async fn a_revoked_token_opens_nothing(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let first = token(world.id(), world.tenant_id, 1);
@@ -191,7 +191,7 @@ pub async fn a_revoked_token_opens_nothing(store: Arc<dyn Store>) {
     assert_eq!(world.store.token(revoked.id).await.expect("read"), Some(revoked));
 }
 
-/// And nothing else of it changes.
+/// The use changes nothing else of the token.
 pub async fn the_last_use_of_a_token_is_kept(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let token = token(world.id(), world.tenant_id, 1);
@@ -201,7 +201,7 @@ pub async fn the_last_use_of_a_token_is_kept(store: Arc<dyn Store>) {
     assert_eq!(world.store.token(used.id).await.expect("read"), Some(used));
 }
 
-/// An entry of that time.
+/// An entry of the audit log of that time.
 pub(super) fn audit_entry(world: &World, at: Timestamp) -> AuditEntry {
     AuditEntry {
         id: AuditEntryId(world.entropy.uuid(at)),
@@ -215,12 +215,12 @@ pub(super) fn audit_entry(world: &World, at: Timestamp) -> AuditEntry {
     }
 }
 
-/// A copy of the tenant that runs.
+/// A running copy of the world's tenant.
 pub(super) fn copy_task(world: &World) -> CopyTask {
     sample::copy_task(world.id(), world.tenant_id)
 }
 
-/// Of the tenant's own, by subject and by page.
+/// A page shows the tenant's own entries alone, of one subject where one is named.
 pub async fn the_audit_log_runs_from_new_to_old(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let entry = |subject: &str| AuditEntry { subject: subject.to_owned(), ..audit_entry(&world, sample::now()) };
@@ -241,7 +241,7 @@ pub async fn the_audit_log_runs_from_new_to_old(store: Arc<dyn Store>) {
     assert!(world.store.audit_page(&others).await.expect("page").is_empty());
 }
 
-/// Ended ones not at all.
+/// Tasks that have ended do not come at all.
 pub async fn running_copy_tasks_come_oldest_first(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let task = |later_ms| CopyTask { created_at: plus_ms(sample::now(), later_ms), ..copy_task(&world) };

@@ -1,4 +1,4 @@
-//! Webhooks as they are kept.
+//! Webhooks, as a store keeps them.
 
 use super::World;
 use crate::sample;
@@ -23,7 +23,7 @@ fn document(schema_sha256: &str) -> CheckedDocument {
     }
 }
 
-/// Rotated while they took over from the tenant's, and on their way out.
+/// Keys of a webhook's own that were rotated while they took over from the tenant's, and that are about to go.
 fn own_keys() -> OwnKeys {
     let SigningKeys { mut secret, key } = sample::keys(1);
     secret.previous.push(Previous { replaced: Replaced::Tenants, until: plus_ms(sample::now(), 8) });
@@ -34,7 +34,7 @@ fn own_keys() -> OwnKeys {
     OwnKeys { keys, until: Some(plus_ms(sample::now(), 7)) }
 }
 
-/// With headers, document, keys and TLS settings of its own and all times.
+/// One webhook has headers, a document, keys and TLS settings of its own and all times; the other has none of these.
 pub async fn a_webhook_reads_back_as_written(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let full = world
@@ -66,7 +66,8 @@ pub async fn a_webhook_reads_back_as_written(store: Arc<dyn Store>) {
     assert!(world.store.webhook_page(&other_type).await.expect("page").is_empty());
 }
 
-/// What one event's fan out can cost: inserted, moved to the type, or undeleted alike.
+/// The bound is what the fan out of one event can cost. It holds for webhooks that are inserted and for those that are
+/// moved to the type.
 pub async fn webhooks_of_one_event_type_are_bounded(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for _ in 0..WEBHOOKS_PER_EVENT_TYPE_MAX {
@@ -84,7 +85,7 @@ pub async fn webhooks_of_one_event_type_are_bounded(store: Arc<dyn Store>) {
     assert!(matches!(refused, Err(CommitError::Refused(_))), "{refused:?}");
 }
 
-/// For its history.
+/// The history of a deleted webhook still shows it.
 pub async fn a_deleted_webhook_is_read_by_id_only(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -94,7 +95,7 @@ pub async fn a_deleted_webhook_is_read_by_id_only(store: Arc<dyn Store>) {
     assert!(page.expect("page").is_empty());
 }
 
-/// In pages, of every tenant; those without a payload query never.
+/// The webhooks of every tenant are found, in pages; a webhook without a payload query never is.
 pub async fn webhooks_checked_against_another_schema_are_found(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     world.webhook().await;

@@ -1,4 +1,4 @@
-//! What the cases share: a store with a tenant in it, and short words for what they do to it.
+//! What the facts share: a store with one tenant, and short words for what they do to it.
 
 use crate::{SeededEntropy, sample};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode};
@@ -21,18 +21,18 @@ pub const LEASE_MS: u64 = 30_000;
 /// A payload query; no store runs it.
 pub const QUERY: &str = "query($id: ID!) { order { get(id: $id) { id } } }";
 
-/// A store with one tenant in it. Its methods panic where the store fails.
+/// A store with one tenant. Its methods panic where the store fails.
 pub struct World {
     /// The store under test.
     pub store: Arc<dyn Store>,
-    /// Ids.
+    /// Where ids come from.
     pub entropy: SeededEntropy,
-    /// The tenant.
+    /// The tenant `acme`.
     pub tenant_id: TenantId,
 }
 
 impl World {
-    /// With the tenant `acme`.
+    /// A world on that store, with the tenant `acme`.
     pub async fn new(store: Arc<dyn Store>) -> Self {
         let entropy = SeededEntropy::new(1);
         let tenant_id = TenantId(entropy.uuid(sample::now()));
@@ -66,7 +66,7 @@ impl World {
         self.webhook_with(|webhook| webhook.graphql_query = Some(QUERY.to_owned())).await
     }
 
-    /// A webhook like the sample but for that.
+    /// A webhook like the sample but for that change.
     pub async fn webhook_with(&self, change: impl FnOnce(&mut Webhook)) -> Webhook {
         let mut webhook = sample::webhook(self.id(), self.tenant_id);
         change(&mut webhook);
@@ -79,14 +79,14 @@ impl World {
         self.store.webhooks(self.tenant_id, &[id]).await.expect("read").pop().expect("the webhook is there")
     }
 
-    /// Writes a webhook's next version, changed like that, with the other writes after it.
+    /// Writes a webhook's next version with that change, and the other writes after it.
     pub async fn change_webhook(&self, id: WebhookId, change: impl FnOnce(&mut Webhook), then: Vec<Write>) {
         let mut writes = vec![self.next_version(id, change).await];
         writes.extend(then);
         self.write(writes).await;
     }
 
-    /// Writes a webhook's next version, changed like that, at that time.
+    /// Writes a webhook's next version with that change, at that time.
     pub async fn save_at(&self, at: Timestamp, id: WebhookId, change: impl FnOnce(&mut Webhook)) {
         let writes = vec![self.next_version(id, change).await];
         self.store.commit(Change { at, writes, events: Vec::new() }).await.expect("the change is committed");
@@ -100,18 +100,18 @@ impl World {
         Write::PutWebhook { webhook, expected }
     }
 
-    /// Gives a webhook a status, with the other writes after it.
+    /// Gives a webhook a status, and makes the other writes after it.
     pub async fn set_status(&self, id: WebhookId, status: WebhookStatus, then: Vec<Write>) {
         self.change_webhook(id, |webhook| webhook.status = status, then).await;
     }
 
-    /// The write that makes all that is held for a webhook due.
+    /// The write that makes all deliveries due that are held for a webhook.
     pub async fn release_held(&self, webhook_id: WebhookId) -> Write {
         let delivery_ids = self.store.held(webhook_id, 100).await.expect("read");
         Write::ReleaseDeliveries { webhook_id, delivery_ids }
     }
 
-    /// Removes history in steps of so many rows, to the end; how many rows went.
+    /// Removes history to the end, in steps of `rows_max` rows, and answers how many rows went.
     pub async fn prune(&self, cut: &HistoryCut, rows_max: u32) -> u64 {
         let (mut rows, mut from) = (0, PrunePosition::default());
         loop {
@@ -236,7 +236,7 @@ impl World {
         self.settle_as(self.settlement(claimed, state)).await
     }
 
-    /// Settles.
+    /// Settles as that settlement says.
     pub async fn settle_as(&self, settlement: Settlement) -> Fenced {
         self.store.settle(&[settlement]).await.expect("settle")[0]
     }

@@ -1,6 +1,7 @@
-//! Receivers that misbehave: a server on 127.0.0.1 that speaks by script, below HTTP, and does what no HTTP server does.
+//! Receivers that misbehave: a server on 127.0.0.1 that speaks by script, below HTTP, and does what no HTTP server
+//! does.
 //!
-//! A script is data ([`Act`]s), so that a table of cases can hold it. Every connection gets the same.
+//! A script is data ([`Act`]s), so that a table of cases can hold it. Every connection is played the same script.
 
 mod tls;
 
@@ -16,50 +17,51 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::server::TlsStream;
 
-/// How long a dripping receiver waits between two bytes: much shorter than any deadline, so that each keeps it waiting anew.
+/// How long a dripping receiver waits between two bytes: much shorter than any deadline, so that each byte keeps its
+/// client waiting anew.
 const DRIP: Duration = Duration::from_millis(10);
-/// What a flood writes at once: whole repetitions of its bytes.
+/// How many bytes a flood writes at once: whole repetitions of its text.
 const FLOOD_BYTES: usize = 16 * 1024;
 
 /// One step of a script.
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
-    /// Waits for the first bytes of the client.
+    /// The receiver waits for the first bytes of the client.
     Listen,
-    /// Writes the bytes.
+    /// The receiver writes the bytes.
     Say(&'static [u8]),
-    /// Writes the bytes one at a time, over and over, slowly.
+    /// The receiver writes the bytes one at a time, over and over, slowly.
     Drip(&'static [u8]),
-    /// Writes the bytes so many times.
+    /// The receiver writes the bytes as often as the number says.
     Repeat(&'static [u8], u64),
-    /// Writes the bytes over and over, as fast as they are taken.
+    /// The receiver writes the bytes over and over, as fast as they are taken.
     Flood(&'static [u8]),
-    /// Ends its side, and goes on reading.
+    /// The receiver ends its side, and goes on reading.
     HalfClose,
-    /// Does nothing any more, and keeps the connection.
+    /// The receiver does nothing any more, and keeps the connection.
     Stall,
-    /// Tears the connection down with a reset.
+    /// The receiver tears the connection down with a reset.
     Reset,
 }
 
-/// What lies below the script.
+/// The layer below the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// Nothing: the URL is `http`.
+    /// TCP alone, under a URL that is `http`.
     Plain,
-    /// Nothing either, though the URL is `https`.
+    /// TCP alone, though the URL is `https`.
     InsteadOfTls,
-    /// TLS, with the application protocol that is chosen (`h2`, `http/1.1`).
+    /// TLS with that certificate, and with the application protocol that is chosen (`h2`, `http/1.1`).
     Tls(Certificate, &'static str),
 }
 
-/// A hostile receiver; gone when dropped, with all its connections.
+/// A hostile receiver; dropping it ends it with all its connections.
 pub struct HostileReceiver {
     address: SocketAddr,
     layer: Layer,
     written_bytes: Arc<AtomicU64>,
     accepting: Option<JoinHandle<()>>,
-    /// Kept so that the port stays open where nothing is accepted.
+    /// Kept so that the port stays open where no connection is accepted.
     _listener: Option<TcpListener>,
 }
 
@@ -73,7 +75,7 @@ impl HostileReceiver {
         let written_bytes = Arc::new(AtomicU64::new(0));
         let written = Arc::clone(&written_bytes);
         let accepting = tokio::spawn(async move {
-            // They end with it.
+            // Dropping the set aborts the connections' tasks with this one.
             let mut serving = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 serving.spawn(serve(stream, layer, script, Arc::clone(&written)));
@@ -91,13 +93,13 @@ impl HostileReceiver {
         Self { address, layer, written_bytes: Arc::default(), accepting: None, _listener: Some(listener) }
     }
 
-    /// Its URL by that host, which must lead to 127.0.0.1.
+    /// The receiver's URL by that host, which must lead to 127.0.0.1.
     pub fn url(&self, host: &str) -> String {
         let scheme = if self.layer == Layer::Plain { "http" } else { "https" };
         format!("{scheme}://{host}:{}/", self.address.port())
     }
 
-    /// What its clients have taken so far, with what the system's buffers hold.
+    /// How many bytes its clients have taken so far, with those that the system's buffers hold.
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::SeqCst)
     }
@@ -117,7 +119,7 @@ async fn listening() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A connection below which the TCP stream is known.
+/// A connection whose TCP stream is known.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
     fn tcp(&self) -> &TcpStream;
 }
@@ -149,7 +151,7 @@ async fn serve(stream: TcpStream, layer: Layer, script: &'static [Act], written:
         }
     }
     if !matches!(script.last(), Some(Act::Reset)) {
-        // Closing with something unread would be a reset.
+        // The kernel resets a connection that is closed while bytes of the client are unread.
         let _ = play(&mut *wire, Act::HalfClose, &written).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The certificates of hostile receivers. `key.pem` is the key of all; no one but a test trusts them.
+//! The certificates of hostile receivers. `key.pem` is the key of all; nothing but a test trusts them.
 
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -10,9 +10,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// Which certificate a receiver shows; each is for 127.0.0.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
-    /// One that trusts itself: [`trusted_certificate`].
+    /// A certificate that trusts itself: [`trusted_certificate`].
     Trusted,
-    /// One that ended in 2020.
+    /// A certificate that ended in 2020.
     Expired,
 }
 
@@ -24,7 +24,7 @@ impl Certificate {
         }
     }
 
-    /// As TLS shows it.
+    /// The certificate in the form in which TLS shows it.
     ///
     /// # Panics
     /// When the file beside this one is no certificate.
@@ -33,12 +33,12 @@ impl Certificate {
     }
 }
 
-/// What a client trusts to get on with receivers that show [`Certificate::Trusted`].
+/// The certificate that a client must trust to get on with receivers that show [`Certificate::Trusted`].
 pub fn trusted_certificate() -> CertificateDer<'static> {
     Certificate::Trusted.der()
 }
 
-/// What accepts connections with that certificate and chooses that protocol.
+/// Accepts connections with that certificate, and chooses that protocol.
 pub(super) fn acceptor(certificate: Certificate, protocol: &str) -> TlsAcceptor {
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("key.pem")).expect("a key");
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -1,4 +1,4 @@
-//! Commit: writes, events and their fan out on a copy of the state.
+//! Commit: the writes, events and fan out of a change, made on a copy of the state.
 
 use super::MemoryStore;
 use super::deliveries::fresh;
@@ -38,7 +38,7 @@ impl UnitOfWork for MemoryStore {
     }
 }
 
-/// Records an event and its fan out; how many deliveries that made.
+/// Records an event with its fan out, and answers how many deliveries that made.
 fn record(state: &mut State, event: NewEvent, at: Timestamp) -> usize {
     let (id, tenant_id, event_type) = (event.id, event.tenant_id, event.event_type.clone());
     state.feed(tenant_id, at, FeedChange::EventRecorded { event_id: id, event_type: event_type.clone() });
@@ -68,7 +68,7 @@ fn record(state: &mut State, event: NewEvent, at: Timestamp) -> usize {
     delivery_count
 }
 
-/// What an optimistic write does with what is there.
+/// Decides whether an optimistic write goes through, by the version that is stored.
 pub(super) fn check(
     current: Option<i64>,
     expected: Expected,

@@ -37,7 +37,7 @@ pub(super) fn fresh(
     }
 }
 
-/// What was held is due.
+/// Makes a held delivery due.
 fn set_free(delivery: &mut Delivery, at: Timestamp) {
     delivery.state = if delivery.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
     (delivery.state_reason, delivery.due_at) = (None, Some(at));

@@ -1,4 +1,4 @@
-//! What waits for the flow loop.
+//! The work that waits for the flow loop.
 
 use super::MemoryStore;
 use async_trait::async_trait;

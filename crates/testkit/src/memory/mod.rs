@@ -1,4 +1,5 @@
-//! The fake of the road: every port of the store in maps, for tests that need no database. It passes the same suite.
+//! The fake of the road: every port of the store in maps, for tests that need no database. It passes the conformance
+//! suite.
 
 mod answers;
 mod commit;
@@ -25,12 +26,12 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// The reads of records and tenants: to count them, and to plan how they go.
+    /// The reads of records and tenants, to count them and to plan how they go.
     pub fn reads(&self) -> &Reads {
         &self.reads
     }
 
-    /// The same of the reads of the feed.
+    /// The reads of the feed, to count them and to plan how they go.
     pub fn feed_reads(&self) -> &Reads {
         &self.feed_reads
     }

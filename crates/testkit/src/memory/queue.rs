@@ -1,4 +1,4 @@
-//! The queue.
+//! The delivery queue.
 
 use super::MemoryStore;
 use super::state::{KeptDelivery, State};
@@ -24,7 +24,7 @@ fn due_again(delivery: &Delivery, now: Timestamp) -> NextState {
     NextState { state, reason: None, due_at: Some(now), attempts_spent: delivery.attempts_spent }
 }
 
-/// A decision under the webhook as it stands.
+/// The decision as it becomes under the webhook's current status.
 fn under(delivery: &Delivery, next: NextState, webhook: &Webhook) -> NextState {
     if webhook.sends(delivery) && !delivery.cancel_requested {
         return settle::under_sending_webhook(next);
@@ -49,8 +49,8 @@ impl State {
         self.put_delivery(delivery, None, now);
     }
 
-    /// Due or with an ended lease, as one list in the order of the claim: round and round over the webhooks. And the webhooks
-    /// of which there would be more if there were room for all.
+    /// The deliveries that are due or whose lease ended, as one list in the order of the claim, which takes from the
+    /// webhooks in turn; and the webhooks of which there would be more if there were room for all.
     fn candidates(&self, request: &ClaimRequest) -> (Vec<DeliveryId>, Left) {
         let mut taken: HashMap<WebhookId, u32> = HashMap::new();
         let mut free: Vec<&Delivery> = Vec::new();
@@ -68,28 +68,36 @@ impl State {
         let mut without_room: BTreeMap<DeliveryId, WebhookId> =
             free.iter().map(|delivery| (delivery.id, delivery.webhook_id)).collect();
         free.sort_by_key(|delivery| (delivery.due_at, delivery.id));
-        let mut places: HashMap<WebhookId, u32> = HashMap::new();
-        let mut retries_left = request.retries_max;
-        let mut ranked: Vec<_> = free
+        let places_of = |free: &[&Delivery]| {
+            let mut places: HashMap<WebhookId, u32> = HashMap::new();
+            let mut ranked: Vec<_> = free
+                .iter()
+                .filter_map(|delivery| {
+                    let place = places.entry(delivery.webhook_id).or_default();
+                    *place += 1;
+                    let slots = *place + taken.get(&delivery.webhook_id).copied().unwrap_or(0);
+                    let within = slots <= self.slots_max(delivery.webhook_id, request)
+                        && *place <= limit_of(delivery.webhook_id, request);
+                    // Deliveries of webhooks that send go before those of deleted ones.
+                    let is_deleted = self.is_deleted(delivery.webhook_id);
+                    within.then_some((is_deleted, *place, delivery.due_at, delivery.id))
+                })
+                .collect();
+            ranked.sort();
+            ranked
+        };
+        // The retries that may not be taken keep no first attempt from its place.
+        let retries: BTreeSet<DeliveryId> =
+            free.iter().filter(|delivery| delivery.attempts_spent > 0).map(|delivery| delivery.id).collect();
+        let retries_picked: BTreeSet<DeliveryId> = places_of(&free)
             .into_iter()
-            .filter_map(|delivery| {
-                let place = places.entry(delivery.webhook_id).or_default();
-                *place += 1;
-                let slots = *place + taken.get(&delivery.webhook_id).copied().unwrap_or(0);
-                let within = slots <= self.slots_max(delivery.webhook_id, request)
-                    && *place <= limit_of(delivery.webhook_id, request);
-                // What is sent goes before what is not.
-                let is_deleted = self.is_deleted(delivery.webhook_id);
-                within.then_some((is_deleted, *place, delivery.due_at, delivery.id, delivery.attempts_spent > 0))
-            })
+            .map(|(_, _, _, id)| id)
+            .filter(|id| retries.contains(id))
+            .take(request.retries_max as usize)
             .collect();
-        ranked.sort();
-        ranked.retain(|(_, _, _, _, is_retry)| {
-            let fits = !is_retry || retries_left > 0;
-            retries_left -= u32::from(fits && *is_retry);
-            fits
-        });
-        let picked: Vec<_> = ranked.into_iter().take(request.limit as usize).map(|(_, _, _, id, _)| id).collect();
+        free.retain(|delivery| !retries.contains(&delivery.id) || retries_picked.contains(&delivery.id));
+        let picked: Vec<_> =
+            places_of(&free).into_iter().take(request.limit as usize).map(|(_, _, _, id)| id).collect();
         without_room.retain(|id, _| !picked.contains(id));
         let without_room: BTreeSet<WebhookId> = without_room.into_values().collect();
         let left = Left {
@@ -104,7 +112,7 @@ impl State {
         self.webhooks.get(&webhook_id).is_none_or(|webhook| webhook.deleted_at.is_some())
     }
 
-    /// How many of a webhook's may be in flight.
+    /// How many deliveries of a webhook may be in flight.
     fn slots_max(&self, webhook_id: WebhookId, request: &ClaimRequest) -> u32 {
         let own = self.webhooks.get(&webhook_id).map_or(u32::MAX, |webhook| webhook.flow.concurrency);
         own.min(request.in_flight_per_webhook_max)
@@ -132,7 +140,7 @@ impl State {
     }
 }
 
-/// How many of a webhook's this claim may take.
+/// How many deliveries of a webhook this claim may take.
 fn limit_of(webhook_id: WebhookId, request: &ClaimRequest) -> u32 {
     let limit = request.limits.iter().find(|(limited, _)| *limited == webhook_id);
     limit.map_or(request.limit_per_webhook, |(_, limit)| *limit)

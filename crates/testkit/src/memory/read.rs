@@ -354,7 +354,7 @@ impl Feed for MemoryStore {
         Ok(FeedMoves {
             read_to_seq: found.last().map_or(after_seq, |(_, seq)| *seq),
             more: found.len() == batches_max,
-            // Of each tenant the last one stays.
+            // The map keeps the last entry of each tenant.
             tenants: found.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect(),
         })
     }

@@ -1,52 +1,51 @@
-//! The reads of records and tenants, and those of the feed: counted, and made to go wrong when a test plans it.
+//! Reads that are counted, and that go wrong when a test plans it: those of records and tenants, and those of the feed.
 
 use hookgraph_domain::ports::StoreError;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// How reads go.
+/// How a store's reads go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadPlan {
-    /// They answer.
+    /// The reads answer.
     #[default]
     Answer,
-    /// The database is busy.
+    /// The reads fail: the database is busy.
     Fail,
-    /// They never answer.
+    /// The reads never answer.
     Hang,
-    /// They panic.
+    /// The reads panic.
     Panic,
 }
 
 /// Counts reads of one kind of one store, and plans how the next ones go. Clones are of the same store.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
-    kept: Arc<Mutex<Kept>>,
+    progress: Arc<Mutex<Progress>>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Progress {
     count: usize,
     plan: ReadPlan,
 }
 
 impl Reads {
-    /// Reads since the last call.
+    /// How many reads there were since the last call.
     pub fn take_count(&self) -> usize {
-        std::mem::take(&mut self.kept.lock().count)
+        std::mem::take(&mut self.progress.lock().count)
     }
 
     /// Plans how reads go from now on.
     pub fn plan(&self, plan: ReadPlan) {
-        self.kept.lock().plan = plan;
+        self.progress.lock().plan = plan;
     }
 
-    /// One read.
     pub(super) async fn read(&self) -> Result<(), StoreError> {
         let plan = {
-            let mut kept = self.kept.lock();
-            kept.count += 1;
-            kept.plan
+            let mut progress = self.progress.lock();
+            progress.count += 1;
+            progress.plan
         };
         match plan {
             ReadPlan::Answer => Ok(()),

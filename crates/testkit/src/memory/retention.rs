@@ -1,4 +1,4 @@
-//! Retention: everything in one step.
+//! Retention, which takes a single step for everything.
 
 use super::MemoryStore;
 use super::state::State;
@@ -12,7 +12,7 @@ use hookgraph_domain::tenant::CopyState;
 use hookgraph_domain::time::Timestamp;
 use std::collections::BTreeSet;
 
-/// What a row costs beside its texts, in bytes: a guess that makes sizes grow with rows.
+/// How many bytes a row costs beside its texts: a guess that makes sizes grow with rows.
 const ROW_BYTES: usize = 100;
 
 impl State {
@@ -109,7 +109,7 @@ impl Retention for MemoryStore {
         Ok(PruneStep { rows: (before - count(&state)) as u64, ..PruneStep::default() })
     }
 
-    /// A tenant is deleted here with all that it owns.
+    /// Removes nothing: deleting a tenant has removed all that it owned.
     async fn prune_tenants(&self, _from: PrunePosition, _rows_max: u32) -> Result<PruneStep, StoreError> {
         Ok(PruneStep::default())
     }

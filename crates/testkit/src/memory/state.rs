@@ -1,4 +1,4 @@
-//! What is kept.
+//! The state of the fake.
 
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::audit::AuditEntry;
@@ -26,7 +26,7 @@ pub(super) struct State {
     pub records: BTreeMap<(TenantId, RecordRef), KeptRecord>,
     pub answers: BTreeMap<AnswerKey, (Timestamp, KeptAnswer)>,
     pub webhooks: BTreeMap<WebhookId, Webhook>,
-    /// Since when webhooks have had more to hold or cancel.
+    /// Since when webhooks have had more deliveries to hold or cancel.
     pub stopping: BTreeMap<WebhookId, Timestamp>,
     pub events: BTreeMap<EventId, Event>,
     pub skips: Vec<EventSkip>,
@@ -36,7 +36,7 @@ pub(super) struct State {
     pub payloads: BTreeMap<DeliveryId, FrozenPayload>,
     pub feed: Vec<FeedEntry>,
     pub last_seq: i64,
-    /// How far each tenant's feed was removed.
+    /// The `seq` up to which each tenant's feed was removed.
     pub feed_pruned: BTreeMap<TenantId, i64>,
     pub history_from: Option<Timestamp>,
 }

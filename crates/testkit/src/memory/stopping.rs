@@ -1,4 +1,4 @@
-//! What is due for webhooks that stop, so many at once.
+//! Stopping: the deliveries of webhooks that stop are held or cancelled, up to a limit at once.
 
 use super::state::State;
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
@@ -20,7 +20,7 @@ impl State {
         self.stopping.entry(webhook_id).or_insert(at);
     }
 
-    /// Cancels the last of what was due for a webhook that is switched on; whether that was all.
+    /// Cancels the last due deliveries of a webhook that is switched on, and tells whether those were all.
     pub(super) fn has_cancelled_all(&mut self, webhook_id: WebhookId, at: Timestamp) -> bool {
         if !self.stopping.contains_key(&webhook_id) {
             return true;
@@ -48,7 +48,7 @@ impl State {
         }
     }
 
-    /// What is due first; whether there is more.
+    /// Holds the deliveries that are due first, and tells whether there are more.
     fn hold_some(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp) -> bool {
         let probe_id = self.webhooks.get(&webhook_id).and_then(|webhook| webhook.breaker.probe_id);
         let mut due = self.of_webhook(webhook_id, |delivery| {
@@ -59,7 +59,7 @@ impl State {
         self.rest(due, DeliveryState::Held, reason, at)
     }
 
-    /// The oldest; whether there is more. What is in flight ends as it settles.
+    /// Cancels the oldest deliveries, and tells whether there are more. A delivery in flight ends when it is settled.
     fn cancel_some(&mut self, webhook_id: WebhookId, reason: &str, at: Timestamp, with_tests: bool) -> bool {
         use DeliveryState::{Held, InFlight, Pending, Retrying};
         for Delivery { webhook_id: of, state, is_test, cancel_requested, .. } in

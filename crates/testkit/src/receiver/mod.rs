@@ -1,4 +1,5 @@
-//! A receiver under control: a real HTTP server on 127.0.0.1 that keeps what it gets and answers by script.
+//! A receiver under control: a real HTTP server on 127.0.0.1 that keeps the requests that it gets and answers by
+//! script.
 
 mod signatures;
 
@@ -17,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 /// A request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedRequest {
-    /// Upper case.
+    /// The method in upper case.
     pub method: String,
     /// Path and query, as sent.
     pub uri: String,
@@ -42,7 +43,7 @@ impl ReceivedRequest {
     }
 }
 
-/// What the receiver answers.
+/// An answer of the receiver.
 #[derive(Clone, Debug)]
 pub struct Answer {
     status: u16,
@@ -52,26 +53,26 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// That status with an empty body.
+    /// An answer of that status with an empty body.
     pub fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), gate: None }
     }
 
-    /// With one more header.
+    /// The answer with one more header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With that body.
+    /// The answer with that body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Not before the test opens the gate; the request is recorded at once.
+    /// The answer, given only once the test opens the gate; the request is recorded at once.
     #[must_use]
     pub fn behind(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());
@@ -84,19 +85,19 @@ impl Answer {
 pub struct Gate(tokio::sync::watch::Sender<bool>);
 
 impl Gate {
-    /// Closed.
+    /// A closed gate.
     pub fn closed() -> Self {
         Self(tokio::sync::watch::Sender::new(false))
     }
 
-    /// Lets through whoever waits and whoever comes.
+    /// Lets all answers through from now on.
     pub fn open(&self) {
         self.0.send_replace(true);
     }
 
     async fn passed(&self) {
         let mut state = self.0.subscribe();
-        // The gate itself is a sender: it cannot be gone while this waits.
+        // `self` holds a sender, so the channel stays open while this waits.
         let _ = state.wait_for(|is_open| *is_open).await;
     }
 }
@@ -104,11 +105,10 @@ impl Gate {
 struct Inner {
     requests: Mutex<Vec<ReceivedRequest>>,
     script: Mutex<VecDeque<Answer>>,
-    otherwise: Mutex<Answer>,
     arrived: Notify,
 }
 
-/// A receiver on a free port; gone when dropped.
+/// A receiver on a free port; dropping it ends it.
 pub struct ScriptedReceiver {
     address: SocketAddr,
     inner: Arc<Inner>,
@@ -121,12 +121,7 @@ impl ScriptedReceiver {
     /// # Panics
     /// When there is no port to listen on.
     pub async fn start() -> Self {
-        let inner = Arc::new(Inner {
-            requests: Mutex::default(),
-            script: Mutex::default(),
-            otherwise: Mutex::new(Answer::status(200)),
-            arrived: Notify::new(),
-        });
+        let inner = Arc::new(Inner { requests: Mutex::default(), script: Mutex::default(), arrived: Notify::new() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let app = Router::new().fallback(receive).with_state(inner.clone());
@@ -140,24 +135,20 @@ impl ScriptedReceiver {
         Self { address, inner, stop: Some(stop) }
     }
 
-    /// Its URL with that path, e.g. `/hook`.
+    /// The receiver's URL with that path, e.g. `/hook`.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Where it listens.
+    /// The address on which the receiver listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Appends to the script: one answer per request, in order.
+    /// Appends an answer to the script, of which each request takes one in order. Once the script has ended the
+    /// receiver answers 200.
     pub fn answer_next(&self, answer: Answer) {
         self.inner.script.lock().push_back(answer);
-    }
-
-    /// What is answered once the script has ended.
-    pub fn answer_otherwise(&self, answer: Answer) {
-        *self.inner.otherwise.lock() = answer;
     }
 
     /// All requests so far, in the order in which their bodies had arrived.
@@ -165,7 +156,8 @@ impl ScriptedReceiver {
         self.inner.requests.lock().clone()
     }
 
-    /// Waits until so many requests have arrived, and returns all. A test that may wait in vain puts its own limit on it.
+    /// Waits until `request_count` requests have arrived, and returns all of them. A test that may wait in vain puts
+    /// its own limit on it.
     pub async fn wait_for(&self, request_count: usize) -> Vec<ReceivedRequest> {
         loop {
             let arrived = self.inner.arrived.notified();
@@ -202,10 +194,8 @@ async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response 
         headers: headers.collect(),
         body,
     };
-    let answer = {
-        let scripted = inner.script.lock().pop_front();
-        scripted.unwrap_or_else(|| inner.otherwise.lock().clone())
-    };
+    let scripted = inner.script.lock().pop_front();
+    let answer = scripted.unwrap_or_else(|| Answer::status(200));
     inner.requests.lock().push(received);
     inner.arrived.notify_waiters();
     if let Some(gate) = &answer.gate {

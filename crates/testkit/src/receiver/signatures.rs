@@ -1,4 +1,4 @@
-//! Verifying, by code of its own: nothing here is shared with the code that signs.
+//! Verifies signatures, by code that shares nothing with the code that signs.
 
 use super::ReceivedRequest;
 use base64::Engine;
@@ -13,10 +13,10 @@ pub enum SignatureError {
     /// A header is missing.
     #[error("the header {0} is missing")]
     Missing(&'static str),
-    /// A header or the secret is not what it should be.
+    /// A header or the secret does not have its form.
     #[error("{0}")]
     Malformed(String),
-    /// The signature is of another key or another content.
+    /// The signature is of another key or of another content.
     #[error("{0} does not match")]
     Mismatch(&'static str),
 }
@@ -31,11 +31,11 @@ pub struct JwtClaims {
     pub sub: String,
     /// `crystallize`.
     pub iss: String,
-    /// Signed at, in seconds.
+    /// When the token was signed, in seconds.
     pub iat: i64,
-    /// Valid until, in seconds.
+    /// Until when the token is valid, in seconds.
     pub exp: i64,
-    /// Who changed something.
+    /// The user who made the change.
     pub user_id: Option<String>,
     /// The tenant's id.
     pub tenant_id: String,
@@ -45,8 +45,8 @@ pub struct JwtClaims {
     pub hmac: String,
 }
 
-/// Verifies `x-crystallize-signature` with the secret's text, and what it says of the request: `url` is the configured one.
-/// For GET the body is the object of the parameters that the configured URL does not have itself.
+/// Verifies `x-crystallize-signature` with the secret's text, and its claim about the request: `url` is the configured
+/// one. For GET the body is the object of the parameters that the configured URL does not have itself.
 ///
 /// # Errors
 /// [`SignatureError`]; the validity in time is the caller's to look at.
@@ -114,7 +114,8 @@ fn hmac_sha256(key: &[u8], parts: &[&str]) -> Hmac<Sha256> {
     mac
 }
 
-/// What the signatures cover: the body as sent, or for GET the appended parameters as a flat object of strings.
+/// The text that the signatures cover: the body as sent, or for GET the appended parameters as a flat object of
+/// strings.
 fn signed_body(request: &ReceivedRequest, url: &str) -> Result<Option<String>, SignatureError> {
     if request.method != "GET" {
         return Ok((!request.body.is_empty()).then(|| String::from_utf8_lossy(&request.body).into_owned()));
@@ -135,7 +136,7 @@ fn signed_body(request: &ReceivedRequest, url: &str) -> Result<Option<String>, S
     Ok((!object.is_empty()).then(|| serde_json::Value::Object(object).to_string()))
 }
 
-/// Form-url-encoded pairs, decoded.
+/// The pairs of a form-url-encoded text, decoded.
 fn pairs(query: &str) -> Vec<(String, String)> {
     let decoded = |text: &str| {
         let bytes = text.as_bytes();
@@ -176,7 +177,7 @@ mod tests {
         }
     }
 
-    /// The vector of the Standard Webhooks specification's reference libraries.
+    /// The vector is that of the Standard Webhooks specification's reference libraries.
     #[test]
     fn the_published_standard_webhooks_vector_verifies() {
         let headers = [

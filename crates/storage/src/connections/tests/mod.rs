@@ -1,3 +1,8 @@
+//! The pool of connections: who gets one, when one is closed, and what becomes of one whose call was given up.
+
+mod road;
+mod sqlite;
+
 use super::*;
 use crate::limits::{
     CONNECTION_IDLE_MS_MAX, CONNECTION_LIFETIME_MS_MAX, POSTGRES_IDLE_TRUSTED_MS, POSTGRES_PING_MS_MAX,

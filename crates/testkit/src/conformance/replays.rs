@@ -1,170 +1,16 @@
-//! Flow: breakers and their probes, drains, replays, and how far behind a webhook is.
+//! Replays: how they run, which deliveries they replay, and the deliveries that they make.
 
 use super::World;
 use crate::sample;
-use hookgraph_domain::breaker::{Breaker, Trip};
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState, NewDelivery};
-use hookgraph_domain::drain::Drain;
-use hookgraph_domain::flow::{FlowSettings, Ordering};
 use hookgraph_domain::ids::{DeliveryId, EventId, ReplayId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, EventQuery};
-use hookgraph_domain::ports::{Backlog, Entropy, Store};
+use hookgraph_domain::ports::{Entropy, Store};
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState, WAITS_FOR_WEBHOOK};
-use hookgraph_domain::settle::HealthSignal;
 use hookgraph_domain::time::{minus_ms, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use std::sync::Arc;
-
-/// Suspended, with one of those two deliveries in flight when it was.
-async fn tripped(world: &World) -> (Webhook, DeliveryId, DeliveryId) {
-    let webhook = world.webhook().await;
-    world.event().await;
-    world.event().await;
-    let claimed = world.claim_at(sample::now(), 1, 10).await.remove(0);
-    let mut settlement = world.settlement(&claimed, DeliveryState::Retrying);
-    settlement.health = Some(HealthSignal::Tripped { trip: Trip { attempts: 20, failed: 20 }, asked_ms: 0 });
-    world.settle_as(settlement).await;
-    let held = world.store.held(webhook.id, 10).await.expect("read");
-    let [first, second] = held[..] else { panic!("two are held: {held:?}") };
-    (world.read_webhook(webhook.id).await, first, second)
-}
-
-async fn probe(world: &World, webhook_id: WebhookId, probe_id: DeliveryId) {
-    let release = Write::ReleaseDeliveries { webhook_id, delivery_ids: vec![probe_id] };
-    let begin = |webhook: &mut Webhook| webhook.breaker = webhook.breaker.probing(probe_id, sample::now());
-    world.change_webhook(webhook_id, begin, vec![release]).await;
-}
-
-/// Settings, an open breaker and a drain.
-pub async fn flow_reads_back_as_written(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let open = world
-        .webhook_with(|webhook| {
-            webhook.flow = FlowSettings { concurrency: 7, rate_per_second: Some(3), ordering: Ordering::ByRecord };
-            webhook.status = WebhookStatus::Suspended;
-            webhook.breaker = Breaker::opened(sample::now()).probing(world.id(), sample::now());
-            webhook.breaker.probes_failed = 4;
-        })
-        .await;
-    assert_eq!(world.read_webhook(open.id).await, open);
-    let draining = world.webhook_with(|webhook| webhook.draining = Some(Drain::begun(sample::now()))).await;
-    assert_eq!(world.read_webhook(draining.id).await, draining);
-}
-
-/// With the webhook, in the same transaction.
-pub async fn a_trip_holds_all_that_is_due(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let (webhook, first, second) = tripped(&world).await;
-    assert_eq!((webhook.status, webhook.version), (WebhookStatus::Suspended, 2));
-    assert_eq!(webhook.breaker, Breaker::opened(sample::now()));
-    for id in [first, second] {
-        let held = world.delivery(id).await;
-        assert_eq!((held.state, held.due_at), (DeliveryState::Held, None));
-    }
-    assert!(world.claim_at(plus_ms(sample::now(), 3_600_000), 10, 10).await.is_empty());
-}
-
-/// Also after its lease was given back.
-pub async fn a_suspended_webhook_gets_its_probe_alone(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let (webhook, first, second) = tripped(&world).await;
-    probe(&world, webhook.id, second).await;
-    let claimed = world.claim_one().await;
-    assert_eq!(claimed.delivery.id, second);
-    let key = (second, claimed.delivery.fencing_token);
-    world.store.release(&[key], sample::now()).await.expect("release");
-    assert_eq!(world.delivery(second).await.state, DeliveryState::Pending);
-    assert_eq!(world.claim_one().await.delivery.id, second);
-    assert_eq!(world.delivery(first).await.state, DeliveryState::Held);
-}
-
-/// And the other deliveries stay held, for the drain.
-pub async fn a_delivered_probe_sets_its_webhook_to_work(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let (webhook, first, second) = tripped(&world).await;
-    probe(&world, webhook.id, first).await;
-    let claimed = world.claim_one().await;
-    let mut settlement = world.settlement(&claimed, DeliveryState::Delivered);
-    settlement.health = Some(HealthSignal::ProbeSucceeded);
-    world.settle_as(settlement).await;
-    let closed = world.read_webhook(webhook.id).await;
-    assert_eq!((closed.status, closed.draining), (WebhookStatus::Active, Some(Drain::begun(sample::now()))));
-    assert_eq!(world.delivery(first).await.state, DeliveryState::Delivered);
-    assert_eq!(world.delivery(second).await.state, DeliveryState::Held);
-    let waiting = world.store.webhooks_to_drain(sample::now(), 10).await.expect("read");
-    assert_eq!(waiting, [closed]);
-}
-
-/// And the webhook waits for the next one, as long as its receiver asked.
-pub async fn a_failed_probe_is_held_again(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let (webhook, first, _) = tripped(&world).await;
-    probe(&world, webhook.id, first).await;
-    let claimed = world.claim_one().await;
-    let mut settlement = world.settlement(&claimed, DeliveryState::Held);
-    settlement.health = Some(HealthSignal::ProbeFailed { asked_ms: 30_000 });
-    world.settle_as(settlement).await;
-    assert_eq!(world.delivery(first).await.state, DeliveryState::Held);
-    let open = world.read_webhook(webhook.id).await;
-    assert_eq!((open.status, open.breaker.probes_failed), (WebhookStatus::Suspended, 1));
-    let at = |later_ms| plus_ms(sample::now(), later_ms);
-    assert!(world.store.webhooks_to_probe(at(29_999), 10).await.expect("read").is_empty());
-    assert_eq!(world.store.webhooks_to_probe(at(30_000), 10).await.expect("read"), [open]);
-}
-
-/// Its webhook drained while it was under way: nobody else would make it due.
-pub async fn a_probe_that_fails_after_a_resume_is_due_again(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let (webhook, first, _) = tripped(&world).await;
-    probe(&world, webhook.id, first).await;
-    let claimed = world.claim_one().await;
-    world
-        .change_webhook(
-            webhook.id,
-            |it| *it = it.clone().with_status(WebhookStatus::Active, None, it.created_at),
-            vec![],
-        )
-        .await;
-    let mut settlement = world.settlement(&claimed, DeliveryState::Held);
-    settlement.health = Some(HealthSignal::ProbeFailed { asked_ms: 0 });
-    world.settle_as(settlement).await;
-    let again = world.delivery(first).await;
-    assert_eq!((again.state, again.due_at), (DeliveryState::Retrying, Some(sample::now())));
-}
-
-/// Deliveries that are not held, and those of other webhooks, stay as they are.
-pub async fn only_what_is_held_is_released(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let (webhook, first, second) = tripped(&world).await;
-    let other = world.webhook_with(|other| other.status = WebhookStatus::Paused).await;
-    world.event().await;
-    let elsewhere = world.store.held(other.id, 10).await.expect("read")[0];
-    let cancel = Write::CancelDelivery { delivery_id: first, reason: "by a person".to_owned() };
-    let delivery_ids = vec![first, second, elsewhere];
-    world.write(vec![cancel, Write::ReleaseDeliveries { webhook_id: webhook.id, delivery_ids }]).await;
-    assert_eq!(world.delivery(first).await.state, DeliveryState::Cancelled);
-    let released = world.delivery(second).await;
-    assert_eq!((released.due_at, released.state_reason), (Some(sample::now()), None));
-    assert_eq!(world.delivery(elsewhere).await.state, DeliveryState::Held);
-    assert_eq!(world.fed_states(second).await.last(), Some(&released.state));
-}
-
-/// Up to what was asked; what has ended is not owed.
-pub async fn a_backlog_is_what_is_owed(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let webhook = world.webhook().await;
-    let backlog = async |count_max| world.store.backlog(webhook.id, count_max).await.expect("read");
-    assert_eq!(backlog(10).await, Backlog::default());
-    for _ in 0..3 {
-        world.event().await;
-    }
-    assert_eq!(backlog(10).await, Backlog { count: 3, oldest_due_at: Some(sample::now()) });
-    assert_eq!(backlog(2).await.count, 2);
-    let claimed = world.claim_at(sample::now(), 2, 10).await;
-    world.settle(&claimed[0], DeliveryState::Delivered).await;
-    assert_eq!(backlog(10).await.count, 2);
-}
 
 pub(super) fn replay(world: &World, webhook_id: WebhookId) -> Replay {
     Replay {
@@ -192,7 +38,7 @@ fn inserted(replay: &Replay) -> Vec<Write> {
     vec![Write::PutReplay { replay: replay.clone(), expected: Expected::Absent }]
 }
 
-/// Of its tenant alone, while it runs when it is due, newest first.
+/// A replay is read by its own tenant alone, is due while it runs, and is listed newest first.
 pub async fn a_replay_reads_back_and_moves_on_by_its_version(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -225,7 +71,7 @@ pub async fn a_replay_reads_back_and_moves_on_by_its_version(store: Arc<dyn Stor
     assert_eq!(page(Some(world.id()), None).await, []);
 }
 
-/// One that works keeps its pace.
+/// A replay that does not wait keeps its pace.
 pub async fn a_replay_that_waits_goes_on_once_its_webhook_sends_again(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -247,25 +93,7 @@ pub async fn a_replay_that_waits_goes_on_once_its_webhook_sends_again(store: Arc
     }
 }
 
-/// A default payload keeps no text of its own: what is frozen with it is when.
-pub async fn a_default_payload_is_replayed_as_it_was_frozen(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    let webhook = world.webhook().await;
-    world.event_at(sample::now()).await;
-    let original = world.claim().await.pop().expect("a claim");
-    world.settle(&original, DeliveryState::Delivered).await;
-    let asked = replay(&world, webhook.id);
-    world.write(inserted(&asked)).await;
-    let purpose = DeliveryPurpose::Replay { replay_id: asked.id, payload_of: Some(original.delivery.id) };
-    let event = DeliveryEvent::Recorded(original.event.id);
-    let made = NewDelivery { id: world.id(), tenant_id: world.tenant_id, webhook_id: webhook.id, event, purpose };
-    world.write(vec![Write::InsertDelivery(made)]).await;
-    let again = world.claim_at(plus_ms(sample::now(), 5_000), 10, 10).await.pop().expect("a claim");
-    assert!(original.payload.is_some());
-    assert_eq!(again.payload, original.payload);
-}
-
-/// Of its webhook, its states and its time; oldest first, after its position.
+/// The deliveries are those of the replay's webhook, states and time, oldest first, after its position.
 pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook_with_query().await;
@@ -305,7 +133,8 @@ pub async fn what_is_replayed_is_neither_test_nor_replay(store: Arc<dyn Store>) 
     assert!(found(&Replay { states: vec![DeliveryState::Failed], ..asked }).await.is_empty());
 }
 
-/// Of the queue and of the history, while it runs and once it has ended, and by a process whose clock is behind too.
+/// The page shows deliveries of the queue and of the history, while the replay runs and once it has ended, also those
+/// that were made by a process whose clock is behind.
 pub async fn a_page_of_a_replay_is_what_it_made(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
@@ -343,13 +172,12 @@ pub async fn a_page_of_a_replay_is_what_it_made(store: Arc<dyn Store>) {
     assert!(page(DeliveryQuery { webhook_id: Some(world.id()), ..of(&asked) }).await.is_empty());
 }
 
-/// A process whose clock was set back goes on with ids of the time that it had, and an id is made before its row. The bounds on ids
-/// with which a replay and a page are read leave out neither.
+/// A process whose clock was set back goes on with ids of the time that it had, and an id is made before its row. The
+/// bounds on ids with which a replay and a page are read leave out neither kind of row.
 pub async fn a_time_is_that_of_the_row_where_its_id_is_of_another(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
     let (from, before) = (plus_ms(sample::now(), 7_200_000), plus_ms(sample::now(), 7_201_000));
-    // When each row was made, when its id was, and whether it is of the time.
     for (at, id_at, _) in TIMES {
         let id = EventId(world.entropy.uuid(plus_ms(sample::now(), id_at)));
         let events = vec![sample::event(id, world.tenant_id, "o1")];
@@ -391,8 +219,8 @@ pub async fn a_time_is_that_of_the_row_where_its_id_is_of_another(store: Arc<dyn
     assert_eq!(world.store.event_page(&rest).await.expect("page"), of_time[1..]);
 }
 
-/// After the beginning, in milliseconds: when a row is made, and when its id was; and whether it is made in the second that begins
-/// two hours after the beginning.
+/// When a row is made and when its id was made, in milliseconds after the beginning; and whether the row is made in the
+/// second that begins two hours after the beginning.
 const TIMES: [(u64, u64, bool); 6] = [
     (7_200_000, 7_200_000, true),
     (7_200_500, 3_600_500, true),
@@ -401,10 +229,28 @@ const TIMES: [(u64, u64, bool); 6] = [
     (7_201_000, 7_200_200, false),
     (LATEST_MS, LATEST_MS, false),
 ];
-/// A day after that second began.
+/// A day after the beginning of that second.
 const LATEST_MS: u64 = 7_200_000 + 24 * 3_600_000;
 
-/// And refused where that is disabled.
+/// A default payload keeps no text of its own: its moment is frozen, and the text follows from the moment.
+pub async fn a_default_payload_is_replayed_as_it_was_frozen(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let webhook = world.webhook().await;
+    world.event_at(sample::now()).await;
+    let original = world.claim().await.pop().expect("a claim");
+    world.settle(&original, DeliveryState::Delivered).await;
+    let asked = replay(&world, webhook.id);
+    world.write(inserted(&asked)).await;
+    let purpose = DeliveryPurpose::Replay { replay_id: asked.id, payload_of: Some(original.delivery.id) };
+    let event = DeliveryEvent::Recorded(original.event.id);
+    let made = NewDelivery { id: world.id(), tenant_id: world.tenant_id, webhook_id: webhook.id, event, purpose };
+    world.write(vec![Write::InsertDelivery(made)]).await;
+    let again = world.claim_at(plus_ms(sample::now(), 5_000), 10, 10).await.pop().expect("a claim");
+    assert!(original.payload.is_some());
+    assert_eq!(again.payload, original.payload);
+}
+
+/// Under a disabled webhook the delivery is refused.
 pub async fn a_replayed_delivery_is_held_with_its_webhook(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let webhook = world.webhook().await;
