@@ -1,10 +1,11 @@
-//! Panics, kept where they happen: none of them may end a loop.
+//! Panics become errors here, so that none of them ends a loop.
 
 use futures::FutureExt;
 use hookgraph_domain::ports::StoreError;
 use std::panic::AssertUnwindSafe;
 
-/// The answer of a call to the store, or of a round that works with it; where it panics, that is a failure like another.
+/// Answers as the call does; a panic inside the call is answered as [`StoreError::Failed`]. The call is one to the
+/// store, or a round of a loop that works with it.
 pub(crate) async fn guarded<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let caught = AssertUnwindSafe(call).catch_unwind().await;
     caught.unwrap_or_else(|_| Err(StoreError::Failed("the code panicked".to_owned())))

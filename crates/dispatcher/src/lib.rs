@@ -1,7 +1,7 @@
 //! The road from a due delivery to its settlement: claim, render, freeze, sign, send, settle; and the HTTP transport.
 //!
-//! [`worker`] drives the stages, [`transport`] sends, [`flow`] probes, drains and replays beside them, [`retention`]
-//! removes what is too old. What a stage *decides* is `domain`'s.
+//! [`worker`] drives the stages, [`transport`] sends, [`flow`] probes, drains and replays beside them, and
+//! [`retention`] removes history that is too old. The decisions of a stage are `domain`'s.
 
 pub mod flow;
 mod guard;

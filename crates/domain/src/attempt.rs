@@ -1,7 +1,8 @@
 //! Attempts: one HTTP request each, and how it ended.
 
+use crate::delivery::Delivery;
 use crate::ids::{AttemptId, DeliveryId};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, plus_ms};
 use std::sync::Arc;
 
 /// How an attempt ended, or why there was none: stable codes, shown in the API.
@@ -135,6 +136,22 @@ pub struct Exchange {
     pub duration_ms: u64,
 }
 
+impl Exchange {
+    /// An exchange that ended as `code` before a request was sent. It took no time.
+    pub fn unsent(code: OutcomeCode, detail: String) -> Self {
+        Self {
+            code,
+            detail: Some(detail),
+            response: None,
+            response_body: None,
+            response_truncated: false,
+            retry_after_ms: None,
+            remote_address: None,
+            duration_ms: 0,
+        }
+    }
+}
+
 /// An attempt as kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
@@ -162,4 +179,32 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
+}
+
+impl Attempt {
+    /// The next attempt of `delivery`, with the end of its exchange. `request` has its secrets redacted; it is none
+    /// where nothing was sent.
+    pub fn of(
+        delivery: &Delivery,
+        id: AttemptId,
+        request: Option<OutgoingRequest>,
+        exchange: Exchange,
+        started_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            delivery_id: delivery.id,
+            number: delivery.attempt_count + 1,
+            code: exchange.code,
+            detail: exchange.detail,
+            request,
+            response: exchange.response,
+            response_body: exchange.response_body,
+            response_truncated: exchange.response_truncated,
+            remote_address: exchange.remote_address,
+            started_at,
+            // The exchange measured how long it took: the clock may have been set meanwhile.
+            ended_at: plus_ms(started_at, exchange.duration_ms),
+        }
+    }
 }

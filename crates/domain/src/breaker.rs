@@ -13,7 +13,9 @@
 //! ```
 //!
 //! The [`Window`] lives in the memory of each process: it is touched by every attempt, and what it knows is worthless a
-//! minute later. The state lives in the webhook's row, so that all processes agree and a restart forgets no suspension.
+//! minute later. It counts what was claimed under the webhook's status as it is: requests of before that hang until the receiver
+//! is back would open the breaker again. The state lives in the webhook's row, so that all processes agree and a restart forgets no
+//! suspension.
 //! A probe is a real delivery: its attempt is in the log, but a failed one is not spent and the delivery is held again.
 //! Where the answer that opened it, or that a probe failed with, has a `Retry-After`, the next probe waits for that too.
 //! A person who resumes, pauses or disables the webhook has the last word over the breaker.
@@ -24,6 +26,7 @@ use crate::limits::{
     PROBE_WAIT_MS_MAX, PROBE_WAIT_MS_MIN,
 };
 use crate::time::{Timestamp, plus_ms};
+use crate::webhook::Webhook;
 
 /// Where the breaker of a webhook stands, beside the webhook's status: all at rest unless that is `SUSPENDED`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +43,17 @@ impl Breaker {
     /// As it opens.
     pub fn opened(now: Timestamp) -> Self {
         Self { probe_at: Some(plus_ms(now, probe_wait_ms(0))), probes_failed: 0, probe_id: None }
+    }
+
+    /// Which of those held deliveries, oldest first, probes next: another than the last one, whether that failed or was lost. One that
+    /// can never be sent is held again once the next one probes: after one that was lost the one behind it has its turn, or two of
+    /// those would take turns for ever.
+    pub fn next_probe(self, held: &[DeliveryId]) -> Option<DeliveryId> {
+        let place = match self.probe_id {
+            Some(lost) => held.iter().position(|id| *id > lost).unwrap_or(0),
+            None => self.probes_failed as usize % held.len().max(1),
+        };
+        held.get(place).copied()
     }
 
     /// With that delivery probing. One that never comes back, because it was cancelled or could not be rendered, makes way
@@ -84,10 +98,15 @@ impl std::fmt::Display for Trip {
     }
 }
 
-/// The attempts of the last [`BREAKER_WINDOW_MS`] of one webhook in one process, in [`BREAKER_BUCKETS`] buckets.
+/// The attempts of the last [`BREAKER_WINDOW_MS`] of one webhook in one process, in [`BREAKER_BUCKETS`] buckets: those that were
+/// claimed under one status of it.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     buckets: [Bucket; BREAKER_BUCKETS],
+    /// Since when the webhook has had that status.
+    status_since: Timestamp,
+    /// The last version of it that was claimed.
+    version: i64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,10 +121,27 @@ struct Bucket {
 const BUCKET_MS: i64 = BREAKER_WINDOW_MS / BREAKER_BUCKETS as i64;
 
 impl Window {
-    /// Counts an attempt, and says whether the breaker shall open now; then the window begins anew.
+    /// Whether what was claimed of the webhook as it then stood counts. Where its status is another one since, the window begins anew.
+    pub fn follows(&mut self, webhook: &Webhook) -> bool {
+        let is_same = webhook.status_since == self.status_since;
+        // Which status is the newer one is told by the version: the clock may have been set back.
+        if webhook.version <= self.version {
+            return is_same;
+        }
+        if !is_same {
+            self.buckets = Default::default();
+        }
+        (self.status_since, self.version) = (webhook.status_since, webhook.version);
+        true
+    }
+
+    /// Counts an attempt of the webhook as it was claimed, and says whether the breaker shall open now; then the window begins anew.
     ///
     /// Only attempts that say something of the receiver are to be counted: no tests, no faults of ours.
-    pub fn record(&mut self, failed: bool, now: Timestamp) -> Option<Trip> {
+    pub fn record(&mut self, failed: bool, webhook: &Webhook, now: Timestamp) -> Option<Trip> {
+        if !self.follows(webhook) {
+            return None;
+        }
         let stretch = now.timestamp_millis().div_euclid(BUCKET_MS);
         let place = usize::try_from(stretch.rem_euclid(BREAKER_BUCKETS as i64)).unwrap_or_default();
         let bucket = &mut self.buckets[place];
@@ -120,7 +156,7 @@ impl Window {
         // A success never opens it, even where the share is reached with it.
         let trips = failed && trip.attempts >= BREAKER_ATTEMPTS_MIN && share_is_reached;
         trips.then(|| {
-            *self = Self::default();
+            self.buckets = Default::default();
             trip
         })
     }

@@ -95,7 +95,9 @@ pub enum Write {
         /// What it replaces.
         expected: Expected,
     },
-    /// Creates or replaces a webhook; `webhook.version` is the new version.
+    /// Creates or replaces a webhook; `webhook.version` is the new version. Another ordering holds for what is due already: where
+    /// that is more than [`crate::limits::STOPPED_AT_ONCE_MAX`], the webhook is one of
+    /// [`crate::ports::FlowReader::webhooks_stopping`], and nothing of it is claimed out of order meanwhile.
     PutWebhook {
         /// The webhook as it shall stand. With `deleted_at` set it is deleted: it stays for its history alone.
         webhook: Webhook,
@@ -119,7 +121,8 @@ pub enum Write {
         reason: String,
     },
     /// Holds or cancels more of what is due for a webhook that stopped, as it stands by now; for one that sends again, nothing. Of
-    /// one whose tenant was deleted it removes more, and tells nobody.
+    /// one whose tenant was deleted it removes more, and tells nobody. Of one whose ordering changed it puts more in order, or in
+    /// none.
     StopMore {
         /// Whose deliveries.
         webhook_id: WebhookId,

@@ -1,19 +1,23 @@
-//! Gathering: under load the next transaction is given a moment to grow, so that more share what one costs.
+//! Gathering: under load, a process lets its next transaction wait a moment and grow, so that more rows share its cost.
 
 use crate::limits::GATHER_SHARED_TIMES;
 use std::time::Duration;
 
-/// When the next transaction of a kind waits for more, and how long.
+/// When the next transaction of a kind waits to grow, and for how long. Its items are deliveries of a claim,
+/// settlements of a commit, or events of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gathering {
-    /// After one of so many.
+    /// How many items the transaction before must have had: after a smaller one nothing waits.
     pub count_min: usize,
-    /// For so long, in milliseconds; [`GATHER_SHARED_TIMES`] as long where another process has a part of the load.
+    /// How long the next transaction waits, in milliseconds; [`GATHER_SHARED_TIMES`] as long where another process
+    /// has a part of the load.
     pub wait_ms: u64,
 }
 
 impl Gathering {
-    /// How long the next one waits after one of that size, of at most so many: not where it is full at once.
+    /// How long the next transaction waits after one of `count` items, where a transaction takes `count_max` at most.
+    /// After a full one it does not wait: as many again may be there already. `is_shared` says that another process
+    /// has a part of the load.
     pub fn wait(self, count: usize, count_max: usize, is_shared: bool) -> Duration {
         let times = if is_shared { GATHER_SHARED_TIMES } else { 1 };
         let is_worth_it = (self.count_min..count_max).contains(&count);

@@ -36,6 +36,7 @@ pub mod retry;
 #[cfg(test)]
 mod sample;
 pub mod settle;
+pub mod share;
 pub mod signing;
 pub mod tenant;
 pub mod time;

@@ -1,13 +1,16 @@
-//! The rate of a webhook: a token bucket, as the moment at which it will be full again.
+//! The rate of a webhook: a token bucket, kept as the moment at which it will be full again.
 //!
-//! The bucket of a webhook is each process's own: several processes that serve one webhook keep its rate each.
+//! The bucket of a webhook is each process's own: several processes that serve one webhook keep its rate each. (The
+//! server paces the requests of tokens alike, in `server::shares`, but in nanoseconds and with a burst that is
+//! configured.)
 
 use crate::limits::{RATE_BURST_MS, RATE_PER_SECOND_MIN};
 use crate::time::Timestamp;
 use chrono::TimeDelta;
 
-/// How far ahead of the clock a bucket can be full, in milliseconds: what a token takes at the lowest rate, and as much again for
-/// a moment that was read before another. What lies beyond was reckoned before the clock was set back.
+/// How far ahead of the clock a bucket can be full, in milliseconds: the time that a token takes at the lowest rate,
+/// and as much again for a moment that was read before another. A bucket that is full later was reckoned before the
+/// clock was set back.
 const AHEAD_MS_MAX: i64 = 2 * 1_000 / RATE_PER_SECOND_MIN as i64;
 
 /// Tokens of one webhook.
@@ -60,8 +63,8 @@ impl TokenBucket {
         at.max(now)
     }
 
-    /// When it is full. After the clock was set back that is now, as in a new process: what was reckoned by the clock before
-    /// would keep the webhook waiting for as long as that was ahead.
+    /// When the bucket is full. After the clock was set back that is now, as in a new process: the moment that the
+    /// clock had before would keep the webhook waiting for as long as it lies ahead.
     fn full_at_seen_from(self, now: Timestamp) -> Timestamp {
         let is_of_another_clock = self.full_at - now > TimeDelta::milliseconds(AHEAD_MS_MAX);
         if is_of_another_clock { now } else { self.full_at }

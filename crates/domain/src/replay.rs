@@ -160,13 +160,24 @@ impl Replay {
         history_from: Option<Timestamp>,
         now: Timestamp,
     ) -> Self {
-        let told = self.reason.clone().filter(|reason| reason.starts_with(REMOVED));
         let reached = self.position.and_then(|position| created_at(position.0)).unwrap_or(self.from);
         let missed = history_from.filter(|kept_from| reached < *kept_from).map(|kept_from| {
             let from = kept_from.to_rfc3339_opts(SecondsFormat::Secs, true);
             format!("{REMOVED} before {from}, ahead of the replay")
         });
-        Self { reason: missed.or(told), ..self.after_batch(replayed, wanted, now) }
+        Self { reason: missed.or(self.told_of_removed()), ..self.after_batch(replayed, wanted, now) }
+    }
+
+    /// One version on, behind a delivery that it leaves out because its event is gone: that too is told, and stays told.
+    pub fn behind(&self, left_out: DeliveryId, now: Timestamp) -> Self {
+        let missed = || format!("{REMOVED} in a part of its range, ahead of the replay");
+        let reason = self.told_of_removed().or_else(|| Some(missed()));
+        Self { position: Some(left_out), reason, ..self.written(now) }
+    }
+
+    /// What it has told so far of what was removed.
+    fn told_of_removed(&self) -> Option<String> {
+        self.reason.clone().filter(|reason| reason.starts_with(REMOVED))
     }
 
     /// One version on, in that state.
@@ -351,6 +362,18 @@ mod tests {
         );
         assert!(told.reason.is_some());
         assert_eq!(told.after_batch_of_kept(&[], 1, kept_from, now()).reason, told.reason, "it stays told");
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_and_moves_it_on_without_being_counted() {
+        let (first, second) = (DeliveryId(Uuid::from_u128(1)), DeliveryId(Uuid::from_u128(2)));
+        let behind = replay().behind(first, now());
+        assert_eq!((behind.state, behind.position, behind.made_count), (ReplayState::Running, Some(first), 0));
+        assert_eq!((behind.version, behind.next_at), (2, now()), "it goes on at once");
+        assert!(behind.reason.as_ref().is_some_and(|reason| reason.starts_with(REMOVED)));
+        assert_eq!(behind.after_batch_of_kept(&[second], 1, None, now()).reason, behind.reason);
+        let waiting = Replay { reason: Some(format!("{WAITS_FOR_WEBHOOK}PAUSED")), ..replay() };
+        assert_eq!(waiting.behind(first, now()).reason, behind.reason);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Drains: what was held for a webhook that sends again becomes due at a rising pace, oldest first.
+//! Drains: held deliveries of a webhook that sends again become due at a rising pace, oldest first.
 
-use super::{Done, FlowServices, moved_on, sum};
+use super::{BatchEnd, FlowServices, moved_on, sum};
 use crate::limits::FLOW_ROUND_MAX;
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::webhook::Webhook;
 
+/// Drains a batch of each webhook whose next batch may become due, and answers how many deliveries became due.
 pub(super) async fn round(services: &FlowServices) -> Result<usize, StoreError> {
     let webhooks = services.store.webhooks_to_drain(services.clock.now(), FLOW_ROUND_MAX).await?;
     let mut drained = Vec::new();
@@ -28,7 +29,7 @@ async fn batch(services: &FlowServices, webhook: Webhook) -> Result<usize, Store
     if count > 0 {
         change.writes.push(Write::ReleaseDeliveries { webhook_id, delivery_ids });
     }
-    let Done::Committed = services.commit(change).await? else { return Ok(0) };
+    let BatchEnd::Committed = services.commit(change).await? else { return Ok(0) };
     if is_over {
         tracing::info!(%webhook_id, "nothing is held for the webhook any more");
     }

@@ -1,9 +1,9 @@
-//! The flow loop: begins probes of suspended webhooks, lets backlogs drain, advances replays, and ends what is left of webhooks that
-//! stopped.
+//! The flow loop: it begins probes of suspended webhooks, lets backlogs drain, advances replays, and holds or cancels
+//! the deliveries of webhooks that stopped.
 //!
-//! Each of these is a batch per round: a row that says what is next, moved on by its version in the same transaction that
-//! makes deliveries due. Any number of processes may run the loop on one store: what another one has done meanwhile is
-//! refused, and a crash costs the batch at hand.
+//! Each kind of work does a batch per round. A row says where the batch begins; the transaction that makes deliveries
+//! due moves the row on by its version. So any number of processes may run the loop on one store: a batch that
+//! another process has done meanwhile is refused, and a crash costs one batch.
 
 mod drains;
 mod probes;
@@ -22,20 +22,20 @@ use std::time::Duration;
 use stops::Turns;
 use tokio_util::sync::CancellationToken;
 
-/// What the loop works with.
+/// The services that the loop uses.
 #[derive(Clone)]
 pub struct FlowServices {
-    /// Where webhooks, deliveries and replays are.
+    /// The store of webhooks, deliveries and replays.
     pub store: Arc<dyn FlowStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Ids of replayed deliveries.
+    /// The source of the ids of replayed deliveries.
     pub entropy: Arc<dyn Entropy>,
-    /// Told of what became due.
+    /// Told of deliveries that became due.
     pub wake_ups: Arc<dyn WakeUps>,
 }
 
-/// What a round did.
+/// The counts of one round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowRound {
     /// Probes begun.
@@ -44,7 +44,7 @@ pub struct FlowRound {
     pub drained: usize,
     /// Deliveries made by replays.
     pub replayed: usize,
-    /// Batches of what is held or cancelled with webhooks that stopped.
+    /// Batches of deliveries that were held or cancelled with webhooks that stopped.
     pub stopped: usize,
 }
 
@@ -55,12 +55,13 @@ pub struct FlowLoop {
 }
 
 impl FlowLoop {
-    /// A loop on those services.
+    /// A loop on these services.
     pub fn new(services: FlowServices) -> Self {
         Self { services, turns: Turns::default() }
     }
 
-    /// Does what is due of each kind, a bounded number of each. What fails for one webhook keeps no other waiting.
+    /// Runs one round: a bounded number of batches of each kind of work. A failure for one webhook keeps no other
+    /// waiting.
     ///
     /// # Errors
     /// The store's: the next round tries again.
@@ -75,7 +76,7 @@ impl FlowLoop {
         Ok(FlowRound { probes: probes?, drained: drained?, replayed: replayed?, stopped: stopped? })
     }
 
-    /// Runs a round every [`FLOW_POLL_MS`] until the shutdown, and every [`STOP_PAUSE_MS`] while a webhook is stopping.
+    /// Runs a round every [`FLOW_POLL_MS`], or every [`STOP_PAUSE_MS`] while a webhook is stopping, until the shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut fails = false;
         while !shutdown.is_cancelled() {
@@ -104,35 +105,38 @@ impl FlowLoop {
 }
 
 impl FlowServices {
-    /// Commits, unless what was read has changed meanwhile: then someone else did it, or the next round decides anew.
-    async fn commit(&self, change: Change) -> Result<Done, StoreError> {
+    /// Commits a batch, unless the rows that it was decided by have changed meanwhile: then another process has done
+    /// it, or the next round decides anew.
+    async fn commit(&self, change: Change) -> Result<BatchEnd, StoreError> {
         match self.store.commit(change).await {
             Ok(_) => {
                 self.wake_ups.due();
                 self.wake_ups.fed();
-                Ok(Done::Committed)
+                Ok(BatchEnd::Committed)
             }
             Err(CommitError::Store(error)) => Err(error),
-            Err(CommitError::Refused(reason)) => Ok(Done::Refused(reason)),
-            Err(_) => Ok(Done::Raced),
+            Err(CommitError::Refused(reason)) => Ok(BatchEnd::Refused(reason)),
+            Err(_) => Ok(BatchEnd::Raced),
         }
     }
 }
 
-/// What became of a batch.
-enum Done {
+/// How the commit of a batch ended.
+enum BatchEnd {
     Committed,
+    /// The rows have changed since they were read.
     Raced,
+    /// The store refuses the batch, for this reason.
     Refused(String),
 }
 
-/// The write of a webhook that was read, one version on.
+/// The write that moves a webhook on by one version from the one that was read.
 fn moved_on(webhook: Webhook) -> Write {
     let expected = Expected::Version(webhook.version);
     Write::PutWebhook { webhook: Webhook { version: webhook.version + 1, ..webhook }, expected }
 }
 
-/// Sums up what each of some items came to; of those that failed, one is told, after all were tried.
+/// The sum over all items, each of which was tried; the first failure, where some failed.
 fn sum(results: Vec<Result<usize, StoreError>>) -> Result<usize, StoreError> {
     results.into_iter().sum()
 }

@@ -1,15 +1,17 @@
-//! Replays: the next deliveries of a replay's range are made anew, in batches.
+//! Replays: the deliveries of a replay's range are made anew, in batches.
 
-use super::{Done, FlowServices, sum};
+use super::{BatchEnd, FlowServices, sum};
 use crate::limits::FLOW_ROUND_MAX;
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryPurpose, NewDelivery};
+use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::limits::REPLAY_WAIT_MS;
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::replay::{Replay, ReplayPayload, ReplayState, WAITS_FOR_WEBHOOK};
-use hookgraph_domain::time::plus_ms;
+use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::WebhookStatus;
 
+/// Advances each replay whose next batch is due, and answers how many deliveries were made.
 pub(super) async fn round(services: &FlowServices) -> Result<usize, StoreError> {
     let replays = services.store.replays_due(services.clock.now(), FLOW_ROUND_MAX).await?;
     let mut made = Vec::new();
@@ -19,19 +21,54 @@ pub(super) async fn round(services: &FlowServices) -> Result<usize, StoreError> 
     sum(made)
 }
 
-/// One batch. While the webhook does not send, it waits: a replay fills no backlog.
+/// Makes the next batch of a replay. A batch that is refused is read again, half as large: the webhook may have
+/// changed, or retention may have removed events meanwhile. A single delivery that is refused is left out, so that an
+/// event that is gone costs no other.
 async fn advance(services: &FlowServices, replay: Replay) -> Result<usize, StoreError> {
-    let now = services.clock.now();
-    let webhooks = services.store.webhooks(replay.tenant_id, &[replay.webhook_id]).await?;
-    let live = webhooks.first().filter(|webhook| webhook.deleted_at.is_none());
-    let (next, originals) = match live.map(|webhook| webhook.status) {
-        None => (replay.ended(ReplayState::Failed, Some("its webhook was deleted".to_owned()), now), vec![]),
-        Some(WebhookStatus::Disabled) => {
-            (replay.ended(ReplayState::Failed, Some("its webhook was disabled".to_owned()), now), vec![])
+    let mut wanted = replay.batch();
+    loop {
+        let now = services.clock.now();
+        let (next, originals) = batch(services, &replay, wanted, now).await?;
+        let (state, made_count) = (next.state, next.made_count);
+        let mut change = Change::at(now);
+        change.writes.push(put(next, &replay));
+        change.writes.extend(originals.iter().map(|original| Write::InsertDelivery(anew(services, &replay, original))));
+        match services.commit(change).await? {
+            BatchEnd::Committed => {
+                if state != ReplayState::Running {
+                    let (replay_id, webhook_id, state) = (replay.id, replay.webhook_id, state.as_str());
+                    tracing::info!(%replay_id, %webhook_id, state, made_count, "a replay ended");
+                }
+                return Ok(originals.len());
+            }
+            BatchEnd::Raced => return Ok(0),
+            BatchEnd::Refused(reason) => {
+                let (replay_id, count) = (replay.id, originals.len());
+                tracing::info!(%replay_id, count, reason, "a batch of a replay is refused: it is read again");
+                match originals.as_slice() {
+                    [] => return Ok(0),
+                    [only] => return leave_out(services, &replay, only.id).await,
+                    _ => wanted = wanted.min(u32::try_from(count).unwrap_or(u32::MAX)).div_ceil(2),
+                }
+            }
         }
+    }
+}
+
+/// The replay after its next batch, and the original deliveries of that batch. While the webhook does not send, the
+/// replay waits: it fills no backlog.
+async fn batch(
+    services: &FlowServices,
+    replay: &Replay,
+    wanted: u32,
+    now: Timestamp,
+) -> Result<(Replay, Vec<Delivery>), StoreError> {
+    let failed = |reason: &str| (replay.ended(ReplayState::Failed, Some(reason.to_owned()), now), vec![]);
+    Ok(match status_of_webhook(services, replay).await? {
+        None => failed("its webhook was deleted"),
+        Some(WebhookStatus::Disabled) => failed("its webhook was disabled"),
         Some(WebhookStatus::Active) => {
-            let wanted = replay.batch();
-            let originals = services.store.deliveries_to_replay(&replay, wanted).await?;
+            let originals = services.store.deliveries_to_replay(replay, wanted).await?;
             let ids: Vec<_> = originals.iter().map(|delivery| delivery.id).collect();
             let history_from = services.store.history_from().await?;
             (replay.after_batch_of_kept(&ids, wanted, history_from, now), originals)
@@ -40,39 +77,36 @@ async fn advance(services: &FlowServices, replay: Replay) -> Result<usize, Store
             let reason = format!("{WAITS_FOR_WEBHOOK}{}", status.as_str());
             (replay.waiting(reason, plus_ms(now, REPLAY_WAIT_MS), now), vec![])
         }
-    };
-    let count = originals.len();
-    let mut change = Change::at(now);
-    let (state, made_count) = (next.state, next.made_count);
-    change.writes.push(put(next, &replay));
-    let anew = originals.into_iter().map(|original| Write::InsertDelivery(anew(services, &replay, &original)));
-    change.writes.extend(anew);
-    match services.commit(change).await? {
-        Done::Committed => {
-            if state != ReplayState::Running {
-                let (replay_id, webhook_id, state) = (replay.id, replay.webhook_id, state.as_str());
-                tracing::info!(%replay_id, %webhook_id, state, made_count, "a replay ended");
-            }
-            Ok(count)
-        }
-        Done::Raced => Ok(0),
-        Done::Refused(reason) => refused(services, &replay, reason).await,
-    }
+    })
 }
 
-/// What was refused once would be refused for ever: the webhook or an event of the range is gone.
-async fn refused(services: &FlowServices, replay: &Replay, reason: String) -> Result<usize, StoreError> {
-    tracing::warn!(replay_id = %replay.id, reason, "a replay cannot go on");
+/// The status of the replay's webhook; none where the webhook is deleted.
+async fn status_of_webhook(services: &FlowServices, replay: &Replay) -> Result<Option<WebhookStatus>, StoreError> {
+    let webhooks = services.store.webhooks(replay.tenant_id, &[replay.webhook_id]).await?;
+    Ok(webhooks.first().filter(|webhook| webhook.deleted_at.is_none()).map(|webhook| webhook.status))
+}
+
+/// Leaves out a delivery that was refused alone, unless the webhook was the reason: then the next round decides.
+async fn leave_out(services: &FlowServices, replay: &Replay, left_out: DeliveryId) -> Result<usize, StoreError> {
+    if status_of_webhook(services, replay).await? != Some(WebhookStatus::Active) {
+        return Ok(0);
+    }
     let now = services.clock.now();
     let mut change = Change::at(now);
-    change.writes.push(put(replay.ended(ReplayState::Failed, Some(reason), now), replay));
-    services.commit(change).await.map(|_| 0)
+    change.writes.push(put(replay.behind(left_out, now), replay));
+    if let BatchEnd::Committed = services.commit(change).await? {
+        let replay_id = replay.id;
+        tracing::warn!(%replay_id, delivery_id = %left_out, "a replay leaves out a delivery whose event is gone");
+    }
+    Ok(0)
 }
 
+/// The write that moves a replay on from the version that was read.
 fn put(next: Replay, read: &Replay) -> Write {
     Write::PutReplay { replay: next, expected: Expected::Version(read.version) }
 }
 
+/// The delivery that is made anew of an original.
 fn anew(services: &FlowServices, replay: &Replay, original: &Delivery) -> NewDelivery {
     let payload_of = (replay.payload == ReplayPayload::Frozen).then_some(original.id);
     NewDelivery {

@@ -30,7 +30,7 @@ mod stopping;
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const WEBHOOK: WebhookId = WebhookId(Uuid::from_u128(2));
 
-/// One tenant with one webhook whose receiver answers as the test says.
+/// One tenant with one webhook. Its receiver answers as the test says.
 struct World {
     store: MemoryStore,
     clock: ManualClock,
@@ -64,7 +64,7 @@ impl Transport for Receiver {
     }
 }
 
-/// Renders `1`, `2`, …
+/// Renders `{"n":1}`, `{"n":2}`, …, but never for the order `broken`.
 #[derive(Default)]
 struct Counting(AtomicU64);
 
@@ -72,10 +72,11 @@ struct Counting(AtomicU64);
 impl PayloadRenderer for Counting {
     async fn render(&self, requests: &[RenderRequest]) -> Vec<Result<FrozenPayload, RenderError>> {
         let next = || self.0.fetch_add(1, Atomic::SeqCst) + 1;
-        requests
-            .iter()
-            .map(|_| Ok(FrozenPayload { json: format!("{{\"n\":{}}}", next()).into(), rendered_at: sample::now() }))
-            .collect()
+        let render = |request: &RenderRequest| match request.event.record_label.as_str() {
+            "order:broken" => Err(RenderError::Unavailable("planned".to_owned())),
+            _ => Ok(FrozenPayload { json: format!("{{\"n\":{}}}", next()).into(), rendered_at: sample::now() }),
+        };
+        requests.iter().map(render).collect()
     }
 }
 
@@ -110,7 +111,7 @@ impl World {
         self.store.commit(change).await.expect("a change");
     }
 
-    /// Records events on that order.
+    /// Records `count` events on an order.
     async fn events(&self, count: usize, order_id: &str) {
         for _ in 0..count {
             let mut change = Change::at(self.clock.now());
@@ -128,7 +129,7 @@ impl World {
         self.dispatcher.run_once().await.expect("a store that answers")
     }
 
-    /// How many requests go out until nothing is due any more.
+    /// Works until nothing is due any more, and answers how many requests went out.
     async fn work_all(&self) -> usize {
         let mut sent = 0;
         loop {

@@ -1,11 +1,13 @@
-//! The loop of retention: what is owed for too long expires, history, feed and ended work that are too old, or too much, go, and so
-//! does what deleted tenants owned.
+//! The loop of retention: deliveries that were owed for too long expire; history, feed and ended work that are too
+//! old, or too much, are removed, and so is everything that deleted tenants owned.
 //!
-//! It works in short steps, each a transaction that may be repeated, so that a crash costs a step. Any number of processes
-//! may run it on one store: while one takes a step, another one's round ends early.
+//! The loop works in short steps. Each step is a transaction that may be repeated, so a crash costs one step. Any
+//! number of processes may run the loop on one store: while one of them takes a step, the rounds of the others end
+//! early.
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use crate::guard::guarded;
 use crate::limits::{
@@ -20,41 +22,42 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use turns::{Turn, resumed_at};
 
-/// What the loop works with.
+/// The services that the loop uses.
 #[derive(Clone)]
 pub struct RetentionServices {
-    /// Where the history is.
+    /// The store of the history.
     pub retention: Arc<dyn Retention>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Told of what expired.
+    /// Told of deliveries that expired.
     pub wake_ups: Arc<dyn WakeUps>,
 }
 
-/// What a round did.
+/// The counts of one round, and everything that it put off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionRound {
-    /// Deliveries that were owed for too long.
+    /// Deliveries that expired.
     pub expired: u64,
-    /// Rows of the history that went.
+    /// Rows of the history that were removed.
     pub history_rows: u64,
-    /// Partitions of the history that went.
+    /// Partitions of the history that were dropped.
     pub partitions: u64,
-    /// Batches of the feed that went.
+    /// Batches of the feed that were removed.
     pub feed_batches: u64,
-    /// Replays and tenant copies that ended, and entries of the audit log, that went.
+    /// Ended replays, ended tenant copies and entries of the audit log that were removed.
     pub work_rows: u64,
-    /// Rows of deleted tenants that went.
+    /// Rows of deleted tenants that were removed.
     pub tenant_rows: u64,
-    /// What stays for now, and why.
+    /// The reasons why some rows stay for now, in words.
     pub put_off: BTreeSet<String>,
-    /// Whether the round came to its end, and not to that of its time.
+    /// Whether the round did everything, and did not end with its time.
     pub is_whole: bool,
 }
 
 impl RetentionRound {
-    /// One that has done nothing yet.
+    /// A round that has done nothing yet.
     fn begun() -> Self {
         Self { is_whole: true, ..Self::default() }
     }
@@ -64,17 +67,17 @@ impl RetentionRound {
 pub struct RetentionLoop {
     services: RetentionServices,
     rules: RetentionRules,
-    /// Where the next round looks for deleted tenants.
+    /// The position from which the next round looks for deleted tenants.
     tenants_from: Mutex<PrunePosition>,
 }
 
-/// What was logged as staying: once, for as long as it stays.
+/// The reasons to put rows off that were logged. Each is logged once for as long as its rows stay.
 #[derive(Debug, Default)]
-struct Told(BTreeSet<String>);
+struct LoggedReasons(BTreeSet<String>);
 
-impl Told {
-    /// Logs what of that is new; whether anything is.
-    fn tell(&mut self, put_off: &BTreeSet<String>) -> bool {
+impl LoggedReasons {
+    /// Logs the reasons that are new, and answers whether any is.
+    fn log_news(&mut self, put_off: &BTreeSet<String>) -> bool {
         let news: Vec<String> = put_off.difference(&self.0).cloned().collect();
         news.iter().for_each(|why| tracing::info!(why, "some history stays for now"));
         let is_news = !news.is_empty();
@@ -83,14 +86,14 @@ impl Told {
     }
 }
 
-/// What is left of deleted tenants after a look between two rounds.
+/// What a look at deleted tenants between two rounds left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Between {
+enum TenantsLeft {
     Nothing,
     More,
 }
 
-/// The kinds of step.
+/// The kinds of work, each with its bounds.
 #[derive(Clone, Copy)]
 enum Work {
     Expire { owed_before: Timestamp, now: Timestamp },
@@ -101,21 +104,21 @@ enum Work {
 }
 
 impl RetentionLoop {
-    /// A loop under those rules.
+    /// A loop under these rules.
     pub fn new(services: RetentionServices, rules: RetentionRules) -> Self {
         Self { services, rules, tenants_from: Mutex::default() }
     }
 
-    /// One round. A kind of work that fails keeps no other from its turn.
+    /// Runs one round. A kind of work that fails keeps no other from its turn.
     ///
     /// # Errors
-    /// The store's first: the next round tries again.
+    /// The first failure of the store: the next round tries again.
     pub async fn run_once(&self) -> Result<RetentionRound, StoreError> {
         let mut round = RetentionRound::begun();
         self.round(&mut round).await.map(|()| round)
     }
 
-    /// What it does and puts off is told also where a part fails.
+    /// Runs one round into `round`, which tells what was done and put off also where a part fails.
     async fn round(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
         let now = self.services.clock.now();
         let ends_at = plus_ms(now, RETENTION_ROUND_MS_MAX);
@@ -180,12 +183,16 @@ impl RetentionLoop {
         round.work_rows = self.all(Work::Ended(cut), ends_at, round).await?;
         if round.work_rows > 0 {
             let (rows, ended, audited) = (round.work_rows, cut.ended_before, cut.audited_before);
-            tracing::info!(rows, %ended, %audited, "replays, copies and audit entries older than they are kept were removed");
+            tracing::info!(
+                rows, %ended, %audited,
+                "replays, copies and audit entries older than they are kept were removed"
+            );
         }
         Ok(())
     }
 
-    /// In a time of its own: a history that takes all of a round's must not keep what nobody has any more.
+    /// Removes rows of deleted tenants, in a time of its own: a history that takes all of a round's time must not
+    /// keep rows that nobody owns any more.
     async fn prune_tenants(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
         let done = self.tenants_in_turns(round).await;
         if round.tenant_rows > 0 {
@@ -194,13 +201,13 @@ impl RetentionLoop {
         done
     }
 
-    /// One that takes long gives way to the others ([`RETENTION_TENANT_MS_MAX`]), and the next round begins behind the one at which
-    /// this one ends, so that all have their turns however many take long. Where another process takes a step, the next round goes on
-    /// with the same one.
+    /// Gives deleted tenants their turns of [`RETENTION_TENANT_MS_MAX`]. The next round begins behind the tenant at
+    /// which this round ends, so that all have their turns. Where another process takes a step, the round ends and
+    /// the next one goes on with the same tenant.
     async fn tenants_in_turns(&self, round: &mut RetentionRound) -> Result<(), StoreError> {
         let clock = &self.services.clock;
         let mut from = *self.tenants_from.lock();
-        // Whether there are some to come back to: those before the first, and those that gave way.
+        // Whether tenants are left to come back to: those before the first one, and those that gave way.
         let mut is_again = from != PrunePosition::default();
         let ends_at = plus_ms(clock.now(), RETENTION_ROUND_MS_MAX);
         let mut turn_ends_at = ends_at;
@@ -213,26 +220,23 @@ impl RetentionLoop {
             }
             let step = self.step(Work::Tenants, from).await?;
             if step.is_others {
-                // Between two tenants it looks for the one after the last.
-                let is_between = from == PrunePosition::behind(from.owner);
-                *self.tenants_from.lock() = if is_between { from } else { PrunePosition::at(from.owner) };
+                *self.tenants_from.lock() = resumed_at(from);
                 return Ok(());
             }
             round.tenant_rows += step.rows;
             round.put_off.extend(step.put_off);
-            from = match step.next {
-                Some(next) if next == PrunePosition::behind(next.owner) => next,
-                Some(next) if next.owner != from.owner => {
+            from = match Turn::after(from, step.next, clock.now(), turn_ends_at) {
+                Turn::GoesOn(next) => next,
+                Turn::Begins(next) => {
                     turn_ends_at = plus_ms(now, RETENTION_TENANT_MS_MAX);
                     next
                 }
-                Some(next) if clock.now() >= turn_ends_at => {
+                Turn::GivesWay(next) => {
                     is_again = true;
-                    PrunePosition::behind(next.owner)
+                    next
                 }
-                Some(next) => next,
-                None if std::mem::take(&mut is_again) => PrunePosition::default(),
-                None => {
+                Turn::WasTheLast if std::mem::take(&mut is_again) => PrunePosition::default(),
+                Turn::WasTheLast => {
                     *self.tenants_from.lock() = PrunePosition::default();
                     return Ok(());
                 }
@@ -240,7 +244,8 @@ impl RetentionLoop {
         }
     }
 
-    /// Takes step after step until nothing is left or the round's time is over; how many rows went.
+    /// Takes step after step until nothing is left or the round's time is over, and answers how many rows they
+    /// removed or ended.
     async fn all(&self, work: Work, ends_at: Timestamp, round: &mut RetentionRound) -> Result<u64, StoreError> {
         let (mut rows, mut from) = (0, PrunePosition::default());
         loop {
@@ -270,7 +275,7 @@ impl RetentionLoop {
         }
     }
 
-    /// The oldest day goes first, until the rest has room.
+    /// Removes the oldest days of history, one after another, until the rest fits into its room.
     async fn make_room(
         &self,
         now: Timestamp,
@@ -284,7 +289,7 @@ impl RetentionLoop {
             if kept.bytes <= bytes_max || !round.is_whole {
                 return Ok(());
             }
-            // What a day keeps because it is owed makes room for nobody: then the next day goes.
+            // Deliveries that are still owed stay, so a day may make no room: then the next day is removed.
             let oldest_at = last.map_or(kept.oldest_at, |cut| kept.oldest_at.max(Some(cut.before)));
             let Some(cut) = oldest_at.and_then(|oldest_at| HistoryCut::of_day(oldest_at, now)) else {
                 let bytes = kept.bytes;
@@ -295,31 +300,31 @@ impl RetentionLoop {
             let partitions_before = round.partitions;
             let rows = self.all(Work::History(cut), ends_at, round).await?;
             round.history_rows += rows;
-            let (partitions, bytes) = (round.partitions - partitions_before, kept.bytes);
-            tracing::info!(rows, partitions, bytes, bytes_max, before = %cut.before, "history was removed for lack of room");
+            let (partitions, bytes, before) = (round.partitions - partitions_before, kept.bytes, cut.before);
+            tracing::info!(rows, partitions, bytes, bytes_max, %before, "history was removed for lack of room");
             last = Some(cut);
         }
         round.is_whole = false;
         Ok(())
     }
 
-    /// Runs a round every [`RETENTION_POLL_MS`], sooner where one did not come to its end, until the shutdown. What deleted tenants
-    /// owned goes in between too.
+    /// Runs a round every [`RETENTION_POLL_MS`], or sooner after one that did not do everything, until the shutdown.
+    /// Rows of deleted tenants are removed between the rounds, too.
     pub async fn run(self, shutdown: CancellationToken) {
-        let (mut fails, mut told) = (false, Told::default());
+        let (mut fails, mut logged) = (false, LoggedReasons::default());
         while !shutdown.is_cancelled() {
             let mut round = RetentionRound::begun();
             let done = tokio::select! {
                 () = shutdown.cancelled() => return,
                 done = self.round(&mut round) => done,
             };
-            let is_news = told.tell(&round.put_off);
+            let is_news = logged.log_news(&round.put_off);
             let wait_ms = match done {
                 Ok(()) => {
                     fails = false;
-                    // What stays no more is told again should it come to stay.
+                    // A reason that is gone is logged again, should it come back.
                     if round.is_whole {
-                        told.0 = round.put_off;
+                        logged.0 = round.put_off;
                     }
                     if round.is_whole && !is_news { RETENTION_POLL_MS } else { RETENTION_AGAIN_MS }
                 }
@@ -332,32 +337,32 @@ impl RetentionLoop {
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.wait(wait_ms, &mut told) => {}
+                () = self.wait(wait_ms, &mut logged) => {}
             }
         }
     }
 
-    /// Waits for the next round, and removes what deleted tenants owned every [`RETENTION_TENANTS_MS`]. Where that is more than one
-    /// round removes, or fails, the next round is early.
-    async fn wait(&self, wait_ms: u64, told: &mut Told) {
+    /// Waits for the next round, and meanwhile removes rows of deleted tenants every [`RETENTION_TENANTS_MS`]. Where
+    /// more of them are left, or that fails, the next round is early.
+    async fn wait(&self, wait_ms: u64, logged: &mut LoggedReasons) {
         let mut left_ms = wait_ms;
         while left_ms > RETENTION_TENANTS_MS {
             tokio::time::sleep(Duration::from_millis(RETENTION_TENANTS_MS)).await;
             left_ms -= RETENTION_TENANTS_MS;
-            if self.tenants_between(told).await == Between::More {
+            if self.tenants_between(logged).await == TenantsLeft::More {
                 left_ms = RETENTION_AGAIN_MS;
             }
         }
         tokio::time::sleep(Duration::from_millis(left_ms)).await;
     }
 
-    async fn tenants_between(&self, told: &mut Told) -> Between {
+    async fn tenants_between(&self, logged: &mut LoggedReasons) -> TenantsLeft {
         let mut round = RetentionRound::begun();
         let done = guarded(self.prune_tenants(&mut round)).await;
-        told.tell(&round.put_off);
+        logged.log_news(&round.put_off);
         if let Err(error) = &done {
             tracing::debug!(%error, "what deleted tenants owned stays for the next round");
         }
-        if done.is_ok() && round.is_whole { Between::Nothing } else { Between::More }
+        if done.is_ok() && round.is_whole { TenantsLeft::Nothing } else { TenantsLeft::More }
     }
 }

@@ -1,4 +1,4 @@
-//! Rounds on the fake store, under a clock that the tests move.
+//! Rounds on fake stores, under a clock that the tests move.
 
 use super::*;
 use async_trait::async_trait;
@@ -79,7 +79,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn what_is_held_expires_first_and_is_shown_for_a_week_before_it_goes() {
+async fn a_held_delivery_expires_first_and_is_shown_for_a_week_before_it_is_removed() {
     let world = World::new().await;
     let retention = world.under(RULES);
     assert_eq!(retention.run_once().await.unwrap().expired, 0);
@@ -94,7 +94,7 @@ async fn what_is_held_expires_first_and_is_shown_for_a_week_before_it_goes() {
 }
 
 #[tokio::test]
-async fn the_feed_goes_by_its_own_age() {
+async fn the_feed_is_removed_by_its_own_age() {
     let world = World::new().await;
     let round = world.under(RULES).run_once().await.unwrap();
     assert_eq!((round.feed_batches, round.is_whole), (6, true));
@@ -103,7 +103,7 @@ async fn the_feed_goes_by_its_own_age() {
 }
 
 #[tokio::test]
-async fn the_audit_log_goes_by_its_own_age() {
+async fn the_audit_log_is_removed_by_its_own_age() {
     let world = World::new().await;
     let mut change = Change::at(world.clock.now());
     for at in [sample::now(), world.clock.now()] {
@@ -125,7 +125,7 @@ async fn the_audit_log_goes_by_its_own_age() {
 }
 
 #[tokio::test]
-async fn for_lack_of_room_the_oldest_days_go_until_the_rest_fits() {
+async fn for_lack_of_room_the_oldest_days_are_removed_until_the_rest_fits() {
     let world = World::new().await;
     let mut change = Change::at(world.clock.now());
     change.writes.push(Write::CancelDue { webhook_id: WebhookId(Uuid::from_u128(2)), reason: "enough".to_owned() });
@@ -139,7 +139,7 @@ async fn for_lack_of_room_the_oldest_days_go_until_the_rest_fits() {
 }
 
 #[tokio::test]
-async fn what_is_owed_is_not_removed_for_lack_of_room() {
+async fn owed_deliveries_are_not_removed_for_lack_of_room() {
     let world = World::new().await;
     let none = RetentionRules { history_bytes_max: Some(1), ..RULES };
     let round = world.under(none).run_once().await.unwrap();
@@ -147,7 +147,7 @@ async fn what_is_owed_is_not_removed_for_lack_of_room() {
     assert_eq!(round.put_off.len(), 1, "{round:?}");
 }
 
-/// Of a store with no end, whose steps take ten seconds each. Of deleted tenants it has a few portions.
+/// A store whose history has no end and whose steps take ten seconds each. It has a few portions of deleted tenants.
 struct Endless(ManualClock, AtomicU32, AtomicU32);
 
 const TENANT_PORTIONS: u32 = 3;
@@ -203,7 +203,7 @@ async fn a_round_ends_with_its_time() {
     assert_eq!(round.tenant_rows, u64::from(TENANT_PORTIONS * RETENTION_STEP_ROWS));
 }
 
-/// Of a store whose history cannot be pruned, nor a tenant.
+/// A store whose history cannot be pruned, nor its tenants.
 struct Stuck(MemoryStore);
 
 const A_TENANT_STAYS: &str = "the rows of a deleted tenant stay for now";
@@ -252,7 +252,7 @@ async fn a_kind_of_work_that_fails_keeps_no_other_from_its_turn() {
 }
 
 #[tokio::test]
-async fn what_stays_is_told_also_where_something_else_fails() {
+async fn reasons_to_put_rows_off_are_told_also_where_other_work_fails() {
     let world = World::new().await;
     let retention = world.on(Arc::new(Stuck(world.store.clone())), RULES);
     let mut round = RetentionRound::begun();
@@ -261,18 +261,18 @@ async fn what_stays_is_told_also_where_something_else_fails() {
 }
 
 #[tokio::test]
-async fn a_deleted_tenant_that_stays_is_told_once_between_two_rounds() {
+async fn a_deleted_tenant_that_stays_is_logged_once() {
     let world = World::new().await;
     let retention = world.on(Arc::new(Stuck(world.store.clone())), RULES);
-    let mut told = Told::default();
-    assert_eq!(retention.tenants_between(&mut told).await, Between::Nothing);
+    let mut logged = LoggedReasons::default();
+    assert_eq!(retention.tenants_between(&mut logged).await, TenantsLeft::Nothing);
     let stays = BTreeSet::from([A_TENANT_STAYS.to_owned()]);
-    assert_eq!(told.0, stays);
-    assert!(!told.tell(&stays), "it is no news to the next round");
+    assert_eq!(logged.0, stays);
+    assert!(!logged.log_news(&stays), "it is no news to the next round");
 }
 
-/// Of a store with so many deleted tenants, none of which has an end; a portion takes a second. After so many steps another process
-/// takes them.
+/// A store with `tenant_count` deleted tenants, none of which has an end; a portion takes a second. After
+/// `steps_left` steps another process takes them.
 struct Crowd {
     clock: ManualClock,
     tenant_count: u128,

@@ -29,6 +29,7 @@ impl Failure {
         Self::new(OutcomeCode::InvalidRequest, detail)
     }
 
+    /// The URL's own host may not be called.
     pub(super) fn refused(refused: &RefusedAddress) -> Self {
         Self::new(OutcomeCode::AddressRefused, refused.to_string())
     }
@@ -94,7 +95,7 @@ impl Failure {
 
     fn of_name(error: &NameError) -> Self {
         match error {
-            NameError::Refused(refused) => Self::refused(refused),
+            NameError::Refused => Self::new(OutcomeCode::AddressRefused, error.to_string()),
             NameError::Empty => Self::new(OutcomeCode::DnsFailed, "the name has no address"),
             NameError::Ours(words) => Self::new(OutcomeCode::ServerFault, *words),
             NameError::Failed(error) if is_ours(error) => Self::without_socket(),

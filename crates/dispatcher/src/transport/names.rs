@@ -43,8 +43,9 @@ pub(super) enum NameError {
     Ours(&'static str),
     #[error("the name has no address")]
     Empty,
-    #[error(transparent)]
-    Refused(#[from] RefusedAddress),
+    /// Without the address: attempts are shown to tenants, who must not learn from them what internal names resolve to.
+    #[error("the name leads to an address that webhooks may not call")]
+    Refused,
 }
 
 /// The client's resolver hook. Clones share their bounds.
@@ -85,7 +86,10 @@ pub(super) async fn checked(
     }
     if let Some(rules) = rules {
         for address in &addresses {
-            rules.check_resolved(name, *address)?;
+            if let Err(RefusedAddress { address, range }) = rules.check_resolved(name, *address) {
+                tracing::debug!(host = name, %address, range, "a name leads to an address that is refused");
+                return Err(NameError::Refused);
+            }
         }
     }
     Ok(addresses)

@@ -1,9 +1,10 @@
-//! How much of what waits one write takes.
+//! Portions: how many of the waiting rows one write takes.
 
 use crate::limits::WRITE_BYTES_MAX;
 
-/// At most so many rows and [`WRITE_BYTES_MAX`] at once; after a write that failed half as many, because it may have been too much
-/// for the time that a statement has, and twice as many after each that did not.
+/// The size of the next write: `rows_max` rows and [`WRITE_BYTES_MAX`] at most. A write that fails may have been too
+/// much for the time that a statement has, so the next one takes half as many rows; each write that succeeds doubles
+/// them again.
 #[derive(Debug)]
 pub(super) struct Portion {
     rows_max: usize,
@@ -16,7 +17,8 @@ impl Portion {
         Self { rows_max, rows: rows_max }
     }
 
-    /// How many of the first that wait, of so many bytes each: one at least, where there is one.
+    /// How many of the first rows the next write takes, where `bytes` holds the size of each waiting row. It takes
+    /// one row at least, however large, if any waits.
     pub(super) fn first(&self, bytes: impl IntoIterator<Item = usize>) -> usize {
         let mut sum = 0_usize;
         let fits = |bytes: &usize| {
@@ -28,10 +30,12 @@ impl Portion {
         bytes.take_while(fits).count().max(usize::from(has_one))
     }
 
+    /// Notes that a write of `count` rows failed.
     pub(super) fn failed(&mut self, count: usize) {
         self.rows = (count / 2).max(1);
     }
 
+    /// Notes that a write succeeded.
     pub(super) fn written(&mut self) {
         self.rows = self.rows.saturating_mul(2).min(self.rows_max);
     }
@@ -42,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_takes_no_more_than_so_many_rows_and_bytes() {
+    fn a_write_takes_no_more_than_its_most_rows_and_bytes() {
         let portion = Portion::of(3);
         assert_eq!(portion.first([]), 0);
         assert_eq!(portion.first([1, 1]), 2);
@@ -50,7 +54,7 @@ mod tests {
         let half = WRITE_BYTES_MAX / 2;
         assert_eq!(portion.first([half, half, 1]), 2);
         assert_eq!(portion.first([half, half + 1, 1]), 1);
-        assert_eq!(portion.first([WRITE_BYTES_MAX + 1, 1]), 1, "one goes however large it is");
+        assert_eq!(portion.first([WRITE_BYTES_MAX + 1, 1]), 1, "one row goes however large it is");
         assert_eq!(portion.first([usize::MAX, usize::MAX]), 1);
     }
 

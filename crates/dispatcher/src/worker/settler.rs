@@ -1,37 +1,64 @@
-//! Group commit: one transaction settles all that ended while the one before it ran.
+//! The settler: group commit of endings. One transaction settles all claims that ended while the transaction before
+//! it ran.
+//!
+//! Two rules say what happens when the store fails: after an outage, settlements are written before anything is
+//! claimed; and one bad row must not hold up the rest. They are kept by several modules. `trouble` sees how all calls
+//! of the process end, `backoff` counts the failures of one kind of call, `portion` halves and doubles the size of a
+//! write, `suspects` holds settlements that failed alone, and the loop in `claims` asks `trouble` before it claims.
+//!
+//! ```text
+//! the store                │ a batch fails              │ a settlement fails alone         │ claims
+//! ─────────────────────────┼────────────────────────────┼──────────────────────────────────┼──────────────────────────
+//! away: reads fail, too    │ the next write takes half, │ it goes behind the others and    │ none: the loop asks by
+//!                          │ after up to 2 s or at the  │ is tried again in its turn       │ a read within 2 s
+//!                          │ store's first answer       │                                  │
+//! read-only or full: only  │ the next write takes half, │ the same                         │ one after each read that
+//!   writes fail            │ after up to 2 s            │                                  │ succeeds
+//! back after a long outage │ as below                   │ as below; every suspect is tried │ none for 3 s, or 30 s if
+//!                          │                            │ at once after the first write    │ settlements still fail
+//! up: other calls write    │ the next write takes half, │ it becomes a suspect, tried by   │ as ever
+//!                          │ until the bad row is alone │ itself after 2 s, 4 s, … 30 s;   │
+//!                          │                            │ after six failures it goes bare  │
+//! up, and the refusal is   │ each is tried alone        │ it goes bare; refused again, it  │ as ever
+//!   final                  │                            │ is left to its lease's end       │
+//! any, during a shutdown   │ as above                   │ suspects are tried at once,      │ none
+//!                          │                            │ first whole, then bare           │
+//! ```
+//! A settlement goes bare when it is written without the texts of its attempt: they may be what the database refuses.
 
-use super::outage::Outage;
+use super::backoff::Backoff;
+use super::leases::ClaimKey;
 use super::portion::Portion;
 use super::slots::Slot;
 use super::stages::Stages;
 use super::suspects::{Suspect, Suspects};
 use hookgraph_domain::attempt::Attempt;
-use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::settle::Settlement;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
-/// How a claim ends. Its slot is free once the store has taken it.
+/// How a claim ends. The ending is written under the last claim that renewed the lease, and the slot is free once the
+/// store has taken it.
 pub(super) enum Ending {
-    /// With a settlement.
+    /// The delivery is settled.
     Settled(Box<Settlement>, Slot),
-    /// Unspent.
-    Released((DeliveryId, i64), Slot),
+    /// The claim is given back unspent.
+    Released(Slot),
 }
 
 /// Commits endings until all senders are gone and everything is written. A store that fails is asked again until it
-/// answers, even past the leases' end: the requests did happen, and a fencing token that is no longer the row's changes
-/// nothing.
+/// answers, even past the end of the leases: the requests did happen, and a fencing token that is no longer the row's
+/// changes nothing.
 pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>) {
-    let mut settled = Unsettled::of(stages.limits.settle_batch_max);
-    let mut settling = Outage::of("settle");
-    let mut releasing = Outage::of("release");
+    let mut unsettled = Unsettled::of(stages.limits.settle_batch_max);
+    let mut settling = Backoff::of("settle");
+    let mut releasing = Backoff::of("release");
     let mut batch = Vec::new();
     loop {
-        let room = stages.limits.settle_batch_max.saturating_sub(settled.settlements.len()).max(1);
-        if settled.is_empty() && !settled.receives(&mut endings, &mut batch, room).await {
+        let room = stages.limits.settle_batch_max.saturating_sub(unsettled.settlements.len()).max(1);
+        if unsettled.is_empty() && !unsettled.receives(&mut endings, &mut batch, room).await {
             return;
         }
         while batch.len() < room
@@ -39,29 +66,29 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
         {
             batch.push(ending);
         }
-        batch.drain(..).for_each(|ending| settled.take(ending));
-        let pause = stages.gathering(settled.settlements.len(), stages.limits.settle_batch_max);
+        batch.drain(..).for_each(|ending| unsettled.take(ending));
+        let pause = stages.gathering(unsettled.settlements.len(), stages.limits.settle_batch_max);
         let mut wait = None;
-        match settled.settle(&stages, &mut settling).await {
+        match unsettled.settle(&stages, &mut settling).await {
             Err(error) => wait = Some(settling.failed(&error)),
-            // That there was nothing to write tells nothing.
-            Ok(Wrote::Nothing) => {}
-            Ok(Wrote::Some) => {
+            // A store that had nothing to write may still be away.
+            Ok(Written::Nothing) => {}
+            Ok(Written::Anything) => {
                 if settling.over() {
-                    settled.suspects.are_due();
+                    unsettled.suspects.are_due();
                 }
             }
         }
         if wait.is_none() {
-            match settled.settle_suspect(&stages).await {
+            match unsettled.settle_suspect(&stages).await {
                 Err(error) => wait = Some(settling.failed(&error)),
-                Ok(Wrote::Nothing) => {}
-                Ok(Wrote::Some) => {
+                Ok(Written::Nothing) => {}
+                Ok(Written::Anything) => {
                     settling.over();
                 }
             }
         }
-        if let Err(error) = settled.release(&stages).await {
+        if let Err(error) = unsettled.release(&stages).await {
             wait = wait.max(Some(releasing.failed(&error)));
         } else {
             releasing.over();
@@ -76,23 +103,24 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
 
 /// Whether the store took anything.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wrote {
+enum Written {
     Nothing,
-    Some,
+    Anything,
 }
 
-/// What the store has not taken yet; slots stay busy for as long.
+/// The endings that the store has not taken yet. Their slots stay busy.
 struct Unsettled {
     settlements: Vec<Settlement>,
+    /// The slot of each settlement, in the same order.
     settled_slots: Vec<Slot>,
     portion: Portion,
     suspects: Suspects,
-    /// All senders are gone.
+    /// Whether all senders are gone.
     is_closing: bool,
-    /// How many writes of the road had succeeded when a settlement failed last.
+    /// How many calls of the road had written when a settlement failed last.
     writes_at_failure: Option<u64>,
-    claims: Vec<(DeliveryId, i64)>,
-    claim_slots: Vec<Slot>,
+    /// The slots of claims that are given back.
+    released: Vec<Slot>,
 }
 
 impl Unsettled {
@@ -104,17 +132,16 @@ impl Unsettled {
             suspects: Suspects::default(),
             is_closing: false,
             writes_at_failure: None,
-            claims: Vec::new(),
-            claim_slots: Vec::new(),
+            released: Vec::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.settlements.is_empty() && self.claims.is_empty()
+        self.settlements.is_empty() && self.released.is_empty()
     }
 
-    /// Receives what ended, or waits until a suspect may be tried again: at the end none of them waits. Whether there is anything to
-    /// do, or will be.
+    /// Receives endings, or waits until a suspect may be tried again; once the senders are gone no suspect waits.
+    /// Answers whether there is anything to write, or will be.
     async fn receives(&mut self, endings: &mut mpsc::Receiver<Ending>, batch: &mut Vec<Ending>, room: usize) -> bool {
         if !self.is_closing {
             let received = match self.suspects.next_at() {
@@ -128,35 +155,38 @@ impl Unsettled {
 
     fn take(&mut self, ending: Ending) {
         match ending {
-            Ending::Settled(settlement, slot) => {
-                self.settlements.push(*settlement);
-                self.settled_slots.push(slot);
-            }
-            Ending::Released(claim, slot) => {
-                self.claims.push(claim);
-                self.claim_slots.push(slot);
-            }
+            Ending::Settled(settlement, slot) => self.push((*settlement, slot)),
+            Ending::Released(slot) => self.released.push(slot),
         }
     }
 
-    /// All of it, a portion at a time.
-    async fn settle(&mut self, stages: &Stages, outage: &mut Outage) -> Result<Wrote, StoreError> {
-        let mut wrote = Wrote::Nothing;
+    fn push(&mut self, (settlement, slot): (Settlement, Slot)) {
+        self.settlements.push(settlement);
+        self.settled_slots.push(slot);
+    }
+
+    /// Writes all settlements, a portion at a time. Those whose lease was renewed meanwhile are offered again.
+    async fn settle(&mut self, stages: &Stages, backoff: &mut Backoff) -> Result<Written, StoreError> {
+        let mut written = Written::Nothing;
         while !self.settlements.is_empty() {
             let count = self.portion.first(self.settlements.iter().map(bytes));
+            self.settlements[..count].iter_mut().zip(&self.settled_slots).for_each(|(one, slot)| renew(one, slot));
             if let Err(error) = settle_some(stages, &self.settlements[..count]).await {
                 self.failed(count, stages);
                 return Err(error);
             }
-            outage.lessens();
-            wrote = Wrote::Some;
+            backoff.lessens();
+            written = Written::Anything;
             self.portion.written();
-            self.settlements.drain(..count).zip(self.settled_slots.drain(..count)).for_each(free);
+            let offered = self.settlements.drain(..count).zip(self.settled_slots.drain(..count));
+            let again: Vec<_> = offered.filter_map(freed).collect();
+            again.into_iter().for_each(|one| self.push(one));
         }
-        Ok(wrote)
+        Ok(written)
     }
 
-    /// One that fails alone may be the cause, unless nothing can be written.
+    /// Notes that a write of the first `count` settlements failed. One that fails alone becomes a suspect, unless
+    /// nothing can be written at all: then it goes behind the others.
     fn failed(&mut self, count: usize, stages: &Stages) {
         self.portion.failed(count);
         let is_suspect = self.others_were_written(stages);
@@ -171,28 +201,33 @@ impl Unsettled {
         }
     }
 
-    /// Whether anything was written since a settlement failed before this time: a lease extended, say.
+    /// Notes that a settlement failed, and answers whether any call has written since the failure before: a beat that
+    /// extended leases, for example.
     fn others_were_written(&mut self, stages: &Stages) -> bool {
-        let writes = stages.trouble.writes();
+        let writes = stages.trouble.write_count();
         self.writes_at_failure.replace(writes).is_some_and(|before| writes > before)
     }
 
-    /// Tries one of those that failed alone, if it is time. Where it fails again the store may be away: only if others were written
-    /// since something failed last is it the cause, and waits.
-    async fn settle_suspect(&mut self, stages: &Stages) -> Result<Wrote, StoreError> {
-        let Some(suspect) = self.suspects.take(self.is_closing) else { return Ok(Wrote::Nothing) };
+    /// Tries one suspect, if its turn has come. Where it fails again the store may be away: the suspect is the cause,
+    /// and has to wait, only if other calls have written since the last failure.
+    async fn settle_suspect(&mut self, stages: &Stages) -> Result<Written, StoreError> {
+        let next = if self.is_closing { self.suspects.take_next() } else { self.suspects.take_due() };
+        let Some(mut suspect) = next else { return Ok(Written::Nothing) };
+        renew(&mut suspect.settlement, &suspect.slot);
         let settled = match suspect.bare_after() {
             Some(refused) => settle_bare(stages, &suspect.settlement, refused).await,
             None => settle_some(stages, std::slice::from_ref(&suspect.settlement)).await,
         };
         let settled = match settled {
-            // There may be no other time for it.
+            // The process may end before another try.
             Err(error) if self.is_closing => settle_bare(stages, &suspect.settlement, &error).await,
             settled => settled,
         };
         let Err(error) = settled else {
-            free((suspect.settlement, suspect.slot));
-            return Ok(Wrote::Some);
+            if let Some((settlement, slot)) = freed((suspect.settlement, suspect.slot)) {
+                self.suspects.add(Suspect::new(settlement, slot));
+            }
+            return Ok(Written::Anything);
         };
         if self.is_closing || !self.others_were_written(stages) {
             self.suspects.add(suspect);
@@ -201,15 +236,17 @@ impl Unsettled {
         let delivery_id = suspect.settlement.delivery_id;
         tracing::warn!(%delivery_id, %error, "cannot be settled, though others were: it is tried again");
         self.suspects.add(suspect.failed(&error));
-        Ok(Wrote::Nothing)
+        Ok(Written::Nothing)
     }
 
+    /// Gives claims back. One whose lease was renewed meanwhile is given back again, under its newer claim.
     async fn release(&mut self, stages: &Stages) -> Result<(), StoreError> {
-        if self.claims.is_empty() {
+        if self.released.is_empty() {
             return Ok(());
         }
+        let claims: Vec<ClaimKey> = self.released.iter().map(|slot| slot.lease.key()).collect();
         let releasing = async {
-            stages.release(&self.claims).await?;
+            stages.release(&claims).await?;
             Ok(vec![Fenced::Done])
         };
         match stages.write(releasing).await {
@@ -217,19 +254,30 @@ impl Unsettled {
             Err(error) if error.is_retryable() => return Err(error),
             Err(error) => tracing::error!(%error, "claims cannot be released: they wait for their leases' end"),
         }
-        self.claims.clear();
-        self.claim_slots.clear();
+        let mut tokens = claims.into_iter().map(|(_, token)| token);
+        self.released.retain(|slot| tokens.next().is_some_and(|token| !slot.lease.ends_under(token)));
         Ok(())
     }
 }
 
-/// Frees the slot of what is settled.
-fn free((settlement, slot): (Settlement, Slot)) {
+/// Puts a settlement under the last claim that renewed the slot's lease.
+fn renew(settlement: &mut Settlement, slot: &Slot) {
+    (_, settlement.fencing_token) = slot.lease.key();
+}
+
+/// Frees the slot of a settlement that was offered. Where the lease was renewed meanwhile, the store refused the
+/// settlement under its old token: it is answered, to be offered again.
+fn freed((settlement, slot): (Settlement, Slot)) -> Option<(Settlement, Slot)> {
+    if !slot.lease.ends_under(settlement.fencing_token) {
+        return Some((settlement, slot));
+    }
     if settlement.next.state.is_final() {
         slot.over();
     }
+    None
 }
 
+/// Writes settlements in one transaction, or one by one where the store finally refuses the transaction.
 async fn settle_some(stages: &Stages, some: &[Settlement]) -> Result<(), StoreError> {
     match stages.write(stages.settle(some)).await {
         Err(error) if !error.is_retryable() => settle_one_by_one(stages, some).await,
@@ -237,7 +285,7 @@ async fn settle_some(stages: &Stages, some: &[Settlement]) -> Result<(), StoreEr
     }
 }
 
-/// About what a settlement takes in a statement.
+/// The approximate size of a settlement in a statement.
 fn bytes(settlement: &Settlement) -> usize {
     let Some(attempt) = &settlement.attempt else { return 0 };
     let head =
@@ -249,8 +297,9 @@ fn bytes(settlement: &Settlement) -> usize {
     request + response + attempt.response_body.as_ref().map_or(0, String::len)
 }
 
-/// Keeps one row that cannot be read or written from holding up the others of its batch. What was settled before a retryable
-/// failure is offered again with the rest, and answered as a lost lease then.
+/// Writes each settlement alone, so that one row that cannot be read or written does not hold up the others of its
+/// batch. After a retryable failure the whole batch is offered again: settlements that were written before are
+/// answered as lost leases then.
 async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Result<(), StoreError> {
     for settlement in settlements {
         match stages.write(stages.settle(std::slice::from_ref(settlement))).await {
@@ -262,8 +311,8 @@ async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Resul
     Ok(())
 }
 
-/// Settles without the texts of the attempt, which may be what is refused: else the request would be sent again and again, as
-/// often as a lease ends, and no attempt would be spent.
+/// Writes a settlement without the texts of its attempt, because the store may have refused them. If nothing were
+/// written, the request would be sent again each time that a lease ends, and no attempt would be spent.
 async fn settle_bare(stages: &Stages, settlement: &Settlement, refused: &StoreError) -> Result<(), StoreError> {
     let delivery_id = settlement.delivery_id;
     let bare = Settlement { attempt: settlement.attempt.as_ref().map(bare), ..settlement.clone() };
@@ -275,6 +324,7 @@ async fn settle_bare(stages: &Stages, settlement: &Settlement, refused: &StoreEr
     Ok(())
 }
 
+/// The attempt without its texts.
 fn bare(attempt: &Attempt) -> Attempt {
     Attempt {
         detail: Some("the database refused what was sent and answered".to_owned()),

@@ -1,20 +1,20 @@
-//! The wake-up: something may be due.
+//! The wake-up: it says that a delivery may be due.
 
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Wakes the worker's loop. Clones share one signal; raising it many times before the loop looks counts once, and one that
-/// is raised while nobody waits is kept.
+/// Wakes the worker's loop. Clones share one signal. A signal that is raised several times before the loop looks
+/// counts once; one that is raised while nobody waits is kept.
 #[derive(Clone, Debug, Default)]
 pub struct DueSignal(Arc<Notify>);
 
 impl DueSignal {
-    /// Says that something may be due. Never waits.
+    /// Says that a delivery may be due. The call never waits.
     pub fn raise(&self) {
         self.0.notify_one();
     }
 
-    /// Waits until it is raised.
+    /// Waits until the signal is raised.
     pub async fn raised(&self) {
         self.0.notified().await;
     }

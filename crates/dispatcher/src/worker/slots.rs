@@ -1,9 +1,34 @@
-//! The slots of a process: each delivery in flight holds one. Here is who holds them, who claims for them, and who is told when
-//! one is freed. A look that finds nothing costs more than a delivery: where nothing waits, none is taken.
+//! Slots: how many deliveries this process has in flight, and how much memory their payloads take.
+//!
+//! A slot stands for one delivery in flight with up to [`crate::limits::SLOT_BYTES`] (64 KiB) of payload. A delivery
+//! holds its slot from the claim until the store has taken its ending; a larger payload holds a slot for each 64 KiB.
+//! Only the render shows how large a payload is. Until then its delivery holds as many slots as its webhook's recent
+//! payloads needed, or one where nothing is known.
+//!
+//! An example with 1,024 slots: the payloads of webhook A have 300 KiB, five slots each; those of webhook B are small.
+//!
+//! ```text
+//! step                                                                           │ A holds │ B holds │ free
+//! ───────────────────────────────────────────────────────────────────────────────┼─────────┼─────────┼─────
+//! 40 deliveries of A are claimed, their sizes unknown                            │      40 │         │  984
+//! 16 of them are rendered, as many as one write holds at a guess of 512 KiB      │     104 │         │  920
+//! the other 24 are rendered: A holds 40 × 5                                      │     200 │         │  824
+//! A may take (824 − 200) / 2 = 312 more: 63 deliveries are claimed, 5 slots each │     515 │         │  509
+//! A's receiver hangs; a claim takes half of the free slots, for B                │     515 │     255 │  254
+//! B's receiver hangs, too; a claim takes half of the rest, for a third webhook   │     515 │     255 │  127
+//! ```
+//!
+//! The invariant: held and free slots are together `in_flight_max`, and the held ones cover every payload in memory.
+//! Payloads that turn out larger than their webhook's recent ones may overdraw the slots: then none is free, and
+//! nothing is claimed until enough deliveries have ended. [`Slots::may_render`] and [`Slots::beyond_share`] keep the
+//! excess small.
+//!
+//! A look at the queue that finds nothing costs more than a delivery. So the loop is told of a freed slot only where
+//! something may wait for it: the module `waiting` knows what does.
 
 use super::DispatchLimits;
-use super::flow::{Allowance, FlowControl, Holding, InFlight, claim_size, extra_slots};
 use super::leases::Lease;
+use super::shares::{Allowance, Holding, InFlight, Shares, claim_size, extra_slots};
 use super::waiting::{Awaited, Waiting};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
@@ -16,27 +41,27 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// All slots of a process.
 pub(super) struct Slots {
+    /// A permit for each slot. A delivery holds one permit; the further slots of a large payload are in `extra`.
     free: Arc<Semaphore>,
     in_flight_max: u32,
-    /// How many large payloads hold besides; they may be more than there are.
+    /// The slots that large payloads hold beyond one each; they may exceed `in_flight_max`.
     extra: AtomicU32,
-    /// How many of all are held by payloads that are there.
+    /// The slots of all payloads that are in memory.
     rendered: AtomicU32,
-    /// How many the payloads that are being rendered may take.
+    /// A permit for each slot that payloads under render may come to need.
     renders: Semaphore,
     freed: Notify,
-    flow: FlowControl,
-    /// The due work that had no room.
+    shares: Shares,
     waiting: Waiting,
-    /// Whether the loop found none free.
+    /// Whether the loop found no free slot.
     wants_slot: AtomicBool,
-    /// How many the claims under way may take.
+    /// The slots that claims under way may take.
     pending: AtomicU32,
 }
 
 impl Slots {
-    /// So many, under that flow control.
-    pub(super) fn of(in_flight_max: u32, flow: FlowControl) -> Arc<Self> {
+    /// `in_flight_max` free slots.
+    pub(super) fn of(in_flight_max: u32, shares: Shares) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(in_flight_max as usize)),
             in_flight_max,
@@ -44,35 +69,36 @@ impl Slots {
             rendered: AtomicU32::new(0),
             renders: Semaphore::new(in_flight_max.max(1) as usize),
             freed: Notify::new(),
-            flow,
+            shares,
             waiting: Waiting::default(),
             wants_slot: AtomicBool::new(false),
             pending: AtomicU32::new(0),
         })
     }
 
-    /// Waits until one is freed that something may wait for.
+    /// Waits until the loop is told to look again: a slot was freed for which something may wait.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// Has the loop look again.
+    /// Tells the loop to look again.
     pub(super) fn look(&self) {
         self.freed.notify_one();
     }
 
-    /// Room for a claim of the loop. Where there is none, the next slot that is freed is waited for.
+    /// Room for a claim of the loop. Where there is none, the loop is told of the next slot that is freed.
     pub(super) fn room(self: &Arc<Self>, limits: &DispatchLimits, now: Timestamp) -> Option<Room> {
         self.room_at_once(limits, now).or_else(|| {
             self.wants_slot.store(true, Ordering::SeqCst);
-            // One may have been freed just before.
+            // A slot may have been freed just before.
             self.room_at_once(limits, now)
         })
     }
 
-    /// Room for a claim, if any slot is free. What another claim may take just now counts as taken of every webhook.
+    /// Room for a claim, if any slot is free. Slots that other claims under way may take count as held by every
+    /// webhook.
     pub(super) fn room_at_once(self: &Arc<Self>, limits: &DispatchLimits, now: Timestamp) -> Option<Room> {
-        let freed_count = self.flow.freed_count();
+        let freed_count = self.shares.freed_count();
         let free = self.free_count();
         let wanted = claim_size(free).min(limits.claim_batch_max);
         if wanted == 0 {
@@ -80,7 +106,7 @@ impl Slots {
         }
         let permits = Arc::clone(&self.free).try_acquire_many_owned(wanted).ok()?;
         let pending = self.pending.fetch_add(wanted, Ordering::SeqCst);
-        let allowance = self.flow.allowance(free, pending, limits.in_flight_max, now);
+        let allowance = self.shares.allowance(free, pending, limits.in_flight_max, now);
         let number = self.waiting.begin();
         let (permits, slots) = (Some(permits), Arc::clone(self));
         Some(Room { number, wanted, now, is_beside_others: pending > 0, allowance, permits, slots, freed_count })
@@ -91,28 +117,31 @@ impl Slots {
         free.saturating_sub(self.extra.load(Ordering::SeqCst))
     }
 
-    /// Whether the payload of what has that slot may be rendered: while those that are there hold fewer slots than there are. Where
-    /// its webhook's payloads turned out to be larger than it holds slots for, only while those hold no more than half: more was
-    /// claimed of it than would have been.
+    /// Whether the payload of the delivery in `slot` may be rendered. It may while the payloads in memory hold fewer
+    /// slots than there are. Where its webhook's payloads turned out to be larger than the slot allows for, the
+    /// webhook must hold no more than half of the slots besides: more of it was claimed than its payloads leave room
+    /// for.
     ///
-    /// What is claimed as things stand may be rendered: else it would be given back and claimed again, over and over.
+    /// A delivery that is claimed with the right size may always be rendered: otherwise it would be given back and
+    /// claimed again, over and over.
     pub(super) fn may_render(&self, slot: &Slot, now: Timestamp) -> bool {
         if self.rendered.load(Ordering::SeqCst) >= self.in_flight_max {
             return false;
         }
         if self.extra.load(Ordering::SeqCst) == 0 {
-            // No large payload is there, or expected: the ordinary case, on the road of every delivery.
+            // The ordinary case, on the road of every delivery: no large payload is there, or expected.
             return true;
         }
         let Some(in_flight) = &slot.in_flight else { return true };
-        let holdings = self.flow.holdings(&[in_flight.webhook_id()], now);
+        let holdings = self.shares.holdings(&[in_flight.webhook_id()], now);
         holdings.iter().all(|held| held.extra_slots <= slot.extra || held.in_flight <= self.in_flight_max / 2)
     }
 
-    /// Which of those, whose payloads were frozen before they were claimed, go back: the last ones, by which their webhook holds more
-    /// than half of the slots, since nothing had told that it has large ones.
+    /// Picks, newest first, the frozen deliveries that push their webhook over half of the slots. Their size was
+    /// unknown at the claim.
     ///
-    /// One that is left with half gets nothing more: what goes back is not claimed over and over.
+    /// A webhook that is left with half gets no more slots: the picked deliveries are given back once, and not over
+    /// and over.
     pub(super) fn beyond_share<'a>(
         &self,
         frozen: impl DoubleEndedIterator<Item = (DeliveryId, &'a Slot)>,
@@ -124,7 +153,7 @@ impl Slots {
         let mut held: HashMap<WebhookId, u32> = HashMap::new();
         let goes_back = |(id, slot): (DeliveryId, &Slot)| {
             let webhook_id = slot.in_flight.as_ref()?.webhook_id();
-            let of_webhook = || self.flow.holdings(&[webhook_id], now).first().map_or(0, |held| held.in_flight);
+            let of_webhook = || self.shares.holdings(&[webhook_id], now).first().map_or(0, |held| held.in_flight);
             let held = held.entry(webhook_id).or_insert_with(of_webhook);
             let without = held.saturating_sub(slot.extra.saturating_add(1));
             (slot.extra > 0 && without >= self.in_flight_max.div_ceil(2)).then(|| {
@@ -135,76 +164,84 @@ impl Slots {
         frozen.rev().filter_map(goes_back).collect()
     }
 
-    /// Waits until payloads may be rendered that take so many slots: what is being rendered takes no more than there are. Those that
-    /// are known to be small wait for nobody.
+    /// Waits until payloads may be rendered that are expected to take `slots`: payloads under render take no more
+    /// slots than there are. With 0, for payloads that are known to be small, nothing waits.
     pub(super) async fn to_render(&self, slots: u32) -> Option<SemaphorePermit<'_>> {
         if slots == 0 {
             return None;
         }
-
         self.renders.acquire_many(slots.min(self.in_flight_max.max(1))).await.ok()
     }
 
-    /// How many are free where the claims under way take nothing.
+    /// How many slots are free if the claims under way take none.
     fn free_at_most(&self) -> u32 {
         self.free_count().saturating_add(self.pending.load(Ordering::SeqCst))
     }
 
-    fn was_freed(&self, webhook_id: Option<WebhookId>, is_waited_for: bool) {
-        if is_waited_for || webhook_id.is_none_or(|id| self.waiting.wants(id, self.free_at_most())) {
+    /// Tells the loop of slots that a webhook freed, where something waits for them.
+    fn tell_of_slots_of(&self, webhook_id: WebhookId) {
+        if self.waiting.wants(webhook_id, self.free_at_most()) {
             self.look();
         }
-        self.are_back();
+        self.tell_loop_without_slot();
     }
 
-    /// Tells the loop that waits for a slot.
-    fn are_back(&self) {
+    /// Tells the loop that a slot was freed and its delivery, or the next one in line, is due.
+    fn tell_of_due_delivery(&self) {
+        self.look();
+        self.tell_loop_without_slot();
+    }
+
+    /// Tells the loop of a freed slot, if it found none before.
+    fn tell_loop_without_slot(&self) {
         if self.wants_slot.swap(false, Ordering::SeqCst) {
             self.look();
         }
     }
 }
 
-/// The slots of a claim that is under way, and what it may take of each webhook.
+/// The slots that a claim under way may take, and its bounds.
 pub(super) struct Room {
     /// The number of its claim.
     number: u64,
-    /// How many it may take altogether.
+    /// The most deliveries of the claim.
     pub(super) wanted: u32,
-    /// When it was asked for.
+    /// When the room was asked for.
     now: Timestamp,
     /// Whether other claims were under way, which may have taken less than they might.
     pub(super) is_beside_others: bool,
     pub(super) allowance: Allowance,
     permits: Option<OwnedSemaphorePermit>,
     slots: Arc<Slots>,
-    /// How many slots had been freed before it.
+    /// How many slots had been freed before.
     freed_count: u64,
 }
 
 impl Room {
-    /// Whether a webhook's rate let nothing through when this was asked for.
+    /// Whether a webhook's rate let nothing through when the room was asked for.
     pub(super) fn lacks_tokens(&self, webhook_id: WebhookId) -> bool {
-        self.slots.flow.holdings(&[webhook_id], self.now).iter().any(|held| held.lacks_tokens)
+        self.slots.shares.holdings(&[webhook_id], self.now).iter().any(|held| held.lacks_tokens)
     }
 
-    /// Learns what the claim left, once what it took holds its slots, and says whether it is worth to claim again at once.
+    /// Learns which due deliveries the claim left, once its own deliveries hold their slots, and answers whether it
+    /// is worth to claim again at once.
     pub(super) fn learn(&self, claims: &[ClaimedDelivery], left: Left) -> bool {
         if left.without_room.is_empty() {
             self.slots.waiting.learn(self.number, &Awaited::default());
             return left.has_more;
         }
         let is_full = claims.len() >= self.wanted as usize;
-        let shares = self.allowance.shares(claims, &left.without_room);
-        let holdings = self.slots.flow.holdings(&left.without_room, self.now);
+        let taken = self.allowance.taken(claims, &left.without_room);
+        let holdings = self.slots.shares.holdings(&left.without_room, self.now);
         let awaits_any = is_full
             || left.has_others_without_room
             || self.is_beside_others
             || self.allowance.retries_are_reached_by(claims)
-            // Of a webhook that holds no slot here none will be freed.
+            // A webhook that holds no slot here will free none.
             || holdings.iter().any(|held| held.in_flight == 0 || held.lacks_tokens);
-        // Who may take no more than it leaves free may take more once more is free.
-        let by_share = shares.iter().zip(&holdings).filter(|(share, _)| share.is_taken());
+        // A webhook that took its whole share, which is no more than it leaves free, may take more once more slots
+        // are free.
+        let by_share = taken.iter().zip(&holdings).filter(|(taken, _)| taken.is_all());
         let awaited = Awaited {
             free_above: if awaits_any { Some(0) } else { by_share.map(|(_, held)| held.in_flight).min() },
             own: left.without_room,
@@ -213,19 +250,19 @@ impl Room {
         if self.was_freed_since(&awaited) {
             self.slots.look();
         }
-        left.has_more || is_full || shares.iter().any(|share| share.count > 0 && share.is_taken())
+        left.has_more || is_full || taken.iter().any(|taken| taken.count > 0 && taken.is_all())
     }
 
-    /// Whether a slot that is waited for was freed after the claim had begun: it was told to nobody.
+    /// Whether an awaited slot was freed after the claim had begun: the loop was not told of it.
     fn was_freed_since(&self, awaited: &Awaited) -> bool {
-        let flow = &self.slots.flow;
+        let shares = &self.slots.shares;
         let was_freed = |held: &Holding| held.freed_at > self.freed_count;
-        flow.freed_count() > self.freed_count
+        shares.freed_count() > self.freed_count
             && (awaited.free_above.is_some_and(|free| self.slots.free_at_most() > free)
-                || flow.holdings(&awaited.own, self.now).iter().any(was_freed))
+                || shares.holdings(&awaited.own, self.now).iter().any(was_freed))
     }
 
-    /// A slot for one of its deliveries.
+    /// The slot of a claimed delivery.
     pub(super) fn slot(&mut self, in_flight: InFlight, lease: Lease) -> Slot {
         let extra = in_flight.extra_slots();
         self.slots.extra.fetch_add(extra, Ordering::SeqCst);
@@ -234,7 +271,7 @@ impl Room {
             in_flight: Some(in_flight),
             extra,
             rendered: 0,
-            lease: Some(lease),
+            lease,
             slots: Arc::clone(&self.slots),
             is_over: false,
         }
@@ -245,26 +282,29 @@ impl Drop for Room {
     fn drop(&mut self) {
         self.slots.pending.fetch_sub(self.wanted, Ordering::SeqCst);
         drop(self.permits.take());
-        self.slots.are_back();
+        self.slots.tell_loop_without_slot();
     }
 }
 
-/// A place among those in flight, free again when dropped, however its task ended.
+/// The slot of a delivery in flight, and the further slots of its payload. They are free again when it is dropped,
+/// however the delivery's task ended.
 pub(super) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
+    /// Taken only when the slot is dropped.
     in_flight: Option<InFlight>,
-    /// How many it holds besides.
+    /// The slots that it holds beyond one.
     extra: u32,
-    /// How many it holds altogether since its payload is there.
+    /// The slots of its payload, once that is in memory; 0 before.
     rendered: u32,
-    lease: Option<Lease>,
+    /// The lease of its delivery.
+    pub(super) lease: Lease,
     slots: Arc<Slots>,
-    /// Whether its delivery has ended: of itself it will not be due again.
+    /// Whether its delivery has ended, and will not be due again by itself.
     is_over: bool,
 }
 
 impl Slot {
-    /// Holds as many as its payload takes, which is there now and has so many bytes.
+    /// Holds as many slots as its payload needs, which is in memory now and has this many bytes.
     pub(super) fn holds(&mut self, bytes: usize) {
         let extra = extra_slots(bytes);
         self.counts_as_rendered(extra.saturating_add(1));
@@ -279,12 +319,12 @@ impl Slot {
             in_flight.holds_extra(extra);
             let webhook_id = in_flight.webhook_id();
             if frees {
-                self.slots.was_freed(Some(webhook_id), false);
+                self.slots.tell_of_slots_of(webhook_id);
             }
         }
     }
 
-    /// Holds one alone from here on: its payload is not sent.
+    /// Holds one slot alone from here on: its payload is not sent.
     pub(super) fn gives_back(&mut self) {
         self.slots.extra.fetch_sub(std::mem::take(&mut self.extra), Ordering::SeqCst);
         if let Some(in_flight) = &mut self.in_flight {
@@ -308,13 +348,16 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let keeps_order = self.in_flight.as_ref().is_some_and(InFlight::keeps_order);
         let webhook_id = self.in_flight.as_ref().map(InFlight::webhook_id);
-        drop(self.lease.take());
-        // Whoever looks in between counts it as held, and is told afterwards.
+        self.lease.end();
+        // A claim that looks in between counts the slot as held; the loop is told afterwards.
         drop(self.permit.take());
         self.slots.extra.fetch_sub(self.extra, Ordering::SeqCst);
         self.counts_as_rendered(0);
         drop(self.in_flight.take());
-        self.slots.was_freed(webhook_id, !self.is_over || keeps_order);
+        match webhook_id {
+            Some(webhook_id) if self.is_over && !keeps_order => self.slots.tell_of_slots_of(webhook_id),
+            _ => self.slots.tell_of_due_delivery(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! The stages of the road, one function each, over values: tests drive them one at a time.
+//! The stages of the road: each is one function over values, so tests drive them one at a time.
 
-use super::flow::{Allowance, FlowControl};
-use super::trouble::{Told, Trouble};
+use super::shares::{Allowance, Shares};
+use super::trouble::{CallEnded, Trouble};
 use super::verdicts::log_settled;
 use super::{DispatchLimits, Services};
 use crate::guard::guarded;
@@ -20,50 +20,45 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The services under the bounds.
+/// The stages on their services, within their bounds.
 pub(super) struct Stages {
     pub(super) services: Services,
     pub(super) limits: DispatchLimits,
-    pub(super) flow: FlowControl,
+    pub(super) shares: Shares,
     pub(super) trouble: Trouble,
 }
 
-/// A delivery with its payload: all that a request needs.
+/// A delivery with its payload: a request needs no more.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
     pub(super) claim: ClaimedDelivery,
     pub(super) payload: FrozenPayload,
 }
 
-impl Ready {
-    /// What a write under its claim names.
-    pub(super) fn key(&self) -> (DeliveryId, i64) {
-        key(&self.claim)
-    }
-}
-
-/// What a write under a claim names.
+/// The claim that a write under its lease names.
 pub(super) fn key(claim: &ClaimedDelivery) -> (DeliveryId, i64) {
     (claim.delivery.id, claim.delivery.fencing_token)
 }
 
-/// What rendering made of a batch.
+/// A batch after its render.
 #[derive(Debug, Default)]
 pub(super) struct Rendered {
-    /// Rendered now: to be frozen before they are sent.
+    /// Deliveries that were rendered now: they are frozen before they are sent.
     pub(super) fresh: Vec<Ready>,
-    /// Frozen by an earlier claim.
+    /// Deliveries whose payload an earlier claim froze.
     pub(super) frozen: Vec<Ready>,
-    /// Those without a payload.
+    /// The settlements of deliveries without a payload.
     pub(super) settlements: Vec<Settlement>,
 }
 
-/// Those whose write under the claim took effect.
-pub(super) fn kept(ready: Vec<Ready>, fenced: &[Fenced]) -> impl Iterator<Item = Ready> {
+/// The deliveries whose freeze took effect. The others are not sent: their lease went to another claim, or they are
+/// frozen already.
+pub(super) fn frozen_now(ready: Vec<Ready>, fenced: &[Fenced]) -> impl Iterator<Item = Ready> {
     ready.into_iter().zip(fenced).filter_map(|(ready, fenced)| match fenced {
         Fenced::Done => Some(ready),
         Fenced::LeaseLost => {
-            tracing::info!(delivery_id = %ready.claim.delivery.id, "not frozen under this lease: not sent by this worker");
+            let delivery_id = ready.claim.delivery.id;
+            tracing::info!(%delivery_id, "not frozen under this lease: not sent by this worker");
             None
         }
     })
@@ -74,34 +69,35 @@ impl Stages {
         self.services.clock.now()
     }
 
-    /// A call that writes under leases, or tries to.
+    /// Makes a call that writes under leases, or tries to, and notes how it ended.
     pub(super) async fn write(
         &self,
         writing: impl Future<Output = Result<Vec<Fenced>, StoreError>>,
     ) -> Result<Vec<Fenced>, StoreError> {
-        let call = self.trouble.asks(self.now());
+        let call = self.trouble.begin_call(self.now());
         let answer = guarded(writing).await;
-        let told = match &answer {
-            Ok(answers) => Told::Answered { writes: answers.contains(&Fenced::Done) },
-            Err(error) => Told::by(error),
+        let ended = match &answer {
+            Ok(answers) if answers.contains(&Fenced::Done) => CallEnded::Wrote,
+            Ok(_) => CallEnded::Read,
+            Err(error) => CallEnded::of_error(error),
         };
-        call.ended(self.now(), told);
+        call.ended(self.now(), ended);
         answer
     }
 
-    /// How long the next batch is given to grow after one of that size, of at most so many.
+    /// How long the next batch may grow after one of `count` deliveries, where a batch takes `count_max` at most.
     pub(super) fn gathering(&self, count: usize, count_max: usize) -> Duration {
         self.limits.gathering.wait(count, count_max, self.services.neighbours.are_active())
     }
 
-    /// Claims at most so many due deliveries, within what flow control allows.
+    /// Claims at most `limit` due deliveries, within the allowance.
     pub(super) async fn claim(&self, limit: u32, allowance: &Allowance) -> Result<Claims, StoreError> {
         let claims = self.services.queue.claim(&self.claim_request(limit, allowance)).await?;
         self.claimed(&claims);
         Ok(claims)
     }
 
-    /// What asks for at most so many due deliveries.
+    /// The request for at most `limit` due deliveries, within the allowance.
     pub(super) fn claim_request(&self, limit: u32, allowance: &Allowance) -> ClaimRequest {
         let now = self.now();
         ClaimRequest {
@@ -115,7 +111,7 @@ impl Stages {
         }
     }
 
-    /// What follows a claim that is committed.
+    /// Logs and announces a claim that is committed.
     pub(super) fn claimed(&self, claims: &Claims) {
         if claims.deliveries.is_empty() {
             return;
@@ -129,31 +125,25 @@ impl Stages {
         self.services.wake_ups.fed();
     }
 
-    /// Parts those that shall be sent from those that end or wait without a request: too old, cancelled, of a webhook that
-    /// stopped sending meanwhile, or more than its rate allows.
+    /// Parts the deliveries that shall be sent from those that are settled without a request: they are too old,
+    /// cancelled, of a webhook that stopped sending meanwhile, or beyond its rate.
     pub(super) fn screen(&self, claims: Vec<ClaimedDelivery>) -> (Vec<ClaimedDelivery>, Vec<Settlement>) {
         let now = self.now();
         let mut live = Vec::with_capacity(claims.len());
         let mut settlements = Vec::new();
         for claim in claims {
-            match settle::before_sending(&claim.delivery, &claim.webhook, now) {
+            let postponed = |token_at| settle::postponed(&claim.delivery, token_at);
+            let next = settle::before_sending(&claim.delivery, &claim.webhook, now)
+                .or_else(|| self.shares.take_token(&claim, now).err().map(postponed));
+            match next {
                 Some(next) => settlements.push(settlement(&claim, None, next, None, now)),
-                None => match self.flow.take_token(&claim, now) {
-                    Ok(()) => live.push(claim),
-                    Err(token_at) => settlements.push(settlement(
-                        &claim,
-                        None,
-                        settle::postponed(&claim.delivery, token_at),
-                        None,
-                        now,
-                    )),
-                },
+                None => live.push(claim),
             }
         }
         (live, settlements)
     }
 
-    /// Renders those without a frozen payload, in one call.
+    /// Renders the deliveries without a frozen payload, in one call.
     pub(super) async fn render(&self, claims: Vec<ClaimedDelivery>) -> Rendered {
         let mut rendered = Rendered::default();
         let mut unrendered = Vec::new();
@@ -180,7 +170,7 @@ impl Stages {
         rendered
     }
 
-    /// The renderer's answers; where it panics or does not end, that is a fault of ours for each of them.
+    /// The renderer's answers. Where it panics or does not end, each delivery gets a fault of ours as its answer.
     async fn render_answers(&self, claims: &[ClaimedDelivery]) -> Vec<Result<FrozenPayload, RenderError>> {
         let requests: Vec<_> = claims
             .iter()
@@ -197,6 +187,7 @@ impl Stages {
         requests.iter().map(|_| Err(RenderError::Unavailable(fault.clone()))).collect()
     }
 
+    /// Settles a delivery that has no payload.
     fn unrendered(&self, claim: &ClaimedDelivery, error: RenderError) -> Settlement {
         match error {
             RenderError::Refused(detail) => self.without_request(claim, OutcomeCode::RenderFailed, detail),
@@ -210,10 +201,10 @@ impl Stages {
         }
     }
 
-    /// Settles what a fault of ours ended: no attempt is spent.
+    /// Settles a delivery that a fault of ours kept from being sent: no attempt is spent.
     pub(super) fn faulted(&self, claim: &ClaimedDelivery, detail: String) -> Settlement {
         let now = self.now();
-        let outcome = Outcome { code: OutcomeCode::ServerFault, status: None, retry_after_ms: None };
+        let outcome = Outcome::without_answer(OutcomeCode::ServerFault);
         let next = NextState { reason: Some(detail), ..self.decide(claim, outcome, now) };
         settlement(claim, None, next, None, now)
     }
@@ -236,7 +227,7 @@ impl Stages {
         Ok(fenced)
     }
 
-    /// Builds, signs and sends one request, and decides what comes after it.
+    /// Builds, signs and sends one request, and decides on the delivery's next state.
     pub(super) async fn send(&self, ready: &Ready) -> Settlement {
         let Ready { claim, payload } = ready;
         let started_at = self.now();
@@ -265,56 +256,40 @@ impl Stages {
     ) -> Settlement {
         let now = self.now();
         let exchange = request::redacted_exchange(exchange, &claim.webhook);
-        let status = exchange.response.as_ref().map(|head| head.status);
-        let outcome = Outcome { code: exchange.code, status, retry_after_ms: exchange.retry_after_ms };
-        let next = self.decide(claim, outcome, now);
-        let attempt = Attempt {
-            id: self.services.entropy.uuid(now).into(),
-            delivery_id: claim.delivery.id,
-            number: claim.delivery.attempt_count + 1,
-            code: exchange.code,
-            detail: exchange.detail,
-            request: Some(request::redacted(request, &claim.webhook)),
-            response: exchange.response,
-            response_body: exchange.response_body,
-            response_truncated: exchange.response_truncated,
-            remote_address: exchange.remote_address,
-            started_at,
-            // From the exchange's own measure: the clock may have been set meanwhile.
-            ended_at: plus_ms(started_at, exchange.duration_ms),
-        };
-        settlement(claim, Some(attempt), next, self.signal(claim, outcome, now), now)
+        let request = request::redacted(request, &claim.webhook);
+        self.attempted(claim, Some(request), exchange, started_at, now)
     }
 
     /// Settles an attempt that came to no request: the log says why.
     fn without_request(&self, claim: &ClaimedDelivery, code: OutcomeCode, detail: String) -> Settlement {
         let now = self.now();
-        let outcome = Outcome::without_answer(code);
+        self.attempted(claim, None, Exchange::unsent(code, detail), now, now)
+    }
+
+    /// Settles an attempt.
+    fn attempted(
+        &self,
+        claim: &ClaimedDelivery,
+        request: Option<OutgoingRequest>,
+        exchange: Exchange,
+        started_at: Timestamp,
+        now: Timestamp,
+    ) -> Settlement {
+        let status = exchange.response.as_ref().map(|head| head.status);
+        let outcome = Outcome { code: exchange.code, status, retry_after_ms: exchange.retry_after_ms };
         let next = self.decide(claim, outcome, now);
-        let attempt = Attempt {
-            id: self.services.entropy.uuid(now).into(),
-            delivery_id: claim.delivery.id,
-            number: claim.delivery.attempt_count + 1,
-            code,
-            detail: Some(detail),
-            request: None,
-            response: None,
-            response_body: None,
-            response_truncated: false,
-            remote_address: None,
-            started_at: now,
-            ended_at: now,
-        };
+        let id = self.services.entropy.uuid(now).into();
+        let attempt = Attempt::of(&claim.delivery, id, request, exchange, started_at);
         settlement(claim, Some(attempt), next, self.signal(claim, outcome, now), now)
     }
 
-    /// What an attempt says of its webhook, counted by its breaker. Probes are the open breaker's own.
+    /// Counts an attempt in the breaker of its webhook, and answers what it says of the webhook's health. Probes are
+    /// not counted: the open breaker decides on them by itself.
     fn signal(&self, claim: &ClaimedDelivery, outcome: Outcome, now: Timestamp) -> Option<HealthSignal> {
         let ClaimedDelivery { delivery, webhook, .. } = claim;
         settle::health_signal(outcome.code, delivery.is_test)?;
         let is_counted = !webhook.is_probed_by(delivery);
-        let failed = outcome.code != OutcomeCode::Delivered;
-        let trip = if is_counted { self.flow.ended(webhook.id, failed, now) } else { None };
+        let trip = if is_counted { self.shares.ended(webhook, outcome.code, now) } else { None };
         settle::signal_of(outcome, delivery, webhook, trip)
     }
 

@@ -1,4 +1,5 @@
-//! Settlements that failed alone, though others were written: each is tried alone, after the others, and not before its time.
+//! Suspects: settlements that failed alone while others were written. The settler tries each of them by itself, after
+//! the others and not before its time; its `//!` holds the whole policy.
 
 use super::slots::Slot;
 use crate::limits::{STORE_BACKOFF_MS_MAX, SUSPECT_FAILURES_MAX, SUSPECT_MS_MAX};
@@ -7,34 +8,36 @@ use hookgraph_domain::settle::Settlement;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One of them.
+/// A settlement that may itself be the cause of its failure.
 pub(super) struct Suspect {
     pub(super) settlement: Settlement,
     pub(super) slot: Slot,
+    /// When it may be tried again.
     next_at: Instant,
+    /// How long it waits after its next failure, in milliseconds.
     wait_ms: u64,
     /// How often it failed while others were written.
     failures: u32,
-    /// Why it is to be written without what was sent and answered.
+    /// The last failure, once there were too many of them.
     bare_after: Option<StoreError>,
 }
 
 impl Suspect {
-    /// One that is due at once: it may have met with an outage.
+    /// A suspect that may be tried at once: it may have failed because of an outage.
     pub(super) fn new(settlement: Settlement, slot: Slot) -> Self {
         let (next_at, wait_ms) = (Instant::now(), STORE_BACKOFF_MS_MAX);
         Self { settlement, slot, next_at, wait_ms, failures: 0, bare_after: None }
     }
 
-    /// Why it is to be written without what was sent and answered, if it is: what is refused for ever may come as a failure that looks
-    /// as if it passed.
+    /// The failure for which the settlement is to be written without the texts of its attempt; none while it is tried
+    /// whole. A database may refuse a text for ever and call each refusal a failure that passes.
     pub(super) fn bare_after(&self) -> Option<&StoreError> {
         self.bare_after.as_ref()
     }
 
-    /// It failed once more while others were written.
+    /// The suspect after it failed once more while others were written.
     pub(super) fn failed(mut self, error: &StoreError) -> Self {
-        // Of a disk that is full a small write tells nothing.
+        // On a full disk small settlements may be written while large ones fail: such a failure proves nothing.
         if !matches!(error, StoreError::Full(_)) {
             self.failures += 1;
             if self.failures > SUSPECT_FAILURES_MAX {
@@ -47,7 +50,7 @@ impl Suspect {
     }
 }
 
-/// All of them.
+/// All suspects of the settler.
 #[derive(Default)]
 pub(super) struct Suspects(Vec<Suspect>);
 
@@ -56,18 +59,24 @@ impl Suspects {
         self.0.push(suspect);
     }
 
-    /// When the next one may be tried; none where there are none.
+    /// When the next suspect may be tried; none where there is no suspect.
     pub(super) fn next_at(&self) -> Option<Instant> {
         self.0.iter().map(|suspect| suspect.next_at).min()
     }
 
-    /// Takes the one that has waited longest for its turn, if any may be tried, whose turn has come or not.
-    pub(super) fn take(&mut self, whose_turn_or_not: bool) -> Option<Suspect> {
-        let (place, first) = self.0.iter().enumerate().min_by_key(|(_, suspect)| suspect.next_at)?;
-        (whose_turn_or_not || first.next_at <= Instant::now()).then(|| self.0.remove(place))
+    /// Takes the suspect that has waited longest for its turn, if its turn has come.
+    pub(super) fn take_due(&mut self) -> Option<Suspect> {
+        if self.next_at()? <= Instant::now() { self.take_next() } else { None }
     }
 
-    /// After an outage, which some of them may have met with.
+    /// Takes the suspect whose turn is next, whether it has come or not.
+    pub(super) fn take_next(&mut self) -> Option<Suspect> {
+        let (place, _) = self.0.iter().enumerate().min_by_key(|(_, suspect)| suspect.next_at)?;
+        Some(self.0.remove(place))
+    }
+
+    /// Lets every suspect be tried at once: the store answers again after an outage, and the outage may have been the
+    /// cause.
     pub(super) fn are_due(&mut self) {
         let now = Instant::now();
         self.0.iter_mut().for_each(|suspect| suspect.next_at = suspect.next_at.min(now));

@@ -1,6 +1,12 @@
-//! A store that was away: what is written first once it answers again.
+//! Trouble: what the calls of this process tell of the store, and what comes before the next claim.
+//!
+//! While the store is away leases end, though the processes that hold them live and know the outcomes of their
+//! requests. The process that claims first when the store is back would take these deliveries over and send again
+//! requests that have arrived. So after a long outage nothing is claimed for [`SETTLE_FIRST_MS`]: every process
+//! writes its delayed settlements in that time. The `//!` of `settler` holds the whole policy, decision 0022 its
+//! reasons.
 
-use crate::limits::SETTLE_FIRST_MS;
+use crate::limits::{OUTAGE_PAST_MS, SETTLE_FIRST_MS, WRITES_APART_MS};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use parking_lot::Mutex;
@@ -8,248 +14,255 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What all calls of the road together tell of the store.
-///
-/// Where it fails for so long that leases end, those who wait with what came of their requests are to write it before anyone
-/// claims: else what has arrived is sent again.
+/// The state of the store, as all calls of the road together tell it.
 #[derive(Debug)]
 pub(super) struct Trouble {
-    known: Mutex<Known>,
+    calls: Mutex<CallTable>,
     answers: Notify,
-    /// How long an outage is that a lease may not outlive, in milliseconds.
+    /// The length from which on an outage is long: a lease may not outlive it. In milliseconds.
     long_ms: u64,
 }
 
+/// The calls under way, and what the ended ones told.
 #[derive(Debug, Default)]
-struct Known {
-    failing: Option<Failing>,
-    wrote: Wrote,
-    /// When each call under way was asked for, by its number.
+struct CallTable {
+    outage: Option<StoreOutage>,
+    recent_writes: RecentWrites,
+    /// When each call under way began, by its number.
     under_way: BTreeMap<u64, Timestamp>,
     next_number: u64,
-    /// How many calls wrote so far.
-    writes: u64,
+    /// How many calls have written.
+    write_count: u64,
 }
 
-/// Calls failed, or took as long as an outage, and none has written since that a claim followed.
+/// An outage: calls failed, or took as long as a long outage, and since then none has written and been followed by a
+/// claim.
 #[derive(Clone, Copy, Debug)]
-struct Failing {
-    /// When the first of them was asked for.
+struct StoreOutage {
+    /// When the first of the failed calls began.
     since: Timestamp,
-    /// When a call first succeeded after the last of them.
+    /// When a call first succeeded after the last failure.
     answers_since: Option<Timestamp>,
-    /// When one did that has written: to read is possible on a full disk too.
+    /// When a call first wrote after the last failure: a full disk can be read, too.
     writes_since: Option<Timestamp>,
-    /// Whether it could not even be read, until it answers.
+    /// Whether reads failed, too, and no call has succeeded since.
     is_away: bool,
 }
 
-/// Calls that wrote: who was kept waiting by an outage wrote by now, if others could write for long enough.
+/// The calls that wrote lately. Once calls have succeeded for [`SETTLE_FIRST_MS`], every settlement that an outage
+/// delayed has been written.
 #[derive(Debug, Default)]
-struct Wrote {
-    /// When the newest was asked for that ended [`SETTLE_FIRST_MS`] ago or before.
-    long_ago: Option<Timestamp>,
-    /// Some of those since, in their order: when they were asked for, and when they ended.
+struct RecentWrites {
+    /// When the newest write began of those that ended [`SETTLE_FIRST_MS`] ago or earlier.
+    settled: Option<Timestamp>,
+    /// Some of the later writes in their order, [`WRITES_APART_MS`] apart: when each began, and when it ended.
     lately: VecDeque<(Timestamp, Timestamp)>,
 }
 
-impl Wrote {
-    fn note(&mut self, asked_at: Timestamp, now: Timestamp) {
+impl RecentWrites {
+    fn note(&mut self, begun_at: Timestamp, now: Timestamp) {
         self.pass(now);
-        let apart_ms = SETTLE_FIRST_MS / 8;
-        if self.lately.back().is_none_or(|(_, ended_at)| now >= plus_ms(*ended_at, apart_ms)) {
-            self.lately.push_back((asked_at, now));
+        if self.lately.back().is_none_or(|(_, ended_at)| now >= plus_ms(*ended_at, WRITES_APART_MS)) {
+            self.lately.push_back((begun_at, now));
         }
     }
 
     fn pass(&mut self, now: Timestamp) {
-        // A clock that was set back.
-        self.long_ago = self.long_ago.filter(|asked_at| *asked_at <= now);
+        // A clock that was set back leaves writes in the future: they are forgotten.
+        self.settled = self.settled.filter(|begun_at| *begun_at <= now);
         self.lately.retain(|(_, ended_at)| *ended_at <= now);
-        while let Some((asked_at, ended_at)) = self.lately.front().copied()
+        while let Some((begun_at, ended_at)) = self.lately.front().copied()
             && now >= plus_ms(ended_at, SETTLE_FIRST_MS)
         {
-            self.long_ago = self.long_ago.max(Some(asked_at));
+            self.settled = self.settled.max(Some(begun_at));
             self.lately.pop_front();
         }
     }
 
-    /// Whether what a call tells that was asked for then is known to be over.
-    fn is_after(&mut self, asked_at: Timestamp, now: Timestamp) -> bool {
+    /// Whether the failure of a call that began at `begun_at` is old news: a later call has written, and long enough
+    /// ago.
+    fn outdate(&mut self, begun_at: Timestamp, now: Timestamp) -> bool {
         self.pass(now);
-        self.long_ago.is_some_and(|long_ago| asked_at < long_ago)
+        self.settled.is_some_and(|settled| begun_at < settled)
     }
 }
 
-/// What is to be done before a claim.
+/// What comes before a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
-    /// Nothing.
-    Claim,
-    /// Somebody has to ask whether the store answers, by a call that takes nothing over.
+pub(super) enum BeforeClaim {
+    /// Nothing: the claim may be made.
+    Nothing,
+    /// A read that asks whether the store answers: it takes no delivery over.
     Ask,
-    /// What came of requests is written, for so long yet.
+    /// The writing of delayed settlements, for this long yet.
     Settle(Duration),
 }
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// With a failure.
+pub(super) enum CallEnded {
+    /// The call failed. It was to write: the store may still be read.
     Failed,
-    /// With a failure, though it only reads.
-    Away,
-    /// With an answer, and whether it wrote anything.
-    Answered { writes: bool },
+    /// The call failed though it only reads: the store is away.
+    ReadFailed,
+    /// The call succeeded and wrote nothing.
+    Read,
+    /// The call succeeded and wrote something.
+    Wrote,
 }
 
-impl Told {
-    /// What an error tells: one that is final is an answer.
-    pub(super) fn by(error: &StoreError) -> Self {
-        if error.is_retryable() { Told::Failed } else { Told::Answered { writes: false } }
+impl CallEnded {
+    /// How a call ended that was to write and came to this error. A final refusal is an answer: the store works.
+    pub(super) fn of_error(error: &StoreError) -> Self {
+        if error.is_retryable() { CallEnded::Failed } else { CallEnded::Read }
     }
 }
 
-impl Failing {
-    /// Whether a call that is asked for at that time and fails is of the same outage. The first after the wait may well be late.
-    fn goes_on(&self, at: Timestamp) -> bool {
-        self.writes_since.is_none() && !self.is_past(at)
+impl StoreOutage {
+    /// Whether a call that began at `begun_at` and failed belongs to this outage. The first call after the wait for
+    /// settlements may well be late.
+    fn goes_on(&self, begun_at: Timestamp) -> bool {
+        self.writes_since.is_none() && !self.is_past(begun_at)
     }
 
-    /// Whether nothing failed for so long that there was nothing to write, or all of it was written.
+    /// Whether the store has answered for [`OUTAGE_PAST_MS`] without a failure: either nothing was left to write, or
+    /// all of it is written.
     fn is_past(&self, at: Timestamp) -> bool {
-        self.answers_since.is_some_and(|since| at >= plus_ms(since, 2 * SETTLE_FIRST_MS))
+        self.answers_since.is_some_and(|since| at >= plus_ms(since, OUTAGE_PAST_MS))
     }
 }
 
-impl Known {
-    fn failed(&mut self, asked_at: Timestamp, now: Timestamp, is_away: bool) {
-        if self.wrote.is_after(asked_at, now) {
+impl CallTable {
+    /// Notes a call that failed, as `ended` says.
+    fn failed(&mut self, begun_at: Timestamp, now: Timestamp, ended: CallEnded) {
+        if self.recent_writes.outdate(begun_at, now) {
             return;
         }
-        let before = self.failing.filter(|failing| failing.goes_on(asked_at));
-        self.failing = Some(Failing {
-            since: before.map_or(asked_at, |failing| failing.since.min(asked_at)),
+        let before = self.outage.filter(|outage| outage.goes_on(begun_at));
+        self.outage = Some(StoreOutage {
+            since: before.map_or(begun_at, |outage| outage.since.min(begun_at)),
             answers_since: None,
             writes_since: None,
-            is_away: is_away || before.is_some_and(|failing| failing.is_away),
+            is_away: ended == CallEnded::ReadFailed || before.is_some_and(|outage| outage.is_away),
         });
     }
 
-    /// Whether those who wait are to be told.
-    fn answered(&mut self, asked_at: Timestamp, now: Timestamp, writes: bool) -> bool {
+    /// Notes a call that succeeded, as `ended` says, and answers whether it is the first one after the store was away.
+    fn succeeded(&mut self, begun_at: Timestamp, now: Timestamp, ended: CallEnded) -> bool {
+        let writes = ended == CallEnded::Wrote;
         if writes {
-            self.writes += 1;
-            self.wrote.note(asked_at, now);
+            self.write_count += 1;
+            self.recent_writes.note(begun_at, now);
         }
-        self.failing = self.failing.filter(|failing| !failing.is_past(now));
-        let Some(failing) = self.failing.as_mut() else { return false };
-        failing.answers_since.get_or_insert(now);
+        self.outage = self.outage.filter(|outage| !outage.is_past(now));
+        let Some(outage) = self.outage.as_mut() else { return false };
+        outage.answers_since.get_or_insert(now);
         if writes {
-            failing.writes_since.get_or_insert(now);
+            outage.writes_since.get_or_insert(now);
         }
-        std::mem::take(&mut failing.is_away)
+        std::mem::take(&mut outage.is_away)
     }
 }
 
-/// A call under way; one that is given up tells nothing.
+/// A call under way. One that is dropped before it ended tells nothing.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     trouble: &'a Trouble,
     number: u64,
-    asked_at: Timestamp,
+    begun_at: Timestamp,
 }
 
 impl Call<'_> {
-    /// Takes down how it ended. One that took as long as an outage was kept waiting by one.
-    pub(super) fn ended(self, now: Timestamp, told: Told) {
-        let mut known = self.trouble.known.lock();
-        let tells_others = match told {
-            Told::Failed | Told::Away => {
-                known.failed(self.asked_at, now, told == Told::Away);
+    /// Notes how the call ended. A call that took as long as a long outage was kept waiting by one, though it
+    /// succeeded.
+    pub(super) fn ended(self, now: Timestamp, ended: CallEnded) {
+        let mut calls = self.trouble.calls.lock();
+        let is_back = match ended {
+            CallEnded::Failed | CallEnded::ReadFailed => {
+                calls.failed(self.begun_at, now, ended);
                 false
             }
-            Told::Answered { writes } => {
+            CallEnded::Read | CallEnded::Wrote => {
                 if self.is_slow(now) {
-                    known.failed(self.asked_at, now, false);
+                    calls.failed(self.begun_at, now, CallEnded::Failed);
                 }
-                known.answered(self.asked_at, now, writes)
+                calls.succeeded(self.begun_at, now, ended)
             }
         };
-        drop(known);
-        if tells_others {
+        drop(calls);
+        if is_back {
             self.trouble.answers.notify_waiters();
         }
     }
 
-    /// The same for a claim that succeeded, which took something or did not: where the store had answered before it was asked for,
-    /// the outage is over.
-    pub(super) fn claimed(self, now: Timestamp, takes_any: bool) {
+    /// Notes the success of a claim that took `count` deliveries. It ends an outage, if the store had answered before
+    /// the claim began.
+    pub(super) fn claimed(self, now: Timestamp, count: usize) {
         let trouble = self.trouble;
-        let is_over = trouble.known.lock().failing.is_some_and(|failing| {
-            failing.answers_since.is_some_and(|since| since <= self.asked_at)
-                && (takes_any || failing.writes_since.is_some())
+        let is_over = trouble.calls.lock().outage.is_some_and(|outage| {
+            outage.answers_since.is_some_and(|since| since <= self.begun_at)
+                && (count > 0 || outage.writes_since.is_some())
                 && !self.is_slow(now)
         });
-        self.ended(now, Told::Answered { writes: takes_any });
+        self.ended(now, if count > 0 { CallEnded::Wrote } else { CallEnded::Read });
         if is_over {
-            trouble.known.lock().failing = None;
+            trouble.calls.lock().outage = None;
         }
     }
 
-    /// Whether it took as long as an outage.
+    /// Whether the call took as long as a long outage.
     fn is_slow(&self, now: Timestamp) -> bool {
-        now >= plus_ms(self.asked_at, self.trouble.long_ms)
+        now >= plus_ms(self.begun_at, self.trouble.long_ms)
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.trouble.known.lock().under_way.remove(&self.number);
+        self.trouble.calls.lock().under_way.remove(&self.number);
     }
 }
 
 impl Trouble {
-    /// None yet, where an outage is long that lasts so many milliseconds.
+    /// No trouble yet. An outage of `long_ms` milliseconds and more counts as long.
     pub(super) fn of(long_ms: u64) -> Self {
-        Self { known: Mutex::default(), answers: Notify::new(), long_ms }
+        Self { calls: Mutex::default(), answers: Notify::new(), long_ms }
     }
 
-    /// A call begins.
-    pub(super) fn asks(&self, now: Timestamp) -> Call<'_> {
-        let mut known = self.known.lock();
-        let number = known.next_number;
-        known.next_number += 1;
-        known.under_way.insert(number, now);
-        Call { trouble: self, number, asked_at: now }
+    /// Begins a call.
+    pub(super) fn begin_call(&self, now: Timestamp) -> Call<'_> {
+        let mut calls = self.calls.lock();
+        let number = calls.next_number;
+        calls.next_number += 1;
+        calls.under_way.insert(number, now);
+        Call { trouble: self, number, begun_at: now }
     }
 
-    /// Whether there is an outage, or was one a moment ago, or a call waits as long as in one.
+    /// Whether there is an outage, or was one a moment ago, or a call waits as long as in a long one.
     pub(super) fn is_on(&self, now: Timestamp) -> bool {
-        let known = self.known.lock();
-        known.failing.is_some_and(|failing| !failing.is_past(now))
-            || known.under_way.values().any(|asked_at| now >= plus_ms(*asked_at, self.long_ms))
+        let calls = self.calls.lock();
+        calls.outage.is_some_and(|outage| !outage.is_past(now))
+            || calls.under_way.values().any(|begun_at| now >= plus_ms(*begun_at, self.long_ms))
     }
 
-    /// What comes before a claim.
-    pub(super) fn first(&self, now: Timestamp) -> First {
-        let failing = self.known.lock().failing.filter(|failing| !failing.is_past(now));
-        let Some(failing) = failing else { return First::Claim };
-        let Some(answers_since) = failing.answers_since else { return First::Ask };
-        let is_long = answers_since >= plus_ms(failing.since, self.long_ms);
-        let since = failing.writes_since.unwrap_or(answers_since);
+    /// What comes before a claim at the time `now`.
+    pub(super) fn before_claim(&self, now: Timestamp) -> BeforeClaim {
+        let outage = self.calls.lock().outage.filter(|outage| !outage.is_past(now));
+        let Some(outage) = outage else { return BeforeClaim::Nothing };
+        let Some(answers_since) = outage.answers_since else { return BeforeClaim::Ask };
+        let is_long = answers_since >= plus_ms(outage.since, self.long_ms);
+        let since = outage.writes_since.unwrap_or(answers_since);
         let left = (plus_ms(since, SETTLE_FIRST_MS) - now).to_std().unwrap_or_default();
-        // More is left than there is where the clock was set back.
+        // A clock that was set back would leave more than the whole wait: then nobody waits.
         let is_waited_for = is_long && !left.is_zero() && left <= Duration::from_millis(SETTLE_FIRST_MS);
-        if is_waited_for { First::Settle(left) } else { First::Claim }
+        if is_waited_for { BeforeClaim::Settle(left) } else { BeforeClaim::Nothing }
     }
 
-    /// How many calls wrote so far.
-    pub(super) fn writes(&self) -> u64 {
-        self.known.lock().writes
+    /// How many calls have written.
+    pub(super) fn write_count(&self) -> u64 {
+        self.calls.lock().write_count
     }
 
-    /// Waits so long, or until a store that was away answers again.
+    /// Waits for `at_most`, or until a store that was away answers again.
     pub(super) async fn wait(&self, at_most: Duration) {
         tokio::select! {
             biased;

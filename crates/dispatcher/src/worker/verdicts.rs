@@ -4,21 +4,21 @@ use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ports::Fenced;
 use hookgraph_domain::settle::Settlement;
 
-/// One line per settlement: ids, codes and numbers. A detail may hold what a receiver or a document says, so it stays in
-/// the delivery's own log.
+/// Logs a settlement in one line of ids, codes and numbers. Details may quote a receiver or a document, so they stay
+/// in the delivery's own log.
 pub(super) fn log_settled(settlement: &Settlement, answer: Fenced) {
     let delivery_id = settlement.delivery_id;
     let webhook_id = settlement.webhook_id;
     let state = settlement.next.state.as_str();
     if answer == Fenced::LeaseLost {
-        // Told of all of a transaction in one line.
+        // A warning counts the lost leases of the whole transaction.
         tracing::debug!(%delivery_id, %webhook_id, state, "not settled: the lease went to another worker");
         return;
     }
     let due_at = settlement.next.due_at.map(|at| at.to_rfc3339());
     let Some(attempt) = &settlement.attempt else {
         if !settlement.next.state.is_final() {
-            // It goes back as it came, e.g. to wait for its webhook's rate.
+            // The delivery goes back as it came, e.g. to wait for its webhook's rate.
             tracing::debug!(%delivery_id, %webhook_id, state, due_at, "put back without an attempt");
             return;
         }

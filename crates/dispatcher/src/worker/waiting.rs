@@ -1,54 +1,58 @@
-//! What due work waits for where a claim found no room for it: a slot of its own webhook, or enough free slots. Every slot that
-//! is freed while something waits for it costs a look at the queue, which keeps recordings from claiming along: the end of a
-//! delivery is no news to a webhook whose own concurrency is used up.
+//! Waiting work: due deliveries for which a claim found no room wait for a slot of their own webhook, or for enough
+//! free slots.
+//!
+//! Each freed slot that something waits for costs a look at the queue, and a look keeps recordings from claiming. So
+//! the worker notes what waits: the end of a delivery is no news to a webhook whose own concurrency is used up.
 
 use hookgraph_domain::ids::WebhookId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
-/// What a claim left without room waits for.
+/// The slots awaited by deliveries that a claim left without room.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Awaited {
-    /// A slot of these webhooks.
+    /// The webhooks of which a slot is awaited.
     pub(super) own: Vec<WebhookId>,
-    /// More free slots than so many, whoever held them.
+    /// The deliveries have room once more than this many slots are free, whichever webhook frees them; none where
+    /// only their own webhooks can make room.
     pub(super) free_above: Option<u32>,
 }
 
-/// Who waits for a slot, as the claims of a process said.
+/// The webhooks whose deliveries wait for slots, as the claims of this process found.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Said>);
+pub(super) struct Waiting(Mutex<WaitTable>);
 
-/// When it was said is the number of claims that had begun.
+/// Every entry bears the number of claims that had begun when it was noted.
 #[derive(Debug, Default)]
-struct Said {
-    begun: u64,
+struct WaitTable {
+    claims_begun: u64,
     own: HashMap<WebhookId, u64>,
     free_above: HashMap<u32, u64>,
 }
 
 impl Waiting {
-    /// The number of a claim that begins.
+    /// Counts a claim that begins, and answers its number.
     pub(super) fn begin(&self) -> u64 {
-        let mut said = self.0.lock();
-        said.begun += 1;
-        said.begun
+        let mut table = self.0.lock();
+        table.claims_begun += 1;
+        table.claims_begun
     }
 
-    /// Learns what the claim of that number left. It knows nothing of what was said after it had begun: that stands.
+    /// Notes what waits after the claim of that number. Entries noted since the claim began stand: it knows nothing
+    /// of them.
     pub(super) fn learn(&self, number: u64, awaited: &Awaited) {
-        let mut said = self.0.lock();
-        let now = said.begun;
-        said.own.retain(|_, at| *at >= number);
-        said.free_above.retain(|_, at| *at >= number);
-        said.own.extend(awaited.own.iter().map(|id| (*id, now)));
-        said.free_above.extend(awaited.free_above.map(|free| (free, now)));
+        let mut table = self.0.lock();
+        let noted_at = table.claims_begun;
+        table.own.retain(|_, at| *at >= number);
+        table.free_above.retain(|_, at| *at >= number);
+        table.own.extend(awaited.own.iter().map(|id| (*id, noted_at)));
+        table.free_above.extend(awaited.free_above.map(|free| (free, noted_at)));
     }
 
-    /// Whether something waits for a slot that this webhook frees, with which so many are free.
+    /// Whether something waits for a slot that `webhook_id` frees, where `free` slots are free then.
     pub(super) fn wants(&self, webhook_id: WebhookId, free: u32) -> bool {
-        let said = self.0.lock();
-        said.own.contains_key(&webhook_id) || said.free_above.keys().any(|least| free > *least)
+        let table = self.0.lock();
+        table.own.contains_key(&webhook_id) || table.free_above.keys().any(|least| free > *least)
     }
 }
 

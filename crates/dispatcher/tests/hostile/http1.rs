@@ -82,7 +82,7 @@ pub const CASES: &[Case] = &[
     case(
         "gzip bomb",
         Plain,
-        // Zeros without end, in stored form: what it unpacks to is no smaller. It is the header that would have it unpacked.
+        // Zeros without end, in stored form: unpacked they are no smaller. Only the header asks for unpacking.
         &[
             Listen,
             Say(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"),

@@ -23,21 +23,22 @@ use tokio::time::timeout;
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
 
-/// The deadline of an exchange that must end before it, in milliseconds: whoever waits for it has failed.
+/// The deadline of an exchange that must end before it, in milliseconds: a case that waits for it has failed.
 const LONG_MS: u32 = 20_000;
 /// The deadline of an exchange that ends with it, in milliseconds.
 const SHORT_MS: u32 = 300;
-/// What an exchange may allocate beyond what was there, in bytes, this server's and the hostile one's side together.
+/// The most that an exchange may allocate, in bytes, on this server's and on the hostile side together.
 const ALLOCATED_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The same where a receiver floods an HTTP/2 connection with interim answers, in bytes: h2 keeps those that come in one turn of the
-/// connection, and moves them once more as they grow. 95,517,525 were measured on a busy machine.
+/// The same where a receiver floods an HTTP/2 connection with interim answers, in bytes: h2 keeps the answers that
+/// come in one turn of the connection, and moves them once more as they grow. 95,517,525 were measured on a busy
+/// machine.
 const INTERIM_ALLOCATED_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// What may be left of an exchange once its receiver is gone, in bytes.
+/// The most that an exchange may still hold once its receiver is gone, in bytes.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
-/// What a receiver may get rid of before it is cut off, in bytes, with what the system buffers.
+/// The most that a receiver may send before it is cut off, in bytes, buffers of the system included.
 const TAKEN_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// One way to misbehave, and what an attempt at it comes to.
+/// One way to misbehave, and how an attempt at it ends.
 struct Case {
     name: &'static str,
     layer: Layer,
@@ -54,7 +55,8 @@ const fn case(name: &'static str, layer: Layer, script: &'static [Act], code: Ou
 
 fn transport(extra_roots: Vec<CertificateDer<'static>>) -> HttpTransport {
     let allowed = vec!["127.0.0.0/8".parse().unwrap()];
-    let rules = AddressRules { allowed, allowed_hosts: vec!["localhost".parse().unwrap()] };
+    let allowed_hosts = vec!["localhost".parse().unwrap()];
+    let rules = AddressRules { allowed, allowed_hosts, ..AddressRules::default() };
     let options = TransportOptions { extra_roots, ..TransportOptions::default() };
     HttpTransport::with(rules, Arc::new(ManualClock::default()), options).unwrap()
 }
@@ -68,7 +70,7 @@ fn post(url: String) -> OutgoingRequest {
     OutgoingRequest { method: "POST".to_owned(), url, headers, body: Some("{\"a\":1}".into()) }
 }
 
-/// Sends to the receiver of the case, and returns what came of it with what is wrong with that.
+/// Sends to the receiver of the case, and answers the exchange and everything that is wrong with it.
 async fn played(transport: &HttpTransport, case: &Case) -> (Exchange, Vec<String>) {
     let receiver = HostileReceiver::playing(case.layer, case.script).await;
     let timeout_ms = if case.code == OutcomeCode::Timeout { SHORT_MS } else { LONG_MS };
@@ -96,7 +98,7 @@ async fn played(transport: &HttpTransport, case: &Case) -> (Exchange, Vec<String
     (exchange, wrong)
 }
 
-/// Waits until what an exchange took is given back: its connection has ended, and costs the next exchange nothing.
+/// Waits until the memory of an exchange is given back: its connection has ended, and costs the next exchange nothing.
 async fn given_back(before: usize) {
     while ALLOCATED.current_usage() > before + KEPT_BYTES_MAX {
         tokio::task::yield_now().await;
@@ -106,7 +108,7 @@ async fn given_back(before: usize) {
 fn kept_too_much(exchange: &Exchange) -> Option<String> {
     let headers = exchange.response.iter().flat_map(|head| &head.headers);
     let header_bytes: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
-    // What cannot be read becomes U+FFFD: three bytes for one.
+    // A byte that cannot be read becomes U+FFFD: three bytes for one.
     let body_bytes = exchange.response_body.as_ref().map_or(0, String::len) / 3;
     let is_kept = header_bytes > 3 * RESPONSE_HEADERS_BYTES_MAX
         || body_bytes > RESPONSE_BODY_BYTES_MAX
@@ -114,11 +116,11 @@ fn kept_too_much(exchange: &Exchange) -> Option<String> {
     is_kept.then(|| format!("{header_bytes} bytes of headers, {body_bytes} of the body, {:?}", exchange.retry_after_ms))
 }
 
-/// One test, since what is allocated is counted for the whole process.
+/// All cases are one test, because allocations are counted for the whole process.
 #[tokio::test]
 async fn every_hostile_receiver_ends_in_its_own_code_with_bounded_memory() {
     let (trusting, doubting) = (trusting(), transport(Vec::new()));
-    // Whatever is made once is made before anything is counted.
+    // Everything that is made once is made before anything is counted.
     let friendly = ScriptedReceiver::start().await;
     assert_eq!(trusting.send(&post(friendly.url("/")), LONG_MS).await.code, OutcomeCode::Delivered);
     let mut wrong = Vec::new();

@@ -1,17 +1,17 @@
-//! What people's changes make of the model: each write that commits, and the fan out of its events.
+//! People's changes, applied to the model: each write that commits, and the fan out of its events.
 
-use super::model::{Known, Model, News, Owed, Phase, Verdict, holds};
+use super::model::{KnownWebhook, Model, News, Owed, Phase, Verdict, holds};
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, DeliveryState};
 use hookgraph_domain::event::NewEvent;
-use hookgraph_domain::feed::FeedEntry;
+use hookgraph_domain::feed::{FeedChange, FeedEntry};
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::WebhookStatus;
 use std::collections::BTreeMap;
 
 impl Model {
-    /// A change was committed.
+    /// Applies a change that was committed.
     pub fn committed(&mut self, change: &Change, news: &News) -> Verdict {
         for write in &change.writes {
             self.wrote(write, change.at)?;
@@ -27,7 +27,7 @@ impl Model {
             Write::InsertTenant(_) => {}
             Write::PutWebhook { webhook, .. } => {
                 let before = self.webhooks.get(&webhook.id);
-                let known = Known::of(webhook, before);
+                let known = KnownWebhook::of(webhook, before);
                 let begins = known.probe.is_some() && before.is_none_or(|before| before.probe != known.probe);
                 let may_begin = known.left_alone_until.is_none_or(|until| until <= at);
                 let is_right = !begins || may_begin;
@@ -105,10 +105,13 @@ impl Model {
         Ok(())
     }
 
-    /// Each webhook that stands gets one delivery of the event, but those that are switched off.
+    /// Each webhook that is neither deleted nor disabled gets one delivery of the event.
     fn recorded(&mut self, event: &NewEvent, at: Timestamp, news: &News) -> Verdict {
         self.events.insert(event.id, event.record_label.clone());
-        let is_told = |entry: &FeedEntry| matches!(&entry.what, hookgraph_domain::feed::FeedChange::EventRecorded { event_id, .. } if *event_id == event.id);
+        let is_told = |entry: &FeedEntry| {
+            let FeedChange::EventRecorded { event_id, .. } = &entry.what else { return false };
+            *event_id == event.id
+        };
         holds!(news.entries.iter().filter(|entry| is_told(entry)).count() == 1, "event {} is not told once", event.id);
         let mut made: BTreeMap<WebhookId, DeliveryId> = BTreeMap::new();
         for row in news.rows.iter().filter(|row| row.event_id == event.id) {

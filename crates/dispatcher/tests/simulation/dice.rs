@@ -12,22 +12,22 @@ impl Dice {
         Self(SeededEntropy::new(seed))
     }
 
-    /// From 0 up to but not including `count`.
+    /// A number from 0 up to but not including `count`.
     pub fn below(&self, count: u64) -> u64 {
         (self.0.fraction() * count as f64) as u64
     }
 
-    /// Both ends included.
+    /// A number from `least` to `most`, both included.
     pub fn between(&self, least: u64, most: u64) -> u64 {
         least + self.below(most - least + 1)
     }
 
-    /// Whether something of that likelihood happens, in thousandths.
+    /// Whether something happens that is likely by this many thousandths.
     pub fn happens(&self, thousandths: u64) -> bool {
         thousandths > 0 && self.below(1_000) < thousandths
     }
 
-    /// Whether a coin falls so.
+    /// Whether a coin shows heads.
     pub fn coin(&self) -> bool {
         self.happens(500)
     }

@@ -1,4 +1,4 @@
-//! What must hold once the trouble is over and everything has ended.
+//! The conditions that hold once the trouble is over and everything has ended.
 
 use super::model::{Model, Phase, Verdict, holds};
 use super::run::Report;
@@ -8,21 +8,21 @@ use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::payload::FrozenPayload;
 use std::collections::BTreeMap;
 
-/// What the store has in the end.
-pub struct Kept {
+/// The rows of the store at the end of a run.
+pub struct FinalRows {
     pub rows: Vec<Delivery>,
     pub attempts: Vec<Attempt>,
     pub payloads: Vec<(DeliveryId, FrozenPayload)>,
 }
 
 impl Model {
-    /// What is owed and has not ended yet.
+    /// The deliveries that have not ended yet.
     pub fn unfinished(&self) -> impl Iterator<Item = (&DeliveryId, &super::model::Owed)> {
         self.owed.iter().filter(|(_, owed)| owed.phase != Phase::Ended)
     }
 
-    /// Everything that was owed is there, ended, and tells the truth.
-    pub fn ended(&mut self, kept: &Kept) -> Verdict {
+    /// Every delivery that was owed is there, has ended, and its row tells the truth.
+    pub fn ended(&mut self, kept: &FinalRows) -> Verdict {
         let unfinished = self.unfinished().next();
         holds!(unfinished.is_none(), "it is calm, and yet {unfinished:?} never ends");
         holds!(kept.rows.len() == self.owed.len(), "{} are owed, {} are kept", self.owed.len(), kept.rows.len());
@@ -52,8 +52,8 @@ impl Model {
         Ok(())
     }
 
-    /// Each request has its attempt in the log, or was in flight as its process lost the lease: what arrives without one
-    /// arrives twice.
+    /// Each request has its attempt in the log, or was in flight as its process lost the lease: only a request
+    /// without an attempt arrives twice.
     fn accounted_for(&self, attempts: &[Attempt]) -> Verdict {
         for ((id, token), request) in &self.requests {
             let is_logged =
@@ -74,6 +74,7 @@ impl Model {
             render_failed: count(DeliveryState::RenderFailed),
             held: self.counts.held,
             orphans: self.counts.orphans,
+            gone_on: self.counts.gone_on,
             refused: self.counts.refused,
             trips: self.counts.trips,
             replayed: self.counts.replayed,

@@ -1,4 +1,4 @@
-//! Claims, payloads, leases and requests, judged.
+//! The judgement of claims, payloads, leases and requests.
 
 use super::model::{Lease, Model, News, Phase, ProcessId, Request, Verdict, holds};
 use super::plan::Plan;
@@ -15,8 +15,8 @@ use hookgraph_domain::webhook::WebhookStatus;
 use std::sync::Arc;
 
 impl Model {
-    /// A claim: only what is due and nobody's, in order, within every bound. On the way it may end or hold what its webhook
-    /// does not send.
+    /// Judges a claim: it takes only deliveries that are due and nobody's, in order, within every bound. On the way
+    /// it may end or hold deliveries that their webhook does not send.
     pub fn claimed(
         &mut self,
         who: ProcessId,
@@ -46,7 +46,7 @@ impl Model {
         Ok(())
     }
 
-    /// Due, or leased by someone whose time is over.
+    /// The delivery is due, or leased by a process whose lease has ended.
     fn is_free(&self, id: DeliveryId, now: Timestamp) -> Verdict {
         let owed = self.owed.get(&id).ok_or_else(|| format!("{id} is not owed"))?;
         let is_free = match (owed.phase, owed.lease) {
@@ -58,14 +58,14 @@ impl Model {
         Ok(())
     }
 
-    /// Whoever has leased it has lost it.
+    /// Notes that the process that leased the delivery has lost its lease.
     fn lose(&mut self, id: DeliveryId) {
         if let Some(owed) = self.owed.get(&id).filter(|owed| owed.phase == Phase::Leased) {
             self.lost.insert((id, owed.token));
         }
     }
 
-    /// No earlier delivery of its record to its webhook is unfinished, where those are sent in order.
+    /// No earlier delivery of the same record to the same webhook is unfinished, where the webhook keeps order.
     fn stands_first(&self, id: DeliveryId) -> Verdict {
         let owed = &self.owed[&id];
         if self.webhook(owed.webhook)?.ordering == Ordering::None || owed.is_test || owed.replay.is_some() {
@@ -97,10 +97,12 @@ impl Model {
             holds!(!lost, "{:?} lives and lost its lease of {id}", lease.process);
         }
         let is_probe = webhook.status == WebhookStatus::Suspended && webhook.probe == Some(id) && !owed.is_test;
+        let own = before.filter(|lease| lease.process == who);
+        let was_probe = own.is_some_and(|lease| lease.is_probe || lease.was_probe);
         let owed = self.change(id)?;
         (owed.phase, owed.state) = (Phase::Leased, hookgraph_domain::delivery::DeliveryState::InFlight);
         owed.token += 1;
-        owed.lease = Some(Lease { process: who, until: request.leased_until, is_probe });
+        owed.lease = Some(Lease { process: who, until: request.leased_until, is_probe, was_probe });
         let payload = claim.payload.as_ref().map(|payload| payload.json.clone());
         if owed.payload.is_none() && !webhook.has_query {
             holds!(payload.is_some(), "{id} has no payload query and no payload");
@@ -108,8 +110,18 @@ impl Model {
         }
         holds!(owed.payload == payload, "{id} came with another payload than was frozen");
         let token = owed.token;
-        self.claims.insert((who, id), token);
+        if own.is_some() {
+            self.renewed.insert((id, token));
+        }
         Ok(())
+    }
+
+    /// A process is told what it claimed.
+    pub fn told_of(&mut self, who: ProcessId, claims: &[ClaimedDelivery]) {
+        for claim in claims {
+            let last = self.claims.entry((who, claim.delivery.id)).or_default();
+            *last = claim.delivery.fencing_token.max(*last);
+        }
     }
 
     fn is_within_slots(&self, webhook_id: WebhookId, request: &ClaimRequest, claims: &[ClaimedDelivery]) -> Verdict {
@@ -126,7 +138,7 @@ impl Model {
         Ok(())
     }
 
-    /// A process has no more in flight than it may, and its retries leave room.
+    /// A process has no more in flight than it may, and its retries leave room for first attempts.
     pub fn keeps_its_bounds(&self, who: ProcessId, plan: &Plan) -> Verdict {
         if !self.leases_are_safe {
             return Ok(());
@@ -181,11 +193,15 @@ impl Model {
         Ok(())
     }
 
-    /// A request begins: under a claim of its process that holds, once, with what was frozen.
+    /// Judges a request that begins: it does so under a claim of its process that holds, once, with the frozen
+    /// payload.
     pub fn began(&mut self, who: ProcessId, id: DeliveryId, body: Arc<str>, now: Timestamp) -> Verdict<i64> {
         let token = *self.claims.get(&(who, id)).ok_or_else(|| format!("{who:?} sends {id} without a claim"))?;
         let key = (id, token);
         holds!(!self.requests.contains_key(&key), "{who:?} sends {id} twice under one lease");
+        let before = self.requests.get(&(id, token - 1)).filter(|_| self.renewed.contains(&key));
+        let is_under_way = before.is_some_and(|request| request.process == who && request.answer.is_none());
+        holds!(!is_under_way, "{who:?} sends {id} again, though its own request is under way");
         let owed = self.owed.get(&id).ok_or_else(|| format!("{id} is not owed"))?;
         holds!(self.is_under(id, token) || !self.leases_are_safe, "{who:?} sends {id} under a lease it lost: {owed:?}");
         holds!(owed.payload.as_ref() == Some(&body), "{id} is sent with {body}, frozen was {:?}", owed.payload);
@@ -209,7 +225,7 @@ impl Model {
         Ok(token)
     }
 
-    /// No more than the burst at once, and the rate from there on. (A render in between would bunch what was let go.)
+    /// A process sends a burst at once and keeps to the rate from there on. (A render in between may bunch requests.)
     fn keeps_the_rate(&mut self, who: ProcessId, webhook_id: WebhookId, rate: u32, now: Timestamp) -> Verdict {
         let sent = self.sent_at.entry((who, webhook_id)).or_default();
         sent.push(now);
@@ -236,7 +252,7 @@ impl Model {
         Ok(())
     }
 
-    /// Whether a process may say that a breaker tripped at that time.
+    /// Whether a process may say that a breaker tripped at the time `now`.
     pub fn may_trip(&self, who: ProcessId, webhook: WebhookId, attempts: u32, failed: u32, now: Timestamp) -> Verdict {
         let seen = self.outcomes.get(&(who, webhook)).map_or(&[][..], Vec::as_slice);
         let since = plus_ms(now, 0) - chrono::TimeDelta::milliseconds(hookgraph_domain::limits::BREAKER_WINDOW_MS);

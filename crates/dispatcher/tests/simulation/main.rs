@@ -1,12 +1,14 @@
-//! The road under failure, simulated: processes that die and come back on one store, whose calls fail, hang or lose their
-//! answers; receivers that fail, hang and ask for patience; people who pause, switch off, cancel, retry and replay; clocks that
-//! jump. Everything happens as a seed says, and the same way again; no time passes but the simulated.
+//! The road under failure, simulated: processes that die and come back on one store, whose calls fail, hang or lose
+//! their answers; receivers that fail, hang and ask for patience; people who pause, switch off, cancel, retry and
+//! replay; clocks that jump. Everything happens as a seed says, and the same way again; no time passes but the
+//! simulated.
 //!
 //! Each call of the store is judged at once by the `model`, a small state machine of its own; `ending` asks in the end
 //! whether anything was lost. A failing seed is printed with what happened last:
 //!
-//! - `HOOKGRAPH_SEED=17 cargo test -p hookgraph-dispatcher --test simulation` runs that seed and prints all that happened;
-//! - `HOOKGRAPH_SEEDS=100000` runs so many instead of [`SEEDS`].
+//! - `HOOKGRAPH_SEED=17 cargo test -p hookgraph-dispatcher --test simulation` runs one seed and prints everything
+//!   that happened;
+//! - `HOOKGRAPH_SEEDS=100000` runs this many seeds instead of [`SEEDS`].
 
 mod changing;
 mod dice;
@@ -30,7 +32,7 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-/// Runs seeds on as many threads as there are cores, and sums up what they came to.
+/// Runs seeds on as many threads as there are cores, and sums up their reports.
 fn run_all(seeds: std::ops::Range<u64>) -> Result<Report, Box<Failure>> {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let mut total = Report::default();
@@ -65,7 +67,7 @@ fn the_road_keeps_its_word_whatever_fails() {
     let report = run_all(0..seeds).unwrap_or_else(|failure| panic!("{failure}"));
     println!("{seeds} seeds hold: {report:?}");
     // What never happens proves nothing.
-    let Report { delivered, failed, held, cancelled, orphans, refused, kills, trips, replayed, .. } = report;
+    let Report { delivered, failed, held, cancelled, orphans, gone_on, refused, kills, trips, replayed, .. } = report;
     for (what, count) in [
         ("delivered", delivered),
         ("failed", failed),
@@ -79,6 +81,7 @@ fn the_road_keeps_its_word_whatever_fails() {
     ] {
         assert!(count > seeds / 50, "too few were {what}: {count}");
     }
+    assert!(gone_on > 0, "no request went on after its own process had taken it over");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The model: what each delivery must be after each call, worked out from what people asked, what the receivers answered and
-//! what the clock said, without a line of the road's own decisions. Changes that commit are in `changing`, claims and
-//! requests in `judging`, settlements in `settling`.
+//! The model: what each delivery must be after each call, worked out from people's changes, the receivers' answers
+//! and the clock, without a line of the road's own decisions. `changing` applies changes that commit, `judging`
+//! judges claims and requests, and `settling` settlements.
 
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
 use hookgraph_domain::feed::FeedEntry;
@@ -20,7 +20,7 @@ macro_rules! holds {
 }
 pub(crate) use holds;
 
-/// A process, by its slot and how many were there before it.
+/// A process: its slot, and how many processes the slot had before it.
 pub type ProcessId = (u64, u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +31,18 @@ pub enum Phase {
     Ended,
 }
 
-/// Who has leased a delivery, and until when.
+/// The lease of a delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
     pub process: ProcessId,
     pub until: Timestamp,
-    /// Whether it probes its suspended webhook.
+    /// Whether the delivery probes its suspended webhook.
     pub is_probe: bool,
+    /// Whether it did so when its process leased it before: the process may go on with that request.
+    pub was_probe: bool,
 }
 
-/// What is owed.
+/// A delivery that is owed.
 #[derive(Clone, Debug)]
 pub struct Owed {
     pub webhook: WebhookId,
@@ -48,19 +50,19 @@ pub struct Owed {
     pub is_test: bool,
     pub replay: Option<ReplayId>,
     pub phase: Phase,
-    /// The state's own name.
+    /// The state that its row must show.
     pub state: DeliveryState,
     pub spent: u32,
     pub count: u32,
     pub token: i64,
-    /// Between which times it is due.
+    /// The times between which it falls due.
     pub due: (Timestamp, Timestamp),
     pub since: Timestamp,
     pub cancel: bool,
     pub payload: Option<Arc<str>>,
     pub lease: Option<Lease>,
     pub has_arrived: bool,
-    /// Answers of 410: each of them is held, and tried once more than the schedule says.
+    /// The answers of 410: each of them is held, and tried once more than the schedule says.
     pub gone: u32,
 }
 
@@ -74,16 +76,16 @@ pub struct Request {
 
 /// A webhook as the model knows it.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct KnownWebhook {
     pub status: WebhookStatus,
     pub is_deleted: bool,
     pub probe: Option<DeliveryId>,
-    /// Before then nothing may probe it: its receiver asked for that.
+    /// The time before which nothing may probe it: its receiver asked for that.
     pub left_alone_until: Option<Timestamp>,
     pub failing_since: Option<Timestamp>,
     pub ordering: Ordering,
     pub concurrency: u32,
-    /// The most it ever was.
+    /// The highest concurrency that it ever had.
     pub concurrency_max: u32,
     pub rate: Option<u32>,
     pub has_query: bool,
@@ -92,51 +94,54 @@ pub struct Known {
 
 #[derive(Debug, Default)]
 pub struct Model {
-    pub webhooks: BTreeMap<WebhookId, Known>,
+    pub webhooks: BTreeMap<WebhookId, KnownWebhook>,
     pub events: BTreeMap<EventId, String>,
     pub owed: BTreeMap<DeliveryId, Owed>,
     pub replays: BTreeMap<ReplayId, Replay>,
-    /// By claim.
+    /// The requests, by claim.
     pub requests: BTreeMap<(DeliveryId, i64), Request>,
-    /// The last token of each process for each delivery.
+    /// The last token of each process for each delivery, as far as it was told.
     pub claims: BTreeMap<(ProcessId, DeliveryId), i64>,
+    /// The claims by which a process took a delivery over from itself, after its lease had ended.
+    pub renewed: BTreeSet<(DeliveryId, i64)>,
     pub dead: BTreeSet<ProcessId>,
-    /// Claims whose lease was lost.
+    /// The claims whose lease was lost.
     pub lost: BTreeSet<(DeliveryId, i64)>,
-    /// What renders came to that were refused, and that failed.
+    /// The renders that were refused, and those that failed.
     pub refused_renders: BTreeSet<(WebhookId, EventId)>,
     pub failed_renders: BTreeSet<(WebhookId, EventId)>,
-    /// How attempts ended, per process and webhook: what its breaker may know.
+    /// The ends of attempts, per process and webhook: the process's breaker may know them.
     pub outcomes: BTreeMap<(ProcessId, WebhookId), Vec<(Timestamp, bool)>>,
-    /// When tokens were taken for requests.
+    /// The times at which tokens were taken for requests.
     pub sent_at: BTreeMap<(ProcessId, WebhookId), Vec<Timestamp>>,
     /// Whether a lease can end under a process that lives.
     pub leases_are_safe: bool,
-    /// What the call at hand must have changed.
+    /// The deliveries that the call at hand must have changed.
     pub changed: BTreeSet<DeliveryId>,
     pub last_seq: i64,
     pub told: BTreeMap<DeliveryId, (DeliveryState, u32)>,
     pub counts: Counts,
 }
 
-/// What happened, summed up.
+/// The events of a run, counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub orphans: u64,
+    pub gone_on: u64,
     pub refused: u64,
     pub trips: u64,
     pub held: u64,
     pub replayed: u64,
 }
 
-/// What a call told the feed, and the rows as they are after it.
+/// The feed entries of a call, and the rows after it.
 pub struct News {
     pub entries: Vec<FeedEntry>,
     pub rows: Vec<Delivery>,
 }
 
-impl Known {
-    pub fn of(webhook: &Webhook, before: Option<&Known>) -> Self {
+impl KnownWebhook {
+    pub fn of(webhook: &Webhook, before: Option<&KnownWebhook>) -> Self {
         let concurrency = webhook.flow.concurrency;
         Self {
             status: webhook.status,
@@ -187,12 +192,12 @@ impl Owed {
         }
     }
 
-    /// Due at that time or in that time.
+    /// The delivery falls due between two times.
     pub fn be_due(&mut self, state: DeliveryState, due: (Timestamp, Timestamp)) {
         (self.phase, self.state, self.due, self.lease) = (Phase::Due, state, due, None);
     }
 
-    /// Due at once, as often tried as before.
+    /// The delivery is due at once, with as many attempts spent as before.
     pub fn be_due_again(&mut self, at: Timestamp) {
         let state = if self.spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
         self.be_due(state, (at, at));
@@ -208,7 +213,7 @@ impl Owed {
 }
 
 impl Model {
-    /// Changes what is owed to a webhook and in one of those phases.
+    /// Changes the deliveries that are owed to a webhook and in one of the phases.
     pub fn each(&mut self, webhook: WebhookId, phases: &[Phase], change: impl Fn(DeliveryId, &mut Owed) -> bool) {
         for (id, owed) in &mut self.owed {
             if owed.webhook == webhook && phases.contains(&owed.phase) && change(*id, owed) {
@@ -217,7 +222,7 @@ impl Model {
         }
     }
 
-    /// Holds what is due for a webhook but tests.
+    /// Holds the due deliveries of a webhook, except tests.
     pub fn hold_due(&mut self, webhook: WebhookId) {
         self.each(webhook, &[Phase::Due], |_, owed| {
             if owed.is_test {
@@ -228,17 +233,17 @@ impl Model {
         });
     }
 
-    pub fn webhook(&self, id: WebhookId) -> Verdict<&Known> {
+    pub fn webhook(&self, id: WebhookId) -> Verdict<&KnownWebhook> {
         self.webhooks.get(&id).ok_or_else(|| format!("there is no webhook {id}"))
     }
 
-    /// What is owed under that id, about to change.
+    /// The delivery with this id, to be changed.
     pub fn change(&mut self, id: DeliveryId) -> Verdict<&mut Owed> {
         self.changed.insert(id);
         self.owed.get_mut(&id).ok_or_else(|| format!("{id} is not owed"))
     }
 
-    /// What becomes of a delivery that would be due, under its webhook and a cancel that was asked for.
+    /// Puts a delivery that would be due under its webhook's status, and under a cancel that was asked for.
     pub fn stand_under(&mut self, id: DeliveryId, now: Timestamp) -> Verdict {
         let owed = self.owed.get(&id).ok_or("not owed")?;
         let webhook = self.webhook(owed.webhook)?.clone();
@@ -257,7 +262,8 @@ impl Model {
         Ok(())
     }
 
-    /// Compares what the call changed with what it should have, and the feed with its own past.
+    /// Compares the rows that the call changed with those that it should have changed, and the feed with its own
+    /// past.
     pub fn compare(&mut self, news: &News) -> Verdict {
         for entry in &news.entries {
             holds!(entry.seq == self.last_seq + 1, "the feed goes from {} to {}", self.last_seq, entry.seq);
@@ -282,7 +288,7 @@ impl Model {
         Ok(())
     }
 
-    /// A row as it should be.
+    /// Compares a row with the model.
     pub fn compare_row(&mut self, row: &Delivery) -> Verdict {
         let owed = self.owed.get_mut(&row.id).ok_or_else(|| format!("{} is owed by nobody", row.id))?;
         let is = (row.state, row.attempts_spent, row.attempt_count, row.fencing_token, row.cancel_requested);

@@ -1,5 +1,5 @@
-//! People: they record events, and now and then pause, resume, switch off and on, delete, cancel, retry, test and replay, as
-//! the API's mutations do. What was changed under their hands they leave.
+//! People: they record events, and now and then pause, resume, switch off and on, delete, cancel, retry, test and
+//! replay, as the API's mutations do. They give up changes to rows that others have changed meanwhile.
 
 use super::model::Phase;
 use super::plan::TENANT;
@@ -24,7 +24,7 @@ impl World {
         self.asked("a tenant", change);
     }
 
-    /// One step of the people and of what befalls the world.
+    /// One step: of the people, and of the trouble in the world.
     pub fn step(&self) {
         let (dice, plan) = (&self.dice, &self.plan);
         if dice.happens(plan.outages) {
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    /// Whatever holds is set to work again.
+    /// Resumes every webhook that holds.
     pub fn resume_all(&self) {
         for webhook in &self.plan.webhooks {
             if let Some(webhook) = self.webhooks(&[webhook.id]).pop() {
@@ -135,7 +135,7 @@ impl World {
         self.put(webhook, next, "another concurrency", None);
     }
 
-    /// A delivery of those that fit.
+    /// One of the deliveries whose phase fits.
     fn some_delivery(&self, fits: impl Fn(Phase) -> bool) -> Option<DeliveryId> {
         let ids: Vec<DeliveryId> =
             self.model.lock().owed.iter().filter(|(_, owed)| fits(owed.phase)).map(|(id, _)| *id).collect();

@@ -1,5 +1,5 @@
-//! What a seed plans: how many processes, which webhooks, and which kinds of trouble. Most runs leave most kinds out, so that
-//! each is also seen alone.
+//! The plan of a seed: how many processes there are, which webhooks, and which kinds of trouble. Most runs leave most
+//! kinds out, so that each kind is also seen alone.
 
 use super::dice::Dice;
 use hookgraph_dispatcher::worker::DispatchLimits;
@@ -83,7 +83,7 @@ impl Plan {
         }
     }
 
-    /// Whether a process that lives keeps what it leased: nothing keeps it from the store, and time only passes.
+    /// Whether a process that lives keeps its leases: nothing keeps it from the store, and time only passes.
     pub fn leases_are_safe(&self) -> bool {
         self.store_fails + self.answers_lost + self.store_hangs + self.outages + self.clock_jumps == 0
     }

@@ -1,5 +1,5 @@
-//! A process: the road as it is, on ports that fail, hang and die. A dead process's calls never return, so that nothing of
-//! it has any effect any more.
+//! A process: the road as it is, on ports that fail, hang and die. The calls of a dead process never return, so that
+//! nothing of it has any effect any more.
 
 use super::model::ProcessId;
 use super::receiver::Script;
@@ -91,7 +91,7 @@ impl Process {
     }
 }
 
-/// The rounds of the flow loop, at times that the dice say.
+/// Runs rounds of the flow loop at times that the dice choose.
 async fn keep_flowing(flow: FlowLoop, ports: Ports, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         pass_ms(ports.world.dice.between(300, 2_500)).await;
@@ -102,7 +102,7 @@ async fn keep_flowing(flow: FlowLoop, ports: Ports, shutdown: CancellationToken)
 }
 
 impl Ports {
-    /// Returns while the process lives, and never after.
+    /// Returns while the process lives, and never afterwards.
     async fn lives(&self) {
         if self.is_dead.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
@@ -116,7 +116,7 @@ impl Ports {
         }
     }
 
-    /// A call of the store, as fate has it.
+    /// A call of the store, with the fate that the dice choose.
     async fn call<T>(&self, name: &str, effect: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.lives().await;
         let (fate, before_ms, after_ms) = self.world.fate();
@@ -144,7 +144,9 @@ impl Ports {
 #[async_trait]
 impl DeliveryQueue for Ports {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
-        self.call("claim", || self.world.claim(self.who, request)).await
+        let claims = self.call("claim", || self.world.claim(self.who, request)).await?;
+        self.world.told_of(self.who, &claims);
+        Ok(claims)
     }
 
     fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {

@@ -1,12 +1,12 @@
-//! The receivers: what a request comes to, as the dice fall.
+//! The receivers: the dice choose what a request comes to.
 
 use super::world::World;
 use hookgraph_domain::attempt::{Exchange, OutcomeCode, ResponseHead};
 
-/// What may be asked for at most: a day.
+/// The longest `Retry-After` of an answer: a day.
 const ASKED_MS_MAX: u64 = 24 * 3_600 * 1_000;
 
-/// How a request goes: it takes so long, and ends so.
+/// How a request goes: how long it takes, and how it ends.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub takes_ms: u64,
@@ -53,7 +53,7 @@ impl Script {
         }
     }
 
-    /// For how long it asks to be left alone.
+    /// How long the receiver asks to be left alone.
     pub fn asked_ms(&self) -> u64 {
         let is_honoured = matches!(self.status, Some(429 | 503));
         self.retry_after_ms.filter(|_| is_honoured).unwrap_or(0).min(ASKED_MS_MAX)

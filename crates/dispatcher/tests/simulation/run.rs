@@ -5,12 +5,13 @@ use super::world::World;
 use hookgraph_domain::replay::ReplayState;
 use std::sync::Arc;
 
-/// How long what is owed may take to end once it is calm: retries, drains, probes and a lost lease one after the other.
+/// How long the rest of a run may take once it is calm: retries, drains, probes and a lost lease, one after the
+/// other.
 const CALM_MS_MAX: u64 = 1_200_000;
-/// Lines of what happened last that a failure shows.
+/// The last lines of the run that a failure shows.
 const LINES_SHOWN: usize = 60;
 
-/// What a run came to.
+/// The counts of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub delivered: u64,
@@ -18,11 +19,14 @@ pub struct Report {
     pub cancelled: u64,
     pub expired: u64,
     pub render_failed: u64,
-    /// Held for a while.
+    /// Deliveries that were held for a while.
     pub held: u64,
-    /// Taken over from a lease that ended.
+    /// Deliveries that were taken over after their lease had ended.
     pub orphans: u64,
-    /// Settled in vain, under a lease that was lost.
+    /// Deliveries that were settled under a claim by which their own process took them over while their requests were
+    /// under way.
+    pub gone_on: u64,
+    /// Settlements in vain, under a lease that was lost.
     pub refused: u64,
     pub trips: u64,
     pub replayed: u64,
@@ -39,6 +43,7 @@ impl std::ops::AddAssign for Report {
         self.render_failed += other.render_failed;
         self.held += other.held;
         self.orphans += other.orphans;
+        self.gone_on += other.gone_on;
         self.refused += other.refused;
         self.trips += other.trips;
         self.replayed += other.replayed;
@@ -65,7 +70,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Runs a seed. One that fails quietly is run again, to be told.
+/// Runs a seed. A failing seed that told nothing is run again, so that it tells.
 pub fn run(seed: u64, tells: bool) -> Result<Report, Box<Failure>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without threads and sockets");
@@ -117,7 +122,7 @@ fn is_over(world: &World) -> bool {
     !replays && model.unfinished().next().is_none()
 }
 
-/// Keeps a slot filled: whoever dies there is followed by another, after a while.
+/// Keeps a slot filled: a process that dies there is followed by another one, after a while.
 async fn keep_running(world: Arc<World>, slot: u64) {
     for number in 0.. {
         let process = Process::start(&world, (slot, number));

@@ -1,6 +1,6 @@
-//! Settlements, judged: from what the receiver answered to what the delivery and its webhook must be.
+//! The judgement of settlements: from the receiver's answer to the state of the delivery and of its webhook.
 
-use super::model::{Known, Model, Phase, Verdict, holds};
+use super::model::{KnownWebhook, Model, Phase, Request, Verdict, holds};
 use super::receiver::Script;
 use hookgraph_domain::attempt::OutcomeCode;
 use hookgraph_domain::delivery::DeliveryState;
@@ -37,7 +37,8 @@ impl Model {
 
     fn settled_one(&mut self, settlement: &Settlement) -> Verdict {
         let id = settlement.delivery_id;
-        let request = self.requests.get(&(id, settlement.fencing_token)).cloned();
+        let (request, goes_on) = self.request_of(settlement);
+        self.counts.gone_on += u64::from(goes_on);
         let attempt = settlement.attempt.as_ref();
         if let Some(attempt) = attempt {
             let number = self.owed[&id].count + 1;
@@ -51,7 +52,9 @@ impl Model {
         let code = attempt.map(|attempt| attempt.code);
         holds!(code == Some(script.code), "{id} was answered {script:?}, its attempt says {code:?}");
 
-        let is_probe = self.owed[&id].lease.is_some_and(|lease| lease.is_probe);
+        let says_so =
+            matches!(settlement.health, Some(HealthSignal::ProbeSucceeded | HealthSignal::ProbeFailed { .. }));
+        let is_probe = self.owed[&id].lease.is_some_and(|lease| lease.is_probe || lease.was_probe && says_so);
         let webhook_id = self.owed[&id].webhook;
         self.answered_by_schedule(id, &script, is_probe, settlement.now)?;
         let mut stopped = false;
@@ -72,7 +75,24 @@ impl Model {
         Ok(())
     }
 
-    /// What ended, or waits, without a request.
+    /// The request that a settlement is of, and whether it began under an earlier claim of the same process and went
+    /// on under this one.
+    fn request_of(&self, settlement: &Settlement) -> (Option<Request>, bool) {
+        let mut key = (settlement.delivery_id, settlement.fencing_token);
+        let own = self.requests.get(&key).cloned();
+        let attempt = settlement.attempt.as_ref().filter(|attempt| attempt.request.is_some());
+        let Some(attempt) = attempt.filter(|_| own.is_none()) else { return (own, false) };
+        while self.renewed.contains(&key) {
+            key.1 -= 1;
+            let earlier = self.requests.get(&key).filter(|request| request.began_at == attempt.started_at);
+            if let Some(request) = earlier {
+                return (Some(request.clone()), true);
+            }
+        }
+        (None, false)
+    }
+
+    /// Judges a settlement of a delivery that ended, or waits, without a request.
     fn settled_unsent(&mut self, settlement: &Settlement) -> Verdict {
         let (id, now) = (settlement.delivery_id, settlement.now);
         let owed = &self.owed[&id];
@@ -136,7 +156,7 @@ impl Model {
         Ok(())
     }
 
-    /// What an answer says of its webhook; whether it stops the webhook.
+    /// Applies what an answer says of its webhook, and answers whether the webhook stops.
     fn health(
         &mut self,
         id: WebhookId,
@@ -177,9 +197,9 @@ impl Model {
         Ok(opens)
     }
 
-    /// A webhook as the model has it, compared with its row.
+    /// Compares a webhook's row with the model.
     pub fn compare_webhook(&self, id: WebhookId, row: &hookgraph_domain::webhook::Webhook) -> Verdict {
-        let Known { status, is_deleted, probe, failing_since, .. } = self.webhook(id)?;
+        let KnownWebhook { status, is_deleted, probe, failing_since, .. } = self.webhook(id)?;
         let is = (row.status, row.deleted_at.is_some(), row.breaker.probe_id, row.failing_since);
         let should = (*status, *is_deleted, *probe, *failing_since);
         holds!(is == should, "webhook {id} is {is:?} and should be {should:?}");
@@ -188,7 +208,7 @@ impl Model {
 }
 
 impl super::model::Owed {
-    /// Ends it, but keeps a cancel that was asked for until it is decided what that does.
+    /// Ends the delivery, but keeps a cancel that was asked for until its effect is decided.
     fn end_unless_cleared(&mut self, state: DeliveryState) {
         let cancel = self.cancel;
         self.end(state);

@@ -1,7 +1,7 @@
 //! The world of a run: the store with everyone's calls to it, the clock, and the model that judges each call at once.
 
 use super::dice::Dice;
-use super::ending::Kept;
+use super::ending::FinalRows;
 use super::model::{Model, News, Phase, ProcessId, Verdict};
 use super::plan::{Plan, TENANT};
 use super::receiver::Script;
@@ -41,9 +41,9 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// What happened, and what was wrong first.
+/// The lines of a run, and the first violation.
 #[derive(Default)]
-struct Told {
+struct RunLog {
     lines: Option<Vec<String>>,
     violation: Option<String>,
 }
@@ -56,9 +56,9 @@ pub struct World {
     pub store: MemoryStore,
     pub model: Mutex<Model>,
     pub signals: Mutex<BTreeMap<u64, DueSignal>>,
-    /// Who claims with recordings, of the processes that live.
+    /// The claimers of recordings, of the processes that live.
     pub claimers: Mutex<BTreeMap<ProcessId, Weak<dyn Claimer>>>,
-    told: Mutex<Told>,
+    log: Mutex<RunLog>,
     calm: AtomicBool,
     outage_until: Mutex<Option<Timestamp>>,
 }
@@ -90,7 +90,7 @@ impl World {
             model: Mutex::new(model),
             signals: Mutex::default(),
             claimers: Mutex::default(),
-            told: Mutex::new(Told { lines: tells.then(Vec::new), violation: None }),
+            log: Mutex::new(RunLog { lines: tells.then(Vec::new), violation: None }),
             calm: AtomicBool::new(false),
             outage_until: Mutex::default(),
             plan,
@@ -106,10 +106,10 @@ impl World {
     }
 
     pub fn tell(&self, line: impl FnOnce() -> String) {
-        let mut told = self.told.lock();
-        // What follows a violation is its consequence.
-        let is_wrong = told.violation.is_some();
-        if let Some(lines) = told.lines.as_mut().filter(|_| !is_wrong) {
+        let mut log = self.log.lock();
+        // Everything after a violation is its consequence.
+        let is_wrong = log.violation.is_some();
+        if let Some(lines) = log.lines.as_mut().filter(|_| !is_wrong) {
             lines.push(format!("{} {}", self.now().format("%d %H:%M:%S%.3f"), line()));
         }
     }
@@ -119,25 +119,25 @@ impl World {
             Ok(fine) => Some(fine),
             Err(why) => {
                 self.tell(|| format!("WRONG: {why}"));
-                self.told.lock().violation.get_or_insert(why);
+                self.log.lock().violation.get_or_insert(why);
                 None
             }
         }
     }
 
     pub fn violation(&self) -> Option<String> {
-        self.told.lock().violation.clone()
+        self.log.lock().violation.clone()
     }
 
     pub fn take_lines(&self) -> Vec<String> {
-        self.told.lock().lines.take().unwrap_or_default()
+        self.log.lock().lines.take().unwrap_or_default()
     }
 
     pub fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)
     }
 
-    /// Nothing fails from now on.
+    /// Lets nothing fail from now on.
     pub fn calm_down(&self) {
         self.calm.store(true, Ordering::Relaxed);
         *self.outage_until.lock() = None;
@@ -154,7 +154,7 @@ impl World {
         self.tell(|| format!("the store is gone for {ms} ms"));
     }
 
-    /// What becomes of the next call, and how long it takes before and after its effect.
+    /// The fate of the next call, and how long it takes before and after its effect.
     pub fn fate(&self) -> (Fate, u64, u64) {
         let (dice, plan) = (&self.dice, &self.plan);
         if self.is_calm() {
@@ -175,7 +175,7 @@ impl World {
         (fate, before_ms, after_ms)
     }
 
-    /// What the feed tells since the last look.
+    /// The feed entries since the last look.
     fn news(&self) -> News {
         let after = self.model.lock().last_seq;
         if at_once(self.store.latest_seq()).is_ok_and(|last| last == after) {
@@ -192,7 +192,7 @@ impl World {
         News { entries, rows }
     }
 
-    /// Lets the model judge a call that had its effect, and compares what is with what should be.
+    /// Lets the model judge a call that had its effect, and compares the rows with the model.
     fn learn(&self, lesson: impl FnOnce(&mut Model, &News) -> Verdict) {
         let news = self.news();
         let verdict = {
@@ -267,26 +267,32 @@ impl World {
         self.judge(verdict);
     }
 
-    /// A process is no more.
+    /// Notes that a process is no more.
     pub fn ended(&self, who: ProcessId) {
         self.tell(|| format!("{who:?} is no more"));
         self.model.lock().dead.insert(who);
         self.claimers.lock().remove(&who);
     }
 
-    /// The claim that goes along with a recording which one of the processes just made, where that one wants one. The
-    /// answer of the commit may be lost, and with it what was claimed.
+    /// Makes the claim of a recording that one of the processes just made, where that process wants one. The answer
+    /// of the commit may be lost, and with it the claimed deliveries.
     pub fn claim_along(&self) {
         let claimers: Vec<_> = self.claimers.lock().iter().map(|(who, claimer)| (*who, claimer.clone())).collect();
         let Some((who, claimer)) = self.dice.pick(&claimers) else { return };
         let Some(wanted) = claimer.upgrade().and_then(|claimer| claimer.wanted()) else { return };
         let claims = self.claim(*who, wanted.request()).expect("the fake claims");
         if self.is_calm() || !self.dice.happens(self.plan.answers_lost) {
+            self.told_of(*who, &claims);
             wanted.take(claims);
         }
     }
 
-    /// Whether something of those events is due and nobody's.
+    /// Tells a process of the deliveries that it claimed.
+    pub fn told_of(&self, who: ProcessId, claims: &Claims) {
+        self.model.lock().told_of(who, &claims.deliveries);
+    }
+
+    /// Whether a delivery of these events is due and nobody's.
     pub fn is_left_due(&self, event_ids: &[EventId]) -> bool {
         self.model.lock().owed.values().any(|owed| owed.phase == Phase::Due && event_ids.contains(&owed.event))
     }
@@ -303,17 +309,17 @@ impl World {
         }
     }
 
-    /// All that the store has of what is owed.
-    pub fn kept(&self) -> Kept {
+    /// All rows of deliveries and attempts in the store.
+    pub fn kept(&self) -> FinalRows {
         let ids: Vec<DeliveryId> = self.model.lock().owed.keys().copied().collect();
-        Kept {
+        FinalRows {
             rows: at_once(self.store.deliveries(TENANT, &ids)).expect("the fake reads"),
             attempts: at_once(self.store.attempts(&ids)).expect("the fake reads"),
             payloads: at_once(self.store.payloads(&ids)).expect("the fake reads"),
         }
     }
 
-    /// Notes what a render came to.
+    /// Notes how a render ended.
     pub fn rendered(&self, event: &Event, webhook: WebhookId, refused: bool) {
         let mut model = self.model.lock();
         let about = (webhook, event.id);

@@ -1,7 +1,8 @@
 //! Address rules: which addresses a webhook may call.
 //!
 //! Refused by default is everything that is not globally routable (IANA's special-purpose registries), judged on the
-//! address that is dialled. IPv6 forms by which an IPv4 address is reached (mapped, NAT64) are judged as that address.
+//! address that is dialled. IPv6 forms by which an IPv4 address is reached (mapped, NAT64) are judged as that address. What is
+//! public and the operator's own is refused where the operator says so.
 
 mod hosts;
 
@@ -11,12 +12,14 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::Host;
 
-/// IPv4 ranges that are not globally routable, with what they are for.
-const REFUSED_V4: [([u8; 4], u8, &str); 15] = [
+/// IPv4 ranges that are not globally routable, with what they are for. Azure's host has a public address, but answers the machines
+/// on it alone, with their settings and secrets.
+const REFUSED_V4: [([u8; 4], u8, &str); 16] = [
     ([0, 0, 0, 0], 8, "this network"),
     ([10, 0, 0, 0], 8, "private use"),
     ([100, 64, 0, 0], 10, "carrier-grade NAT"),
     ([127, 0, 0, 0], 8, "loopback"),
+    ([168, 63, 129, 16], 32, "Azure's host"),
     ([169, 254, 0, 0], 16, "link local"),
     ([172, 16, 0, 0], 12, "private use"),
     ([192, 0, 0, 0], 24, "protocol assignments"),
@@ -46,9 +49,12 @@ const REFUSED_V6: [([u16; 8], u8, &str); 12] = [
     ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, "multicast"),
 ];
 
-/// The ranges that are refused unless allowed, and those that the operator allows.
+/// What the operator refuses and allows beside the ranges that are refused by default.
 #[derive(Clone, Debug, Default)]
 pub struct AddressRules {
+    /// Ranges that may never be called, whatever else allows them. An IPv4 range refuses the IPv6 forms that carry its
+    /// addresses too.
+    pub refused: Vec<IpNet>,
     /// Ranges that may be called although they are not globally routable. An IPv4 range allows the IPv6 forms that carry
     /// its addresses too.
     pub allowed: Vec<IpNet>,
@@ -62,11 +68,11 @@ impl AddressRules {
     /// # Errors
     /// The name of the range that refuses it.
     pub fn check(&self, address: IpAddr) -> Result<(), RefusedAddress> {
-        let judged = unwrapped(address);
-        if self.allowed.iter().any(|range| range.contains(&judged) || range.contains(&address)) {
+        self.check_operators(address)?;
+        if containing(&self.allowed, address).is_some() {
             return Ok(());
         }
-        match refusing_range(judged) {
+        match refusing_range(unwrapped(address)) {
             Some(range) => Err(RefusedAddress { address, range }),
             None => Ok(()),
         }
@@ -77,7 +83,7 @@ impl AddressRules {
     /// # Errors
     /// The name of the range that refuses it.
     pub fn check_resolved(&self, name: &str, address: IpAddr) -> Result<(), RefusedAddress> {
-        if self.allows_host(name) { Ok(()) } else { self.check(address) }
+        if self.allows_host(name) { self.check_operators(address) } else { self.check(address) }
     }
 
     /// Whether a URL's host may be called as far as its text says: an IP literal by its address, `localhost` by the two
@@ -89,11 +95,18 @@ impl AddressRules {
         match host {
             Host::Ipv4(address) => self.check((*address).into()),
             Host::Ipv6(address) => self.check((*address).into()),
-            Host::Domain(name) if is_localhost(name) && !self.allows_host(name) => {
-                let loopback = self.check(Ipv4Addr::LOCALHOST.into());
-                loopback.or_else(|refused| self.check(Ipv6Addr::LOCALHOST.into()).map_err(|_| refused))
+            Host::Domain(name) if is_localhost(name) => {
+                let loopback = self.check_resolved(name, Ipv4Addr::LOCALHOST.into());
+                loopback.or_else(|refused| self.check_resolved(name, Ipv6Addr::LOCALHOST.into()).map_err(|_| refused))
             }
             Host::Domain(_) => Ok(()),
+        }
+    }
+
+    fn check_operators(&self, address: IpAddr) -> Result<(), RefusedAddress> {
+        match containing(&self.refused, address) {
+            Some(range) => Err(RefusedAddress { address, range: format!("{range} (refused by the operator)") }),
+            None => Ok(()),
         }
     }
 
@@ -117,6 +130,12 @@ pub struct RefusedAddress {
 fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The range among these that has the address, or the one that it carries.
+fn containing(ranges: &[IpNet], address: IpAddr) -> Option<&IpNet> {
+    let judged = unwrapped(address);
+    ranges.iter().find(|range| range.contains(&judged) || range.contains(&address))
 }
 
 /// The IPv4 address that an IPv6 address carries, or the address itself.
@@ -164,6 +183,7 @@ mod tests {
             ("10.0.0.0", "10.255.255.255", Some("9.255.255.255"), Some("11.0.0.0")),
             ("100.64.0.0", "100.127.255.255", Some("100.63.255.255"), Some("100.128.0.0")),
             ("127.0.0.0", "127.255.255.255", Some("126.255.255.255"), Some("128.0.0.0")),
+            ("168.63.129.16", "168.63.129.16", Some("168.63.129.15"), Some("168.63.129.17")),
             ("169.254.0.0", "169.254.255.255", Some("169.253.255.255"), Some("169.255.0.0")),
             ("172.16.0.0", "172.31.255.255", Some("172.15.255.255"), Some("172.32.0.0")),
             ("192.0.0.0", "192.0.0.255", Some("191.255.255.255"), Some("192.0.1.0")),
@@ -202,6 +222,8 @@ mod tests {
         for (address, is_refused) in [
             ("::ffff:127.0.0.1", true),
             ("::ffff:10.1.2.3", true),
+            ("::ffff:168.63.129.16", true),
+            ("64:ff9b::168.63.129.16", true),
             ("::ffff:8.8.8.8", false),
             ("64:ff9b::192.168.1.1", true),
             ("64:ff9b::8.8.8.8", false),
@@ -240,6 +262,34 @@ mod tests {
         ] {
             assert_eq!(refused(&rules, address), is_refused, "{address}");
         }
+    }
+
+    #[test]
+    fn what_the_operator_refuses_is_refused_in_every_form_whatever_is_allowed() {
+        let networks = |texts: &[&str]| -> Vec<IpNet> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let rules = AddressRules {
+            refused: networks(&["8.8.4.0/24", "2606:4700:64::/96", "10.1.2.0/24", "127.0.0.0/8", "::1/128"]),
+            allowed: networks(&["8.8.0.0/16", "10.1.0.0/16", "127.0.0.0/8"]),
+            allowed_hosts: vec!["receiver.lan".parse().unwrap(), "localhost".parse().unwrap()],
+        };
+        for (address, is_refused) in [
+            ("8.8.4.4", true),
+            ("::ffff:8.8.4.4", true),
+            ("64:ff9b::8.8.4.4", true),
+            ("8.8.5.0", false),
+            ("2606:4700:64::8.8.8.8", true),
+            ("2606:4700:65::8.8.8.8", false),
+            ("10.1.2.3", true),
+            ("10.1.3.3", false),
+        ] {
+            assert_eq!(refused(&rules, address), is_refused, "{address}");
+            let resolved = rules.check_resolved("receiver.lan", address.parse().unwrap());
+            assert_eq!(resolved.is_err(), is_refused, "{address}, of an allowed name");
+        }
+        assert!(rules.check_resolved("receiver.lan", "192.168.0.1".parse().unwrap()).is_ok());
+        assert!(rules.check_host(&Host::Domain("localhost")).is_err());
+        let error = rules.check("::ffff:8.8.4.4".parse().unwrap()).unwrap_err();
+        assert_eq!(error.range, "8.8.4.0/24 (refused by the operator)");
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! The breaker by table and by property.
 
 use super::*;
-use crate::sample::now;
+use crate::sample::{now, webhook};
+use crate::webhook::WebhookStatus;
 use proptest::prelude::*;
 use uuid::Uuid;
 
 fn trips_after(outcomes: &[(bool, u64)]) -> Vec<Option<Trip>> {
-    let mut window = Window::default();
+    let (mut window, webhook) = (Window::default(), webhook());
     let mut at = now();
     let record = |(failed, later_ms): &(bool, u64)| {
         at = plus_ms(at, *later_ms);
-        window.record(*failed, at)
+        window.record(*failed, &webhook, at)
     };
     outcomes.iter().map(record).collect()
 }
@@ -43,6 +44,59 @@ fn an_opened_breaker_starts_to_count_anew() {
     let answers = trips_after(&[(true, 10); 40]);
     let trips: Vec<_> = answers.iter().enumerate().filter_map(|(index, trip)| trip.map(|_| index)).collect();
     assert_eq!(trips, [19, 39]);
+}
+
+/// The status changes, the clock is set back before the status changes once more, and the webhook is renamed.
+#[test]
+fn only_what_was_claimed_under_the_newest_status_is_counted() {
+    let first = webhook();
+    let status_at = |version, at| Webhook { version, ..webhook().with_status(WebhookStatus::Active, None, at) };
+    let second = status_at(2, plus_ms(now(), 20_000));
+    let third = status_at(3, plus_ms(now(), 10_000));
+    let renamed = Webhook { version: 4, name: "Another".to_owned(), ..third.clone() };
+    let mut window = Window::default();
+    for (claimed, counted) in
+        [(&first, 1), (&first, 2), (&second, 1), (&first, 1), (&third, 1), (&second, 1), (&renamed, 2), (&third, 3)]
+    {
+        assert_eq!(window.record(true, claimed, now()), None);
+        assert_eq!(window.counted(now()).attempts, counted, "version {}", claimed.version);
+    }
+}
+
+#[test]
+fn a_breaker_that_opened_counts_nothing_of_before_once_it_has_closed() {
+    let (mut window, before) = (Window::default(), webhook());
+    let trips = |window: &mut Window, count: u32, webhook: &Webhook| {
+        (0..count).filter_map(|_| window.record(true, webhook, now())).count()
+    };
+    assert_eq!(trips(&mut window, BREAKER_ATTEMPTS_MIN, &before), 1);
+    let closed = before.clone().with_status(WebhookStatus::Suspended, None, plus_ms(now(), 1_000));
+    let closed = closed.with_status(WebhookStatus::Active, None, plus_ms(now(), 11_000));
+    let closed = Webhook { version: 3, ..closed };
+    assert!(window.follows(&closed));
+    assert_eq!(trips(&mut window, 2 * BREAKER_ATTEMPTS_MIN, &before), 0);
+    assert_eq!(trips(&mut window, BREAKER_ATTEMPTS_MIN, &closed), 1);
+}
+
+#[test]
+fn each_probe_is_another_delivery_whether_the_last_one_failed_or_was_lost() {
+    let id = |number| DeliveryId(Uuid::from_u128(number));
+    let held = [1, 3, 4].map(id);
+    let open = Breaker::opened(now());
+    for (probes_failed, lost, next) in [
+        (0, None, 1),
+        (1, None, 3),
+        (3, None, 1),
+        (0, Some(1), 3),
+        (0, Some(2), 3),
+        (1, Some(3), 4),
+        (1, Some(4), 1),
+        (2, Some(9), 1),
+    ] {
+        let breaker = Breaker { probes_failed, probe_id: lost.map(id), ..open };
+        assert_eq!(breaker.next_probe(&held), Some(id(next)), "{probes_failed} failed, lost {lost:?}");
+        assert_eq!(breaker.next_probe(&[]), None);
+    }
 }
 
 #[test]
@@ -101,13 +155,13 @@ proptest! {
     fn a_window_counts_no_more_than_what_it_spans(
         outcomes in proptest::collection::vec((any::<bool>(), 0_u64..30_000), 1..100)
     ) {
-        let mut window = Window::default();
+        let (mut window, webhook) = (Window::default(), webhook());
         let mut at = now();
         let mut times = Vec::new();
         for (failed, later_ms) in outcomes {
             at = plus_ms(at, later_ms);
             times.push(at);
-            let tripped = window.record(failed, at).is_some();
+            let tripped = window.record(failed, &webhook, at).is_some();
             if tripped {
                 times.clear();
             }

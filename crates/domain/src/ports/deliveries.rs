@@ -13,80 +13,82 @@ use crate::time::Timestamp;
 use async_trait::async_trait;
 use std::sync::Weak;
 
-/// What a worker asks for.
+/// The bounds of one claim, as the claiming worker sets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
-    /// Deliveries due at this time or before, and leases that ended before it.
+    /// The claim takes deliveries that are due at this time or before, and those whose lease ended before it.
     pub now: Timestamp,
-    /// Until when the lease shall hold.
+    /// The end of the leases that the claim makes.
     pub leased_until: Timestamp,
-    /// At most so many.
+    /// The most deliveries of the claim.
     pub limit: u32,
-    /// At most so many in flight for one webhook, those leased before counted: one receiver's slots. Its own concurrency
-    /// holds too.
+    /// The most deliveries of one webhook in flight, those leased before included: the slots of one receiver. The
+    /// webhook's own concurrency holds too.
     pub in_flight_per_webhook_max: u32,
-    /// At most so many of these webhooks in this claim; none of them where it is nothing.
+    /// The most deliveries of each of these webhooks in the claim; with 0 the claim takes none of the webhook.
     pub limits: Vec<(WebhookId, u32)>,
-    /// At most so many of any other webhook in this claim.
+    /// The most deliveries of any other webhook in the claim.
     pub limit_per_webhook: u32,
-    /// At most so many in this claim of which an attempt is spent already: the rest of the slots is for first attempts.
+    /// The most deliveries in the claim that have spent an attempt already: the other slots are for first attempts.
     pub retries_max: u32,
 }
 
-/// What a claim came to.
+/// The answer of a claim.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    /// What is leased now.
+    /// The deliveries that are leased now.
     pub deliveries: Vec<ClaimedDelivery>,
-    /// What else was due.
+    /// The due deliveries that the claim left.
     pub left: Left,
 }
 
 impl Claims {
-    /// How many were taken over from workers that died or were cut off.
+    /// How many of the deliveries were taken over from workers that died or were cut off.
     pub fn orphan_count(&self) -> usize {
         self.deliveries.iter().filter(|claim| claim.was_orphaned).count()
     }
 }
 
-/// What a claim left of the due work that it saw. What stands in its record's line does not count.
+/// The due deliveries that a claim saw and left. A delivery that waits in its record's line does not count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Whether some made way without being leased: what is behind them can be claimed at once.
+    /// Whether the claim passed over deliveries that made way without being leased: those behind them can be claimed
+    /// at once.
     pub has_more: bool,
-    /// The webhooks of which some had no room, in order: beyond the limits of the request or a webhook's concurrency, or held
-    /// by another transaction. At most [`crate::limits::WITHOUT_ROOM_MAX`] of them.
+    /// The webhooks that had deliveries without room, in order: beyond the limits of the request or the webhook's
+    /// concurrency, or held by another transaction. At most [`crate::limits::WITHOUT_ROOM_MAX`] webhooks are named.
     pub without_room: Vec<WebhookId>,
-    /// Whether there are more of them.
+    /// Whether more webhooks had deliveries without room than are named.
     pub has_others_without_room: bool,
 }
 
-/// Who claims, as it is known to a store whose recordings can claim in their own transaction: what they record is leased with
-/// no commit of its own.
+/// The worker of this process, as a store knows it. A store whose recordings can claim asks it inside the recording's
+/// own transaction, so that the recorded deliveries are leased without a commit of their own.
 pub trait Claimer: Send + Sync {
-    /// The claim that is wanted just now, if any. Asked inside a transaction: it never waits.
+    /// The claim that the worker wants just now, if it wants one. The store asks inside a transaction: the answer
+    /// never waits.
     fn wanted(&self) -> Option<Box<dyn WantedClaim>>;
 }
 
-/// A claim that a recording may make. It is dropped where nothing came of it.
+/// A claim that a recording may make. The store drops it where the recording claims nothing.
 pub trait WantedClaim: Send + Sync {
-    /// What may be claimed.
+    /// The bounds of the claim.
     fn request(&self) -> &ClaimRequest;
 
-    /// Whether what is left of a webhook for want of room waits for slots alone, as far as the worker knows: then it looks again
-    /// by itself when they are freed.
+    /// Whether the webhook's deliveries without room wait for slots alone, as far as the worker knows. Then nobody
+    /// has to be woken: the worker looks again by itself when slots are freed.
     fn waits_for_slots(&self, webhook_id: WebhookId) -> bool;
 
-    /// Takes what was claimed, once that is committed. Never waits.
+    /// Takes the claimed deliveries, once the transaction is committed. The call never waits.
     fn take(self: Box<Self>, claims: Claims);
 }
 
-/// A payload to freeze under a claim.
+/// A payload to be frozen under a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freeze {
-    /// Whose payload.
+    /// The delivery that the payload is of.
     pub delivery_id: DeliveryId,
-    /// The claim's token.
+    /// The token of the claim.
     pub fencing_token: i64,
     /// The payload.
     pub payload: FrozenPayload,
@@ -95,7 +97,7 @@ pub struct Freeze {
 /// Whether a write under a claim took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fenced {
-    /// It did.
+    /// The write took effect.
     Done,
     /// The token is not the row's any more: nothing was changed.
     LeaseLost,
@@ -104,32 +106,34 @@ pub enum Fenced {
 /// The narrow queue of due work. Every write under a claim names the claim's fencing token.
 #[async_trait]
 pub trait DeliveryQueue: Send + Sync {
-    /// Leases due deliveries in one short transaction, fairly over webhooks; each gets a higher fencing token. What is due
-    /// since longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] is claimed too: `settle` expires it. Where the webhook has no
-    /// payload query as it stands in that transaction, the claim freezes the default payload, which is on the claim then.
+    /// Leases due deliveries in one short transaction, fairly over webhooks; each gets a higher fencing token.
+    /// Deliveries that have been owed for longer than [`crate::limits::DELIVERY_DUE_MS_MAX`] are claimed too:
+    /// `settle` expires them. Where the webhook has no payload query as it stands in that transaction, the claim
+    /// freezes the default payload and bears it.
     async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError>;
 
-    /// From now on the recordings of this process may claim for that claimer, as [`DeliveryQueue::claim`] does, while it lives;
-    /// the last who said so counts. A store whose recordings claim nothing leaves it: then they wake whoever claims.
+    /// Lets the recordings of this process claim for `claimer`, as [`DeliveryQueue::claim`] does, for as long as it
+    /// lives; the claimer of the last call counts. A store whose recordings claim nothing ignores it: its recordings
+    /// wake the workers instead.
     fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>);
 
-    /// Freezes payloads, in one transaction; the answers are in the order of the asks. A payload that is frozen already
-    /// is never replaced: that is `LeaseLost` too.
+    /// Freezes payloads in one transaction; the answers are in the order of the asks. A frozen payload is never
+    /// replaced: to freeze a second one is answered as `LeaseLost` too.
     async fn freeze(&self, freezes: &[Freeze]) -> Result<Vec<Fenced>, StoreError>;
 
-    /// Writes attempts and next states, in one transaction; the answers are in the order of the asks.
+    /// Writes attempts and next states in one transaction; the answers are in the order of the asks.
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Fenced>, StoreError>;
 
-    /// Makes the leases of claims hold until `leased_until`, in one statement; the answers are in the order of the asks. One
-    /// that is being settled just now may be passed over: that is `LeaseLost` too. No state changes, so the feed is told
-    /// nothing.
+    /// Makes the leases of claims hold until `leased_until`, in one statement; the answers are in the order of the
+    /// asks. A lease whose delivery is being settled just now may be passed over: that is answered as `LeaseLost`
+    /// too. The feed is told nothing, because no state changes.
     async fn extend(&self, claims: &[(DeliveryId, i64)], leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError>;
 
-    /// Gives leases back unspent: due at once.
+    /// Gives leases back unspent: their deliveries are due at once.
     async fn release(&self, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError>;
 
-    /// When, after that, the next delivery falls due or the next lease ends. What is due already waits for something else than the
-    /// time.
+    /// The first time after `after` at which a delivery falls due or a lease ends. Deliveries that are due already do
+    /// not count: they wait for something else than the time.
     async fn next_due_at(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }
 
@@ -169,7 +173,7 @@ pub trait History: Send + Sync {
 /// The feed of changes.
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// The tenant's entries after a `seq`, in order. Where some of them were removed there are none, but
+    /// The tenant's entries after a `seq`, in order. Where some of them were removed the page has no entries, and
     /// [`FeedPage::pruned_to`] says so: a reader never steps over a gap.
     async fn feed_page(
         &self,
@@ -179,16 +183,16 @@ pub trait Feed: Send + Sync {
         limit: u32,
     ) -> Result<FeedPage, StoreError>;
 
-    /// Whose feeds moved after a `seq`, of all tenants. Nothing is passed over: what is found later has a higher `seq` than
-    /// [`FeedMoves::read_to_seq`]. What was removed is not told of. Looks at so many stored batches at most, each of entries of
-    /// one tenant, and at one at least.
+    /// The tenants whose feeds moved after a `seq`, of all tenants. Nothing is passed over: an entry that is found
+    /// later has a higher `seq` than [`FeedMoves::read_to_seq`]. Entries that were removed are not told of. The call
+    /// looks at one stored batch at least and at `batches_max` at most; a batch holds entries of one tenant.
     async fn feed_moves(&self, after_seq: i64, batches_max: u32) -> Result<FeedMoves, StoreError>;
 
-    /// The last `seq` of all; 0 when there is none.
+    /// The last `seq` of all tenants; 0 where there is none.
     async fn latest_seq(&self) -> Result<i64, StoreError>;
 }
 
-/// Everything that a store does.
+/// All ports of a store together.
 pub trait Store:
     super::FlowStore
     + super::RecordReader

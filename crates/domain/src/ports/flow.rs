@@ -8,16 +8,16 @@ use crate::time::Timestamp;
 use crate::webhook::Webhook;
 use async_trait::async_trait;
 
-/// What is owed to a webhook and has not ended, tests left out.
+/// The deliveries that are owed to a webhook and have not ended, tests left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many, counted no further than was asked.
+    /// How many there are, counted no further than was asked.
     pub count: u32,
     /// When the first of them was or will be due; none where all are held.
     pub oldest_due_at: Option<Timestamp>,
 }
 
-/// Reads what waits for the flow loop, and how far behind a webhook is.
+/// Reads the work that waits for the flow loop, and how far behind a webhook is.
 #[async_trait]
 pub trait FlowReader: Send + Sync {
     /// Suspended webhooks of any tenant whose next probe may begin, longest waiting first.
@@ -26,17 +26,19 @@ pub trait FlowReader: Send + Sync {
     /// Active webhooks of any tenant whose next batch of held deliveries may become due, longest waiting first.
     async fn webhooks_to_drain(&self, now: Timestamp, limit: u32) -> Result<Vec<Webhook>, StoreError>;
 
-    /// Webhooks of any tenant that stopped with more due than was held or cancelled at once, longest stopped first; behind
-    /// them those of deleted tenants for which anything is due. Those that are named are left out.
+    /// Webhooks of any tenant that stopped with more deliveries due than were held or cancelled at once, or whose
+    /// ordering changed with more due than were put in order at once, longest waiting first; behind them the webhooks
+    /// of deleted tenants for which anything is due. The webhooks in `but_not` are left out.
     async fn webhooks_stopping(&self, but_not: &[WebhookId], limit: u32) -> Result<Vec<WebhookId>, StoreError>;
 
     /// The held deliveries of a webhook, oldest first.
     async fn held(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError>;
 
-    /// Those of its oldest held deliveries that would be sent if they were due: that stand behind no other of their record.
+    /// The oldest held deliveries of a webhook that would be sent if they were due: each stands behind no other of
+    /// its record.
     async fn held_to_probe(&self, webhook_id: WebhookId, limit: u32) -> Result<Vec<DeliveryId>, StoreError>;
 
-    /// What is owed to a webhook, counted up to `count_max`.
+    /// The backlog of a webhook, counted up to `count_max`.
     async fn backlog(&self, webhook_id: WebhookId, count_max: u32) -> Result<Backlog, StoreError>;
 
     /// Running replays of any tenant whose next batch is due, longest waiting first.
@@ -46,7 +48,8 @@ pub trait FlowReader: Send + Sync {
     /// position; neither tests nor replays.
     async fn deliveries_to_replay(&self, replay: &Replay, limit: u32) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Since when history is whole: what was created earlier may have been removed. None where nothing was.
+    /// The time since which history is whole: older events and deliveries may have been removed. None where nothing
+    /// was removed.
     async fn history_from(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// The tenant's replay of that id.
@@ -65,7 +68,7 @@ pub trait FlowReader: Send + Sync {
     async fn running_replays(&self, tenant_id: TenantId) -> Result<Vec<Replay>, StoreError>;
 }
 
-/// What the loop that probes, drains and replays needs of a store.
+/// The part of a store that the flow loop works with.
 pub trait FlowStore: super::UnitOfWork + super::WebhookReader + FlowReader {}
 
 impl<T> FlowStore for T where T: super::UnitOfWork + super::WebhookReader + FlowReader {}

@@ -1,25 +1,25 @@
-//! Port to those who count and trace. It decides nothing, and what it does never fails the caller.
+//! The port to counting and tracing. An observer decides nothing, and nothing that it does fails the caller.
 
 use crate::change::Committed;
 use crate::time::Timestamp;
 
-/// Told of what was committed. Called on the hot path: it must not wait.
+/// Told of every commit. It is called on the hot path, so it must not wait.
 pub trait Observer: Send + Sync {
     /// A change with these events was committed at that time.
     fn recorded(&self, committed: &Committed, at: Timestamp);
 
-    /// A claim took over so many deliveries from workers that died or were cut off.
+    /// A claim took over `count` deliveries from workers that died or were cut off.
     fn orphans_found(&self, _count: usize) {}
 
-    /// So many deliveries were cancelled, by whom or whatever.
+    /// `count` deliveries were cancelled, for whatever reason.
     fn cancelled(&self, _count: usize) {}
 
-    /// A stored row of that kind cannot be read: it is set aside or passed over. Told once of each row while the process lives,
-    /// of a record each time it is in a list.
+    /// A stored row of the kind `kind` cannot be read: it is set aside or passed over. The observer is told once of
+    /// each row while the process lives, and of a record each time that it is in a list.
     fn unreadable(&self, _kind: RowKind) {}
 }
 
-/// What is stored in rows.
+/// The kinds of stored rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowKind {
     /// A webhook.
@@ -28,7 +28,7 @@ pub enum RowKind {
     Tenant,
     /// An event.
     Event,
-    /// What a fan out passed over.
+    /// A note of a webhook that a fan out passed over.
     EventSkip,
     /// A frozen payload.
     Payload,
@@ -84,7 +84,7 @@ impl RowKind {
     }
 }
 
-/// Nobody watches.
+/// An observer that notes nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;
 

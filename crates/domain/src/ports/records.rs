@@ -1,4 +1,4 @@
-//! Ports to what tenants keep: records, tenants, webhooks, tokens; and the one way to change them.
+//! Ports to everything that tenants keep: records, tenants, webhooks, tokens; and the one way to change it.
 
 use super::StoreError;
 use crate::audit::{AuditEntry, AuditQuery};
@@ -13,7 +13,7 @@ use crate::token::AccessToken;
 use crate::webhook::Webhook;
 use async_trait::async_trait;
 
-/// The one way to write: a change and its events commit together, with their fan out, or nothing does.
+/// The one way to write: a change, its events and their fan out commit together, or nothing does.
 #[async_trait]
 pub trait UnitOfWork: Send + Sync {
     /// Applies a change in one transaction, fans its events out in the same one, and appends to the feed.
@@ -29,7 +29,7 @@ pub trait RecordReader: Send + Sync {
     /// The records of those keys that exist, in no particular order.
     async fn records(&self, tenant_id: TenantId, kind: RecordKind, keys: &[String]) -> Result<Vec<Record>, StoreError>;
 
-    /// For each name of the scope that is borne: the name's value and its record.
+    /// The records that bear a name of the scope: for each name that is taken, its value and its record.
     async fn records_by_name(
         &self,
         tenant_id: TenantId,
@@ -58,7 +58,7 @@ pub trait RecordReader: Send + Sync {
     async fn tombstone(&self, event_id: EventId) -> Result<Option<Record>, StoreError>;
 }
 
-/// Reads tenants and their copy tasks. A deleted tenant is not there, whatever of it is left to be removed.
+/// Reads tenants and their copy tasks. A deleted tenant is not found, though rows of it may still be there.
 #[async_trait]
 pub trait TenantReader: Send + Sync {
     /// The tenant of that id.
@@ -80,10 +80,10 @@ pub trait TenantReader: Send + Sync {
 /// Reads access tokens.
 #[async_trait]
 pub trait TokenReader: Send + Sync {
-    /// The token with that hash, unless it is revoked; one that has expired too.
+    /// The token with that hash, expired or not, unless it is revoked.
     async fn token_by_sha256(&self, secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError>;
 
-    /// The tenant's tokens, oldest first; revoked ones too. All tenants' where none is named.
+    /// The tenant's tokens, oldest first, revoked ones too; all tenants' tokens where no tenant is named.
     async fn tokens(&self, tenant_id: Option<TenantId>) -> Result<Vec<AccessToken>, StoreError>;
 
     /// The token of that id.
@@ -97,11 +97,11 @@ pub trait AuditReader: Send + Sync {
     async fn audit_page(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
-/// Reads the answers that were kept under idempotency keys.
+/// Reads the answers that are kept under idempotency keys.
 #[async_trait]
 pub trait AnswerReader: Send + Sync {
-    /// The answer of that step, and one of another request than this under the same key, if there are; none is older than
-    /// [`crate::limits::IDEMPOTENCY_KEPT_MS`].
+    /// The answer of the step, and one answer of another request under the same key, where they exist. Answers older
+    /// than [`crate::limits::IDEMPOTENCY_KEPT_MS`] are left out.
     async fn kept_answers(
         &self,
         key: &AnswerKey,
@@ -113,13 +113,14 @@ pub trait AnswerReader: Send + Sync {
 /// Reads webhooks.
 #[async_trait]
 pub trait WebhookReader: Send + Sync {
-    /// The tenant's webhooks of those ids; deleted ones too.
+    /// The tenant's webhooks with those ids, deleted ones too.
     async fn webhooks(&self, tenant_id: TenantId, ids: &[WebhookId]) -> Result<Vec<Webhook>, StoreError>;
 
     /// One page of webhooks.
     async fn webhook_page(&self, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError>;
 
-    /// Webhooks of any tenant whose payload query was checked against another schema than this one, by id, after `after`.
+    /// Webhooks of any tenant whose payload query was checked against another schema than `schema_sha256`, by id,
+    /// after `after`.
     async fn webhooks_checked_otherwise(
         &self,
         schema_sha256: &str,

@@ -9,7 +9,7 @@ use crate::webhook::Webhook;
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// What shall be rendered: one webhook's payload for one event.
+/// A payload to be rendered: one webhook's, for one event.
 #[derive(Clone, Debug)]
 pub struct RenderRequest {
     /// The event.
@@ -21,11 +21,11 @@ pub struct RenderRequest {
 /// Why there is no payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenderError {
-    /// The document yields errors, or does not fit the schema: final. With the errors and their paths, in plain words.
+    /// The document yields errors, or does not fit the schema: final. The text names the errors and their paths.
     Refused(String),
-    /// Over the time or the byte budget: final.
+    /// The render went over its time or byte budget: final.
     BudgetExceeded(String),
-    /// Ours (the database, a panic): retried, and no attempt is spent.
+    /// The fault is ours (the database, a panic): the render is tried again, and no attempt is spent.
     Unavailable(String),
 }
 
@@ -40,11 +40,12 @@ pub trait PayloadRenderer: Send + Sync {
 /// Sends one HTTP request.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends it within the deadline and reads the capped answer. Never fails: how it ended is in the exchange.
+    /// Sends the request within the deadline and reads the answer up to its caps. The call never fails: the exchange
+    /// says how it ended.
     async fn send(&self, request: &OutgoingRequest, timeout_ms: u32) -> Exchange;
 
-    /// The same under TLS settings of the webhook's own. A transport that knows none refuses it, rather than to send it under
-    /// others.
+    /// Sends as [`Transport::send`] does, under the webhook's own TLS settings. A transport that knows no TLS
+    /// settings refuses the request rather than sending it under others.
     async fn send_under(&self, request: &OutgoingRequest, timeout_ms: u32, tls: Option<&TlsSettings>) -> Exchange {
         match tls {
             None => self.send(request, timeout_ms).await,
@@ -62,25 +63,25 @@ pub trait Transport: Send + Sync {
     }
 }
 
-/// Judges what is in the texts of TLS settings.
+/// Judges the texts of TLS settings.
 pub trait TlsJudge: Send + Sync {
-    /// Whether they can be used at that time.
+    /// Judges whether the settings can be used at the time `now`.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The fault of the settings.
     fn judge(&self, tls: &TlsSettings, now: Timestamp) -> Result<(), TlsFault>;
 
-    /// When the client's certificate expires; none without one, or where it cannot be read.
+    /// When the client's certificate expires; none without a certificate, or where it cannot be read.
     fn expires_at(&self, tls: &TlsSettings) -> Option<Timestamp>;
 }
 
-/// What is wrong with TLS settings.
+/// A fault of TLS settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFault {
     /// The field of the input, e.g. `clientKey`.
     pub field: &'static str,
     /// A stable code, e.g. `CLIENT_KEY_MISMATCH`.
     pub code: &'static str,
-    /// What is wrong and what would be right; never a part of the text.
+    /// The fault, and what would be right instead; never a part of the text.
     pub message: String,
 }

@@ -1,4 +1,5 @@
-//! The port of retention: what is too old goes, and what deleted tenants owned, in steps that nobody waits for.
+//! The port of retention: history that is too old, and everything that deleted tenants owned, is removed in steps
+//! that nobody waits for.
 
 use super::StoreError;
 use crate::retention::{HistoryCut, WorkCut};
@@ -6,61 +7,62 @@ use crate::time::Timestamp;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-/// How far a round has come; what it means is the store's. The default is the beginning.
+/// How far a round has come. Only the store knows what the parts mean; the default is the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PrunePosition {
-    /// Which part of the work.
+    /// The part of the work.
     pub stage: u32,
-    /// Whose rows.
+    /// The owner of the rows.
     pub owner: Uuid,
-    /// Of what among the owner's, where the owner's rows go by it.
+    /// The part of the owner's rows, where they go part by part.
     pub within: Uuid,
-    /// After which id.
+    /// The id after which the rows follow.
     pub after: Uuid,
 }
 
 impl PrunePosition {
-    /// Where [`Retention::prune_tenants`] looks for the tenant after that one.
+    /// The position from which [`Retention::prune_tenants`] looks for the tenant after `owner`.
     pub fn behind(owner: Uuid) -> Self {
         Self { owner, ..Self::default() }
     }
 
-    /// Where [`Retention::prune_tenants`] looks for that tenant, or for the one after it where it is gone by then.
+    /// The position from which [`Retention::prune_tenants`] looks for the tenant `owner`, or for the one after it
+    /// where `owner` is gone by then.
     pub fn at(owner: Uuid) -> Self {
         Self::behind(Uuid::from_u128(owner.as_u128().saturating_sub(1)))
     }
 }
 
-/// What one step did.
+/// The result of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PruneStep {
-    /// Rows that it removed, or deliveries that it ended.
+    /// The rows that the step removed, or the deliveries that it ended.
     pub rows: u64,
-    /// Partitions that it dropped.
+    /// The partitions that the step dropped.
     pub partitions: u64,
     /// Something that stays for now, and why.
     pub put_off: Option<String>,
-    /// Where to go on; none where nothing is left, or another process is at it.
+    /// The position of the next step; none where nothing is left, or another process takes steps.
     pub next: Option<PrunePosition>,
-    /// Whether [`Retention::prune_tenants`] did nothing because another process is at it: more may be left.
+    /// Whether [`Retention::prune_tenants`] did nothing because another process takes steps: more may be left.
     pub is_others: bool,
 }
 
-/// What is kept.
+/// The extent of the history that is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryKept {
     /// When the oldest event or delivery of the history was created.
     pub oldest_at: Option<Timestamp>,
-    /// What history occupies. On SQLite that is the whole database but for its free pages.
+    /// The bytes that history occupies. On SQLite they are the whole database but for its free pages.
     pub bytes: u64,
 }
 
-/// Removes what is too old. Every step is a short transaction of its own and may be repeated; on one database one process
-/// at a time takes steps.
+/// Removes history that is too old. Every step is a short transaction of its own and may be repeated; on one database
+/// one process at a time takes steps.
 #[async_trait]
 pub trait Retention: Send + Sync {
-    /// Ends what has been owed since before that and is not in flight, as `EXPIRED` with that reason; looks at no more than
-    /// so many rows.
+    /// Ends deliveries that have been owed since before `owed_before` and are not in flight, as `EXPIRED` for
+    /// `reason`. A step looks at `rows_max` rows at most.
     async fn expire_due(
         &self,
         owed_before: Timestamp,
@@ -70,8 +72,8 @@ pub trait Retention: Send + Sync {
         rows_max: u32,
     ) -> Result<PruneStep, StoreError>;
 
-    /// Removes history: deliveries that ended, with their payloads and attempts; events that no delivery is of any more,
-    /// with what belongs to them. Looks at no more than so many rows, or drops one partition.
+    /// Removes history: deliveries that ended, with their payloads and attempts; and events of which no delivery is
+    /// left, with everything that belongs to them. A step looks at `rows_max` rows at most, or drops one partition.
     async fn prune_history(
         &self,
         cut: &HistoryCut,
@@ -79,16 +81,17 @@ pub trait Retention: Send + Sync {
         rows_max: u32,
     ) -> Result<PruneStep, StoreError>;
 
-    /// Removes what was fed before that. In the same transaction each tenant's oldest cursor moves on
+    /// Removes feed entries of before `before`. In the same transaction each tenant's oldest cursor moves on
     /// ([`super::Feed::feed_page`]).
     async fn prune_feed(&self, before: Timestamp, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
 
-    /// Removes replays and tenant copies that ended, and entries of the audit log; looks at no more than so many rows.
+    /// Removes replays and tenant copies that ended, and entries of the audit log. A step looks at `rows_max` rows at
+    /// most.
     async fn prune_work(&self, cut: &WorkCut, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
 
-    /// Removes what deleted tenants owned, but for what is due, which [`crate::change::Write::StopMore`] removes; and each of them
-    /// once nothing of it is left. Removes rows of one tenant, a few times as many as that at most; the next position has that
-    /// tenant as its owner, until its turn is over.
+    /// Removes the rows of deleted tenants, except those of due deliveries, which [`crate::change::Write::StopMore`]
+    /// removes; a tenant itself is removed once nothing of it is left. A step removes rows of one tenant, a few times
+    /// `rows_max` at most. The next position names that tenant as its owner until the tenant's turn is over.
     async fn prune_tenants(&self, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError>;
 
     /// Measures the history.

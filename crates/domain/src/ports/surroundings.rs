@@ -12,8 +12,9 @@ pub trait Clock: Send + Sync {
 
 /// The only source of randomness.
 pub trait Entropy: Send + Sync {
-    /// A new UUID v7 of that time. Later ones of one process sort after earlier ones, by their first 80 bits already: so do the
-    /// ids that follow from them ([`crate::ids::DeliveryId::of_fan_out`]), and what is sent in order goes by those.
+    /// A new UUID v7 of the time `now`. Within a process a later one sorts after an earlier one, by its first 80 bits
+    /// already. So do the ids that follow from them ([`crate::ids::DeliveryId::of_fan_out`]), by which deliveries are
+    /// sent in order.
     fn uuid(&self, now: Timestamp) -> Uuid;
 
     /// A number from 0 up to but not including 1.
@@ -23,12 +24,13 @@ pub trait Entropy: Send + Sync {
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// Seals secrets for storage. The label (tenant and row) is authenticated: a sealed secret moved to another row does not open.
+/// Seals secrets for storage. The label (tenant and row) is authenticated: a sealed secret moved to another row does
+/// not open.
 pub trait SecretVault: Send + Sync {
-    /// Seals a secret under that label.
+    /// Seals a secret under a label.
     fn seal(&self, label: &str, secret: &[u8]) -> Vec<u8>;
 
-    /// Opens what was sealed under that label.
+    /// Opens a secret that was sealed under the label.
     ///
     /// # Errors
     /// [`VaultError`] when it was sealed with another key or label, or was changed.
@@ -42,10 +44,10 @@ pub struct VaultError;
 
 /// Wakes those who wait for work or for news. A wake-up carries no data and may be lost without harm.
 pub trait WakeUps: Send + Sync {
-    /// Something may be due.
+    /// A delivery may be due.
     fn due(&self);
 
-    /// Something may be due that the worker of this process knows of.
+    /// A delivery may be due that the worker of this process knows of already.
     fn due_elsewhere(&self);
 
     /// The feed may have grown.
@@ -64,22 +66,22 @@ pub trait WakeUps: Send + Sync {
 
 /// The other processes that work on the same database.
 pub trait Neighbours: Send + Sync {
-    /// Whether one of them was heard of a moment ago: then each has a part of the load.
+    /// Whether another process was heard of a moment ago: then each has a part of the load.
     fn are_active(&self) -> bool;
 }
 
 /// The places where the crash tests may end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failpoint {
-    /// The change is committed; nobody was told.
+    /// The change is committed; nobody was told yet.
     AfterRecord,
     /// The lease is committed.
     AfterClaim,
-    /// The payload is rendered, not yet frozen.
+    /// The payload is rendered and not yet frozen.
     AfterRender,
-    /// The payload is frozen, nothing was sent.
+    /// The payload is frozen, and nothing was sent.
     AfterFreeze,
-    /// The answer was read, nothing is settled.
+    /// The answer was read, and nothing is settled.
     AfterSend,
     /// Inside the settling transaction, before its commit.
     InSettle,
@@ -103,13 +105,13 @@ impl Failpoint {
     }
 }
 
-/// Planned failures; [`NoFailpoints`] but in crash tests.
+/// Failures that a test plans. In production nothing is planned: [`NoFailpoints`].
 pub trait Failpoints: Send + Sync {
-    /// Called at the place; may not return.
+    /// Called when the process comes to the place; the call may not return.
     fn hit(&self, place: Failpoint);
 }
 
-/// Nothing is planned.
+/// No failure is planned.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoFailpoints;
 

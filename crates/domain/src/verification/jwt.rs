@@ -41,7 +41,15 @@ pub(super) fn checks(request: &SavedRequest, credentials: &Credentials, now: Tim
         checks.push(check(JWT_HEADER, name, result));
     }
     checks.push(check(JWT_HEADER, "time", time_result(&claims, now)));
-    checks.push(check(JWT_HEADER, "hmac", hmac_result(&claims, request)));
+    match covered(&claims, request) {
+        Ok(signed) => {
+            checks.push(check(JWT_HEADER, "hmac", Ok(format!("covers {} {}", signed.method, signed.url))));
+            if signed.method == "GET" {
+                checks.push(check("query", "parameters", signed::parameters_result(request, &signed.url)));
+            }
+        }
+        Err(reason) => checks.push(check(JWT_HEADER, "hmac", Err(reason))),
+    }
     checks
 }
 
@@ -122,13 +130,14 @@ fn time_result(claims: &Map<String, Value>, now: Timestamp) -> Result<String, St
     Ok(format!("issued at {issued_at}, expires at {expires_at}"))
 }
 
-fn hmac_result(claims: &Map<String, Value>, request: &SavedRequest) -> Result<String, String> {
+/// What of the request the claim `hmac` covers.
+fn covered(claims: &Map<String, Value>, request: &SavedRequest) -> Result<Signed, String> {
     let Some(Value::String(claimed)) = claims.get("hmac") else {
         return Err(format!("{} instead of a text", shown(claims.get("hmac"))));
     };
     let candidates = signed::candidates(request)?;
     if let Some(signed) = candidates.iter().find(|signed| hmac_claim(signed.parts()) == *claimed) {
-        return Ok(format!("covers {} {}", signed.method, signed.url));
+        return Ok(signed.clone());
     }
     for (what, variant) in candidates.iter().flat_map(variants) {
         if hmac_claim(variant.parts()) == *claimed {

@@ -31,7 +31,7 @@ impl SavedRequest {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was checked, e.g. `x-crystallize-signature: hmac`.
+    /// What was checked, and of which part of the request, e.g. `x-crystallize-signature: hmac`.
     pub what: String,
     /// What was found, or what does not match and why that may be.
     pub result: Result<String, String>,
@@ -46,17 +46,17 @@ pub struct Credentials {
     pub key: Option<PublicKey>,
 }
 
-/// Checks both signatures of a request as of `now`: the JWT's form, signature, claims, times and `hmac`, then the
-/// Standard Webhooks headers. A check that rests on one that failed is left out. The request is genuine when none failed:
-/// a signature that cannot be judged with what is given is a failure too.
+/// Checks both signatures of a request as of `now`: the JWT's form, signature, claims, times and `hmac`, of a GET also that its
+/// parameters come as they were signed, then the Standard Webhooks headers. A check that rests on one that failed is left out.
+/// The request is genuine when none failed: a signature that cannot be judged with what is given is a failure too.
 pub fn verify(request: &SavedRequest, credentials: &Credentials, now: Timestamp) -> Vec<Check> {
     let mut checks = jwt::checks(request, credentials, now);
     checks.extend(standard::checks(request, credentials, now));
     checks
 }
 
-fn check(header: &str, what: &str, result: Result<String, String>) -> Check {
-    Check { what: format!("{header}: {what}"), result }
+fn check(part: &str, what: &str, result: Result<String, String>) -> Check {
+    Check { what: format!("{part}: {what}"), result }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! What of a saved request is signed.
+//! What of a saved request is signed, and whether something stands beside it that is not.
 
 use super::SavedRequest;
 use crate::canonical_json::{from_text, to_text};
 use crate::signing::SignedParts;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use url::Url;
 
 /// The parts of a request that signatures cover, owned.
@@ -37,6 +38,31 @@ pub(super) fn candidates(request: &SavedRequest) -> Result<Vec<Signed>, String> 
         return Ok(vec![Signed { method, url: configured.clone(), body_json: flat_object(appended) }]);
     }
     Ok(splits(&called).into_iter().map(|(url, body_json)| Signed { method: method.clone(), url, body_json }).collect())
+}
+
+/// Whether the parameters of a GET are those that were signed, no more and no others. Signatures cover the URL as it is configured
+/// and an object of what was appended. That object shows neither what became of the configured parameters on their way nor that a
+/// name comes twice, of which a receiver may read the one that is not in it.
+pub(super) fn parameters_result(request: &SavedRequest, configured_url: &str) -> Result<String, String> {
+    let (configured, received) = (parameters(configured_url)?, parameters(&request.url)?);
+    for (at, parameter) in configured.iter().enumerate() {
+        if received.get(at) != Some(parameter) {
+            let name = &parameter.0;
+            return Err(format!("{name:?} does not come as the webhook's URL has it, so it is not what was signed"));
+        }
+    }
+    let mut names: HashSet<&String> = configured.iter().map(|(name, _)| name).collect();
+    for (name, _) in received.iter().skip(configured.len()) {
+        if !names.insert(name) {
+            return Err(format!("{name:?} comes once more than it was signed: a receiver may read either"));
+        }
+    }
+    Ok("each comes as it was signed".to_owned())
+}
+
+fn parameters(url: &str) -> Result<Vec<(String, String)>, String> {
+    let url = Url::parse(url).map_err(|error| format!("{url} cannot be read: {error}"))?;
+    Ok(url.query_pairs().into_owned().collect())
 }
 
 /// Every split of the URL's query into what was configured and what was appended, from nothing configured on.

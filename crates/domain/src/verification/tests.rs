@@ -99,6 +99,45 @@ fn what_does_not_match_is_named() {
 }
 
 #[test]
+fn parameters_beside_what_is_signed_are_named_though_the_signatures_hold() {
+    const URL: &str = "https://receiver.example/hook?shop=1&x=1&x=2";
+    const ELSE: &str = "does not come as the webhook's URL has it";
+    const TWICE: &str = "comes once more than it was signed";
+    let request = sent(HttpMethod::Get, URL, r#"{"id":"5","n":1}"#);
+    assert_eq!(request.url, format!("{URL}&id=5&n=1"));
+    for (query, name, expected) in [
+        ("shop=1&x=1&x=2&id=666&id=5&n=1", "id", TWICE),
+        ("shop=1&x=1&x=2&id=5&id=5&n=1", "id", TWICE),
+        ("shop=1&x=1&x=2&i%64=666&id=5&n=1", "id", TWICE),
+        ("shop=1&x=1&x=2&id=5&n=1&shop=2", "shop", TWICE),
+        ("shop=1&x=1&x=2&id=5&n=1&x=1", "x", TWICE),
+        ("shop=2&x=1&x=2&id=5&n=1", "shop", ELSE),
+        ("shop=2&shop=1&x=1&x=2&id=5&n=1", "shop", ELSE),
+        ("shop=1&x=2&x=1&id=5&n=1", "x", ELSE),
+        ("id=5&n=1&shop=1&x=1&x=2", "shop", ELSE),
+        ("x=1&x=2&id=5&n=1", "shop", ELSE),
+        ("id=5&n=1", "shop", ELSE),
+    ] {
+        let url = format!("https://receiver.example/hook?{query}");
+        let found = failures(&SavedRequest { url, webhook_url: Some(URL.to_owned()), ..request.clone() });
+        assert_eq!(found.len(), 1, "{query}: {found:?}");
+        assert!(found[0].starts_with(&format!("query: parameters: {name:?} {expected}")), "{query}: {found:?}");
+    }
+}
+
+#[test]
+fn parameters_that_come_twice_are_named_also_where_the_webhooks_url_is_not_given() {
+    let request = sent(HttpMethod::Get, "https://receiver.example/hook", r#"{"id":"5"}"#);
+    let url = "https://receiver.example/hook?id=666&id=5".to_owned();
+    let found = failures(&SavedRequest { url, ..request });
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("query: parameters: \"id\" comes once more"), "{found:?}");
+
+    let of_the_webhook = sent(HttpMethod::Get, "https://receiver.example/hook?x=1&x=2", r#"{"id":"5"}"#);
+    assert_eq!(failures(&of_the_webhook), [""; 0]);
+}
+
+#[test]
 fn another_secret_and_another_time_are_named() {
     let failed: Vec<_> = verify(&post(), &secret(8), now()).into_iter().filter(|check| check.result.is_err()).collect();
     let what: Vec<_> = failed.iter().map(|check| check.what.as_str()).collect();

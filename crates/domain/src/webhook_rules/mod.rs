@@ -8,7 +8,7 @@ mod secret_headers;
 mod url;
 
 pub use headers::{RESERVED_HEADERS, is_reserved_header};
-pub use secret_headers::{FilledHeaders, HeaderDraft, check_origin, fill};
+pub use secret_headers::{FilledHeaders, HeaderDraft, check_kept_client_key, check_kept_headers, fill};
 
 use crate::address::AddressRules;
 use crate::catalogue;

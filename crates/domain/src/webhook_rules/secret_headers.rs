@@ -1,4 +1,5 @@
-//! Header values marked secret: never shown, so whoever changes a webhook sends them back as they were shown, empty.
+//! Header values marked secret: never shown, so whoever changes a webhook sends them back as they were shown, empty. Which
+//! URLs their values, and a client key, are kept for is said here too.
 
 use crate::problem::Problem;
 use crate::webhook::{Header, Webhook};
@@ -68,16 +69,38 @@ fn filled_one(draft: &HeaderDraft, saved: &[Header]) -> Result<(Header, bool), (
     }
 }
 
-/// Refuses to send kept secrets to another origin: whoever may change a webhook, but did not know them, would get to know
-/// them so.
-pub fn check_origin(saved: &Webhook, url: &str, kept: &[String], path: &str) -> Option<Problem> {
-    let origin = |url: &str| Url::parse(url).map(|url| url.origin());
+/// Refuses to send kept header values to another URL, whatever its query: whoever may change a webhook, but did not know them,
+/// would get to know them so. On a host that many share, another path is another one's.
+pub fn check_kept_headers(saved: &Webhook, url: &str, kept: &[String], path: &str) -> Option<Problem> {
     let name = kept.first()?;
-    if matches!((origin(&saved.url), origin(url)), (Ok(before), Ok(after)) if before == after) {
+    if has_same(&saved.url, url, without_query) {
         return None;
     }
-    let message = format!("the URL leads to another origin: give the value of {name} anew, or leave the header out");
+    let message =
+        format!("the URL is another one before its query: give the value of {name} anew, or leave the header out");
     Some(Problem::new(path, "HEADER_SECRET_ELSEWHERE", message))
+}
+
+/// Refuses to prove to another origin, by a kept client key, who calls: whoever may change a webhook, but was not given the key,
+/// could pass for its owner there. TLS ends at an origin: the path does not matter.
+pub fn check_kept_client_key(saved: &Webhook, url: &str, path: &str) -> Option<Problem> {
+    if has_same(&saved.url, url, Url::origin) {
+        return None;
+    }
+    let message = "the URL leads to another origin: give the client key anew, or leave the client certificate out";
+    Some(Problem::new(path, "CLIENT_KEY_ELSEWHERE", message))
+}
+
+/// Whether that part of both is there and the same.
+fn has_same<T: PartialEq>(before: &str, after: &str, part: impl Fn(&Url) -> T) -> bool {
+    let part_of = |url: &str| Url::parse(url).ok().map(|url| part(&url));
+    part_of(before).is_some_and(|of_before| Some(of_before) == part_of(after))
+}
+
+fn without_query(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_query(None);
+    url
 }
 
 #[cfg(test)]
@@ -131,19 +154,49 @@ mod tests {
         }
     }
 
+    /// URLs beside `https://receiver.example/hook`, and whether kept headers and a kept client key go there.
+    const BESIDE: [(&str, bool, bool); 11] = [
+        ("https://receiver.example/hook", true, true),
+        ("https://receiver.example/hook?other=1", true, true),
+        ("https://RECEIVER.example:443/./hook", true, true),
+        ("https://receiver.example/other", false, true),
+        ("https://receiver.example/hook/", false, true),
+        ("https://receiver.example/", false, true),
+        ("https://receiver.example:8443/hook", false, false),
+        ("http://receiver.example/hook", false, false),
+        ("https://attacker.example/hook", false, false),
+        ("https://attacker.example/?https://receiver.example/hook", false, false),
+        ("no url", false, false),
+    ];
+
     #[test]
-    fn a_kept_secret_goes_to_no_other_origin() {
+    fn a_kept_secret_goes_to_no_other_url_whatever_the_query() {
         let kept = ["authorization".to_owned()];
-        for (url, is_refused) in [
-            ("https://receiver.example/other?path=1", false),
-            ("https://receiver.example:443/hook", false),
-            ("https://receiver.example:8443/hook", true),
-            ("http://receiver.example/hook", true),
-            ("https://attacker.example/hook", true),
-            ("no url", true),
-        ] {
-            assert_eq!(check_origin(&webhook(), url, &kept, "input.headers").is_some(), is_refused, "{url}");
-            assert_eq!(check_origin(&webhook(), url, &[], "input.headers"), None);
+        for (url, goes, _) in BESIDE {
+            let problem = check_kept_headers(&webhook(), url, &kept, "input.headers");
+            assert_eq!(problem.is_none(), goes, "{url}");
+            if let Some(problem) = problem {
+                assert_eq!(
+                    (problem.code.as_str(), problem.path.as_str()),
+                    ("HEADER_SECRET_ELSEWHERE", "input.headers")
+                );
+                assert!(problem.message.contains("authorization"), "{}", problem.message);
+            }
+            assert_eq!(check_kept_headers(&webhook(), url, &[], "input.headers"), None);
+        }
+        let saved = Webhook { url: "https://receiver.example/hook?before=1".to_owned(), ..webhook() };
+        assert_eq!(check_kept_headers(&saved, "https://receiver.example/hook", &kept, "input.headers"), None);
+    }
+
+    #[test]
+    fn a_kept_client_key_is_used_for_no_other_origin() {
+        for (url, _, goes) in BESIDE {
+            let problem = check_kept_client_key(&webhook(), url, "input.tls.clientKey");
+            assert_eq!(problem.is_none(), goes, "{url}");
+            if let Some(problem) = problem {
+                let told = (problem.code.as_str(), problem.path.as_str());
+                assert_eq!(told, ("CLIENT_KEY_ELSEWHERE", "input.tls.clientKey"));
+            }
         }
     }
 }

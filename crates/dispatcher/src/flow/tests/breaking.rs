@@ -4,7 +4,7 @@ use super::*;
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, NewDelivery};
 use hookgraph_domain::limits::{FAILING_MS_MAX, PROBE_LOST_MS, STOPPED_AT_ONCE_MAX};
 
-/// With so many events, of which the first twenty failed and opened the breaker.
+/// A world with `event_count` events. The first twenty failed and opened the breaker.
 async fn suspended(event_count: usize) -> World {
     let world = World::with(|_| {}).await;
     world.answers(503);
@@ -78,6 +78,30 @@ async fn a_probe_that_never_comes_back_makes_way_for_another() {
     assert_ne!(world.webhook().await.breaker.probe_id, Some(probe_id));
 }
 
+/// Each of the two oldest deliveries is held again when the next probe begins: they must not have every turn.
+#[tokio::test]
+async fn probes_that_can_never_be_rendered_do_not_keep_a_webhook_suspended_whose_receiver_is_back() {
+    let query = "query ($id: ID!) { order { get(id: $id) { id } } }";
+    let world = World::with(|webhook| webhook.graphql_query = Some(query.to_owned())).await;
+    world.answers(503);
+    world.events(2, "broken").await;
+    world.events(20, "o1").await;
+    assert_eq!(world.work().await.sent, 20);
+    assert_eq!(world.states().await, BTreeMap::from([(DeliveryState::Held, 22)]));
+    world.answers(200);
+    let mut probes = Vec::new();
+    for (wait_ms, sent) in [(10_000, 0), (PROBE_LOST_MS, 0), (PROBE_LOST_MS, 1)] {
+        assert_eq!(world.webhook().await.status, WebhookStatus::Suspended);
+        world.clock.advance_ms(wait_ms);
+        assert_eq!(world.round().await.probes, 1);
+        probes.extend(world.webhook().await.breaker.probe_id);
+        assert_eq!(world.work_all().await, sent);
+    }
+    let oldest: Vec<_> = world.deliveries().await.iter().take(3).map(|delivery| delivery.id).collect();
+    assert_eq!(probes, oldest);
+    assert_eq!(world.webhook().await.status, WebhookStatus::Active);
+}
+
 #[tokio::test]
 async fn with_nothing_held_there_is_nothing_to_probe_with_until_an_event_comes() {
     let world = suspended(20).await;
@@ -93,7 +117,7 @@ async fn with_nothing_held_there_is_nothing_to_probe_with_until_an_event_comes()
 }
 
 #[tokio::test]
-async fn five_days_of_failed_probes_disable() {
+async fn five_days_of_failed_probes_disable_the_webhook() {
     let world = suspended(25).await;
     world.clock.advance_ms(FAILING_MS_MAX);
     world.round().await;

@@ -1,4 +1,4 @@
-//! Order and rate, as the worker keeps them.
+//! The order and the rate of a webhook, as the worker keeps them.
 
 use super::*;
 
@@ -30,7 +30,7 @@ async fn without_an_order_nothing_waits() {
 }
 
 #[tokio::test]
-async fn a_rate_is_kept_and_what_waits_for_it_is_not_spent() {
+async fn a_rate_is_kept_and_a_delivery_that_waits_for_it_spends_no_attempt() {
     let world = World::with(|webhook| webhook.flow.rate_per_second = Some(10)).await;
     world.events(12, "o1").await;
     assert_eq!(world.work_all().await, 2, "a quarter of a second's worth at once");

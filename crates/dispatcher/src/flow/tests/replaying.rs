@@ -1,6 +1,10 @@
-//! Replays: in batches, once each, through crashes, pauses and cancels.
+//! Replays make each delivery once, in batches, through crashes, pauses and cancels.
+
+mod meanwhile;
 
 use super::*;
+use hookgraph_domain::retention::HistoryCut;
+use meanwhile::{Meanwhile, Then};
 
 fn replay(world: &World, payload: ReplayPayload) -> Replay {
     let now = world.clock.now();
@@ -25,9 +29,9 @@ fn replay(world: &World, payload: ReplayPayload) -> Replay {
     }
 }
 
-/// With so many delivered events, and one more out of the range.
+/// A world with `count` delivered events, and one more outside of the range.
 async fn delivered(count: usize) -> World {
-    // With a payload query, so that a fresh payload is one that was rendered anew.
+    // The webhook has a payload query, so that a fresh payload is one that was rendered anew.
     let query = "query ($id: ID!) { order { get(id: $id) { id } } }";
     let world = World::with(|webhook| webhook.graphql_query = Some(query.to_owned())).await;
     world.events(count, "o1").await;
@@ -80,7 +84,7 @@ async fn a_frozen_payload_is_sent_again_byte_for_byte_and_a_fresh_one_is_rendere
 }
 
 #[tokio::test]
-async fn another_process_goes_on_where_the_one_that_died_had_committed() {
+async fn another_process_goes_on_behind_the_last_commit_of_one_that_died() {
     let world = delivered(25).await;
     let asked = replay(&world, ReplayPayload::Frozen);
     start(&world, &asked).await;
@@ -89,7 +93,7 @@ async fn another_process_goes_on_where_the_one_that_died_had_committed() {
     world.clock.advance_ms(1_000);
     let other = flow_loop(&world.store, &world.clock, &world.entropy);
     assert_eq!(other.run_once().await.expect("a round").replayed, 10);
-    // What the first one had read is too old to be committed.
+    // The version that the first process had read is too old to be committed.
     let mut change = Change::at(world.clock.now());
     let stale = read_before.after_batch(&[], 1, world.clock.now());
     change.writes.push(Write::PutReplay { replay: stale, expected: Expected::Version(read_before.version) });
@@ -119,7 +123,7 @@ async fn only_the_states_asked_for_are_replayed_and_never_a_replay_or_a_test() {
 }
 
 #[tokio::test]
-async fn it_waits_while_its_webhook_is_paused() {
+async fn a_replay_waits_while_its_webhook_is_paused() {
     let world = delivered(3).await;
     let asked = replay(&world, ReplayPayload::Frozen);
     start(&world, &asked).await;
@@ -133,7 +137,7 @@ async fn it_waits_while_its_webhook_is_paused() {
 }
 
 #[tokio::test]
-async fn it_fails_once_its_webhook_is_disabled_or_deleted() {
+async fn a_replay_fails_once_its_webhook_is_disabled_or_deleted() {
     for deletes in [false, true] {
         let world = delivered(3).await;
         let asked = replay(&world, ReplayPayload::Frozen);
@@ -150,7 +154,7 @@ async fn it_fails_once_its_webhook_is_disabled_or_deleted() {
 }
 
 #[tokio::test]
-async fn a_cancelled_one_makes_no_more() {
+async fn a_cancelled_replay_makes_no_more_deliveries() {
     let world = delivered(25).await;
     let asked = replay(&world, ReplayPayload::Frozen);
     start(&world, &asked).await;
@@ -161,4 +165,63 @@ async fn a_cancelled_one_makes_no_more() {
     world.clock.advance_ms(1_000);
     assert_eq!(world.round().await.replayed, 0);
     assert_eq!(world.deliveries().await.len(), 36);
+}
+
+/// Runs rounds until the replay has ended, or there was one for each delivery.
+async fn rounds(world: &World, flow: &FlowLoop, id: ReplayId) -> Replay {
+    for _ in 0..world.deliveries().await.len() {
+        if read(world, id).await.state != ReplayState::Running {
+            break;
+        }
+        flow.run_once().await.expect("a round");
+        world.clock.advance_ms(1_000);
+    }
+    read(world, id).await
+}
+
+#[tokio::test]
+async fn deliveries_that_retention_removes_between_the_read_of_a_batch_and_its_commit_cost_no_others() {
+    let world = delivered(5).await;
+    world.events(4, "o1").await;
+    assert_eq!(world.work_all().await, 4);
+    let until = plus_ms(sample::now(), 10);
+    let asked = Replay { before: until, ..replay(&world, ReplayPayload::Frozen) };
+    start(&world, &asked).await;
+    let cut = HistoryCut { before: plus_ms(sample::now(), 1), ended_before: until };
+    let flow = Meanwhile::with(Then::Prune(cut)).flow(&world);
+    let ended = rounds(&world, &flow, asked.id).await;
+    assert_eq!((ended.state, ended.made_count), (ReplayState::Finished, 5), "the delivery called late, and four more");
+    let reason = ended.reason.expect("the replay tells what is missing");
+    assert!(reason.starts_with("retention removed"), "{reason}");
+}
+
+#[tokio::test]
+async fn deliveries_whose_events_are_gone_are_left_out_and_all_others_replayed() {
+    let world = delivered(25).await;
+    let asked = replay(&world, ReplayPayload::Frozen);
+    start(&world, &asked).await;
+    let mut events: Vec<_> = world.deliveries().await[..25].iter().map(|delivery| delivery.event_id).collect();
+    let gone = vec![events.remove(14), events.remove(3)];
+    let flow = Meanwhile { gone, ..Meanwhile::default() }.flow(&world);
+    let ended = rounds(&world, &flow, asked.id).await;
+    assert_eq!((ended.state, ended.made_count), (ReplayState::Finished, 23));
+    assert!(ended.reason.is_some_and(|reason| reason.starts_with("retention removed")));
+    let anew: Vec<_> = world.deliveries().await[26..].iter().map(|delivery| delivery.event_id).collect();
+    assert_eq!(anew, events);
+}
+
+#[tokio::test]
+async fn a_replay_fails_where_its_webhook_is_disabled_between_the_read_of_a_batch_and_its_commit() {
+    for count in [1, 3] {
+        let world = delivered(count).await;
+        let asked = replay(&world, ReplayPayload::Frozen);
+        start(&world, &asked).await;
+        let disabled = world.webhook().await.with_status(WebhookStatus::Disabled, None, world.clock.now());
+        let mut change = Change::at(world.clock.now());
+        change.writes.push(moved_on(disabled));
+        let flow = Meanwhile::with(Then::Write(change)).flow(&world);
+        let ended = rounds(&world, &flow, asked.id).await;
+        assert_eq!((ended.state, ended.made_count), (ReplayState::Failed, 0));
+        assert_eq!(ended.reason.as_deref(), Some("its webhook was disabled"));
+    }
 }

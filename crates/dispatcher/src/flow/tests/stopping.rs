@@ -1,4 +1,4 @@
-//! The turns of webhooks that stop, on a store where someone else holds some of them.
+//! The turns of webhooks that stop, on a store where other transactions hold some of them.
 
 use super::*;
 use crate::limits::{FLOW_ROUND_MAX, STOPS_ROUND_MAX, STOPS_TURNS_MAX};
@@ -8,10 +8,10 @@ use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::ports::Backlog;
 use hookgraph_domain::time::Timestamp;
 
-/// Webhooks of a round.
+/// How many webhooks have a turn in a round.
 const A_ROUND: usize = STOPS_ROUND_MAX as usize;
 
-/// What a batch of a webhook comes to.
+/// How a batch of a webhook ends.
 #[derive(Clone, Copy)]
 enum Batch {
     Done,
@@ -19,10 +19,10 @@ enum Batch {
     Fails,
 }
 
-/// Webhooks that stop, whoever waits longest first, none of which ever is at its end; and those that were tried.
+/// Stopping webhooks that never come to their end, longest waiting first; and the order in which they were tried.
 struct Stopping {
     webhooks: Mutex<Vec<(WebhookId, Batch)>>,
-    /// One that is first whatever was done of it: the others are of deleted tenants.
+    /// A webhook that is named first whatever was done of it: the others are of deleted tenants.
     first: Option<WebhookId>,
     tried: Mutex<Vec<WebhookId>>,
 }
@@ -126,7 +126,7 @@ impl FlowReader for Stopping {
     }
 }
 
-/// A loop over webhooks of the ids 1, 2, …
+/// A loop over webhooks with the ids 1, 2, …
 fn over(batches: &[Batch]) -> (Arc<Stopping>, FlowLoop) {
     over_with_first(None, batches)
 }
@@ -145,26 +145,26 @@ fn over_with_first(first: Option<u128>, batches: &[Batch]) -> (Arc<Stopping>, Fl
 }
 
 impl Stopping {
-    /// The numbers of those that were tried since this was asked last.
+    /// The numbers of the webhooks that were tried since the last call.
     fn tried(&self) -> Vec<u128> {
         std::mem::take(&mut *self.tried.lock()).into_iter().map(|id| id.0.as_u128()).collect()
     }
 }
 
 #[tokio::test]
-async fn those_that_someone_holds_are_few_in_a_round_and_let_the_others_go_first() {
+async fn held_webhooks_are_few_in_a_round_and_let_the_others_go_first() {
     let held = [Batch::IsHeld; A_ROUND];
     let (store, flow) = over(&[&held[..], &[Batch::Done; 2]].concat());
     assert_eq!(flow.run_once().await.expect("a round").stopped, 0);
-    assert_eq!(store.tried(), [1, 2, 3, 4], "each may wait, and what is to be probed waits for them");
+    assert_eq!(store.tried(), [1, 2, 3, 4], "each may wait, and probes wait for them");
     assert_eq!(flow.run_once().await.expect("a round").stopped, 2);
     assert_eq!(store.tried(), [5, 6, 1, 2]);
     assert_eq!(flow.run_once().await.expect("a round").stopped, 2);
-    assert_eq!(store.tried(), [3, 4, 5, 6], "those that were held have their turns too");
+    assert_eq!(store.tried(), [3, 4, 5, 6], "the held ones have their turns too");
 }
 
 #[tokio::test]
-async fn one_that_was_held_has_its_next_turn_however_many_others_go_on() {
+async fn a_held_webhook_has_its_next_turn_however_many_others_go_on() {
     let (store, flow) = over(&[&[Batch::IsHeld][..], &[Batch::Done; A_ROUND - 1]].concat());
     for turns in [[1, 2, 3, 4], [2, 3, 4, 1]] {
         flow.run_once().await.expect("a round");
@@ -177,11 +177,11 @@ async fn one_that_was_held_has_its_next_turn_however_many_others_go_on() {
     let tried = store.tried();
     assert_eq!((tried.len(), tried.iter().filter(|id| **id == 1).count()), (STOPS_TURNS_MAX, 1));
     flow.run_once().await.expect("a round");
-    assert_eq!(store.tried()[0], 1, "else after so many turns");
+    assert_eq!(store.tried()[0], 1, "otherwise after as many turns");
 }
 
 #[tokio::test]
-async fn one_that_the_store_names_first_goes_on_in_every_round() {
+async fn a_webhook_that_the_store_names_first_goes_on_in_every_round() {
     let (store, flow) = over_with_first(Some(1), &[Batch::Done; 3 * A_ROUND]);
     for turns in [[1, 2, 3, 4], [1, 5, 6, 7], [1, 8, 9, 10]] {
         flow.run_once().await.expect("a round");
@@ -190,7 +190,7 @@ async fn one_that_the_store_names_first_goes_on_in_every_round() {
 }
 
 #[tokio::test]
-async fn a_batch_that_takes_too_long_is_told_and_keeps_no_other_from_its_turn() {
+async fn a_batch_that_fails_is_told_and_keeps_no_other_from_its_turn() {
     let (store, flow) = over(&[Batch::Fails, Batch::Done]);
     for turns in [[1, 2], [1, 2]] {
         let round = flow.run_once().await;
@@ -199,9 +199,9 @@ async fn a_batch_that_takes_too_long_is_told_and_keeps_no_other_from_its_turn() 
     }
 }
 
-/// More of them than a round of anything else looks at.
+/// They are more than a round of any other work looks at.
 #[tokio::test]
-async fn those_that_always_fail_keep_no_other_from_its_turn_however_many_they_are() {
+async fn webhooks_that_always_fail_keep_no_other_from_its_turn_however_many_they_are() {
     const FAILING: usize = FLOW_ROUND_MAX as usize + 2 * A_ROUND;
     let (store, flow) = over(&[&[Batch::Fails; FAILING][..], &[Batch::Done; 2]].concat());
     for _ in 0..FAILING / A_ROUND {
@@ -209,7 +209,7 @@ async fn those_that_always_fail_keep_no_other_from_its_turn_however_many_they_ar
     }
     let last = FAILING as u128;
     assert_eq!(store.tried(), (1..=last).collect::<Vec<_>>());
-    assert!(flow.run_once().await.is_err(), "the first of those that fail fill the round");
+    assert!(flow.run_once().await.is_err(), "the first failing webhooks fill the round");
     assert_eq!(store.tried(), [last + 1, last + 2, 1, 2]);
     assert!(flow.run_once().await.is_err());
     assert_eq!(store.tried(), [3, 4, 5, 6]);

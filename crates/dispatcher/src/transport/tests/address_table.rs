@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use url::{Host, Url};
 
-/// Cases under what an operator allows.
+/// Cases under what an operator refuses and allows.
 struct Section {
     rules: AddressRules,
     cases: Vec<Case>,
@@ -68,20 +68,19 @@ fn answers(text: &str) -> Answers {
 }
 
 fn rules(header: &str) -> AddressRules {
-    let mut words = header.split_whitespace();
-    match words.next() {
-        Some("addresses") => AddressRules {
-            allowed: words
-                .map(|word| word.parse().unwrap_or_else(|_| word.parse::<IpAddr>().expect("a network").into()))
-                .collect(),
-            ..AddressRules::default()
-        },
-        Some("hosts") => AddressRules {
-            allowed_hosts: words.map(|word| word.parse().expect("a name")).collect(),
-            ..AddressRules::default()
-        },
-        _ => AddressRules::default(),
+    let network =
+        |word: &str| word.parse().unwrap_or_else(|_| word.parse::<IpAddr>().expect("a network or an address").into());
+    let (mut rules, mut list) = (AddressRules::default(), "");
+    for word in header.split_whitespace() {
+        match (list, word) {
+            (_, "refused" | "addresses" | "hosts") => list = word,
+            ("refused", word) => rules.refused.push(network(word)),
+            ("addresses", word) => rules.allowed.push(network(word)),
+            ("hosts", word) => rules.allowed_hosts.push(word.parse().expect("a name")),
+            (_, word) => panic!("{word} is of no list"),
+        }
     }
+    rules
 }
 
 fn sections() -> Vec<Section> {
@@ -137,7 +136,7 @@ async fn sent(case: &Case, rules: &AddressRules, transport: &HttpTransport) -> &
     let names = LookUps::new(Arc::new(case.answers.clone()));
     match checked(&names, Some(rules), name).await {
         Ok(_) => "DIALLED",
-        Err(NameError::Refused(_)) => OutcomeCode::AddressRefused.as_str(),
+        Err(NameError::Refused) => OutcomeCode::AddressRefused.as_str(),
         Err(_) => OutcomeCode::DnsFailed.as_str(),
     }
 }

@@ -44,17 +44,23 @@ async fn loopback_is_refused_unless_allowed_in_every_spelling_of_a_literal() {
         let url = url::Url::parse(&format!("http://{host}:{port}/")).expect("a URL");
         let exchange = transport.send(&post(url.as_str()), TIMEOUT_MS).await;
         assert_eq!(exchange.code, OutcomeCode::AddressRefused, "{host}");
-        assert!(exchange.detail.expect("words").contains("which webhooks may not call"));
+        let detail = exchange.detail.expect("words");
+        assert!(detail.contains(" is in ") && detail.contains("which webhooks may not call"), "{detail}");
     }
     assert!(!server.seen.is_finished());
 }
 
 #[tokio::test]
-async fn a_name_with_a_private_answer_is_refused() {
-    let transport = resolving(AddressRules::default(), vec![addresses(&["10.0.0.5"])]);
-    let exchange = transport.send(&post("http://inside.example/"), TIMEOUT_MS).await;
-    assert_eq!(exchange.code, OutcomeCode::AddressRefused);
-    assert_eq!(exchange.remote_address, None);
+async fn a_name_with_a_refused_answer_is_refused_and_nobody_is_told_which_address_it_has() {
+    let refused = vec!["8.8.4.0/24".parse().expect("a range")];
+    let rules = AddressRules { refused, ..AddressRules::default() };
+    for address in ["10.0.0.5", "169.254.169.254", "fd00::5", "8.8.4.4"] {
+        let transport = resolving(rules.clone(), vec![addresses(&[address])]);
+        let exchange = transport.send(&post("http://inside.example/"), TIMEOUT_MS).await;
+        assert_eq!(exchange.code, OutcomeCode::AddressRefused, "{address}");
+        assert_eq!(exchange.detail.as_deref(), Some("the name leads to an address that webhooks may not call"));
+        assert_eq!(exchange.remote_address, None);
+    }
 }
 
 #[tokio::test]

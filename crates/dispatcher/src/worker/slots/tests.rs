@@ -1,4 +1,4 @@
-//! Who is told when a slot is freed.
+//! Which freed slots the loop is told of, and how large payloads take their slots.
 
 use super::super::leases::Leases;
 use super::super::tests::{due, noon, payload, with_webhook};
@@ -6,10 +6,10 @@ use super::*;
 use crate::limits::SLOT_BYTES;
 use futures::FutureExt;
 
-/// The slots of a process, and its flow control.
+/// The slots of a process, and the shares of its webhooks.
 struct Bench {
     slots: Arc<Slots>,
-    flow: FlowControl,
+    shares: Shares,
     leases: Leases,
     limits: DispatchLimits,
 }
@@ -17,8 +17,8 @@ struct Bench {
 impl Bench {
     fn of(in_flight_max: u32) -> Self {
         let limits = DispatchLimits { in_flight_max, ..DispatchLimits::default() };
-        let flow = FlowControl::default();
-        Self { slots: Slots::of(in_flight_max, flow.clone()), flow, leases: Leases::default(), limits }
+        let shares = Shares::default();
+        Self { slots: Slots::of(in_flight_max, shares.clone()), shares, leases: Leases::default(), limits }
     }
 
     fn room(&self) -> Option<Room> {
@@ -26,10 +26,10 @@ impl Bench {
     }
 
     fn slot(&self, room: &mut Room, claim: &ClaimedDelivery) -> Slot {
-        room.slot(self.flow.enter(claim, noon()), self.leases.keep(claim))
+        room.slot(self.shares.enter(claim, noon()), self.leases.keep(claim))
     }
 
-    /// A slot that is held by a delivery of that webhook.
+    /// The slot of a delivery of `webhook`.
     fn held(&self, number: u128, webhook: u128) -> Slot {
         let mut room = self.room().expect("room");
         self.slot(&mut room, &due(number, webhook, "200"))
@@ -50,7 +50,7 @@ fn without_room(webhooks: &[u128]) -> Left {
 }
 
 #[test]
-fn the_end_of_a_delivery_is_told_where_something_had_no_room() {
+fn the_loop_is_told_of_a_freed_slot_where_a_delivery_had_no_room() {
     let bench = Bench::of(100);
     for (left, is_told) in [(nothing(), false), (without_room(&[1]), true), (nothing(), false)] {
         let mut room = bench.room().expect("room");
@@ -63,7 +63,7 @@ fn the_end_of_a_delivery_is_told_where_something_had_no_room() {
 }
 
 #[test]
-fn the_end_of_another_webhook_is_no_news_to_one_that_holds_slots() {
+fn a_webhook_that_holds_slots_waits_for_no_slot_of_another() {
     let bench = Bench::of(100);
     let (first, second, other) = (bench.held(1, 1), bench.held(2, 1), bench.held(3, 2));
     bench.room().expect("room").learn(&[], without_room(&[1]));
@@ -75,7 +75,7 @@ fn the_end_of_another_webhook_is_no_news_to_one_that_holds_slots() {
 }
 
 #[test]
-fn any_end_is_told_where_a_webhook_without_room_holds_no_slot() {
+fn any_freed_slot_is_told_where_a_webhook_without_room_holds_none() {
     let bench = Bench::of(100);
     let other = bench.held(1, 2);
     bench.room().expect("room").learn(&[], without_room(&[1]));
@@ -84,7 +84,7 @@ fn any_end_is_told_where_a_webhook_without_room_holds_no_slot() {
 }
 
 #[test]
-fn any_end_is_told_where_the_claim_itself_was_full() {
+fn any_freed_slot_is_told_where_the_claim_itself_was_full() {
     let bench = Bench::of(4);
     let (own, other) = (bench.held(1, 1), bench.held(2, 2));
     let room = bench.room().expect("room");
@@ -97,7 +97,7 @@ fn any_end_is_told_where_the_claim_itself_was_full() {
 }
 
 #[test]
-fn any_end_is_told_where_more_webhooks_wait_than_were_named() {
+fn any_freed_slot_is_told_where_more_webhooks_wait_than_were_named() {
     let bench = Bench::of(100);
     let (own, other) = (bench.held(1, 1), bench.held(2, 2));
     let left = Left { has_others_without_room: true, ..without_room(&[1]) };
@@ -116,7 +116,7 @@ fn a_webhook_that_holds_as_much_as_it_leaves_free_waits_until_more_is_free() {
     assert_eq!(room.allowance.limits, [1, 2].map(|number| (due(0, number, "200").delivery.webhook_id, 0)));
     room.learn(&[], without_room(&[1]));
     drop(room);
-    // It holds 3, and 3 are free.
+    // The webhook holds 3 slots, and 3 are free.
     others.pop().expect("a slot").over();
     assert!(!bench.is_told());
     others.pop().expect("a slot").over();
@@ -125,7 +125,7 @@ fn a_webhook_that_holds_as_much_as_it_leaves_free_waits_until_more_is_free() {
 }
 
 #[test]
-fn what_was_freed_while_the_claim_ran_counts_with_what_the_claim_gives_back() {
+fn slots_freed_while_the_claim_ran_count_together_with_those_that_it_gives_back() {
     let bench = Bench::of(8);
     let own: Vec<_> = (0..3).map(|number| bench.held(number, 1)).collect();
     let others: Vec<_> = (10..12).map(|number| bench.held(number, 2)).collect();
@@ -138,10 +138,10 @@ fn what_was_freed_while_the_claim_ran_counts_with_what_the_claim_gives_back() {
 }
 
 #[test]
-fn any_end_is_told_where_a_webhook_waits_for_a_token() {
+fn any_freed_slot_is_told_where_a_webhook_waits_for_a_token() {
     let bench = Bench::of(100);
     let limited = with_webhook(due(1, 1, "200"), |webhook| webhook.flow.rate_per_second = Some(1));
-    assert_eq!(bench.flow.take_token(&limited, noon()), Ok(()));
+    assert_eq!(bench.shares.take_token(&limited, noon()), Ok(()));
     let (own, other) = (bench.held(1, 1), bench.held(2, 2));
     let room = bench.room().expect("room");
     assert!(room.lacks_tokens(limited.webhook.id) && !room.lacks_tokens(due(2, 2, "200").webhook.id));
@@ -152,7 +152,7 @@ fn any_end_is_told_where_a_webhook_waits_for_a_token() {
 }
 
 #[test]
-fn any_end_is_told_where_retries_took_all_that_they_may() {
+fn any_freed_slot_is_told_where_retries_took_all_that_they_may() {
     let bench = Bench::of(4);
     let retried = |number| {
         let mut claim = due(number, 1, "200");
@@ -178,7 +178,7 @@ fn any_end_is_told_where_retries_took_all_that_they_may() {
 }
 
 #[test]
-fn any_end_is_told_where_claims_under_way_narrowed_the_share() {
+fn any_freed_slot_is_told_where_claims_under_way_narrowed_the_share() {
     let bench = Bench::of(100);
     let (own, other) = (bench.held(1, 1), bench.held(2, 2));
     let (under_way, beside) = (bench.room().expect("room"), bench.room().expect("room"));
@@ -190,7 +190,7 @@ fn any_end_is_told_where_claims_under_way_narrowed_the_share() {
 }
 
 #[test]
-fn what_is_due_again_and_what_keeps_order_is_told_always() {
+fn a_freed_slot_is_always_told_where_its_delivery_or_the_next_in_line_is_due() {
     let bench = Bench::of(100);
     let mut room = bench.room().expect("room");
     let interrupted = bench.slot(&mut room, &due(1, 1, "200"));
@@ -207,7 +207,7 @@ fn what_is_due_again_and_what_keeps_order_is_told_always() {
 
 #[test]
 fn a_slot_that_was_freed_while_the_claim_ran_is_told_afterwards() {
-    // Of the webhook that waits, of another, and of another where the one that waits holds none.
+    // The slot is freed by the webhook that waits; by another; and by another while the one that waits holds none.
     for (holds, freed, is_told) in [(1, 1, true), (1, 2, false), (0, 2, true)] {
         let bench = Bench::of(100);
         let held: Vec<_> = (0..holds).map(|number| bench.held(number, 1)).collect();
@@ -222,7 +222,7 @@ fn a_slot_that_was_freed_while_the_claim_ran_is_told_afterwards() {
 }
 
 #[test]
-fn whoever_found_no_slot_is_told_of_the_next_however_it_comes_back() {
+fn a_loop_that_found_no_slot_is_told_of_the_next_one_however_it_comes_back() {
     let bench = Bench::of(1);
     let mut room = bench.room().expect("room");
     assert!(bench.room().is_none());
@@ -239,7 +239,7 @@ fn whoever_found_no_slot_is_told_of_the_next_however_it_comes_back() {
 }
 
 #[test]
-fn what_a_claim_under_way_may_take_counts_as_taken_of_every_webhook() {
+fn slots_that_a_claim_under_way_may_take_count_as_held_by_every_webhook() {
     let bench = Bench::of(100);
     let first = bench.room().expect("room");
     assert_eq!((first.wanted, first.allowance.per_webhook), (50, 50));
@@ -251,7 +251,7 @@ fn what_a_claim_under_way_may_take_counts_as_taken_of_every_webhook() {
 }
 
 #[test]
-fn it_is_worth_to_claim_again_where_a_claim_was_filled_or_others_made_way() {
+fn a_claim_that_was_filled_or_passed_others_over_is_worth_another() {
     let bench = Bench::of(4);
     let room = bench.room().expect("room");
     let claims = [due(1, 1, "200"), due(2, 2, "200")];
@@ -291,14 +291,14 @@ fn large_payloads_hold_several_slots_and_overdraw_them() {
 }
 
 #[test]
-fn what_is_claimed_is_rendered_unless_those_that_are_there_hold_all_slots() {
+fn a_payload_may_be_rendered_unless_payloads_in_memory_hold_all_slots() {
     let bench = Bench::of(16);
     let may_render = |slot: &Slot| bench.slots.may_render(slot, noon());
     let large = due(1, 1, "200").webhook.id;
     let mut first: Vec<_> = (0..4).map(|number| bench.held(number, 1)).collect();
     let small = bench.held(9, 2);
     assert!(first.iter().all(may_render) && may_render(&small));
-    bench.flow.rendered([(large, 6 * SLOT_BYTES)].into_iter(), noon());
+    bench.shares.rendered([(large, 6 * SLOT_BYTES)].into_iter(), noon());
     first[0].holds(6 * SLOT_BYTES);
     assert!(!may_render(&first[1]), "nine of sixteen, and more was claimed than would have been");
     assert!(may_render(&small));
@@ -314,18 +314,18 @@ fn what_is_claimed_is_rendered_unless_those_that_are_there_hold_all_slots() {
     assert_eq!((bench.slots.free_count(), bench.slots.rendered.load(Ordering::SeqCst)), (16, 0));
 }
 
-/// What is let through as things stand is never given back at once, whatever is free.
+/// A delivery that is claimed with the right size is never given back at once, however many slots are free.
 #[test]
-fn whatever_a_claim_may_take_may_be_rendered() {
+fn a_delivery_that_a_claim_may_take_may_be_rendered() {
     for in_flight_max in [1, 2, 3, 16, 40] {
         let bench = Bench::of(in_flight_max);
         let webhooks = [due(0, 1, "200"), due(0, 2, "200"), due(0, 3, "200")].map(|claim| claim.webhook.id);
         let sizes = [1, 5 * SLOT_BYTES, 16 * SLOT_BYTES];
-        bench.flow.rendered(webhooks.into_iter().zip(sizes), noon());
+        bench.shares.rendered(webhooks.into_iter().zip(sizes), noon());
         let mut held = Vec::new();
         while let Some(mut room) = bench.room() {
             let of = |webhook: &WebhookId| room.allowance.of(*webhook) > 0;
-            // Each may hold as many as it leaves free.
+            // Each webhook may hold as many slots as it leaves free.
             let Some(place) = webhooks.iter().rposition(of) else { break };
             let mut slot = bench.slot(&mut room, &due(held.len() as u128, place as u128 + 1, "200"));
             drop(room);
@@ -340,15 +340,15 @@ fn whatever_a_claim_may_take_may_be_rendered() {
 #[test]
 fn slots_that_a_payload_does_not_need_are_told_as_free() {
     let bench = Bench::of(8);
-    bench.flow.rendered([(due(1, 1, "200").webhook.id, 16 * SLOT_BYTES)].into_iter(), noon());
+    bench.shares.rendered([(due(1, 1, "200").webhook.id, 16 * SLOT_BYTES)].into_iter(), noon());
     let mut slot = bench.held(1, 1);
-    assert!(bench.room().is_none(), "as many as the last one had");
+    assert!(bench.room().is_none(), "it holds as many as the last payload needed");
     slot.holds(1);
     assert!(bench.is_told() && bench.room().is_some());
     drop(slot);
 }
 
-/// Of a restart nothing is left that tells how large they are: a receiver that hangs would hold every slot.
+/// After a restart nothing tells how large frozen payloads are: a receiver that hangs would hold every slot.
 #[test]
 fn frozen_payloads_by_which_a_webhook_holds_more_than_half_go_back() {
     let bench = Bench::of(64);
@@ -371,11 +371,47 @@ fn frozen_payloads_by_which_a_webhook_holds_more_than_half_go_back() {
 }
 
 #[tokio::test]
-async fn what_is_being_rendered_takes_no_more_slots_than_there_are() {
+async fn payloads_under_render_take_no_more_slots_than_there_are() {
     let bench = Bench::of(16);
     let first = bench.slots.to_render(u32::MAX).await;
     assert!(bench.slots.to_render(1).now_or_never().is_none());
     drop(first);
     let (half, other) = (bench.slots.to_render(8).await, bench.slots.to_render(8).await);
     assert!(half.is_some() && other.is_some());
+}
+
+/// The table in the `//!` of the module, row by row.
+#[test]
+fn the_worked_example_is_true() {
+    let bench = Bench::of(1_024);
+    let bytes = 300 * 1024;
+    let [a, b, c] = [1, 2, 3].map(|webhook| due(0, webhook, "200").webhook.id);
+    let stand = || {
+        let held = bench.shares.holdings(&[a, b], noon());
+        (held[0].in_flight, held[1].in_flight, bench.slots.free_count())
+    };
+    let claims: Vec<_> = (0..40).map(|number| due(number, 1, "200")).collect();
+    let mut room = bench.room().expect("room");
+    let mut held: Vec<_> = claims.iter().map(|claim| bench.slot(&mut room, claim)).collect();
+    drop(room);
+    assert_eq!(stand(), (40, 0, 984));
+    let mut rest = 0..claims.len();
+    for (count, stands) in [(16, (104, 0, 920)), (24, (200, 0, 824))] {
+        assert_eq!(bench.shares.render_portion(&claims[rest.clone()]).0, count);
+        let portion = rest.start..rest.start + count;
+        assert!(held[portion.clone()].iter().all(|slot| bench.slots.may_render(slot, noon())));
+        bench.shares.rendered(portion.clone().map(|_| (a, bytes)), noon());
+        held[portion].iter_mut().for_each(|slot| slot.holds(bytes));
+        rest.start += count;
+        assert_eq!(stand(), stands);
+    }
+    let full_claims = [(1, a, 63, (515, 0, 509)), (2, b, 255, (515, 255, 254)), (3, c, 127, (515, 255, 127))];
+    for (webhook, id, count, stands) in full_claims {
+        let mut room = bench.room().expect("room");
+        assert_eq!(room.allowance.of(id).min(room.wanted), count);
+        let numbers = (0..count).map(|number| 1_000 * webhook + u128::from(number));
+        held.extend(numbers.map(|number| bench.slot(&mut room, &due(number, webhook, "200"))));
+        drop(room);
+        assert_eq!(stand(), stands);
+    }
 }

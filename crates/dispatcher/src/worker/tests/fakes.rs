@@ -1,4 +1,4 @@
-//! The worker's neighbours, as simple as the worker's tests allow.
+//! Fakes of the services that the worker uses, as simple as its tests allow.
 
 use super::{noon, payload};
 use async_trait::async_trait;
@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
-/// A queue that hands each of its deliveries out once, and once more when it is released.
+/// A queue that hands each of its deliveries out once.
 pub(super) struct FakeQueue {
     pub(super) state: Mutex<QueueState>,
-    /// A settle that does not fail needs one of these permits; there are plenty unless a test takes them away.
+    /// Each settle that does not fail takes a permit; there are plenty, unless a test takes them away.
     pub(super) settle_gate: Semaphore,
     ended: watch::Sender<usize>,
     beaten: watch::Sender<usize>,
@@ -30,32 +30,34 @@ pub(super) struct FakeQueue {
 pub(super) struct QueueState {
     pub(super) due: Vec<ClaimedDelivery>,
     pub(super) leased: Vec<ClaimedDelivery>,
+    /// The token of the last claim of each delivery.
+    tokens: HashMap<DeliveryId, i64>,
     pub(super) frozen: Vec<Freeze>,
     pub(super) settled: Vec<Settlement>,
-    /// How many settlements each commit took.
+    /// The number of settlements in each commit.
     pub(super) commits: Vec<usize>,
     pub(super) released: Vec<DeliveryId>,
-    /// What each beat extended.
+    /// The deliveries of each call that extended leases.
     pub(super) extended: Vec<Vec<DeliveryId>>,
     pub(super) claims: Vec<ClaimRequest>,
-    /// Who claims with recordings.
+    /// The claimer of recordings.
     pub(super) claimer: Option<Weak<dyn Claimer>>,
-    /// How often the calls of that name shall still fail.
+    /// How many calls of each name shall still fail.
     pub(super) failures: HashMap<&'static str, u32>,
     pub(super) next_due_at: Option<Timestamp>,
-    /// Deliveries whose lease is another's when they are frozen.
+    /// Deliveries whose lease another worker has when they are frozen.
     pub(super) lost: Vec<DeliveryId>,
-    /// How many payloads each freeze took.
+    /// The number of payloads in each freeze.
     pub(super) freezes: Vec<usize>,
-    /// The delivery whose attempt is refused while it has texts.
+    /// A delivery whose settlement is refused for good while its attempt has texts.
     pub(super) refuses: Option<DeliveryId>,
-    /// Those whose settlement always fails.
+    /// Deliveries whose settlement always fails.
     pub(super) fails: Vec<DeliveryId>,
-    /// The one whose settlement fails as long as it has a request.
+    /// A delivery whose settlement fails while its attempt has texts.
     pub(super) fails_whole: Option<DeliveryId>,
-    /// How often that one was tried alone, and failed.
+    /// How often the settlement of `fails_whole` was tried alone, and failed.
     pub(super) failed_alone: u32,
-    /// The one whose payload is refused.
+    /// A delivery whose payload is refused for good.
     pub(super) refuses_payload: Option<DeliveryId>,
 }
 
@@ -87,23 +89,31 @@ impl FakeQueue {
         self.state.lock().failures.insert(call, times);
     }
 
-    /// Waits until so many deliveries are settled or released.
+    /// Waits until `count` deliveries are settled or released.
     pub(super) async fn ended(&self, count: usize) {
         self.ended.subscribe().wait_for(|ended| *ended >= count).await.expect("a queue");
     }
 
-    /// Waits until the loop found nothing due so many times.
+    /// Waits until the loop has asked `count` times for the next due delivery: it does so where it finds nothing to
+    /// claim.
     pub(super) async fn looked(&self, count: usize) {
         self.looked.subscribe().wait_for(|looked| *looked >= count).await.expect("a queue");
     }
 
-    /// Who claims with recordings.
+    /// Waits until the loop has claimed every delivery that is due now, and has found nothing more.
+    pub(super) async fn looked_anew(&self) {
+        let looked = *self.looked.borrow();
+        // The next look may have begun before the call.
+        self.looked(looked + 2).await;
+    }
+
+    /// The claimer of recordings.
     pub(super) fn claimer(&self) -> std::sync::Arc<dyn Claimer> {
         let claimer = self.state.lock().claimer.clone();
         claimer.and_then(|claimer| claimer.upgrade()).expect("a loop that runs")
     }
 
-    /// Waits until leases were extended so many times.
+    /// Waits until leases were extended `count` times.
     pub(super) async fn beaten(&self, count: usize) {
         self.beaten.subscribe().wait_for(|beaten| *beaten >= count).await.expect("a queue");
     }
@@ -138,6 +148,7 @@ impl DeliveryQueue for FakeQueue {
             }
             claim.leased_until = request.leased_until;
             state.leased.push(claim.clone());
+            state.tokens.insert(claim.delivery.id, claim.delivery.fencing_token);
             claimed.push(claim);
         }
         let mut without_room: Vec<_> = state.due.iter().map(|claim| claim.delivery.webhook_id).collect();
@@ -177,10 +188,15 @@ impl DeliveryQueue for FakeQueue {
             return Err(StoreError::Busy("planned".to_owned()));
         }
         state.commits.push(settlements.len());
-        state.settled.extend_from_slice(settlements);
-        state.leased.retain(|claim| settlements.iter().all(|settled| settled.delivery_id != claim.delivery.id));
-        self.ended.send_modify(|ended| *ended += settlements.len());
-        Ok(vec![Fenced::Done; settlements.len()])
+        let is_lost = |it: &Settlement| state.tokens.get(&it.delivery_id).is_some_and(|last| *last != it.fencing_token);
+        let (lost, taken): (Vec<_>, Vec<_>) = settlements.iter().cloned().partition(is_lost);
+        let is_taken = |it: &Settlement| lost.iter().all(|other| other.delivery_id != it.delivery_id);
+        let answer = |it: &Settlement| if is_taken(it) { Fenced::Done } else { Fenced::LeaseLost };
+        let answers = settlements.iter().map(answer).collect();
+        state.leased.retain(|claim| taken.iter().all(|settled| settled.delivery_id != claim.delivery.id));
+        self.ended.send_modify(|ended| *ended += taken.len());
+        state.settled.extend(taken);
+        Ok(answers)
     }
 
     async fn extend(&self, claims: &[(DeliveryId, i64)], _leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
@@ -207,11 +223,11 @@ impl DeliveryQueue for FakeQueue {
     }
 }
 
-/// Renders `{"n":1}`, `{"n":2}`, … but for webhooks whose URL ends with a planned failure.
+/// Renders `{"n":1}`, `{"n":2}`, …, except for webhooks whose URL ends with the name of another answer.
 #[derive(Default)]
 pub(super) struct FakeRenderer {
     count: AtomicU64,
-    /// How many payloads each call was asked for.
+    /// The number of payloads in each call.
     pub(super) calls: Mutex<Vec<usize>>,
     called: Notify,
 }
@@ -264,7 +280,7 @@ impl Default for FakeTransport {
 }
 
 impl FakeTransport {
-    /// Waits until so many requests have begun.
+    /// Waits until `count` requests have begun.
     pub(super) async fn begun(&self, count: usize) {
         self.seen.subscribe().wait_for(|seen| *seen >= count).await.expect("a transport");
     }
@@ -306,7 +322,7 @@ impl Transport for FakeTransport {
     }
 }
 
-/// A clock that a test moves, entropy that counts, and notes of what was hit and told.
+/// A clock that a test moves, entropy that counts, and notes of failpoints and wake-ups.
 #[derive(Default)]
 pub(super) struct Noted {
     ids: AtomicU64,

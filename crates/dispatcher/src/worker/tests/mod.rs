@@ -1,9 +1,16 @@
-//! The worker against scripted neighbours: a queue, a renderer and a transport that do as the test planned.
+//! The worker on fakes: a queue, a renderer and a transport that do as the test planned.
 
 mod fakes;
+mod freezing;
+mod leasing;
 mod looping;
 mod once;
 mod outages;
+mod recordings;
+mod running;
+mod settling;
+mod sharing;
+mod shutdowns;
 mod waits;
 
 use super::*;
@@ -22,7 +29,7 @@ pub(super) fn noon() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 23, 12, 0, 0).single().expect("a time that exists")
 }
 
-/// A worker and what it works with.
+/// The services of a worker, and its bounds.
 struct Bench {
     queue: Arc<FakeQueue>,
     renderer: Arc<FakeRenderer>,
@@ -32,7 +39,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A bench with those deliveries due.
+    /// A bench on which these deliveries are due.
     fn with(due: impl IntoIterator<Item = ClaimedDelivery>) -> Self {
         Self {
             queue: Arc::new(FakeQueue::with(due)),
@@ -62,7 +69,7 @@ impl Bench {
     }
 }
 
-/// A delivery due to the webhook of that number, whose receiver is at that path; the path is the transport's script.
+/// A due delivery of the webhook with the number `webhook`. The path of its URL is the script of the fake transport.
 pub(super) fn due(number: u128, webhook: u128, path: &str) -> ClaimedDelivery {
     let tenant_id = TenantId(Uuid::from_u128(1));
     let webhook = webhook_at(WebhookId(Uuid::from_u128(webhook)), path);
@@ -142,7 +149,7 @@ pub(super) fn payload(json: &str) -> FrozenPayload {
     FrozenPayload { json: json.into(), rendered_at: noon() }
 }
 
-/// The delivery with its webhook changed.
+/// The claim with its webhook changed.
 pub(super) fn with_webhook(mut claim: ClaimedDelivery, change: impl FnOnce(&mut Webhook)) -> ClaimedDelivery {
     change(Arc::make_mut(&mut claim.webhook));
     claim

@@ -9,7 +9,7 @@ use hookgraph_domain::settle::{HealthSignal, Settlement};
 use hookgraph_domain::time::plus_ms;
 use std::sync::atomic::Ordering;
 
-/// Runs one delivery, and what it was settled as.
+/// Runs one delivery, and answers its settlement.
 async fn settled(claim: ClaimedDelivery) -> (Bench, Settlement) {
     let bench = Bench::with([claim]);
     let ran = bench.run_once().await;
@@ -80,7 +80,7 @@ async fn a_503_is_retried_after_the_first_wait() {
 }
 
 #[tokio::test]
-async fn a_410_is_told_of_its_webhook() {
+async fn a_410_says_that_its_webhook_is_gone() {
     let (_, settlement) = settled(due(1, 1, "410")).await;
     assert_eq!(settlement.health, Some(HealthSignal::Gone));
 }
@@ -133,7 +133,7 @@ async fn a_get_whose_url_grows_too_long_fails_to_render() {
 }
 
 #[tokio::test]
-async fn what_is_due_for_too_long_expires_without_a_request() {
+async fn a_delivery_that_is_due_for_too_long_expires_without_a_request() {
     let mut claim = due(1, 1, "200");
     let age = TimeDelta::milliseconds(i64::try_from(DELIVERY_DUE_MS_MAX).expect("thirty days"));
     claim.delivery.due_since = noon() - age - TimeDelta::seconds(1);
@@ -145,7 +145,7 @@ async fn what_is_due_for_too_long_expires_without_a_request() {
 }
 
 #[tokio::test]
-async fn what_was_cancelled_or_held_meanwhile_is_settled_without_a_request() {
+async fn a_delivery_that_was_cancelled_or_held_meanwhile_is_settled_without_a_request() {
     let mut cancelled = due(1, 1, "200");
     cancelled.delivery.cancel_requested = true;
     let paused = with_webhook(due(2, 2, "200"), |webhook| webhook.status = WebhookStatus::Paused);
@@ -168,7 +168,7 @@ async fn a_lease_lost_at_the_freeze_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_told_to_the_caller() {
+async fn the_caller_is_told_that_the_store_fails() {
     for call in ["claim", "freeze", "settle"] {
         let bench = Bench::with([due(1, 1, "200")]);
         bench.queue.failing(call, 1);

@@ -1,16 +1,16 @@
-//! The loop after outages of the store, on two clocks that the tests move.
+//! The loop after outages of the store. Tests move two clocks: the paused one of the runtime, and the bench's.
 
-use super::looping::Running;
+use super::running::Running;
 use super::*;
 
-/// Lets the loop do what it can do at this time of the clock.
+/// Lets the loop do everything that it can do at this time of the bench's clock.
 async fn idle() {
     for _ in 0..600 {
         tokio::time::advance(std::time::Duration::from_millis(100)).await;
     }
 }
 
-/// Asserts that nothing more is claimed until [`limits::SETTLE_FIRST_MS`] have passed, and then the one that is due.
+/// Asserts that nothing is claimed until [`limits::SETTLE_FIRST_MS`] have passed, and the due delivery is claimed then.
 async fn assert_settles_first(bench: &Bench) {
     idle().await;
     let asked = bench.queue.state.lock().claims.len();
@@ -22,9 +22,9 @@ async fn assert_settles_first(bench: &Bench) {
     bench.queue.ended(1).await;
 }
 
-/// The store was away for as long as a lease may hold: what came of requests meanwhile is written before anything is taken over.
+/// The store was away for so long that leases ended: settlements are written before any delivery is taken over.
 #[tokio::test(start_paused = true)]
-async fn after_a_long_outage_endings_are_written_before_claims() {
+async fn after_a_long_outage_settlements_come_before_claims() {
     for (outage_ms, waits) in [(limits::LEASE_MS / 2, true), (limits::LEASE_MS / 2 - 1, false)] {
         let bench = Bench::with([due(1, 1, "200")]);
         bench.queue.failing("claim", 1);
@@ -42,9 +42,9 @@ async fn after_a_long_outage_endings_are_written_before_claims() {
     }
 }
 
-/// A full disk: that the store can be read says nothing.
+/// The disk is full. The store can be read, but that says nothing of writes.
 #[tokio::test(start_paused = true)]
-async fn after_a_long_outage_of_writes_endings_are_written_before_claims() {
+async fn after_a_long_outage_of_writes_settlements_come_before_claims() {
     let bench = Bench::with([due(1, 1, "200")]);
     bench.queue.failing("claim", u32::MAX);
     let running = Running::of(&bench);
@@ -60,9 +60,9 @@ async fn after_a_long_outage_of_writes_endings_are_written_before_claims() {
     running.shut_down().await;
 }
 
-/// Nothing is claimed while the store is away, because every slot is held: the settlements that fail tell of it.
+/// Nothing is claimed while the store is away, because every slot is held: only failing settlements tell of the outage.
 #[tokio::test(start_paused = true)]
-async fn after_a_long_outage_of_settlements_endings_are_written_before_claims() {
+async fn after_a_long_outage_that_only_settlements_tell_of_they_come_before_claims() {
     let mut bench = Bench::with([due(1, 1, "200"), due(2, 2, "200")]);
     bench.limits.in_flight_max = 1;
     bench.queue.failing("settle", u32::MAX);
@@ -88,9 +88,9 @@ async fn after_a_long_outage_of_settlements_endings_are_written_before_claims() 
     running.shut_down().await;
 }
 
-/// What fails for ever though the store answers holds up its own alone.
+/// A settlement that always fails though the store answers must not hold up the others.
 #[tokio::test(start_paused = true)]
-async fn settlements_that_never_succeed_keep_the_loop_from_claiming_for_so_long() {
+async fn settlements_that_never_succeed_keep_the_loop_from_claiming_for_a_limited_time() {
     let bench = Bench::with([due(1, 1, "200")]);
     bench.queue.failing("settle", u32::MAX);
     bench.queue.failing("extend", u32::MAX);
@@ -106,7 +106,7 @@ async fn settlements_that_never_succeed_keep_the_loop_from_claiming_for_so_long(
     passes(limits::LEASE_MS / 2 + limits::STORE_BACKOFF_MS_MAX).await;
     bench.queue.add(due(2, 2, "200"));
     passes(limits::SETTLE_FIRST_MS_MAX / 2).await;
-    // It goes away once more: from then on it is waited for anew.
+    // The store goes away once more: the limited time begins anew.
     bench.queue.failing("next_due_at", 1);
     passes(limits::SETTLE_FIRST_MS_MAX * 3 / 4).await;
     assert_eq!(bench.transport.count(), 1, "claimed too early");
@@ -117,9 +117,9 @@ async fn settlements_that_never_succeed_keep_the_loop_from_claiming_for_so_long(
     running.shut_down().await;
 }
 
-/// Calls that wait for a connection succeed as soon as there is one: none failed, and leases ended all the same.
+/// Calls that wait for a connection succeed as soon as there is one: none failed, though leases ended.
 #[tokio::test(start_paused = true)]
-async fn after_a_call_that_took_as_long_as_an_outage_endings_are_written_before_claims() {
+async fn after_a_call_that_took_as_long_as_an_outage_settlements_come_before_claims() {
     let bench = Bench::with([due(1, 1, "200")]);
     bench.queue.settle_gate.forget_permits(1_000);
     let running = Running::of(&bench);

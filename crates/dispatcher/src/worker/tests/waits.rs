@@ -1,13 +1,13 @@
-//! How long the loop waits: for more to share a transaction, and for what falls due next. The clock is paused.
+//! How long the loop waits: for a transaction to grow, and for the next due delivery. The clock is paused.
 
-use super::looping::Running;
+use super::running::Running;
 use super::*;
 use crate::limits::LOOK_MS_MIN;
 use hookgraph_domain::time::plus_ms;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
-/// Sixteen due at once, which is enough to wait for more.
+/// A bench with sixteen deliveries due at once: after a batch of this size the next one waits to grow.
 fn with_enough() -> Bench {
     let mut bench = Bench::with((1..=16).map(|number| due(number, 1, "200")));
     bench.limits.gathering = Gathering { count_min: 16, wait_ms: 10_000 };
@@ -16,7 +16,7 @@ fn with_enough() -> Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_settlement_lets_the_next_one_wait_for_more() {
+async fn after_a_large_batch_of_settlements_the_next_one_waits_to_grow() {
     for (has_neighbours, waited_ms) in [(false, 10_000), (true, 20_000)] {
         let bench = with_enough();
         bench.noted.has_neighbours.store(has_neighbours, Ordering::Relaxed);
@@ -34,7 +34,7 @@ async fn a_large_settlement_lets_the_next_one_wait_for_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_claim_lets_the_next_one_wait_for_more_but_not_for_longer_than_to_what_is_due() {
+async fn after_a_large_claim_the_next_one_waits_to_grow_but_no_longer_than_to_the_next_look() {
     for (poll_ms, waited_ms) in [(60_000, 10_000), (3_000, 3_000)] {
         let mut bench = with_enough();
         bench.limits.poll_ms = poll_ms;
@@ -50,7 +50,7 @@ async fn a_large_claim_lets_the_next_one_wait_for_more_but_not_for_longer_than_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_loop_looks_when_something_falls_due_and_polls_where_that_has_passed() {
+async fn the_loop_looks_when_a_delivery_falls_due_and_polls_where_that_time_has_passed() {
     for (due_in_ms, waited_ms) in [(3_000, 3_001), (0, 60_000), (90_000, 60_000)] {
         let mut bench = Bench::with([]);
         bench.limits.poll_ms = 60_000;
@@ -66,7 +66,7 @@ async fn the_loop_looks_when_something_falls_due_and_polls_where_that_has_passed
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_falls_due_while_something_has_no_room_is_looked_for_at_a_pace() {
+async fn deliveries_that_fall_due_while_others_have_no_room_are_looked_for_at_a_pace() {
     let held = [1, 2].map(|number| with_webhook(due(number, 1, "gate"), |webhook| webhook.flow.concurrency = 1));
     let mut bench = Bench::with(held);
     bench.limits.poll_ms = 60_000;
@@ -82,14 +82,14 @@ async fn what_falls_due_while_something_has_no_room_is_looked_for_at_a_pace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_of_what_had_fallen_due_is_followed_by_what_falls_due_next() {
+async fn the_loop_looks_for_one_delivery_after_another_as_they_fall_due() {
     let mut bench = Bench::with([]);
     bench.limits.poll_ms = 60_000;
     bench.queue.state.lock().next_due_at = Some(plus_ms(noon(), 1_000));
     let begun_at = Instant::now();
     let running = Running::of(&bench);
     bench.queue.looked(1).await;
-    // The second falls due a moment after the first, which is claimed by itself.
+    // The first delivery is claimed by itself: the second falls due a moment later.
     bench.queue.add(due(1, 1, "200"));
     bench.queue.state.lock().next_due_at = Some(plus_ms(noon(), 1_500));
     bench.noted.advance_ms(1_000);

@@ -1,3 +1,5 @@
+//! Outages as their calls tell them, second by second.
+
 use super::*;
 use crate::limits::STORE_BACKOFF_MS_MAX;
 
@@ -7,28 +9,27 @@ fn at(second: i64) -> Timestamp {
 
 const LONG_MS: u64 = 7_000;
 const SETTLE_FIRST_S: i64 = SETTLE_FIRST_MS.cast_signed() / 1_000;
-const READS: Told = Told::Answered { writes: false };
-const WRITES: Told = Told::Answered { writes: true };
 
-/// All processes have asked again before any of them claims.
+/// Every process has asked the store again before any of them claims.
 const _: () = assert!(SETTLE_FIRST_MS > STORE_BACKOFF_MS_MAX);
 
 impl Trouble {
     /// A call from one second to another.
-    fn calls(&self, asked: i64, ended: i64, told: Told) {
-        self.asks(at(asked)).ended(at(ended), told);
+    fn calls(&self, begun: i64, ended: i64, how: CallEnded) {
+        self.begin_call(at(begun)).ended(at(ended), how);
     }
 
-    fn claims(&self, asked: i64, ended: i64, takes_any: bool) {
-        self.asks(at(asked)).claimed(at(ended), takes_any);
+    /// A claim from one second to another, of `count` deliveries.
+    fn claims(&self, begun: i64, ended: i64, count: usize) {
+        self.begin_call(at(begun)).claimed(at(ended), count);
     }
 
-    /// For how many seconds yet what came of requests is written at that second, if it is.
+    /// For how many seconds settlements come before claims, seen at `second`; none where a claim may be made.
     fn settles_for(&self, second: i64) -> Option<u64> {
-        match self.first(at(second)) {
-            First::Settle(left) => Some(left.as_secs()),
-            First::Claim => None,
-            First::Ask => panic!("the store is to be asked"),
+        match self.before_claim(at(second)) {
+            BeforeClaim::Settle(left) => Some(left.as_secs()),
+            BeforeClaim::Nothing => None,
+            BeforeClaim::Ask => panic!("the store is to be asked"),
         }
     }
 }
@@ -36,148 +37,148 @@ impl Trouble {
 #[test]
 fn a_store_that_fails_is_asked_and_after_a_short_outage_claimed_from() {
     let trouble = Trouble::of(LONG_MS);
-    assert_eq!((trouble.first(at(0)), trouble.is_on(at(0))), (First::Claim, false));
-    trouble.calls(0, 0, Told::Failed);
-    assert_eq!((trouble.first(at(1)), trouble.is_on(at(1))), (First::Ask, true));
-    trouble.calls(6, 6, READS);
+    assert_eq!((trouble.before_claim(at(0)), trouble.is_on(at(0))), (BeforeClaim::Nothing, false));
+    trouble.calls(0, 0, CallEnded::Failed);
+    assert_eq!((trouble.before_claim(at(1)), trouble.is_on(at(1))), (BeforeClaim::Ask, true));
+    trouble.calls(6, 6, CallEnded::Read);
     assert_eq!(trouble.settles_for(6), None);
-    trouble.claims(6, 6, false);
+    trouble.claims(6, 6, 0);
     assert!(trouble.is_on(at(6)), "a claim that takes nothing writes nothing");
-    trouble.claims(7, 7, true);
+    trouble.claims(7, 7, 1);
     assert!(!trouble.is_on(at(7)));
 }
 
 #[test]
-fn after_a_long_outage_what_came_of_requests_is_written_first() {
+fn after_a_long_outage_settlements_come_first() {
     let trouble = Trouble::of(LONG_MS);
-    trouble.calls(0, 0, Told::Failed);
-    trouble.calls(5, 5, Told::Failed);
-    trouble.calls(7, 7, READS);
+    trouble.calls(0, 0, CallEnded::Failed);
+    trouble.calls(5, 5, CallEnded::Failed);
+    trouble.calls(7, 7, CallEnded::Read);
     assert_eq!(trouble.settles_for(7), Some(SETTLE_FIRST_MS / 1_000));
-    trouble.calls(8, 8, WRITES);
-    trouble.calls(9, 9, WRITES);
+    trouble.calls(8, 8, CallEnded::Wrote);
+    trouble.calls(9, 9, CallEnded::Wrote);
     assert_eq!(trouble.settles_for(9), Some(SETTLE_FIRST_MS / 1_000 - 1), "counted from the first that was written");
     assert_eq!(trouble.settles_for(8 + SETTLE_FIRST_S), None);
     assert_eq!(trouble.settles_for(7), None, "a clock that was set back keeps nobody waiting");
 }
 
-/// A disk that is full, a database that is read-only.
+/// The disk is full, or the database read-only.
 #[test]
 fn an_outage_of_writes_is_not_over_because_reads_succeed() {
     let trouble = Trouble::of(LONG_MS);
     for second in 0..7 {
-        trouble.calls(second, second, Told::Failed);
-        trouble.calls(second, second, READS);
-        trouble.claims(second, second, false);
+        trouble.calls(second, second, CallEnded::Failed);
+        trouble.calls(second, second, CallEnded::Read);
+        trouble.claims(second, second, 0);
     }
-    trouble.calls(7, 7, Told::Failed);
-    assert_eq!(trouble.first(at(7)), First::Ask);
-    trouble.calls(8, 8, WRITES);
+    trouble.calls(7, 7, CallEnded::Failed);
+    assert_eq!(trouble.before_claim(at(7)), BeforeClaim::Ask);
+    trouble.calls(8, 8, CallEnded::Wrote);
     assert_eq!(trouble.settles_for(8), Some(SETTLE_FIRST_MS / 1_000));
-    trouble.calls(9, 9, Told::Failed);
-    trouble.calls(10, 10, WRITES);
+    trouble.calls(9, 9, CallEnded::Failed);
+    trouble.calls(10, 10, CallEnded::Wrote);
     assert_eq!(trouble.settles_for(10), None, "another outage, which was short");
 }
 
 #[test]
 fn an_outage_with_nothing_to_write_is_over_when_nothing_fails_for_a_while() {
     let trouble = Trouble::of(LONG_MS);
-    trouble.calls(0, 0, Told::Failed);
-    trouble.calls(1, 1, READS);
-    let past = 1 + 2 * SETTLE_FIRST_S;
+    trouble.calls(0, 0, CallEnded::Failed);
+    trouble.calls(1, 1, CallEnded::Read);
+    let past = 1 + OUTAGE_PAST_MS.cast_signed() / 1_000;
     assert!(trouble.is_on(at(past - 1)) && !trouble.is_on(at(past)));
-    trouble.calls(past, past, Told::Failed);
-    trouble.calls(past + 1, past + 1, READS);
+    trouble.calls(past, past, CallEnded::Failed);
+    trouble.calls(past + 1, past + 1, CallEnded::Read);
     assert_eq!(trouble.settles_for(past + 1), None);
-    // Nor does what is written much later make it a long one.
-    trouble.claims(past + 60, past + 60, true);
+    // A claim much later, the first call that writes, does not make the outage a long one.
+    trouble.claims(past + 60, past + 60, 1);
     assert!(!trouble.is_on(at(past + 60)));
 }
 
-/// The first that takes something is the first that writes.
+/// The first claim that takes a delivery is also the first call that writes.
 #[test]
 fn a_claim_after_the_wait_ends_the_outage() {
     let trouble = Trouble::of(LONG_MS);
-    trouble.calls(0, 0, Told::Failed);
-    trouble.calls(7, 7, READS);
+    trouble.calls(0, 0, CallEnded::Failed);
+    trouble.calls(7, 7, CallEnded::Read);
     let later = 7 + SETTLE_FIRST_S;
-    trouble.claims(later, later + 1, true);
-    assert_eq!((trouble.first(at(later + 1)), trouble.is_on(at(later + 1))), (First::Claim, false));
+    trouble.claims(later, later + 1, 1);
+    assert_eq!((trouble.before_claim(at(later + 1)), trouble.is_on(at(later + 1))), (BeforeClaim::Nothing, false));
 }
 
 #[test]
 fn a_clock_that_was_set_back_hides_no_outage() {
     let trouble = Trouble::of(LONG_MS);
     for second in 3_600..3_610 {
-        trouble.calls(second, second, WRITES);
+        trouble.calls(second, second, CallEnded::Wrote);
     }
-    trouble.calls(10, 10, Told::Failed);
-    assert_eq!(trouble.first(at(10)), First::Ask);
+    trouble.calls(10, 10, CallEnded::Failed);
+    assert_eq!(trouble.before_claim(at(10)), BeforeClaim::Ask);
 }
 
-/// Calls wait for a connection, and succeed once the store is back: no call failed.
+/// Calls wait for a connection and succeed once the store is back: none of them failed.
 #[test]
 fn calls_that_took_as_long_as_an_outage_tell_of_one() {
     let trouble = Trouble::of(LONG_MS);
-    let (settles, claims) = (trouble.asks(at(0)), trouble.asks(at(1)));
+    let (settles, claims) = (trouble.begin_call(at(0)), trouble.begin_call(at(1)));
     assert!(!trouble.is_on(at(6)) && trouble.is_on(at(7)), "before any has ended");
-    settles.ended(at(8), WRITES);
-    claims.claimed(at(8), true);
-    assert_eq!(
-        trouble.settles_for(8),
-        Some(SETTLE_FIRST_MS / 1_000),
-        "the claim was asked for before the store answered"
-    );
+    settles.ended(at(8), CallEnded::Wrote);
+    claims.claimed(at(8), 1);
+    assert_eq!(trouble.settles_for(8), Some(SETTLE_FIRST_MS / 1_000), "the claim began before the store answered");
     let later = 8 + SETTLE_FIRST_S;
-    trouble.claims(later, later + 1, true);
-    assert_eq!((trouble.first(at(later + 1)), trouble.is_on(at(later + 1))), (First::Claim, false));
-    drop(trouble.asks(at(20)));
+    trouble.claims(later, later + 1, 1);
+    assert_eq!((trouble.before_claim(at(later + 1)), trouble.is_on(at(later + 1))), (BeforeClaim::Nothing, false));
+    drop(trouble.begin_call(at(20)));
     assert!(!trouble.is_on(at(60)), "a call that was given up is none");
 }
 
 #[test]
-fn a_call_that_hung_tells_of_the_outage_from_when_it_was_asked_for_unless_others_wrote_since() {
+fn a_call_that_hung_dates_the_outage_from_its_own_beginning_unless_others_wrote_since() {
     let trouble = Trouble::of(LONG_MS);
-    trouble.calls(5, 5, Told::Failed);
-    trouble.calls(0, 6, Told::Failed);
-    trouble.calls(7, 7, READS);
+    trouble.calls(5, 5, CallEnded::Failed);
+    trouble.calls(0, 6, CallEnded::Failed);
+    trouble.calls(7, 7, CallEnded::Read);
     assert_eq!(trouble.settles_for(7), Some(SETTLE_FIRST_MS / 1_000));
-    trouble.calls(8, 8, WRITES);
-    trouble.calls(7, 9, Told::Failed);
-    trouble.calls(9, 9, WRITES);
+    trouble.calls(8, 8, CallEnded::Wrote);
+    trouble.calls(7, 9, CallEnded::Failed);
+    trouble.calls(9, 9, CallEnded::Wrote);
     assert_eq!(trouble.settles_for(9), None, "an outage of two seconds");
     let later = 9 + SETTLE_FIRST_S;
-    trouble.claims(later, later, true);
-    trouble.calls(7, later, Told::Failed);
-    assert_eq!((trouble.first(at(later)), trouble.is_on(at(later))), (First::Claim, false), "others wrote since");
+    trouble.claims(later, later, 1);
+    trouble.calls(7, later, CallEnded::Failed);
+    assert_eq!(
+        (trouble.before_claim(at(later)), trouble.is_on(at(later))),
+        (BeforeClaim::Nothing, false),
+        "others wrote since"
+    );
 }
 
-/// The same at the end of one outage: the first that succeeds hides the others from nobody.
+/// Both calls succeed at the end of one outage.
 #[test]
-fn one_call_that_wrote_at_once_does_not_hide_those_that_were_kept_waiting() {
+fn a_call_that_wrote_at_once_does_not_hide_the_calls_that_were_kept_waiting() {
     let trouble = Trouble::of(LONG_MS);
-    trouble.calls(5, 8, WRITES);
-    trouble.calls(0, 8, WRITES);
+    trouble.calls(5, 8, CallEnded::Wrote);
+    trouble.calls(0, 8, CallEnded::Wrote);
     assert_eq!(trouble.settles_for(8), Some(SETTLE_FIRST_MS / 1_000));
 }
 
 #[test]
-fn what_can_never_be_taken_is_an_answer() {
-    assert_eq!(Told::by(&StoreError::Busy(String::new())), Told::Failed);
-    assert_eq!(Told::by(&StoreError::Rejected(String::new())), READS);
+fn a_final_refusal_is_an_answer() {
+    assert_eq!(CallEnded::of_error(&StoreError::Busy(String::new())), CallEnded::Failed);
+    assert_eq!(CallEnded::of_error(&StoreError::Rejected(String::new())), CallEnded::Read);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_goes_on_at_the_first_answer() {
+async fn a_wait_for_the_store_ends_at_its_first_answer() {
     let trouble = Trouble::of(LONG_MS);
-    trouble.calls(0, 0, Told::Failed);
-    trouble.calls(0, 0, Told::Away);
-    trouble.calls(0, 0, Told::Failed);
+    trouble.calls(0, 0, CallEnded::Failed);
+    trouble.calls(0, 0, CallEnded::ReadFailed);
+    trouble.calls(0, 0, CallEnded::Failed);
     let begun = tokio::time::Instant::now();
-    tokio::join!(trouble.wait(Duration::from_secs(60)), async { trouble.calls(1, 1, READS) });
+    tokio::join!(trouble.wait(Duration::from_secs(60)), async { trouble.calls(1, 1, CallEnded::Read) });
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    trouble.calls(2, 2, Told::Failed);
+    trouble.calls(2, 2, CallEnded::Failed);
     let minute = Duration::from_secs(60);
-    tokio::join!(trouble.wait(minute), async { trouble.calls(2, 2, READS) });
-    assert_eq!(begun.elapsed(), minute, "whoever only reads tells nothing to those who write");
+    tokio::join!(trouble.wait(minute), async { trouble.calls(2, 2, CallEnded::Read) });
+    assert_eq!(begun.elapsed(), minute, "reads always succeeded, so a read tells those who write nothing");
 }

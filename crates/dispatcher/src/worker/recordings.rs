@@ -1,5 +1,6 @@
-//! Claims that recordings of this process make along the way: see [`Claimer`]. They share the slots and the flow control of the
-//! loop, whose own claims are for what was due before, is due again, or found no room.
+//! Claims that recordings of this process make in their own transaction: see [`Claimer`]. They share the slots and
+//! the webhooks' shares with the loop. The loop's own claims are for deliveries that were due before, are due again,
+//! or found no room.
 
 use super::claims::{Road, start};
 use super::slots::Room;
@@ -9,18 +10,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// A claim under way in a recording. A shutdown waits for it.
-struct Along {
+/// A claim that a recording may make. A shutdown waits for it.
+struct RecordingClaim {
     request: ClaimRequest,
     room: Room,
     road: Arc<Road>,
     _under_way: TaskTrackerToken,
 }
 
-/// The road as its store knows it.
-pub(super) struct Recordings(pub(super) Weak<Road>);
+/// The road, as the store knows it.
+pub(super) struct RecordingClaimer(pub(super) Weak<Road>);
 
-impl Claimer for Recordings {
+impl Claimer for RecordingClaimer {
     fn wanted(&self) -> Option<Box<dyn WantedClaim>> {
         let road = self.0.upgrade()?;
         let stages = &road.stages;
@@ -30,21 +31,22 @@ impl Claimer for Recordings {
         }
         let room = road.slots.room_at_once(&stages.limits, stages.now())?;
         if room.allowance.per_webhook == 0 {
-            // Claims under way may take all that there is.
+            // The claims under way may take every slot.
             return None;
         }
         let request = stages.claim_request(room.wanted, &room.allowance);
         let under_way = road.tasks.token();
-        Some(Box::new(Along { request, room, road, _under_way: under_way }))
+        Some(Box::new(RecordingClaim { request, room, road, _under_way: under_way }))
     }
 }
 
-impl WantedClaim for Along {
+impl WantedClaim for RecordingClaim {
     fn request(&self) -> &ClaimRequest {
         &self.request
     }
 
-    /// Not for a token, and not for what other claims under way give back.
+    /// A webhook without tokens waits for its next token, and beside other claims it may wait for slots that they
+    /// give back. No delivery's end brings either.
     fn waits_for_slots(&self, webhook_id: WebhookId) -> bool {
         !self.room.is_beside_others && !self.room.lacks_tokens(webhook_id)
     }
