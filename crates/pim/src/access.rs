@@ -1,7 +1,8 @@
 //! Access: nothing is read or written without a value that proves the permission for it.
 //!
-//! A [`Readable`] is the only way from a resolver to the loaders, a [`Permitted`] the only way past a draft's typed writes, and
-//! neither can be made but by asking the caller's permissions.
+//! A [`Readable`] is the only way from a resolver to the loaders, and a [`Permitted`] the only way past a draft's typed
+//! writes. Both are made from the caller's permissions; only the decisions of a draft read without
+//! ([`Readable::deciding`]).
 
 use crate::loaders::{Loaders, ReadError};
 use crate::stored::{RecordBody, Stored};
@@ -27,7 +28,7 @@ impl Permitted {
         if held.allows(permission) { Ok(Self(permission)) } else { Err(NotPermitted(permission)) }
     }
 
-    /// What is proven.
+    /// The permission that is proven.
     pub fn permission(self) -> Permission {
         self.0
     }
@@ -97,7 +98,7 @@ impl<'a, B: RecordBody> Readable<'a, B> {
         Permitted::by(held, to_read(B::KIND)).map(|_| Self { loaders, body: PhantomData })
     }
 
-    /// A handle for decisions of a draft, which are shown to nobody.
+    /// A handle for the decisions of a draft: records that it reads are shown to nobody.
     pub fn deciding(loaders: &'a Loaders) -> Self {
         Self { loaders, body: PhantomData }
     }
@@ -109,10 +110,10 @@ impl<'a, B: RecordBody> Readable<'a, B> {
 
     /// The record of that key, which must be there.
     pub async fn existing(self, key: &str) -> Result<Stored<B>, Refusal> {
-        self.loaders.existing(key).await
+        self.one(key).await?.ok_or_else(|| Refusal::not_found(B::KIND.as_str(), key))
     }
 
-    /// The records of those keys that exist, in the order of the keys.
+    /// The records that exist of those keys, in the order of the keys.
     pub async fn many(self, keys: &[String]) -> Result<Vec<Stored<B>>, ReadError> {
         self.loaders.many(keys).await
     }

@@ -49,7 +49,7 @@ pub enum SortDirection {
     Desc,
 }
 
-/// Refuses what is no identifier of a customer, price list or market.
+/// Refuses a text that is no identifier of a customer, price list or market.
 pub(crate) fn check_identifier(identifier: &str) -> Result<(), Refusal> {
     let chars = identifier.chars().count();
     if (1..=IDENTIFIER_CHARS_MAX).contains(&chars) && !identifier.chars().any(char::is_control) {

@@ -1,4 +1,4 @@
-//! What resolvers find in the request: who asks, the ports, and the loaders.
+//! The context that resolvers find in a request: the caller, the ports, and the loaders.
 
 use crate::access::{self, NotPermitted, Permitted, Readable};
 use crate::draft::Draft;
@@ -22,14 +22,14 @@ use hookgraph_domain::time::Timestamp;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Who asks. Every read and write is of this tenant.
+/// The caller of a request. Every read and write is of the caller's tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The tenant that the token opens.
     pub tenant_id: TenantId,
-    /// Who it is, for `userId`: the token's id.
+    /// The value of `userId`: the id of the token, or the subject that an issuer vouches for.
     pub user_id: Option<String>,
-    /// What it may read and change.
+    /// The permissions to read and to change.
     pub permissions: PermissionSet,
 }
 
@@ -37,7 +37,7 @@ impl Caller {
     /// The proof of a permission.
     ///
     /// # Errors
-    /// [`NotPermitted`], which names it.
+    /// [`NotPermitted`], which names the permission.
     pub fn permit(&self, permission: Permission) -> Result<Permitted, NotPermitted> {
         Permitted::by(self.permissions, permission)
     }
@@ -46,20 +46,20 @@ impl Caller {
 /// The ports that resolvers use: the same for every request.
 #[derive(Clone)]
 pub struct PimServices {
-    /// Where records are.
+    /// The store of records.
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and secrets.
     pub entropy: Arc<dyn Entropy>,
-    /// Told after each commit.
+    /// Notified after each commit.
     pub wake_ups: Arc<dyn WakeUps>,
-    /// Told of records that cannot be read.
+    /// Notified of records that cannot be read.
     pub observer: Arc<dyn Observer>,
 }
 
-/// What resolvers work with: one per request, or for payloads one per claimed batch of one tenant and one set of
-/// permissions, so that loaders never mix tenants and never outlive what they were made for.
+/// The context of resolvers: one per request, or for payloads one per claimed batch, tenant and set of permissions, so
+/// that loaders never mix tenants and never outlive their request or batch.
 pub struct PimContext {
     pub(crate) caller: Caller,
     services: PimServices,
@@ -68,8 +68,8 @@ pub struct PimContext {
 }
 
 impl PimContext {
-    /// The context of one request or batch. With `tombstone_of`, the record that this `delete` event was about reads as
-    /// it was.
+    /// The context of one request or batch. With `tombstone_of`, the record that this `delete` event is about reads as
+    /// it was before.
     pub fn new(caller: Caller, services: PimServices, tombstone_of: Option<Arc<Event>>) -> Self {
         let loaders = Loaders::new(caller.tenant_id, services.store.clone(), tombstone_of);
         Self { caller, services, loaders, idempotency: None }
@@ -82,22 +82,22 @@ impl PimContext {
         self
     }
 
-    /// The context of a request with that share of the room that it has with all others.
+    /// The context with its reads counted in `room`.
     #[must_use]
     pub fn within(mut self, room: RoomShare) -> Self {
         self.loaders = self.loaders.within(room);
         self
     }
 
-    /// A context for one of many renders of a batch: it shares what the loaders remember, and has a budget of its own for
-    /// what they hand out.
+    /// A context for one of many renders of a batch: it shares the rows that the loaders remember, with a budget of its
+    /// own.
     #[must_use]
     pub fn sharing(&self) -> Self {
         let (caller, services, loaders) = (self.caller.clone(), self.services.clone(), self.loaders.sharing());
         Self { caller, services, loaders, idempotency: None }
     }
 
-    /// Whether the store has not answered all that it was asked: then who waits too long waits for us.
+    /// Whether the store owes the answer to a statement: a render that runs out of time then fails for a fault of ours.
     pub fn is_waiting_for_store(&self) -> bool {
         self.loaders.is_waiting()
     }
@@ -123,22 +123,22 @@ impl PimContext {
         self.services.entropy.uuid(self.now())
     }
 
-    /// The way to records of `B`'s kind.
+    /// The handle to records of `B`'s kind, with the caller's permission to read them.
     pub(crate) fn read<B: RecordBody>(&self) -> Result<Readable<'_, B>, NotPermitted> {
         Readable::by(self.caller.permissions, &self.loaders)
     }
 
-    /// The way to what a draft decides on and shows to nobody.
+    /// The handle to records of `B`'s kind for the decisions of a draft, which show them to nobody.
     pub(crate) fn deciding<B: RecordBody>(&self, _draft: &Draft<'_>) -> Readable<'_, B> {
         Readable::deciding(&self.loaders)
     }
 
-    /// The whole store, for who may change tenants.
+    /// The store beyond the caller's tenant, for callers who may change tenants.
     pub(crate) fn store_of_tenants(&self) -> Result<&dyn Store, NotPermitted> {
         self.caller.permit(Permission::TenantsWrite).map(|_| self.services.store.as_ref())
     }
 
-    /// The pairs of target and key of `B`'s records that link to one of the targets.
+    /// The links of `B`'s records to the targets, as pairs of target and key.
     pub(crate) async fn linked_pairs<B: RecordBody>(
         &self,
         relation: &str,
@@ -150,7 +150,7 @@ impl PimContext {
         Ok(store.linked_keys(self.caller.tenant_id, B::KIND, relation, targets, limit).await?)
     }
 
-    /// Commits what a draft decided, and tells those who wait.
+    /// Commits the change of a draft, and wakes the loops that wait for its deliveries and feed entries.
     pub(crate) async fn commit(&self, change: Change) -> Result<(), CommitError> {
         let committed = self.services.store.commit(change).await?;
         self.loaders.forget();
@@ -158,7 +158,8 @@ impl PimContext {
         Ok(())
     }
 
-    /// What was answered under a key of the caller's tenant. Whoever asks again has been let past the same permissions.
+    /// The answers kept under a key of the caller's tenant. A request that comes again has passed the same permission
+    /// checks as the first one.
     pub(crate) async fn kept_answers(
         &self,
         key: &AnswerKey,
@@ -167,18 +168,19 @@ impl PimContext {
         self.services.store.kept_answers(key, request_sha256, self.now()).await
     }
 
-    /// Forgets all that was read.
+    /// Forgets every row that was read.
     pub(crate) fn forget(&self) {
         self.loaders.forget();
     }
 
-    /// Begins the next answer of a subscription: it reads what is there then, and has a budget of its own.
+    /// Begins the next answer of a subscription: it reads every row anew, and has a budget of its own.
     pub fn next_answer(&self) {
         self.loaders.forget();
         self.loaders.count_bytes_anew();
     }
 
-    /// While what is answered lives, the bytes of what is read do not count: it is read to decide, and no answer holds it.
+    /// Suspends the count of bytes until the guard drops: a mutation reads to decide, and its answer holds no such
+    /// record.
     pub(crate) fn begin_deciding(&self) -> Counted<'_> {
         self.loaders.deciding()
     }
@@ -187,7 +189,7 @@ impl PimContext {
         self.services.entropy.as_ref()
     }
 
-    /// One page of records; empty where no record can match.
+    /// One page of records; an empty one where the query asks for a text that no record can hold.
     pub(crate) async fn record_page(&self, query: &RecordQuery) -> Result<Vec<Record>, ReadError> {
         self.caller.permit(access::to_read(query.kind))?;
         if is_impossible(query) {
@@ -198,7 +200,8 @@ impl PimContext {
         Ok(records)
     }
 
-    /// The record of a list with its body read; where it cannot be, that is told here and the list goes on without it.
+    /// A record of a list with its body parsed. A record that cannot be is logged and counted here, for its list to
+    /// leave it out.
     pub(crate) fn listed<B: RecordBody>(&self, record: &Record) -> Result<Stored<B>, UnreadableRecord> {
         Stored::read(record).map_err(|error| {
             self.services.observer.unreadable(RowKind::Record);
@@ -207,7 +210,7 @@ impl PimContext {
         })
     }
 
-    /// How many records all pages have.
+    /// How many records the pages of a query have altogether.
     pub(crate) async fn record_count(&self, query: &RecordQuery) -> Result<u64, ReadError> {
         self.caller.permit(access::to_read(query.kind))?;
         if is_impossible(query) {
@@ -233,7 +236,7 @@ impl PimContext {
         Ok(self.unchecked_tenant().await?.row.default_language)
     }
 
-    /// The tenant that an argument names, where one is named: it must be the caller's own.
+    /// The caller's tenant. An argument that names another one is refused.
     pub(crate) fn tenant(&self, argument: Option<&str>) -> Result<TenantId, Refusal> {
         let own = self.caller.tenant_id;
         match argument {
@@ -243,7 +246,7 @@ impl PimContext {
     }
 }
 
-/// Whether a query asks for what no stored text holds: see [`crate::loaders::is_impossible`].
+/// Whether a query asks for a text that no record can hold: see [`crate::loaders::is_impossible`].
 fn is_impossible(query: &RecordQuery) -> bool {
     let mut targets = query.linked.iter().map(|(_, target)| target);
     targets.any(|target| loaders::is_impossible(target))

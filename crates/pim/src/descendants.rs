@@ -1,4 +1,4 @@
-//! All that is below a record of a tree, for changes that cascade over it.
+//! The records below one of a tree, for changes that cascade over them.
 
 use crate::context::PimContext;
 use crate::stored::{RecordBody, Stored};
@@ -6,7 +6,7 @@ use hookgraph_domain::limits::CHANGE_ROWS_MAX;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The records below one, level by level. More than one change can write is refused.
+/// The records below one, level by level. More records than one change can write are refused.
 pub(crate) async fn descendants<B: RecordBody>(
     pim: &PimContext,
     parent_relation: &str,
@@ -24,8 +24,8 @@ pub(crate) async fn descendants<B: RecordBody>(
     Ok(all)
 }
 
-/// How many records are below each other below the one of that id; `below` are their keys with their parents', level by
-/// level.
+/// How many levels of records are below the one of that id. `below` yields the key and parent of each such record,
+/// level by level.
 pub(crate) fn height<'a>(id: &'a str, below: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> usize {
     let mut depths = BTreeMap::from([(id, 0)]);
     for (key, parent) in below {
@@ -35,7 +35,8 @@ pub(crate) fn height<'a>(id: &'a str, below: impl Iterator<Item = (&'a str, Opti
     depths.into_values().max().unwrap_or(0)
 }
 
-/// The keys of all records that link to one of the targets, each once; more than one change can write is refused.
+/// The keys of all records that link to one of the targets, each once. More records than one change can write are
+/// refused.
 pub(crate) async fn all_linked_keys<B: RecordBody>(
     pim: &PimContext,
     relation: &str,

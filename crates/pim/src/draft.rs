@@ -1,12 +1,13 @@
-//! Drafts: what a mutation decides, gathered until it commits as one change with its events.
+//! A draft gathers what a mutation decides until it commits as one change with its events.
 
 use crate::access::{Permitted, to_write};
+use crate::conflict::{NotCommitted, until_committed};
 use crate::context::PimContext;
-use crate::limits::{CONFLICT_RETRIES_MAX, RECORD_BYTES_MAX};
+use crate::limits::RECORD_BYTES_MAX;
 use crate::stored::{RecordBody, Stored};
 use hookgraph_domain::audit::AuditEntry;
 use hookgraph_domain::catalogue;
-use hookgraph_domain::change::{Change, CommitError, Expected, Write};
+use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::event::{EventTypeKey, NewEvent};
 use hookgraph_domain::ids::{AuditEntryId, EventId, TenantId};
 use hookgraph_domain::limits::CHANGE_ROWS_MAX;
@@ -23,14 +24,14 @@ pub(crate) struct Draft<'a> {
     change: Change,
 }
 
-/// Which top-level fields an update changed.
+/// The names of the top-level fields that an update changed.
 pub(crate) type ChangedFields = Vec<String>;
 
-/// Runs a mutation: decides, commits, and decides again on what is there now when something changed meanwhile.
+/// Runs a mutation: `decide` gets an empty draft and returns it filled, the draft commits, and on a conflict `decide`
+/// runs again.
 ///
-/// The decision gets an empty draft and answers with it. It reads through `pim` (which forgets what an earlier try read).
-///
-/// Under an idempotency key the answer is kept with the change, and what was answered before is answered again.
+/// `decide` reads through `pim`, which has forgotten every row of an earlier try. Under an idempotency key the answer
+/// is kept with the change, and a request that comes again gets the kept answer.
 pub(crate) async fn mutate<'a, T, F, D>(pim: &'a PimContext, decide: F) -> Result<T, Refusal>
 where
     T: Serialize + DeserializeOwned,
@@ -38,10 +39,9 @@ where
     D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
 {
     let step = pim.next_step();
-    let mut tries = 0;
-    loop {
+    until_committed(async || {
         if let Some(step) = &step
-            && let Some(answer) = pim.answered(step).await?
+            && let Some(answer) = pim.answered::<T>(step).await?
         {
             return Ok(answer);
         }
@@ -49,60 +49,52 @@ where
         if let Some(step) = &step {
             change.writes.push(step.keep(&answer)?);
         }
-        if is_committed(pim, change, &mut tries).await? {
-            return Ok(answer);
-        }
-    }
+        commit(pim, change).await?;
+        Ok(answer)
+    })
+    .await
 }
 
-/// Runs a mutation that raises no event and whose answer is kept nowhere: it may hold a secret. Refuses an idempotency key.
+/// Runs a mutation that raises no event and whose answer is kept nowhere, because it may hold a secret. An idempotency
+/// key is refused.
 pub(crate) async fn mutate_unkept<'a, T, F, D>(pim: &'a PimContext, decide: F) -> Result<T, Refusal>
 where
     F: Fn(Draft<'a>) -> D,
     D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
 {
     pim.require_no_idempotency()?;
-    let mut tries = 0;
-    loop {
+    until_committed(async || {
         let (change, answer) = decided(pim, &decide).await?;
-        if is_committed(pim, change, &mut tries).await? {
-            return Ok(answer);
-        }
-    }
+        commit(pim, change).await?;
+        Ok(answer)
+    })
+    .await
 }
 
-/// What a mutation decides on what is there now.
+/// The change that a mutation decides on the rows as they stand now, and its answer.
 async fn decided<'a, T, F, D>(pim: &'a PimContext, decide: &F) -> Result<(Change, T), Refusal>
 where
     F: Fn(Draft<'a>) -> D,
     D: Future<Output = Result<(Draft<'a>, T), Refusal>> + Send,
 {
     pim.forget();
-    // The records that it reads go with it, while those that answers hold add up over all mutations of a request.
+    // The decision's reads count no bytes: they are dropped with it, while answers add up over a request's mutations.
     let _deciding = pim.begin_deciding();
     let (Draft { change, .. }, answer) = decide(Draft { pim, change: Change::at(pim.now()) }).await?;
     Ok((change, answer))
 }
 
-/// Commits a change. False when something changed meanwhile, and it is to be decided again.
-async fn is_committed(pim: &PimContext, change: Change, tries: &mut u32) -> Result<bool, Refusal> {
+/// Commits a change, unless it is empty.
+async fn commit(pim: &PimContext, change: Change) -> Result<(), NotCommitted> {
     if change.writes.is_empty() && change.events.is_empty() {
-        return Ok(true);
+        return Ok(());
     }
     let rows = change.writes.len() + change.events.len();
     if rows > CHANGE_ROWS_MAX {
         let message = format!("this would write {rows} rows at once, {CHANGE_ROWS_MAX} are allowed: do it in parts");
-        return Err(Refusal::new(RefusalCode::LimitExceeded, message));
+        return Err(Refusal::new(RefusalCode::LimitExceeded, message).into());
     }
-    match pim.commit(change).await {
-        Ok(()) => Ok(true),
-        Err(CommitError::Conflict(what)) if *tries < CONFLICT_RETRIES_MAX => {
-            tracing::debug!(what, tries, "changed meanwhile: deciding again");
-            *tries += 1;
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(pim.commit(change).await?)
 }
 
 impl<'a> Draft<'a> {
@@ -111,7 +103,7 @@ impl<'a> Draft<'a> {
         self.change.at
     }
 
-    /// What is read from.
+    /// The context that the mutation reads from.
     pub fn pim(&self) -> &'a PimContext {
         self.pim
     }
@@ -120,12 +112,12 @@ impl<'a> Draft<'a> {
         self.pim.caller.tenant_id
     }
 
-    /// Adds a write as it is, by who may.
+    /// Adds a write; the proof shows that the caller may make it.
     pub fn write(&mut self, _proof: Permitted, write: Write) {
         self.change.writes.push(write);
     }
 
-    /// Notes a management action of a tenant in the audit log, in the same transaction. Secrets are left out by the caller.
+    /// Adds an entry of the audit log about a tenant, in the same transaction. The caller leaves secrets out.
     pub fn audit(&mut self, action: &str, tenant_id: TenantId, before: Option<Value>, after: Option<Value>) {
         self.change.writes.push(Write::Audit(AuditEntry {
             id: AuditEntryId(self.pim.new_id()),
@@ -145,7 +137,7 @@ impl<'a> Draft<'a> {
         self.create_dated(key, body, at)
     }
 
-    /// Creates a record that is older than it is here.
+    /// Creates a record with a `created_at` of its own, e.g. an order that was placed earlier.
     pub fn create_dated<B: RecordBody>(
         &mut self,
         key: impl Into<String>,
@@ -164,8 +156,8 @@ impl<'a> Draft<'a> {
         Ok(stored)
     }
 
-    /// Replaces a record's body. Answers the record as it then stands and which top-level fields changed: none when the
-    /// new body equals the old one, and then nothing is written.
+    /// Replaces a record's body. Returns the record as it then stands, and the names of the top-level fields that
+    /// changed: where the new body equals the old one, none changed and nothing is written.
     pub fn update<B: RecordBody>(&mut self, old: &Stored<B>, body: B) -> Result<(Stored<B>, ChangedFields), Refusal> {
         let changed = changed_fields(&to_object(&old.body)?, &to_object(&body)?);
         if changed.is_empty() {
@@ -176,7 +168,7 @@ impl<'a> Draft<'a> {
         Ok((stored, changed))
     }
 
-    /// Writes a record as it is, so that a change decided on it meanwhile is decided again.
+    /// Raises a record's version and changes nothing else, so that concurrent changes that rest on the record conflict.
     pub fn touch<B: RecordBody>(&mut self, stored: &Stored<B>) -> Result<(), Refusal> {
         let touched = Stored { version: stored.version + 1, ..stored.clone() };
         self.put(&touched, Expected::Version(stored.version))
@@ -190,7 +182,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Deletes a record, and answers what its `delete` event keeps of it.
+    /// Deletes a record, and returns the tombstone that its `delete` event keeps.
     pub fn delete<B: RecordBody>(&mut self, stored: &Stored<B>) -> Result<Record, Refusal> {
         let tombstone = to_record(stored)?;
         let proof = self.pim.caller.permit(to_write(B::KIND))?;
@@ -205,13 +197,14 @@ impl<'a> Draft<'a> {
         Ok(tombstone)
     }
 
-    /// Refuses the change should that record be gone by then.
+    /// Refuses the change if the record of that key is gone at the commit.
     pub fn require<B: RecordBody>(&mut self, key: impl Into<String>) {
         let (tenant_id, reference) = (self.tenant_id(), RecordRef::new(B::KIND, key));
         self.change.writes.push(Write::RequireRecord { tenant_id, reference });
     }
 
-    /// Raises an event of the catalogue. `tenantId` and `userId` are filled in; the others are given by name.
+    /// Raises an event of the catalogue. The draft fills in the variables `tenantId` and `userId`; the others are given
+    /// by name.
     pub fn raise(&mut self, raised: Raised) -> Result<(), Refusal> {
         let Raised { concern, event: name, variables, changed_fields, tombstone, record } = raised;
         let id = EventId(self.pim.new_id());
@@ -222,13 +215,13 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Raises an event as it is.
+    /// Raises an event that is made already.
     pub fn raise_ready(&mut self, event: NewEvent) {
         self.change.events.push(event);
     }
 }
 
-/// An event of the catalogue with its variables in order, about no record yet.
+/// An event of the catalogue with its variables in the catalogue's order. It has no record yet.
 pub(crate) fn event(
     id: EventId,
     tenant_id: TenantId,
@@ -272,7 +265,7 @@ pub(crate) struct Raised {
 }
 
 impl Raised {
-    /// An event about that record, with no variable given yet.
+    /// An event about the record, without variables.
     pub fn of<B: RecordBody>(concern: &'static str, event: &'static str, stored: &Stored<B>) -> Self {
         Self {
             concern,
@@ -285,7 +278,8 @@ impl Raised {
     }
 }
 
-/// Refuses what no store could hold: PostgreSQL's texts have no U+0000. Within a body it is escaped, and may stand.
+/// Refuses a record that no store can hold: a text of PostgreSQL holds no U+0000. In a body that character is escaped,
+/// and allowed.
 fn check_storable(record: &Record, links: &[Link], names: &[Name]) -> Result<(), Refusal> {
     let kind = record.reference.kind.as_str();
     let texts = [("key", &record.reference.key)].into_iter();

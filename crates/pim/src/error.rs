@@ -24,12 +24,12 @@ pub fn graphql_error(refusal: &Refusal) -> async_graphql::Error {
     })
 }
 
-/// Turns what the domain and the ports answer into what a resolver answers. Faults of ours are logged here, once.
+/// Turns a result of the domain or of a port into a resolver's. Faults of ours are logged here, once.
 pub trait IntoGraphql<T> {
     /// The value, or the GraphQL error.
     ///
     /// # Errors
-    /// The refusal, or for a fault of ours one that tells no details.
+    /// The refusal. The refusal for a fault of ours tells no details.
     fn graphql(self) -> async_graphql::Result<T>;
 }
 

@@ -1,5 +1,5 @@
-//! Requests with an idempotency key: each change that one makes is kept with its answer, and a request that comes again
-//! gets those answers instead of changing anything.
+//! Requests with an idempotency key: each change of such a request is kept with its answer, and a request that comes
+//! again gets the kept answers and changes nothing.
 
 use crate::context::PimContext;
 use hookgraph_domain::change::Write;
@@ -14,27 +14,27 @@ use serde::de::DeserializeOwned;
 pub struct Idempotency {
     key: String,
     request_sha256: [u8; 32],
-    place: Mutex<Place>,
+    progress: Mutex<Progress>,
 }
 
-/// Where a request is. Its changes are numbered by the fields that make them and one after the other, so that each has its number
-/// whether those before it succeed or not.
+/// How far a request has come. Its changes are numbered by the field that makes them, then one after the other, so that
+/// a change has the same number whether the changes before it succeed or fail.
 #[derive(Debug, Default)]
-struct Place {
-    /// The fields of the namespace that it is in, by their names in the response.
+struct Progress {
+    /// The fields of the current namespace, by their names in the response.
     fields: Vec<String>,
-    /// How many the namespaces before it have.
+    /// How many fields the earlier namespaces have.
     before: usize,
-    /// Which of them it is in.
+    /// The index of the current field in `fields`.
     field: usize,
-    /// The changes that this field has made.
+    /// How many changes the current field has made.
     steps: u32,
 }
 
-/// More changes than one field makes.
+/// How far apart the numbers of two fields' first changes are: more than one field makes.
 const STEPS_OF_FIELD_MAX: i64 = 1 << 16;
 
-impl Place {
+impl Progress {
     fn next_step(&mut self) -> i64 {
         let field = i64::try_from(self.before.saturating_add(self.field)).unwrap_or(i64::MAX);
         let step = i64::from(self.steps);
@@ -51,40 +51,41 @@ pub struct Step {
 }
 
 impl Idempotency {
-    /// The key of a request with that hash, which covers all that the request says.
+    /// The key of a request. `request_sha256` covers everything that makes it the same request.
     pub fn new(key: String, request_sha256: [u8; 32]) -> Self {
-        Self { key, request_sha256, place: Mutex::default() }
+        Self { key, request_sha256, progress: Mutex::default() }
     }
 }
 
 impl PimContext {
-    /// The request comes to a namespace with fields of those names in the response. Mutations run one after another.
+    /// Notes that the request enters a namespace; `fields` are the names of its fields in the response. Mutations run
+    /// one after another.
     pub fn enters_namespace(&self, fields: impl FnOnce() -> Vec<String>) {
-        if let Some(asked) = &self.idempotency {
-            let mut place = asked.place.lock();
-            let before = place.before.saturating_add(place.fields.len());
-            *place = Place { fields: fields(), before, field: 0, steps: 0 };
+        if let Some(idempotency) = &self.idempotency {
+            let mut progress = idempotency.progress.lock();
+            let before = progress.before.saturating_add(progress.fields.len());
+            *progress = Progress { fields: fields(), before, field: 0, steps: 0 };
         }
     }
 
-    /// The request comes to that field of the namespace.
+    /// Notes that the request enters the field of that name in its current namespace.
     pub fn enters_field(&self, name: &str) {
-        if let Some(asked) = &self.idempotency {
-            let mut place = asked.place.lock();
-            let field = place.fields.iter().position(|field| field == name).unwrap_or(place.fields.len());
-            (place.field, place.steps) = (field, 0);
+        if let Some(idempotency) = &self.idempotency {
+            let mut progress = idempotency.progress.lock();
+            let field = progress.fields.iter().position(|field| field == name).unwrap_or(progress.fields.len());
+            (progress.field, progress.steps) = (field, 0);
         }
     }
 
-    /// The change that is next in this request; none where the request has no idempotency key.
+    /// The next change of this request; none where the request has no idempotency key.
     pub fn next_step(&self) -> Option<Step> {
-        let asked = self.idempotency.as_ref()?;
-        let step = asked.place.lock().next_step();
-        let key = AnswerKey { tenant_id: self.caller().tenant_id, key: asked.key.clone(), step };
-        Some(Step { key, request_sha256: asked.request_sha256 })
+        let idempotency = self.idempotency.as_ref()?;
+        let step = idempotency.progress.lock().next_step();
+        let key = AnswerKey { tenant_id: self.caller().tenant_id, key: idempotency.key.clone(), step };
+        Some(Step { key, request_sha256: idempotency.request_sha256 })
     }
 
-    /// What that step answered before.
+    /// The kept answer of the step; none where the request has not come before.
     ///
     /// # Errors
     /// `CONFLICT` when the key belongs to another request.
@@ -102,7 +103,7 @@ impl PimContext {
         serde_json::from_str(&kept.answer).map(Some).map_err(|error| fault(&error))
     }
 
-    /// Refuses an idempotency key where nothing would heed it.
+    /// Refuses an idempotency key in front of a mutation that keeps no answers.
     ///
     /// # Errors
     /// `BAD_USER_INPUT`.
@@ -117,7 +118,7 @@ impl PimContext {
 }
 
 impl Step {
-    /// What keeps the answer, to be committed with the change.
+    /// The write that keeps the answer, to be committed with the change.
     ///
     /// # Errors
     /// A fault of ours: an answer that is no JSON.

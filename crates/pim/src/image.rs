@@ -1,4 +1,4 @@
-//! Images of variants: kept elsewhere, named here by key.
+//! Images of variants: the files are kept elsewhere, and named here by key.
 
 use crate::common::{KeyValuePair, KeyValuePairInput, converted, property};
 use async_graphql::{InputObject, Object};

@@ -2,13 +2,15 @@
 //!
 //! Payload queries and the management API read the same tree: [`PimQuery`] is the whole of what a payload may ask.
 //!
-//! A noun is one module (`customer`, `order` …) with up to four files: its body as stored, its GraphQL type, its queries,
-//! its mutations. A mutation reads, decides on a draft (`draft::Draft`), and the draft commits as one change with its events.
+//! A noun is one module (`customer`, `order` …) with up to four files: its body as stored, its GraphQL type, its
+//! queries, its mutations. A mutation reads, decides on a draft (`draft::Draft`), and commits the draft as one change
+//! with its events.
 
 mod access;
 mod address;
 mod common;
-pub mod component;
+mod component;
+mod conflict;
 mod context;
 pub mod copy;
 pub mod customer;
@@ -16,10 +18,10 @@ mod descendants;
 mod draft;
 mod error;
 pub mod flow;
-pub mod grid;
+mod grid;
 mod idempotency;
 mod image;
-pub mod item;
+mod item;
 pub mod limits;
 mod loaders;
 pub mod market;
@@ -39,20 +41,18 @@ mod slug;
 mod stored;
 pub mod subscription_contract;
 pub mod tenant;
-pub mod topic;
+mod topic;
 mod version;
 
 pub use access::{NotPermitted, Permitted};
-pub use address::{Address, AddressInput, AddressType};
-pub use common::{KeyValuePair, KeyValuePairInput, SortDirection};
+pub use conflict::{NotCommitted, until_committed};
 pub use context::{Caller, PimContext, PimServices};
 pub use error::{IntoGraphql, graphql_error};
 pub use idempotency::{Idempotency, Step};
-pub use paging::PageInfo;
+pub use loaders::Yield;
 pub use payment::PaymentType;
 pub use permission::{PermissionName, requires};
 pub use room::{ByteRoom, Drawn, NoRoom, RoomShare, Taken};
 pub use root::{PimMutation, PimQuery};
-pub use scalars::{Date, DateTime, EmailAddress, JsonValue, NonNegativeInt, PositiveInt, ScalarJudge, scalar_fault};
+pub use scalars::{DateTime, JsonValue, ScalarJudge, scalar_fault};
 pub use signature_key::{SignatureKey, checked_overlap_s, rotation};
-pub use version::{VersionLabel, VersionedRecordInfo};

@@ -1,6 +1,6 @@
 //! The bounds of the resolver tree, by name, with their unit as the last word and their reason.
 
-/// How often a mutation is decided again when what it read changed meanwhile.
+/// How often one mutation is decided again because its commit met a conflict.
 pub const CONFLICT_RETRIES_MAX: u32 = 8;
 /// Items of a list that is not paged (`getMany` of items, `relatingItems` …).
 pub const LIST_MAX: u32 = 1_000;
@@ -10,26 +10,26 @@ pub const TEXT_CHARS_MAX: usize = 20_000;
 pub const IDENTIFIER_CHARS_MAX: usize = 200;
 /// Stages of one pipeline: they are one record.
 pub const STAGES_MAX: usize = 100;
-/// A tenant's identifier, in characters: what a label of a host name may have.
+/// A tenant's identifier, in characters: as long as a label of a host name may be.
 pub const TENANT_IDENTIFIER_CHARS_MAX: usize = 63;
-/// Records of one batch of a tenant copy: what one of its transactions writes.
+/// Records of one batch of a tenant copy: each batch is one transaction.
 pub const COPY_BATCH_ROWS: u32 = 100;
 /// Copies of one tenant that run at the same time.
 pub const COPY_TASKS_RUNNING_MAX: usize = 4;
-/// Copies that one round advances: the oldest first.
+/// Copies that one round of the runner advances: the oldest first.
 pub const COPY_TASKS_AT_ONCE_MAX: u32 = 8;
-/// How often the runner looks for copies when there were none, in milliseconds.
+/// How long the runner waits after a round that found no copy or failed, in milliseconds.
 pub const COPY_POLL_MS: u64 = 1_000;
-/// Records of a list that are read at once: each may have [`RECORD_BYTES_MAX`], and so many are in memory before it shows that
-/// they are too many.
+/// Records of a list that one statement reads. Each may have [`RECORD_BYTES_MAX`], and all of a statement's are in
+/// memory before their bytes are counted.
 pub const READ_BATCH_ROWS: u32 = 100;
-/// A language code, in characters: what BCP 47 recommends to allow.
+/// A language code, in characters: the length that BCP 47 recommends to allow.
 pub const LANGUAGE_CHARS_MAX: usize = 35;
 /// A part of a path that is made from a name, in characters.
 pub const SLUG_CHARS_MAX: usize = 99;
 /// How many numbered forms of a slug are tried before an id is appended.
 pub const SLUG_TRIES_MAX: usize = 64;
-/// Items or topics above each other: what a path can cost.
+/// Items or topics above each other: a path reads each of them.
 pub const TREE_DEPTH_MAX: usize = 32;
 /// Components of one item or variant.
 pub const COMPONENTS_MAX: usize = 200;
@@ -41,22 +41,24 @@ pub const INPUT_LIST_MAX: usize = 1_000;
 pub const RICH_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Elements within each other in a rich text.
 pub const RICH_TEXT_DEPTH_MAX: usize = 64;
-/// Records that one request or render may read, those read again counted again: lists within lists multiply.
+/// Records that one request or render may read; a record that is read twice counts twice. Lists within lists multiply.
 pub const RECORDS_READ_MAX: usize = 50_000;
-/// The bodies of those records, in bytes of their JSON: read, one takes some times as much memory. Room for [`LIST_MAX`] items
-/// of 64 KiB. What a mutation reads to decide is bounded by the rows of a change instead.
+/// The bodies of the records that one request or render may read, in bytes of their JSON: [`LIST_MAX`] items of 64 KiB.
+/// A parsed body takes a multiple of its JSON in memory. Reads of a deciding mutation are bounded by the rows of a
+/// change instead.
 pub const RECORD_BYTES_READ_MAX: usize = 64 * 1024 * 1024;
-/// What all requests of a process hold at a time of the records, payloads and attempts that they read, in bytes of their JSON; one
-/// token's hold half of it at most, two requests that read as much as one may. More are refused as unavailable. Payloads that
-/// are rendered to be delivered are outside of it: no reader may hold up deliveries.
+/// The records, payloads and attempts that all requests of a process hold at one time, in bytes of their JSON. The
+/// requests of one token hold at most half, which is two requests that each read as much as one may; beyond it,
+/// requests are refused as unavailable. Renders for delivery are not counted: no reader may hold up deliveries.
 pub const READ_BYTES_AT_ONCE_MAX: usize = 256 * 1024 * 1024;
-/// What of such room one tenant has at most, in percent: the rest is other tenants'.
+/// The part of a byte room ([`crate::ByteRoom`]) that one tenant may hold, in percent: the rest is left to other
+/// tenants.
 pub const ROOM_OF_TENANT_PERCENT_MAX: usize = 75;
-/// How many times what it leaves free one token may hold of such room, of all and of what its tenant may have: half of all while
-/// nobody else holds any, and two thirds of what is free where others do.
+/// How many times the bytes that it leaves free one token may hold, both of a byte room and of its tenant's part: a
+/// token that holds none may take two thirds of the free bytes, which is half of the room while nobody else holds any.
 pub const ROOM_OF_HOLDER_TIMES_MAX: usize = 2;
-/// What a request takes of such room at a time, in bytes; the first so many are free: with `http_requests_max` requests at once,
-/// 64 MiB.
+/// The step in which a request takes bytes of a byte room. The first step is free: `http_requests_max` requests at once
+/// hold 64 MiB in free steps.
 pub const ROOM_STEP_BYTES: usize = 64 * 1024;
-/// A record's body, in bytes of its JSON: every version of it, its tombstone and all that read it carry it whole.
+/// A record's body, in bytes of its JSON: each of its versions, its tombstone and every read carry the whole body.
 pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -1,6 +1,6 @@
-//! Loaders: every read of a record by key, name or link is gathered with its neighbours into one statement.
+//! Loaders gather reads of records by key, name or link: reads that are ready together become one statement.
 //!
-//! They live as long as their [`crate::PimContext`] and remember what they read; a commit makes them forget.
+//! Loaders live as long as their [`crate::PimContext`] and remember what they read; a commit makes them forget.
 
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use async_graphql::futures_util::future::BoxFuture;
@@ -36,32 +36,34 @@ pub(crate) struct ByLink {
     pub target: String,
 }
 
-/// The tenant that all is read of.
+/// The key of the loaders' own tenant: they read no other one's rows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct OwnTenant;
 
-/// The loaders of one request or render. What they remember may be shared; what they may hand out is its own.
+/// The loaders of one request or render. Many renders may share the rows that are remembered; each has its own budget
+/// of rows and bytes.
 pub(crate) struct Loaders {
     inner: Arc<DataLoader<StoreLoader, HashMapCache>>,
-    /// Statements of all who share what is remembered that the store has not answered yet.
+    /// Statements that the store has not answered yet, of all loaders that share `inner`.
     unanswered: Arc<AtomicUsize>,
     handed_out: HandedOut,
-    /// What the bytes that were handed out take of the room that all requests share.
+    /// The bytes that were handed out, taken of the room that all requests share.
     drawn: Drawn,
-    /// Mutations that are deciding.
+    /// How many mutations are deciding: their reads count no bytes.
     deciding: AtomicUsize,
 }
 
-/// What one request or render was handed out.
+/// The records that one request or render got from its loaders.
 #[derive(Debug, Default)]
 struct HandedOut {
     records: AtomicUsize,
-    /// Of the records' bodies.
+    /// The bytes of the records' bodies.
     bytes: AtomicUsize,
 }
 
-/// What whoever asks for too much can do: the lists of items and grids have no pages, but items can be named.
-const ASK_FOR_FEWER: &str = "ask for fewer at once, by their ids or externalReferences, or by a smaller page (first, last) of a list that has pages";
+/// Advice for a caller who asks for too much: the lists of items and grids have no pages, but items can be named.
+const ASK_FOR_FEWER: &str = "ask for fewer at once, by their ids or externalReferences, or by a smaller page (first, \
+    last) of a list that has pages";
 
 /// Why nothing was read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -75,10 +77,10 @@ pub(crate) enum ReadError {
     /// Records came to more bytes than one request or render may read.
     #[error("this reads more than {} MiB of records: {ASK_FOR_FEWER}", RECORD_BYTES_READ_MAX / (1024 * 1024))]
     TooLarge,
-    /// All requests together hold as much as they may.
+    /// The room that all requests share has no bytes left for this one.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// The caller may not read them.
+    /// The caller may not read such records.
     #[error("this needs the permission {0}")]
     Forbidden(Permission),
 }
@@ -101,7 +103,7 @@ struct StoreLoader {
     unanswered: Arc<AtomicUsize>,
 }
 
-/// Counts one more while it lives: a statement as unanswered, a mutation as deciding.
+/// A guard that counts its holder while it lives: a statement as unanswered, a mutation as deciding.
 pub(crate) struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
@@ -117,8 +119,10 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Instead of waiting a while for more keys, lets the resolvers that are ready ask first.
-struct Yield;
+/// The delay of a data loader before it reads: one yield, in which every resolver that is ready adds its keys. A delay
+/// in time would hold up each level of a document.
+#[derive(Clone, Copy, Debug)]
+pub struct Yield;
 
 impl Timer for Yield {
     fn delay(&self, _duration: Duration) -> BoxFuture<'static, ()> {
@@ -126,7 +130,7 @@ impl Timer for Yield {
     }
 }
 
-/// No stored key, name or target holds a NUL, and PostgreSQL fails on the question.
+/// Whether a text holds a NUL: no stored key, name or target does, and PostgreSQL fails on a query for one.
 pub(crate) fn is_impossible(text: &str) -> bool {
     text.contains('\0')
 }
@@ -148,7 +152,7 @@ impl Loaders {
         Self { inner, unanswered, handed_out, drawn, deciding: AtomicUsize::new(0) }
     }
 
-    /// The loaders, whose bytes take of that room.
+    /// The loaders, which take the bytes that they hand out of `room`.
     pub fn within(self, room: RoomShare) -> Self {
         Self { drawn: Drawn::of(Some(room)), ..self }
     }
@@ -163,18 +167,13 @@ impl Loaders {
         record.as_deref().map(|record| self.read(record)).transpose()
     }
 
-    /// The record of that key, which must be there.
-    pub async fn existing<B: RecordBody>(&self, key: &str) -> Result<Stored<B>, Refusal> {
-        self.one::<B>(key).await?.ok_or_else(|| Refusal::not_found(B::KIND.as_str(), key))
-    }
-
-    /// The tenant that all is read of.
+    /// The loaders' own tenant.
     pub async fn own_tenant(&self) -> Result<Option<Arc<Tenant>>, ReadError> {
         Ok(self.inner.load_one(OwnTenant).await?)
     }
 
-    /// The records of those keys that exist, in the order of the keys. Read in pieces: too many bytes are refused before all of
-    /// them are in memory.
+    /// The records that exist of those keys, in the order of the keys. They are read in pieces, so that too many bytes
+    /// are refused before all of them are in memory.
     pub async fn many<B: RecordBody>(&self, keys: &[String]) -> Result<Vec<Stored<B>>, ReadError> {
         let possible = keys.iter().filter(|key| !is_impossible(key));
         let references: Vec<_> = possible.map(|key| RecordRef::new(B::KIND, key.as_str())).collect();
@@ -224,30 +223,32 @@ impl Loaders {
         self.many(&keys).await
     }
 
-    /// Loaders that share what is remembered, with their own count of what they hand out.
+    /// Loaders that share the rows that these remember, with a budget of their own.
     pub fn sharing(&self) -> Self {
         Self::over(self.inner.clone(), self.unanswered.clone(), self.drawn.room())
     }
 
-    /// Waits for a statement that goes past the loaders, counted among the unanswered ones.
+    /// Runs a statement that does not go through the loaders, counted among the unanswered ones meanwhile.
     pub async fn counted<T>(&self, statement: impl Future<Output = T>) -> T {
         let _unanswered = Counted::count(&self.unanswered);
         statement.await
     }
 
-    /// Whether the store has not answered all that it was asked.
+    /// Whether the store owes the answer to a statement.
     pub fn is_waiting(&self) -> bool {
         self.unanswered.load(Ordering::Relaxed) > 0
     }
 
-    /// What is remembered costs no statement, and a list within a list within a list could still fill the memory.
+    /// Counts records against [`RECORDS_READ_MAX`]. Remembered records cost no statement and count all the same: lists
+    /// within lists within lists could fill the memory with copies of them.
     fn hand_out(&self, count: usize) -> Result<(), ReadError> {
         let before = self.handed_out.records.fetch_add(count, Ordering::Relaxed);
         if before.saturating_add(count) > RECORDS_READ_MAX { Err(ReadError::TooMany) } else { Ok(()) }
     }
 
-    /// The bodies of a few records may fill the memory too. What is read to decide goes with the decision, and how many rows
-    /// one change may have bounds it.
+    /// Counts the bytes of bodies against [`RECORD_BYTES_READ_MAX`]: a few large records may fill the memory too. The
+    /// reads of a deciding mutation do not count: they are dropped with the decision, and the rows of a change bound
+    /// them.
     fn hand_out_bytes(&self, bytes: usize) -> Result<(), ReadError> {
         if self.deciding.load(Ordering::Relaxed) > 0 {
             return Ok(());
@@ -259,31 +260,32 @@ impl Loaders {
         Ok(self.drawn.add(bytes)?)
     }
 
-    /// Hands out records that were read past the loaders.
+    /// Counts records that were read without the loaders.
     pub fn hand_out_page(&self, records: &[Record]) -> Result<(), ReadError> {
         self.hand_out(records.len())?;
         self.hand_out_bytes(records.iter().map(|record| record.body.len()).sum())
     }
 
-    /// Hands a record out with its body read, which is its own copy however often the record is remembered.
+    /// Parses a record's body for one caller, and counts its bytes: each caller gets a copy of its own.
     fn read<B: RecordBody>(&self, record: &Record) -> Result<Stored<B>, ReadError> {
         self.hand_out_bytes(record.body.len())?;
         Ok(Stored::read(record)?)
     }
 
-    /// While what is answered lives, no bytes are counted: a mutation decides.
+    /// Suspends the count of bytes until the guard drops: the reads of a deciding mutation are bounded by the rows of a
+    /// change.
     pub fn deciding(&self) -> Counted<'_> {
         Counted::count(&self.deciding)
     }
 
-    /// Counts the bytes of what is handed out from none on: nothing keeps what was.
+    /// Begins the count of bytes anew: nothing holds the bodies that were handed out before.
     pub fn count_bytes_anew(&self) {
         self.handed_out.bytes.store(0, Ordering::Relaxed);
         self.drawn.begin_anew();
     }
 
-    /// Forgets all that was read: something was committed, or is decided anew. The bytes that were handed out stay counted:
-    /// what was answered before is still in memory.
+    /// Forgets every row that was read, because a change was committed or is decided anew. The bytes that were handed
+    /// out stay counted: earlier answers of the request are still in memory.
     pub fn forget(&self) {
         self.handed_out.records.store(0, Ordering::Relaxed);
         self.inner.clear::<RecordRef>();

@@ -37,7 +37,7 @@ pub(crate) struct PageArguments {
     pub last: Option<i32>,
 }
 
-/// Which list is paged.
+/// The list of which a page is read.
 #[derive(Clone, Debug)]
 pub(crate) struct ListOf {
     pub linked: Vec<(String, String)>,
@@ -45,23 +45,23 @@ pub(crate) struct ListOf {
     pub direction: SortDirection,
 }
 
-/// One page: each record with its cursor.
+/// One page of records, each with its cursor.
 pub(crate) struct Page<B> {
     pub nodes: Vec<(String, Stored<B>)>,
-    /// Records of the page that cannot be read.
+    /// The records of the page that cannot be read.
     pub unreadable: Vec<UnreadableRecord>,
     pub info: PageInfo,
 }
 
-/// A record that a list leaves out, because its body cannot be read.
+/// A record that a list leaves out because its body cannot be read.
 #[derive(Clone, Debug)]
 pub(crate) struct UnreadableRecord {
     pub kind: &'static str,
     pub key: String,
 }
 
-/// Says of each record that a list leaves out that it does: an error at the list's path, which fails a payload as any error
-/// does, while whoever pages through the API gets the others.
+/// Adds an error at the list's path for each record that the list leaves out. As any error does, it fails a payload; a
+/// caller of the API gets the other records with it.
 pub(crate) fn tell_left_out(ctx: &Context<'_>, unreadable: &[UnreadableRecord]) {
     for UnreadableRecord { kind, key } in unreadable {
         let message = format!("the {kind} {key:?} cannot be read and is left out: the server's log says why");
@@ -118,7 +118,7 @@ pub(crate) async fn page<B: RecordBody>(
         }
     }
     let started_inside = query.after.is_some();
-    // Of the records, whether they can be read or not: a page of nothing that can be is not the end.
+    // The cursors count unreadable records too: a page of nothing but them is not the end of the list.
     let info = PageInfo {
         start_cursor: records.first().map(cursor_of).unwrap_or_default(),
         end_cursor: records.last().map(cursor_of).unwrap_or_default(),
@@ -129,8 +129,8 @@ pub(crate) async fn page<B: RecordBody>(
     Ok(Page { nodes, unreadable, info })
 }
 
-/// The latest of `B`'s records, up to the limit of a list. Read in pieces: too many bytes are refused before all of them are in
-/// memory.
+/// The latest of `B`'s records, up to the limit of a list. They are read in pieces, so that too many bytes are refused
+/// before all of them are in memory.
 pub(crate) async fn latest<B: RecordBody>(pim: &PimContext) -> Result<Vec<Stored<B>>, ReadError> {
     let mut query = RecordQuery {
         tenant_id: pim.caller.tenant_id,
@@ -158,7 +158,7 @@ pub(crate) async fn latest<B: RecordBody>(pim: &PimContext) -> Result<Vec<Stored
 /// All of `B`'s records with that link, in the order of their keys.
 ///
 /// # Errors
-/// [`RefusalCode::LimitExceeded`] when they are more than one change may write.
+/// [`RefusalCode::LimitExceeded`] for more records than one change may write.
 pub(crate) async fn all_linked<B: RecordBody>(
     pim: &PimContext,
     relation: &str,
@@ -189,7 +189,7 @@ pub(crate) async fn all_linked<B: RecordBody>(
     }
 }
 
-/// The size of a page: the default where none is asked for, refused beyond the limit.
+/// The size of a page: the default where the argument is not given. A size beyond the limit is refused.
 pub(crate) fn page_size((argument, asked): (&str, Option<i32>)) -> Result<u32, Refusal> {
     match asked {
         None => Ok(PAGE_SIZE_DEFAULT),

@@ -79,7 +79,7 @@ pub struct CustomProperties {
     pub value: Option<String>,
 }
 
-/// A payment through a provider, as answered and as given: they differ in what the provider's own id is called.
+/// Declares a payment through a provider and its input, which name the provider's own id differently.
 macro_rules! provided_payment {
     ($doc:literal, $payment:ident, $input:ident, $given_id:ident, [$($field_doc:literal $field:ident),* $(,)?]) => {
         #[doc = $doc]
@@ -163,7 +163,7 @@ pub struct PaymentInput {
 }
 
 impl PaymentInput {
-    /// The payment. Details of another provider than the named one are refused, at `path`.
+    /// The payment. Details of another provider than the named one are refused; `path` is the input's place.
     pub(crate) fn payment(self, path: &str) -> Result<Payment, Refusal> {
         let Self { cash, custom, klarna, paypal, provider, stripe } = self;
         let given = [

@@ -1,4 +1,4 @@
-//! Permissions in the API: their names, and the directive that says which a field needs.
+//! Permissions in the API: their names, and the directive by which a field names the permissions that it needs.
 
 use async_graphql::{Enum, TypeDirective};
 use hookgraph_domain::permission::Permission;

@@ -1,18 +1,22 @@
-//! Room for bytes that the requests of all tenants hold together: what bounds one request says nothing of a thousand at once.
+//! A byte room bounds the bytes that the requests of all tenants hold together: a bound for one request says nothing
+//! about a thousand requests at once.
 //!
-//! Nobody fills it: a tenant has [`ROOM_OF_TENANT_PERCENT_MAX`] of it at most, and as a holder (a token, or whoever an issuer vouches
-//! for) takes some, it holds at most [`ROOM_OF_HOLDER_TIMES_MAX`] times what it leaves free, of all and of what its tenant may have.
-//! What is taken is always less than what was free: however many hold as much as they may, there is some left for one more.
+//! Nobody can fill the room. A tenant holds at most [`ROOM_OF_TENANT_PERCENT_MAX`] percent of it. A holder (a token, or
+//! a user that an issuer vouches for) holds, after each take, at most [`ROOM_OF_HOLDER_TIMES_MAX`] times the bytes that
+//! are then free, both in the room and in its tenant's part. So a take is always less than the free bytes: however many
+//! holders hold as much as they may, there are bytes left for one more.
 
 use crate::limits::{ROOM_OF_HOLDER_TIMES_MAX, ROOM_OF_TENANT_PERCENT_MAX, ROOM_STEP_BYTES};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
+use hookgraph_domain::share::percent_of;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// The room. Nobody waits for it: who holds a part of it and waits for more might wait for others who do the same.
+/// The room. A request that finds no room is refused at once: requests that wait for more while they hold some could
+/// wait for each other for ever.
 #[derive(Debug)]
 pub struct ByteRoom {
     bytes_max: usize,
@@ -21,40 +25,42 @@ pub struct ByteRoom {
 
 #[derive(Debug, Default)]
 struct HeldBytes {
-    /// But for what is granted.
+    /// Bytes of [`Claim::Refusable`], of all tenants.
     all: usize,
+    /// Bytes of the other claims, of all tenants.
     granted: usize,
-    /// Without those that hold nothing, and what is granted.
+    /// Bytes of [`Claim::Refusable`], by tenant; a tenant that holds none has no entry.
     by_tenant: HashMap<TenantId, usize>,
-    /// Without those that hold nothing.
+    /// Bytes of every claim, by holder; a holder of none has no entry.
     by_holder: HashMap<Holder, usize>,
 }
 
-/// Who holds a part of it, of whose tenant.
+/// A user of a tenant who holds bytes; the users without a name are one holder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Holder {
     tenant_id: TenantId,
     user_id: Option<Arc<str>>,
 }
 
-/// Whether what asks for room may be refused it.
+/// On which terms bytes are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
-    /// It may: to ask again does nothing twice.
+    /// Bytes of a request that may be sent again: refused beyond the holder's fair share.
     Refusable,
-    /// What is read of what was done is not refused for what others hold, and counts for its holder alone.
+    /// Bytes that a mutation reads once it is done: refused beyond the holder's own limit, whatever others hold, and
+    /// counted for the holder alone.
     Done,
-    /// What is answered of it is never refused, and counts for its holder alone.
+    /// Bytes of a mutation's answer: never refused, and counted for the holder alone.
     Answered,
 }
 
-/// There is no room left, or none that this holder may take.
+/// Why bytes are refused: the room has none left, or none that this holder may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
-    /// For now, of what may be asked for again.
+    /// The request may be sent again.
     #[error("the server holds as much of what is read and answered as it may: try again, or ask for less at once")]
     ForNow,
-    /// Of what was done, which must not be asked for again.
+    /// The request's mutation is done: it must not be sent again.
     #[error(
         "your requests hold as much of what is read as they may: it was done all the same, ask for this by a query"
     )]
@@ -72,27 +78,28 @@ impl From<NoRoom> for Refusal {
 }
 
 impl ByteRoom {
-    /// Room for so many bytes.
+    /// A room of `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, held: Mutex::default() }
     }
 
-    /// What one holder may hold of it while nobody else holds any, in bytes.
+    /// The most that one holder may hold, in bytes: its fair share while nobody else holds any.
     pub fn of_one_bytes_max(&self) -> usize {
         fair_share(self.bytes_max.min(self.of_tenant_bytes_max()), 0)
     }
 
+    /// The most that one tenant may hold, in bytes.
     fn of_tenant_bytes_max(&self) -> usize {
-        self.bytes_max / 100 * ROOM_OF_TENANT_PERCENT_MAX + self.bytes_max % 100 * ROOM_OF_TENANT_PERCENT_MAX / 100
+        percent_of(self.bytes_max, ROOM_OF_TENANT_PERCENT_MAX)
     }
 
-    /// What is held, in bytes.
+    /// The bytes that are held, on whatever terms.
     pub fn bytes_held(&self) -> usize {
         let held = self.held.lock();
         held.all.saturating_add(held.granted)
     }
 
-    /// The room as that user of that tenant may use it; those without a name are one.
+    /// The room as the user of the tenant may use it; the users without a name are one holder.
     pub fn of(self: &Arc<Self>, tenant_id: TenantId, user_id: Option<&str>) -> RoomShare {
         let holder = Holder { tenant_id, user_id: user_id.map(Arc::from) };
         RoomShare { room: self.clone(), holder, claim: Claim::Refusable }
@@ -120,7 +127,7 @@ impl ByteRoom {
 }
 
 impl HeldBytes {
-    /// What the holder's tenant holds, and what it holds itself.
+    /// The bytes that the holder's tenant holds, and the bytes that the holder itself does.
     fn of(&self, holder: &Holder) -> (usize, usize) {
         let of_tenant = self.by_tenant.get(&holder.tenant_id).copied().unwrap_or_default();
         (of_tenant, self.by_holder.get(holder).copied().unwrap_or_default())
@@ -138,7 +145,7 @@ impl HeldBytes {
     }
 }
 
-/// Keeps a count; of none nothing is kept.
+/// Sets a count; a count of 0 removes its entry.
 fn put<K: Clone + Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K, count: usize) {
     if count == 0 {
         counts.remove(key);
@@ -149,7 +156,8 @@ fn put<K: Clone + Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K, count: usi
     }
 }
 
-/// How much more one that holds so much may take of what is free, to hold at most so many times what is free then.
+/// The most that a holder of `held` bytes may take of `free` bytes: the largest `taken` for which
+/// `held + taken <= ROOM_OF_HOLDER_TIMES_MAX * (free - taken)`.
 fn fair_share(free: usize, held: usize) -> usize {
     free.saturating_mul(ROOM_OF_HOLDER_TIMES_MAX).saturating_sub(held) / (ROOM_OF_HOLDER_TIMES_MAX + 1)
 }
@@ -163,25 +171,27 @@ pub struct RoomShare {
 }
 
 impl RoomShare {
-    /// What the holder may hold at most, in bytes.
+    /// The most that the holder may hold, in bytes.
     pub fn bytes_max(&self) -> usize {
         self.room.of_one_bytes_max()
     }
 
-    /// The share for what is read of what a mutation did: it is not refused for what others hold, and counts for its holder alone.
+    /// The share by which a mutation reads once it is done: its takes are refused beyond the holder's own limit,
+    /// whatever others hold, and count for the holder alone.
     #[must_use]
     pub fn done(self) -> Self {
         Self { claim: Claim::Done, ..self }
     }
 
-    /// The share for what a mutation answers, which is never refused room: whoever is told to try again would have it done twice. It
-    /// counts for its holder alone.
+    /// The share for a mutation's answer: its takes are never refused, because a caller who is told to try again would
+    /// have the mutation done twice. They count for the holder alone.
     #[must_use]
     pub fn granted(self) -> Self {
         Self { claim: Claim::Answered, ..self }
     }
 
-    /// Refuses to begin what is granted room while its holder holds as much as it ever may, so that it does not pile up.
+    /// Refuses to begin a mutation while its holder holds as much as it ever may: the bytes of answers are never
+    /// refused, and would pile up.
     ///
     /// # Errors
     /// [`NoRoom`], at once.
@@ -190,7 +200,7 @@ impl RoomShare {
         if of_holder < self.bytes_max() { Ok(()) } else { Err(NoRoom::ForNow) }
     }
 
-    /// Takes so many bytes, until what is returned is dropped.
+    /// Takes `bytes`, until the returned value is dropped.
     ///
     /// # Errors
     /// [`NoRoom`], at once.
@@ -208,7 +218,7 @@ impl RoomShare {
     }
 }
 
-/// Bytes of a room that are taken; dropping it gives them back.
+/// Taken bytes of a room; dropping the value gives them back.
 #[derive(Debug)]
 #[must_use]
 pub struct Taken {
@@ -222,8 +232,8 @@ impl Drop for Taken {
     }
 }
 
-/// What one request takes of a room as it reads on, until it ends. The first [`ROOM_STEP_BYTES`] are free, so that most requests
-/// never ask for room; outside of any room all of it is.
+/// The bytes that one request takes of a room as it reads on, until it ends. The first [`ROOM_STEP_BYTES`] are free, so
+/// that most requests never ask for room; without a room every byte is.
 #[derive(Debug, Default)]
 pub struct Drawn {
     room: Option<RoomShare>,
@@ -232,26 +242,28 @@ pub struct Drawn {
 
 #[derive(Debug, Default)]
 struct DrawnBytes {
+    /// Bytes that the request holds.
     counted: usize,
+    /// Bytes that are taken of the room for them, in whole steps.
     taken: usize,
 }
 
 impl Drawn {
-    /// Nothing yet, of that room.
+    /// A request that holds nothing yet, and takes of `room`.
     pub fn of(room: Option<RoomShare>) -> Self {
         Self { room, bytes: Mutex::default() }
     }
 
-    /// The room that it is taken of.
+    /// The share that the bytes are taken of.
     pub fn room(&self) -> Option<RoomShare> {
         self.room.clone()
     }
 
-    /// Counts bytes that are held from now on.
+    /// Counts `bytes` as held from now on.
     ///
     /// # Errors
-    /// [`NoRoom`] where they are too many beside what others hold: they are not held then, and do not count; what was taken before
-    /// stays so.
+    /// [`NoRoom`] where there is no room for `bytes`: they are not counted then, and bytes that were taken before stay
+    /// taken.
     pub fn add(&self, bytes: usize) -> Result<(), NoRoom> {
         let Some(room) = &self.room else { return Ok(()) };
         let mut drawn = self.bytes.lock();
@@ -264,7 +276,7 @@ impl Drawn {
         Ok(())
     }
 
-    /// Begins anew: what was held until now is not any more.
+    /// Begins anew: gives back every byte that was held until now.
     pub fn begin_anew(&self) {
         let DrawnBytes { taken, .. } = std::mem::take(&mut *self.bytes.lock());
         if let Some(room) = self.room.as_ref().filter(|_| taken > 0) {
@@ -279,7 +291,7 @@ impl Drop for Drawn {
     }
 }
 
-/// What is taken for so many bytes: none for a step of them, whole steps for more.
+/// The bytes that are taken for a request of `bytes`: none up to one step, whole steps beyond it.
 fn in_steps(bytes: usize) -> usize {
     if bytes <= ROOM_STEP_BYTES { 0 } else { bytes.div_ceil(ROOM_STEP_BYTES).saturating_mul(ROOM_STEP_BYTES) }
 }
@@ -298,7 +310,7 @@ mod tests {
 
     #[test]
     fn whoever_takes_as_much_as_it_may_leaves_some_for_one_more() {
-        // So many holders of so many tenants, a byte at a time in turns, until nobody may take one more.
+        // The holders of all tenants take a byte at a time in turns, until nobody may take one more.
         for (tenants, holders, held_most, left) in [(1, 1, 128, 128), (1, 2, 77, 103), (1, 3, 55, 92), (2, 1, 103, 51)]
         {
             let room = Arc::new(ByteRoom::new(256));

@@ -16,7 +16,7 @@ use crate::tenant::{TenantMutations, TenantQueries};
 use crate::topic::{TopicMutations, TopicQueries};
 use async_graphql::Object;
 
-/// What can be asked of records: the root of payload queries, and a part of the management API's.
+/// The queries on records: the root of payload queries, and a part of the management API's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PimQuery;
 
@@ -94,7 +94,7 @@ impl PimQuery {
     }
 }
 
-/// What can be done to records.
+/// The mutations of records.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PimMutation;
 

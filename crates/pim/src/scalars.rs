@@ -5,8 +5,8 @@ use chrono::{Datelike, SecondsFormat, Utc};
 use hookgraph_domain::time::{Timestamp, truncated};
 use serde::{Deserialize, Serialize};
 
-/// A moment in UTC. It keeps microseconds, and is written into answers with milliseconds as JavaScript's `toISOString`
-/// writes it. Its stored form is that of the timestamp within.
+/// A moment in UTC, with microseconds. Answers write it with milliseconds, as JavaScript's `toISOString` does; stored,
+/// it has the form of the timestamp within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DateTime(pub Timestamp);
@@ -49,7 +49,7 @@ impl ScalarType for DateTime {
     }
 }
 
-/// The text that a value is, if it is one.
+/// The text of a value that is a string.
 fn text(value: &Value) -> Option<&str> {
     if let Value::String(text) = value { Some(text) } else { None }
 }
@@ -165,10 +165,10 @@ bounded_int!(
     0
 );
 
-/// Why a value is none of the scalar of that name, if it is none.
+/// Judges a value for one scalar: the reason why it is none of that scalar's, if so.
 pub type ScalarJudge = fn(Value) -> Option<String>;
 
-/// What judges values of the scalar of that name; none for types that are no scalars of ours.
+/// The judge of the scalar of that name; none for types that are no scalars of ours.
 pub fn scalar_fault(scalar: &str) -> Option<ScalarJudge> {
     Some(match scalar {
         "DateTime" => fault::<DateTime>,

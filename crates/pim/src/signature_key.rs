@@ -1,4 +1,5 @@
-//! Signature keys in the API, and rotations as they are asked for: of a tenant here, of a webhook in the management API.
+//! Signature keys in the API, and the arguments of rotations: of a tenant in this crate, of a webhook in the management
+//! API.
 
 use crate::scalars::{DateTime, JsonValue};
 use async_graphql::SimpleObject;
@@ -26,16 +27,17 @@ impl SignatureKey {
         Self { id: key.id(), public_key: key.text(), jwk: JsonValue(key.jwk()), signs_until }
     }
 
-    /// Those that sign.
+    /// The keys that sign, the newest first.
     pub fn all(active: &ActiveKeys<'_>) -> Vec<Self> {
         active.public().map(|(key, until)| Self::new(key, until)).collect()
     }
 }
 
-/// What to make anew: both where nothing is said of either, else what is said to be.
+/// The rotation that the arguments ask for: of secret and key both where neither argument is given, else of each that
+/// is true.
 ///
 /// # Errors
-/// When that is nothing, or the overlap is out of its bounds.
+/// When the rotation would be of neither, or the overlap is out of its bounds.
 pub fn rotation(secret: Option<bool>, key: Option<bool>, overlap_s: Option<i32>) -> Result<Rotation, Refusal> {
     let all = secret.is_none() && key.is_none();
     let is_asked = |said: Option<bool>| said.unwrap_or(all);
@@ -48,10 +50,10 @@ pub fn rotation(secret: Option<bool>, key: Option<bool>, overlap_s: Option<i32>)
     Ok(Rotation { secret, key, overlap_s: checked_overlap_s(overlap_s)? })
 }
 
-/// For how long what is replaced signs on, in seconds.
+/// How long a replaced secret or key signs on, in seconds: a day where no argument is given.
 ///
 /// # Errors
-/// When it is out of its bounds.
+/// When the argument is out of its bounds.
 pub fn checked_overlap_s(asked: Option<i32>) -> Result<u32, Refusal> {
     match asked.map(u32::try_from) {
         None => Ok(SECRET_OVERLAP_S_DEFAULT),

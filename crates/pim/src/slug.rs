@@ -1,8 +1,9 @@
-//! Slugs: what names become in paths.
+//! Slugs: the forms of names in paths.
 
 use crate::limits::SLUG_CHARS_MAX;
 
-/// A name as a part of a path: lower case, letters and digits, dashes between. A name without any becomes `untitled`.
+/// A name as a part of a path: lower-case letters and digits with dashes between. A name without any becomes
+/// `untitled`.
 pub(crate) fn slug(name: &str) -> String {
     let mut slug = String::with_capacity(name.len());
     for c in name.chars().flat_map(char::to_lowercase) {
@@ -19,7 +20,7 @@ pub(crate) fn slug(name: &str) -> String {
     if trimmed.is_empty() { "untitled".to_owned() } else { trimmed.to_owned() }
 }
 
-/// The slug itself, then with `-1`, `-2` …
+/// The slug itself, then the slug with `-1`, with `-2` …
 pub(crate) fn candidates(slug: &str) -> impl Iterator<Item = String> {
     let numbered = (1..).map({
         let slug = slug.to_owned();
@@ -32,7 +33,7 @@ fn is_combining(c: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&c)
 }
 
-/// Latin letters without their accents.
+/// A lower-case Latin letter without its accent, as ASCII.
 fn plain(c: char) -> Option<&'static str> {
     Some(match c {
         'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ā' | 'ă' | 'ą' => "a",

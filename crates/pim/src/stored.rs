@@ -1,4 +1,4 @@
-//! Bodies as stored: what a noun must say of itself so that it can be loaded, found and written.
+//! Bodies as stored, and the trait by which a noun's records are loaded, found and written.
 
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::StoreError;
@@ -12,16 +12,16 @@ pub(crate) trait RecordBody: Serialize + DeserializeOwned + Clone + Send + Sync 
     /// The kind.
     const KIND: RecordKind;
 
-    /// By what other records and lists find it.
+    /// The links by which lists and other records find a record with this body.
     fn links(&self) -> Vec<Link>;
 
-    /// The texts that no other record of the tenant may bear.
+    /// The names of a record with this body: no other record of the tenant may bear one of them.
     fn names(&self) -> Vec<Name> {
         Vec::new()
     }
 }
 
-/// A record with its body read.
+/// A record with its body parsed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Stored<B> {
     pub tenant_id: TenantId,
@@ -54,7 +54,7 @@ pub(crate) fn link(relation: &str, target: impl Into<String>) -> Link {
     ranked_link(relation, target, 0)
 }
 
-/// A link with its place among those of the same target.
+/// A link with its rank among the links to the same target.
 pub(crate) fn ranked_link(relation: &str, target: impl Into<String>, rank: i64) -> Link {
     Link { relation: relation.to_owned(), target: target.into(), rank }
 }

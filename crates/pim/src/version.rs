@@ -1,4 +1,4 @@
-//! Versions of what is edited and then published: each language has a draft and a published version of its own.
+//! Versions of records that are edited first and published later: each language has a draft and a published version.
 
 use crate::limits::LANGUAGE_CHARS_MAX;
 use crate::scalars::DateTime;
@@ -31,9 +31,9 @@ pub struct VersionedRecordInfo {
     pub label: VersionLabel,
 }
 
-/// In which language and version records are read; what they relate to is read in the same.
+/// The language and version in which a record is read; the records that it relates to are read in the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
+pub(crate) struct Edition {
     pub language: String,
     pub label: VersionLabel,
 }
@@ -47,8 +47,8 @@ pub(crate) struct Version<T> {
     pub content: T,
 }
 
-/// The versions of one language. What is published may hold more than a draft: a draft shares parts with the drafts of
-/// other languages.
+/// The versions of one language. A published version (`P`) may hold more than a draft (`D`): the drafts of all
+/// languages share parts, which publishing copies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Versions<D, P = D> {
@@ -85,7 +85,7 @@ impl<D, P> Versions<D, P> {
         self.pick(label).is_some()
     }
 
-    /// What the API tells of the version of that label.
+    /// The description of the version of that label for the API.
     pub fn info(&self, label: VersionLabel) -> Option<VersionedRecordInfo> {
         let published_id = self.published.as_ref().map(|published| published.id.as_str());
         let (id, created_at, label) = match self.pick(label)? {
@@ -99,7 +99,7 @@ impl<D, P> Versions<D, P> {
     }
 }
 
-/// Refuses what is no language code.
+/// Refuses a text that is no language code.
 pub(crate) fn check_language(language: &str) -> Result<(), Refusal> {
     let fits = (1..=LANGUAGE_CHARS_MAX).contains(&language.len())
         && language.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');

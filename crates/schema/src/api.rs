@@ -1,7 +1,7 @@
-//! The whole of this crate to the process: the two schemas, their SDL, and the renderer.
+//! The interface of this crate for the process: the two schemas, their SDL, and the renderer.
 
 use crate::call::{bounded, refused};
-use crate::context::{Asked, Core, Services};
+use crate::context::{ApiContext, Core, Services};
 use crate::document::{DocumentChecker, Validator, judge};
 use crate::guard::{Answers, Guard, is_mutation, of_the_whole};
 use crate::idempotency;
@@ -19,7 +19,7 @@ use hookgraph_pim::limits::READ_BYTES_AT_ONCE_MAX;
 use hookgraph_pim::{ByteRoom, Caller, Idempotency, PimContext, RoomShare};
 use std::sync::Arc;
 
-/// The schemas at work.
+/// The schemas, with the services that they run on.
 #[derive(Clone)]
 pub struct Api {
     inner: Arc<Inner>,
@@ -33,13 +33,13 @@ struct Inner {
     payload_guard: Guard,
 }
 
-/// The schemas do not hold together: a fault of the build, found at the start.
+/// A schema that is not valid: a fault of the build, which shows as the process starts.
 #[derive(Debug, thiserror::Error)]
 #[error("the schema is not valid: {0}")]
 pub struct SchemaFault(String);
 
 impl Api {
-    /// Builds both schemas on those services.
+    /// Builds both schemas on the services.
     ///
     /// # Errors
     /// `SchemaFault` when a schema is not valid GraphQL, which a test of this crate rules out.
@@ -72,22 +72,22 @@ impl Api {
         sdl::of(&roots::management())
     }
 
-    /// The SDL that payload queries are written against.
+    /// The SDL of the payload schema: `payload-schema.graphql`.
     pub fn payload_sdl() -> String {
         sdl::of(&roots::payload())
     }
 
-    /// What renders payloads.
+    /// The renderer of payloads.
     pub fn renderer(&self) -> Arc<dyn PayloadRenderer> {
         self.inner.core.renderer.clone()
     }
 
-    /// What proves payload documents.
+    /// The checker of payload documents.
     pub fn documents(&self) -> &DocumentChecker {
         &self.inner.core.documents
     }
 
-    /// Runs a query or mutation of the management API. A subscription is refused: [`Self::subscribe`] runs those.
+    /// Runs a query or mutation of the management API. A subscription is refused: [`Self::subscribe`] runs it.
     pub async fn execute(&self, caller: Caller, request: Request) -> Response {
         bounded(self.execute_admitted(caller, request)).await
     }
@@ -100,7 +100,8 @@ impl Api {
         match self.inner.management_guard.admit(request, caller.permissions, Answers::Once) {
             Ok(mut request) => {
                 let room = self.room_of(&caller);
-                // What a mutation has done is answered whatever others hold: who is told to try again does it twice.
+                // The answer of a mutation is not refused for bytes that others hold: a caller who is told to try again
+                // would have the mutation done twice.
                 let room = if is_mutation(&mut request) {
                     if let Err(no_room) = room.require_below_max() {
                         return refused(vec![of_the_whole(&Refusal::from(no_room))]);
@@ -110,14 +111,14 @@ impl Api {
                     room
                 };
                 let pim = self.pim_context(caller, idempotency, room.clone());
-                let asked = self.asked(&pim, room);
-                self.inner.management.execute(request.data(pim).data(asked)).await
+                let api = self.api_context(&pim, room);
+                self.inner.management.execute(request.data(pim).data(api)).await
             }
             Err(errors) => refused(errors),
         }
     }
 
-    /// Runs a query of the payload schema: for editors, and to try a payload query out.
+    /// Runs a query of the payload schema, for editors and for callers who try a payload query out.
     pub async fn execute_payload(&self, caller: Caller, request: Request) -> Response {
         let execution = async {
             match self.inner.payload_guard.admit(request, caller.permissions, Answers::Once) {
@@ -132,8 +133,8 @@ impl Api {
         bounded(execution).await
     }
 
-    /// Runs any operation of the management API: one answer for a query or mutation, one a change for a subscription,
-    /// which reads no further than its answers are taken.
+    /// Runs any operation of the management API. A query or mutation has one answer. A subscription has one for each
+    /// change, and reads no further than its answers are taken.
     pub fn subscribe(&self, caller: Caller, request: Request) -> BoxStream<'static, Response> {
         if self.operation_type(&request) != Some(OperationType::Subscription) {
             let api = self.clone();
@@ -143,11 +144,11 @@ impl Api {
             Ok(request) => {
                 let room = self.room_of(&caller);
                 let pim = self.pim_context(caller, None, room.clone());
-                let asked = self.asked(&pim, room);
-                let answers = self.inner.management.execute_stream(request.data(pim.clone()).data(asked.clone()));
-                // The next answer is begun when this one is taken.
+                let api = self.api_context(&pim, room);
+                let answers = self.inner.management.execute_stream(request.data(pim.clone()).data(api.clone()));
+                // The stream is polled for the next answer once this one is taken.
                 let ended = move |_: &Response| {
-                    asked.next_answer();
+                    api.next_answer();
                     pim.next_answer();
                 };
                 answers.inspect(ended).boxed()
@@ -156,8 +157,7 @@ impl Api {
         }
     }
 
-    /// The type of the operation that a request of the management API asks for; none where it is refused. Reads no more
-    /// of the document than is bounded.
+    /// The type of the operation that a request of the management API asks for; none where the document is refused.
     pub fn operation_type(&self, request: &Request) -> Option<OperationType> {
         self.inner.management_guard.operation_type(request)
     }
@@ -167,7 +167,8 @@ impl Api {
         self.inner.payload_guard.operation_type(request)
     }
 
-    /// Whether the request's document is remembered with its verdict by the management API: it costs no more than its values.
+    /// Whether the management API has the verdict on the request's document cached: such a request costs no more than
+    /// its values do.
     pub fn is_known(&self, request: &Request) -> bool {
         self.inner.management_guard.knows(&request.query)
     }
@@ -177,11 +178,11 @@ impl Api {
         self.inner.payload_guard.knows(&request.query)
     }
 
-    /// Checks every stored payload query again that was checked against another schema: one that no longer fits marks its
-    /// webhook `INVALID` and holds its deliveries, one that fits again sets it free.
+    /// Checks every stored payload query again that was checked against another schema. A query that no longer fits
+    /// makes its webhook `INVALID` and holds its deliveries; one that fits again releases them.
     ///
     /// # Errors
-    /// The store's; what was done until then stands.
+    /// The error of the store; changes that were made before it stay.
     pub async fn recheck_documents(&self) -> Result<Rechecked, StoreError> {
         recheck::recheck_documents(&self.inner.core).await
     }
@@ -190,8 +191,8 @@ impl Api {
         self.inner.core.room.of(caller.tenant_id, caller.user_id.as_deref())
     }
 
-    fn asked(&self, pim: &PimContext, room: RoomShare) -> Arc<Asked> {
-        Arc::new(Asked::new(pim.caller().clone(), self.inner.core.clone(), room))
+    fn api_context(&self, pim: &PimContext, room: RoomShare) -> Arc<ApiContext> {
+        Arc::new(ApiContext::new(pim.caller().clone(), self.inner.core.clone(), room))
     }
 
     fn pim_context(&self, caller: Caller, idempotency: Option<Idempotency>, room: RoomShare) -> Arc<PimContext> {
@@ -199,7 +200,7 @@ impl Api {
         Arc::new(pim.with_idempotency(idempotency).within(room))
     }
 
-    /// What all requests together hold of what they read.
+    /// The room for the bytes that all requests together hold.
     #[cfg(test)]
     pub(crate) fn room(&self) -> &Arc<ByteRoom> {
         &self.inner.core.room

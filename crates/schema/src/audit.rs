@@ -1,8 +1,8 @@
 //! The audit log in the API.
 
 use crate::access::AuditRead;
-use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection};
-use crate::context::Asked;
+use crate::connection::{FIRST_DEFAULT, PageRequest, history_connection};
+use crate::context::ApiContext;
 use async_graphql::{Context, ID, Object};
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_pim::{DateTime, IntoGraphql, JsonValue, PermissionName, requires};
@@ -34,10 +34,10 @@ impl AuditQueries {
         #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<AuditConnection> {
-        let asked = Asked::of(ctx)?;
-        let page = PageAsked::read(first, after.as_deref()).graphql()?;
-        let query = AuditQuery { tenant_id: asked.tenant_id(), subject, before: page.before, limit: page.limit() };
-        let mut entries = asked.may::<AuditRead>().graphql()?.audit_page(query).await.graphql()?;
+        let api = ApiContext::of(ctx)?;
+        let page = PageRequest::read(first, after.as_deref()).graphql()?;
+        let query = AuditQuery { tenant_id: api.tenant_id(), subject, before: page.before, limit: page.limit() };
+        let mut entries = api.may::<AuditRead>().graphql()?.audit_page(query).await.graphql()?;
         let page_info = page.cut(&mut entries, |entry| entry.id.0);
         let nodes: Vec<_> = entries.into_iter().map(AuditEntryObject).collect();
         let edges = nodes.iter().map(|node| AuditEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();

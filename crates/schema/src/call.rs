@@ -1,4 +1,4 @@
-//! Calls over the API: counted and bounded on the way out, and never able to end the process.
+//! The answers of calls: their errors are bounded and reworded, and a panic becomes a refusal.
 
 use crate::limits::ERRORS_MAX;
 use async_graphql::{ErrorExtensionValues, Response, ServerError};
@@ -7,7 +7,7 @@ use hookgraph_domain::refusal::RefusalCode;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
-/// Runs what executes a request; a panic becomes a refusal, and errors beyond the limit are left out.
+/// Runs the execution of a request. A panic becomes a refusal, and errors beyond the limit are left out.
 pub(crate) async fn bounded(execution: impl Future<Output = Response>) -> Response {
     match AssertUnwindSafe(execution).catch_unwind().await {
         Ok(mut response) => {
@@ -26,9 +26,9 @@ pub(crate) async fn bounded(execution: impl Future<Output = Response>) -> Respon
     }
 }
 
-/// What the executor says of a value that a scalar refuses, in our words and with a code.
+/// Rewords the executor's error for a value that a scalar refuses, and gives it a code.
 ///
-/// It says `Failed to parse "T": why (occurred while parsing "A") (occurred while parsing "B")`.
+/// The executor says `Failed to parse "T": why (occurred while parsing "A") (occurred while parsing "B")`.
 fn tell_wrong_value(error: &mut ServerError) {
     let Some(told) = error.message.strip_prefix("Failed to parse \"") else { return };
     let Some((scalar, told)) = told.split_once("\": ") else { return };

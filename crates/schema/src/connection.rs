@@ -1,4 +1,5 @@
-//! Pages of the history as Relay connections, newest first, by keyset: the cursor is the id of what was last seen.
+//! Pages of the history as Relay connections, newest first, by keyset: a cursor is the id of the last row that the
+//! caller saw.
 
 use async_graphql::SimpleObject;
 use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
@@ -6,7 +7,7 @@ use hookgraph_domain::refusal::Refusal;
 use hookgraph_pim::DateTime;
 use uuid::Uuid;
 
-/// `first` where it is left out, as the schema shows it.
+/// The default of `first`, in the type of the argument.
 pub(crate) const FIRST_DEFAULT: i32 = PAGE_SIZE_DEFAULT as i32;
 
 /// Where a page stands in the history.
@@ -22,14 +23,14 @@ pub(crate) struct HistoryPageInfo {
     pub start_cursor: Option<String>,
 }
 
-/// Which page was asked for.
+/// The page that the arguments ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PageAsked {
+pub(crate) struct PageRequest {
     pub size: u32,
     pub before: Option<Uuid>,
 }
 
-impl PageAsked {
+impl PageRequest {
     /// Reads `first` and `after`.
     pub fn read(first: Option<i32>, after: Option<&str>) -> Result<Self, Refusal> {
         let size = page_size("first", first, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)?;
@@ -40,12 +41,12 @@ impl PageAsked {
         Ok(Self { size, before: cursor.transpose()? })
     }
 
-    /// One more than the page holds tells whether there is another.
+    /// The rows to read: one more than the page holds tells whether there is a next page.
     pub fn limit(&self) -> u32 {
         self.size + 1
     }
 
-    /// Cuts what was read to the page, and says where the page stands.
+    /// Cuts the rows that were read to the page, and describes its place in the history.
     pub fn cut<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> HistoryPageInfo {
         let has_next_page = rows.len() > self.size as usize;
         rows.truncate(self.size as usize);
@@ -58,19 +59,20 @@ impl PageAsked {
     }
 }
 
-/// How many a list shows that is no connection: as many as are asked for, up to a page, and up to `most` where no number is named.
+/// The size of a list that is no connection: `first` up to the size of a page, or `most` where it is not given.
 pub(crate) fn list_size(first: Option<i32>, most: u32) -> Result<u32, Refusal> {
     page_size("first", first, most, PAGE_SIZE_MAX)
 }
 
-/// A number of things asked for: the default where none is, refused beyond the limit.
+/// A size from an argument: `default` where it is not given. A size beyond `max` is refused.
 pub(crate) fn page_size(argument: &str, asked: Option<i32>, default: u32, max: u32) -> Result<u32, Refusal> {
     let Some(n) = asked else { return Ok(default) };
     let size = u32::try_from(n).ok().filter(|n| (1..=max).contains(n));
     size.ok_or_else(|| Refusal::invalid_at(argument, "PAGE_SIZE", format!("{n} is not from 1 to {max}")))
 }
 
-/// Refuses a range of time that is empty: the answer to it would be silence. `path` is where its end stands.
+/// Refuses an empty range of time: its answer would look as if nothing had happened. `path` is the place of the range's
+/// end.
 pub(crate) fn require_range(from: Option<DateTime>, before: Option<DateTime>, path: &str) -> Result<(), Refusal> {
     match (from, before) {
         (Some(from), Some(before)) if before <= from => {

@@ -1,4 +1,5 @@
-//! What resolvers of the management API find: the process's services, and who asks with what loaders.
+//! The context that resolvers of the management API find in a request: the caller, the loaders, and the process's
+//! services.
 
 use crate::access::{May, Needed};
 use crate::document::DocumentChecker;
@@ -17,39 +18,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
 
-/// What the schemas need of the process.
+/// The services of the process that the schemas need.
 #[derive(Clone)]
 pub struct Services {
     /// The ports that resolvers use.
     pub ports: PimServices,
-    /// Where subscriptions learn that their tenant's feed has moved: somebody has to watch it and say so.
+    /// The signals by which subscriptions learn that their tenant's feed has moved. A loop of the process has to watch
+    /// the feed and raise them.
     pub feed: Arc<FeedSignals>,
-    /// Which addresses a webhook's URL may name.
+    /// The rules for the addresses that a webhook's URL may name.
     pub address_rules: AddressRules,
-    /// Judges TLS settings of webhooks.
+    /// The judge of webhooks' TLS settings.
     pub tls: Arc<dyn TlsJudge>,
-    /// Whether who sends a wrong document, or saves one, is told the names of the schema that are like what it asks for. Those of
-    /// the event catalogue are told to everyone.
+    /// Whether the problems of a wrong document name similar names of the schema. Names of the event catalogue are
+    /// suggested to everyone.
     pub suggests: bool,
 }
 
-/// What every request shares.
+/// The parts that every request shares.
 pub(crate) struct Core {
     pub services: Services,
     pub documents: Arc<DocumentChecker>,
     pub renderer: Arc<Renderer>,
-    /// What all requests together hold of what they read.
+    /// The room for the bytes that all requests together hold.
     pub room: Arc<ByteRoom>,
 }
 
-/// The text of payloads and attempts that an answer shows, counted against [`ANSWER_BYTES_MAX`].
+/// The text of payloads and attempts in one answer, counted against [`ANSWER_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub(crate) struct AnswerText {
-    /// What is shown.
+    /// Bytes that fields of the answer show.
     bytes: AtomicUsize,
-    /// What lists keep that were read to be shown: the lists of many webhooks are read side by side, before anything is.
+    /// Bytes of lists that are read but not shown yet: the lists of many webhooks are read side by side.
     held_bytes: AtomicUsize,
-    /// What both take of the room that all requests share.
+    /// The bytes of both, taken of the room that all requests share.
     drawn: Drawn,
 }
 
@@ -58,11 +60,12 @@ pub(crate) struct AnswerText {
 pub(crate) enum TooMuchText {
     /// The answer would show more than [`ANSWER_BYTES_MAX`].
     #[error(
-        "this answer shows more than {} MiB of payloads and attempts: ask for fewer of them in a page, or for fewer of their fields",
+        "this answer shows more than {} MiB of payloads and attempts: ask for fewer of them in a page, or for fewer of \
+         their fields",
         ANSWER_BYTES_MAX / (1024 * 1024)
     )]
     Answer,
-    /// All requests together hold as much as they may.
+    /// The room that all requests share has no bytes left for this one.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
 }
@@ -77,37 +80,38 @@ impl From<TooMuchText> for Refusal {
 }
 
 impl AnswerText {
-    /// Of an answer that shows and holds nothing yet, and takes of that room.
+    /// The text of an answer that shows and holds nothing yet, and takes its bytes of `room`.
     pub fn within(room: RoomShare) -> Self {
         Self { drawn: Drawn::of(Some(room)), ..Self::default() }
     }
 
-    /// Counts what is shown, once for each time. What is refused is not shown, and does not count.
+    /// Counts the bytes of a text that is shown, each time that it is. A text that is refused is not shown, and does
+    /// not count.
     pub fn count(&self, bytes: usize) -> Result<(), TooMuchText> {
         self.add_within(&self.bytes, bytes)
     }
 
-    /// Refuses what was read to be shown where there is no room for it, alone or with all else that is held. It counts as shown
-    /// once it is.
+    /// Counts the bytes of a text that was read to be shown later, by [`Self::count`]. Refuses them where the answer
+    /// has no room for them, or none beside the other bytes that are held.
     pub fn hold(&self, bytes: usize) -> Result<(), TooMuchText> {
         self.require_room(bytes)?;
         self.add_within(&self.held_bytes, bytes)
     }
 
-    /// Begins an answer that shows and holds nothing yet.
+    /// Begins the next answer, which shows and holds nothing yet.
     fn begin_anew(&self) {
         self.bytes.store(0, Ordering::Relaxed);
         self.held_bytes.store(0, Ordering::Relaxed);
         self.drawn.begin_anew();
     }
 
-    /// Refuses what is being read to be shown, and is more already than there is room for. Counts nothing.
+    /// Refuses bytes that are being read to be shown, where the answer has no room for them. Counts nothing.
     pub fn require_room(&self, bytes: usize) -> Result<(), TooMuchText> {
         let shown = self.bytes.load(Ordering::Relaxed);
         if shown.saturating_add(bytes) > ANSWER_BYTES_MAX { Err(TooMuchText::Answer) } else { Ok(()) }
     }
 
-    /// Adds to one of the counts, and takes of the room that all share.
+    /// Adds bytes to one of the counts, and takes them of the room that all requests share.
     fn add_within(&self, count: &AtomicUsize, bytes: usize) -> Result<(), TooMuchText> {
         add_within(count, bytes)?;
         self.drawn.add(bytes).inspect_err(|_| {
@@ -117,7 +121,7 @@ impl AnswerText {
     }
 }
 
-/// Adds to a count that stays within [`ANSWER_BYTES_MAX`].
+/// Adds bytes to a count, and refuses them beyond [`ANSWER_BYTES_MAX`].
 fn add_within(count: &AtomicUsize, bytes: usize) -> Result<(), TooMuchText> {
     let mut before = count.load(Ordering::Relaxed);
     loop {
@@ -132,31 +136,31 @@ fn add_within(count: &AtomicUsize, bytes: usize) -> Result<(), TooMuchText> {
     }
 }
 
-/// One request of the management API: who asks, and its loaders.
-pub(crate) struct Asked {
+/// The context of one request of the management API: its caller, its loaders, and the bytes that it may still read.
+pub(crate) struct ApiContext {
     pub caller: Caller,
     pub core: Arc<Core>,
-    /// What it may hold of the room that all requests share.
+    /// The caller's share of the room that all requests share.
     pub room: RoomShare,
     loaders: Loaders,
     text: Arc<AnswerText>,
-    /// Its fields that previewed a payload until now.
+    /// How many payloads the request has previewed.
     previews: AtomicUsize,
 }
 
-impl Asked {
+impl ApiContext {
     pub fn new(caller: Caller, core: Arc<Core>, room: RoomShare) -> Self {
         let text = Arc::new(AnswerText::within(room.clone()));
         let loaders = Loaders::new(caller.tenant_id, core.services.ports.store.clone(), text.clone());
         Self { caller, core, room, loaders, text, previews: AtomicUsize::new(0) }
     }
 
-    /// The request's own.
+    /// The context that the request carries.
     ///
     /// # Errors
     /// When the request was built without one: a fault of ours.
-    pub fn of<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a Arc<Asked>> {
-        ctx.data::<Arc<Asked>>()
+    pub fn of<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a Arc<ApiContext>> {
+        ctx.data::<Arc<ApiContext>>()
     }
 
     /// The proof of a permission, which is the only way to data: see [`crate::access`].
@@ -176,7 +180,7 @@ impl Asked {
         self.caller.tenant_id
     }
 
-    /// Begins the next answer of a subscription: what the one before showed counts no more.
+    /// Begins the next answer of a subscription: the text of the one before counts no more.
     pub fn next_answer(&self) {
         self.text.begin_anew();
     }
@@ -186,13 +190,13 @@ impl Asked {
         &self.text
     }
 
-    /// A text of a payload or an attempt, to be shown: counted each time, before anything is made of it.
+    /// Counts a text of a payload or an attempt that a field shows, before the field builds anything from it.
     pub fn shown<'a>(&self, text: &'a str) -> Result<&'a str, TooMuchText> {
         self.text.count(text.len())?;
         Ok(text)
     }
 
-    /// Refuses one more preview than a request may ask for.
+    /// Counts a preview, and refuses it beyond [`PREVIEWS_PER_REQUEST_MAX`].
     pub fn require_preview_left(&self) -> Result<(), Refusal> {
         if self.previews.fetch_add(1, Ordering::Relaxed) < PREVIEWS_PER_REQUEST_MAX {
             return Ok(());
@@ -202,7 +206,7 @@ impl Asked {
         Err(Refusal::new(RefusalCode::LimitExceeded, message))
     }
 
-    /// Refuses a tenant that is named and is not the caller's.
+    /// Refuses an argument that names another tenant than the caller's.
     pub fn require_own_tenant(&self, named: Option<&str>) -> Result<(), Refusal> {
         match named {
             Some(id) if id.parse() != Ok(self.caller.tenant_id) => Err(Refusal::not_found("tenant", id)),

@@ -1,6 +1,6 @@
 //! The event catalogue in the API.
 
-use crate::context::Asked;
+use crate::context::ApiContext;
 use async_graphql::{Context, Object, SimpleObject};
 use hookgraph_domain::catalogue::{self, EventType};
 use hookgraph_domain::refusal::Refusal;
@@ -88,7 +88,7 @@ impl EventTypeObject {
     async fn example_default_payload(&self, ctx: &Context<'_>) -> async_graphql::Result<JsonValue> {
         let mut payload = self.0.example_payload();
         if let Some(tenant_id) = payload.get_mut("tenantId") {
-            *tenant_id = Value::from(Asked::of(ctx)?.tenant_id().to_string());
+            *tenant_id = Value::from(ApiContext::of(ctx)?.tenant_id().to_string());
         }
         Ok(JsonValue(Value::Object(payload)))
     }
@@ -108,7 +108,7 @@ pub(crate) struct EventVariable {
     description: &'static str,
 }
 
-/// Refuses a filter that fits no event type: the answer to it would be silence.
+/// Refuses a filter that fits no event type: its answer would look as if nothing had happened.
 pub(crate) fn require_known_type(concern: Option<&str>, event: Option<&str>) -> Result<(), Refusal> {
     let concern_fits = |known: &&catalogue::EventType| concern.is_none_or(|concern| concern == known.concern);
     let fits = |known: &&catalogue::EventType| concern_fits(known) && event.is_none_or(|event| event == known.event);

@@ -1,8 +1,8 @@
-//! The guard before a schema: what async-graphql does not check itself, or too late.
+//! The guard before a schema makes the checks that async-graphql lacks, or makes too late.
 //!
-//! A linear scan and a memoised cost come before its parser and validation, which fragment bombs make exponential; the
-//! specification's whole validation stands beside its own; variables are coerced before a mutation's first field runs; and
-//! a response key that is asked for twice is one field, so that no mutation runs twice.
+//! A linear scan and a memoised cost come before async-graphql's validation, which fragment bombs make exponential. The
+//! specification's whole validation runs beside the part of it that async-graphql has. Variables are coerced before the
+//! first field of a mutation runs. Fields of one response key are merged into one, so that no mutation runs twice.
 
 mod checker;
 mod floats;
@@ -31,11 +31,12 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How many answers whoever asks is ready for.
+/// How many answers the transport of a request can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
+    /// One: a subscription is refused.
     Once,
-    /// As to a subscription.
+    /// Any number.
     Many,
 }
 
@@ -43,39 +44,45 @@ pub(crate) enum Answers {
 pub(crate) struct Guard {
     validator: Validator,
     judge: Judge,
-    proven: Cache<[u8; 32], Kept>,
+    /// The verdicts on documents that came lately, by the hash of their text.
+    proven: Cache<[u8; 32], CachedVerdict>,
 }
 
-/// A verdict with what it takes in memory, in bytes as estimated.
+/// A verdict with its weight in the cache.
 #[derive(Clone)]
-struct Kept {
+struct CachedVerdict {
+    /// The memory of the verdict, in bytes as estimated.
     bytes: u32,
     verdict: Result<Arc<Proven>, Arc<Vec<Problem>>>,
 }
 
+/// A document that is proven, in the forms of the validator and of the executor.
 struct Proven {
     typed: Valid<TypedDocument>,
     document: ExecutableDocument,
-    /// By operation.
+    /// The permissions that each operation needs.
     needs: HashMap<Option<Name>, PermissionSet>,
-    /// Whether the schema itself is read.
+    /// Whether the document reads the schema itself.
     introspects: bool,
-    /// Whether `document` is merged already, because its merging does not hang on the variables.
+    /// Whether `document` is merged already: its merging does not depend on the variables.
     is_merged: bool,
-    /// As it was parsed, where the sizes that its variables have decide whether it is within the limits: each request weighs it
-    /// by its own.
+    /// The parsed document, where sizes in its variables decide whether it is within the limits: each request weighs it
+    /// with its own values.
     unweighed: Option<Document>,
 }
 
 impl Guard {
-    /// Proves with the specification's rules and the executor's own verdict.
+    /// A guard with the specification's rules (`validator`) and the executor's own (`judge`).
     pub fn new(validator: Validator, judge: Judge) -> Self {
-        let proven = Cache::builder().max_capacity(PROVEN_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
+        let proven =
+            Cache::builder().max_capacity(PROVEN_BYTES_MAX).weigher(|_, cached: &CachedVerdict| cached.bytes).build();
         Self { validator, judge, proven }
     }
 
-    /// The request with its proven and merged document. One that needs a permission which is not held is refused as a whole,
-    /// before anything runs.
+    /// The request with its proven and merged document.
+    ///
+    /// # Errors
+    /// The problems of the request. A missing permission refuses the request as a whole, before any field runs.
     pub fn admit(
         &self,
         mut request: Request,
@@ -85,13 +92,14 @@ impl Guard {
         let proven =
             self.proven(&request.query).map_err(|problems| problems.iter().map(to_error).collect::<Vec<_>>())?;
         if proven.introspects && request.introspection_mode == IntrospectionMode::Disabled {
-            // The executor would answer null for what cannot be null.
+            // The executor would answer null in places that cannot be null.
             return Err(vec![with_code(ServerError::new("introspection is switched off on this server", None))]);
         }
         let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
         let operation = proven.typed.operations.get(name).map_err(|_| vec![no_operation(&proven.typed, name)])?;
         if answers == Answers::Once && operation.is_subscription() {
-            let message = "a subscription has many answers: run it over a WebSocket, or with the header `accept: text/event-stream`";
+            let message = "a subscription has many answers: run it over a WebSocket, or with the header `accept: \
+                           text/event-stream`";
             return Err(vec![with_code(ServerError::new(message, None))]);
         }
         let needed = proven.needs.get(&operation.name).copied().unwrap_or(PermissionSet::NONE);
@@ -137,21 +145,21 @@ impl Guard {
         })
     }
 
-    /// Whether the verdict on that document is remembered, so that it is neither parsed nor proven again.
+    /// Whether the verdict on that document is cached, so that it is neither parsed nor proven again.
     pub fn knows(&self, text: &str) -> bool {
         text.len() <= CALL_DOCUMENT.bytes_max && self.proven.contains_key(&key_of(text))
     }
 
     fn proven(&self, text: &str) -> Result<Arc<Proven>, Arc<Vec<Problem>>> {
-        // The scan comes first: it is cheaper than the hash of a text that is too long.
+        // The scan comes first: of a text that is too long it is cheaper than the hash.
         scan(text, &CALL_DOCUMENT).map_err(|problem| Arc::new(vec![problem]))?;
-        let keep = || {
+        let prove = || {
             let verdict = self.prove(text).map(Arc::new).map_err(Arc::new);
-            // As it was parsed it is no larger than what was made of it.
+            // The parsed document is no larger than the forms that are made from it.
             let times = if verdict.as_ref().is_ok_and(|proven| proven.unweighed.is_some()) { 2 } else { 1 };
-            Kept { bytes: kept_bytes(text, &CALL_DOCUMENT).saturating_mul(times), verdict }
+            CachedVerdict { bytes: kept_bytes(text, &CALL_DOCUMENT).saturating_mul(times), verdict }
         };
-        self.proven.get_with(key_of(text), keep).verdict
+        self.proven.get_with(key_of(text), prove).verdict
     }
 
     /// Refuses an operation of a proven document that costs too much with the values of one request.
@@ -182,7 +190,7 @@ impl Guard {
             .iter()
             .map(|operation| (operation.name.clone(), needs::of_operation(&self.validator.schema, &typed, operation)));
         let needs = needs.collect();
-        // Without a directive nothing of the merging hangs on the variables.
+        // Without a directive, the merging does not depend on the variables.
         let is_merged = typed.operations.len() == 1 && !text.contains('@');
         if is_merged {
             merging::merge(&mut document, &Variables::default());
@@ -193,7 +201,7 @@ impl Guard {
     }
 }
 
-/// What a verdict is remembered by.
+/// The key of a document's verdict: the hash of its text.
 fn key_of(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
@@ -202,7 +210,7 @@ fn key_of(text: &str) -> [u8; 32] {
 pub(crate) fn is_mutation(admitted: &mut Request) -> bool {
     let name = admitted.operation_name.clone();
     let Ok(document) = admitted.parsed_query() else { return false };
-    // One alone has no name there.
+    // An operation that is alone has no name in the executor's form.
     let is_asked = |of: &str| name.as_deref().is_none_or(|name| of == name);
     let asked = document.operations.iter().find(|(of, _)| of.is_none_or(|of| is_asked(of.as_str())));
     asked.is_some_and(|(_, operation)| operation.node.ty == OperationType::Mutation)
@@ -218,7 +226,7 @@ fn request_error(error: &RequestError) -> ServerError {
     with_code(ServerError::new(error.message().to_string(), None))
 }
 
-/// Which operation shall run is not said, or is none of the document's.
+/// The error of a request that names none of the document's operations, or does not name one of several.
 fn no_operation(document: &TypedDocument, asked: Option<&str>) -> ServerError {
     let names: Vec<&str> = document.operations.named.keys().map(|name| name.as_str()).collect();
     let names = shortened(names.join(", "));
@@ -237,7 +245,7 @@ fn forbidden(permission: Permission) -> ServerError {
     of_the_whole(&Refusal::forbidden(permission))
 }
 
-/// A refusal of the whole request, not of a place in its document.
+/// The error of a refusal that concerns the whole request, without a place in its document.
 pub(crate) fn of_the_whole(refusal: &Refusal) -> ServerError {
     let mut error = graphql_error(refusal).into_server_error(Pos::default());
     error.locations.clear();

@@ -1,4 +1,4 @@
-//! The idempotency key of a request, and what makes two requests the same.
+//! The idempotency key of a request, and the hash by which two requests are the same.
 
 pub use hookgraph_domain::idempotency::IDEMPOTENCY_EXTENSION;
 
@@ -9,8 +9,8 @@ use hookgraph_pim::Idempotency;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// The request's key, if it has one; it stands for the document, the operation and the variables, in whatever order the fields of an
-/// object were sent.
+/// The idempotency key of the request, if it has one, with the hash of its document, operation and variables. The order
+/// of an object's fields does not matter.
 pub(crate) fn of(request: &Request) -> Result<Option<Idempotency>, Refusal> {
     let key = match request.extensions.get(IDEMPOTENCY_EXTENSION) {
         None | Some(Value::Null) => return Ok(None),
@@ -31,7 +31,8 @@ pub(crate) fn of(request: &Request) -> Result<Option<Idempotency>, Refusal> {
     Ok(Some(Idempotency::new(key, hash.finalize().into())))
 }
 
-/// The same value with the fields of its objects by name: a client that builds a request anew may send them in another order.
+/// The value with the fields of its objects sorted by name: a client that builds a request anew may send them in
+/// another order.
 fn in_order(value: &Value) -> Value {
     match value {
         Value::List(items) => Value::List(items.iter().map(in_order).collect()),

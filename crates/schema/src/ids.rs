@@ -1,15 +1,15 @@
-//! Ids from arguments: what is no id is nobody's.
+//! Ids from arguments: a text that is no id is the id of nothing.
 
 use async_graphql::ID;
 use hookgraph_domain::refusal::Refusal;
 use std::str::FromStr;
 
-/// The id, if the text is one; nothing has an id that is none.
+/// The id that the text spells; none where it spells no id.
 pub(crate) fn parsed<T: FromStr>(id: &ID) -> Option<T> {
     id.parse().ok()
 }
 
-/// The id, or the answer for what is not there.
+/// The id that the text spells. A text that spells none is refused as the id of nothing.
 pub(crate) fn required<T: FromStr>(what: &str, id: &ID) -> Result<T, Refusal> {
     id.parse().map_err(|_| Refusal::not_found(what, id))
 }

@@ -1,26 +1,27 @@
-//! Bounds of the schemas, by name, with their unit as the last word and their reason. Those of webhooks and payloads that
-//! other crates need too are in [`hookgraph_domain::limits`].
+//! The bounds of the schemas, by name, with their unit as the last word and their reason. Bounds of webhooks and
+//! payloads that other crates need too are in [`hookgraph_domain::limits`].
 
-/// What a document may cost before anything but a linear scan looks at it.
+/// The costs of a document that are bounded before a validator or an executor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentLimits {
-    /// Its text.
+    /// The text, in bytes.
     pub bytes_max: usize,
-    /// Its tokens.
+    /// The tokens of the text.
     pub tokens_max: usize,
-    /// Brackets of any kind within each other: what recursive parsers can do on a worker's stack.
+    /// Brackets of any kind within each other: a recursive parser must not outgrow a worker's stack.
     pub nesting_max: usize,
-    /// Fields within each other, fragments spread.
+    /// Fields within each other, with fragments spread.
     pub depth_max: u32,
-    /// Fields, fragments spread, those beneath a page counted once for each of its places.
+    /// Fields, with fragments spread; a field beneath a page counts once for each node that the page may hold.
     pub complexity_max: u32,
-    /// Whether a list that is no page counts as many places too.
+    /// Whether a field beneath a list that is no page counts once for each element too.
     pub weighs_plain_lists: bool,
-    /// Fields, fragments spread, those beneath a page or a plain list counted once: what validators and the executor go through.
+    /// Fields, with fragments spread; a field beneath a page or a list counts once. The validators and the executor
+    /// visit each of them.
     pub fields_max: u32,
-    /// Aliases, fragments spread.
+    /// Aliases, with fragments spread.
     pub aliases_max: u32,
-    /// Operations, of which one runs: each is judged by itself.
+    /// Operations: one of them runs, and each is validated.
     pub operations_max: usize,
     /// How often one selection set may ask for the same response key.
     pub repeats_max: usize,
@@ -30,25 +31,25 @@ pub struct DocumentLimits {
     pub directives_max: usize,
 }
 
-/// A payload query: rendered once for every event, so it may cost less than a call.
+/// The limits of a payload query. It is rendered once for every event, so it may cost less than a call.
 pub const PAYLOAD_DOCUMENT: DocumentLimits = DocumentLimits {
     bytes_max: hookgraph_domain::limits::DOCUMENT_BYTES_MAX,
     tokens_max: 4_000,
     nesting_max: 60,
     depth_max: 20,
     complexity_max: 5_000,
-    // No weight may make a stored one invalid; what a render reads is bounded as it is read.
+    // A weight would make stored queries invalid; the records of a render are bounded as they are read.
     weighs_plain_lists: false,
     fields_max: 5_000,
     aliases_max: 100,
     operations_max: 1,
     repeats_max: 100,
-    // Its shape allows no introspection at all.
+    // The shape of a payload query allows no introspection at all.
     introspection_lists_max: 2,
     directives_max: 4,
 };
 
-/// A call of an API. Deep enough for the introspection query of every client that we know of.
+/// The limits of a call of an API, with room for the introspection query of every client that we know of.
 pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
     bytes_max: 128 * 1024,
     tokens_max: 12_000,
@@ -56,80 +57,82 @@ pub const CALL_DOCUMENT: DocumentLimits = DocumentLimits {
     depth_max: 30,
     complexity_max: 50_000,
     weighs_plain_lists: true,
-    // Written by people, a document has some hundreds.
+    // A document that a person writes has some hundreds of fields.
     fields_max: 4_000,
     aliases_max: 100,
-    // Editors send a whole tab of them.
+    // An editor sends all operations of a tab.
     operations_max: 20,
     repeats_max: 100,
-    // What clients send has one; graphql-js allows two as well.
+    // The introspection queries of clients nest one list; graphql-js allows two as well.
     introspection_lists_max: 2,
     directives_max: 4,
 };
 
-/// What one render may take.
+/// The limits of one render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RenderLimits {
-    /// Its time.
+    /// How long the render may take, in milliseconds.
     pub render_ms_max: u64,
 }
 
-/// A render of a payload.
+/// The limits of the render of a payload.
 pub const RENDER: RenderLimits = RenderLimits { render_ms_max: hookgraph_domain::limits::RENDER_MS_MAX };
 
-/// Text of payloads and attempts that one answer shows, in bytes, each as often as it is shown: a payload may be asked for a
-/// hundred times over on each of a hundred deliveries. A page of 100 deliveries with payloads of 32 KiB, and with three attempts
-/// that sent them and got 16 KiB back, shows 18 MiB; parsed, a payload takes some ten times as much memory.
+/// The text of payloads and attempts that one answer shows, in bytes. A text counts each time that it is shown: aliases
+/// may ask for a payload a hundred times over on each of a hundred deliveries. A page of 100 deliveries with payloads
+/// of 32 KiB, and with three attempts that sent them and got 16 KiB back, shows 18 MiB. A parsed payload takes some ten
+/// times its text in memory.
 pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Deliveries whose payloads or attempts are read at once: each payload, and what each attempt sent, may have a MiB, and so many
-/// are in memory before it shows that they are too many.
+/// Deliveries whose payloads or attempts one statement reads. A payload, and the body that an attempt sent, may have a
+/// MiB each, and all of a statement's are in memory before their bytes are counted.
 pub const TEXT_BATCH_DELIVERIES_MAX: usize = 10;
-/// Attempts to a webhook that are read at once: what each sent may have a MiB, and is left out of what is kept in memory.
+/// Attempts to a webhook that one statement reads. The body that an attempt sent may have a MiB; it is dropped unless
+/// the answer shows it.
 pub const TEXT_BATCH_ATTEMPTS_MAX: u32 = 25;
-/// Errors of one answer: an answer must not grow with what a document gets wrong.
+/// Errors of one answer: it must not grow with the number of a document's mistakes.
 pub const ERRORS_MAX: usize = 50;
 /// A word of a document that an error quotes, in characters.
 pub const WORD_SHOWN_CHARS_MAX: usize = 40;
-/// What an error tells of a value that is none of its scalar, in characters.
+/// The part of an error's text that quotes a value which is none of its scalar's, in characters.
 pub const VALUE_SHOWN_CHARS_MAX: usize = 300;
-/// What a document that is kept takes whatever is in it, in bytes of memory: its tables, and its place in the cache.
+/// The memory of a cached document whatever its text, in bytes as estimated: its tables, and its entry in the cache.
 pub const KEPT_DOCUMENT_BYTES: usize = 4 * 1024;
-/// What a word of a kept document takes, in bytes of memory: at most that of a field, which is a node of the validator and
-/// one of the executor.
+/// The memory of a word of a cached document, in bytes as estimated: at most that of a field, which is one node of the
+/// validator and one of the executor.
 pub const KEPT_WORD_BYTES: usize = 512;
-/// How many times a kept document has its text: as it was read, and in the values of both.
+/// How many copies of its text a cached document has: the text itself, and the values of the validator and the
+/// executor.
 pub const KEPT_TEXT_TIMES: usize = 4;
-/// Documents whose proof is remembered for calls that send them again, in bytes of memory as estimated; for each schema.
+/// Documents that are cached with their verdict for calls that send them again, in bytes of memory as estimated; for
+/// each schema.
 pub const PROVEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Payload queries that are kept parsed, in bytes of memory as estimated.
+/// Payload queries that are cached parsed, in bytes of memory as estimated.
 pub const PREPARED_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// How often a mutation is decided again when what it read changed meanwhile.
-pub const CONFLICT_RETRIES_MAX: u32 = 8;
-/// Past invocations where the caller names no limit, as the PIM API has it.
+/// Past invocations of one list where the caller names no limit: the default of the PIM API.
 pub const INVOCATIONS_DEFAULT: i32 = 50;
-/// Past invocations of one answer.
+/// Past invocations of one list.
 pub const INVOCATIONS_MAX: u32 = 100;
-/// Entries that a subscription reads at once: what a slow subscriber holds in memory.
+/// Feed entries that a subscription reads at once: a slow subscriber holds one such page in memory.
 pub const FEED_PAGE_ENTRIES_MAX: u32 = 50;
 /// How long a subscription whose feed cannot be read waits before it tries again, in milliseconds.
 pub const FEED_RETRY_MS: u64 = 1_000;
-/// Webhooks that are checked again at a time when the schema changed.
+/// Webhooks of one page while stored payload queries are checked against a new schema.
 pub const RECHECK_BATCH_MAX: u32 = 100;
-/// Attempts that the health of a webhook is told from.
+/// The newest attempts that a webhook's health is computed from.
 pub const HEALTH_ATTEMPTS_MAX: u32 = 100;
-/// A backlog is counted no further than this.
+/// How far the deliveries of a backlog are counted.
 pub const BACKLOG_COUNT_MAX: u32 = 10_000;
-/// How often the subscription to a replay looks at it, in milliseconds.
+/// How often the subscription to a replay reads it, in milliseconds.
 pub const REPLAY_POLL_MS: u64 = 1_000;
-/// Webhooks of a list that is asked for without a number: the oldest after its beginning.
+/// Webhooks of a list where the caller names no number: the oldest ones after the cursor.
 pub const WEBHOOKS_LIST_MAX: u32 = 1_000;
-/// Previews that one request may ask for: each may take the time and the bytes of a whole render.
+/// Payload previews of one request: each may take the time and the bytes of a whole render.
 pub const PREVIEWS_PER_REQUEST_MAX: usize = 5;
-/// Tokens of a tenant that are valid at a time.
+/// Access tokens of a tenant that are valid at one time.
 pub const TOKENS_VALID_MAX: usize = 200;
-/// Tokens of a list that is asked for without a number: the latest before its beginning.
+/// Access tokens of a list where the caller names no number: the latest ones, or the next ones after the cursor.
 pub const TOKENS_LIST_MAX: u32 = 1_000;
-/// The name of a token, in characters.
+/// The name of an access token, in characters.
 pub const TOKEN_NAME_CHARS_MAX: usize = 200;
 
 #[cfg(test)]

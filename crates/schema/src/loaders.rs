@@ -1,13 +1,13 @@
 //! Loaders of the management API: reads of one request that are ready together become one statement.
 //!
-//! They gather and do not remember: a subscription lives long, and a mutation reads again what it wrote.
+//! These loaders gather and do not remember: a subscription lives long, and a mutation reads again the rows that it
+//! wrote.
 
 use crate::context::{AnswerText, TooMuchText};
 use crate::limits::TEXT_BATCH_DELIVERIES_MAX;
 use async_graphql::Lookahead;
 use async_graphql::dataloader::{DataLoader, Loader, NoCache};
-use async_graphql::futures_util::future::BoxFuture;
-use async_graphql::runtime::{Timer, TokioSpawner};
+use async_graphql::runtime::TokioSpawner;
 use hookgraph_domain::attempt::{Attempt, OutgoingRequest};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip, EventTypeKey};
@@ -18,48 +18,49 @@ use hookgraph_domain::ports::{Store, StoreError};
 use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::webhook::Webhook;
+use hookgraph_pim::Yield;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Which bodies of attempts are shown. The others are not kept in memory: each may be a whole payload.
+/// The bodies of attempts that an answer shows. A body that is not shown is dropped as it is read: it may be a whole
+/// payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Bodies {
     pub request: bool,
     pub response: bool,
 }
 
-/// The attempts of a delivery, by number.
+/// The key of a delivery's attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AttemptsOf {
     pub delivery_id: DeliveryId,
     pub bodies: Bodies,
 }
 
-/// An attempt, with what it sent apart from it: all that show it share both.
+/// An attempt, and its request apart from it: fields that show either share it.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedAttempt {
-    /// Without its request.
+    /// The attempt without its request.
     pub attempt: Arc<Attempt>,
     pub request: Option<Arc<OutgoingRequest>>,
 }
 
-/// The frozen payload of a delivery.
+/// The key of a delivery's frozen payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PayloadOf(pub DeliveryId);
 
-/// When the payload of a delivery was rendered.
+/// The key of the time at which a delivery's payload was rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RenderedAtOf(pub DeliveryId);
 
-/// Why no text was read.
+/// Why a text was not read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum TextError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It is more than the answer may show.
+    /// The answer may not show the text.
     #[error(transparent)]
     TooMuch(#[from] TooMuchText),
 }
@@ -74,16 +75,16 @@ impl From<TextError> for Refusal {
 }
 
 impl Bodies {
-    /// None of them.
+    /// No bodies.
     pub const NONE: Bodies = Bodies { request: false, response: false };
 
-    /// Those that a selection of attempts asks for.
+    /// The bodies that a selection of attempts asks for.
     pub fn selected_in(attempts: &Lookahead<'_>) -> Self {
         let is_body_of = |exchange: &str| attempts.field(exchange).field("body").exists();
         Self { request: is_body_of("request"), response: is_body_of("response") }
     }
 
-    /// The attempt without the others.
+    /// The attempt with these bodies alone.
     pub fn of(self, mut attempt: Attempt) -> Attempt {
         if !self.request
             && let Some(request) = &mut attempt.request
@@ -97,7 +98,7 @@ impl Bodies {
     }
 }
 
-/// How many bytes the bodies of an attempt have.
+/// The bytes of an attempt's bodies.
 pub(crate) fn body_bytes(attempt: &Attempt) -> usize {
     let request_body = attempt.request.as_ref().and_then(|request| request.body.as_ref());
     request_body.map_or(0, |body| body.len()) + attempt.response_body.as_ref().map_or(0, String::len)
@@ -110,14 +111,15 @@ impl From<Attempt> for LoadedAttempt {
     }
 }
 
-/// The webhooks that an event passed over.
+/// The key of the webhooks that an event passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SkipsOf(pub EventId);
 
-/// The webhooks of an event type.
+/// The key of the webhooks of an event type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WebhooksOfType(pub EventTypeKey);
 
+/// The loaders of one request.
 pub(crate) struct Loaders {
     inner: DataLoader<StoreLoader, NoCache>,
 }
@@ -125,25 +127,26 @@ pub(crate) struct Loaders {
 struct StoreLoader {
     tenant_id: TenantId,
     store: Arc<dyn Store>,
-    /// What the answer shows, of which there must be room for what is read.
+    /// The text that the answer shows: there must be room in it for each text that is read.
     text: Arc<AnswerText>,
 }
 
-/// What one load reads to be shown: what fits into the answer, the newest first, as lists show them.
-struct Reading<'a> {
+/// The room that one load has in the answer. A load reads the newest texts first, as lists show them, until one does
+/// not fit.
+struct LoadRoom<'a> {
     text: &'a AnswerText,
-    /// What was read until now and fits.
+    /// Bytes of the texts that were read and fit.
     bytes: usize,
-    /// Something did not fit: no more is read.
+    /// Whether a text did not fit: the load reads no more then.
     is_full: bool,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> LoadRoom<'a> {
     fn of(text: &'a AnswerText) -> Self {
         Self { text, bytes: 0, is_full: false }
     }
 
-    /// What was read, if so many bytes of it fit beside what was read before.
+    /// The read value, if its `bytes` of text fit beside the texts that were read before.
     fn fitting<T>(&mut self, read: T, bytes: usize) -> Result<T, TooMuchText> {
         let after = self.bytes.saturating_add(bytes);
         if bytes > 0
@@ -154,15 +157,6 @@ impl<'a> Reading<'a> {
         }
         self.bytes = after;
         Ok(read)
-    }
-}
-
-/// Instead of waiting a while for more keys, lets the resolvers that are ready ask first.
-struct Yield;
-
-impl Timer for Yield {
-    fn delay(&self, _duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::task::yield_now())
     }
 }
 
@@ -251,12 +245,12 @@ impl Loader<AttemptsOf> for StoreLoader {
         for key in keys {
             ids_by_bodies.entry(key.bodies).or_default().push(key.delivery_id);
         }
-        let (mut found, mut reading) = (HashMap::with_capacity(keys.len()), Reading::of(&self.text));
+        let (mut found, mut room) = (HashMap::with_capacity(keys.len()), LoadRoom::of(&self.text));
         for (bodies, mut ids) in ids_by_bodies {
             let key = |id: DeliveryId| AttemptsOf { delivery_id: id, bodies };
             ids.sort_unstable_by_key(|id| Reverse(*id));
             for ids in ids.chunks(TEXT_BATCH_DELIVERIES_MAX) {
-                if reading.is_full && bodies != Bodies::NONE {
+                if room.is_full && bodies != Bodies::NONE {
                     found.extend(ids.iter().map(|id| (key(*id), Err(TooMuchText::Answer))));
                     continue;
                 }
@@ -269,7 +263,7 @@ impl Loader<AttemptsOf> for StoreLoader {
                 }
                 for id in ids {
                     if let Some((attempts, bytes)) = read.remove(id) {
-                        found.insert(key(*id), reading.fitting(attempts, bytes));
+                        found.insert(key(*id), room.fitting(attempts, bytes));
                     }
                 }
             }
@@ -283,11 +277,11 @@ impl Loader<PayloadOf> for StoreLoader {
     type Error = StoreError;
 
     async fn load(&self, keys: &[PayloadOf]) -> Result<HashMap<PayloadOf, Self::Value>, StoreError> {
-        let (mut found, mut reading) = (HashMap::with_capacity(keys.len()), Reading::of(&self.text));
+        let (mut found, mut room) = (HashMap::with_capacity(keys.len()), LoadRoom::of(&self.text));
         let mut ids: Vec<DeliveryId> = keys.iter().map(|key| key.0).collect();
         ids.sort_unstable_by_key(|id| Reverse(*id));
         for ids in ids.chunks(TEXT_BATCH_DELIVERIES_MAX) {
-            if reading.is_full {
+            if room.is_full {
                 found.extend(ids.iter().map(|id| (PayloadOf(*id), Err(TooMuchText::Answer))));
                 continue;
             }
@@ -295,7 +289,7 @@ impl Loader<PayloadOf> for StoreLoader {
             for id in ids {
                 if let Some(payload) = read.remove(id) {
                     let bytes = payload.json.len();
-                    found.insert(PayloadOf(*id), reading.fitting(payload, bytes));
+                    found.insert(PayloadOf(*id), room.fitting(payload, bytes));
                 }
             }
         }
@@ -358,11 +352,11 @@ mod tests {
     fn a_load_reads_what_fits_and_tells_of_the_others_that_they_are_too_much() {
         let text = AnswerText::default();
         text.count(ANSWER_BYTES_MAX - 10).unwrap();
-        let mut reading = Reading::of(&text);
-        assert_eq!((reading.fitting('a', 6), reading.is_full), (Ok('a'), false));
-        assert_eq!((reading.fitting('b', 5), reading.is_full), (Err(TooMuchText::Answer), true));
-        assert_eq!((reading.fitting('c', 4), reading.fitting('d', 0)), (Ok('c'), Ok('d')));
-        assert_eq!(reading.fitting('e', 1), Err(TooMuchText::Answer));
+        let mut room = LoadRoom::of(&text);
+        assert_eq!((room.fitting('a', 6), room.is_full), (Ok('a'), false));
+        assert_eq!((room.fitting('b', 5), room.is_full), (Err(TooMuchText::Answer), true));
+        assert_eq!((room.fitting('c', 4), room.fitting('d', 0)), (Ok('c'), Ok('d')));
+        assert_eq!(room.fitting('e', 1), Err(TooMuchText::Answer));
         // What is refused takes nothing from what fits.
         assert_eq!(
             (text.count(11), text.count(10), text.count(1)),

@@ -1,8 +1,9 @@
-//! Answers of which a part failed. A field that may be null is null where it fails, what stands beside it stays, and an error's path
-//! leads to the field that failed: <https://spec.graphql.org/October2021/#sec-Handling-Field-Errors>. The executor nulls the object
-//! that a failing resolver is of, whether the field may be null or not, and shortens the path to the list that both are in.
+//! Answers of which a part failed. A nullable field that fails is null, the fields beside it stay, and the path of its
+//! error leads to it: <https://spec.graphql.org/October2021/#sec-Handling-Field-Errors>. The executor itself nulls the
+//! object of a failing resolver, whether the field is nullable or not, and shortens the path to the list that holds
+//! both.
 //!
-//! What comes after a mutation that failed runs all the same, so the changes under an idempotency key go by their places.
+//! The mutations after one that failed run all the same, so the changes under an idempotency key are numbered by field.
 
 use crate::limits::ERRORS_MAX;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo};
@@ -13,7 +14,7 @@ use hookgraph_pim::PimContext;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Makes nullable fields that fail null, and has errors say where they come from.
+/// Makes nullable fields that fail null, and gives errors the path of their field.
 pub(crate) struct NullWhereFailed;
 
 impl ExtensionFactory for NullWhereFailed {
@@ -22,7 +23,7 @@ impl ExtensionFactory for NullWhereFailed {
     }
 }
 
-/// What failed in one request, as long as it is not in its response.
+/// The errors of one request until they are in its response.
 #[derive(Default)]
 struct Failures(Mutex<Failed>);
 
@@ -30,7 +31,7 @@ struct Failures(Mutex<Failed>);
 struct Failed {
     /// The errors of nullable fields.
     errors: Vec<ServerError>,
-    /// Every error as it came up, where it did.
+    /// Every error as it came up, with the path of its field.
     origins: Vec<ServerError>,
 }
 
@@ -73,7 +74,7 @@ impl Extension for Failures {
 }
 
 impl Failed {
-    /// Notes an error that was not noted beneath that path, unless there are as many as are told.
+    /// Notes an error with its path, unless it was noted beneath that path before, or [`ERRORS_MAX`] are noted.
     fn note(&mut self, error: &ServerError, path: impl FnOnce() -> Vec<PathSegment>) {
         if self.origins.len() >= ERRORS_MAX {
             return;
@@ -94,12 +95,12 @@ impl Failed {
     }
 }
 
-/// Whether it may be the same error on its way up, where the path gets lost.
+/// Whether both may be one error on its way up, on which its path gets lost.
 fn is_alike(one: &ServerError, other: &ServerError) -> bool {
     one.message == other.message && one.locations == other.locations
 }
 
-/// Tells the request where it is: in a namespace, or in a field of one.
+/// Notes the request's progress: it enters a namespace, or a field of one.
 fn note_place(ctx: &ExtensionContext<'_>, info: &ResolveInfo<'_>) {
     let node = info.path_node;
     let Some(parent) = node.parent else {
@@ -115,7 +116,7 @@ fn note_place(ctx: &ExtensionContext<'_>, info: &ResolveInfo<'_>) {
     }
 }
 
-/// The fields of a namespace, which the guard has merged: there are no fragments.
+/// The response keys of a namespace's fields. The guard has merged them, so there are no fragments.
 fn names(namespace: &Field) -> Vec<String> {
     let fields = namespace.selection_set.node.items.iter().filter_map(|selection| match &selection.node {
         Selection::Field(field) if field.node.name.node != "__typename" => Some(&field.node),

@@ -1,4 +1,4 @@
-//! Stored payload queries, checked again when the schema changed.
+//! Checks stored payload queries again when the schema has changed.
 
 use crate::context::Core;
 use crate::limits::RECHECK_BATCH_MAX;
@@ -8,14 +8,14 @@ use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::problem::Problem;
 use hookgraph_domain::webhook::{CheckedDocument, Webhook, WebhookStatus};
 
-/// What a check of all stored payload queries found.
+/// The result of a check of all stored payload queries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rechecked {
     /// Payload queries that were checked.
     pub checked: u32,
-    /// Webhooks that are `INVALID` now and were not.
+    /// Webhooks that became `INVALID`.
     pub invalidated: u32,
-    /// Webhooks that were `INVALID` and are set free.
+    /// Webhooks that were `INVALID` and are active again.
     pub restored: u32,
 }
 
@@ -48,12 +48,15 @@ async fn recheck(core: &Core, webhook: Webhook, found: &mut Rechecked) -> Result
     let is_held = change.writes.iter().any(|write| matches!(write, Write::HoldDue { .. }));
     match core.services.ports.store.commit(change).await {
         Ok(_) if is_held => {
-            tracing::warn!(webhook_id = %id, "the payload query does not fit the schema any more: the webhook is INVALID");
+            tracing::warn!(
+                webhook_id = %id,
+                "the payload query does not fit the schema any more: the webhook is INVALID"
+            );
             found.invalidated += 1;
         }
         Ok(_) => found.restored += u32::from(was_invalid),
         Err(CommitError::Store(error)) => return Err(error),
-        // Changed meanwhile: by someone whose own save checked it against this schema.
+        // A save changed the webhook meanwhile, and checked its query against this schema.
         Err(error) => tracing::info!(webhook_id = %id, %error, "left as it was saved meanwhile"),
     }
     Ok(())
@@ -75,8 +78,8 @@ fn verdict(core: &Core, webhook: &Webhook) -> Result<CheckedDocument, Vec<Proble
     }
 }
 
-/// What a verdict means for a webhook. One that is switched off or held for another reason keeps its status: it is checked
-/// again before it is set free.
+/// The change that a verdict means for a webhook. A webhook that is switched off, or held for another reason, keeps its
+/// status: its query is checked again before the webhook sends.
 fn decide(
     webhook: Webhook,
     verdict: Result<CheckedDocument, Vec<Problem>>,
@@ -89,7 +92,7 @@ fn decide(
         Ok(document) => {
             let webhook = Webhook { document: Some(document), ..webhook };
             match webhook.status {
-                // What was held drains by itself.
+                // Its held deliveries drain without a write.
                 WebhookStatus::Invalid => webhook.with_status(WebhookStatus::Active, None, now),
                 _ => webhook,
             }

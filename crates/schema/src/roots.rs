@@ -1,4 +1,4 @@
-//! The root types of both schemas, and how each instance of them is built.
+//! The root types of both schemas, and the builders of their instances.
 
 use crate::access_token::{AccessTokenMutationRoot, AccessTokenQueryRoot};
 use crate::audit::AuditQueryRoot;
@@ -50,12 +50,12 @@ pub(crate) struct PayloadQuery(PimQuery);
 pub(crate) type ManagementSchema = Schema<Query, Mutation, Subscription>;
 pub(crate) type PayloadSchema = Schema<PayloadQuery, EmptyMutation, EmptySubscription>;
 
-/// The schema of the management API, which runs what is judged already.
+/// The schema of the management API, which runs documents without judging them again.
 pub(crate) fn management() -> ManagementSchema {
     running(management_builder().extension(NullWhereFailed))
 }
 
-/// The management schema that only judges calls.
+/// The schema of the management API that judges documents, and runs none.
 pub(crate) fn proving_management(suggests: bool) -> ManagementSchema {
     proving(management_builder(), suggests)
 }
@@ -64,13 +64,13 @@ fn management_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query::default(), Mutation::default(), Subscription).register_output_type::<PaymentType>()
 }
 
-/// The payload schema, which runs what is judged already: payload queries as they are rendered, and what is asked over the
-/// API, for editors and for trying documents out.
+/// The payload schema, which runs documents without judging them again: payload queries as they are rendered, and those
+/// that editors and callers try out over the API.
 pub(crate) fn payload() -> PayloadSchema {
     running(payload_builder())
 }
 
-/// The payload schema that only judges documents.
+/// The payload schema that judges documents, and runs none.
 pub(crate) fn proving_payload(suggests: bool) -> PayloadSchema {
     proving(payload_builder(), suggests)
 }

@@ -1,9 +1,9 @@
-//! The SDL of a schema, the same text on every run: sorted, indented with spaces.
+//! The SDL of a schema: sorted and indented with spaces, so that every run writes the same text.
 
 use async_graphql::registry::SDLExportOptions;
 use async_graphql::{ObjectType, Schema, SubscriptionType};
 
-/// The SDL as it is committed, printed and served.
+/// The SDL of a schema as it is committed, printed and served.
 pub(crate) fn of<Q, M, S>(schema: &Schema<Q, M, S>) -> String
 where
     Q: ObjectType + 'static,

@@ -1,4 +1,4 @@
-//! What components hold, as the API shows it.
+//! The contents of components, as the API shows them.
 
 use super::{ContentBody, SectionBody};
 use crate::common::KeyValuePair;
@@ -8,7 +8,7 @@ use crate::item::{Item, ProductVariant, items_by_ids, variants_by_skus};
 use crate::permission::{PermissionName, requires};
 use crate::rich_text::RichTextContent;
 use crate::scalars::DateTime;
-use crate::version::Reading;
+use crate::version::Edition;
 use async_graphql::{Context, Object, SimpleObject, Union};
 
 /// What a component holds.
@@ -33,12 +33,12 @@ pub enum ComponentContent {
 }
 
 impl ComponentContent {
-    pub(super) fn of(body: &ContentBody, reading: &Reading) -> Self {
+    pub(super) fn of(body: &ContentBody, edition: &Edition) -> Self {
         match body.clone() {
             ContentBody::Boolean { value } => Self::Boolean(BooleanContent { value: Some(value) }),
             ContentBody::Datetime { datetime } => Self::Datetime(DatetimeContent { datetime: datetime.map(DateTime) }),
             ContentBody::ItemRelations { item_ids, skus } => {
-                Self::ItemRelations(ItemRelationsContent { item_ids, skus, reading: reading.clone() })
+                Self::ItemRelations(ItemRelationsContent { item_ids, skus, edition: edition.clone() })
             }
             ContentBody::Numeric { number, unit } => Self::Numeric(NumericContent { number, unit }),
             ContentBody::PropertiesTable { sections } => {
@@ -118,7 +118,7 @@ pub struct SingleLineContent {
 pub struct ItemRelationsContent {
     item_ids: Vec<String>,
     skus: Vec<String>,
-    reading: Reading,
+    edition: Edition,
 }
 
 /// Other items, or variants of products.
@@ -127,14 +127,14 @@ impl ItemRelationsContent {
     /// The items that exist in the version that is read.
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Item>>> {
-        let items = items_by_ids(PimContext::of(ctx)?, &self.item_ids, &self.reading).await;
+        let items = items_by_ids(PimContext::of(ctx)?, &self.item_ids, &self.edition).await;
         items.graphql().map(Some)
     }
 
     /// The variants that exist in the version that is read.
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn product_variants(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<ProductVariant>>> {
-        let variants = variants_by_skus(PimContext::of(ctx)?, &self.skus, &self.reading).await;
+        let variants = variants_by_skus(PimContext::of(ctx)?, &self.skus, &self.edition).await;
         variants.graphql().map(Some)
     }
 }

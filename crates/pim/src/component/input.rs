@@ -103,7 +103,7 @@ pub struct SingleLineContentInput {
     pub text: Option<String>,
 }
 
-/// What is stored of components. `path` is where they stand in the input.
+/// The stored bodies of components. `path` is the place of the components in the input.
 pub(crate) fn component_bodies(inputs: Vec<ComponentInput>, path: &str) -> Result<Vec<ComponentBody>, Refusal> {
     if inputs.len() > COMPONENTS_MAX {
         let message = format!("{} components, {COMPONENTS_MAX} are allowed", inputs.len());

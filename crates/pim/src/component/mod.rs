@@ -1,24 +1,16 @@
-//! Components: the pieces that items and variants are made of.
+//! Components: the pieces of content of items and variants.
 //!
 //! A kind of content is one variant of `ContentBody`, one of [`ComponentContent`] and one field of [`ComponentInput`].
 
 mod content;
 mod input;
 
-pub use content::{
-    BooleanContent, ComponentContent, DatetimeContent, ItemRelationsContent, NumericContent,
-    PropertiesTableComponentSection, PropertiesTableContent, SelectionContent, SingleLineContent,
-};
-pub(crate) use input::component_bodies;
-pub use input::{
-    BooleanContentInput, ComponentInput, DatetimeContentInput, ItemRelationsContentInput, NumericComponentContentInput,
-    PropertiesTableComponentSectionInput, PropertiesTableContentInput, RichTextContentInput,
-    SelectionComponentContentInput, SingleLineContentInput,
-};
+pub(crate) use input::{ComponentInput, component_bodies};
 
 use crate::common::KeyValuePair;
-use crate::version::Reading;
+use crate::version::Edition;
 use async_graphql::{Enum, Object};
+use content::ComponentContent;
 use hookgraph_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -90,7 +82,7 @@ pub(crate) struct SectionBody {
     pub properties: Vec<KeyValuePair>,
 }
 
-/// What components point at.
+/// The items and SKUs that components name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Relations {
     pub item_ids: BTreeSet<String>,
@@ -98,7 +90,7 @@ pub(crate) struct Relations {
 }
 
 impl ComponentBody {
-    /// Adds what the component points at.
+    /// Adds the items and SKUs that the component names.
     pub fn collect_relations(&self, relations: &mut Relations) {
         if let ContentBody::ItemRelations { item_ids, skus } = &self.content {
             relations.item_ids.extend(item_ids.iter().cloned());
@@ -125,12 +117,12 @@ impl ContentBody {
 /// A component of an item or a variant.
 pub struct Component {
     body: ComponentBody,
-    reading: Reading,
+    edition: Edition,
 }
 
 /// The components of a version, as the API shows them.
-pub(crate) fn components(bodies: &[ComponentBody], reading: &Reading) -> Vec<Component> {
-    bodies.iter().map(|body| Component { body: body.clone(), reading: reading.clone() }).collect()
+pub(crate) fn components(bodies: &[ComponentBody], edition: &Edition) -> Vec<Component> {
+    bodies.iter().map(|body| Component { body: body.clone(), edition: edition.clone() }).collect()
 }
 
 /// A component of an item or a variant.
@@ -143,7 +135,7 @@ impl Component {
 
     /// What it holds.
     async fn content(&self) -> Option<ComponentContent> {
-        Some(ComponentContent::of(&self.body.content, &self.reading))
+        Some(ComponentContent::of(&self.body.content, &self.edition))
     }
 
     /// Its name: its id, where no shape names it.

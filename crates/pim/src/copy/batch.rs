@@ -1,4 +1,4 @@
-//! One batch of a tenant copy: reads what is next and decides what to write.
+//! One batch of a tenant copy: reads the next rows of the source and decides the writes to the target.
 
 use super::kinds::{has_id, rebuilt};
 use super::plan::{After, Plan, Step};
@@ -17,21 +17,21 @@ use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// What a batch writes, and the task after it.
-pub(super) struct Next {
+/// The next batch: its writes, and the task as it stands after them.
+pub(super) struct Batch {
     pub writes: Vec<Write>,
     pub task: CopyTask,
     pub state: CopyState,
 }
 
-/// Why a batch was not done.
+/// Why a batch was not written.
 #[derive(Debug)]
 pub(super) enum StepError {
-    /// Someone else did it.
+    /// Another runner wrote the batch.
     Raced,
-    /// The store failed for the moment.
+    /// The store failed for the moment: the next round tries again.
     Store(StoreError),
-    /// It will never go through: the copy has failed.
+    /// No later try can succeed: the copy has failed, for this reason.
     Hopeless(String),
 }
 
@@ -46,7 +46,7 @@ impl From<StoreError> for StepError {
 }
 
 /// Reads and decides the next batch of a task.
-pub(super) async fn next(services: &PimServices, task: &CopyTask) -> Result<Next, StepError> {
+pub(super) async fn next(services: &PimServices, task: &CopyTask) -> Result<Batch, StepError> {
     let plan: Plan = serde_json::from_str(&task.body)
         .map_err(|error| StoreError::Corrupt(format!("copy task {}: {error}", task.id)))?;
     let mut copy = Copy { services, task, plan, target: TenantId(new_id(task.id, task.source_tenant_id.0)) };
@@ -63,15 +63,10 @@ pub(super) async fn next(services: &PimServices, task: &CopyTask) -> Result<Next
         Step::Webhooks { after } => copy.webhooks(after.map(WebhookId)).await?,
         Step::Finish => Vec::new(),
     };
-    let is_finished = task_is_done(&copy.plan);
+    let state = if copy.plan.step == Step::Finish { CopyState::Finished } else { CopyState::Running };
     let body = serde_json::to_string(&copy.plan).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let task = CopyTask { body, target_tenant_id: Some(copy.target), ..task.clone() };
-    let state = if is_finished { CopyState::Finished } else { CopyState::Running };
-    Ok(Next { writes, task, state })
-}
-
-fn task_is_done(plan: &Plan) -> bool {
-    plan.step == Step::Finish
+    Ok(Batch { writes, task, state })
 }
 
 struct Copy<'a> {
@@ -131,7 +126,7 @@ impl Copy<'_> {
         records.into_iter().zip(bodies).map(|(record, body)| self.copied(record, body, &known)).collect()
     }
 
-    /// Which of the texts in the batch that look like ids are ids of the source's records, or the source itself.
+    /// The ids of the source's records among the texts of the batch that look like ids, and the source's own id.
     async fn known_ids(&self, records: &[Record], bodies: &[Value]) -> Result<HashSet<String>, StepError> {
         let source = self.task.source_tenant_id;
         let mut asked = HashSet::new();

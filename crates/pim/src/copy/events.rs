@@ -1,4 +1,4 @@
-//! The three events of a tenant copy. They belong to the source.
+//! The three events of a tenant copy. They belong to the source tenant.
 
 use crate::draft::event;
 use hookgraph_domain::event::NewEvent;
@@ -7,7 +7,7 @@ use hookgraph_domain::refusal::Refusal;
 use hookgraph_domain::tenant::CopyTask;
 use serde_json::json;
 
-/// What happened to the copy.
+/// Which of the three events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CopyEvent {
     Started,
@@ -15,7 +15,7 @@ pub(super) enum CopyEvent {
     Failed,
 }
 
-/// The event of a task as it stands.
+/// The event of a task, with the task's values at this moment.
 pub(super) fn copy_event(id: EventId, task: &CopyTask, what: CopyEvent) -> Result<NewEvent, Refusal> {
     let name = match what {
         CopyEvent::Started => "copyStarted",

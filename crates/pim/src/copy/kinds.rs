@@ -1,4 +1,4 @@
-//! Which records are copied, and what each kind's copy is found by.
+//! Copies of each kind of record: their keys, bodies, links and names.
 
 use crate::customer::CustomerBody;
 use crate::flow::FlowBody;
@@ -14,19 +14,19 @@ use crate::topic::TopicBody;
 use hookgraph_domain::record::{Link, Name, RecordKind};
 use serde_json::Value;
 
-/// Whether the keys of a kind are ids: such a record gets a new one, the others keep their identifiers.
+/// Whether the keys of a kind are ids: a copy gets a new id, but keeps an identifier.
 pub(super) const fn has_id(kind: RecordKind) -> bool {
     !matches!(kind, RecordKind::Customer | RecordKind::PriceList | RecordKind::Market)
 }
 
-/// A body as text, with what it is found by.
+/// A body as text, with its links and names.
 pub(super) struct Rebuilt {
     pub body: String,
     pub links: Vec<Link>,
     pub names: Vec<Name>,
 }
 
-/// Reads a changed body as its kind's, and finds its links and names anew.
+/// Parses a remapped body as one of its kind, and derives its links and names.
 pub(super) fn rebuilt(kind: RecordKind, body: Value) -> Result<Rebuilt, serde_json::Error> {
     match kind {
         RecordKind::Order => of::<OrderBody>(body),

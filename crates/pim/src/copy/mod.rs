@@ -1,8 +1,8 @@
 //! Copying a tenant: a durable task that [`CopyRunner`] advances in batches.
 //!
-//! A batch and the task's progress commit together, so that a crash costs the batch at hand and nothing is copied twice.
-//! Records that are created, changed or deleted while a copy runs may or may not be in it as they are then.
-//! No event is raised for what is copied; webhooks are copied switched off.
+//! A batch and the task's progress commit together, so that a crash loses the current batch at most, and no row is
+//! copied twice. Records that are created, changed or deleted while a copy runs may or may not be in the copy in their
+//! new form. Copied records raise no events, and webhooks are copied switched off.
 
 mod batch;
 mod events;
@@ -12,12 +12,12 @@ mod plan;
 mod remap;
 mod start;
 
-pub use exclude::TenantCopyExcludeableTypes;
+pub(crate) use exclude::TenantCopyExcludeableTypes;
 pub(crate) use start::{CopyRequest, start};
 
 use crate::context::PimServices;
 use crate::limits::{COPY_POLL_MS, COPY_TASKS_AT_ONCE_MAX};
-use batch::{Next, StepError};
+use batch::{Batch, StepError};
 use events::{CopyEvent, copy_event};
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::event::NewEvent;
@@ -27,23 +27,23 @@ use hookgraph_domain::tenant::{CopyState, CopyTask};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Advances tenant copies. Any number of runners may share one store: a batch that another one has done meanwhile is
-/// refused by the task's version.
+/// Advances tenant copies. Any number of runners may share one store: the task's version refuses a batch that another
+/// runner has written meanwhile.
 pub struct CopyRunner {
     services: PimServices,
 }
 
-/// What a round of the runner did.
+/// How a round of the runner ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyRound {
     /// No task is running.
     Idle,
-    /// Each running task was looked at, and advanced by a batch where it could be.
+    /// There were running tasks, and each was advanced by a batch where it could be.
     Worked,
 }
 
 impl CopyRunner {
-    /// A runner on those ports.
+    /// A runner on the ports of `services`.
     pub fn new(services: PimServices) -> Self {
         Self { services }
     }
@@ -51,21 +51,21 @@ impl CopyRunner {
     /// Advances the oldest running tasks by one batch each.
     ///
     /// # Errors
-    /// When the store fails: the tasks stay as they are, the next round tries again.
+    /// When the store fails: the task stays as it is, and the next round tries again.
     pub async fn run_once(&self) -> Result<CopyRound, StoreError> {
         let tasks = self.services.store.running_copy_tasks(COPY_TASKS_AT_ONCE_MAX).await?;
         let round = if tasks.is_empty() { CopyRound::Idle } else { CopyRound::Worked };
         let mut failed = None;
         for task in tasks {
-            // One task that cannot go on keeps no other waiting.
+            // A task that fails does not keep the others waiting.
             failed = self.advance(task).await.err().or(failed);
         }
         failed.map_or(Ok(round), Err)
     }
 
-    /// Runs rounds until it is told to stop: one after the other while there is work, else every [`COPY_POLL_MS`].
+    /// Runs rounds until `shutdown`: one after the other while tasks are running, else every [`COPY_POLL_MS`].
     pub async fn run(self, shutdown: CancellationToken) {
-        // An outage is one line in the log, not one a round.
+        // An outage is logged once, not once a round.
         let mut is_failing = false;
         while !shutdown.is_cancelled() {
             let round = self.run_once().await;
@@ -89,7 +89,7 @@ impl CopyRunner {
     async fn advance(&self, task: CopyTask) -> Result<(), StoreError> {
         let expected = Expected::Version(task.version);
         let done = match batch::next(&self.services, &task).await {
-            Ok(Next { writes, mut task, state }) => {
+            Ok(Batch { writes, mut task, state }) => {
                 task.state = state;
                 self.commit(task, expected, writes).await
             }
@@ -110,7 +110,7 @@ impl CopyRunner {
         }
     }
 
-    /// Commits a batch with the task as it then stands, and its event where it ends.
+    /// Commits a batch together with the task, and with the event that the task raises where it ends.
     async fn commit(&self, mut task: CopyTask, expected: Expected, mut writes: Vec<Write>) -> Result<(), StepError> {
         let now = self.services.clock.now();
         task.version += 1;

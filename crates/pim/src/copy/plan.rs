@@ -1,6 +1,6 @@
-//! What a copy task was asked to do and how far it got: the task's stored body.
+//! The plan of a copy task, stored as the task's body: the request, and the progress of the copy.
 
-use super::exclude::TenantCopyExcludeableTypes;
+use super::exclude::{TenantCopyExcludeableTypes, copies, copies_webhooks};
 use hookgraph_domain::record::RecordKind;
 use hookgraph_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,29 +16,29 @@ pub(super) struct Plan {
     pub step: Step,
 }
 
-/// What comes next.
+/// The step of a copy that comes next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(super) enum Step {
-    /// The new tenant is made.
+    /// Creates the new tenant.
     Tenant,
-    /// Records of one kind are copied.
+    /// Copies a batch of the records of one kind.
     Records {
-        /// The place among [`RecordKind::ALL`].
+        /// The kind's name: the kinds are copied in the order of [`RecordKind::ALL`].
         kind: String,
-        /// The last one copied.
+        /// The last record that was copied; none before the first batch.
         after: Option<After>,
     },
-    /// Webhooks are copied.
+    /// Copies a batch of the webhooks.
     Webhooks {
-        /// The last one copied.
+        /// The last webhook that was copied; none before the first batch.
         after: Option<Uuid>,
     },
-    /// All is copied.
+    /// Nothing is left to copy.
     Finish,
 }
 
-/// The record last copied.
+/// The position of the record that was copied last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct After {
@@ -47,16 +47,16 @@ pub(super) struct After {
 }
 
 impl Plan {
-    /// The step after the records of that kind, or the first one that copies records.
+    /// The step after the records of `kind`; without a kind, the first step that copies records.
     pub fn step_after(&self, kind: Option<RecordKind>) -> Step {
         let mut later = RecordKind::ALL.into_iter().skip_while(|other| kind.is_some_and(|kind| *other != kind));
         if kind.is_some() {
             later.next();
         }
-        match later.find(|kind| !self.exclude.iter().any(|excluded| excluded.covers(*kind))) {
+        match later.find(|kind| copies(&self.exclude, *kind)) {
             Some(kind) => Step::Records { kind: kind.as_str().to_owned(), after: None },
-            None if self.exclude.contains(&TenantCopyExcludeableTypes::Webhooks) => Step::Finish,
-            None => Step::Webhooks { after: None },
+            None if copies_webhooks(&self.exclude) => Step::Webhooks { after: None },
+            None => Step::Finish,
         }
     }
 }

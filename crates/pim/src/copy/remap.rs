@@ -1,5 +1,5 @@
-//! New ids for what is copied: made from the task and the old id, so that every batch, and the same batch after a crash,
-//! comes to the same ones without keeping a table.
+//! New ids of copied rows. Each is a hash of the task's id and the old id, so that every batch, and the same batch
+//! after a crash, derives the same ids without a table of them.
 
 use hookgraph_domain::ids::CopyTaskId;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use uuid::{Builder, Uuid, Variant, Version};
 
-/// The new id of an old one. A time-ordered id (v7) keeps its time, so that copies sort as their originals do.
+/// The new id for an old one. A time-ordered id (v7) keeps its time, so that copies sort as their originals do.
 pub(super) fn new_id(task_id: CopyTaskId, old: Uuid) -> Uuid {
     let digest = Sha256::new().chain_update(task_id.0.as_bytes()).chain_update(old.as_bytes()).finalize();
     let mut bytes = [0; 16];
@@ -20,13 +20,13 @@ pub(super) fn new_id(task_id: CopyTaskId, old: Uuid) -> Uuid {
     Builder::from_bytes(bytes).with_variant(Variant::RFC4122).with_version(version).into_uuid()
 }
 
-/// The id that a text is, if it is one as ids are written here: hyphenated and lower case.
+/// The id that a text spells in the form that this server writes: hyphenated and lower case.
 pub(super) fn as_id(text: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
     (id.to_string() == text).then_some(id)
 }
 
-/// Gathers every text in a body that could be an id of another record.
+/// Adds every text of a body that could be a record's id to `found`.
 pub(super) fn gather_ids(body: &Value, found: &mut HashSet<String>) {
     match body {
         Value::String(text) if as_id(text).is_some() => {
@@ -41,7 +41,7 @@ pub(super) fn gather_ids(body: &Value, found: &mut HashSet<String>) {
     }
 }
 
-/// The text, or the new id where it is one of the known ids.
+/// The new id where the text is one of the `known` ids, else the text itself.
 pub(super) fn remapped(task_id: CopyTaskId, known: &HashSet<String>, text: &str) -> String {
     match as_id(text) {
         Some(id) if known.contains(text) => new_id(task_id, id).to_string(),
@@ -49,7 +49,7 @@ pub(super) fn remapped(task_id: CopyTaskId, known: &HashSet<String>, text: &str)
     }
 }
 
-/// A body in which every text, and every key, that is one of the known ids is replaced by the new one.
+/// The body with every text and key that is one of the `known` ids replaced by its new id.
 pub(super) fn remapped_body(task_id: CopyTaskId, known: &HashSet<String>, body: Value) -> Value {
     match body {
         Value::String(text) => Value::String(remapped(task_id, known, &text)),

@@ -1,7 +1,7 @@
-//! Asking for a tenant copy.
+//! Starts a tenant copy: checks the request and writes the task down.
 
 use super::events::{CopyEvent, copy_event};
-use super::exclude::TenantCopyExcludeableTypes;
+use super::exclude::{TenantCopyExcludeableTypes, needed};
 use super::plan::{Plan, Step};
 use crate::context::PimContext;
 use crate::draft::mutate;
@@ -15,7 +15,7 @@ use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::tenant::{CopyState, CopyTask};
 use serde_json::json;
 
-/// What is asked for.
+/// A request for a tenant copy.
 #[derive(Clone, Debug)]
 pub(crate) struct CopyRequest {
     pub desired_identifier: String,
@@ -24,8 +24,12 @@ pub(crate) struct CopyRequest {
     pub overwrite: bool,
 }
 
-/// Writes the task down, with its `tenants/copyStarted`; the runner does the rest.
+/// Writes the task down and raises `tenants/copyStarted`; [`super::CopyRunner`] does the copying.
 pub(crate) async fn start(pim: &PimContext, request: CopyRequest) -> Result<CopyTaskId, Refusal> {
+    // The permissions are checked before `mutate`, which would hand out a kept answer without them.
+    if let Some(missing) = pim.caller().permissions.missing(needed(&request.exclude)) {
+        return Err(Refusal::forbidden(missing));
+    }
     check_tenant_identifier("desiredIdentifier", &request.desired_identifier)?;
     mutate(pim, async |mut draft| {
         let source = pim.own_tenant().await?;

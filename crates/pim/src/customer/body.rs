@@ -1,4 +1,4 @@
-//! What is stored of a customer, and how one is found.
+//! The stored body of a customer, and its links and names.
 
 use crate::address::Address;
 use crate::common::KeyValuePair;
@@ -52,7 +52,7 @@ pub(super) fn pair_text(key: &str, value: Option<&str>) -> String {
 }
 
 impl CustomerBody {
-    /// This one, with what it leaves out taken from the other.
+    /// This body, with the fields that it leaves out taken from `other`.
     pub fn completed_with(self, other: Self) -> Self {
         Self {
             addresses: self.addresses.or(other.addresses),

@@ -1,4 +1,4 @@
-//! Inputs of customer mutations, and what they make of a body.
+//! Inputs of customer mutations, and the bodies that they make.
 
 use super::body::CustomerBody;
 use crate::address::{Address, AddressType};
@@ -133,7 +133,7 @@ pub(super) fn new_address(input: CreateCustomerAddressInput, id: Uuid) -> Addres
     }
 }
 
-/// An address with what is given replaced.
+/// The old address with the given fields replaced.
 pub(super) fn updated_address(old: &Address, input: UpdateCustomerAddressInput) -> Address {
     let old = old.clone();
     Address {
@@ -173,7 +173,7 @@ pub(super) fn new_body(input: CreateCustomerInput, identifier: String, new_id: i
     }
 }
 
-/// A body with what is given replaced.
+/// The old body with the given fields replaced.
 pub(super) fn updated_body(
     old: &CustomerBody,
     input: UpdateCustomerInput,
@@ -203,8 +203,8 @@ fn with_ids(addresses: Vec<CreateCustomerAddressInput>, mut new_id: impl FnMut()
     addresses.into_iter().map(|address| new_address(address, new_id())).collect()
 }
 
-/// The given addresses; one that equals the old one in its place keeps its id, so that giving the same again changes
-/// nothing.
+/// The given addresses with ids. An address that equals the old one at its index keeps that one's id, so that giving
+/// the same addresses again changes nothing.
 fn same_or_new(
     old: Option<Vec<Address>>,
     given: Vec<CreateCustomerAddressInput>,

@@ -6,8 +6,8 @@ mod mutations;
 mod queries;
 
 pub(crate) use body::CustomerBody;
-pub use mutations::CustomerMutations;
-pub use queries::CustomerQueries;
+pub(crate) use mutations::CustomerMutations;
+pub(crate) use queries::CustomerQueries;
 
 use crate::common::property;
 use crate::paging::connection;
@@ -32,7 +32,7 @@ impl From<Stored<CustomerBody>> for Customer {
 }
 
 impl Customer {
-    /// A customer as another record keeps it.
+    /// A customer whose body another record keeps.
     pub(crate) fn within(tenant_id: TenantId, body: CustomerBody) -> Self {
         Self { stored_tenant_id: tenant_id.to_string(), body }
     }

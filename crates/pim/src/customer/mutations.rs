@@ -127,7 +127,7 @@ impl CustomerMutations {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
         let deleted = mutate(pim, async |mut draft| {
-            let old = existing(pim, &identifier).await?;
+            let old = pim.read::<CustomerBody>()?.existing(&identifier).await?;
             let mut body = old.body.clone();
             let addresses = body.addresses.get_or_insert_default();
             let count_before = addresses.len();
@@ -165,7 +165,7 @@ impl CustomerMutations {
     }
 }
 
-/// Replaces a customer's body; raises `customers/update` if that changed anything.
+/// Replaces a customer's body; raises `customers/update` if the body changed.
 async fn change(
     pim: &PimContext,
     tenant_id: &ID,
@@ -174,7 +174,7 @@ async fn change(
 ) -> async_graphql::Result<Customer> {
     pim.tenant(Some(tenant_id)).graphql()?;
     let updated = mutate(pim, async |mut draft| {
-        let old = existing(pim, identifier).await?;
+        let old = pim.read::<CustomerBody>()?.existing(identifier).await?;
         let (stored, changed) = draft.update(&old, new_body(&old.body)?)?;
         if !changed.is_empty() {
             raise(&mut draft, "update", &stored, changed, None)?;
@@ -182,11 +182,6 @@ async fn change(
         Ok((draft, stored))
     });
     Ok(updated.await.graphql()?.into())
-}
-
-async fn existing(pim: &PimContext, identifier: &str) -> Result<Stored<CustomerBody>, Refusal> {
-    let found = pim.read::<CustomerBody>()?.one(identifier).await?;
-    found.ok_or_else(|| Refusal::not_found("customer", identifier))
 }
 
 fn raise(

@@ -1,4 +1,4 @@
-//! What is stored of a flow. Which stage an item is in is stored with the item.
+//! The stored body of a flow. The stage of an item is stored with the item.
 
 use crate::stored::RecordBody;
 use hookgraph_domain::record::{Link, RecordKind};

@@ -7,11 +7,11 @@ mod queries;
 mod stages;
 
 pub(crate) use body::FlowBody;
-pub use inputs::{CreateFlowInput, CreateFlowStageInput, UpdateFlowInput};
-pub use mutations::FlowMutations;
-pub use queries::FlowQueries;
+pub(crate) use mutations::FlowMutations;
+pub(crate) use queries::FlowQueries;
 pub(crate) use stages::raise_removals;
 
+use crate::common::SortDirection;
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::item::{FLOW_STAGE, Item, ItemBody, ItemView};
@@ -19,7 +19,7 @@ use crate::paging::{ListOf, Page, PageArguments, PageInfo, UnreadableRecord, con
 use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 use body::StageBody;
 use hookgraph_domain::page::RecordSort;
@@ -107,10 +107,10 @@ impl FlowStage {
         let list = ListOf {
             linked: vec![(FLOW_STAGE.to_owned(), self.0.id.clone())],
             sort: RecordSort::CreatedAt,
-            direction: crate::SortDirection::Desc,
+            direction: SortDirection::Desc,
         };
         let page = page::<ItemBody>(pim, list, PageArguments { after, before, first, last }).await.graphql()?;
-        Ok(FlowItemConnection::of(page, &Reading { language, label: VersionLabel::Current }))
+        Ok(FlowItemConnection::of(page, &Edition { language, label: VersionLabel::Current }))
     }
 
     /// Its name.
@@ -150,9 +150,9 @@ pub struct FlowItemConnectionEdge {
 }
 
 impl FlowItemConnection {
-    fn of(page: Page<ItemBody>, reading: &Reading) -> Self {
+    fn of(page: Page<ItemBody>, edition: &Edition) -> Self {
         let edge = |(cursor, stored)| {
-            let node = Item::from(ItemView::of(stored, reading)?);
+            let node = Item::from(ItemView::of(stored, edition)?);
             Some(FlowItemConnectionEdge { cursor, node })
         };
         let items = page.nodes.into_iter().filter_map(edge).collect();

@@ -3,7 +3,7 @@
 use super::Flow;
 use super::body::{FlowBody, StageBody};
 use super::inputs::{CreateFlowInput, CreateFlowStageInput, UpdateFlowInput};
-use super::stages::{Step, clear, existing, step};
+use super::stages::{Step, clear, step};
 use crate::context::PimContext;
 use crate::draft::{Draft, mutate};
 use crate::error::IntoGraphql;
@@ -45,7 +45,7 @@ impl FlowMutations {
     ) -> async_graphql::Result<Flow> {
         let pim = PimContext::of(ctx)?;
         let changed = mutate(pim, async |mut draft| {
-            let old = existing(pim, &flow_id).await?;
+            let old = pim.read::<FlowBody>()?.existing(&flow_id).await?;
             let mut body = old.body.clone();
             let stage = new_stage(&draft, &input)?;
             let last = body.stages.len();
@@ -124,7 +124,7 @@ impl FlowMutations {
     async fn remove_stage(&self, ctx: &Context<'_>, flow_id: ID, stage_id: ID) -> async_graphql::Result<Flow> {
         let pim = PimContext::of(ctx)?;
         let changed = mutate(pim, async |mut draft| {
-            let old = existing(pim, &flow_id).await?;
+            let old = pim.read::<FlowBody>()?.existing(&flow_id).await?;
             if !old.body.has_stage(&stage_id) {
                 return Err(Refusal::not_found("stage", &stage_id));
             }
@@ -142,7 +142,7 @@ impl FlowMutations {
     async fn update(&self, ctx: &Context<'_>, id: ID, input: UpdateFlowInput) -> async_graphql::Result<Flow> {
         let pim = PimContext::of(ctx)?;
         let changed = mutate(pim, async |mut draft| {
-            let old = existing(pim, &id).await?;
+            let old = pim.read::<FlowBody>()?.existing(&id).await?;
             let mut body = old.body.clone();
             if let Some(name) = &input.name {
                 check_text("input.name", name, IDENTIFIER_CHARS_MAX)?;

@@ -1,4 +1,4 @@
-//! Items coming into stages and leaving them; their events are raised here.
+//! Moves items into, between and out of the stages of flows, and raises their events.
 
 use super::body::FlowBody;
 use crate::context::PimContext;
@@ -11,19 +11,19 @@ use hookgraph_domain::record::{RecordKind, RecordRef};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use serde_json::json;
 
-/// What shall become of an item's place in a flow.
+/// How a mutation moves an item in a flow.
 #[derive(Clone, Copy)]
 pub(super) enum Step<'a> {
-    /// From no stage into this one.
+    /// Into this stage; refused if the item is in another stage of the flow.
     Add(&'a str),
-    /// From whichever stage into this one.
+    /// From its stage into this one; refused if the item is in no stage of the flow.
     Move(&'a str),
     /// Out of the flow.
     Remove,
 }
 
-/// Takes an item through a step. Raises `flows/itemRemovedFromStage` for the stage that it leaves, then
-/// `flows/itemAddedToStage` for the one that it comes into; neither when it stays where it is.
+/// Moves an item by one step. Raises `flows/itemRemovedFromStage` for the stage that it leaves, then
+/// `flows/itemAddedToStage` for the stage that it enters; neither if it stays in its stage.
 pub(super) async fn step(
     pim: &PimContext,
     flow_id: &str,
@@ -39,9 +39,8 @@ pub(super) async fn step(
         None => pim.default_language().await?,
     };
     mutate(pim, async |mut draft| {
-        let flow = existing(pim, flow_id).await?;
-        let item = pim.read::<ItemBody>()?.one(item_id).await?;
-        let item = item.ok_or_else(|| Refusal::not_found("item", item_id))?;
+        let flow = pim.read::<FlowBody>()?.existing(flow_id).await?;
+        let item = pim.read::<ItemBody>()?.existing(item_id).await?;
         let old_stage = item.body.flows.get(flow_id).map(|place| place.stage_id.clone());
         let old_stage = old_stage.filter(|stage_id| flow.body.has_stage(stage_id));
         let new_stage = match (step, &old_stage) {
@@ -78,7 +77,7 @@ pub(super) async fn step(
     .await
 }
 
-/// Takes all items out of stages that are going. Raises `flows/itemRemovedFromStage` for each.
+/// Takes all items out of stages that are about to be removed. Raises `flows/itemRemovedFromStage` for each.
 pub(super) async fn clear(draft: &mut Draft<'_>, flow_id: &str, stage_ids: &[String]) -> Result<(), Refusal> {
     let pim = draft.pim();
     let language = pim.default_language().await?;
@@ -98,12 +97,6 @@ pub(crate) fn raise_removals(draft: &mut Draft<'_>, item: &Stored<ItemBody>, lan
         raise(draft, "itemRemovedFromStage", item, flow_id, &place.stage_id, language)?;
     }
     Ok(())
-}
-
-/// The flow of that id.
-pub(super) async fn existing(pim: &PimContext, id: &str) -> Result<Stored<FlowBody>, Refusal> {
-    let found = pim.read::<FlowBody>()?.one(id).await?;
-    found.ok_or_else(|| Refusal::not_found("flow", id))
 }
 
 fn raise(

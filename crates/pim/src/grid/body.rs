@@ -1,4 +1,4 @@
-//! What is stored of a grid.
+//! The stored body of a grid, and its links.
 
 use crate::common::KeyValuePair;
 use crate::stored::{RecordBody, link};

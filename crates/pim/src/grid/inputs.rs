@@ -59,7 +59,7 @@ pub struct GridLayoutInput {
     pub rowspan: Option<i32>,
 }
 
-/// What is stored of rows.
+/// The stored bodies of rows.
 pub(super) fn row_bodies(inputs: Vec<GridRowInput>) -> Result<Vec<RowBody>, Refusal> {
     let cells: usize = inputs.iter().map(|row| 1 + row.columns.as_ref().map_or(0, Vec::len)).sum();
     if cells > INPUT_LIST_MAX {

@@ -6,10 +6,8 @@ mod mutations;
 mod queries;
 
 pub(crate) use body::GridBody;
-pub use inputs::{CreateGridInput, GridColumnInput, GridLayoutInput, GridRowInput, UpdateGridInput};
-pub use mutations::{GridMutations, GridPublishInfo};
-pub use queries::GridQueries;
-pub(crate) use queries::all_grids;
+pub(crate) use mutations::GridMutations;
+pub(crate) use queries::{GridQueries, all_grids};
 
 use crate::common::{KeyValuePair, property};
 use crate::context::PimContext;
@@ -18,7 +16,7 @@ use crate::item::{Item, ItemBody, view_by_id};
 use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
-use crate::version::{Picked, Reading, VersionLabel, VersionedRecordInfo};
+use crate::version::{Edition, Picked, VersionLabel, VersionedRecordInfo};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use body::{ColumnBody, GridContent, RowBody};
 
@@ -26,19 +24,20 @@ use body::{ColumnBody, GridContent, RowBody};
 pub struct Grid {
     stored: Stored<GridBody>,
     content: GridContent,
-    reading: Reading,
+    edition: Edition,
 }
 
 impl Grid {
-    /// The grid as read; none where it has no such version. In a language without any version, the current one is empty.
-    pub(crate) fn of(stored: Stored<GridBody>, reading: &Reading) -> Option<Self> {
-        let versions = stored.body.languages.get(&reading.language);
-        let content = match versions.and_then(|versions| versions.pick(reading.label)) {
+    /// The grid in an edition; none where it has no such version. The current version of a language without any is
+    /// empty.
+    pub(crate) fn of(stored: Stored<GridBody>, edition: &Edition) -> Option<Self> {
+        let versions = stored.body.languages.get(&edition.language);
+        let content = match versions.and_then(|versions| versions.pick(edition.label)) {
             Some(Picked::Draft(version) | Picked::Published(version)) => version.content.clone(),
-            None if reading.label == VersionLabel::Current => GridContent::default(),
+            None if edition.label == VersionLabel::Current => GridContent::default(),
             None => return None,
         };
-        Some(Self { stored, content, reading: reading.clone() })
+        Some(Self { stored, content, edition: edition.clone() })
     }
 }
 
@@ -52,8 +51,8 @@ impl Grid {
 
     /// Whether its language has a version of that label, by default of that which was asked for.
     async fn has_version(&self, version_label: Option<VersionLabel>) -> bool {
-        let versions = self.stored.body.languages.get(&self.reading.language);
-        versions.is_some_and(|versions| versions.has(version_label.unwrap_or(self.reading.label)))
+        let versions = self.stored.body.languages.get(&self.edition.language);
+        versions.is_some_and(|versions| versions.has(version_label.unwrap_or(self.edition.label)))
     }
 
     /// Its id.
@@ -63,7 +62,7 @@ impl Grid {
 
     /// The language that was asked for.
     async fn language(&self) -> &str {
-        &self.reading.language
+        &self.edition.language
     }
 
     /// Further properties.
@@ -83,7 +82,7 @@ impl Grid {
 
     /// Its rows.
     async fn rows(&self) -> Vec<GridRow> {
-        let row = |body: &RowBody| GridRow { body: body.clone(), reading: self.reading.clone() };
+        let row = |body: &RowBody| GridRow { body: body.clone(), edition: self.edition.clone() };
         self.content.rows.iter().map(row).collect()
     }
 
@@ -99,14 +98,14 @@ impl Grid {
 
     /// Which version was read.
     async fn version(&self) -> Option<VersionedRecordInfo> {
-        self.stored.body.languages.get(&self.reading.language)?.info(self.reading.label)
+        self.stored.body.languages.get(&self.edition.language)?.info(self.edition.label)
     }
 }
 
 /// A row of a grid.
 pub struct GridRow {
     body: RowBody,
-    reading: Reading,
+    edition: Edition,
 }
 
 /// A row of a grid.
@@ -114,7 +113,7 @@ pub struct GridRow {
 impl GridRow {
     /// Its columns.
     async fn columns(&self) -> Vec<GridColumn> {
-        let column = |body: &ColumnBody| GridColumn { body: body.clone(), reading: self.reading.clone() };
+        let column = |body: &ColumnBody| GridColumn { body: body.clone(), edition: self.edition.clone() };
         self.body.columns.iter().map(column).collect()
     }
 
@@ -132,7 +131,7 @@ impl GridRow {
 /// A column of a grid's row.
 pub struct GridColumn {
     body: ColumnBody,
-    reading: Reading,
+    edition: Edition,
 }
 
 /// A column of a grid's row.
@@ -142,7 +141,7 @@ impl GridColumn {
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn item(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Item>> {
         let Some(id) = &self.body.item_id else { return Ok(None) };
-        Ok(view_by_id(PimContext::of(ctx)?, id, &self.reading).await.graphql()?.map(Item::from))
+        Ok(view_by_id(PimContext::of(ctx)?, id, &self.edition).await.graphql()?.map(Item::from))
     }
 
     /// The id of the item in it.

@@ -11,7 +11,7 @@ use crate::item::check_text;
 use crate::limits::TEXT_CHARS_MAX;
 use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
-use crate::version::{Reading, Version, VersionLabel, check_language};
+use crate::version::{Edition, Version, VersionLabel, check_language};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use hookgraph_domain::record::{Record, RecordKind, RecordRef};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -68,7 +68,7 @@ impl GridMutations {
     async fn publish(&self, ctx: &Context<'_>, id: ID, language: String) -> async_graphql::Result<GridPublishInfo> {
         let pim = PimContext::of(ctx)?;
         let published = mutate(pim, async |mut draft| {
-            let old = existing(pim, &id).await?;
+            let old = pim.read::<GridBody>()?.existing(&id).await?;
             let mut body = old.body.clone();
             let no_draft = || {
                 let message = format!("grid {:?} has no draft in {language:?}", id.as_str());
@@ -105,7 +105,7 @@ impl GridMutations {
     ) -> async_graphql::Result<Option<GridPublishInfo>> {
         let pim = PimContext::of(ctx)?;
         let unpublished = mutate(pim, async |mut draft| {
-            let old = existing(pim, &id).await?;
+            let old = pim.read::<GridBody>()?.existing(&id).await?;
             let mut body = old.body.clone();
             let published = body.languages.get_mut(&language).and_then(|versions| versions.published.take());
             let Some(published) = published else { return Ok((draft, None)) };
@@ -130,7 +130,7 @@ impl GridMutations {
         let pim = PimContext::of(ctx)?;
         check_language(&language).graphql()?;
         let updated = mutate(pim, async |mut draft| {
-            let old = existing(pim, &id).await?;
+            let old = pim.read::<GridBody>()?.existing(&id).await?;
             let before = draft_content(&old.body, &language);
             let content = patched(before.clone(), input.clone())?;
             let changed = changed_fields(&facets(&before), &facets(&content));
@@ -149,13 +149,8 @@ impl GridMutations {
 }
 
 fn shown(stored: Stored<GridBody>, language: String) -> async_graphql::Result<Grid> {
-    let grid = Grid::of(stored, &Reading { language, label: VersionLabel::Current });
+    let grid = Grid::of(stored, &Edition { language, label: VersionLabel::Current });
     grid.ok_or_else(|| async_graphql::Error::new("the grid has no current version"))
-}
-
-async fn existing(pim: &PimContext, id: &str) -> Result<Stored<GridBody>, Refusal> {
-    let found = pim.read::<GridBody>()?.one(id).await?;
-    found.ok_or_else(|| Refusal::not_found("grid", id))
 }
 
 fn draft_content(body: &GridBody, language: &str) -> GridContent {
@@ -181,7 +176,7 @@ fn put_draft(draft: &Draft<'_>, body: &mut GridBody, language: &str, content: Gr
     versions.draft = Some(Version { id, created_at: draft.at(), content });
 }
 
-/// What a reader sees of a grid, by the names of the API.
+/// The grid as a reader sees it, by the field names of the API.
 fn facets(content: &GridContent) -> Map<String, Value> {
     Map::from_iter([
         ("name".to_owned(), json!(content.name)),

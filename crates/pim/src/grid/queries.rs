@@ -6,7 +6,7 @@ use crate::error::IntoGraphql;
 use crate::loaders::ReadError;
 use crate::paging::latest;
 use crate::permission::{PermissionName, requires};
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{Context, ID, Object};
 
 /// Queries on grids.
@@ -25,7 +25,7 @@ impl GridQueries {
         #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
     ) -> async_graphql::Result<Option<Grid>> {
         let stored = PimContext::of(ctx)?.read::<GridBody>().graphql()?.one(&id).await.graphql()?;
-        Ok(stored.and_then(|stored| Grid::of(stored, &Reading { language, label: version_label })))
+        Ok(stored.and_then(|stored| Grid::of(stored, &Edition { language, label: version_label })))
     }
 
     /// The latest grids, up to the limit of a list.
@@ -39,12 +39,12 @@ impl GridQueries {
     ) -> async_graphql::Result<Option<Vec<Grid>>> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(tenant_id.as_ref().map(|id| id.as_str())).graphql()?;
-        all_grids(pim, &Reading { language, label: version_label }).await.graphql().map(Some)
+        all_grids(pim, &Edition { language, label: version_label }).await.graphql().map(Some)
     }
 }
 
-/// The latest grids in the version that is read, up to the limit of a list.
-pub(crate) async fn all_grids(pim: &PimContext, reading: &Reading) -> Result<Vec<Grid>, ReadError> {
+/// The latest grids in an edition, up to the limit of a list.
+pub(crate) async fn all_grids(pim: &PimContext, edition: &Edition) -> Result<Vec<Grid>, ReadError> {
     let stored = latest::<GridBody>(pim).await?;
-    Ok(stored.into_iter().filter_map(|stored| Grid::of(stored, reading)).collect())
+    Ok(stored.into_iter().filter_map(|stored| Grid::of(stored, edition)).collect())
 }

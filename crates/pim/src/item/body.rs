@@ -1,7 +1,8 @@
-//! What is stored of an item, and how one is found.
+//! The stored body of an item, and its links and names.
 //!
-//! What all languages share ([`Shared`]) and what each language says ([`Texts`]) make up a draft. Publishing a language
-//! freezes both ([`Content`]). Place in the tree, stock and flows have no versions: they hold at once.
+//! A draft is made up of the fields that all languages share ([`Shared`]) and the texts of one language ([`Texts`]).
+//! Publishing a language freezes both ([`Content`]). The position in the tree, stock and flows have no versions: a
+//! change of them holds at once.
 
 use crate::component::{ComponentBody, Relations};
 use crate::image::ImageBody;
@@ -58,7 +59,7 @@ pub(crate) struct ItemBody {
     pub updated_at: Timestamp,
 }
 
-/// What all languages of a draft share.
+/// The fields of a draft that all languages share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Shared {
@@ -69,12 +70,12 @@ pub(crate) struct Shared {
     pub variants: Vec<SharedVariant>,
 }
 
-/// What one language says.
+/// The texts of one language.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Texts {
     pub name: Option<String>,
-    /// Its part of the path.
+    /// The item's part of the path.
     pub slug: Option<String>,
     pub components: Vec<ComponentBody>,
     /// By variant id.
@@ -165,8 +166,8 @@ pub(crate) fn path_name(language: &str, parent_id: Option<&str>, slug: &str) -> 
 }
 
 impl ItemBody {
-    /// The content of a version, whole: none where the language has no such version. Of a language without any version,
-    /// the current one is what the languages share.
+    /// The whole content of a version; none where the language has no such version. The current version of a language
+    /// without any has the shared fields and no texts.
     pub fn content(&self, language: &str, label: VersionLabel) -> Option<Content> {
         use crate::version::Picked;
         let with_texts = |texts: &Texts| Content { texts: texts.clone(), shared: self.shared.clone() };
@@ -178,7 +179,7 @@ impl ItemBody {
         }
     }
 
-    /// Its part of the path in that language; that of another language where it has none.
+    /// The item's part of the path in `language`; where the item has none there, its part in another language.
     pub fn slug(&self, language: &str, label: VersionLabel) -> Option<&str> {
         self.slugs(language, label)
             .next()
@@ -193,7 +194,7 @@ impl ItemBody {
         ordered.into_iter().flatten().filter_map(|texts| texts.slug.as_deref())
     }
 
-    /// Everything that any version of any language says.
+    /// The texts of every version, each with its language.
     fn all_texts(&self) -> impl Iterator<Item = (&str, &Texts)> {
         self.languages.iter().flat_map(|(language, versions)| {
             let draft = versions.draft.iter().map(|draft| &draft.content);
@@ -209,7 +210,7 @@ impl ItemBody {
 }
 
 impl Texts {
-    /// All that its components, and those of its variants, relate to.
+    /// The items and SKUs that its components and those of its variants relate to.
     pub fn relations(&self) -> Relations {
         let mut relations = Relations::default();
         let of_variants = self.variants.values().flat_map(|variant| &variant.components);

@@ -1,4 +1,4 @@
-//! What happens to an item and to all that is below it.
+//! Changes of an item that cascade over the items below it.
 
 use super::body::{ItemBody, ItemType, PARENT};
 use super::edit::{existing, raise};
@@ -8,12 +8,12 @@ use crate::draft::mutate;
 use crate::stored::Stored;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 
-/// All that is below an item.
+/// The items below an item.
 pub(super) async fn descendants(pim: &PimContext, id: &str) -> Result<Vec<Stored<ItemBody>>, Refusal> {
     descendants::descendants(pim, PARENT, id).await
 }
 
-/// Deletes an item with all that is below it, and answers how many items that were. Raises `items/delete` for each, and
+/// Deletes an item with the items below it, and returns how many were deleted. Raises `items/delete` for each, and
 /// `flows/itemRemovedFromStage` for each stage that one of them was in.
 pub(super) async fn delete(pim: &PimContext, item_type: ItemType, id: &str) -> Result<i32, Refusal> {
     let language = pim.default_language().await?;

@@ -1,4 +1,4 @@
-//! How items change: every change of an item goes through here, and raises its events here.
+//! Changes of items: every change goes through this module, which raises its events.
 
 use super::body::{ItemBody, ItemType, Shared, Texts};
 use super::inputs::{ItemPatch, NewItem};
@@ -63,8 +63,8 @@ pub(super) async fn update(
     .await
 }
 
-/// Changes what is said of an item in one language and what its languages share. Raises `items/update` if anything
-/// changed.
+/// Changes the texts of an item in one language and the fields that its languages share. Raises `items/update` if
+/// anything changed.
 pub(super) async fn change(
     pim: &PimContext,
     item_type: ItemType,
@@ -85,7 +85,7 @@ pub(super) async fn change(
     .await
 }
 
-/// Writes an item as it shall be and raises `items/update`, if anything that a reader sees changed.
+/// Writes the new body of an item and raises `items/update`, if a facet that a reader sees changed.
 pub(crate) fn save(
     draft: &mut Draft<'_>,
     old: &Stored<ItemBody>,
@@ -113,7 +113,7 @@ pub(crate) fn save(
     Ok(stored)
 }
 
-/// What a reader sees of an item in one language, by the names of the API.
+/// The item as a reader sees it in one language, by the field names of the API.
 fn facets(body: &ItemBody, language: &str) -> Map<String, Value> {
     let content = body.content(language, VersionLabel::Current).unwrap_or_default();
     let Shared { external_reference, shape_identifier, topic_ids, vat_type_id, variants } = content.shared;
@@ -164,13 +164,13 @@ pub(super) async fn existing(pim: &PimContext, item_type: ItemType, id: &str) ->
     found.ok_or_else(|| Refusal::not_found(item_type.as_str(), id))
 }
 
-/// What the draft of a language says.
+/// The texts of a language's draft.
 fn draft_texts(body: &ItemBody, language: &str) -> Texts {
     let draft = body.languages.get(language).and_then(|versions| versions.draft.as_ref());
     draft.map(|draft| draft.content.clone()).unwrap_or_default()
 }
 
-/// Makes texts the draft of a language; a language of which nothing is said gets none.
+/// Makes `texts` the draft of a language; a language without texts gets no draft.
 fn put_texts(draft: &Draft<'_>, body: &mut ItemBody, language: &str, mut texts: Texts) {
     let ids: BTreeSet<&str> = body.shared.variants.iter().map(|variant| variant.id.as_str()).collect();
     texts.variants.retain(|id, said| ids.contains(id.as_str()) && *said != Default::default());
@@ -223,7 +223,7 @@ async fn apply(
     Ok(())
 }
 
-/// The ids of topics, each once, when all of them exist.
+/// The ids of topics, each once. An id of no topic is refused.
 async fn existing_topics(draft: &mut Draft<'_>, ids: Vec<ID>) -> Result<Vec<String>, Refusal> {
     let path = "input.topicIds";
     if ids.len() > INPUT_LIST_MAX {

@@ -1,4 +1,4 @@
-//! Inputs of item mutations, and the one shape they are brought into.
+//! Inputs of item mutations, and the patch that all of them become.
 
 use super::body::ItemType;
 use super::variant_inputs::{CreateProductVariantInput, UpdateProductVariantInput, VariantPatch};
@@ -15,7 +15,7 @@ pub struct TreeNodeInput {
     pub position: Option<PositiveInt>,
 }
 
-/// What a new item is made of, whatever its type.
+/// A new item of any type.
 #[derive(Clone, Debug)]
 pub(super) struct NewItem {
     pub item_type: ItemType,
@@ -25,7 +25,7 @@ pub(super) struct NewItem {
     pub patch: ItemPatch,
 }
 
-/// What shall change of an item: what is not given stays.
+/// A patch of an item of any type: fields that are not given stay.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ItemPatch {
     pub components: Option<Vec<ComponentInput>>,

@@ -17,34 +17,23 @@ mod variant_inputs;
 mod variant_mutations;
 mod view;
 
-pub use body::ItemType;
 pub(crate) use body::{FLOW_STAGE, FlowPlace, ItemBody, TOPIC};
 pub(crate) use edit::{check_text, save};
-pub use inputs::{
-    CreateDocumentInput, CreateFolderInput, CreateProductInput, TreeNodeInput, UpdateDocumentInput, UpdateFolderInput,
-    UpdateProductInput,
-};
-pub use moving::ItemMutations;
-pub use mutations::{DocumentMutations, FolderMutations, ProductMutations};
+pub(crate) use moving::ItemMutations;
+pub(crate) use mutations::{DocumentMutations, FolderMutations, ProductMutations};
 pub(crate) use place::appended_rank;
-pub use publish::PublishInfo;
-pub use queries::{DocumentQueries, FolderQueries, ItemQueries, ProductQueries};
-pub(crate) use tree::child_nodes;
-pub use tree::{TreeNode, TreeNodeIdentifier};
-pub use types::{Document, Folder, Item, Product};
-pub use variant::{ProductPriceVariant, ProductStockLocation, ProductVariant, ProductVariantAttribute};
-pub use variant_inputs::{
-    CreateProductVariantInput, PriceVariantReferenceInput, ProductVariantAttributeInput, StockLocationReferenceInput,
-    UpdateProductVariantInput, UpdateSingleProductVariantInput,
-};
+pub(crate) use queries::{DocumentQueries, FolderQueries, ItemQueries, ProductQueries};
+pub(crate) use tree::{TreeNode, child_nodes};
+pub(crate) use types::{Document, Folder, Item, Product};
+pub(crate) use variant::ProductVariant;
 pub(crate) use view::{ItemView, ids_by_sku, items_by_ids, variants_by_skus, view_by_id};
 
 use crate::context::PimContext;
 use crate::loaders::ReadError;
-use crate::version::Reading;
+use crate::version::Edition;
 
 /// The items of a topic.
-pub(crate) async fn topic_items(pim: &PimContext, topic_id: &str, reading: &Reading) -> Result<Vec<Item>, ReadError> {
+pub(crate) async fn topic_items(pim: &PimContext, topic_id: &str, edition: &Edition) -> Result<Vec<Item>, ReadError> {
     let keys = pim.read::<ItemBody>()?.linked_keys(TOPIC, topic_id).await?;
-    items_by_ids(pim, &keys, reading).await
+    items_by_ids(pim, &keys, edition).await
 }

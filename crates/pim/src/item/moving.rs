@@ -29,8 +29,7 @@ impl ItemMutations {
         let pim = PimContext::of(ctx)?;
         let language = pim.default_language().await.graphql()?;
         let moved = mutate(pim, async |mut draft| {
-            let old = pim.read::<ItemBody>()?.one(&id).await?;
-            let old = old.ok_or_else(|| Refusal::not_found("item", &id))?;
+            let old = pim.read::<ItemBody>()?.existing(&id).await?;
             let body = moved_body(&mut draft, &old, &tree).await?;
             let stored = save(&mut draft, &old, body, &language)?;
             Ok((draft, stored))
@@ -62,8 +61,8 @@ async fn moved_body(draft: &mut Draft<'_>, old: &Stored<ItemBody>, tree: &TreeNo
     Ok(body)
 }
 
-/// Refuses to put an item below itself, or a tree too deep below a parent. What is above the parent is written as it is,
-/// so that two moves at once cannot make a circle.
+/// Refuses to move an item below itself, or so far down that the tree gets too deep. The parent and the items above it
+/// are touched, so that two concurrent moves conflict instead of making a circle.
 async fn check_line(draft: &mut Draft<'_>, item: &Stored<ItemBody>, parent: &Stored<ItemBody>) -> Result<(), Refusal> {
     let pim = draft.pim();
     let mut line = ancestors(pim, &parent.body).await?;

@@ -15,12 +15,12 @@ use crate::context::PimContext;
 use crate::error::IntoGraphql;
 use crate::permission::{PermissionName, requires};
 use crate::stored::Stored;
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{Context, ID, Object};
 
 /// An item that was just written, as the API shows it.
 pub(super) fn shown(stored: Stored<ItemBody>, language: String) -> async_graphql::Result<ItemView> {
-    let view = ItemView::of(stored, &Reading { language, label: VersionLabel::Current });
+    let view = ItemView::of(stored, &Edition { language, label: VersionLabel::Current });
     view.ok_or_else(|| async_graphql::Error::new("the item has no current version"))
 }
 
@@ -43,7 +43,9 @@ macro_rules! item_mutations {
                 Ok($type(shown(created.graphql()?, language)?))
             }
 
-            #[doc = concat!("Deletes a ", $noun, " with all that is below it in the tree, and answers how many items that")]
+            #[doc = concat!(
+                "Deletes a ", $noun, " with all that is below it in the tree, and answers how many items that"
+            )]
             /// were. Raises `items/delete` for each.
             #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
             async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
@@ -60,8 +62,9 @@ macro_rules! item_mutations {
                 #[graphql(default_with = "Some(false)")] include_descendants: Option<bool>,
                 language: String,
             ) -> async_graphql::Result<PublishInfo> {
+                let pim = PimContext::of(ctx)?;
                 let with_descendants = include_descendants.unwrap_or(false);
-                publish::publish(PimContext::of(ctx)?, ItemType::$type, &id, &language, with_descendants).await.graphql()
+                publish::publish(pim, ItemType::$type, &id, &language, with_descendants).await.graphql()
             }
 
             /// Takes back what is published of a language, with all that is below if asked to. Raises
@@ -79,7 +82,9 @@ macro_rules! item_mutations {
                 publish::unpublish(pim, ItemType::$type, &id, &language, with_descendants).await.graphql()
             }
 
-            #[doc = concat!("Changes a ", $noun, " in one language, and what its languages share. Raises `items/update` with")]
+            #[doc = concat!(
+                "Changes a ", $noun, " in one language, and what its languages share. Raises `items/update` with"
+            )]
             /// that language if anything changed.
             #[graphql(directive = requires::apply(PermissionName::ItemsWrite))]
             async fn update(

@@ -1,4 +1,4 @@
-//! Where items stand: parents, the order among siblings, and their parts of the path.
+//! Positions of items in the tree: parents, the order among siblings, and their parts of the path.
 
 use super::body::{ItemBody, PARENT, PATH, ROOT, path_name};
 use super::inputs::TreeNodeInput;
@@ -12,34 +12,34 @@ use futures::future::try_join_all;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
 
-/// Ranks between those of two records that were appended a microsecond apart.
+/// How far apart the ranks of two records are that were appended a microsecond apart.
 const RANKS_PER_MICROSECOND: i64 = 1024;
 /// Candidates for a slug that are looked up at once.
 const CANDIDATES_AT_ONCE: usize = 8;
 
-/// A parent, and the order among its children.
-pub(super) struct Place {
+/// A position in the tree: a parent, and a rank among its children.
+pub(super) struct TreePosition {
     pub parent_id: Option<String>,
     pub rank: i64,
 }
 
-/// The rank of what is appended: after all that was appended before.
+/// The rank of a record that is appended at that time: after every record that was appended before.
 pub(crate) fn appended_rank(at: Timestamp) -> i64 {
     at.timestamp_micros().saturating_mul(RANKS_PER_MICROSECOND)
 }
 
-/// The place of a new item.
-pub(super) async fn of_new(draft: &mut Draft<'_>, tree: Option<&TreeNodeInput>) -> Result<Place, Refusal> {
-    let Some(tree) = tree else { return Ok(Place { parent_id: None, rank: appended_rank(draft.at()) }) };
+/// The position of a new item.
+pub(super) async fn of_new(draft: &mut Draft<'_>, tree: Option<&TreeNodeInput>) -> Result<TreePosition, Refusal> {
+    let Some(tree) = tree else { return Ok(TreePosition { parent_id: None, rank: appended_rank(draft.at()) }) };
     let parent_id = parent(draft, &tree.parent_id).await?.map(|parent| parent.key);
     let rank = match tree.position {
         Some(position) => rank_at(draft, parent_id.as_deref(), None, position.0).await?,
         None => appended_rank(draft.at()),
     };
-    Ok(Place { parent_id, rank })
+    Ok(TreePosition { parent_id, rank })
 }
 
-/// The item that is named as a parent; none for the tenant's root item.
+/// The parent of that id; none for the tenant's root item.
 pub(super) async fn parent(draft: &mut Draft<'_>, id: &str) -> Result<Option<Stored<ItemBody>>, Refusal> {
     let pim = draft.pim();
     if id == pim.caller.tenant_id.to_string() {
@@ -56,8 +56,8 @@ pub(super) async fn parent(draft: &mut Draft<'_>, id: &str) -> Result<Option<Sto
     Ok(Some(parent))
 }
 
-/// The rank of that position among the children of a parent, `moved` left out. Where no rank is free, all siblings get
-/// new ones: an order that stays the same raises no events.
+/// The rank for `position` among the children of a parent, from 1; the item `moved` does not count. Where no rank is
+/// free there, all siblings get new ranks: their order stays the same, so no event is raised.
 pub(super) async fn rank_at(
     draft: &mut Draft<'_>,
     parent_id: Option<&str>,
@@ -81,7 +81,7 @@ pub(super) async fn rank_at(
     Ok(start.saturating_add(place.saturating_mul(RANKS_PER_MICROSECOND)))
 }
 
-/// A rank after so many siblings and before the others, if there is one.
+/// A rank after the first `before_count` siblings and before the others, if there is one.
 fn free_rank(ranks: &[i64], before_count: usize, appended: i64) -> Option<i64> {
     match (before_count.checked_sub(1).map(|at| ranks[at]), ranks.get(before_count)) {
         (None, None) => Some(appended),
@@ -95,7 +95,7 @@ fn free_rank(ranks: &[i64], before_count: usize, appended: i64) -> Option<i64> {
     }
 }
 
-/// The first free form of a name's slug below a parent. What the item itself bears is free to it.
+/// The first free form of a name's slug below a parent. A slug that the item itself bears is free to it.
 pub(super) async fn free_slug(
     pim: &PimContext,
     language: &str,

@@ -1,4 +1,4 @@
-//! Publishing and unpublishing, alone or with all that is below.
+//! Publishes and unpublishes an item, alone or with the items below it.
 
 use super::body::{Content, ItemBody, ItemType};
 use super::cascade::descendants;
@@ -26,8 +26,8 @@ fn info(id: &str, language: &str, version_id: String) -> PublishInfo {
     PublishInfo { id: ID(id.to_owned()), language: Some(language.to_owned()), version_id: Some(ID(version_id)) }
 }
 
-/// Publishes the draft of a language; with descendants, that of all that is below and has one. Raises `items/publish` for
-/// each that was not published as it is.
+/// Publishes an item's draft of a language, and with descendants the drafts of the items below it that have one. Raises
+/// `items/publish` for each whose published version changed.
 pub(super) async fn publish(
     pim: &PimContext,
     item_type: ItemType,
@@ -52,7 +52,7 @@ pub(super) async fn publish(
     .await
 }
 
-/// The id of what is published then; none without a draft.
+/// Publishes one item. Returns the id of the published version; none without a draft.
 fn publish_one(draft: &mut Draft<'_>, item: &Stored<ItemBody>, language: &str) -> Result<Option<String>, Refusal> {
     let mut body = item.body.clone();
     let Some(versions) = body.languages.get_mut(language) else { return Ok(None) };
@@ -69,8 +69,8 @@ fn publish_one(draft: &mut Draft<'_>, item: &Stored<ItemBody>, language: &str) -
     Ok(Some(id))
 }
 
-/// Takes back what is published of a language; with descendants, of all that is below too. Raises `items/unpublish` for
-/// each that was published. None when the item itself was not.
+/// Removes an item's published version of a language, and with descendants those of the items below it. Raises
+/// `items/unpublish` for each that had one. Returns none if the item itself had none.
 pub(super) async fn unpublish(
     pim: &PimContext,
     item_type: ItemType,

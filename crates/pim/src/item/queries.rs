@@ -9,7 +9,7 @@ use crate::error::IntoGraphql;
 use crate::limits::INPUT_LIST_MAX;
 use crate::paging::latest;
 use crate::permission::{PermissionName, requires};
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{Context, ID, Object};
 use futures::future::try_join_all;
 use hookgraph_domain::refusal::Refusal;
@@ -29,8 +29,8 @@ impl ItemQueries {
         language: String,
         #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
     ) -> async_graphql::Result<Option<Item>> {
-        let reading = Reading { language, label: version_label };
-        let view = view_by_id(PimContext::of(ctx)?, &id, &reading).await.graphql()?;
+        let edition = Edition { language, label: version_label };
+        let view = view_by_id(PimContext::of(ctx)?, &id, &edition).await.graphql()?;
         Ok(view.map(Item::from))
     }
 
@@ -46,21 +46,21 @@ impl ItemQueries {
     ) -> async_graphql::Result<Option<Vec<Item>>> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(tenant_id.as_deref().map(String::as_str)).graphql()?;
-        let reading = Reading { language, label: version_label };
+        let edition = Edition { language, label: version_label };
         let items = match external_references {
             Some(references) => {
                 check_list("externalReferences", references.len()).graphql()?;
-                items_by_external_references(pim, &references, &reading).await.graphql()?
+                items_by_external_references(pim, &references, &edition).await.graphql()?
             }
-            None => latest_items(pim, &reading).await.graphql()?,
+            None => latest_items(pim, &edition).await.graphql()?,
         };
         Ok(Some(items))
     }
 }
 
-async fn latest_items(pim: &PimContext, reading: &Reading) -> Result<Vec<Item>, Refusal> {
+async fn latest_items(pim: &PimContext, edition: &Edition) -> Result<Vec<Item>, Refusal> {
     let stored = latest::<ItemBody>(pim).await?;
-    Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, reading)).map(Item::from).collect())
+    Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, edition)).map(Item::from).collect())
 }
 
 fn check_list(argument: &str, len: usize) -> Result<(), Refusal> {
@@ -77,7 +77,7 @@ async fn view_of_type(
     language: String,
     label: VersionLabel,
 ) -> async_graphql::Result<Option<ItemView>> {
-    let view = view_by_id(PimContext::of(ctx)?, id, &Reading { language, label }).await.graphql()?;
+    let view = view_by_id(PimContext::of(ctx)?, id, &Edition { language, label }).await.graphql()?;
     Ok(view.filter(|view| view.item_type() == item_type))
 }
 
@@ -121,12 +121,12 @@ item_type_queries!(ProductQueries, Product, "product" {
     ) -> async_graphql::Result<Option<Vec<ProductVariant>>> {
         let pim = PimContext::of(ctx)?;
         pim.tenant(Some(&tenant_id)).graphql()?;
-        let reading = Reading { language, label: version_label };
+        let edition = Edition { language, label: version_label };
         let (skus, references) = (skus.unwrap_or_default(), external_references.unwrap_or_default());
         check_list("skus", skus.len()).graphql()?;
         check_list("externalReferences", references.len()).graphql()?;
-        let mut variants = variants_by_skus(pim, &skus, &reading).await.graphql()?;
-        variants.extend(variants_by_external_references(pim, &references, &reading).await.graphql()?);
+        let mut variants = variants_by_skus(pim, &skus, &edition).await.graphql()?;
+        variants.extend(variants_by_external_references(pim, &references, &edition).await.graphql()?);
         Ok(Some(variants))
     }
 });
@@ -134,14 +134,14 @@ item_type_queries!(ProductQueries, Product, "product" {
 async fn variants_by_external_references(
     pim: &PimContext,
     references: &[String],
-    reading: &Reading,
+    edition: &Edition,
 ) -> Result<Vec<ProductVariant>, Refusal> {
     let items = pim.read::<ItemBody>()?;
     let keys = references.iter().map(|reference| items.linked_keys(VARIANT_EXTERNAL_REFERENCE, reference));
     let keys = try_join_all(keys).await?;
     let mut variants = Vec::new();
     for (reference, keys) in references.iter().zip(keys) {
-        for view in views_by_ids(pim, &keys, reading).await? {
+        for view in views_by_ids(pim, &keys, edition).await? {
             variants
                 .extend(ProductVariant::find(&view, |variant| variant.external_reference.as_ref() == Some(reference)));
         }

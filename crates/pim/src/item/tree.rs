@@ -10,7 +10,7 @@ use crate::loaders::ReadError;
 use crate::permission::{PermissionName, requires};
 use crate::scalars::PositiveInt;
 use crate::stored::Stored;
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct TreeNode {
     stored: Arc<Stored<ItemBody>>,
-    reading: Reading,
+    edition: Edition,
 }
 
 /// An item's part of the path in one language.
@@ -32,27 +32,27 @@ pub struct TreeNodeIdentifier {
 
 impl TreeNode {
     pub(super) fn of(view: &ItemView) -> Self {
-        Self { stored: view.stored.clone(), reading: view.reading.clone() }
+        Self { stored: view.stored.clone(), edition: view.edition.clone() }
     }
 
     fn slug(&self, language: &str) -> String {
-        let slug = self.stored.body.slug(language, self.reading.label);
+        let slug = self.stored.body.slug(language, self.edition.label);
         slug.map_or_else(|| self.stored.key.clone(), str::to_owned)
     }
 
     fn at(&self, stored: Stored<ItemBody>) -> Self {
-        Self { stored: Arc::new(stored), reading: self.reading.clone() }
+        Self { stored: Arc::new(stored), edition: self.edition.clone() }
     }
 }
 
-/// The nodes below a parent in the version that is read, in their order; below the root where no parent is named.
+/// The nodes below a parent in an edition, in their order; below the root where no parent is named.
 pub(crate) async fn child_nodes(
     pim: &PimContext,
     parent_id: Option<&str>,
-    reading: &Reading,
+    edition: &Edition,
 ) -> Result<Vec<TreeNode>, ReadError> {
     let children = pim.read::<ItemBody>()?.linked(PARENT, parent_id.unwrap_or(ROOT)).await?;
-    let views = children.into_iter().filter_map(|stored| ItemView::of(stored, reading));
+    let views = children.into_iter().filter_map(|stored| ItemView::of(stored, edition));
     Ok(views.map(|view| TreeNode::of(&view)).collect())
 }
 
@@ -88,7 +88,7 @@ impl TreeNode {
     /// What is directly below it, in order.
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn children(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<TreeNode>>> {
-        child_nodes(PimContext::of(ctx)?, Some(&self.stored.key), &self.reading).await.graphql().map(Some)
+        child_nodes(PimContext::of(ctx)?, Some(&self.stored.key), &self.edition).await.graphql().map(Some)
     }
 
     /// Its part of the path in each language.
@@ -101,9 +101,9 @@ impl TreeNode {
     /// The item, by default in the language that was asked for.
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn item(&self, ctx: &Context<'_>, language: Option<String>) -> async_graphql::Result<Option<Item>> {
-        let language = language.unwrap_or_else(|| self.reading.language.clone());
-        let reading = Reading { language, label: self.reading.label };
-        let view = view_by_id(PimContext::of(ctx)?, &self.stored.key, &reading).await.graphql()?;
+        let language = language.unwrap_or_else(|| self.edition.language.clone());
+        let edition = Edition { language, label: self.edition.label };
+        let view = view_by_id(PimContext::of(ctx)?, &self.stored.key, &edition).await.graphql()?;
         Ok(view.map(Item::from))
     }
 
@@ -114,7 +114,7 @@ impl TreeNode {
 
     /// The language that was asked for.
     async fn language(&self) -> Option<&str> {
-        Some(&self.reading.language)
+        Some(&self.edition.language)
     }
 
     /// What it is directly below; null at the top.
@@ -134,7 +134,7 @@ impl TreeNode {
     /// Its path, e.g. `/chairs/red-chair`, by default in the language that was asked for.
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn path(&self, ctx: &Context<'_>, language: Option<String>) -> async_graphql::Result<Option<String>> {
-        let language = language.as_deref().unwrap_or(&self.reading.language);
+        let language = language.as_deref().unwrap_or(&self.edition.language);
         let ancestors = ancestors(PimContext::of(ctx)?, &self.stored.body).await.graphql()?;
         let parts = ancestors.into_iter().rev().map(|stored| self.at(stored).slug(language));
         Ok(Some(parts.chain([self.slug(language)]).map(|part| format!("/{part}")).collect()))
@@ -153,12 +153,12 @@ impl TreeNode {
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn siblings(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<TreeNode>>> {
         let parent_id = self.stored.body.parent_id.as_deref();
-        let nodes = child_nodes(PimContext::of(ctx)?, parent_id, &self.reading).await.graphql()?;
+        let nodes = child_nodes(PimContext::of(ctx)?, parent_id, &self.edition).await.graphql()?;
         Ok(Some(nodes.into_iter().filter(|node| node.stored.key != self.stored.key).collect()))
     }
 
     /// The version that was asked for.
     async fn version_label(&self) -> VersionLabel {
-        self.reading.label
+        self.edition.label
     }
 }

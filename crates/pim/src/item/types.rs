@@ -63,7 +63,7 @@ macro_rules! item_type {
         impl $name {
             /// Its components.
             async fn components(&self) -> Option<Vec<Component>> {
-                Some(components(&self.0.content.texts.components, &self.0.reading))
+                Some(components(&self.0.content.texts.components, &self.0.edition))
             }
 
             /// When it was created.
@@ -78,7 +78,7 @@ macro_rules! item_type {
 
             /// Whether its language has a version of that label, by default of that which was asked for.
             async fn has_version(&self, version_label: Option<VersionLabel>) -> Option<bool> {
-                Some(self.0.has_version(version_label.unwrap_or(self.0.reading.label)))
+                Some(self.0.has_version(version_label.unwrap_or(self.0.edition.label)))
             }
 
             /// Its id.
@@ -88,7 +88,7 @@ macro_rules! item_type {
 
             /// The language that was asked for.
             async fn language(&self) -> String {
-                self.0.reading.language.clone()
+                self.0.edition.language.clone()
             }
 
             /// Its name; null where the language has none.
@@ -111,7 +111,7 @@ macro_rules! item_type {
             #[graphql(directive = requires::apply(PermissionName::TopicsRead))]
             async fn topics(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Topic>>> {
                 let ids = &self.0.content.shared.topic_ids;
-                topics_by_ids(PimContext::of(ctx)?, ids, &self.0.reading.language).await.graphql().map(Some)
+                topics_by_ids(PimContext::of(ctx)?, ids, &self.0.edition.language).await.graphql().map(Some)
             }
 
             /// Its place in the tree.
@@ -132,7 +132,7 @@ macro_rules! item_type {
 
             /// Which version was read.
             async fn version(&self) -> Option<VersionedRecordInfo> {
-                self.0.stored.body.languages.get(&self.0.reading.language)?.info(self.0.reading.label)
+                self.0.stored.body.languages.get(&self.0.edition.language)?.info(self.0.edition.label)
             }
 
             $($own_fields)*

@@ -1,4 +1,4 @@
-//! Variants of products: what has a stock keeping unit, prices and stock.
+//! Variants of products: each has a stock keeping unit, prices and stock.
 
 use super::Product;
 use super::body::{SharedVariant, StockBody, VariantTexts};
@@ -9,7 +9,7 @@ use crate::image::Image;
 use async_graphql::{ComplexObject, ID, Object, SimpleObject};
 use serde::{Deserialize, Serialize};
 
-/// What prices and stock are called where nothing else is named.
+/// The identifier of prices and stock locations where none is given.
 pub(crate) const DEFAULT: &str = "default";
 
 /// A variant of a product.
@@ -21,7 +21,7 @@ pub struct ProductVariant {
 }
 
 impl ProductVariant {
-    /// The variants of a product in the version that is read.
+    /// The variants of a product in its edition.
     pub(super) fn all(product: &ItemView) -> Vec<Self> {
         product.content.shared.variants.iter().map(|shared| Self::of(product, shared)).collect()
     }
@@ -56,7 +56,7 @@ impl ProductVariant {
 
     /// Its components.
     async fn components(&self) -> Option<Vec<Component>> {
-        Some(components(&self.texts.components, &self.product.reading))
+        Some(components(&self.texts.components, &self.product.edition))
     }
 
     /// Its id in another system.

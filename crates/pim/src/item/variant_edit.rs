@@ -1,8 +1,10 @@
-//! What inputs make of a product's variants.
+//! Applies inputs to the variants of a product.
 
 use super::body::{AttributeBody, ItemBody, PriceBody, SharedVariant, StockBody, Texts};
 use super::variant::DEFAULT;
-use super::variant_inputs::VariantPatch;
+use super::variant_inputs::{
+    PriceVariantReferenceInput, ProductVariantAttributeInput, StockLocationReferenceInput, VariantPatch,
+};
 use crate::common::converted;
 use crate::component::component_bodies;
 use crate::image::ImageBody;
@@ -11,7 +13,8 @@ use hookgraph_domain::refusal::Refusal;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Replaces the variants. One with the id or the stock keeping unit of one before keeps what it does not give.
+/// Replaces the variants. A new variant with the id or stock keeping unit of an old one keeps the fields it does not
+/// give.
 pub(super) fn replace_variants(
     body: &mut ItemBody,
     texts: &mut Texts,
@@ -30,7 +33,7 @@ pub(super) fn replace_variants(
             (None, Some(id)) => return Err(Refusal::not_found("variant", id)),
             (None, None) => new_variant(new_id().to_string()),
         };
-        // Who is the default is decided by the list as a whole.
+        // The list as a whole decides which variant is the default.
         variant.is_default &= patch.is_default.is_none();
         apply(body, texts, &mut variant, patch, &path)?;
         body.shared.variants.push(variant);
@@ -55,7 +58,7 @@ pub(super) fn add_variant(
     check_variants(body)
 }
 
-/// Changes one variant: that of the stock keeping unit, else the default one.
+/// Changes one variant: the one of the stock keeping unit, or the default one where none is named.
 pub(super) fn change_variant(
     body: &mut ItemBody,
     texts: &mut Texts,
@@ -69,7 +72,7 @@ pub(super) fn change_variant(
     check_variants(body)
 }
 
-/// Where the variant of that stock keeping unit is, or the default one where none is named.
+/// The index of the variant of the stock keeping unit, or of the default one where none is named.
 pub(super) fn variant_index(body: &ItemBody, sku: Option<&str>) -> Result<usize, Refusal> {
     let is_meant = |variant: &SharedVariant| sku.map_or(variant.is_default, |sku| variant.sku == sku);
     let at = body.shared.variants.iter().position(is_meant);
@@ -106,8 +109,7 @@ fn apply(
     if let Some(prices) = patch.price_variants {
         let path = format!("{path}.priceVariants");
         check_identifiers(&path, prices.iter().map(|price| price.identifier.as_str()))?;
-        let price =
-            |input: super::PriceVariantReferenceInput| PriceBody { identifier: input.identifier, price: input.price };
+        let price = |input: PriceVariantReferenceInput| PriceBody { identifier: input.identifier, price: input.price };
         variant.prices = prices.into_iter().map(price).collect();
     }
     if let Some(price) = patch.price {
@@ -120,7 +122,7 @@ fn apply(
     if let Some(locations) = patch.stock_locations {
         let path = format!("{path}.stockLocations");
         check_identifiers(&path, locations.iter().map(|location| location.identifier.as_str()))?;
-        let location = |input: super::StockLocationReferenceInput| StockBody {
+        let location = |input: StockLocationReferenceInput| StockBody {
             identifier: input.identifier,
             meta: converted(input.meta),
             stock: input.stock,
@@ -133,10 +135,8 @@ fn apply(
     let said = texts.variants.entry(variant.id.clone()).or_default();
     said.name = patch.name.or(said.name.take());
     if let Some(attributes) = patch.attributes {
-        let attribute = |input: super::ProductVariantAttributeInput| AttributeBody {
-            attribute: input.attribute,
-            value: input.value,
-        };
+        let attribute =
+            |input: ProductVariantAttributeInput| AttributeBody { attribute: input.attribute, value: input.value };
         said.attributes = Some(attributes.into_iter().map(attribute).collect());
     }
     if let Some(components) = patch.components {
@@ -148,8 +148,8 @@ fn apply(
     Ok(())
 }
 
-/// Refuses variants that no product can have; without a default the first becomes it. What belonged to variants that are
-/// gone goes.
+/// Refuses variants that no product can have. Without a default variant, the first becomes the default. Drops the stock
+/// of variants that are gone.
 fn check_variants(body: &mut ItemBody) -> Result<(), Refusal> {
     let variants = &mut body.shared.variants;
     let refused = |code: &str, message: String| Err(Refusal::invalid_at("input.variants", code, message));

@@ -1,4 +1,4 @@
-//! Inputs of variants, and the one shape they are brought into.
+//! Inputs of variants, and the patch that all of them become.
 
 use crate::common::KeyValuePairInput;
 use crate::component::ComponentInput;

@@ -1,28 +1,28 @@
-//! Items in one language and version: what the API's item types show.
+//! Items in one edition, as the API's item types show them.
 
 use super::body::{Content, EXTERNAL_REFERENCE, ItemBody, ItemType, RELATED_ITEM, RELATED_SKU, SKU};
 use super::{Document, Folder, Item, Product, ProductVariant};
 use crate::context::PimContext;
 use crate::loaders::ReadError;
 use crate::stored::Stored;
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use futures::future::try_join_all;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// An item in one language and version.
+/// An item in one edition.
 #[derive(Clone)]
 pub(crate) struct ItemView {
     pub stored: Arc<Stored<ItemBody>>,
     pub content: Arc<Content>,
-    pub reading: Reading,
+    pub edition: Edition,
 }
 
 impl ItemView {
-    /// The item as read; none where it has no such version.
-    pub fn of(stored: Stored<ItemBody>, reading: &Reading) -> Option<Self> {
-        let content = stored.body.content(&reading.language, reading.label)?;
-        Some(Self { stored: Arc::new(stored), content: Arc::new(content), reading: reading.clone() })
+    /// The item in an edition; none where it has no such version.
+    pub fn of(stored: Stored<ItemBody>, edition: &Edition) -> Option<Self> {
+        let content = stored.body.content(&edition.language, edition.label)?;
+        Some(Self { stored: Arc::new(stored), content: Arc::new(content), edition: edition.clone() })
     }
 
     pub fn item_type(&self) -> ItemType {
@@ -30,10 +30,10 @@ impl ItemView {
     }
 
     pub fn has_version(&self, label: VersionLabel) -> bool {
-        self.stored.body.languages.get(&self.reading.language).is_some_and(|versions| versions.has(label))
+        self.stored.body.languages.get(&self.edition.language).is_some_and(|versions| versions.has(label))
     }
 
-    /// The items that relate to this one, or to one of its variants, in the version that is read.
+    /// The items that relate to this one or to one of its variants, in the same edition.
     pub async fn relating_items(&self, pim: &PimContext) -> Result<Vec<Item>, ReadError> {
         let own_skus: BTreeSet<_> = self.content.shared.variants.iter().map(|variant| variant.sku.clone()).collect();
         let by_id = pim.read::<ItemBody>()?.linked_keys(RELATED_ITEM, &self.stored.key);
@@ -43,7 +43,7 @@ impl ItemView {
         let mut seen = BTreeSet::new();
         let keys = by_id.into_iter().chain(by_sku.into_iter().flatten());
         let keys: Vec<_> = keys.filter(|key| seen.insert(key.clone())).collect();
-        let views = views_by_ids(pim, &keys, &self.reading).await?;
+        let views = views_by_ids(pim, &keys, &self.edition).await?;
         let relates = |view: &ItemView| {
             let relations = view.content.texts.relations();
             relations.item_ids.contains(&self.stored.key) || !relations.skus.is_disjoint(&own_skus)
@@ -62,37 +62,37 @@ impl From<ItemView> for Item {
     }
 }
 
-/// The item of that id, if it exists in the version that is read.
-pub(crate) async fn view_by_id(pim: &PimContext, id: &str, reading: &Reading) -> Result<Option<ItemView>, ReadError> {
+/// The item of that id, if it exists in the edition.
+pub(crate) async fn view_by_id(pim: &PimContext, id: &str, edition: &Edition) -> Result<Option<ItemView>, ReadError> {
     let stored = pim.read::<ItemBody>()?.one(id).await?;
-    Ok(stored.and_then(|stored| ItemView::of(stored, reading)))
+    Ok(stored.and_then(|stored| ItemView::of(stored, edition)))
 }
 
-/// The items of those ids that exist in the version that is read, in the order of the ids.
+/// The items of those ids that exist in the edition, in the order of the ids.
 pub(crate) async fn views_by_ids(
     pim: &PimContext,
     ids: &[String],
-    reading: &Reading,
+    edition: &Edition,
 ) -> Result<Vec<ItemView>, ReadError> {
     let stored = pim.read::<ItemBody>()?.many(ids).await?;
-    Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, reading)).collect())
+    Ok(stored.into_iter().filter_map(|stored| ItemView::of(stored, edition)).collect())
 }
 
-/// As [`views_by_ids`], for the API.
-pub(crate) async fn items_by_ids(pim: &PimContext, ids: &[String], reading: &Reading) -> Result<Vec<Item>, ReadError> {
-    Ok(views_by_ids(pim, ids, reading).await?.into_iter().map(Item::from).collect())
+/// The items of [`views_by_ids`], as types of the API.
+pub(crate) async fn items_by_ids(pim: &PimContext, ids: &[String], edition: &Edition) -> Result<Vec<Item>, ReadError> {
+    Ok(views_by_ids(pim, ids, edition).await?.into_iter().map(Item::from).collect())
 }
 
 /// The items with those ids in another system.
 pub(crate) async fn items_by_external_references(
     pim: &PimContext,
     references: &[String],
-    reading: &Reading,
+    edition: &Edition,
 ) -> Result<Vec<Item>, ReadError> {
     let items = pim.read::<ItemBody>()?;
     let keys = references.iter().map(|reference| items.linked_keys(EXTERNAL_REFERENCE, reference));
     let keys: Vec<_> = try_join_all(keys).await?.into_iter().flatten().collect();
-    let views = views_by_ids(pim, &keys, reading).await?;
+    let views = views_by_ids(pim, &keys, edition).await?;
     let bears = |view: &ItemView| {
         let reference = view.content.shared.external_reference.as_ref();
         reference.is_some_and(|reference| references.contains(reference))
@@ -100,22 +100,22 @@ pub(crate) async fn items_by_external_references(
     Ok(views.into_iter().filter(bears).map(Item::from).collect())
 }
 
-/// The variants with those stock keeping units that exist in the version that is read, in that order.
+/// The variants of those stock keeping units that exist in the edition, in the order of the units.
 pub(crate) async fn variants_by_skus(
     pim: &PimContext,
     skus: &[String],
-    reading: &Reading,
+    edition: &Edition,
 ) -> Result<Vec<ProductVariant>, ReadError> {
     let items = pim.read::<ItemBody>()?;
     let products = try_join_all(skus.iter().map(|sku| items.named(SKU, sku))).await?;
     let variants = skus.iter().zip(products).filter_map(|(sku, stored)| {
-        let view = ItemView::of(stored?, reading)?;
+        let view = ItemView::of(stored?, edition)?;
         ProductVariant::find(&view, |variant| variant.sku == *sku)
     });
     Ok(variants.collect())
 }
 
-/// The ids of the product and of its variant that bear that stock keeping unit.
+/// The ids of the product and the variant that bear the stock keeping unit.
 pub(crate) async fn ids_by_sku(pim: &PimContext, sku: &str) -> Result<Option<(String, String)>, ReadError> {
     let Some(product) = pim.read::<ItemBody>()?.named(SKU, sku).await? else { return Ok(None) };
     let variant = product.body.all_variants().find(|variant| variant.sku == sku);

@@ -1,4 +1,4 @@
-//! What is stored of a market, and how one is found.
+//! The stored body of a market, and its links.
 
 use crate::stored::{RecordBody, link};
 use hookgraph_domain::record::{Link, RecordKind};

@@ -5,8 +5,8 @@ mod mutations;
 mod queries;
 
 pub(crate) use body::MarketBody;
-pub use mutations::MarketMutations;
-pub use queries::MarketQueries;
+pub(crate) use mutations::MarketMutations;
+pub(crate) use queries::MarketQueries;
 
 use crate::context::PimContext;
 use crate::error::IntoGraphql;

@@ -1,4 +1,4 @@
-//! What is stored of an order, and how one is found.
+//! The stored body of an order, and its links.
 
 use crate::common::KeyValuePair;
 use crate::customer::CustomerBody;
@@ -9,13 +9,13 @@ use crate::stored::{RecordBody, link};
 use hookgraph_domain::record::{Link, RecordKind};
 use serde::{Deserialize, Serialize};
 
-/// The stored body: its top-level keys are the fields that an event's `changedFields` names.
+/// The stored body. Its top-level keys are the names in an event's `changedFields`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderBody {
     pub additional_information: Option<String>,
     pub cart: Vec<OrderItemBody>,
-    /// The customer as the order was made with.
+    /// The customer as given with the order.
     pub customer: Option<CustomerBody>,
     pub meta: Option<Vec<KeyValuePair>>,
     pub payment: Option<Vec<Payment>>,

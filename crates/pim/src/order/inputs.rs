@@ -1,4 +1,4 @@
-//! Inputs of order mutations, and what they make of a body.
+//! Inputs of order mutations, and the bodies that they make.
 
 use super::body::{OrderBody, OrderItemBody, Placement};
 use crate::address::AddressInput;
@@ -132,7 +132,7 @@ impl From<OrderItemInput> for OrderItemBody {
     }
 }
 
-/// The customer of an order with what is given replaced.
+/// The old customer of an order with the given fields replaced.
 fn updated_customer(old: Option<CustomerBody>, input: CustomerInput) -> CustomerBody {
     let old = old.unwrap_or_default();
     CustomerBody {
@@ -164,7 +164,7 @@ pub(super) fn new_body(input: CreateOrderInput, pipelines: Vec<Placement>) -> Re
     })
 }
 
-/// A body with what is given replaced.
+/// The old body with the given fields replaced.
 pub(super) fn updated_body(old: &OrderBody, input: UpdateOrderInput) -> Result<OrderBody, Refusal> {
     let old = old.clone();
     Ok(OrderBody {

@@ -8,7 +8,7 @@ use crate::item::{ProductVariant, ids_by_sku, variants_by_skus};
 use crate::permission::{PermissionName, requires};
 use crate::price::Price;
 use crate::scalars::NonNegativeInt;
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{Context, ID, Object};
 
 /// One line of a cart.
@@ -87,8 +87,8 @@ impl OrderItem {
             Some(language) => language,
             None => pim.default_language().await.graphql()?,
         };
-        let reading = Reading { language, label: version_label };
-        Ok(variants_by_skus(pim, &[sku], &reading).await.graphql()?.pop())
+        let edition = Edition { language, label: version_label };
+        Ok(variants_by_skus(pim, &[sku], &edition).await.graphql()?.pop())
     }
 
     /// The product's variant: what the order was made with, else the one that bears the stock keeping unit now.

@@ -1,4 +1,4 @@
-//! Orders: what was bought, by whom, for how much, and where that stands in the pipelines.
+//! Orders: carts with their customer, payments, total, and stages in pipelines.
 
 mod body;
 mod inputs;
@@ -8,10 +8,9 @@ mod placing;
 mod queries;
 
 pub(crate) use body::{OrderBody, PIPELINE, STAGE};
-pub use mutations::OrderMutations;
+pub(crate) use mutations::OrderMutations;
 pub(crate) use placing::leave;
-pub use queries::{OrderQueries, OrderSortField};
-pub(crate) use queries::{OrderSort, order_page};
+pub(crate) use queries::{OrderQueries, OrderSort, OrderSortField, order_page};
 
 use crate::common::KeyValuePair;
 use crate::context::PimContext;

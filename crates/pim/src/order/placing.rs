@@ -8,8 +8,8 @@ use crate::stored::Stored;
 use hookgraph_domain::refusal::Refusal;
 use serde_json::{Value, json};
 
-/// Where a new order starts: in the stages that were asked for, and in every other pipeline in the stage that new orders
-/// are placed in, where there is one.
+/// The placements of a new order: the stages that the input names, and of every other pipeline the stage that takes new
+/// orders, where there is one.
 pub(super) async fn first_placements(
     draft: &mut Draft<'_>,
     asked: &[OrderPipelineInput],
@@ -47,7 +47,7 @@ pub(super) async fn first_placements(
     Ok(placements)
 }
 
-/// Moves an order into a stage. Raises `orders/pipelineStageChanged`, unless it is there already.
+/// Moves an order into a stage. Raises `orders/pipelineStageChanged`, unless the order is in that stage already.
 pub(super) fn enter(
     draft: &mut Draft<'_>,
     order: &Stored<OrderBody>,
@@ -69,7 +69,7 @@ pub(super) fn enter(
     Ok(stored)
 }
 
-/// Takes an order out of a pipeline. Raises `orders/pipelineRemoved`, unless it is not in it.
+/// Takes an order out of a pipeline. Raises `orders/pipelineRemoved`, unless the order is not in that pipeline.
 pub(crate) fn leave(
     draft: &mut Draft<'_>,
     order: &Stored<OrderBody>,

@@ -20,7 +20,7 @@ pub enum OrderSortField {
     UpdatedAt,
 }
 
-/// How a list of orders is sorted; the latest change first where nothing is asked for.
+/// How a list of orders is sorted: by the latest change first where the arguments are not given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OrderSort {
     pub direction: Option<SortDirection>,

@@ -1,4 +1,4 @@
-//! What is stored of a pipeline, and how one is found.
+//! The stored body of a pipeline, and its links.
 
 use crate::stored::{RecordBody, link};
 use hookgraph_domain::record::{Link, RecordKind};
@@ -23,7 +23,7 @@ pub struct StageBody {
     pub place_new_orders: bool,
 }
 
-/// The relation by which the pipelines are found that new orders are placed in; its target is [`YES`].
+/// The relation that finds the pipelines which take new orders; its target is [`YES`].
 pub(crate) const PLACES_NEW_ORDERS: &str = "placesNewOrders";
 /// The target of [`PLACES_NEW_ORDERS`].
 pub(crate) const YES: &str = "yes";

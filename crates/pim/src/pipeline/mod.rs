@@ -5,8 +5,8 @@ mod mutations;
 mod queries;
 
 pub(crate) use body::{PLACES_NEW_ORDERS, PipelineBody, StageBody, YES};
-pub use mutations::PipelineMutations;
-pub use queries::{PipelineQueries, PipelineSortField};
+pub(crate) use mutations::PipelineMutations;
+pub(crate) use queries::PipelineQueries;
 
 use crate::common::SortDirection;
 use crate::context::PimContext;

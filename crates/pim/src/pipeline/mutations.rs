@@ -204,7 +204,7 @@ async fn change(
     Ok(updated.await.graphql()?.into())
 }
 
-/// Takes the orders with that link out of the pipeline if forced to; refuses to if there are any otherwise.
+/// Takes the orders with that link out of the pipeline. Without `force`, it refuses where there are any.
 async fn empty(
     draft: &mut Draft<'_>,
     (relation, target): (&'static str, &str),

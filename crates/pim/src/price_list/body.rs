@@ -1,4 +1,4 @@
-//! What is stored of a price list, and how one is found.
+//! The stored body of a price list, and its links.
 
 use crate::stored::{RecordBody, link};
 use async_graphql::{Enum, InputObject, SimpleObject};
@@ -104,7 +104,7 @@ pub struct SelectedPriceVariant {
 
 /// The relation to each stock keeping unit that a list names.
 pub(crate) const SKU: &str = "sku";
-/// The relation by which the lists are found that are about all products; its target is [`YES`].
+/// The relation that finds the lists about all products; its target is [`YES`].
 pub(crate) const ALL_SKUS: &str = "allSkus";
 /// The target of [`ALL_SKUS`].
 pub(crate) const YES: &str = "yes";

@@ -1,4 +1,4 @@
-//! Inputs of price list mutations, and what they make of a body.
+//! Inputs of price list mutations, and the bodies that they make.
 
 use super::body::{
     PriceListBody, PriceListModifierType, PriceListPriceVariant, PriceListProductSelectionType,
@@ -99,7 +99,7 @@ impl From<CreatePriceListTargetAudienceInput> for PriceListTargetAudience {
     }
 }
 
-/// The variants with those given added, or replaced where their stock keeping unit is there already.
+/// The variants with the given ones added; a given one replaces the variant of the same stock keeping unit.
 pub(super) fn upserted(
     mut variants: Vec<SelectedVariant>,
     given: Vec<CreatePriceListProductVariant>,
@@ -126,7 +126,7 @@ pub(super) fn new_body(input: CreatePriceListInput) -> PriceListBody {
     }
 }
 
-/// A body with what is given replaced.
+/// The old body with the given fields replaced.
 pub(super) fn updated_body(old: &PriceListBody, input: UpdatePriceListInput) -> PriceListBody {
     let old = old.clone();
     PriceListBody {

@@ -6,12 +6,8 @@ mod mutations;
 mod queries;
 
 pub(crate) use body::PriceListBody;
-pub use body::{
-    PriceListModifierType, PriceListPriceVariant, PriceListProductSelectionType, PriceListTargetAudience,
-    PriceListTargetAudienceType,
-};
-pub use mutations::PriceListMutations;
-pub use queries::PriceListQueries;
+pub(crate) use mutations::PriceListMutations;
+pub(crate) use queries::PriceListQueries;
 
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
@@ -21,7 +17,10 @@ use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
 use async_graphql::{Context, ID, Object, SimpleObject};
-use body::SelectedVariant;
+use body::{
+    PriceListModifierType, PriceListPriceVariant, PriceListProductSelectionType, PriceListTargetAudience,
+    SelectedVariant,
+};
 
 /// A price list.
 #[derive(Clone)]

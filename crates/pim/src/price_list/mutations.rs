@@ -101,7 +101,7 @@ impl PriceListMutations {
     }
 }
 
-/// Replaces a price list's body; raises `priceLists/update` if that changed anything.
+/// Replaces a price list's body; raises `priceLists/update` if the body changed.
 async fn change(
     pim: &PimContext,
     tenant_id: &ID,

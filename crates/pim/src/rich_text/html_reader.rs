@@ -1,4 +1,5 @@
-//! HTML as nodes: known tags become types, others leave their text, and what is broken is closed where it must be.
+//! Reads HTML as nodes: known tags become types, unknown ones leave their text, and open tags are closed where they
+//! must.
 
 use super::html_writer::is_harmless;
 use super::{Kind, RichTextError, TAGS, text_node};
@@ -25,7 +26,7 @@ pub(super) fn read(html: &str) -> Result<Vec<Value>, RichTextError> {
     Ok(builder.finish())
 }
 
-/// Reads what starts with `<`, and answers what comes after it.
+/// Reads a tag, or a lone `<`, and returns the text after it.
 fn read_tag<'a>(rest: &'a str, builder: &mut Builder) -> Result<&'a str, RichTextError> {
     let inside = &rest[1..];
     let starts_tag = inside.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
@@ -68,7 +69,7 @@ struct Open {
     kind: Kind,
     href: Option<String>,
     children: Vec<Value>,
-    /// Made for text that stood outside of any block.
+    /// Whether the reader made the block, for text that stands outside of any.
     is_implied: bool,
 }
 
@@ -177,7 +178,7 @@ fn trim_end(children: &mut [Value]) {
     }
 }
 
-/// An attribute's value, from what follows a tag's name.
+/// The value of the `wanted` attribute among the attributes of a tag.
 fn attribute(attributes: &str, wanted: &str) -> Option<String> {
     let lower = attributes.to_ascii_lowercase();
     let at = lower.match_indices(wanted).find(|(at, _)| {

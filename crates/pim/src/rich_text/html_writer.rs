@@ -1,4 +1,4 @@
-//! Nodes as HTML.
+//! Writes nodes as HTML.
 
 use super::{TAGS, children, href, node_type, text_content};
 use serde_json::Value;
@@ -34,7 +34,7 @@ fn write_inside(node: &Value, html: &mut String) {
     children(node).iter().for_each(|child| write_node(child, html));
 }
 
-/// Whether an address is one that only leads somewhere: relative, or of a known scheme.
+/// Whether an address runs nothing: it is relative, or of a scheme that only leads somewhere.
 pub(super) fn is_harmless(href: &str) -> bool {
     let cleaned: String = href.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
     let scheme = cleaned.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| !scheme.contains(['/', '?', '#']));

@@ -1,7 +1,7 @@
-//! Formatted text: kept as JSON blocks, read as JSON, HTML or plain text.
+//! Formatted text: stored as JSON blocks, read as JSON, HTML or plain text.
 //!
-//! A node has a `kind` (`block` or `inline`), and either a `textContent` or a `type` with `children`, and `metadata` where
-//! the type has some (a link's `href`). Unknown types are kept, and show their children in the other forms.
+//! A node has a `kind` (`block` or `inline`), and either a `textContent` or a `type` with `children`, and `metadata`
+//! where the type has some (a link's `href`). A node of an unknown type is kept; HTML and plain text show its children.
 
 mod html_reader;
 mod html_writer;
@@ -52,10 +52,10 @@ pub(crate) enum RichTextError {
     /// A node is no object.
     #[error("every node is an object with textContent, or with type and children")]
     NotANode,
-    /// Too much within each other.
+    /// Elements are nested too deep.
     #[error("more than {RICH_TEXT_DEPTH_MAX} elements within each other")]
     TooDeep,
-    /// Too much at all.
+    /// The text is too large.
     #[error("larger than {RICH_TEXT_BYTES_MAX} bytes")]
     TooLarge,
 }
@@ -80,7 +80,7 @@ pub(crate) fn from_html(texts: &[String]) -> Result<Vec<Value>, RichTextError> {
     Ok(nodes.into_iter().flatten().collect())
 }
 
-/// The nodes as given, once they are known to be nodes.
+/// The given nodes; values that are no nodes are refused.
 pub(crate) fn from_json(nodes: Vec<Value>) -> Result<Vec<Value>, RichTextError> {
     let bytes: usize = nodes.iter().map(|node| node.to_string().len()).sum();
     if bytes > RICH_TEXT_BYTES_MAX {

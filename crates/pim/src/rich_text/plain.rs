@@ -1,9 +1,9 @@
-//! Nodes as plain text.
+//! Writes nodes as plain text.
 
 use super::{children, node_type, text_content};
 use serde_json::Value;
 
-/// The text of each top-level node that has any; blocks within it are lines.
+/// The text of each top-level node that has any, with a line for each block within it.
 pub(super) fn texts(nodes: &[Value]) -> Vec<String> {
     let texts = nodes.iter().map(|node| {
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What is stored of a subscription contract, and how one is found.
+//! The stored body of a subscription contract, and its links.
 
 use crate::address::AddressType;
 use crate::common::KeyValuePair;
@@ -168,8 +168,8 @@ pub struct SubscriptionContractStatus {
 }
 
 impl SubscriptionContractStatus {
-    /// The status once the contract is cancelled: it renews no more and stays active until it would have renewed, or ends
-    /// at once where it is deactivated. Cancelling twice changes nothing.
+    /// The status after a cancellation: the contract renews no more, and stays active until it would have renewed or
+    /// ends at once (`ends`). A second cancellation changes nothing.
     pub fn cancelled(&self, now: Timestamp, ends: EndOfContract) -> Self {
         let until = match ends {
             EndOfContract::WithPeriod => self.active_until.or(self.renew_at),
@@ -178,8 +178,8 @@ impl SubscriptionContractStatus {
         Self { active_until: until, renew_at: None, ..self.clone() }
     }
 
-    /// The status once the contract is renewed: a period later than it was due, or than now where it was not due at all;
-    /// active at least until then, for the price of the phase. None where that is beyond the year 9999.
+    /// The status after a renewal, at the price of the phase. The next renewal is one period after the due one, or
+    /// after now where none was due, and the contract is active at least until then. None beyond the year 9999.
     pub fn renewed(&self, now: Timestamp, phase: &SubscriptionContractPhase) -> Option<Self> {
         let renew_at = DateTime(phase.after(self.renew_at.map_or(now, Timestamp::from))?);
         let active_until = self.active_until.map(|until| until.max(renew_at));
@@ -198,7 +198,7 @@ pub enum EndOfContract {
 }
 
 impl SubscriptionContractPhase {
-    /// One period later, where RFC 3339 can write that.
+    /// The time one period later; none where RFC 3339 cannot write it.
     fn after(&self, at: Timestamp) -> Option<Timestamp> {
         let count = u32::try_from(self.period).ok()?;
         let later = match self.unit {

@@ -1,4 +1,4 @@
-//! Inputs of subscription contract mutations, and what they make of a body.
+//! Inputs of subscription contract mutations, and the bodies that they make.
 
 use super::body::{
     PlanReference, SubscriptionContractAddress, SubscriptionContractBody, SubscriptionContractItem,
@@ -192,7 +192,7 @@ fn updated_phase(
     }
 }
 
-/// A phase that was not there before: it takes its currency and period from the recurring one.
+/// A phase that the contract did not have: fields that are not given are those of the recurring phase.
 fn first_phase(
     recurring: &SubscriptionContractPhase,
     input: UpdateSubscriptionContractPhaseInput,
@@ -225,7 +225,7 @@ pub(super) fn new_body(
     })
 }
 
-/// A body with what is given replaced.
+/// The old body with the given fields replaced.
 pub(super) fn updated_body(
     old: &SubscriptionContractBody,
     input: UpdateSubscriptionContractInput,
@@ -269,8 +269,8 @@ pub(super) fn updated_body(
     Ok(body)
 }
 
-/// The given addresses with ids; one that equals the old one in its place keeps its id, so that giving the same again
-/// changes nothing.
+/// The given addresses with ids. An address that equals the old one at its index keeps that one's id, so that giving
+/// the same addresses again changes nothing.
 fn with_ids(
     old: Option<Vec<SubscriptionContractAddress>>,
     given: Vec<SubscriptionContractAddress>,

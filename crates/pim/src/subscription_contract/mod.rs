@@ -1,4 +1,4 @@
-//! Subscription contracts: who pays what for which item, how often, and until when.
+//! Subscription contracts: the recurring payments of a customer for an item.
 
 mod body;
 mod inputs;
@@ -6,10 +6,8 @@ mod mutations;
 mod queries;
 
 pub(crate) use body::SubscriptionContractBody;
-pub use body::{SubscriptionPeriodUnit, TierType};
-pub use mutations::SubscriptionContractMutations;
-pub(crate) use mutations::delete_of_customer;
-pub use queries::{SubscriptionContractQueries, SubscriptionContractSortField};
+pub(crate) use mutations::{SubscriptionContractMutations, delete_of_customer};
+pub(crate) use queries::SubscriptionContractQueries;
 
 use crate::context::PimContext;
 use crate::customer::{Customer, CustomerBody};

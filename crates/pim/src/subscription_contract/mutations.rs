@@ -107,7 +107,7 @@ fn delete(draft: &mut Draft<'_>, stored: &Stored<SubscriptionContractBody>) -> R
     raise(draft, "delete", stored, Vec::new(), Some(tombstone))
 }
 
-/// Replaces a contract's body; raises that event if it changed anything.
+/// Replaces a contract's body; raises the event if the body changed.
 async fn change(
     pim: &PimContext,
     id: &ID,

@@ -1,4 +1,4 @@
-//! What is stored of a tenant beside the domain's own fields.
+//! The stored body of a tenant: its fields beside those of the domain.
 
 use crate::common::KeyValuePair;
 use crate::limits::TENANT_IDENTIFIER_CHARS_MAX;
@@ -10,10 +10,10 @@ use hookgraph_domain::tenant::Tenant as TenantRow;
 use hookgraph_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The language of a tenant that names none.
+/// The default language of a tenant that names none.
 pub(super) const LANGUAGE_DEFAULT: &str = "en";
 
-/// The rest of a tenant. Absent keys read as their defaults, so that an empty object is a tenant.
+/// The body of a tenant. Absent keys read as their defaults, so that an empty object is a body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct TenantBody {
@@ -51,7 +51,7 @@ pub(crate) struct VatTypeBody {
     pub percent: f64,
 }
 
-/// A tenant with its body read.
+/// A tenant with its body parsed.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTenant {
     pub row: TenantRow,
@@ -65,7 +65,7 @@ impl StoredTenant {
         Ok(Self { row: row.clone(), body })
     }
 
-    /// Whether it is a copy of that tenant.
+    /// Whether this tenant is a copy of the one of that id.
     pub fn is_copy_of(&self, tenant_id: TenantId) -> bool {
         self.body.copied_from == Some(tenant_id)
     }
@@ -74,7 +74,7 @@ impl StoredTenant {
 /// A tenant with fresh signature keys, to be written with [`hookgraph_domain::change::Write::InsertTenant`].
 ///
 /// # Errors
-/// When the identifier is not lower-case letters, digits and dashes, or too long.
+/// When the identifier is not lower-case letters, digits and dashes, too long, or a UUID.
 pub fn new_tenant(identifier: &str, name: &str, now: Timestamp, entropy: &dyn Entropy) -> Result<TenantRow, Refusal> {
     let body = TenantBody { name: Some(name.to_owned()), ..TenantBody::default() };
     new_row(identifier, LANGUAGE_DEFAULT, &body, now, entropy)
@@ -100,7 +100,7 @@ pub(super) fn new_row(
     })
 }
 
-/// A copy of a tenant without its records: with a secret of its own, under that id, identifier and name.
+/// A copy of a tenant without its records, under a new id, identifier and name and with signature keys of its own.
 pub(crate) fn copied_tenant(
     source: &StoredTenant,
     id: TenantId,
@@ -126,13 +126,19 @@ pub(super) fn body_text(body: &TenantBody) -> Result<String, Refusal> {
     serde_json::to_string(body).map_err(|error| StoreError::Corrupt(error.to_string()).into())
 }
 
-/// Refuses what is no identifier of a tenant.
+/// Refuses a text that is no identifier of a tenant.
 pub(crate) fn check_identifier(path: &str, identifier: &str) -> Result<(), Refusal> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if (1..=TENANT_IDENTIFIER_CHARS_MAX).contains(&identifier.len()) && identifier.chars().all(is_plain) {
-        return Ok(());
+    if !(1..=TENANT_IDENTIFIER_CHARS_MAX).contains(&identifier.len()) || !identifier.chars().all(is_plain) {
+        let message = format!(
+            "a tenant's identifier has 1 to {TENANT_IDENTIFIER_CHARS_MAX} lower-case letters, digits and dashes"
+        );
+        return Err(Refusal::invalid_at(path, "IDENTIFIER", message));
     }
-    let message =
-        format!("a tenant's identifier has 1 to {TENANT_IDENTIFIER_CHARS_MAX} lower-case letters, digits and dashes");
-    Err(Refusal::invalid_at(path, "IDENTIFIER", message))
+    // Tenants are named by identifier or by id: one tenant's identifier must never be another's id.
+    if identifier.parse::<TenantId>().is_ok() {
+        let message = format!("{identifier:?} is a UUID, as the ids of tenants are: choose a name, e.g. \"acme\"");
+        return Err(Refusal::invalid_at(path, "IDENTIFIER_UUID", message));
+    }
+    Ok(())
 }

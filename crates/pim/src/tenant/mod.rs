@@ -1,4 +1,4 @@
-//! Tenants: the owners of everything else. Nobody sees any but their own.
+//! Tenants: the owners of everything else. A caller sees its own tenant alone.
 
 mod body;
 mod mutations;
@@ -6,8 +6,8 @@ mod queries;
 
 pub use body::new_tenant;
 pub(crate) use body::{StoredTenant, check_identifier as check_tenant_identifier, copied_tenant};
-pub use mutations::TenantMutations;
-pub use queries::TenantQueries;
+pub(crate) use mutations::TenantMutations;
+pub(crate) use queries::TenantQueries;
 
 use crate::common::{KeyValuePair, property};
 use crate::context::PimContext;
@@ -18,7 +18,7 @@ use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::signature_key::SignatureKey;
 use crate::topic::{Topic, topics_below};
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{Context, ID, Object, SimpleObject};
 use body::VatTypeBody;
 use hookgraph_domain::signing::ActiveKeys;
@@ -37,15 +37,15 @@ impl From<StoredTenant> for Tenant {
 }
 
 impl Tenant {
-    /// The caller's own, for what belongs to it outside this crate.
+    /// The caller's own tenant, for fields of types outside this crate.
     ///
     /// # Errors
-    /// When it is gone, or the store fails.
+    /// When the tenant is gone, or the store fails.
     pub async fn own(ctx: &Context<'_>) -> async_graphql::Result<Self> {
         PimContext::of(ctx)?.own_tenant().await.graphql().map(Self::from)
     }
 
-    /// A tenant whose secret was just made: the one answer that shows it.
+    /// A tenant whose secret was just made: only this answer shows the secret.
     fn with_secret(stored: StoredTenant) -> Self {
         Self { stored, shows_secret: true }
     }
@@ -79,7 +79,7 @@ impl Tenant {
         language: String,
         #[graphql(default_with = "VersionLabel::Current")] version_label: VersionLabel,
     ) -> async_graphql::Result<Option<Vec<Grid>>> {
-        all_grids(PimContext::of(ctx)?, &Reading { language, label: version_label }).await.graphql().map(Some)
+        all_grids(PimContext::of(ctx)?, &Edition { language, label: version_label }).await.graphql().map(Some)
     }
 
     /// Its id.
@@ -148,8 +148,8 @@ impl Tenant {
         version_label: Option<VersionLabel>,
     ) -> async_graphql::Result<Option<Vec<TreeNode>>> {
         let language = self.stored.row.default_language.clone();
-        let reading = Reading { language, label: version_label.unwrap_or_default() };
-        child_nodes(PimContext::of(ctx)?, None, &reading).await.graphql().map(Some)
+        let edition = Edition { language, label: version_label.unwrap_or_default() };
+        child_nodes(PimContext::of(ctx)?, None, &edition).await.graphql().map(Some)
     }
 
     /// When it was last changed.
@@ -164,7 +164,7 @@ impl Tenant {
 }
 
 impl VatType {
-    /// A tenant's.
+    /// The VAT types of a tenant.
     pub(crate) fn of(tenant: &StoredTenant) -> Vec<Self> {
         let tenant_id = ID(tenant.row.id.to_string());
         let of_body = |body: &VatTypeBody| Self {

@@ -20,7 +20,7 @@ use hookgraph_domain::signing::Rotation;
 pub struct CreateTenantInput {
     /// What it uses where a mutation names none.
     pub defaults: Option<TenantDefaultsInput>,
-    /// What identifies it on this server: lower-case letters, digits and dashes.
+    /// What identifies it on this server: lower-case letters, digits and dashes, but no UUID.
     pub identifier: String,
     /// Whether it is in use; it is where nothing is said.
     pub is_active: Option<bool>,
@@ -147,7 +147,10 @@ impl TenantMutations {
 
     /// Makes the signature secret and key of the caller's tenant anew: they sign from now on, beside those before while the
     /// overlap lasts. A new secret is shown in this answer alone; where the key alone is made, `signatureSecret` is empty.
-    #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::TenantsRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::SecretsWrite),
+        directive = requires::apply(PermissionName::TenantsRead)
+    )]
     async fn regenerate_secrets(
         &self,
         ctx: &Context<'_>,
@@ -180,9 +183,20 @@ impl TenantMutations {
 
     /// Copies the caller's tenant into a new one, in the background. Raises `tenants/copyStarted`, later
     /// `tenants/copyFinished` or `tenants/copyFailed`. Webhooks are copied switched off; no event is raised for what is
-    /// copied. With `overwrite`, an earlier copy of the same tenant is deleted to make room.
+    /// copied. With `overwrite`, an earlier copy of the same tenant is deleted to make room, however it has lived since.
+    /// Needs `CUSTOMERS_READ`, `ORDERS_READ`, `SUBSCRIPTION_CONTRACTS_READ` and `WEBHOOKS_WRITE` too, each but where what it is
+    /// about is excluded.
     #[allow(clippy::too_many_arguments, reason = "the PIM API's arguments")]
-    #[graphql(directive = requires::apply(PermissionName::TenantsWrite))]
+    #[graphql(
+        directive = requires::apply(PermissionName::TenantsWrite),
+        directive = requires::apply(PermissionName::ItemsRead),
+        directive = requires::apply(PermissionName::TopicsRead),
+        directive = requires::apply(PermissionName::GridsRead),
+        directive = requires::apply(PermissionName::PipelinesRead),
+        directive = requires::apply(PermissionName::FlowsRead),
+        directive = requires::apply(PermissionName::PriceListsRead),
+        directive = requires::apply(PermissionName::MarketsRead)
+    )]
     async fn create_copy_task(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! What is stored of a topic, and how one is found.
+//! The stored body of a topic, and its links and names.
 
 use crate::stored::{RecordBody, name, ranked_link};
 use hookgraph_domain::record::{Link, Name, RecordKind};
@@ -17,7 +17,7 @@ pub(crate) struct TopicBody {
     pub languages: BTreeMap<String, TopicTexts>,
 }
 
-/// What one language says.
+/// The texts of one language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TopicTexts {
@@ -38,7 +38,7 @@ pub(crate) fn path_name(language: &str, parent_id: Option<&str>, identifier: &st
 }
 
 impl TopicBody {
-    /// Its part of the path in that language; that of another language where it has none.
+    /// The topic's part of the path in that language, or in another one where it has none in that.
     pub fn path_identifier(&self, language: &str) -> Option<&str> {
         let texts = self.languages.get(language).or_else(|| self.languages.values().next());
         texts.map(|texts| texts.path_identifier.as_str())

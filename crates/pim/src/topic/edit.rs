@@ -1,4 +1,4 @@
-//! How topics come to be, change and go; their events are raised here.
+//! Creates, changes and deletes topics, and raises their events.
 
 use super::ancestors;
 use super::body::{PARENT, PATH, TopicBody, TopicTexts, path_name};
@@ -17,7 +17,7 @@ use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Creates topics with all that shall be below them; answers the top ones. Raises `topics/create` for each.
+/// Creates topics with the topics below them, and returns the top ones. Raises `topics/create` for each.
 pub(super) async fn create(
     pim: &PimContext,
     inputs: Vec<BulkCreateTopicInput>,
@@ -74,7 +74,7 @@ async fn create_one(
 ) -> Result<Stored<TopicBody>, Refusal> {
     check_text("input.name", &input.name, TEXT_CHARS_MAX)?;
     let id = draft.pim().new_id().to_string();
-    let at = Place { language, parent_id: parent_id.as_deref(), own_id: &id, is_new: is_below_new };
+    let at = PathScope { language, parent_id: parent_id.as_deref(), own_id: &id, is_new: is_below_new };
     let path_identifier = at.identifier(draft.pim(), input.path_identifier.as_deref(), &input.name, claimed).await?;
     claimed.insert(path_name(language, parent_id.as_deref(), &path_identifier));
     let texts = TopicTexts { name: input.name.clone(), path_identifier };
@@ -95,7 +95,7 @@ pub(super) async fn update(
 ) -> Result<Stored<TopicBody>, Refusal> {
     check_language(language)?;
     mutate(pim, async |mut draft| {
-        let old = existing(pim, id).await?;
+        let old = pim.read::<TopicBody>()?.existing(id).await?;
         let mut body = old.body.clone();
         if let Some(parent_id) = input.parent_id.as_deref().filter(|id| Some(*id) != old.body.parent_id.as_ref()) {
             move_below(&mut draft, &old, &mut body, parent_id).await?;
@@ -108,7 +108,7 @@ pub(super) async fn update(
             let path_identifier = match (&input.path_identifier, kept) {
                 (None, Some(kept)) => kept,
                 (wanted, _) => {
-                    let at = Place { language, parent_id: body.parent_id.as_deref(), own_id: id, is_new: false };
+                    let at = PathScope { language, parent_id: body.parent_id.as_deref(), own_id: id, is_new: false };
                     at.identifier(pim, wanted.as_deref(), &name, &BTreeSet::new()).await?
                 }
             };
@@ -133,7 +133,7 @@ async fn move_below(
 ) -> Result<(), Refusal> {
     let pim = draft.pim();
     let depth = parent_depth(draft, parent_id).await?;
-    let parent = existing(pim, parent_id).await?;
+    let parent = pim.read::<TopicBody>()?.existing(parent_id).await?;
     let above = ancestors(pim, &parent.body).await?;
     if parent_id == topic.key || above.iter().any(|ancestor| ancestor.key == topic.key) {
         let message = "a topic cannot be below itself";
@@ -145,13 +145,13 @@ async fn move_below(
     body.parent_id = Some(parent_id.to_owned());
     body.rank = appended_rank(draft.at());
     for (language, texts) in &mut body.languages {
-        let at = Place { language, parent_id: Some(parent_id), own_id: &topic.key, is_new: false };
+        let at = PathScope { language, parent_id: Some(parent_id), own_id: &topic.key, is_new: false };
         texts.path_identifier = at.free(pim, &texts.path_identifier, &BTreeSet::new()).await?;
     }
     Ok(())
 }
 
-/// Deletes a topic with all that is below it, and answers how many topics that were. Raises `topics/delete` for each, and
+/// Deletes a topic with the topics below it, and returns how many were deleted. Raises `topics/delete` for each, and
 /// `items/update` for each item that belonged to one of them.
 pub(super) async fn delete(pim: &PimContext, id: &str) -> Result<i32, Refusal> {
     let language = pim.default_language().await?;
@@ -176,30 +176,24 @@ pub(super) async fn delete(pim: &PimContext, id: &str) -> Result<i32, Refusal> {
     .await
 }
 
-/// The topic of that id.
-pub(super) async fn existing(pim: &PimContext, id: &str) -> Result<Stored<TopicBody>, Refusal> {
-    let found = pim.read::<TopicBody>()?.one(id).await?;
-    found.ok_or_else(|| Refusal::not_found("topic", id))
-}
-
-/// How many topics a parent and what it is below are.
+/// The depth of a parent: how many topics it and the topics above it are.
 async fn parent_depth(draft: &mut Draft<'_>, parent_id: &str) -> Result<usize, Refusal> {
-    let parent = existing(draft.pim(), parent_id).await?;
+    let parent = draft.pim().read::<TopicBody>()?.existing(parent_id).await?;
     draft.require::<TopicBody>(parent_id);
     Ok(ancestors(draft.pim(), &parent.body).await?.len() + 1)
 }
 
-/// Where a topic's part of the path must be unique.
-struct Place<'a> {
+/// The scope in which a topic's part of the path must be unique: its siblings, in one language.
+struct PathScope<'a> {
     language: &'a str,
     parent_id: Option<&'a str>,
     own_id: &'a str,
-    /// Below a topic that does not exist yet.
+    /// Whether the parent is created by the same change: it has no siblings in the store then.
     is_new: bool,
 }
 
-impl Place<'_> {
-    /// The part of the path that is wanted, or one made from the name.
+impl PathScope<'_> {
+    /// The wanted part of the path if it is free, or a free one made from the name.
     async fn identifier(
         &self,
         pim: &PimContext,
@@ -239,7 +233,7 @@ impl Place<'_> {
     }
 }
 
-/// What a reader sees of a topic in one language, by the names of the API.
+/// The topic as a reader sees it in one language, by the field names of the API.
 fn facets(body: &TopicBody, language: &str) -> Map<String, Value> {
     let texts = body.languages.get(language);
     Map::from_iter([

@@ -7,11 +7,8 @@ mod mutations;
 mod queries;
 
 pub(crate) use body::TopicBody;
-pub use inputs::{
-    BulkCreateTopicInput, CreateChildTopicInput, CreateTopicInput, GetTopicByPathArguments, UpdateTopicInput,
-};
-pub use mutations::{TopicItemsModified, TopicMutations};
-pub use queries::TopicQueries;
+pub(crate) use mutations::TopicMutations;
+pub(crate) use queries::TopicQueries;
 
 use crate::context::PimContext;
 use crate::error::IntoGraphql;
@@ -22,7 +19,7 @@ use crate::permission::{PermissionName, requires};
 use crate::scalars::DateTime;
 use crate::stored::Stored;
 use crate::tenant::Tenant;
-use crate::version::{Reading, VersionLabel};
+use crate::version::{Edition, VersionLabel};
 use async_graphql::{Context, ID, Object};
 use futures::future::try_join_all;
 
@@ -42,7 +39,7 @@ impl Topic {
     }
 }
 
-/// The topics of those ids that exist, in that order.
+/// The topics that exist of those ids, in the order of the ids.
 pub(crate) async fn topics_by_ids(pim: &PimContext, ids: &[String], language: &str) -> Result<Vec<Topic>, ReadError> {
     let stored = pim.read::<TopicBody>()?.many(ids).await?;
     Ok(stored.into_iter().map(|stored| Topic::of(stored, language)).collect())
@@ -122,8 +119,8 @@ impl Topic {
     /// The items that belong to it, in their current version.
     #[graphql(directive = requires::apply(PermissionName::ItemsRead))]
     async fn items(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Item>>> {
-        let reading = Reading { language: self.language.clone(), label: VersionLabel::Current };
-        topic_items(PimContext::of(ctx)?, &self.stored.key, &reading).await.graphql().map(Some)
+        let edition = Edition { language: self.language.clone(), label: VersionLabel::Current };
+        topic_items(PimContext::of(ctx)?, &self.stored.key, &edition).await.graphql().map(Some)
     }
 
     /// The language that was asked for.

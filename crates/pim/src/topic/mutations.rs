@@ -1,7 +1,7 @@
 //! `topic { create bulkCreate update delete addItems removeItems }`.
 
 use super::inputs::{BulkCreateTopicInput, CreateTopicInput, UpdateTopicInput};
-use super::{Topic, edit};
+use super::{Topic, TopicBody, edit};
 use crate::context::PimContext;
 use crate::draft::mutate;
 use crate::error::IntoGraphql;
@@ -118,8 +118,8 @@ async fn modify_items(
     ids.dedup();
     let language = pim.default_language().await?;
     mutate(pim, async |mut draft| {
-        edit::existing(pim, topic_id).await?;
-        draft.require::<super::TopicBody>(topic_id);
+        pim.read::<TopicBody>()?.existing(topic_id).await?;
+        draft.require::<TopicBody>(topic_id);
         let items = pim.read::<ItemBody>()?.many(&ids).await?;
         if let Some(missing) = ids.iter().find(|id| !items.iter().any(|item| item.key == **id)) {
             return Err(Refusal::not_found("item", missing));

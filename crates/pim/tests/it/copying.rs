@@ -2,6 +2,7 @@
 
 use crate::support::World;
 use hookgraph_domain::ids::{TenantId, WebhookId};
+use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::record::RecordKind;
 use hookgraph_domain::time::plus_ms;
 use hookgraph_domain::webhook::WebhookStatus;
@@ -133,6 +134,85 @@ async fn only_an_earlier_copy_of_the_same_tenant_is_overwritten() {
         .insert(stranger.id, hookgraph_domain::tenant::Tenant { body: "{}".to_owned(), ..stranger });
     let onto = json!({ "tenantId": world.tenant_id.to_string(), "identifier": "stranger", "overwrite": true });
     assert_eq!(world.ask_as(world.tenant_id, START, onto).await, Err("CONFLICT".to_owned()));
+}
+
+#[tokio::test]
+async fn an_earlier_copy_is_overwritten_however_it_has_lived_since() {
+    let world = filled_world().await;
+    let copy = json!({ "identifier": "acme-copy", "overwrite": true });
+    world.ask(START, copy.clone()).await;
+    run_to_the_end(&world).await;
+    let first = target_of(&world, "acme-copy");
+    let renamed = "mutation ($id: ID!) { tenant { update(id: $id, input: { name: \"Own\" }) { id } } }";
+    world.ask_as(first, renamed, json!({ "id": first.to_string() })).await.unwrap();
+    let customer = r#"mutation ($tenantId: ID!) { customer { create(input: { tenantId: $tenantId, identifier: "own", firstName: "A", lastName: "B" }) { identifier } } }"#;
+    world.ask_as(first, customer, json!({ "tenantId": first.to_string() })).await.unwrap();
+    world.ask(START, copy).await;
+    run_to_the_end(&world).await;
+    let tables = world.store.tables();
+    assert!(!tables.tenants.contains_key(&first));
+    assert!(tables.records.keys().all(|(_, reference)| reference.key != "own"), "it went with its tenant");
+}
+
+/// What reads all that a copy has, and no more.
+fn needed() -> PermissionSet {
+    let read = [
+        Permission::TenantsWrite,
+        Permission::ItemsRead,
+        Permission::TopicsRead,
+        Permission::GridsRead,
+        Permission::OrdersRead,
+        Permission::PipelinesRead,
+        Permission::FlowsRead,
+        Permission::CustomersRead,
+        Permission::PriceListsRead,
+        Permission::MarketsRead,
+        Permission::SubscriptionContractsRead,
+        Permission::WebhooksWrite,
+    ];
+    read.into_iter().collect()
+}
+
+/// The permission that a request for a copy lacks, if it lacks one.
+async fn lacking(world: &World, permissions: PermissionSet, exclude: &[&str]) -> Option<String> {
+    let variables = json!({ "identifier": "acme-copy", "exclude": exclude });
+    let answer = serde_json::to_value(world.respond_permitted(permissions, START, variables).await).unwrap();
+    let error = answer["errors"].as_array()?.first()?.clone();
+    assert_eq!(error["extensions"]["code"], "FORBIDDEN", "{answer}");
+    Some(error["extensions"]["permission"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn whoever_copies_a_tenant_may_read_what_is_copied() {
+    let world = World::new();
+    for permission in needed().iter().filter(|permission| *permission != Permission::TenantsWrite) {
+        let lacks = lacking(&world, needed().without(permission), &[]).await;
+        assert_eq!(lacks.as_deref(), Some(permission.as_str()));
+    }
+    let reads_webhooks = needed().without(Permission::WebhooksWrite).with(Permission::WebhooksRead);
+    assert_eq!(lacking(&world, reads_webhooks, &["assets"]).await.as_deref(), Some("WEBHOOKS_WRITE"));
+    assert!(world.store.tables().tasks.is_empty(), "nothing was begun");
+    assert_eq!(lacking(&world, needed(), &[]).await, None);
+    assert_eq!(world.store.tables().tasks.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_excluded_from_a_copy_need_not_be_read() {
+    for (excluded, permission) in [
+        ("customers", Permission::CustomersRead),
+        ("orders", Permission::OrdersRead),
+        ("subscriptionContracts", Permission::SubscriptionContractsRead),
+        ("webhooks", Permission::WebhooksWrite),
+    ] {
+        let world = World::new();
+        let others: Vec<_> = ["assets", "customers", "orders", "subscriptionContracts", "webhooks"]
+            .into_iter()
+            .filter(|other| *other != excluded)
+            .collect();
+        let permissions = needed().without(permission);
+        assert_eq!(lacking(&world, permissions, &others).await.as_deref(), Some(permission.as_str()), "{excluded}");
+        assert_eq!(lacking(&world, permissions, &[excluded]).await, None, "{excluded}");
+    }
 }
 
 #[tokio::test]

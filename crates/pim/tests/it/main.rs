@@ -14,3 +14,4 @@ mod schema;
 mod shop;
 mod storable;
 mod support;
+mod tenants;

@@ -1,7 +1,8 @@
-//! Access: the ways from a resolver of the management API to its data, each the proof of a permission.
+//! Access: the ways from a resolver of the management API to its data, each of them the proof of a permission.
 //!
-//! [`May`] is made by [`Asked::may`] alone, and has the reads and writes of its permission alone: a resolver that asks for
-//! none reaches nothing. What each field needs stands in the schema too, as `@requires`; [`needs`] reads that.
+//! A [`May`] is made by [`ApiContext::may`] alone, and has the reads and writes of its permission alone: a resolver
+//! that asks for none reaches nothing. The schema names the permissions of each field too, as `@requires`; [`needs`]
+//! reads them.
 
 mod commit;
 pub(crate) mod needs;
@@ -12,7 +13,7 @@ mod tests;
 
 pub(crate) use commit::Managed;
 
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::loaders::Loaders;
 use hookgraph_domain::permission::Permission;
 use hookgraph_domain::ports::Store;
@@ -42,23 +43,23 @@ needed! {
     TokensWrite, AuditRead,
 }
 
-/// The proof that the caller has the permission `P`, and the way to what it allows.
+/// The proof that the caller has the permission `P`, and the way to the reads and writes that it allows.
 pub(crate) struct May<'a, P> {
-    asked: &'a Asked,
+    api: &'a ApiContext,
     loaders: &'a Loaders,
     permission: PhantomData<fn() -> P>,
 }
 
 impl<'a, P: Needed> May<'a, P> {
-    /// The proof; made by [`Asked::may`].
-    pub fn by(asked: &'a Asked, loaders: &'a Loaders) -> Result<Self, NotPermitted> {
-        asked.caller.permit(P::PERMISSION)?;
-        Ok(Self { asked, loaders, permission: PhantomData })
+    /// The proof, if the caller has the permission; [`ApiContext::may`] makes it.
+    pub fn by(api: &'a ApiContext, loaders: &'a Loaders) -> Result<Self, NotPermitted> {
+        api.caller.permit(P::PERMISSION)?;
+        Ok(Self { api, loaders, permission: PhantomData })
     }
 }
 
 impl<P> May<'_, P> {
     fn store(&self) -> &dyn Store {
-        self.asked.core.services.ports.store.as_ref()
+        self.api.core.services.ports.store.as_ref()
     }
 }

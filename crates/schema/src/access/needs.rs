@@ -1,4 +1,4 @@
-//! What a document needs: the permissions that its fields name in the schema.
+//! The permissions that a document needs: its fields name them in the schema.
 
 use apollo_compiler::ast::Value;
 use apollo_compiler::collections::HashSet;
@@ -8,11 +8,11 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Name, Schema};
 use hookgraph_domain::permission::{Permission, PermissionSet};
 
-/// The directive of a field that names what it needs.
+/// The directive by which a field names a permission that it needs.
 pub(crate) const REQUIRES: &str = "requires";
 
-/// The permissions that an operation needs, whatever its variables: a field that `@skip` leaves out counts too. Each fragment
-/// is read once.
+/// The permissions that an operation needs with any variables: a field that `@skip` leaves out counts too. Each
+/// fragment is read once.
 pub(crate) fn of_operation(
     schema: &Valid<Schema>,
     document: &Valid<ExecutableDocument>,
@@ -62,7 +62,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A field of an interface is resolved by whichever type the record is of.
+    /// Adds the permissions of a field of an interface in every type that implements it: the record's type resolves the
+    /// field.
     fn implementations(&mut self, type_name: &Name, field: &Name) {
         if !matches!(self.schema.types.get(type_name), Some(ExtendedType::Interface(_))) {
             return;

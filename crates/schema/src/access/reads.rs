@@ -1,4 +1,4 @@
-//! What each permission to read allows.
+//! The reads that each permission allows.
 
 use super::{AuditRead, DeliveriesRead, EventsRead, May, Needed, TokensRead, WebhooksRead};
 use crate::limits::TEXT_BATCH_ATTEMPTS_MAX;
@@ -20,7 +20,7 @@ use hookgraph_domain::webhook::Webhook;
 use std::sync::Arc;
 
 impl<P: Needed> May<'_, P> {
-    /// Where the feed stands: a number that says nothing of any tenant.
+    /// The last `seq` of the feed, a number that tells nothing about any tenant.
     pub async fn latest_seq(&self) -> Result<i64, StoreError> {
         self.store().latest_seq().await
     }
@@ -39,12 +39,12 @@ impl May<'_, WebhooksRead> {
 
     /// One page of the tenant's webhooks.
     pub async fn webhook_page(&self, query: WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
-        self.store().webhook_page(&WebhookQuery { tenant_id: self.asked.tenant_id(), ..query }).await
+        self.store().webhook_page(&WebhookQuery { tenant_id: self.api.tenant_id(), ..query }).await
     }
 
-    /// What signs the request of a preview. Nothing of it is shown but the signatures.
+    /// The keys that sign the request of a preview. Only the signatures are shown.
     pub async fn signer(&self) -> Result<Signer, Refusal> {
-        let tenant_id = self.asked.tenant_id();
+        let tenant_id = self.api.tenant_id();
         let tenant = self.store().tenant(tenant_id).await?;
         let tenant = tenant.ok_or_else(|| Refusal::not_found("tenant", &tenant_id.to_string()))?;
         Ok(tenant.signer())
@@ -59,20 +59,20 @@ impl May<'_, DeliveriesRead> {
 
     /// The tenant's deliveries of those ids.
     pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
-        if ids.is_empty() { Ok(Vec::new()) } else { self.store().deliveries(self.asked.tenant_id(), ids).await }
+        if ids.is_empty() { Ok(Vec::new()) } else { self.store().deliveries(self.api.tenant_id(), ids).await }
     }
 
     /// One page of the tenant's deliveries.
     pub async fn delivery_page(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.store().delivery_page(&DeliveryQuery { tenant_id: self.asked.tenant_id(), ..query.clone() }).await
+        self.store().delivery_page(&DeliveryQuery { tenant_id: self.api.tenant_id(), ..query.clone() }).await
     }
 
-    /// Since when history is whole: a time that says nothing of any tenant.
+    /// The time since when history is whole, which tells nothing about any tenant.
     pub async fn history_from(&self) -> Result<Option<Timestamp>, StoreError> {
         self.store().history_from().await
     }
 
-    /// The attempts of a delivery of the tenant, by number, with the bodies that are shown.
+    /// The attempts of a delivery of the tenant, by number, with the `bodies` that the answer shows.
     pub async fn attempts(&self, of: DeliveryId, bodies: Bodies) -> Result<Vec<LoadedAttempt>, TextError> {
         self.loaders.attempts(of, bodies).await
     }
@@ -87,8 +87,8 @@ impl May<'_, DeliveriesRead> {
         self.loaders.rendered_at(of).await
     }
 
-    /// The newest attempts to a webhook of the tenant, with the bodies that are shown. There must be room for those as they are
-    /// read; they count as they are shown.
+    /// The newest attempts to a webhook of the tenant, with the `bodies` that the answer shows. The answer must have
+    /// room for those bodies as they are read; they count as shown once a field shows them.
     pub async fn webhook_attempts(&self, id: WebhookId, limit: u32, bodies: Bodies) -> Result<Vec<Attempt>, TextError> {
         let (mut attempts, mut left): (Vec<Attempt>, _) = (Vec::new(), limit);
         while left > 0 {
@@ -96,14 +96,14 @@ impl May<'_, DeliveriesRead> {
             left -= size;
             let before = attempts.last().map(|attempt| attempt.id);
             let read = self.store().webhook_attempts(id, before, size).await?;
-            // Fewer than asked for is not the end: a row that cannot be read is passed over.
+            // A page with fewer rows than its size is not the last one: rows that cannot be read are left out.
             if read.is_empty() {
                 break;
             }
             for attempt in read {
                 let attempt = bodies.of(attempt);
                 if bodies != Bodies::NONE {
-                    self.asked.text().hold(body_bytes(&attempt))?;
+                    self.api.text().hold(body_bytes(&attempt))?;
                 }
                 attempts.push(attempt);
             }
@@ -111,14 +111,14 @@ impl May<'_, DeliveriesRead> {
         Ok(attempts)
     }
 
-    /// What is owed to a webhook of the tenant, counted up to a limit.
+    /// The backlog of a webhook of the tenant, counted up to `count_max`.
     pub async fn backlog(&self, id: WebhookId, count_max: u32) -> Result<Backlog, StoreError> {
         self.store().backlog(id, count_max).await
     }
 
     /// The tenant's replay of that id.
     pub async fn replay(&self, id: ReplayId) -> Result<Option<Replay>, StoreError> {
-        self.store().replay(self.asked.tenant_id(), id).await
+        self.store().replay(self.api.tenant_id(), id).await
     }
 
     /// One page of the tenant's replays, newest first.
@@ -128,18 +128,18 @@ impl May<'_, DeliveriesRead> {
         before: Option<ReplayId>,
         limit: u32,
     ) -> Result<Vec<Replay>, StoreError> {
-        self.store().replay_page(self.asked.tenant_id(), of, before, limit).await
+        self.store().replay_page(self.api.tenant_id(), of, before, limit).await
     }
 
     /// The tenant's replays that are running.
     pub async fn running_replays(&self) -> Result<Vec<Replay>, StoreError> {
-        self.store().running_replays(self.asked.tenant_id()).await
+        self.store().running_replays(self.api.tenant_id()).await
     }
 
     /// The changes of the tenant's deliveries after a `seq`.
     pub async fn feed_page(&self, after_seq: i64, filter: &FeedFilter, limit: u32) -> Result<FeedPage, StoreError> {
         let filter = FeedFilter { only: Some(FeedKind::Deliveries), ..filter.clone() };
-        self.store().feed_page(self.asked.tenant_id(), after_seq, &filter, limit).await
+        self.store().feed_page(self.api.tenant_id(), after_seq, &filter, limit).await
     }
 }
 
@@ -151,12 +151,12 @@ impl May<'_, EventsRead> {
 
     /// The tenant's events of those ids.
     pub async fn events(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
-        if ids.is_empty() { Ok(Vec::new()) } else { self.store().events(self.asked.tenant_id(), ids).await }
+        if ids.is_empty() { Ok(Vec::new()) } else { self.store().events(self.api.tenant_id(), ids).await }
     }
 
     /// One page of the tenant's events.
     pub async fn event_page(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-        self.store().event_page(&EventQuery { tenant_id: self.asked.tenant_id(), ..query.clone() }).await
+        self.store().event_page(&EventQuery { tenant_id: self.api.tenant_id(), ..query.clone() }).await
     }
 
     /// The webhooks that an event of the tenant passed over.
@@ -167,25 +167,25 @@ impl May<'_, EventsRead> {
     /// The tenant's events after a `seq`.
     pub async fn feed_page(&self, after_seq: i64, filter: &FeedFilter, limit: u32) -> Result<FeedPage, StoreError> {
         let filter = FeedFilter { only: Some(FeedKind::Events), ..filter.clone() };
-        self.store().feed_page(self.asked.tenant_id(), after_seq, &filter, limit).await
+        self.store().feed_page(self.api.tenant_id(), after_seq, &filter, limit).await
     }
 }
 
 impl May<'_, TokensRead> {
     /// The tenant's tokens, oldest first; revoked ones too.
     pub async fn tokens(&self) -> Result<Vec<AccessToken>, StoreError> {
-        self.store().tokens(Some(self.asked.tenant_id())).await
+        self.store().tokens(Some(self.api.tenant_id())).await
     }
 
     /// The tenant's token of that id.
     pub async fn token(&self, id: TokenId) -> Result<Option<AccessToken>, StoreError> {
-        Ok(self.store().token(id).await?.filter(|token| token.tenant_id == self.asked.tenant_id()))
+        Ok(self.store().token(id).await?.filter(|token| token.tenant_id == self.api.tenant_id()))
     }
 }
 
 impl May<'_, AuditRead> {
     /// One page of the tenant's audit log.
     pub async fn audit_page(&self, query: AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
-        self.store().audit_page(&AuditQuery { tenant_id: self.asked.tenant_id(), ..query }).await
+        self.store().audit_page(&AuditQuery { tenant_id: self.api.tenant_id(), ..query }).await
     }
 }

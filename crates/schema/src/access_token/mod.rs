@@ -1,4 +1,4 @@
-//! Access tokens in the API: made, listed and revoked; their text is shown in the answer that made it alone.
+//! Access tokens in the API: created, listed and revoked. Only the answer that creates a token shows its text.
 
 mod mutations;
 mod object;
@@ -7,7 +7,7 @@ pub(crate) use mutations::AccessTokenMutationRoot;
 
 use crate::access::TokensRead;
 use crate::connection::list_size;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::ids::{parsed, required};
 use crate::limits::TOKENS_LIST_MAX;
 use async_graphql::{Context, ID, Object};
@@ -35,9 +35,9 @@ impl AccessTokenQueries {
     /// The token of that id; a revoked or expired one too.
     #[graphql(directive = requires::apply(PermissionName::TokensRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<AccessTokenObject>> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        Ok(asked.may::<TokensRead>().graphql()?.token(id).await.graphql()?.map(AccessTokenObject))
+        Ok(api.may::<TokensRead>().graphql()?.token(id).await.graphql()?.map(AccessTokenObject))
     }
 
     /// The tenant's tokens, the latest first; revoked and expired ones too. Up to 1000, and `after` the last of them goes
@@ -49,13 +49,13 @@ impl AccessTokenQueries {
         #[graphql(desc = "At most so many, 1 to 100; up to 1000 where none is named.")] first: Option<i32>,
         #[graphql(desc = "After the token of this id.")] after: Option<ID>,
     ) -> async_graphql::Result<Vec<AccessTokenObject>> {
-        latest(Asked::of(ctx)?, first, after.as_ref()).await.graphql()
+        latest(ApiContext::of(ctx)?, first, after.as_ref()).await.graphql()
     }
 }
 
-async fn latest(asked: &Asked, first: Option<i32>, after: Option<&ID>) -> Result<Vec<AccessTokenObject>, Refusal> {
+async fn latest(api: &ApiContext, first: Option<i32>, after: Option<&ID>) -> Result<Vec<AccessTokenObject>, Refusal> {
     let size = list_size(first, TOKENS_LIST_MAX)?;
-    let mut tokens = asked.may::<TokensRead>()?.tokens().await?;
+    let mut tokens = api.may::<TokensRead>()?.tokens().await?;
     if let Some(id) = after {
         let token_id: TokenId = required("access token", id)?;
         let place = tokens.iter().position(|token| token.id == token_id);

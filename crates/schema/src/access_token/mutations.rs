@@ -2,7 +2,7 @@
 
 use super::object::{AccessTokenObject, CreatedAccessToken};
 use crate::access::{Managed, TokensRead, TokensWrite};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::ids::required;
 use crate::limits::{TOKEN_NAME_CHARS_MAX, TOKENS_VALID_MAX};
 use async_graphql::{Context, ID, InputObject, Object};
@@ -51,34 +51,34 @@ impl AccessTokenMutations {
         ctx: &Context<'_>,
         input: CreateAccessTokenInput,
     ) -> async_graphql::Result<CreatedAccessToken> {
-        create(Asked::of(ctx)?, input).await.graphql()
+        create(ApiContext::of(ctx)?, input).await.graphql()
     }
 
     /// Ends a token at once, with its subscriptions. One that has ended before stays so.
     #[graphql(directive = requires::apply(PermissionName::TokensWrite))]
     async fn revoke(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<AccessTokenObject> {
-        revoke(Asked::of(ctx)?, &id).await.graphql()
+        revoke(ApiContext::of(ctx)?, &id).await.graphql()
     }
 }
 
-async fn create(asked: &Asked, input: CreateAccessTokenInput) -> Result<CreatedAccessToken, Refusal> {
-    let allowed = asked.may::<TokensWrite>()?;
-    let now = asked.now();
+async fn create(api: &ApiContext, input: CreateAccessTokenInput) -> Result<CreatedAccessToken, Refusal> {
+    let allowed = api.may::<TokensWrite>()?;
+    let now = api.now();
     let expires_at = input.expires_at.map(Into::into);
     check(&input, expires_at, now)?;
     let permissions: PermissionSet = input.permissions.iter().copied().map(Permission::from).collect();
-    if let Some(permission) = asked.caller.permissions.missing(permissions) {
+    if let Some(permission) = api.caller.permissions.missing(permissions) {
         return Err(Refusal::forbidden(permission));
     }
-    let tokens = asked.may::<TokensRead>()?.tokens().await?;
+    let tokens = api.may::<TokensRead>()?.tokens().await?;
     if tokens.iter().filter(|token| token.is_valid(now)).count() >= TOKENS_VALID_MAX {
         let message = format!("the tenant has {TOKENS_VALID_MAX} valid tokens: revoke one first");
         return Err(Refusal::new(RefusalCode::LimitExceeded, message));
     }
-    let text = token::new_text(asked.core.services.ports.entropy.as_ref());
+    let text = token::new_text(api.core.services.ports.entropy.as_ref());
     let token = AccessToken {
-        id: TokenId(asked.new_id()),
-        tenant_id: asked.tenant_id(),
+        id: TokenId(api.new_id()),
+        tenant_id: api.tenant_id(),
         name: input.name,
         secret_sha256: token::sha256(&text),
         permissions,
@@ -113,15 +113,15 @@ fn check(input: &CreateAccessTokenInput, expires_at: Option<Timestamp>, now: Tim
     if problems.is_empty() { Ok(()) } else { Err(Refusal::invalid(problems)) }
 }
 
-async fn revoke(asked: &Asked, id: &ID) -> Result<AccessTokenObject, Refusal> {
-    let allowed = asked.may::<TokensWrite>()?;
+async fn revoke(api: &ApiContext, id: &ID) -> Result<AccessTokenObject, Refusal> {
+    let allowed = api.may::<TokensWrite>()?;
     let token_id = required("access token", id)?;
     let missing = || Refusal::not_found("access token", id);
-    let token = asked.may::<TokensRead>()?.token(token_id).await?.ok_or_else(missing)?;
+    let token = api.may::<TokensRead>()?.token(token_id).await?.ok_or_else(missing)?;
     if token.revoked_at.is_some() {
         return Ok(AccessTokenObject(token));
     }
-    let mut change = Change::at(asked.now());
+    let mut change = Change::at(api.now());
     change.writes.push(Write::RevokeToken(token_id));
     let revoked = AccessToken { revoked_at: Some(change.at), ..token.clone() };
     let (before, after) = (Some(audited(&token)), Some(audited(&revoked)));

@@ -1,6 +1,6 @@
 //! Attempts as the API shows them.
 
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::loaders::LoadedAttempt;
 use async_graphql::{Context, Enum, ID, Object};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode, OutgoingRequest};
@@ -76,7 +76,7 @@ impl RequestObject {
 
     /// The whole URL, parameters included.
     async fn url(&self, ctx: &Context<'_>) -> async_graphql::Result<&str> {
-        Asked::of(ctx)?.shown(&self.0.url).graphql()
+        ApiContext::of(ctx)?.shown(&self.0.url).graphql()
     }
 
     /// In the order sent.
@@ -86,8 +86,8 @@ impl RequestObject {
 
     /// The exact body; none for GET.
     async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
-        let asked = Asked::of(ctx)?;
-        self.0.body.as_deref().map(|body| asked.shown(body)).transpose().graphql()
+        let api = ApiContext::of(ctx)?;
+        self.0.body.as_deref().map(|body| api.shown(body)).transpose().graphql()
     }
 }
 
@@ -118,8 +118,8 @@ impl ResponseObject {
 
     /// The body as text, its first 16 KiB.
     async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
-        let asked = Asked::of(ctx)?;
-        self.attempt.response_body.as_deref().map(|body| asked.shown(body)).transpose().graphql()
+        let api = ApiContext::of(ctx)?;
+        self.attempt.response_body.as_deref().map(|body| api.shown(body)).transpose().graphql()
     }
 
     /// Whether the body was longer than what is kept.
@@ -139,12 +139,12 @@ pub(crate) struct HeaderObject {
 impl HeaderObject {
     /// Lower case.
     async fn name(&self, ctx: &Context<'_>) -> async_graphql::Result<&str> {
-        Asked::of(ctx)?.shown(&self.name).graphql()
+        ApiContext::of(ctx)?.shown(&self.name).graphql()
     }
 
     /// The value.
     async fn value(&self, ctx: &Context<'_>) -> async_graphql::Result<&str> {
-        Asked::of(ctx)?.shown(&self.value).graphql()
+        ApiContext::of(ctx)?.shown(&self.value).graphql()
     }
 }
 

@@ -1,9 +1,9 @@
-//! Many deliveries at once: retried or cancelled by filter, so many per call, and where to go on.
+//! Retries or cancels many deliveries by filter: a call changes a bounded number, and returns the cursor to go on from.
 
 use super::{DeliveryStateName, distinct_states, narrow_to_replay};
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
 use crate::connection::{page_size, require_range};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use async_graphql::{ID, InputObject, SimpleObject};
 use hookgraph_domain::change::{Change, CommitError, Write};
 use hookgraph_domain::delivery::DeliveryState;
@@ -15,9 +15,9 @@ use hookgraph_pim::DateTime;
 use serde_json::json;
 use uuid::Uuid;
 
-/// Deliveries looked at where the caller names no number.
+/// Deliveries that a call looks at where the caller names no number.
 const DEFAULT: u32 = 100;
-/// The same as the schema shows it.
+/// [`DEFAULT`] in the type of the argument.
 pub(super) const FIRST_DEFAULT: i32 = DEFAULT as i32;
 /// Deliveries of one transaction.
 const BATCH: usize = 50;
@@ -43,8 +43,8 @@ pub(crate) struct DeliveriesFilter {
 }
 
 impl DeliveriesFilter {
-    /// Refuses what would choose of the whole tenant's without saying so, as where a variable was left out, and what says so and
-    /// narrows it.
+    /// Refuses a filter that chooses among all of the tenant's deliveries without `all`, as where a variable was left
+    /// out, and a filter that has `all` beside a narrowing field.
     fn require_choice(&self) -> Result<(), Refusal> {
         let is_narrowed = self.webhook_id.is_some()
             || self.event_id.is_some()
@@ -81,7 +81,7 @@ pub(crate) struct DeliveriesChanged {
 }
 
 pub(super) async fn retry_many(
-    asked: &Asked,
+    api: &ApiContext,
     filter: DeliveriesFilter,
     first: Option<i32>,
     after: Option<&str>,
@@ -93,11 +93,11 @@ pub(super) async fn retry_many(
         verb: "retried",
         action: "delivery.retryMany",
     };
-    change_many(asked, filter, states, first, after, Write::RetryDelivery).await
+    change_many(api, filter, states, first, after, Write::RetryDelivery).await
 }
 
 pub(super) async fn cancel_many(
-    asked: &Asked,
+    api: &ApiContext,
     filter: DeliveriesFilter,
     first: Option<i32>,
     after: Option<&str>,
@@ -106,15 +106,15 @@ pub(super) async fn cancel_many(
     const OPEN: &[DeliveryState] = &[Pending, Retrying, Held, InFlight];
     let states = States { default: OPEN, allowed: OPEN, verb: "cancelled", action: "delivery.cancelMany" };
     let cancel = |delivery_id| Write::CancelDelivery { delivery_id, reason: "cancelled by a person".to_owned() };
-    change_many(asked, filter, states, first, after, cancel).await
+    change_many(api, filter, states, first, after, cancel).await
 }
 
-/// Which states a change is for.
+/// The states of the deliveries that a change is for.
 struct States {
     default: &'static [DeliveryState],
     allowed: &'static [DeliveryState],
     verb: &'static str,
-    /// What the audit log calls it.
+    /// The action's name in the audit log.
     action: &'static str,
 }
 
@@ -136,7 +136,7 @@ impl States {
 }
 
 async fn change_many(
-    asked: &Asked,
+    api: &ApiContext,
     filter: DeliveriesFilter,
     states: States,
     first: Option<i32>,
@@ -157,15 +157,15 @@ async fn change_many(
         created_from: filter.created_from.map(Into::into),
         created_before: filter.created_before.map(Into::into),
         before: before.transpose()?,
-        ..DeliveryQuery::of(asked.tenant_id(), limit + 1)
+        ..DeliveryQuery::of(api.tenant_id(), limit + 1)
     };
-    narrow_to_replay(asked, &mut query, filter.replay_id.as_ref()).await?;
-    let found = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
+    narrow_to_replay(api, &mut query, filter.replay_id.as_ref()).await?;
+    let found = api.may::<DeliveriesRead>()?.delivery_page(&query).await?;
     let has_more = found.len() > limit as usize;
     let ids: Vec<DeliveryId> = found.iter().take(limit as usize).map(|delivery| delivery.id).collect();
     let mut count = 0;
     for batch in ids.chunks(BATCH) {
-        count += change_batch(asked, batch, states.action, &write).await?;
+        count += change_batch(api, batch, states.action, &write).await?;
     }
     Ok(DeliveriesChanged {
         count,
@@ -175,14 +175,15 @@ async fn change_many(
     })
 }
 
-/// All of a batch in one transaction; where one of them is refused, one by one.
+/// Changes a batch of deliveries in one transaction; where the store refuses it, one by one. Returns how many were
+/// changed.
 async fn change_batch(
-    asked: &Asked,
+    api: &ApiContext,
     ids: &[DeliveryId],
     action: &'static str,
     write: impl Fn(DeliveryId) -> Write,
 ) -> Result<u32, Refusal> {
-    let allowed = asked.may::<DeliveriesWrite>()?;
+    let allowed = api.may::<DeliveriesWrite>()?;
     let managed = |ids: &[DeliveryId]| Managed {
         action,
         subject: "deliveries".to_owned(),
@@ -190,7 +191,7 @@ async fn change_batch(
         after: Some(json!({ "ids": ids })),
     };
     let change = |ids: &[DeliveryId]| {
-        let mut change = Change::at(asked.now());
+        let mut change = Change::at(api.now());
         change.writes = ids.iter().copied().map(&write).collect();
         change
     };

@@ -1,18 +1,20 @@
 //! Deliveries in the API.
 
 mod attempt;
+mod filter;
 mod many;
 mod mutations;
 mod object;
 
 pub(crate) use attempt::{OutcomeCodeName, RequestObject};
+pub(crate) use filter::DeliveryFilter;
 pub(crate) use mutations::DeliveryMutationRoot;
 pub(crate) use object::{DeliveryObject, DeliveryStateName, distinct_states};
 
 use crate::access::DeliveriesRead;
-use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection, require_range};
-use crate::context::Asked;
-use crate::ids::parsed;
+use crate::connection::{FIRST_DEFAULT, PageRequest, history_connection};
+use crate::context::ApiContext;
+use crate::ids::{parsed, required};
 use crate::replay::known_replay;
 use crate::subscription::latest_cursor;
 use async_graphql::{Context, ID, Object};
@@ -42,16 +44,16 @@ impl DeliveryQueries {
     /// The delivery of that id.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<DeliveryObject>> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        Ok(asked.may::<DeliveriesRead>().graphql()?.delivery(id).await.graphql()?.map(DeliveryObject))
+        Ok(api.may::<DeliveriesRead>().graphql()?.delivery(id).await.graphql()?.map(DeliveryObject))
     }
 
     /// Where the feed of changes stands now. Who reads this first, then a list, and then subscribes after it, misses
     /// nothing between the two.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn feed_cursor(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
-        latest_cursor::<DeliveriesRead>(Asked::of(ctx)?).await.graphql()
+        latest_cursor::<DeliveriesRead>(ApiContext::of(ctx)?).await.graphql()
     }
 
     /// Deliveries, newest first; tests too.
@@ -69,32 +71,19 @@ impl DeliveryQueries {
         #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
-        let asked = Asked::of(ctx)?;
-        let webhook_id = webhook_id.map(|id| crate::ids::required("webhook", &id)).transpose().graphql()?;
-        let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
-        require_range(created_from, created_before, "createdBefore").graphql()?;
-        let mut query = DeliveryQuery {
-            webhook_id,
-            event_id,
-            states: distinct_states(states.unwrap_or_default()),
-            created_from: created_from.map(Into::into),
-            created_before: created_before.map(Into::into),
-            ..DeliveryQuery::of(asked.tenant_id(), 0)
-        };
-        narrow_to_replay(asked, &mut query, replay_id.as_ref()).await.graphql()?;
-        delivery_page(asked, query, first, after.as_deref()).await.graphql()
+        let api = ApiContext::of(ctx)?;
+        let webhook_id = webhook_id.map(|id| required("webhook", &id)).transpose().graphql()?;
+        let filter = DeliveryFilter { webhook_id, event_id, replay_id, states, created_from, created_before };
+        let query = filter.query(api).await.graphql()?;
+        delivery_page(api, query, first, after.as_deref()).await.graphql()
     }
 }
 
-/// Narrows a query to what that replay made, where one is named: of the replay's webhook, in the time in which it ran. A replay of
-/// another webhook than the query names is none that it could find anything of.
-pub(crate) async fn narrow_to_replay(
-    asked: &Asked,
-    query: &mut DeliveryQuery,
-    replay_id: Option<&ID>,
-) -> Result<(), Refusal> {
+/// Narrows a query to the deliveries of a replay, where one is named: to the replay's webhook, and to the time in which
+/// it ran. A replay of another webhook than the query names is not found.
+async fn narrow_to_replay(api: &ApiContext, query: &mut DeliveryQuery, replay_id: Option<&ID>) -> Result<(), Refusal> {
     let Some(id) = replay_id else { return Ok(()) };
-    let replay = known_replay(asked, id).await?;
+    let replay = known_replay(api, id).await?;
     if query.webhook_id.is_some_and(|webhook_id| webhook_id != replay.webhook_id) {
         return Err(Refusal::not_found("replay", id));
     }
@@ -103,17 +92,17 @@ pub(crate) async fn narrow_to_replay(
     Ok(())
 }
 
-/// One page of the query's deliveries.
+/// The page of the query's deliveries that the arguments name.
 pub(crate) async fn delivery_page(
-    asked: &Asked,
+    api: &ApiContext,
     mut query: DeliveryQuery,
     first: Option<i32>,
     after: Option<&str>,
 ) -> Result<DeliveryConnection, Refusal> {
-    let page = PageAsked::read(first, after)?;
+    let page = PageRequest::read(first, after)?;
     query.before = page.before;
     query.limit = page.limit();
-    let mut deliveries = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
+    let mut deliveries = api.may::<DeliveriesRead>()?.delivery_page(&query).await?;
     let page_info = page.cut(&mut deliveries, |delivery| delivery.id.0);
     let nodes: Vec<_> = deliveries.into_iter().map(|delivery| DeliveryObject(Arc::new(delivery))).collect();
     let edges = nodes.iter().map(|node| DeliveryEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();

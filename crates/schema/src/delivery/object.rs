@@ -2,7 +2,7 @@
 
 use super::attempt::AttemptObject;
 use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::event::EventObject;
 use crate::loaders::Bodies;
 use crate::webhook::WebhookObject;
@@ -30,7 +30,7 @@ impl DeliveryObject {
     /// The webhook; a deleted one too, until its history goes.
     #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
     async fn webhook(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookObject>> {
-        Ok(Asked::of(ctx)?
+        Ok(ApiContext::of(ctx)?
             .may::<WebhooksRead>()
             .graphql()?
             .webhook(self.0.webhook_id)
@@ -46,7 +46,7 @@ impl DeliveryObject {
     /// The event.
     #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn event(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<EventObject>> {
-        Ok(Asked::of(ctx)?.may::<EventsRead>().graphql()?.event(self.0.event_id).await.graphql()?.map(EventObject))
+        Ok(ApiContext::of(ctx)?.may::<EventsRead>().graphql()?.event(self.0.event_id).await.graphql()?.map(EventObject))
     }
 
     /// Where it stands.
@@ -90,16 +90,16 @@ impl DeliveryObject {
     async fn attempts(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<AttemptObject>> {
         let bodies = Bodies::selected_in(&ctx.look_ahead());
         let attempts =
-            Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.attempts(self.0.id, bodies).await.graphql()?;
+            ApiContext::of(ctx)?.may::<DeliveriesRead>().graphql()?.attempts(self.0.id, bodies).await.graphql()?;
         Ok(attempts.into_iter().map(AttemptObject).collect())
     }
 
     /// What is sent, as frozen before the first attempt; none until it is rendered.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn payload(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
-        let asked = Asked::of(ctx)?;
-        let payload = asked.may::<DeliveriesRead>().graphql()?.payload(self.0.id).await.graphql()?;
-        let text = payload.as_ref().map(|payload| asked.shown(&payload.json)).transpose().graphql()?;
+        let api = ApiContext::of(ctx)?;
+        let payload = api.may::<DeliveriesRead>().graphql()?.payload(self.0.id).await.graphql()?;
+        let text = payload.as_ref().map(|payload| api.shown(&payload.json)).transpose().graphql()?;
         let json = text.map(serde_json::from_str);
         json.transpose().map(|json| json.map(JsonValue)).map_err(|error| {
             tracing::error!(delivery_id = %self.0.id, %error, "a frozen payload is no JSON");
@@ -110,7 +110,8 @@ impl DeliveryObject {
     /// As of when the payload was read; none until it is rendered.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn rendered_at(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DateTime>> {
-        let rendered_at = Asked::of(ctx)?.may::<DeliveriesRead>().graphql()?.rendered_at(self.0.id).await.graphql()?;
+        let rendered_at =
+            ApiContext::of(ctx)?.may::<DeliveriesRead>().graphql()?.rendered_at(self.0.id).await.graphql()?;
         Ok(rendered_at.map(DateTime))
     }
 
@@ -148,7 +149,8 @@ pub(crate) enum DeliveryStateName {
     Expired,
 }
 
-/// The states that an argument names, each once: a list may name one over and over, and a statement has as many values.
+/// The states that an argument names, each once: a list may name one many times, and each name becomes a value of a
+/// statement.
 pub(crate) fn distinct_states(named: impl IntoIterator<Item = DeliveryStateName>) -> Vec<DeliveryState> {
     let states: BTreeSet<DeliveryState> = named.into_iter().map(Into::into).collect();
     states.into_iter().collect()

@@ -1,5 +1,5 @@
-//! What a document costs, counted once per fragment: a bomb of fragments that spread each other is measured in the time
-//! it takes to read it.
+//! The cost of a document, counted once for each fragment: a bomb of fragments that spread each other is measured in
+//! the time it takes to read it.
 
 use super::problems::{problem, problem_at};
 use crate::limits::DocumentLimits;
@@ -10,36 +10,36 @@ use hookgraph_domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use hookgraph_domain::problem::Problem;
 use std::collections::HashMap;
 
-/// What a selection costs.
+/// The cost of a selection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
-    /// Fields, those beneath a page or a plain list counted once for each of its places.
+    /// Fields; a field beneath a page or a plain list counts once for each of its places.
     pub complexity: u32,
-    /// Fields, those beneath a page or a plain list counted once.
+    /// Fields; a field beneath a page or a plain list counts once.
     pub fields: u32,
     /// Fields within each other.
     pub depth: u32,
     /// Aliases.
     pub aliases: u32,
-    /// The largest page that is asked for by a number.
+    /// The largest size of a page that the selection names.
     pub page: u32,
-    /// What of the complexity is that of the lists of a page, where they are at its top.
+    /// The part of the complexity that the lists of a page have, where the selection is a page's.
     pub listed: u32,
-    /// Lists of the schema's own description within each other, where this is beneath `__schema` or `__type`.
+    /// Lists of the schema's own description within each other, beneath `__schema` or `__type`.
     pub introspection_lists: u32,
 }
 
-/// What a page's list of what it holds is named.
+/// The names of a page's lists of its nodes.
 pub(crate) const PAGE_LISTS: [&str; 2] = ["edges", "nodes"];
 
-/// The lists that are no pages and are read for themselves, by the type that they are of, and how many places they count
-/// as where no size is named. They weigh in calls alone: see [`DocumentLimits::weighs_plain_lists`].
+/// Plain lists: lists that are no pages and are read for themselves, by their type and field, and the number of places
+/// that they count as where no size is named. They weigh in calls alone: see [`DocumentLimits::weighs_plain_lists`].
 ///
-/// Those that may hold a thousand count as the largest page: few tenants have more, and a size that is named is no more. A call
-/// has room for 500 fields of each; counted as a thousand, a list of webhooks with all that they show would be refused.
-/// Those that hang on one thing and mostly hold a handful count as a page without a size, so that a page of events with
-/// their matches and attempts fits. Lists of records that hang on records are not here: what they read is bounded as it is
-/// read (`RECORDS_READ_MAX` of `hookgraph_pim`).
+/// A list that may hold a thousand counts as the largest page: few tenants have more, and a size that is named is no
+/// larger. A call has room for 500 fields of each; counted as a thousand, a list of webhooks with all their fields
+/// would be refused. A list that belongs to one object and mostly holds a handful counts as a page without a size, so
+/// that a page of events with their matches and attempts fits. Lists of records that belong to records are not here:
+/// they are bounded as they are read (`RECORDS_READ_MAX` of `hookgraph_pim`).
 pub(crate) const PLAIN_LISTS: [(&str, &str, u32); 9] = [
     ("AccessTokenQueries", "getMany", PAGE_SIZE_MAX),
     ("Delivery", "attempts", PAGE_SIZE_DEFAULT),
@@ -47,27 +47,27 @@ pub(crate) const PLAIN_LISTS: [(&str, &str, u32); 9] = [
     ("EventMutations", "publishMany", PAGE_SIZE_MAX),
     ("GridQueries", "getMany", PAGE_SIZE_MAX),
     ("ItemQueries", "getMany", PAGE_SIZE_MAX),
-    // It holds what its arguments name.
+    // The list holds the variants that its arguments name.
     ("ProductQueries", "getVariants", PAGE_SIZE_DEFAULT),
     ("Webhook", "pastInvocations", 50),
     ("WebhookQueries", "getMany", PAGE_SIZE_MAX),
 ];
 
-/// The fields of the schema's description that are lists: what a document can go round in.
+/// The lists of the schema's description: a document can go round in them.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 
-/// What a size counts as that is a variable.
+/// The value that a size counts as where it is a variable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sizes<'a> {
-    /// The largest page: with no values that are allowed it costs more.
+    /// The largest page: no allowed value makes the document cost more.
     Largest,
-    /// One place: with no values it costs less.
+    /// One place: no value makes the document cost less.
     Smallest,
-    /// What it has in one request.
+    /// The value of the variable in one request.
     Given {
-        /// The name of the operation that runs: it costs alone.
+        /// The name of the operation that runs: only this one is measured.
         operation: Option<&'a Name>,
-        /// Its variables, coerced.
+        /// The coerced variables of the request.
         values: &'a JsonMap,
     },
 }
@@ -80,7 +80,7 @@ impl Sizes<'_> {
         }
     }
 
-    /// How many places a variable counts as; none where the size is not named.
+    /// How many places a variable counts as; none where the request gives it no value.
     fn of_variable(self, name: &Name) -> Option<u32> {
         match self {
             Sizes::Largest => Some(PAGE_SIZE_MAX),
@@ -92,7 +92,8 @@ impl Sizes<'_> {
         }
     }
 
-    /// How many nodes a page may hold that is asked for with a number: the largest, whichever of them is obeyed.
+    /// How many nodes a page may hold by the sizes that its field names: the largest of them, whichever is obeyed. None
+    /// where it names no size.
     fn places(self, field: &Field) -> Option<u32> {
         let is_size = |name: &Name| matches!(name.as_str(), "first" | "last" | "limit");
         let sizes = field.arguments.iter().filter(|argument| is_size(&argument.name));
@@ -121,9 +122,10 @@ impl Cost {
         }
     }
 
-    /// The cost of a field whose selection costs this and that counts as so many places; none where it names no size.
+    /// The cost of a field that counts as `places`, where its selection costs `self`. `places` is none where the field
+    /// names no size.
     fn beneath(self, field: &Field, places: Option<u32>) -> Self {
-        // Beside the lists of a page is what it has once.
+        // The fields of a page beside its lists count once.
         let (many, default) = if self.listed > 0 { (self.listed, PAGE_SIZE_DEFAULT) } else { (self.complexity, 1) };
         let places = places.unwrap_or(default);
         let complexity =
@@ -142,8 +144,11 @@ impl Cost {
     }
 }
 
-/// The cost of a document of that schema: the sum of its operations that may run, or its first problem with the limits. What
-/// the schema does not know counts once: the validation refuses it.
+/// The cost of a document: the sum of its operations that may run.
+///
+/// # Errors
+/// The first limit that the document exceeds. Fields that the schema does not know count once: the validation refuses
+/// them.
 pub(crate) fn measure<'a>(
     document: &'a Document,
     schema: &'a Schema,
@@ -166,7 +171,7 @@ pub(crate) fn measure<'a>(
         let root = schema.root_operation(operation.operation_type);
         cost = cost.beside(meter.selections(&operation.selection_set, root)?);
     }
-    // A fragment that nothing spreads must not hide a circle from the parsers that come after.
+    // Fragments that nothing spreads are measured too: a circle among them must not reach the next parsers.
     for name in meter.fragments.keys().copied().collect::<Vec<_>>() {
         meter.fragment(name)?;
     }
@@ -193,12 +198,12 @@ struct Meter<'a> {
     limits: &'a DocumentLimits,
     sizes: Sizes<'a>,
     fragments: HashMap<&'a Name, &'a Node<FragmentDefinition>>,
-    /// None while a fragment is being measured: to meet it then is a circle.
+    /// The costs of fragments; none for one that is being measured, which is in a circle if it is met again.
     known: HashMap<&'a Name, Option<Cost>>,
 }
 
 impl<'a> Meter<'a> {
-    /// What is selected of the type `on` costs this; none where the schema has no such type.
+    /// The cost of selections of the type `on`, which is none where the schema does not know the type.
     fn selections(&mut self, selections: &'a [Selection], on: Option<&'a Name>) -> Result<Cost, Problem> {
         self.check_width(selections)?;
         let mut cost = Cost::default();
@@ -229,7 +234,8 @@ impl<'a> Meter<'a> {
         Ok(beneath.beneath(field, self.sizes.places(field).or_else(plain)))
     }
 
-    /// Refuses what makes a validator compare or complain once for each: one key over and over, directives in a heap.
+    /// Refuses selections for which a validator compares or complains once for each: the same key many times, or many
+    /// directives.
     fn check_width(&self, selections: &'a [Selection]) -> Result<(), Problem> {
         let too_many = |code, message, node| Err(problem_at(code, message, &self.document.sources, node));
         let mut counts: HashMap<&Name, usize> = HashMap::new();
@@ -278,7 +284,7 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// How many places a list counts as that is no page; none where it is no such list.
+/// How many places a plain list counts as; none for a field that is none.
 fn plain_places(on: &Name, field: &Name) -> Option<u32> {
     let mut lists = PLAIN_LISTS.iter();
     lists.find(|(of, list, _)| (*of, *list) == (on.as_str(), field.as_str())).map(|(_, _, places)| *places)

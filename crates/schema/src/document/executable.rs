@@ -1,11 +1,12 @@
-//! From the document that is proven to the one that is executed.
+//! Translates the document that is proven into the one that is executed.
 //!
-//! The executor has a parser of its own, whose grammar departs from the specification's: it takes no space within a type
-//! (`[ ID ! ]`), no comment after `on`, no value of an enum that begins with `true`, no character written as `\u{…}`; what
-//! is proven would not be what is run. So it is not asked: there is one parser, and one reading of a text.
+//! The executor has a parser of its own, whose grammar departs from the specification's: it takes no space within a
+//! type (`[ ID ! ]`), no comment after `on`, no value of an enum that begins with `true`, no character written as
+//! `\u{…}`. With two parsers, the document that is proven would not be the one that runs. So the executor's is not
+//! used: there is one parser, and one reading of a text.
 //!
-//! Its validator passes over `__typename` with all that stands there, and then misses the variables of its conditions.
-//! `__typename @skip(if: $b)` is written here as `... @skip(if: $b) { __typename }`, which means the same.
+//! The executor's validator passes over `__typename` with its directives, and then misses the variables of their
+//! conditions. `__typename @skip(if: $b)` is translated to `... @skip(if: $b) { __typename }`, which means the same.
 
 use super::places::Places;
 use super::problems::{placed, problem};
@@ -25,7 +26,7 @@ use hookgraph_domain::problem::Problem;
 use serde_json::Number;
 use std::collections::HashMap;
 
-/// The executor's form of a document that is valid but for what the parser passed over.
+/// The executor's form of a document that is valid, except for words that the parser passed over.
 ///
 /// # Errors
 /// A word that the parser passed over, or a number that no JSON can hold.
@@ -46,7 +47,7 @@ pub(crate) fn executable(document: &ast::Document) -> Result<ExecutableDocument,
     }
 }
 
-/// What the executor's types ask for at each node is its place.
+/// A translation: each node of the executor's form has its place in the text.
 struct Translation<'a> {
     text: &'a str,
     places: Places,
@@ -81,7 +82,7 @@ impl Translation<'_> {
         Ok(ExecutableDocument { operations, fragments })
     }
 
-    /// The word that a definition begins with, where it does.
+    /// Counts in the keyword that a definition begins with, if it has one.
     fn keyword(&mut self, location: Option<SourceSpan>) {
         let Some(offset) = location.map(|location| location.offset()) else { return };
         if ["query", "mutation", "subscription", "fragment"].iter().any(|word| self.text[offset..].starts_with(word)) {
@@ -246,7 +247,7 @@ impl Translation<'_> {
     }
 }
 
-/// A number as JSON has it, in which no whole number is a negative zero.
+/// A number as JSON has it; the whole number -0 becomes 0, as JSON has no other.
 fn number(text: &str, pos: Pos) -> Result<Number, Problem> {
     let text = if text == "-0" { "0" } else { text };
     text.parse().map_err(|_| {

@@ -1,13 +1,13 @@
-//! Problems that only follow from others. apollo-compiler drops what it does not know before it validates the rest, so
-//! beneath an unknown field a selection seems missing, and a variable or a fragment unused. That would send their reader the
-//! wrong way.
+//! Drops problems that only follow from others. apollo-compiler leaves unknown names out before it validates the rest,
+//! so beneath an unknown field a selection seems missing, and a variable or a fragment unused. Such problems would
+//! mislead their reader.
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Definition, DirectiveList, Document, Selection, Value};
 use hookgraph_domain::problem::Problem;
 use std::collections::HashSet;
 
-/// The problems without those that an unknown name explains. At least the one of that name is left.
+/// The problems without those that an unknown name explains. The problem of the name itself is left.
 pub(crate) fn without_follow_ups(document: &Document, mut problems: Vec<Problem>) -> Vec<Problem> {
     if !problems.iter().any(|problem| problem.code.starts_with("UNDEFINED_")) {
         return problems;
@@ -31,7 +31,7 @@ fn quoted(problem: &Problem) -> Option<&str> {
     problem.message.split('"').nth(1)
 }
 
-/// What a document has, whether the schema knows it or not.
+/// The selections and names of a document, known to the schema or not.
 struct Written<'a> {
     document: &'a Document,
     /// Lines and columns of fields with selections.

@@ -1,16 +1,16 @@
-//! What would be right, for the names that a schema does not know: read off what the validator and the coercion say.
+//! Hints for names that a schema does not know, read off the messages of the validator and of the coercion.
 
 use super::problems::nearest_name;
 use apollo_compiler::Schema;
 use apollo_compiler::schema::ExtendedType;
 
-/// The longest list of an enum's values that is told whole; of a longer one the nearest is.
+/// The longest list of an enum's values that a hint tells whole; of a longer list it tells the nearest value.
 const VALUES_TOLD_MAX: usize = 12;
 
-/// How the validator begins a hint of its own, behind a message.
+/// The beginning of the validator's own hint, at the end of a message.
 const VALIDATORS_HINT: &str = " Did you mean \"";
 
-/// The message of a wrong document with one hint at most, the validator's own or ours, and with none if none is to be told.
+/// The message of a wrong document with one hint at most, the validator's own or ours; without any unless `suggests`.
 pub(super) fn hinted(schema: &Schema, mut message: String, suggests: bool) -> String {
     let validators = message.rfind(VALIDATORS_HINT).filter(|_| message.ends_with("\"?"));
     match (validators, suggests) {
@@ -24,7 +24,7 @@ pub(super) fn hinted(schema: &Schema, mut message: String, suggests: bool) -> St
     message
 }
 
-/// A sentence to put behind the message of a wrong document, if there is something like what it asked for.
+/// The hint for the message of a wrong document, if the schema has a name like the unknown one.
 fn for_document(schema: &Schema, message: &str) -> Option<String> {
     let mut quoted = message.split('"').skip(1).step_by(2);
     let (asked, place) = (quoted.next()?, quoted.next()?);
@@ -34,7 +34,7 @@ fn for_document(schema: &Schema, message: &str) -> Option<String> {
     }
 }
 
-/// The same for the name of a field or a value of that type.
+/// The hint for a name that is no field or value of the type, if the type has one like it.
 pub(super) fn for_member(schema: &Schema, asked: &str, type_name: &str) -> Option<String> {
     let known: Vec<&str> = match schema.types.get(type_name)? {
         ExtendedType::Object(object) => object.fields.keys().map(|name| name.as_str()).collect(),

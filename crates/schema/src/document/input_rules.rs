@@ -1,5 +1,5 @@
-//! Rules of the specification that apollo-compiler lacks: input object field uniqueness, variables must fit where they
-//! stand, inside input values too and where their default is null, and values of our own scalars must be some.
+//! Rules of the specification that apollo-compiler lacks: an input object has each field once; a variable fits its
+//! place, within input values too, and where its default is null; and values of our own scalars are values of theirs.
 
 use super::problems::problem_at;
 use super::scalars::literal_fault;
@@ -11,7 +11,7 @@ use apollo_compiler::{Name, Node, Schema};
 use hookgraph_domain::problem::Problem;
 use std::collections::HashSet;
 
-/// Fields that an input object literal has twice.
+/// The fields that an input object literal has twice.
 pub(crate) fn duplicate_fields(document: &Document) -> Vec<Problem> {
     let mut walk = DuplicateWalk { document, problems: Vec::new() };
     for definition in &document.definitions {
@@ -79,7 +79,7 @@ impl DuplicateWalk<'_> {
     }
 }
 
-/// Variables that may be null where null is refused, and values that are none of their scalar.
+/// The variables that may be null in a place that refuses null, and the literals that are no values of their scalar.
 pub(crate) fn misfits(schema: &Schema, document: &ExecutableDocument) -> Vec<Problem> {
     let mut problems = Vec::new();
     for operation in document.operations.iter() {
@@ -98,7 +98,7 @@ struct VariableWalk<'a> {
     schema: &'a Schema,
     document: &'a ExecutableDocument,
     operation: &'a Operation,
-    /// Fragments that were walked: each counts once for an operation.
+    /// The fragments that were walked: an operation walks each once.
     spread: HashSet<&'a Name>,
     problems: Vec<Problem>,
 }
@@ -153,7 +153,7 @@ impl<'a> VariableWalk<'a> {
         match value.as_ref() {
             Value::Variable(name) => self.variable(name, value, place, place_has_default),
             Value::List(items) => {
-                // A scalar of ours may be a list too, of anything that is one and of nulls.
+                // A scalar of ours may be a list too, of values of the scalar and nulls.
                 let item_type = if place.is_list() { place.item_type().clone() } else { place.clone().nullable() };
                 items.iter().for_each(|item| self.value(item, &item_type, false));
             }

@@ -1,9 +1,9 @@
-//! Payload documents: what is checked when one is saved, so that one that is stored can be rendered.
+//! Payload documents: the checks of a document that is saved, so that every stored one can be rendered.
 //!
-//! In order: a linear scan (bytes, tokens, nesting) before any parser sees it; parsing; its shape (one operation, a query,
-//! no introspection, no fragment in a circle); a memoised cost; its variables against the event type's; the
-//! specification's validation; and async-graphql's own verdict, which reaches no resolver. What is independent of each
-//! other is reported together.
+//! In order: a linear scan (bytes, tokens, nesting) before any parser sees the text; parsing; the shape (one operation,
+//! a query, no introspection, no fragment in a circle); a memoised cost; the variables against the event type's; the
+//! specification's validation; and async-graphql's own verdict, which reaches no resolver. Problems that do not depend
+//! on each other are reported together.
 
 mod cost;
 mod executable;
@@ -35,8 +35,8 @@ pub(crate) use scan::scan;
 pub(crate) use shape::introspects;
 #[cfg(test)]
 pub(crate) use validator::PARSED;
-pub(crate) use validator::parse;
-pub use validator::{Validator, syntax_problem};
+pub use validator::syntax_problem;
+pub(crate) use validator::{Validator, parse};
 pub(crate) use verdict::{Judge, NeverExecute, judge};
 
 use crate::access::needs;
@@ -51,8 +51,8 @@ use hookgraph_domain::problem::Problem;
 use hookgraph_domain::webhook::CheckedDocument;
 use sha2::{Digest, Sha256};
 
-/// Where a payload query stands in an input; the problems' paths begin with it.
-pub const QUERY_PATH: &str = "input.graphqlQuery";
+/// The place of a payload query in an input: the paths of its problems begin with it.
+pub(crate) const QUERY_PATH: &str = "input.graphqlQuery";
 
 /// Checks payload documents against the payload schema.
 pub struct DocumentChecker {
@@ -70,7 +70,7 @@ impl DocumentChecker {
     /// A checker for the payload schema of this version.
     ///
     /// # Errors
-    /// Why the schema is none, which a test of this crate rules out.
+    /// The fault of the schema, which a test of this crate rules out.
     pub fn for_payloads() -> Result<Self, String> {
         let validator = Validator::of_sdl(&sdl::of(&roots::payload()))?;
         Ok(Self::new(validator, judge(|| roots::proving_payload(true))))
@@ -84,7 +84,7 @@ impl DocumentChecker {
     /// Checks a document for an event type. No resolver is reached.
     ///
     /// # Errors
-    /// Every problem found, at most [`ERRORS_MAX`], by place.
+    /// The problems of the document by place, at most [`ERRORS_MAX`].
     pub fn check(&self, text: &str, event_type: &EventType) -> Result<CheckedDocument, Vec<Problem>> {
         let (used_variables, complexity, needed) = self.proven(text, Some(event_type))?;
         Ok(CheckedDocument {
@@ -96,7 +96,7 @@ impl DocumentChecker {
         })
     }
 
-    /// The problems that a document has whatever the event type.
+    /// The problems that a document has for any event type.
     pub fn problems_without_event(&self, text: &str) -> Vec<Problem> {
         self.proven(text, None).err().unwrap_or_default()
     }
@@ -147,11 +147,12 @@ impl DocumentChecker {
     }
 }
 
-/// What is found out about a document: the event's variables that it uses, its complexity, the permissions that it needs.
+/// The findings about a document: the event's variables that it uses, its complexity, and the permissions that it
+/// needs.
 type Found = (Vec<String>, u32, PermissionSet);
 
-/// What the document of a text takes in memory while it is kept parsed, in bytes: an estimate from its words, because short
-/// names make large documents of short texts. The scan has bounded how many words stand outside of strings and comments.
+/// The memory of a document that is cached parsed, in bytes: an estimate from its words, because short names make large
+/// documents of short texts. The scan has bounded the words outside of strings and comments.
 pub(crate) fn kept_bytes(text: &str, limits: &DocumentLimits) -> u32 {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).count();
     let bytes = KEPT_DOCUMENT_BYTES + KEPT_TEXT_TIMES * text.len() + KEPT_WORD_BYTES * words.min(limits.tokens_max);

@@ -2,10 +2,10 @@
 
 use async_graphql::Pos;
 
-/// Where the lines of a text begin, and where its characters are wider than a byte.
+/// The places in a text: the starts of its lines, and its characters that are wider than a byte.
 pub(super) struct Places {
     line_starts: Vec<usize>,
-    /// For each wide character, the byte after it and how many more bytes than characters there are until then.
+    /// For each wide character, the byte after it, and how many more bytes than characters the text has up to there.
     wide: Vec<(usize, usize)>,
 }
 
@@ -18,7 +18,7 @@ impl Places {
         for (at, c) in text.char_indices() {
             let after = at + c.len_utf8();
             match c {
-                // One line ends with both.
+                // A carriage return and a line feed end one line together.
                 '\n' if before == '\r' => *places.line_starts.last_mut().unwrap_or(&mut 0) = after,
                 '\n' | '\r' => places.line_starts.push(after),
                 _ => {}

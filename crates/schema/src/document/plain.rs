@@ -1,9 +1,10 @@
-//! A document without what means nothing to its execution: commas, byte order marks, comments, and descriptions.
+//! Strips a document of the parts without a meaning for its execution: commas, byte order marks, comments, and
+//! descriptions.
 //!
-//! The first three the specification tells a parser to pass over, and apollo-parser does not everywhere: it stumbles over a
-//! comma where it looks two tokens ahead, as in `... , on Order`. Descriptions of operations, fragments and variables came
-//! with the edition of September 2025, and it does not read them. So they are taken away before it looks. Lines and columns
-//! stay as they were.
+//! The specification tells a parser to pass over the first three, and apollo-parser does not everywhere: it stumbles
+//! over a comma where it looks two tokens ahead, as in `... , on Order`. Descriptions of operations, fragments and
+//! variables came with the edition of September 2025, which it does not know. So they are stripped before it reads the
+//! text. Lines and columns stay as they were.
 
 use super::scan::string_end;
 use super::validator::is_string;
@@ -33,7 +34,7 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Goes through a text token by token.
+/// A reader that goes through a text token by token.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -44,7 +45,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Where the next thing without a meaning begins and ends; blank space is left as it is.
+    /// The start and end of the next part without a meaning; blank space is left as it is.
     fn next_idle(&mut self) -> Option<(usize, usize)> {
         let bytes = self.text.as_bytes();
         while self.at < bytes.len() {
@@ -74,7 +75,7 @@ impl Reader<'_> {
         None
     }
 
-    /// Whether the string from there up to here describes what follows it.
+    /// Whether the string from `start` up to the reader is the description of the definition after it.
     fn is_description(&self, start: usize) -> bool {
         let bytes = self.text.as_bytes();
         let mut next = self.at;
@@ -91,7 +92,7 @@ impl Reader<'_> {
                 matches!(self.before, None | Some(b'}'))
                     && DESCRIBED.iter().any(|word| described.starts_with(word.as_bytes()))
             }
-            // After an equals sign it is a default value.
+            // A string after an equals sign is a default value.
             Some(b'(') => self.before != Some(b'=') && described.first() == Some(&b'$'),
             Some(_) => false,
         };

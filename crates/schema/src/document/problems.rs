@@ -42,7 +42,7 @@ pub(crate) fn placed(mut problem: Problem, line: usize, column: usize) -> Proble
 /// A name that is compared with others, in bytes: none of ours is half as long.
 const NAME_COMPARED_BYTES_MAX: usize = 100;
 
-/// The name that is most like the asked one, if one is like it at all.
+/// The name that is most like `asked`, if one is like it at all.
 pub(crate) fn nearest_name<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE_MIN: f64 = 0.75;
     if asked.len() > NAME_COMPARED_BYTES_MAX {

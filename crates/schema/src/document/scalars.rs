@@ -1,27 +1,28 @@
-//! Values of our own scalars, judged before anything runs: the validator takes any value for them, and the executor looks
-//! at one when it comes to its field, which in a mutation may be after others have written.
+//! Judges values of our own scalars before anything runs. The validator takes any value for them, and the executor
+//! reads a value when it comes to its field, which in a mutation may be after other fields have written.
 
 use crate::limits::VALUE_SHOWN_CHARS_MAX;
 use apollo_compiler::ast::{self, Type};
 use async_graphql::{Name, Value};
 use hookgraph_pim::scalar_fault;
 
-/// Why a literal is none of the scalar that stands in its place; none where another type does, or a variable.
+/// The fault of a literal in the place of one of our scalars; none where the place has another type, or the literal is
+/// a variable.
 pub(super) fn literal_fault(place: &Type, literal: &ast::Value) -> Option<String> {
-    // Items of a list are looked at one by one.
+    // The items of a list are judged one by one.
     if literal.as_variable().is_some() || place.is_list() && literal.as_list().is_some() {
         return None;
     }
     fault(place.inner_named_type(), || constant(literal))
 }
 
-/// Why a value is none of that scalar, if it is one of ours.
+/// The fault of a value of the scalar, if the scalar is one of ours.
 pub(super) fn fault(scalar: &str, value: impl FnOnce() -> Option<Value>) -> Option<String> {
     let judge = scalar_fault(scalar)?;
     value().filter(|value| *value != Value::Null).and_then(judge).map(shortened)
 }
 
-/// A text that quotes a value, of whatever length.
+/// A text that quotes a value, cut to [`VALUE_SHOWN_CHARS_MAX`].
 pub(crate) fn shortened(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(VALUE_SHOWN_CHARS_MAX) {
         text.truncate(end);

@@ -1,7 +1,7 @@
-//! The linear scan that comes before every parser: bytes, tokens and nesting, in one pass without recursion.
+//! The linear scan before every parser: bytes, tokens and nesting, in one pass without recursion.
 //!
-//! It does not judge syntax: what it cannot read (an unterminated string) it leaves to the parser, which is safe once the
-//! bounds hold.
+//! The scan does not judge syntax: text that it cannot read (an unterminated string) is left to the parser, which is
+//! safe once the bounds hold.
 
 use super::problems::{problem, problem_at_byte};
 use crate::limits::DocumentLimits;

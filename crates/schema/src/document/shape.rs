@@ -39,7 +39,7 @@ pub(crate) fn only_query(document: &Document) -> Result<&Node<OperationDefinitio
     Err(problems)
 }
 
-/// Whether a document reads the schema itself anywhere.
+/// Whether a document reads the schema itself.
 pub(crate) fn introspects(document: &Document) -> bool {
     !introspection(document).is_empty()
 }

@@ -1,4 +1,4 @@
-//! The specification's validation, by apollo-compiler on our own SDL, with the rules that it lacks.
+//! The specification's validation, by apollo-compiler on our own SDL, and by our own code for the rules that it lacks.
 
 use super::follow_ups::without_follow_ups;
 use super::plain::plain;
@@ -16,14 +16,14 @@ use apollo_compiler::{ExecutableDocument, Schema};
 use hookgraph_domain::problem::Problem;
 use std::sync::Arc;
 
-/// The rules that documents are judged by beside the schema: where one gets stricter this goes up, and what is stored is checked
-/// again.
+/// The version of the rules beside the schema. It is raised where a rule gets stricter: stored documents are then
+/// checked again.
 const RULES_VERSION: u32 = 2;
 
 /// Rules of the grammar within each other: the parser's own default.
 const RULES_NESTED_MAX: usize = 500;
 
-/// Validates documents against one SDL. Clones share it.
+/// Validates documents against one SDL. Clones share the schema.
 #[derive(Clone)]
 pub struct Validator {
     pub(crate) schema: Arc<Valid<Schema>>,
@@ -35,7 +35,7 @@ impl Validator {
     /// A validator of documents of that schema.
     ///
     /// # Errors
-    /// Why the SDL is none.
+    /// The fault of the SDL.
     pub fn of_sdl(sdl: &str) -> Result<Self, String> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql").map_err(|error| error.to_string())?;
         Ok(Self {
@@ -45,7 +45,7 @@ impl Validator {
         })
     }
 
-    /// The validator, which names what is like an unknown field only if it is told so.
+    /// The validator, which suggests names that are like an unknown one only if `suggests`.
     #[must_use]
     pub(crate) fn suggesting_if(self, suggests: bool) -> Self {
         Self { suggests, ..self }
@@ -59,7 +59,7 @@ impl Validator {
     /// The document with its types.
     ///
     /// # Errors
-    /// Every problem of it.
+    /// Every problem of the document.
     pub(crate) fn proven(&self, document: &Document) -> Result<Valid<ExecutableDocument>, Vec<Problem>> {
         let duplicates = input_rules::duplicate_fields(document);
         match document.to_executable_validate(&self.schema) {
@@ -96,13 +96,13 @@ impl Validator {
         diagnostics.iter().map(translate).collect()
     }
 
-    /// What is wrong with the values of an operation's variables.
+    /// The problems of the values of an operation's variables.
     pub(crate) fn value_problems(&self, operation: &Operation, values: &JsonMap) -> Vec<Problem> {
         values::problems(&self.schema, operation, values, self.suggests)
     }
 }
 
-/// What keeps a text from being read as a GraphQL document of a call, whatever the schema.
+/// The problem that keeps a text from being read as a GraphQL document of a call of any schema.
 pub fn syntax_problem(text: &str) -> Option<Problem> {
     let read = scan(text, &CALL_DOCUMENT).and_then(|()| {
         parse(text, &CALL_DOCUMENT)
@@ -121,7 +121,7 @@ thread_local! {
 pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec<Problem>> {
     #[cfg(test)]
     PARSED.set(PARSED.get() + 1);
-    // One bracket is several rules of the grammar; the scan has bounded the brackets, and this what a stack can do.
+    // A bracket is several rules of the grammar: the scan has bounded the brackets, and this limit bounds the stack.
     let mut parser = Parser::new().recursion_limit(RULES_NESTED_MAX).token_limit(limits.bytes_max);
     parser.parse_ast(&*plain(text), "document.graphql").map_err(|error| {
         let sources = error.partial.sources.clone();
@@ -133,7 +133,7 @@ pub(crate) fn parse(text: &str, limits: &DocumentLimits) -> Result<Document, Vec
                 None => problem_at("SYNTAX", message, &sources, None),
             }
         };
-        // What a parser says after its first error is about the text as it then guesses it to be.
+        // Only the first error is told: after it, the parser guesses what the text is.
         let problems = error.errors.iter().map(syntax_problem);
         problems.min_by_key(|problem| (problem.line, problem.column)).into_iter().collect()
     })

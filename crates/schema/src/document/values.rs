@@ -1,5 +1,6 @@
-//! The values of a call's variables, judged before anything runs: every problem, each with its place. What is accepted is what
-//! apollo-compiler's coercion accepts, which tells the first problem alone and not where it is, and what our own scalars take.
+//! Judges the values of a call's variables before anything runs, and tells every problem with its place. Values are
+//! accepted that apollo-compiler's coercion accepts, which tells only its first problem and without the place, and that
+//! our own scalars accept.
 
 use super::hints;
 use super::scalars::{fault, shortened};
@@ -12,11 +13,11 @@ use async_graphql::Value;
 use hookgraph_domain::limits::PROBLEMS_MAX;
 use hookgraph_domain::problem::Problem;
 
-/// Whole numbers that are a `Float` too: what a double holds exactly.
+/// The bound of whole numbers that are values of `Float` too: a double holds them exactly.
 const EXACT_MAX: f64 = ((1_u64 << 53) - 1) as f64;
 
-/// What is wrong with the values of an operation's variables, with what is like an unknown name if that is to be told. Those beyond
-/// [`PROBLEMS_MAX`] are not looked for.
+/// The problems of the values of an operation's variables, with names that are like unknown ones if `suggests`.
+/// Problems beyond [`PROBLEMS_MAX`] are not looked for.
 pub(crate) fn problems(schema: &Schema, operation: &Operation, values: &JsonMap, suggests: bool) -> Vec<Problem> {
     let mut judge = ValueJudge { schema, suggests, problems: Vec::new() };
     for variable in &operation.variables {
@@ -63,7 +64,7 @@ impl ValueJudge<'_> {
                         self.judge(place.item_type(), item, &format!("{path}.{index}"));
                     }
                 }
-                // A list of that one.
+                // A single value stands for a list of it.
                 one => self.judge(place.item_type(), one, path),
             }
             return;
@@ -125,7 +126,7 @@ impl ValueJudge<'_> {
     }
 }
 
-/// Whether it is a value of that scalar, where it is one of the specification's; any is one of ours, as far as JSON goes.
+/// Whether a value is one of the scalar, for the specification's scalars; any JSON may be one of ours.
 fn is_of_scalar(name: &str, value: &JsonValue) -> bool {
     match name {
         "Int" => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),

@@ -6,7 +6,7 @@ use apollo_compiler::ast::{Document, OperationDefinition, Type, VariableDefiniti
 use hookgraph_domain::catalogue::{EventType, Fit, fit};
 use hookgraph_domain::problem::Problem;
 
-/// Every declared variable that the event type does not supply, or not with a type that fits.
+/// The problems of declared variables that the event type does not supply, or supplies with a type that does not fit.
 pub(crate) fn check(document: &Document, operation: &OperationDefinition, event_type: &EventType) -> Vec<Problem> {
     operation.variables.iter().filter_map(|variable| check_one(document, variable, event_type)).collect()
 }

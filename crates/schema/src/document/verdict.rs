@@ -1,5 +1,5 @@
-//! async-graphql's own verdict on a document, from a schema that never executes: it is what renders, so what it refuses
-//! must not be stored.
+//! async-graphql's own verdict on a document, from a schema that never executes. async-graphql renders, so a document
+//! that it refuses must not be stored.
 
 use super::problems::{placed, problem};
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
@@ -10,7 +10,7 @@ use futures::FutureExt;
 use hookgraph_domain::problem::Problem;
 use std::sync::{Arc, LazyLock};
 
-/// Makes a schema answer with nothing where it would execute: no resolver is reached.
+/// An extension that makes a schema answer with nothing where it would execute: no resolver is reached.
 pub(crate) struct NeverExecute;
 
 impl ExtensionFactory for NeverExecute {
@@ -26,11 +26,11 @@ impl Extension for NeverExecute {
     }
 }
 
-/// The executor's own verdict on one operation of a document: every problem that it sees, whatever the variables.
+/// The executor's own verdict on one operation of a document: every problem that it finds, with any variables.
 pub(crate) type Judge = Arc<dyn Fn(&ExecutableDocument, Option<&str>) -> Vec<Problem> + Send + Sync>;
 
-/// The verdict of a schema that never executes. It is made for the first document that is judged: a process that is only
-/// asked what it knows already needs none.
+/// The verdict of a schema that never executes. The schema is built for the first document that is judged: a process
+/// with every verdict cached needs none.
 pub(crate) fn judge<Q, M, S>(never_executing: impl FnOnce() -> Schema<Q, M, S> + Send + 'static) -> Judge
 where
     Q: ObjectType + 'static,
@@ -42,7 +42,7 @@ where
         let mut request = Request::new("");
         request.operation_name = operation_name.map(str::to_owned);
         request.set_parsed_query(document.clone());
-        // Nothing on the way to the execution waits, so the answer is there at once.
+        // The schema waits for nothing before it executes, so the answer is there at once.
         let Some(response) = never_executing.execute(request).now_or_never() else {
             return vec![problem("INVALID_DOCUMENT", "the document could not be checked")];
         };

@@ -1,19 +1,19 @@
-//! Whether a parsed document holds every word of its text.
+//! Finds words of a text that its parsed document does not hold.
 //!
-//! apollo-parser passes over what it does not need: of `get(id language: "en")` it takes the second argument and is silent
-//! about the first. What is proven would then not be what is written. So the words of the text (names, numbers, strings)
-//! are held against those of the tree, one by one.
+//! apollo-parser passes over words that it does not need: of `get(id language: "en")` it takes the second argument and
+//! is silent about the first. The document that is proven would then not be the one that is written. So the words of
+//! the text (names, numbers, strings) are compared with those of the tree, one by one.
 
 use super::scan::string_end;
 
-/// Where the words of a tree stand in its text, in the order of the text.
+/// The places of a tree's words in its text, in the order of the text.
 #[derive(Default)]
 pub(super) struct Words(Vec<Word>);
 
 enum Word {
     /// The byte where a word of the tree begins.
     At(usize),
-    /// The `on` before a type, of which the tree does not tell the place.
+    /// The `on` before a type, whose place the tree does not tell.
     On,
 }
 
@@ -39,7 +39,7 @@ impl Words {
     }
 }
 
-/// Where the words of a text without comments begin.
+/// The byte where each word of a text without comments begins.
 fn words(text: &str) -> impl Iterator<Item = usize> + '_ {
     let bytes = text.as_bytes();
     let mut at = 0;

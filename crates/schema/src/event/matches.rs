@@ -1,7 +1,7 @@
-//! Which webhooks an event went to, and why not to the others of its type.
+//! The matches of an event: the webhooks that it went to, and for each other webhook of its type the reason why not.
 
 use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::DeliveryObject;
 use crate::webhook::WebhookObject;
 use async_graphql::{Enum, SimpleObject};
@@ -52,10 +52,10 @@ impl From<SkipReason> for NoDeliveryReason {
     }
 }
 
-/// Every webhook that is of the event's type now or was when it was recorded, by id.
-pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<EventMatch>, Refusal> {
-    let deliveries = fanned_out(asked, event).await?;
-    let skips: HashMap<_, _> = asked
+/// The match of every webhook that is of the event's type now or was when the event was recorded, by webhook id.
+pub(super) async fn matches_of(api: &ApiContext, event: &Event) -> Result<Vec<EventMatch>, Refusal> {
+    let deliveries = fanned_out(api, event).await?;
+    let skips: HashMap<_, _> = api
         .may::<EventsRead>()?
         .skips(event.id)
         .await?
@@ -64,20 +64,20 @@ pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<Event
         .collect();
     let mut webhooks = BTreeMap::new();
     if !event.is_test {
-        for webhook in asked.may::<WebhooksRead>()?.webhooks_of_type(event.event_type.clone()).await? {
+        for webhook in api.may::<WebhooksRead>()?.webhooks_of_type(event.event_type.clone()).await? {
             webhooks.insert(webhook.id, webhook);
         }
     }
     for id in deliveries.keys().chain(skips.keys()) {
         if !webhooks.contains_key(id)
-            && let Some(webhook) = asked.may::<WebhooksRead>()?.webhook(*id).await?
+            && let Some(webhook) = api.may::<WebhooksRead>()?.webhook(*id).await?
         {
             webhooks.insert(*id, webhook);
         }
     }
     let has_nothing = |id: &WebhookId| !deliveries.contains_key(id) && !skips.contains_key(id);
     let history_from =
-        if webhooks.keys().any(has_nothing) { asked.may::<DeliveriesRead>()?.history_from().await? } else { None };
+        if webhooks.keys().any(has_nothing) { api.may::<DeliveriesRead>()?.history_from().await? } else { None };
     let matched = webhooks.into_values().map(|webhook| {
         let delivery = deliveries.get(&webhook.id).cloned();
         let skipped = || skips.get(&webhook.id).copied().unwrap_or_else(|| unseen(&webhook, event, history_from));
@@ -87,24 +87,24 @@ pub(super) async fn matches_of(asked: &Asked, event: &Event) -> Result<Vec<Event
     Ok(matched.collect())
 }
 
-/// The deliveries of the fan out by webhook. What was made later, a test or a replay, is none of them; of an event that was made for
-/// a test it is the test itself.
-async fn fanned_out(asked: &Asked, event: &Event) -> Result<HashMap<WebhookId, Arc<Delivery>>, Refusal> {
+/// The deliveries of an event's fan out, by webhook. Deliveries that a test or a replay made later are not among them;
+/// of an event that was made for a test, the test itself is.
+async fn fanned_out(api: &ApiContext, event: &Event) -> Result<HashMap<WebhookId, Arc<Delivery>>, Refusal> {
     let (_, highest) = DeliveryId::range_of_fan_out(event.id);
-    // Below the ids of what was made later, of which there may be any number.
+    // Deliveries that were made later have higher ids: there may be any number of them.
     let before = (!event.is_test).then(|| Uuid::from_u128(highest.0.as_u128().saturating_add(1)));
-    let all = DeliveryQuery::of(asked.tenant_id(), WEBHOOKS_PER_EVENT_TYPE_MAX);
+    let all = DeliveryQuery::of(api.tenant_id(), WEBHOOKS_PER_EVENT_TYPE_MAX);
     let query = DeliveryQuery { event_id: Some(event.id), before, ..all };
-    let page = asked.may::<DeliveriesRead>()?.delivery_page(&query).await?;
+    let page = api.may::<DeliveriesRead>()?.delivery_page(&query).await?;
     let is_of_it =
         |delivery: &Delivery| event.is_test || delivery.id == DeliveryId::of_fan_out(event.id, delivery.webhook_id);
     let of_fan_out = page.into_iter().filter(is_of_it);
     Ok(of_fan_out.map(|delivery| (delivery.webhook_id, Arc::new(delivery))).collect())
 }
 
-/// Why nothing is left of what an event meant for a webhook. Where history is whole, since `history_from`, the fan out did not see
-/// it: it was created or moved to the type after it, whatever its clock said. Of what is older, a delivery may have been made and
-/// removed while another one keeps the event.
+/// Why a webhook has neither a delivery nor a skip of an event. History is whole since `history_from`: there, the fan
+/// out did not see the webhook, because it was created or moved to the type after the event, whatever its clock said.
+/// Before, its delivery may have been removed while another one keeps the event.
 fn unseen(webhook: &Webhook, event: &Event, history_from: Option<Timestamp>) -> NoDeliveryReason {
     let is_cut = history_from.is_some_and(|from| event.id.0 < lowest_id(from));
     if is_cut && webhook.subscribed_at <= event.recorded_at {

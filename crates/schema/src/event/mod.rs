@@ -4,8 +4,6 @@ mod matches;
 mod mutations;
 mod object;
 mod publish;
-#[cfg(test)]
-mod publish_tests;
 mod variables;
 
 pub(crate) use mutations::EventMutationRoot;
@@ -13,8 +11,8 @@ pub(crate) use object::EventObject;
 pub(crate) use variables::{checked_variables, object as variables_object};
 
 use crate::access::EventsRead;
-use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection, require_range};
-use crate::context::Asked;
+use crate::connection::{FIRST_DEFAULT, PageRequest, history_connection, require_range};
+use crate::context::ApiContext;
 use crate::event_type::require_known_type;
 use crate::ids::parsed;
 use crate::subscription::latest_cursor;
@@ -45,16 +43,16 @@ impl EventQueries {
     /// The event of that id.
     #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<EventObject>> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        Ok(asked.may::<EventsRead>().graphql()?.event(id).await.graphql()?.map(EventObject))
+        Ok(api.may::<EventsRead>().graphql()?.event(id).await.graphql()?.map(EventObject))
     }
 
     /// Where the feed of changes stands now. Who reads this first, then a list, and then subscribes after it, misses
     /// nothing between the two.
     #[graphql(directive = requires::apply(PermissionName::EventsRead))]
     async fn feed_cursor(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
-        latest_cursor::<EventsRead>(Asked::of(ctx)?).await.graphql()
+        latest_cursor::<EventsRead>(ApiContext::of(ctx)?).await.graphql()
     }
 
     /// Events, newest first; tests are left out.
@@ -70,12 +68,12 @@ impl EventQueries {
         #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<EventConnection> {
-        let asked = Asked::of(ctx)?;
-        let page = PageAsked::read(first, after.as_deref()).graphql()?;
+        let api = ApiContext::of(ctx)?;
+        let page = PageRequest::read(first, after.as_deref()).graphql()?;
         require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
         require_range(recorded_from, recorded_before, "recordedBefore").graphql()?;
         let query = EventQuery {
-            tenant_id: asked.tenant_id(),
+            tenant_id: api.tenant_id(),
             concern,
             event,
             recorded_from: recorded_from.map(Into::into),
@@ -83,12 +81,12 @@ impl EventQueries {
             before: page.before,
             limit: page.limit(),
         };
-        read_page(asked, page, &query).await.graphql()
+        read_page(api, page, &query).await.graphql()
     }
 }
 
-async fn read_page(asked: &Asked, page: PageAsked, query: &EventQuery) -> Result<EventConnection, Refusal> {
-    let mut events = asked.may::<EventsRead>()?.event_page(query).await?;
+async fn read_page(api: &ApiContext, page: PageRequest, query: &EventQuery) -> Result<EventConnection, Refusal> {
+    let mut events = api.may::<EventsRead>()?.event_page(query).await?;
     let page_info = page.cut(&mut events, |event| event.id.0);
     let nodes: Vec<_> = events.into_iter().map(|event| EventObject(Arc::new(event))).collect();
     let edges = nodes.iter().map(|node| EventEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();

@@ -1,8 +1,8 @@
-//! Mutations of events: to publish is all that can be done, an event never changes.
+//! Mutations of events: an event can be published, and never changes.
 
 use super::EventObject;
 use super::publish::{PublishEventInput, publish, publish_many};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use async_graphql::{Context, Object};
 use hookgraph_pim::{IntoGraphql, PermissionName, PimContext, requires};
 
@@ -25,7 +25,7 @@ impl EventMutations {
     /// Records that something happened, as a mutation of a record here would: the webhooks of its type are called.
     #[graphql(directive = requires::apply(PermissionName::EventsWrite))]
     async fn publish(&self, ctx: &Context<'_>, input: PublishEventInput) -> async_graphql::Result<EventObject> {
-        publish(Asked::of(ctx)?, PimContext::of(ctx)?, input).await.graphql()
+        publish(ApiContext::of(ctx)?, PimContext::of(ctx)?, input).await.graphql()
     }
 
     /// Records that several things happened, in that order: all of them, or none where one input is wrong. At most 1000.
@@ -35,6 +35,6 @@ impl EventMutations {
         ctx: &Context<'_>,
         inputs: Vec<PublishEventInput>,
     ) -> async_graphql::Result<Vec<EventObject>> {
-        publish_many(Asked::of(ctx)?, PimContext::of(ctx)?, inputs).await.graphql()
+        publish_many(ApiContext::of(ctx)?, PimContext::of(ctx)?, inputs).await.graphql()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::matches::{EventMatch, matches_of};
 use crate::connection::FIRST_DEFAULT;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::{DeliveryConnection, delivery_page};
 use crate::event_type::EventTypeObject;
 use async_graphql::{Context, ID, Object};
@@ -70,14 +70,17 @@ impl EventObject {
         #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
-        let asked = Asked::of(ctx)?;
-        let query = DeliveryQuery { event_id: Some(self.0.id), ..DeliveryQuery::of(asked.tenant_id(), 0) };
-        delivery_page(asked, query, first, after.as_deref()).await.graphql()
+        let api = ApiContext::of(ctx)?;
+        let query = DeliveryQuery { event_id: Some(self.0.id), ..DeliveryQuery::of(api.tenant_id(), 0) };
+        delivery_page(api, query, first, after.as_deref()).await.graphql()
     }
 
     /// Each webhook of its type, with the delivery that it got, or why it got none.
-    #[graphql(directive = requires::apply(PermissionName::WebhooksRead), directive = requires::apply(PermissionName::DeliveriesRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::WebhooksRead),
+        directive = requires::apply(PermissionName::DeliveriesRead)
+    )]
     async fn matches(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<EventMatch>> {
-        matches_of(Asked::of(ctx)?, &self.0).await.graphql()
+        matches_of(ApiContext::of(ctx)?, &self.0).await.graphql()
     }
 }

@@ -1,9 +1,9 @@
-//! Events from outside, for platforms that keep their records elsewhere: from an input to an event to record.
+//! Publishes events from outside, for platforms that keep their records elsewhere.
 
 use super::EventObject;
 use super::variables::{checked_variables, object};
 use crate::access::{EventsRead, EventsWrite};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use async_graphql::InputObject;
 use hookgraph_domain::catalogue::{self, record_label};
 use hookgraph_domain::change::{Change, CommitError};
@@ -33,18 +33,22 @@ pub(crate) struct PublishEventInput {
 }
 
 /// Records the event of the input.
-pub(super) async fn publish(asked: &Asked, pim: &PimContext, input: PublishEventInput) -> Result<EventObject, Refusal> {
+pub(super) async fn publish(
+    api: &ApiContext,
+    pim: &PimContext,
+    input: PublishEventInput,
+) -> Result<EventObject, Refusal> {
     let step = pim.next_step();
     let mut problems = Vec::new();
-    let event = new_event(asked, input, "input", &mut problems);
+    let event = new_event(api, input, "input", &mut problems);
     require_none(problems)?;
-    let mut published = record(asked, (pim, step), event.into_iter().collect()).await?;
+    let mut published = record(api, (pim, step), event.into_iter().collect()).await?;
     published.pop().ok_or_else(|| Refusal::new(RefusalCode::Internal, "the server failed: its log says why"))
 }
 
-/// Records the events of the inputs, in order, all or none.
+/// Records the events of the inputs in their order: all of them, or none.
 pub(super) async fn publish_many(
-    asked: &Asked,
+    api: &ApiContext,
     pim: &PimContext,
     inputs: Vec<PublishEventInput>,
 ) -> Result<Vec<EventObject>, Refusal> {
@@ -56,7 +60,7 @@ pub(super) async fn publish_many(
     let mut problems = Vec::new();
     let mut events = Vec::with_capacity(inputs.len());
     for (row, input) in inputs.into_iter().enumerate() {
-        events.extend(new_event(asked, input, &format!("inputs.{row}"), &mut problems));
+        events.extend(new_event(api, input, &format!("inputs.{row}"), &mut problems));
         if problems.len() > PROBLEMS_MAX {
             break;
         }
@@ -65,46 +69,46 @@ pub(super) async fn publish_many(
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    record(asked, (pim, step), events).await
+    record(api, (pim, step), events).await
 }
 
 fn require_none(problems: Vec<Problem>) -> Result<(), Refusal> {
     if problems.is_empty() { Ok(()) } else { Err(Refusal::invalid(problems)) }
 }
 
-/// Records the events, unless the request did so before: then they are what it answered.
+/// Records the events. A request that comes again under its idempotency key gets the events that it recorded before.
 async fn record(
-    asked: &Asked,
+    api: &ApiContext,
     (pim, step): (&PimContext, Option<Step>),
     events: Vec<NewEvent>,
 ) -> Result<Vec<EventObject>, Refusal> {
-    let mut change = Change { events, ..Change::at(asked.now()) };
+    let mut change = Change { events, ..Change::at(api.now()) };
     if let Some(step) = &step {
         if let Some(ids) = pim.answered(step).await? {
-            return read_again(asked, ids).await;
+            return read_again(api, ids).await;
         }
         let ids: Vec<EventId> = change.events.iter().map(|event| event.id).collect();
         change.writes.push(step.keep(&ids)?);
     }
     let published = change.events.iter().map(|event| EventObject(Arc::new(recorded(event, change.at)))).collect();
-    match (asked.may::<EventsWrite>()?.publish(change).await, &step) {
+    match (api.may::<EventsWrite>()?.publish(change).await, &step) {
         (Ok(_), _) => Ok(published),
-        // The same request is under way a second time, and its other one was first.
+        // The same request runs twice at once, and the other run committed first.
         (Err(CommitError::Conflict(what)), Some(step)) => match pim.answered(step).await? {
-            Some(ids) => read_again(asked, ids).await,
+            Some(ids) => read_again(api, ids).await,
             None => Err(CommitError::Conflict(what).into()),
         },
         (Err(error), _) => Err(error.into()),
     }
 }
 
-async fn read_again(asked: &Asked, ids: Vec<EventId>) -> Result<Vec<EventObject>, Refusal> {
-    let found = asked.may::<EventsRead>()?.events(&ids).await?;
+async fn read_again(api: &ApiContext, ids: Vec<EventId>) -> Result<Vec<EventObject>, Refusal> {
+    let found = api.may::<EventsRead>()?.events(&ids).await?;
     let mut found: HashMap<EventId, Event> = found.into_iter().map(|event| (event.id, event)).collect();
     Ok(ids.iter().filter_map(|id| found.remove(id)).map(|event| EventObject(Arc::new(event))).collect())
 }
 
-fn new_event(asked: &Asked, input: PublishEventInput, path: &str, problems: &mut Vec<Problem>) -> Option<NewEvent> {
+fn new_event(api: &ApiContext, input: PublishEventInput, path: &str, problems: &mut Vec<Problem>) -> Option<NewEvent> {
     let event_type = match catalogue::known(&input.concern, &input.event, path) {
         Ok(event_type) => event_type,
         Err(problem) => {
@@ -114,7 +118,7 @@ fn new_event(asked: &Asked, input: PublishEventInput, path: &str, problems: &mut
     };
     let variables_path = format!("{path}.variables");
     let variables = match object(input.variables, &variables_path) {
-        Ok(given) => checked_variables(&asked.caller, event_type, &variables_path, given, problems),
+        Ok(given) => checked_variables(&api.caller, event_type, &variables_path, given, problems),
         Err(problem) => {
             problems.push(problem);
             return None;
@@ -123,8 +127,8 @@ fn new_event(asked: &Asked, input: PublishEventInput, path: &str, problems: &mut
     let changed_fields = input.changed_fields.unwrap_or_default();
     problems.extend(changed_fields_problem(&changed_fields, path));
     Some(NewEvent {
-        id: EventId(asked.new_id()),
-        tenant_id: asked.tenant_id(),
+        id: EventId(api.new_id()),
+        tenant_id: api.tenant_id(),
         event_type: EventTypeKey::new(event_type.concern, event_type.event),
         record_label: record_label(event_type, &variables),
         variables,

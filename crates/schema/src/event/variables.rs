@@ -1,4 +1,5 @@
-//! The values that a caller gives to an event type's variables: of an event from outside, or of one made up for a test.
+//! Checks the values that a caller gives to an event type's variables, for an event from outside or for one made up for
+//! a test.
 
 use crate::document::nearest_name;
 use hookgraph_domain::catalogue::{EventType, Variable, VariableType};
@@ -7,11 +8,12 @@ use hookgraph_domain::problem::Problem;
 use hookgraph_pim::{Caller, JsonValue};
 use serde_json::{Map, Value};
 
-/// What nobody needs to give: the tenant is the caller's, and the webhook is the called one.
+/// The variables that callers need not give: the tenant is the caller's, and the webhook is the called one.
 const SET_BY_THE_SERVER: [&str; 2] = ["tenantId", "webhookId"];
 
-/// Judges the values, and fills in the caller's own: `tenantId` always, `userId` where none is given. Answers them in the
-/// catalogue's order, all but `webhookId`, which is the called webhook's. `path` is where the values stand in the input.
+/// Checks the given values, and fills in the caller's: `tenantId` always, `userId` where none is given. Returns the
+/// values in the catalogue's order, all but `webhookId`, which differs by webhook. `path` is the place of the values in
+/// the input.
 pub(crate) fn checked_variables(
     caller: &Caller,
     event_type: &EventType,

@@ -1,8 +1,8 @@
-//! Whole numbers where a `Float` is asked for.
+//! Turns whole numbers in places of the type `Float` into doubles.
 //!
-//! JSON does not tell `1e16` from `10000000000000000`, and JavaScript prints the first as the second. A `Float` takes any
-//! finite number, so here they become doubles before apollo-compiler, which refuses whole numbers of 2^53 and more, sees
-//! them. Where another type is asked for they stay as they are, for that type to judge.
+//! JSON does not tell `1e16` from `10000000000000000`, and JavaScript prints the first as the second. A `Float` takes
+//! any finite number, but apollo-compiler refuses whole numbers of 2^53 and more, so they become doubles before it sees
+//! them. Numbers in places of another type stay as they are, for that type to judge.
 
 use apollo_compiler::Schema;
 use apollo_compiler::ast::Type;
@@ -11,7 +11,7 @@ use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::schema::ExtendedType;
 use serde_json::Number;
 
-/// Makes doubles of the whole numbers in `Float` places of an operation's variables.
+/// Turns the whole numbers in `Float` places of an operation's variables into doubles.
 pub(super) fn widen(schema: &Schema, operation: &Operation, variables: &mut JsonMap) {
     for variable in &operation.variables {
         if let Some(value) = variables.get_mut(variable.name.as_str()) {

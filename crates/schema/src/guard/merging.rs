@@ -1,7 +1,7 @@
-//! One field for each response key, as the specification collects them.
+//! Merges the fields of a selection set into one for each response key, as the specification collects them.
 //!
-//! The executor runs a field once for each time that it stands in a selection set, and a fragment once for each time that it
-//! is spread. For reads that is a waste that fragments double and double again, for mutations a second write: so the root
+//! The executor runs a field each time that it stands in a selection set, and a fragment each time that it is spread. A
+//! query would read twice, and fragments within fragments double that again; a mutation would write twice. So the root
 //! and the namespaces beneath it, which are plain object types, are flattened over their fragments first.
 
 use async_graphql::parser::types::{
@@ -34,7 +34,8 @@ pub(super) fn merge(document: &mut ExecutableDocument, variables: &Variables) {
     document.fragments = fragments;
 }
 
-/// Resolves fragments, `@skip` and `@include` on the levels where running twice would read or write twice.
+/// Resolves fragments, `@skip` and `@include` on the top `levels`, where a field that runs twice would read or write
+/// twice.
 fn flatten(set: &mut SelectionSet, fragments: &Fragments, variables: &Variables, levels: u32) {
     let mut collected = Collected { fragments, variables, spread: HashSet::new(), fields: Vec::new() };
     collected.collect(std::mem::take(&mut set.items));
@@ -51,7 +52,7 @@ fn flatten(set: &mut SelectionSet, fragments: &Fragments, variables: &Variables,
 struct Collected<'a> {
     fragments: &'a Fragments,
     variables: &'a Variables,
-    /// A fragment that is spread again adds nothing.
+    /// The fragments that were spread: spread again, they add nothing.
     spread: HashSet<&'a Name>,
     fields: Vec<Positioned<Selection>>,
 }
@@ -84,7 +85,7 @@ fn is_condition(directive: &Positioned<Directive>) -> bool {
     matches!(directive.node.name.node.as_str(), "skip" | "include")
 }
 
-/// Whether `@skip` or `@include` leaves the selection out. The variables are coerced: defaults are in.
+/// Whether `@skip` or `@include` leaves the selection out. `variables` are coerced, and hold the defaults.
 fn is_left_out(directives: &[Positioned<Directive>], variables: &Variables) -> bool {
     directives.iter().filter(|directive| is_condition(directive)).any(|directive| {
         let wanted = directive.node.name.node == "include";
@@ -95,7 +96,7 @@ fn is_left_out(directives: &[Positioned<Directive>], variables: &Variables) -> b
     })
 }
 
-/// Merges the repeated fields of a set and of all beneath it.
+/// Merges the repeated fields of a selection set and of all sets beneath it.
 fn merge_set(set: &mut SelectionSet) {
     set.items = merged(std::mem::take(&mut set.items));
     for selection in &mut set.items {
@@ -107,7 +108,7 @@ fn merge_set(set: &mut SelectionSet) {
     }
 }
 
-/// The selections with fields of one response key made one; a field with directives stays by itself.
+/// The selections with the fields of one response key merged; a field with directives stays by itself.
 fn merged(items: Vec<Positioned<Selection>>) -> Vec<Positioned<Selection>> {
     let mut merged: Vec<Positioned<Selection>> = Vec::with_capacity(items.len());
     let mut places: IndexMap<Name, usize> = IndexMap::new();

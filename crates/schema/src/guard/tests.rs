@@ -1,4 +1,4 @@
-//! Which requests are let through, and as what.
+//! Requests that the guard admits, in the form in which they run, and requests that it refuses.
 
 use super::{Answers, Guard, is_mutation};
 use crate::document::{PARSED, Validator, kept_bytes};

@@ -1,4 +1,4 @@
-//! From data to the frozen payload: merged with the default payload, made canonical, bounded.
+//! Assembles the frozen payload from data: merged with the default payload, canonical and bounded.
 
 use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{RenderError, RenderRequest};
@@ -6,7 +6,8 @@ use hookgraph_domain::request::default_payload;
 use hookgraph_domain::time::Timestamp;
 use serde_json::{Map, Value};
 
-/// The payload of a request: the default payload where there is no data, and beneath it where the webhook wants both.
+/// The payload of a request: the data, merged over the default payload where the webhook wants both; without data, the
+/// default payload.
 pub(super) fn assemble(
     request: &RenderRequest,
     data: Option<&Map<String, Value>>,

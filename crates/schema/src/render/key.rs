@@ -1,4 +1,4 @@
-//! What makes two renders the same: the tenant, the document, the values of the variables that it uses.
+//! The key of a render: renders of one tenant, document, and values of the used variables are the same.
 
 use super::is_delete;
 use super::prepared::Prepared;
@@ -15,7 +15,7 @@ use hookgraph_domain::webhook::CheckedDocument;
 pub(super) struct RenderKey {
     tenant_id: TenantId,
     document_sha256: String,
-    /// What the document may read: what its author held when it was saved.
+    /// The permissions of the document: those that it needed when it was saved, which its author had.
     pub permissions: PermissionSet,
     values: Vec<(String, String)>,
     /// The `delete` event whose record reads as it was.
@@ -30,7 +30,7 @@ impl RenderKey {
         let value = |name: &String| (name.clone(), supplied(&request.event, request.webhook.id, name).to_string());
         let values = match document {
             Some(document) => document.used_variables.iter().map(value).collect(),
-            // Never checked: as if it used all of them.
+            // An unchecked document counts as using every variable of its event.
             None => vec![value(&"webhookId".to_owned()), ("event".to_owned(), request.event.id.to_string())],
         };
         Some(Self {
@@ -43,8 +43,8 @@ impl RenderKey {
     }
 }
 
-/// The values of the variables that a document declares. What the event leaves null is left out where the document has a
-/// default for it.
+/// The values of the variables that a document declares. A variable that the event leaves null is left out where the
+/// document has a default for it.
 pub(super) fn variable_values(prepared: &Prepared, event: &Event, webhook_id: WebhookId) -> Variables {
     let mut values = Variables::default();
     for variable in &prepared.operation.variables {

@@ -1,8 +1,9 @@
-//! The payload renderer: runs proven documents against the resolver tree, each once for all who share it.
+//! The payload renderer runs proven documents against the resolver tree, each once for all deliveries that share it.
 //!
-//! A batch is cut by tenant; one tenant's share has one set of loaders, and requests with the same document and the same
-//! values of the variables it uses are run once. A `delete` event's render has loaders of its own, in which the deleted
-//! record reads as it was. Any GraphQL error refuses the whole payload: an error is never delivered as data.
+//! A batch is cut by tenant. The renders of one tenant have one set of loaders, and requests with the same document and
+//! the same values of its used variables are run once. The render of a `delete` event has loaders of its own, in which
+//! the deleted record reads as it was. Any GraphQL error refuses the whole payload: an error is never delivered as
+//! data.
 
 mod assemble;
 mod key;
@@ -41,11 +42,11 @@ pub struct Renderer {
     limits: RenderLimits,
 }
 
-/// What a run of a document yielded, and as of when: shared by all who asked for it.
+/// The data of a document's run and the time that it was read at, for every request that shares the run.
 type Run = Result<(Arc<serde_json::Map<String, serde_json::Value>>, Timestamp), RenderError>;
 
 impl Renderer {
-    /// A renderer on the schema that runs what is judged already.
+    /// A renderer on a schema that runs documents without judging them again.
     pub(crate) fn new(
         schema: PayloadSchema,
         checker: Arc<DocumentChecker>,
@@ -55,7 +56,8 @@ impl Renderer {
         Self { schema, documents: PreparedDocuments::new(checker), services, limits }
     }
 
-    /// What a webhook would send, for a caller who looks at it: what it reads takes of the room that all callers share.
+    /// The payload that a webhook would send, for a caller to look at. Its reads take the bytes of the room that all
+    /// callers share.
     pub(crate) async fn preview(&self, request: RenderRequest, room: &RoomShare) -> Result<FrozenPayload, RenderError> {
         let rendered = self.render_within(&[request], Some(room)).await.pop();
         rendered.unwrap_or_else(|| Err(RenderError::Unavailable("the payload was not rendered".to_owned())))
@@ -79,7 +81,7 @@ impl Renderer {
         answers.collect()
     }
 
-    /// Runs each distinct document once, and answers by key.
+    /// Runs each distinct document once, and returns the runs by key.
     async fn run_all(&self, requests: &[RenderRequest], room: Option<&RoomShare>) -> HashMap<RenderKey, Run> {
         let mut contexts: HashMap<(TenantId, PermissionSet, Option<EventId>), Arc<PimContext>> = HashMap::new();
         let mut runs = HashMap::new();
@@ -100,15 +102,15 @@ impl Renderer {
         keys.into_iter().zip(join_all(runs).await).collect()
     }
 
-    /// Runs one document, within its time.
+    /// Runs one document within the time of a render.
     async fn run(&self, request: &RenderRequest, context: Arc<PimContext>) -> Run {
         self.within_time(self.run_proven(request, context.clone()), request, &context).await
     }
 
-    /// Ends a run that takes too long, catching what the libraries and resolvers may do wrong.
+    /// Ends a run that takes too long, and catches panics of libraries and resolvers.
     async fn within_time(&self, run: impl Future<Output = Run>, request: &RenderRequest, context: &PimContext) -> Run {
         let render_ms_max = self.limits.render_ms_max;
-        // Kept beyond its time, so that what it waits for can still be told.
+        // The run is kept beyond its time: the context then tells whether it waits for the store.
         let mut run = std::pin::pin!(AssertUnwindSafe(run).catch_unwind());
         match tokio::time::timeout(Duration::from_millis(render_ms_max), run.as_mut()).await {
             Ok(Ok(run)) => run,
@@ -144,7 +146,8 @@ impl Renderer {
 
 #[async_trait]
 impl PayloadRenderer for Renderer {
-    /// What callers hold refuses no delivery: how many are rendered at a time is for who delivers them to bound.
+    /// Renders for delivery without a room: bytes that callers hold must refuse no delivery. The dispatcher bounds how
+    /// many renders run at one time.
     async fn render(&self, requests: &[RenderRequest]) -> Vec<Result<FrozenPayload, RenderError>> {
         self.render_within(requests, None).await
     }
@@ -162,7 +165,8 @@ fn data_of(response: Response) -> Result<serde_json::Map<String, serde_json::Val
     }
 }
 
-/// A fault of ours among the errors makes the render one to be tried again; else the document is refused with all of them.
+/// The error of a render with these GraphQL errors: a fault of ours among them lets the render be tried again, else
+/// they refuse the document.
 fn refusal_of(errors: &[async_graphql::ServerError]) -> RenderError {
     const ERRORS_SHOWN_MAX: usize = 10;
     let code = |error: &async_graphql::ServerError| match error.extensions.as_ref()?.get("code") {
@@ -188,7 +192,7 @@ fn path_segment(segment: &async_graphql::PathSegment) -> String {
     }
 }
 
-/// Whether the event's own render reads the record as it was.
+/// Whether the renders of an event read its record as it was before.
 fn is_delete(event: &Event) -> bool {
     event.event_type.event == "delete"
 }

@@ -1,4 +1,4 @@
-//! Documents, parsed once and kept.
+//! Payload queries, parsed once and cached.
 
 use crate::document::{DocumentChecker, executable, kept_bytes, parse, sha256_hex};
 use crate::limits::PREPARED_BYTES_MAX;
@@ -10,39 +10,45 @@ use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
 use std::sync::Arc;
 
-/// A document as it is run.
+/// A document in the forms of the executor and of the validator.
 pub(super) struct Prepared {
     pub document: ExecutableDocument,
     pub operation: Node<Operation>,
 }
 
-/// The documents that were run lately, by the SHA-256 of their text.
+/// The documents that ran lately, by the SHA-256 of their text.
 pub(super) struct PreparedDocuments {
     checker: Arc<DocumentChecker>,
-    cache: Cache<String, Kept>,
+    cache: Cache<String, CachedDocument>,
 }
 
-/// A document, or why it cannot be run, with what it takes in memory, in bytes as estimated.
+/// A document, or the reason why it cannot run, with its weight in the cache.
 #[derive(Clone)]
-struct Kept {
+struct CachedDocument {
+    /// The memory of the document, in bytes as estimated.
     bytes: u32,
     prepared: Result<Arc<Prepared>, String>,
 }
 
 impl PreparedDocuments {
     pub fn new(checker: Arc<DocumentChecker>) -> Self {
-        let cache = Cache::builder().max_capacity(PREPARED_BYTES_MAX).weigher(|_, kept: &Kept| kept.bytes).build();
+        let cache = Cache::builder()
+            .max_capacity(PREPARED_BYTES_MAX)
+            .weigher(|_, cached: &CachedDocument| cached.bytes)
+            .build();
         Self { checker, cache }
     }
 
     /// The document of that text, ready to run.
     ///
     /// # Errors
-    /// Why it does not fit the schema, in plain words.
+    /// The reason why it does not fit the schema, in plain words.
     pub fn prepared(&self, text: &str) -> Result<Arc<Prepared>, String> {
-        let keep =
-            || Kept { bytes: kept_bytes(text, &self.checker.limits), prepared: self.prepare(text).map(Arc::new) };
-        self.cache.get_with(sha256_hex(text), keep).prepared
+        let prepare = || CachedDocument {
+            bytes: kept_bytes(text, &self.checker.limits),
+            prepared: self.prepare(text).map(Arc::new),
+        };
+        self.cache.get_with(sha256_hex(text), prepare).prepared
     }
 
     fn prepare(&self, text: &str) -> Result<Prepared, String> {

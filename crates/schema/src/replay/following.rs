@@ -1,39 +1,39 @@
-//! Following a replay: each version of its row that is seen, until it has ended.
+//! Follows a replay: yields each version of its row that a poll finds, until the replay has ended.
 
 use super::object::ReplayObject;
 use crate::access::DeliveriesRead;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::limits::REPLAY_POLL_MS;
 use futures::stream::{Stream, unfold};
 use hookgraph_domain::replay::{Replay, ReplayState};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a follower is.
+/// The position of a follower.
 enum At {
-    /// This one is to be shown next.
+    /// This version is yielded next.
     Showing(Replay),
-    /// This one was shown.
+    /// This version was yielded.
     Shown(Replay),
 }
 
-/// The replay as it stands, then as it goes on; ends with it.
-pub(crate) fn follow_replay(asked: Arc<Asked>, replay: Replay) -> impl Stream<Item = ReplayObject> + Send + use<> {
-    unfold((asked, At::Showing(replay)), |(asked, at)| async move {
+/// The replay as it stands, then each later version; the stream ends with the replay.
+pub(crate) fn follow_replay(api: Arc<ApiContext>, replay: Replay) -> impl Stream<Item = ReplayObject> + Send + use<> {
+    unfold((api, At::Showing(replay)), |(api, at)| async move {
         let next = match at {
             At::Showing(replay) => replay,
             At::Shown(replay) if replay.state != ReplayState::Running => return None,
-            At::Shown(replay) => changed(&asked, replay).await?,
+            At::Shown(replay) => changed(&api, replay).await?,
         };
-        Some((ReplayObject(Arc::new(next.clone())), (asked, At::Shown(next))))
+        Some((ReplayObject(Arc::new(next.clone())), (api, At::Shown(next))))
     })
 }
 
-/// The next version; none once the replay is gone.
-async fn changed(asked: &Asked, shown: Replay) -> Option<Replay> {
+/// The next version of a replay; none once the replay is gone.
+async fn changed(api: &ApiContext, shown: Replay) -> Option<Replay> {
     loop {
         tokio::time::sleep(Duration::from_millis(REPLAY_POLL_MS)).await;
-        match asked.may::<DeliveriesRead>().ok()?.replay(shown.id).await {
+        match api.may::<DeliveriesRead>().ok()?.replay(shown.id).await {
             Ok(Some(replay)) if replay.version == shown.version => {}
             Ok(found) => return found,
             Err(error) => tracing::warn!(%error, "a replay cannot be read: the subscription waits"),

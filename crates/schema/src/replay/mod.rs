@@ -1,4 +1,4 @@
-//! Replays in the API: begun by `webhook { replay }`, watched and cancelled here.
+//! Replays in the API: `webhook { replay }` begins one, and this module lists and cancels them.
 
 mod following;
 mod object;
@@ -9,15 +9,14 @@ pub(crate) use object::ReplayObject;
 pub(crate) use starting::{ReplayWebhookInput, start_replay};
 
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
-use crate::connection::{FIRST_DEFAULT, PageAsked, history_connection};
-use crate::context::Asked;
+use crate::connection::{FIRST_DEFAULT, PageRequest, history_connection};
+use crate::context::ApiContext;
 use crate::ids::{parsed, required};
-use crate::limits::CONFLICT_RETRIES_MAX;
 use async_graphql::{Context, ID, Object};
-use hookgraph_domain::change::{Change, CommitError, Expected, Write};
+use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::replay::{Replay, ReplayState};
-use hookgraph_pim::{IntoGraphql, PermissionName, PimContext, requires};
+use hookgraph_pim::{IntoGraphql, PermissionName, PimContext, requires, until_committed};
 use std::sync::Arc;
 
 history_connection!(ReplayConnection, ReplayEdge, ReplayObject);
@@ -41,9 +40,9 @@ impl ReplayQueries {
     /// The replay of that id.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<ReplayObject>> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        let replay = asked.may::<DeliveriesRead>().graphql()?.replay(id).await.graphql()?;
+        let replay = api.may::<DeliveriesRead>().graphql()?.replay(id).await.graphql()?;
         Ok(replay.map(|replay| ReplayObject(Arc::new(replay))))
     }
 
@@ -56,20 +55,20 @@ impl ReplayQueries {
         #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<ReplayConnection> {
-        replay_page(Asked::of(ctx)?, webhook_id.as_ref(), first, after.as_deref()).await.graphql()
+        replay_page(ApiContext::of(ctx)?, webhook_id.as_ref(), first, after.as_deref()).await.graphql()
     }
 }
 
 async fn replay_page(
-    asked: &Asked,
+    api: &ApiContext,
     webhook_id: Option<&ID>,
     first: Option<i32>,
     after: Option<&str>,
 ) -> Result<ReplayConnection, Refusal> {
-    let page = PageAsked::read(first, after)?;
+    let page = PageRequest::read(first, after)?;
     let webhook_id = webhook_id.map(|id| required("webhook", id)).transpose()?;
     let before = page.before.map(Into::into);
-    let mut replays = asked.may::<DeliveriesRead>()?.replay_page(webhook_id, before, page.limit()).await?;
+    let mut replays = api.may::<DeliveriesRead>()?.replay_page(webhook_id, before, page.limit()).await?;
     let page_info = page.cut(&mut replays, |replay| replay.id.0);
     let nodes: Vec<_> = replays.into_iter().map(|replay| ReplayObject(Arc::new(replay))).collect();
     let edges = nodes.iter().map(|node| ReplayEdge { cursor: node.0.id.to_string(), node: node.clone() }).collect();
@@ -98,37 +97,34 @@ impl ReplayMutations {
     /// that too.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite))]
     async fn cancel(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<ReplayObject> {
-        cancel(Asked::of(ctx)?, &id).await.graphql()
+        cancel(ApiContext::of(ctx)?, &id).await.graphql()
     }
 }
 
-async fn cancel(asked: &Asked, id: &ID) -> Result<ReplayObject, Refusal> {
-    let mut tries = 0;
-    loop {
-        let read = known_replay(asked, id).await?;
+async fn cancel(api: &ApiContext, id: &ID) -> Result<ReplayObject, Refusal> {
+    until_committed(async || {
+        let read = known_replay(api, id).await?;
         match read.state {
             ReplayState::Running => {}
             ReplayState::Cancelled => return Ok(ReplayObject(Arc::new(read))),
             ended => {
                 let message = format!("the replay is {}: it has ended already", ended.as_str());
-                return Err(Refusal::new(RefusalCode::Conflict, message));
+                return Err(Refusal::new(RefusalCode::Conflict, message).into());
             }
         }
-        let replay = read.ended(ReplayState::Cancelled, Some("cancelled by a person".to_owned()), asked.now());
-        let mut change = Change::at(asked.now());
+        let replay = read.ended(ReplayState::Cancelled, Some("cancelled by a person".to_owned()), api.now());
+        let mut change = Change::at(api.now());
         change.writes.push(Write::PutReplay { replay: replay.clone(), expected: Expected::Version(read.version) });
         let subject = format!("replay:{}", replay.id);
         let managed = Managed { action: "replay.cancel", subject, before: None, after: None };
-        match asked.may::<DeliveriesWrite>()?.commit(change, managed).await {
-            Ok(_) => return Ok(ReplayObject(Arc::new(replay))),
-            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
+        api.may::<DeliveriesWrite>()?.commit(change, managed).await?;
+        Ok(ReplayObject(Arc::new(replay)))
+    })
+    .await
 }
 
-/// The tenant's replay of that id.
-pub(crate) async fn known_replay(asked: &Asked, id: &ID) -> Result<Replay, Refusal> {
-    let replay = asked.may::<DeliveriesRead>()?.replay(required("replay", id)?).await?;
+/// The tenant's replay of that id; an unknown id is refused.
+pub(crate) async fn known_replay(api: &ApiContext, id: &ID) -> Result<Replay, Refusal> {
+    let replay = api.may::<DeliveriesRead>()?.replay(required("replay", id)?).await?;
     replay.ok_or_else(|| Refusal::not_found("replay", id))
 }

@@ -2,7 +2,7 @@
 
 use crate::access::WebhooksRead;
 use crate::connection::FIRST_DEFAULT;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page, distinct_states};
 use crate::webhook::WebhookObject;
 use async_graphql::{Context, Enum, ID, Object};
@@ -28,7 +28,7 @@ impl ReplayObject {
     /// The webhook; a deleted one too, until its history goes.
     #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
     async fn webhook(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookObject>> {
-        let may = Asked::of(ctx)?.may::<WebhooksRead>().graphql()?;
+        let may = ApiContext::of(ctx)?.may::<WebhooksRead>().graphql()?;
         Ok(may.webhook(self.0.webhook_id).await.graphql()?.map(WebhookObject))
     }
 
@@ -92,14 +92,14 @@ impl ReplayObject {
         #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let query = DeliveryQuery {
             webhook_id: Some(self.0.webhook_id),
             replay: Some(MadeByReplay::from(&*self.0)),
             states: distinct_states(states.unwrap_or_default()),
-            ..DeliveryQuery::of(asked.tenant_id(), 0)
+            ..DeliveryQuery::of(api.tenant_id(), 0)
         };
-        delivery_page(asked, query, first, after.as_deref()).await.graphql()
+        delivery_page(api, query, first, after.as_deref()).await.graphql()
     }
 
     async fn created_at(&self) -> DateTime {

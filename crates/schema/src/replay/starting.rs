@@ -1,19 +1,18 @@
-//! Beginning a replay: the row that the flow loop advances.
+//! Begins a replay: writes the row that the dispatcher's flow loop advances.
 
 use super::object::{ReplayObject, ReplayPayloadName};
 use crate::access::{DeliveriesRead, DeliveriesWrite, Managed};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::{DeliveryStateName, distinct_states};
-use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::webhook::{live_webhook, require_held};
 use async_graphql::{ID, InputObject};
-use hookgraph_domain::change::{Change, CommitError, Expected, Write};
+use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::limits::REPLAYS_RUNNING_MAX;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::replay::{self, Replay, ReplayDraft, ReplayState};
 use hookgraph_domain::time::shown;
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
-use hookgraph_pim::DateTime;
+use hookgraph_pim::{DateTime, until_committed};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -34,28 +33,28 @@ pub(crate) struct ReplayWebhookInput {
     pub payload: Option<ReplayPayloadName>,
 }
 
-/// Writes the replay down. The webhook's version rises with it, so that two begun at once see each other.
-pub(crate) async fn start_replay(asked: &Asked, input: &ReplayWebhookInput) -> Result<ReplayObject, Refusal> {
+/// Writes the replay down. The webhook's version rises in the same change, so that of two replays that begin at once
+/// the second conflicts and is decided again, beside the first.
+pub(crate) async fn start_replay(api: &ApiContext, input: &ReplayWebhookInput) -> Result<ReplayObject, Refusal> {
     let draft = ReplayDraft {
         from: input.from.into(),
         before: input.to.into(),
         states: input.states.iter().flatten().copied().map(Into::into).collect(),
         rate_per_second: input.rate_per_second.map(i64::from),
     };
-    let now = asked.now();
+    let now = api.now();
     let rate_per_second = replay::check(&draft, now, "input").map_err(Refusal::invalid)?;
-    // It ends before what is yet to come, and says so: at a time that can be shown, so that the next may begin there. A state
-    // that was named over and over is kept once.
+    // A range ends now at the latest, at a time as the API shows it, so that the next replay may begin there. A state
+    // that is named several times is kept once.
     let states = distinct_states(input.states.iter().flatten().copied());
     let draft = ReplayDraft { before: draft.before.min(shown(now)), states, ..draft };
-    let history_from = asked.may::<DeliveriesRead>()?.history_from().await?;
+    let history_from = api.may::<DeliveriesRead>()?.history_from().await?;
     replay::check_kept(&draft, history_from, "input").map_err(Refusal::invalid)?;
-    let mut tries = 0;
-    loop {
-        let webhook = live_webhook(asked, &input.webhook_id).await?;
-        require_held(asked, &webhook)?;
-        check_others(asked, &webhook, &draft).await?;
-        let replay = replay(asked, &webhook, &draft, rate_per_second, input.payload);
+    until_committed(async || {
+        let webhook = live_webhook(api, &input.webhook_id).await?;
+        require_held(api, &webhook)?;
+        check_others(api, &webhook, &draft).await?;
+        let replay = replay(api, &webhook, &draft, rate_per_second, input.payload);
         let expected = Expected::Version(webhook.version);
         let webhook = Webhook { version: webhook.version + 1, ..(*webhook).clone() };
         let mut change = Change::at(replay.created_at);
@@ -67,20 +66,20 @@ pub(crate) async fn start_replay(asked: &Asked, input: &ReplayWebhookInput) -> R
             before: None,
             after: Some(json!({ "replayId": replay.id })),
         };
-        match asked.may::<DeliveriesWrite>()?.commit(change, managed).await {
-            Ok(_) => return Ok(ReplayObject(Arc::new(replay))),
-            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
+        api.may::<DeliveriesWrite>()?.commit(change, managed).await?;
+        Ok(ReplayObject(Arc::new(replay)))
+    })
+    .await
 }
 
-async fn check_others(asked: &Asked, webhook: &Webhook, draft: &ReplayDraft) -> Result<(), Refusal> {
+/// Refuses a replay of a webhook that is switched off, a replay that overlaps a running one of the same webhook, and
+/// one beyond the number of replays that may run.
+async fn check_others(api: &ApiContext, webhook: &Webhook, draft: &ReplayDraft) -> Result<(), Refusal> {
     if webhook.status == WebhookStatus::Disabled {
         let message = "the webhook is DISABLED: switch it on first";
         return Err(Refusal::new(RefusalCode::Conflict, message));
     }
-    let running = asked.may::<DeliveriesRead>()?.running_replays().await?;
+    let running = api.may::<DeliveriesRead>()?.running_replays().await?;
     let of_it = running.iter().filter(|other| other.webhook_id == webhook.id);
     if let Some(other) = of_it.clone().find(|other| other.overlaps(draft.from, draft.before)) {
         let message = format!(
@@ -99,16 +98,16 @@ async fn check_others(asked: &Asked, webhook: &Webhook, draft: &ReplayDraft) -> 
 }
 
 fn replay(
-    asked: &Asked,
+    api: &ApiContext,
     webhook: &Webhook,
     draft: &ReplayDraft,
     rate_per_second: u32,
     payload: Option<ReplayPayloadName>,
 ) -> Replay {
-    let now = asked.now();
+    let now = api.now();
     Replay {
-        id: asked.new_id().into(),
-        tenant_id: asked.tenant_id(),
+        id: api.new_id().into(),
+        tenant_id: api.tenant_id(),
         webhook_id: webhook.id,
         from: draft.from,
         before: draft.before,
@@ -120,7 +119,7 @@ fn replay(
         position: None,
         made_count: 0,
         next_at: now,
-        user_id: asked.caller.user_id.clone(),
+        user_id: api.caller.user_id.clone(),
         version: 1,
         created_at: now,
         updated_at: now,

@@ -1,7 +1,7 @@
-//! Cursors of the feed: a `seq`, opaque to whoever holds it.
+//! Cursors of the feed: a `seq` in a form that is opaque to callers.
 
 use crate::access::Needed;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hookgraph_domain::refusal::Refusal;
@@ -23,13 +23,13 @@ pub fn read(cursor: &str) -> Option<i64> {
 }
 
 /// The cursor of the feed as it stands.
-pub(crate) async fn latest<P: Needed>(asked: &Asked) -> Result<String, Refusal> {
-    Ok(write(asked.may::<P>()?.latest_seq().await?))
+pub(crate) async fn latest<P: Needed>(api: &ApiContext) -> Result<String, Refusal> {
+    Ok(write(api.may::<P>()?.latest_seq().await?))
 }
 
-/// Where to read on: after the cursor, or after what is there now.
-pub(super) async fn start<P: Needed>(asked: &Asked, after: Option<&str>) -> Result<i64, Refusal> {
-    let latest_seq = asked.may::<P>()?.latest_seq().await?;
+/// The `seq` to read on from: that of the cursor, or without one that of the last entry.
+pub(super) async fn start<P: Needed>(api: &ApiContext, after: Option<&str>) -> Result<i64, Refusal> {
+    let latest_seq = api.may::<P>()?.latest_seq().await?;
     let Some(cursor) = after else { return Ok(latest_seq) };
     match read(cursor) {
         Some(seq) if seq <= latest_seq => Ok(seq),

@@ -1,7 +1,8 @@
-//! Following the feed: pages are read as their entries are taken, so a slow subscriber holds one page and delays nobody.
+//! Follows the feed. A page is read as the entries before it are taken, so that a slow subscriber holds one page and
+//! delays nobody.
 
 use super::{Following, cursor};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::limits::FEED_RETRY_MS;
 use futures::stream::{Stream, unfold};
 use hookgraph_domain::feed::{FeedEntry, FeedFilter, FeedPage};
@@ -11,42 +12,44 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a subscription makes of feed entries.
+/// The answers of a subscription, as made from feed entries.
 pub(super) trait Entries: Sized + Send {
-    /// A page of the entries that it is made of.
+    /// One page of the entries that the answers are made from.
     fn page(
-        asked: &Asked,
+        api: &ApiContext,
         after_seq: i64,
         filter: &FeedFilter,
     ) -> impl Future<Output = Result<FeedPage, Refusal>> + Send;
 
-    /// The answers to a page of entries, in their order, read in one statement.
-    fn of(asked: &Asked, entries: Vec<FeedEntry>) -> impl Future<Output = Result<Vec<Self>, Refusal>> + Send;
+    /// The answers for a page of entries, in the order of the entries, read in one statement.
+    fn of(api: &ApiContext, entries: Vec<FeedEntry>) -> impl Future<Output = Result<Vec<Self>, Refusal>> + Send;
 }
 
 struct Follower<T> {
-    asked: Arc<Asked>,
+    api: Arc<ApiContext>,
     filter: FeedFilter,
-    /// Everything up to here is in `page` or was taken.
+    /// Entries up to this `seq` are in `page` or were taken.
     read_to_seq: i64,
     page: VecDeque<T>,
-    /// Whether to read on without waiting: there may be more, or a read that was called for did not succeed yet.
+    /// Whether to read on without waiting: there may be more entries, or the read after a signal did not succeed yet.
     has_more: bool,
-    /// Since before anything was read: what is fed from then on is on a page or ends the wait for it.
+    /// The signals of the feed, followed since before the first read: an entry that is fed from then on is on a page,
+    /// or ends the wait for it.
     following: Following,
-    /// Whether the last read failed: an outage is one line in the log, not one a second.
+    /// Whether the last read failed: an outage is logged once, not once a try.
     is_failing: bool,
 }
 
-/// The entries after a `seq`, for ever; ends with a refusal where entries were removed before they were read.
+/// The answers for the entries after a `seq`, without end. The stream ends with a refusal where entries were removed
+/// before they were read.
 pub(super) fn follow<T: Entries + 'static>(
-    asked: Arc<Asked>,
+    api: Arc<ApiContext>,
     filter: FeedFilter,
     after_seq: i64,
 ) -> impl Stream<Item = Result<T, Refusal>> + Send + use<T> {
-    let following = asked.core.services.feed.follow(asked.tenant_id());
+    let following = api.core.services.feed.follow(api.tenant_id());
     let follower = Follower {
-        asked,
+        api,
         filter,
         read_to_seq: after_seq,
         page: VecDeque::new(),
@@ -89,14 +92,14 @@ impl<T: Entries> Follower<T> {
         }
     }
 
-    /// Reads the next page. Where it is the last one, `read_to_seq` is that of the whole feed as it then was, whatever of it was
-    /// wanted: all that is fed later is beyond.
+    /// Reads the next page. After the last page, `read_to_seq` is that of the whole feed at the time of the read,
+    /// entries that the filter leaves out included: every later entry is beyond it.
     async fn read_page(&mut self) -> Result<(), Refusal> {
-        let page = T::page(&self.asked, self.read_to_seq, &self.filter).await?;
+        let page = T::page(&self.api, self.read_to_seq, &self.filter).await?;
         if let Some(oldest_seq) = page.pruned_to {
             return Err(Refusal::cursor_too_old(cursor::write(oldest_seq)));
         }
-        let items = T::of(&self.asked, page.entries).await?;
+        let items = T::of(&self.api, page.entries).await?;
         self.read_to_seq = page.read_to_seq.max(self.read_to_seq);
         self.has_more = page.more;
         self.page.extend(items);

@@ -11,7 +11,7 @@ pub(crate) use cursor::latest as latest_cursor;
 pub use signals::{FeedSignals, Following};
 
 use crate::access::{DeliveriesRead, EventsRead, WebhooksRead};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::{DeliveryStateName, distinct_states};
 use crate::event_type::require_known_type;
 use crate::ids::required;
@@ -45,16 +45,16 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last answer that was seen; from now on where none is named.")]
         after: Option<String>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<DeliveryUpdate>> + use<>> {
-        let asked = Asked::of(ctx)?.clone();
-        let webhook_id = known_webhook(&asked, webhook_id).await.graphql()?;
+        let api = ApiContext::of(ctx)?.clone();
+        let webhook_id = known_webhook(&api, webhook_id).await.graphql()?;
         let filter = FeedFilter {
             only: Some(FeedKind::Deliveries),
             webhook_id,
             states: distinct_states(states.unwrap_or_default()),
             ..FeedFilter::default()
         };
-        let after_seq = cursor::start::<DeliveriesRead>(&asked, after.as_deref()).await.graphql()?;
-        Ok(follow::<DeliveryUpdate>(asked, filter, after_seq).map(IntoGraphql::graphql))
+        let after_seq = cursor::start::<DeliveriesRead>(&api, after.as_deref()).await.graphql()?;
+        Ok(follow::<DeliveryUpdate>(api, filter, after_seq).map(IntoGraphql::graphql))
     }
 
     /// A replay as it goes on: as it stands now, then after each of its batches, until it has ended.
@@ -64,9 +64,9 @@ impl Subscription {
         ctx: &Context<'_>,
         id: ID,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<ReplayObject>> + use<>> {
-        let asked = Asked::of(ctx)?.clone();
-        let replay = known_replay(&asked, &id).await.graphql()?;
-        Ok(follow_replay(asked, replay).map(Ok))
+        let api = ApiContext::of(ctx)?.clone();
+        let replay = known_replay(&api, &id).await.graphql()?;
+        Ok(follow_replay(api, replay).map(Ok))
     }
 
     /// Each event as it is recorded; tests are left out.
@@ -79,18 +79,18 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last answer that was seen; from now on where none is named.")]
         after: Option<String>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<RecordedEvent>> + use<>> {
-        let asked = Asked::of(ctx)?.clone();
+        let api = ApiContext::of(ctx)?.clone();
         require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
         let filter = FeedFilter { only: Some(FeedKind::Events), concern, event, ..FeedFilter::default() };
-        let after_seq = cursor::start::<EventsRead>(&asked, after.as_deref()).await.graphql()?;
-        Ok(follow::<RecordedEvent>(asked, filter, after_seq).map(IntoGraphql::graphql))
+        let after_seq = cursor::start::<EventsRead>(&api, after.as_deref()).await.graphql()?;
+        Ok(follow::<RecordedEvent>(api, filter, after_seq).map(IntoGraphql::graphql))
     }
 }
 
-async fn known_webhook(asked: &Asked, id: Option<ID>) -> Result<Option<WebhookId>, Refusal> {
+async fn known_webhook(api: &ApiContext, id: Option<ID>) -> Result<Option<WebhookId>, Refusal> {
     let Some(id) = id else { return Ok(None) };
     let webhook_id = required("webhook", &id)?;
-    match asked.may::<WebhooksRead>()?.webhook(webhook_id).await? {
+    match api.may::<WebhooksRead>()?.webhook(webhook_id).await? {
         Some(_) => Ok(Some(webhook_id)),
         None => Err(Refusal::not_found("webhook", &id)),
     }

@@ -1,9 +1,9 @@
-//! What subscriptions answer.
+//! The answers of subscriptions.
 
 use super::cursor;
 use super::feed::Entries;
 use crate::access::{DeliveriesRead, EventsRead};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::{DeliveryObject, DeliveryStateName};
 use crate::event::EventObject;
 use crate::limits::FEED_PAGE_ENTRIES_MAX;
@@ -33,17 +33,17 @@ pub(crate) struct DeliveryUpdate {
 }
 
 impl Entries for DeliveryUpdate {
-    async fn page(asked: &Asked, after_seq: i64, filter: &FeedFilter) -> Result<FeedPage, Refusal> {
-        Ok(asked.may::<DeliveriesRead>()?.feed_page(after_seq, filter, FEED_PAGE_ENTRIES_MAX).await?)
+    async fn page(api: &ApiContext, after_seq: i64, filter: &FeedFilter) -> Result<FeedPage, Refusal> {
+        Ok(api.may::<DeliveriesRead>()?.feed_page(after_seq, filter, FEED_PAGE_ENTRIES_MAX).await?)
     }
 
-    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, Refusal> {
+    async fn of(api: &ApiContext, entries: Vec<FeedEntry>) -> Result<Vec<Self>, Refusal> {
         let ids = entries.iter().filter_map(|entry| match entry.what {
             FeedChange::DeliveryUpdated { delivery_id, .. } => Some(delivery_id),
             FeedChange::EventRecorded { .. } => None,
         });
         let ids: Vec<_> = ids.collect();
-        let deliveries = asked.may::<DeliveriesRead>()?.deliveries(&ids).await?;
+        let deliveries = api.may::<DeliveriesRead>()?.deliveries(&ids).await?;
         let deliveries: HashMap<_, _> =
             deliveries.into_iter().map(|delivery| (delivery.id, DeliveryObject(Arc::new(delivery)))).collect();
         let updates = entries.into_iter().filter_map(|entry| match entry.what {
@@ -76,11 +76,11 @@ pub(crate) struct RecordedEvent {
 }
 
 impl Entries for RecordedEvent {
-    async fn page(asked: &Asked, after_seq: i64, filter: &FeedFilter) -> Result<FeedPage, Refusal> {
-        Ok(asked.may::<EventsRead>()?.feed_page(after_seq, filter, FEED_PAGE_ENTRIES_MAX).await?)
+    async fn page(api: &ApiContext, after_seq: i64, filter: &FeedFilter) -> Result<FeedPage, Refusal> {
+        Ok(api.may::<EventsRead>()?.feed_page(after_seq, filter, FEED_PAGE_ENTRIES_MAX).await?)
     }
 
-    async fn of(asked: &Asked, entries: Vec<FeedEntry>) -> Result<Vec<Self>, Refusal> {
+    async fn of(api: &ApiContext, entries: Vec<FeedEntry>) -> Result<Vec<Self>, Refusal> {
         let ids: Vec<_> = entries
             .iter()
             .filter_map(|entry| match entry.what {
@@ -88,7 +88,7 @@ impl Entries for RecordedEvent {
                 FeedChange::DeliveryUpdated { .. } => None,
             })
             .collect();
-        let events = asked.may::<EventsRead>()?.events(&ids).await?;
+        let events = api.may::<EventsRead>()?.events(&ids).await?;
         let events: HashMap<_, _> = events.into_iter().map(|event| (event.id, EventObject(Arc::new(event)))).collect();
         let recorded = entries.into_iter().filter_map(|entry| match entry.what {
             FeedChange::EventRecorded { event_id, .. } => Some(Self {

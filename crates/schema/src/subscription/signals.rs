@@ -1,5 +1,5 @@
-//! Which tenants' feeds moved, as far as this process knows: whoever watches the feed says so here, and subscriptions wait for
-//! it.
+//! Signals that the feeds of tenants have moved, within this process: the loop that watches the feed raises them, and
+//! subscriptions wait for them.
 
 use crate::limits::FEED_RETRY_MS;
 use hookgraph_domain::ids::TenantId;
@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// Takes what is known of the feed to those who follow it, each tenant's to its own followers. It holds a place for every tenant
-/// that is followed, and none for any other.
+/// Passes the moves of each tenant's feed to its followers. A tenant has an entry here while its feed is followed.
 #[derive(Debug, Default)]
 pub struct FeedSignals {
     channels: Mutex<HashMap<TenantId, Channel>>,
@@ -25,20 +24,20 @@ struct Channel {
     follower_count: usize,
 }
 
-/// What is said of a tenant's feed.
+/// The last signal of a tenant's feed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
-    /// Its last `seq` that is known; only rises, but where the feed goes back.
+    /// The last `seq` that is known. It only rises, except where the feed goes back.
     last_seq: i64,
     /// How often the feed went back.
     back_count: u64,
-    /// To where it did so last.
+    /// The `seq` that the feed went back to last.
     back_to_seq: i64,
 }
 
 impl FeedSignals {
-    /// From now on whatever is said of that tenant's feed reaches this follower. What was fed before it has to read: so first
-    /// follow, then read, then wait for what is beyond that.
+    /// Follows the feed of a tenant: every later signal reaches the follower. A follower has to read what was fed
+    /// before, so it first follows, then reads, and then waits for entries beyond what it read.
     pub fn follow(self: &Arc<Self>, tenant_id: TenantId) -> Following {
         let mut channels = self.channels.lock();
         let is_first = channels.is_empty();
@@ -54,7 +53,7 @@ impl FeedSignals {
         Following { signals: self.clone(), tenant_id, said, back_count }
     }
 
-    /// The feeds of those tenants have come to that `seq`.
+    /// Signals that the feeds of the tenants have come to the `seq` beside each.
     pub fn moved(&self, tenants: &[(TenantId, i64)]) {
         let channels = self.channels.lock();
         for (tenant_id, last_seq) in tenants {
@@ -64,13 +63,13 @@ impl FeedSignals {
         }
     }
 
-    /// Any feed may have come to that `seq`.
+    /// Signals that any feed may have come to `last_seq`.
     pub fn all_moved(&self, last_seq: i64) {
         self.channels.lock().values().for_each(|channel| channel.raise(last_seq));
     }
 
-    /// All feeds have gone back to that `seq`, as where a database that was behind took over: what is fed from there on is new,
-    /// whatever was said before.
+    /// Signals that all feeds have gone back to `to_seq`, as where a database that was behind took over: entries beyond
+    /// it are new, whatever was signalled before.
     pub fn all_went_back(&self, to_seq: i64) {
         self.channels.lock().values().for_each(|channel| {
             channel.said.send_modify(|said| {
@@ -93,7 +92,7 @@ impl FeedSignals {
 }
 
 impl Channel {
-    /// Wakes followers where that is news.
+    /// Raises the last `seq`, and wakes the followers if it rose.
     fn raise(&self, last_seq: i64) {
         self.said.send_if_modified(|said| {
             let is_news = last_seq > said.last_seq;
@@ -105,20 +104,20 @@ impl Channel {
     }
 }
 
-/// One who follows a tenant's feed; dropped, it does so no more.
+/// A follower of a tenant's feed, until it is dropped.
 #[derive(Debug)]
 pub struct Following {
     signals: Arc<FeedSignals>,
     tenant_id: TenantId,
     said: watch::Receiver<Said>,
-    /// How often the feed had gone back as far as was heard.
+    /// How often the feed had gone back at the last signal that was taken.
     back_count: u64,
 }
 
 impl Following {
-    /// Waits until the feed is said to have come beyond a `seq`, or to have gone back. What was said is heard once: whoever heard
-    /// it has to read, until that succeeds. Returns after which `seq` to read: that one, or one before it that the feed went
-    /// back to.
+    /// Waits for a signal that the feed has come beyond `seq`, or has gone back. Returns the `seq` to read after: the
+    /// given one, or an earlier one that the feed went back to. A signal is taken once, so the follower has to read
+    /// until a read succeeds.
     pub async fn beyond(&mut self, seq: i64) -> i64 {
         while self.said.changed().await.is_ok() {
             let said = *self.said.borrow_and_update();
@@ -129,7 +128,8 @@ impl Following {
                 return seq;
             }
         }
-        // The sender lives for as long as this does. If it did not, to look from time to time is better than silence.
+        // The sender lives at least as long as this follower. If it did not, a read from time to time would be better
+        // than silence.
         tokio::time::sleep(Duration::from_millis(FEED_RETRY_MS)).await;
         seq
     }

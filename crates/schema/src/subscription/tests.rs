@@ -1,7 +1,7 @@
 //! Following the feed on the fake store: when a subscription reads, and that it misses nothing.
 
 use crate::limits::FEED_RETRY_MS;
-use crate::test_world::{ADD_CUSTOMER, World, world};
+use crate::tests::world::{ADD_CUSTOMER, World, world};
 use async_graphql::{Request, Response};
 use futures::StreamExt;
 use futures::stream::BoxStream;

@@ -6,12 +6,12 @@ use hookgraph_domain::tls::TlsSettings;
 use hookgraph_domain::webhook::Webhook;
 use serde_json::{Value, json};
 
-/// The subject of an entry about it.
+/// The subject of an entry of the audit log about a webhook.
 pub(super) fn subject(id: WebhookId) -> String {
     format!("webhook:{id}")
 }
 
-/// Which certificates there are; a key is never told.
+/// The TLS settings as the audit log keeps them: the certificates, and no key.
 fn audited_tls(tls: &TlsSettings) -> Value {
     let identity = tls.identity.as_ref();
     json!({
@@ -20,7 +20,8 @@ fn audited_tls(tls: &TlsSettings) -> Value {
     })
 }
 
-/// What it is, without the values of its headers: any may be a secret. Of the URL, the query is left out for the same reason.
+/// A webhook as the audit log keeps it. The values of its headers and the query of its URL are left out: each may be a
+/// secret.
 pub(super) fn audited(webhook: &Webhook) -> Value {
     let headers: Vec<_> = webhook.headers.iter().map(|header| header.name.as_str()).collect();
     let url = webhook.url.split_once('?').map_or(webhook.url.clone(), |(before, _)| format!("{before}?[redacted]"));

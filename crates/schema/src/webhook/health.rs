@@ -1,7 +1,7 @@
-//! How a webhook fares, from what can be read cheaply: its newest attempts, and a bounded look at what is owed to it.
+//! The health of a webhook, from reads that are cheap: its newest attempts, and a bounded count of its backlog.
 
 use crate::access::{DeliveriesRead, May};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::limits::{BACKLOG_COUNT_MAX, HEALTH_ATTEMPTS_MAX};
 use crate::loaders::Bodies;
 use async_graphql::{Enum, SimpleObject};
@@ -56,9 +56,9 @@ pub(crate) enum WebhookHealthState {
     Stopped,
 }
 
-/// Reads it.
-pub(super) async fn health(asked: &Asked, webhook: &Webhook) -> Result<WebhookHealth, Refusal> {
-    let deliveries = asked.may::<DeliveriesRead>()?;
+/// Reads the health of a webhook.
+pub(super) async fn health(api: &ApiContext, webhook: &Webhook) -> Result<WebhookHealth, Refusal> {
+    let deliveries = api.may::<DeliveriesRead>()?;
     let backlog = deliveries.backlog(webhook.id, BACKLOG_COUNT_MAX + 1).await?;
     let attempts = deliveries.webhook_attempts(webhook.id, HEALTH_ATTEMPTS_MAX, Bodies::NONE).await?;
     let attempts = without_tests(deliveries, attempts).await?;
@@ -92,8 +92,8 @@ async fn without_tests(may: May<'_, DeliveriesRead>, attempts: Vec<Attempt>) -> 
     Ok(telling.into_iter().filter(|attempt| !tests.contains(&attempt.delivery_id)).collect())
 }
 
-/// In a word, and since when. `newest` is the newest attempt that says something of the receiver: what failed before a resume
-/// is forgiven, which is not to say that it works.
+/// The state, and the time since when it holds. `newest` is the newest attempt that says something about the receiver:
+/// a failure before a resume is forgiven, but does not make the webhook count as working.
 fn state(webhook: &Webhook, newest: Option<&Attempt>) -> (WebhookHealthState, Timestamp) {
     use WebhookHealthState::{Draining, Failing, Probing, Stopped, Suspended, Working};
     match (webhook.status, webhook.draining, webhook.failing_since) {
@@ -114,7 +114,7 @@ fn took_ms(attempt: &Attempt) -> u32 {
     u32::try_from((attempt.ended_at - attempt.started_at).num_milliseconds()).unwrap_or(0)
 }
 
-/// The least of the sorted values that so many percent of them do not exceed.
+/// The least of the sorted values that `percent` percent of the values do not exceed.
 fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
     sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
 }

@@ -1,4 +1,4 @@
-//! What a person writes of a webhook, and how it becomes the domain's draft.
+//! The inputs of webhooks, and how they become the domain's draft.
 
 use super::object::{HttpMethodName, OrderingName, SigningName, WebhookPayloadQueryApi};
 use async_graphql::{ID, InputObject, MaybeUndefined};
@@ -100,7 +100,7 @@ pub(crate) struct WebhookHeaderInput {
     /// Kept in lower case; up to 128 bytes.
     pub name: String,
     /// The value, up to 4 KiB. In an update, none keeps that of the saved webhook, and so does an empty one where that is secret: it must
-    /// be given anew when the URL comes to lead to another origin.
+    /// be given anew when anything of the URL changes but its query.
     pub value: Option<String>,
     /// Whether the value is shown to nobody from now on; as it is in the saved webhook where nothing is said.
     pub secret: Option<bool>,
@@ -112,7 +112,8 @@ pub(crate) struct WebhookTlsInput {
     /// What is shown to a receiver that asks for a certificate, PEM, up to 16 KiB: the own one first, then those that vouch for
     /// it.
     pub client_certificate: Option<String>,
-    /// The client certificate's key, PEM, up to 16 KiB. Shown to nobody; left out it stays as it is.
+    /// The client certificate's key, PEM, up to 16 KiB. Shown to nobody; left out it stays as it is. It must be given anew when
+    /// the URL comes to lead to another origin.
     pub client_key: Option<String>,
     /// The authorities that the receiver's certificate must come from, PEM, up to 16 KiB, in place of the server's.
     pub ca_certificates: Option<String>,
@@ -129,21 +130,21 @@ impl WebhookTlsInput {
 }
 
 impl CreateWebhookInput {
-    /// Its TLS settings.
+    /// The TLS settings of the input.
     ///
     /// # Errors
-    /// Their problems.
+    /// The problems of the settings.
     pub fn tls(&self, path: &str) -> Result<Option<Arc<TlsSettings>>, Vec<Problem>> {
         let draft = self.tls.as_ref().map(WebhookTlsInput::draft).unwrap_or_default();
         Ok(tls::fill(draft, None, &format!("{path}.tls"))?.map(Arc::new))
     }
 
-    /// Its headers.
+    /// The headers of the input.
     pub fn headers(&self, path: &str) -> FilledHeaders {
         fill(&header_drafts(self.headers.as_deref().unwrap_or_default()), &[], &format!("{path}.headers"))
     }
 
-    /// The draft that the rules judge.
+    /// The draft for the rules of webhooks.
     pub fn draft(&self, headers: Vec<Header>) -> WebhookDraft {
         WebhookDraft {
             name: self.name.clone(),
@@ -165,7 +166,7 @@ impl CreateWebhookInput {
 }
 
 impl UpdateWebhookInput {
-    /// Its headers; those of the saved webhook where nothing is said of them.
+    /// The headers of the input; the saved webhook's where the input does not give the field.
     pub fn headers(&self, saved: &Webhook, path: &str) -> FilledHeaders {
         let kept = |header: &Header| HeaderDraft { name: header.name.clone(), value: None, is_secret: None };
         let drafts = match &self.headers {
@@ -176,7 +177,7 @@ impl UpdateWebhookInput {
         fill(&drafts, &saved.headers, &format!("{path}.headers"))
     }
 
-    /// The saved webhook with what is given replaced.
+    /// The draft of the saved webhook with the given fields replaced.
     pub fn draft(&self, saved: &Webhook, headers: Vec<Header>) -> WebhookDraft {
         WebhookDraft {
             name: given(&self.name, &saved.name),
@@ -231,10 +232,10 @@ impl UpdateWebhookInput {
         }
     }
 
-    /// The TLS settings.
+    /// The TLS settings of the input; the saved webhook's where the input does not give the field.
     ///
     /// # Errors
-    /// Their problems.
+    /// The problems of the settings.
     pub fn tls(&self, saved: &Webhook, path: &str) -> Result<Option<Arc<TlsSettings>>, Vec<Problem>> {
         let draft = match &self.tls {
             MaybeUndefined::Undefined => return Ok(saved.tls.clone()),
@@ -244,7 +245,13 @@ impl UpdateWebhookInput {
         Ok(tls::fill(draft, saved.tls.as_deref(), &format!("{path}.tls"))?.map(Arc::new))
     }
 
-    /// What signs.
+    /// Whether the input gives a client key: else the saved one is kept.
+    pub fn gives_client_key(&self) -> bool {
+        let key = self.tls.value().and_then(|tls| tls.client_key.as_deref());
+        key.is_some_and(|key| !key.trim().is_empty())
+    }
+
+    /// The signing scheme of the input; the saved webhook's where the input does not give the field.
     pub fn signing(&self, saved: &Webhook) -> SigningScheme {
         match self.signing {
             MaybeUndefined::Undefined => saved.signing,
@@ -253,7 +260,7 @@ impl UpdateWebhookInput {
         }
     }
 
-    /// Whether it shall be switched on; none where nothing changes that.
+    /// Whether the input switches the webhook on (true) or off; none where it stays as it is.
     pub fn switch(&self, saved: &Webhook) -> Option<bool> {
         match (self.enabled.value().copied()?, saved.status) {
             (true, WebhookStatus::Active) | (false, WebhookStatus::Disabled) => None,
@@ -261,7 +268,7 @@ impl UpdateWebhookInput {
         }
     }
 
-    /// Nulls where there must be something.
+    /// The problems of fields that are null and must not be.
     pub fn null_problems(&self, path: &str) -> Vec<Problem> {
         let nulls = [
             ("concern", self.concern.is_null()),
@@ -282,7 +289,7 @@ impl UpdateWebhookInput {
     }
 }
 
-/// The problem with a target that is not there.
+/// The problem of a query target that this server does not have.
 pub(super) fn target_problem(target: Option<WebhookPayloadQueryApi>, path: &str) -> Option<Problem> {
     (target == Some(WebhookPayloadQueryApi::Next)).then(|| {
         let message = "this server has one generation of the API: leave graphqlQueryTarget out, or say current";

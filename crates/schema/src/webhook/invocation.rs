@@ -1,7 +1,7 @@
-//! Attempts under the name that the PIM API has for them.
+//! Attempts as invocations, which is the PIM API's name for them.
 
 use crate::access::DeliveriesRead;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::{DeliveryObject, OutcomeCodeName};
 use crate::loaders::Bodies;
 use async_graphql::{Context, ID, Object};
@@ -12,14 +12,14 @@ use hookgraph_pim::{DateTime, IntoGraphql, JsonValue, PermissionName, requires};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The newest attempts to a webhook of the tenant, newest first, with the bodies that are shown.
+/// The newest attempts to a webhook of the tenant, newest first, with the `bodies` that the answer shows.
 pub(super) async fn invocations(
-    asked: &Asked,
+    api: &ApiContext,
     webhook_id: WebhookId,
     limit: u32,
     bodies: Bodies,
 ) -> Result<Vec<WebhookInvocation>, Refusal> {
-    let attempts = asked.may::<DeliveriesRead>()?.webhook_attempts(webhook_id, limit, bodies).await?;
+    let attempts = api.may::<DeliveriesRead>()?.webhook_attempts(webhook_id, limit, bodies).await?;
     Ok(attempts.into_iter().map(|attempt| WebhookInvocation(Arc::new(attempt))).collect())
 }
 
@@ -39,7 +39,7 @@ impl WebhookInvocation {
     /// The delivery that it is an attempt of.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn delivery(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<DeliveryObject>> {
-        Ok(Asked::of(ctx)?
+        Ok(ApiContext::of(ctx)?
             .may::<DeliveriesRead>()
             .graphql()?
             .delivery(self.0.delivery_id)
@@ -66,9 +66,9 @@ impl WebhookInvocation {
     /// What was sent.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn payload(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
-        let asked = Asked::of(ctx)?;
-        let payload = asked.may::<DeliveriesRead>().graphql()?.payload(self.0.delivery_id).await.graphql()?;
-        let text = payload.as_ref().map(|payload| asked.shown(&payload.json)).transpose().graphql()?;
+        let api = ApiContext::of(ctx)?;
+        let payload = api.may::<DeliveriesRead>().graphql()?.payload(self.0.delivery_id).await.graphql()?;
+        let text = payload.as_ref().map(|payload| api.shown(&payload.json)).transpose().graphql()?;
         Ok(text.map(json_or_text))
     }
 
@@ -97,9 +97,9 @@ pub(crate) struct WebhookInvocationResponse {
 impl WebhookInvocationResponse {
     /// The body, its first 16 KiB: as JSON where that is JSON, else as text.
     async fn body(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JsonValue>> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let body = self.attempt.response_body.as_deref().filter(|body| !body.is_empty());
-        let body = body.map(|body| asked.shown(body)).transpose().graphql()?;
+        let body = body.map(|body| api.shown(body)).transpose().graphql()?;
         Ok(body.map(json_or_text))
     }
 

@@ -7,13 +7,12 @@ use super::sample::{EventChoice, chosen_event};
 use super::saving::{created, deleted, paused, resumed, updated};
 use super::secrets::{RegenerateWebhookSecretsInput, RegeneratedWebhookSecrets, regenerate, remove};
 use crate::access::{DeliveriesRead, Managed, WebhooksRead, WebhooksWrite};
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::DeliveryObject;
 use crate::ids::required;
-use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::replay::{ReplayObject, ReplayWebhookInput, start_replay};
 use async_graphql::{Context, ID, Object};
-use hookgraph_domain::change::{Change, CommitError, Expected, Write};
+use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::{DeliveryEvent, DeliveryPurpose, NewDelivery};
 use hookgraph_domain::event::EventTypeKey;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
@@ -21,7 +20,7 @@ use hookgraph_domain::limits::WEBHOOKS_PER_EVENT_TYPE_MAX;
 use hookgraph_domain::page::WebhookQuery;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::webhook::Webhook;
-use hookgraph_pim::{IntoGraphql, JsonValue, PermissionName, PimContext, requires};
+use hookgraph_pim::{IntoGraphql, JsonValue, PermissionName, PimContext, requires, until_committed};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -43,64 +42,79 @@ pub(crate) struct WebhookMutations;
 #[Object(serial)]
 impl WebhookMutations {
     /// Creates a webhook. Events recorded from then on are delivered to it.
-    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::WebhooksWrite),
+        directive = requires::apply(PermissionName::EventsRead)
+    )]
     async fn create(&self, ctx: &Context<'_>, input: CreateWebhookInput) -> async_graphql::Result<WebhookObject> {
-        create(Asked::of(ctx)?, input).await.graphql()
+        create(ApiContext::of(ctx)?, input).await.graphql()
     }
 
     /// Changes what is given of a webhook. What is due is sent as the webhook then stands; payloads stay as frozen.
-    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::WebhooksWrite),
+        directive = requires::apply(PermissionName::EventsRead)
+    )]
     async fn update(
         &self,
         ctx: &Context<'_>,
         id: ID,
         input: UpdateWebhookInput,
     ) -> async_graphql::Result<WebhookObject> {
-        update(Asked::of(ctx)?, &id, &input).await.graphql()
+        update(ApiContext::of(ctx)?, &id, &input).await.graphql()
     }
 
     /// Deletes a webhook: what is due is cancelled, its history stays. Answers how many were deleted.
     #[graphql(directive = requires::apply(PermissionName::WebhooksWrite))]
     async fn delete(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<i32> {
-        delete(Asked::of(ctx)?, &id).await.graphql()
+        delete(ApiContext::of(ctx)?, &id).await.graphql()
     }
 
     /// Holds what is due for a webhook, and what comes, until it is resumed.
     #[graphql(directive = requires::apply(PermissionName::WebhooksWrite))]
     async fn pause(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<WebhookObject> {
-        let asked = Asked::of(ctx)?;
-        changed(asked, &id, "webhook.pause", |saved| paused(saved, asked.now())).await.graphql()
+        let api = ApiContext::of(ctx)?;
+        changed(api, &id, "webhook.pause", |saved| paused(saved, api.now())).await.graphql()
     }
 
     /// Sets a webhook to work again that a person paused, the breaker suspended, or that was disabled automatically. What is
     /// held is sent oldest first, slowly at first and then faster and faster.
-    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::WebhooksWrite),
+        directive = requires::apply(PermissionName::EventsRead)
+    )]
     async fn resume(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<WebhookObject> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let resume = |saved: &Webhook| {
-            require_held(asked, saved)?;
-            let (webhook, change) = resumed(&asked.core, saved, asked.now())?;
-            require_held(asked, &webhook)?;
+            require_held(api, saved)?;
+            let (webhook, change) = resumed(&api.core, saved, api.now())?;
+            require_held(api, &webhook)?;
             Ok((webhook, change))
         };
-        changed(asked, &id, "webhook.resume", resume).await.graphql()
+        changed(api, &id, "webhook.resume", resume).await.graphql()
     }
 
     /// Makes a webhook's own signature secret and key anew; the first ones take the place of its tenant's. They sign from now
     /// on, beside those before while the overlap lasts. A new secret is shown in this answer alone.
-    #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::WebhooksRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::SecretsWrite),
+        directive = requires::apply(PermissionName::WebhooksRead)
+    )]
     async fn regenerate_secrets(
         &self,
         ctx: &Context<'_>,
         id: ID,
         input: Option<RegenerateWebhookSecretsInput>,
     ) -> async_graphql::Result<RegeneratedWebhookSecrets> {
-        regenerate(Asked::of(ctx)?, &id, input.unwrap_or_default()).await.graphql()
+        regenerate(ApiContext::of(ctx)?, &id, input.unwrap_or_default()).await.graphql()
     }
 
     /// Takes a webhook's own signature secret and key away: its tenant's sign again, and its own beside them while the overlap
     /// lasts.
-    #[graphql(directive = requires::apply(PermissionName::SecretsWrite), directive = requires::apply(PermissionName::WebhooksRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::SecretsWrite),
+        directive = requires::apply(PermissionName::WebhooksRead)
+    )]
     async fn remove_secrets(
         &self,
         ctx: &Context<'_>,
@@ -110,19 +124,26 @@ impl WebhookMutations {
         )]
         overlap_s: Option<i32>,
     ) -> async_graphql::Result<WebhookObject> {
-        remove(Asked::of(ctx)?, &id, overlap_s).await.graphql()
+        remove(ApiContext::of(ctx)?, &id, overlap_s).await.graphql()
     }
 
     /// Begins to send past deliveries of a webhook again: new deliveries of the same events, made at a rate. Two replays of
     /// one webhook may not overlap while both run.
-    #[graphql(directive = requires::apply(PermissionName::DeliveriesWrite), directive = requires::apply(PermissionName::WebhooksRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::DeliveriesWrite),
+        directive = requires::apply(PermissionName::WebhooksRead)
+    )]
     async fn replay(&self, ctx: &Context<'_>, input: ReplayWebhookInput) -> async_graphql::Result<ReplayObject> {
-        start_replay(Asked::of(ctx)?, &input).await.graphql()
+        start_replay(ApiContext::of(ctx)?, &input).await.graphql()
     }
 
     /// Really sends one delivery to a webhook, marked as a test (its requests have the header `webhook-test: true`): for an
     /// event that was recorded, for one made up of the given variables, or for one with example values where neither is given.
-    #[graphql(directive = requires::apply(PermissionName::WebhooksWrite), directive = requires::apply(PermissionName::EventsRead), directive = requires::apply(PermissionName::DeliveriesRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::WebhooksWrite),
+        directive = requires::apply(PermissionName::EventsRead),
+        directive = requires::apply(PermissionName::DeliveriesRead)
+    )]
     async fn test(
         &self,
         ctx: &Context<'_>,
@@ -133,17 +154,17 @@ impl WebhookMutations {
         )]
         variables: Option<JsonValue>,
     ) -> async_graphql::Result<DeliveryObject> {
-        test(Asked::of(ctx)?, &id, EventChoice { path: "", event_id, variables }).await.graphql()
+        test(ApiContext::of(ctx)?, &id, EventChoice { path: "", event_id, variables }).await.graphql()
     }
 }
 
-async fn create(asked: &Asked, input: CreateWebhookInput) -> Result<WebhookObject, Refusal> {
-    asked.require_own_tenant(input.tenant_id.as_deref().map(String::as_str))?;
-    let ids = (WebhookId(asked.new_id()), asked.tenant_id());
-    let webhook = created(&asked.core, &input, "input", ids, asked.now())?;
-    require_held(asked, &webhook)?;
-    let allowed = asked.may::<WebhooksWrite>()?;
-    require_room(asked, &webhook.event_type).await?;
+async fn create(api: &ApiContext, input: CreateWebhookInput) -> Result<WebhookObject, Refusal> {
+    api.require_own_tenant(input.tenant_id.as_deref().map(String::as_str))?;
+    let ids = (WebhookId(api.new_id()), api.tenant_id());
+    let webhook = created(&api.core, &input, "input", ids, api.now())?;
+    require_held(api, &webhook)?;
+    let allowed = api.may::<WebhooksWrite>()?;
+    require_room(api, &webhook.event_type).await?;
     let mut change = Change::at(webhook.created_at);
     change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected: Expected::Absent });
     let (subject, after) = (subject(webhook.id), Some(audited(&webhook)));
@@ -151,77 +172,68 @@ async fn create(asked: &Asked, input: CreateWebhookInput) -> Result<WebhookObjec
     Ok(WebhookObject(Arc::new(webhook)))
 }
 
-async fn update(asked: &Asked, id: &ID, input: &UpdateWebhookInput) -> Result<WebhookObject, Refusal> {
-    let mut tries = 0;
-    loop {
-        let allowed = asked.may::<WebhooksWrite>()?;
-        let saved = live_webhook(asked, id).await?;
-        require_held(asked, &saved)?;
-        let (webhook, change) = updated(&asked.core, &saved, input, asked.now())?;
+async fn update(api: &ApiContext, id: &ID, input: &UpdateWebhookInput) -> Result<WebhookObject, Refusal> {
+    until_committed(async || {
+        let allowed = api.may::<WebhooksWrite>()?;
+        let saved = live_webhook(api, id).await?;
+        require_held(api, &saved)?;
+        let (webhook, change) = updated(&api.core, &saved, input, api.now())?;
         let Some(change) = change else { return Ok(WebhookObject(Arc::new(webhook))) };
-        require_held(asked, &webhook)?;
+        require_held(api, &webhook)?;
         if webhook.event_type != saved.event_type {
-            require_room(asked, &webhook.event_type).await?;
+            require_room(api, &webhook.event_type).await?;
         }
         let (before, after) = (Some(audited(&saved)), Some(audited(&webhook)));
         let managed = Managed { action: "webhook.update", subject: subject(saved.id), before, after };
-        match allowed.commit(change, managed).await {
-            Ok(_) => return Ok(WebhookObject(Arc::new(webhook))),
-            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
+        allowed.commit(change, managed).await?;
+        Ok(WebhookObject(Arc::new(webhook)))
+    })
+    .await
 }
 
-/// Decides on a webhook and commits that, again where it was changed meanwhile.
+/// Decides on a webhook as it is saved, and commits the decision where it changes the webhook.
 async fn changed(
-    asked: &Asked,
+    api: &ApiContext,
     id: &ID,
     action: &'static str,
     decide: impl Fn(&Webhook) -> Result<(Webhook, Option<Change>), Refusal>,
 ) -> Result<WebhookObject, Refusal> {
-    let mut tries = 0;
-    loop {
-        let saved = live_webhook(asked, id).await?;
+    until_committed(async || {
+        let saved = live_webhook(api, id).await?;
         let (webhook, change) = decide(&saved)?;
         let Some(change) = change else { return Ok(WebhookObject(Arc::new(webhook))) };
         let (before, after) = (Some(audited(&saved)), Some(audited(&webhook)));
         let managed = Managed { action, subject: subject(saved.id), before, after };
-        match asked.may::<WebhooksWrite>()?.commit(change, managed).await {
-            Ok(_) => return Ok(WebhookObject(Arc::new(webhook))),
-            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
+        api.may::<WebhooksWrite>()?.commit(change, managed).await?;
+        Ok(WebhookObject(Arc::new(webhook)))
+    })
+    .await
 }
 
-async fn delete(asked: &Asked, id: &ID) -> Result<i32, Refusal> {
-    let mut tries = 0;
-    loop {
-        let saved = live_webhook(asked, id).await?;
+async fn delete(api: &ApiContext, id: &ID) -> Result<i32, Refusal> {
+    until_committed(async || {
+        let saved = live_webhook(api, id).await?;
         let (subject, before) = (subject(saved.id), Some(audited(&saved)));
         let managed = Managed { action: "webhook.delete", subject, before, after: None };
-        match asked.may::<WebhooksWrite>()?.commit(deleted(&saved, asked.now()), managed).await {
-            Ok(_) => return Ok(1),
-            Err(CommitError::Conflict(_)) if tries < CONFLICT_RETRIES_MAX => tries += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
+        api.may::<WebhooksWrite>()?.commit(deleted(&saved, api.now()), managed).await?;
+        Ok(1)
+    })
+    .await
 }
 
-async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObject, Refusal> {
-    let (allowed, deliveries) = (asked.may::<WebhooksWrite>()?, asked.may::<DeliveriesRead>()?);
-    let webhook = live_webhook(asked, id).await?;
-    require_held(asked, &webhook)?;
-    let event = match chosen_event(asked, &webhook.event_type, choice).await? {
+async fn test(api: &ApiContext, id: &ID, choice: EventChoice) -> Result<DeliveryObject, Refusal> {
+    let (allowed, deliveries) = (api.may::<WebhooksWrite>()?, api.may::<DeliveriesRead>()?);
+    let webhook = live_webhook(api, id).await?;
+    require_held(api, &webhook)?;
+    let event = match chosen_event(api, &webhook.event_type, choice).await? {
         super::sample::Chosen::Recorded(event) => DeliveryEvent::Recorded(event.id),
         super::sample::Chosen::MadeUp(event) => DeliveryEvent::Synthetic(event),
     };
-    let delivery_id = DeliveryId(asked.new_id());
-    let mut change = Change::at(asked.now());
+    let delivery_id = DeliveryId(api.new_id());
+    let mut change = Change::at(api.now());
     change.writes.push(Write::InsertDelivery(NewDelivery {
         id: delivery_id,
-        tenant_id: asked.tenant_id(),
+        tenant_id: api.tenant_id(),
         webhook_id: webhook.id,
         event,
         purpose: DeliveryPurpose::Test,
@@ -233,25 +245,27 @@ async fn test(asked: &Asked, id: &ID, choice: EventChoice) -> Result<DeliveryObj
     delivery.map(DeliveryObject).ok_or_else(|| Refusal::not_found("delivery", &delivery_id.to_string()))
 }
 
-/// The tenant's webhook of that id that is not deleted.
-pub(crate) async fn live_webhook(asked: &Asked, id: &ID) -> Result<Arc<Webhook>, Refusal> {
-    let webhook = asked.may::<WebhooksRead>()?.webhook(required("webhook", id)?).await?;
+/// The tenant's webhook of that id; a deleted one is not found.
+pub(crate) async fn live_webhook(api: &ApiContext, id: &ID) -> Result<Arc<Webhook>, Refusal> {
+    let webhook = api.may::<WebhooksRead>()?.webhook(required("webhook", id)?).await?;
     let live = webhook.filter(|webhook| webhook.deleted_at.is_none());
     live.ok_or_else(|| Refusal::not_found("webhook", id))
 }
 
-/// Refuses who does not hold all that the webhook's payload query reads: they would read it through the webhook.
-pub(crate) fn require_held(asked: &Asked, webhook: &Webhook) -> Result<(), Refusal> {
+/// Refuses a caller who lacks a permission that the webhook's payload query needs: the webhook would read in the
+/// caller's place.
+pub(crate) fn require_held(api: &ApiContext, webhook: &Webhook) -> Result<(), Refusal> {
     let Some(document) = &webhook.document else { return Ok(()) };
-    match asked.caller.permissions.missing(document.needed()) {
+    match api.caller.permissions.missing(document.needed()) {
         None => Ok(()),
         Some(permission) => Err(Refusal::forbidden(permission)),
     }
 }
 
-/// Refuses one more webhook of a type that has as many as one event's fan out may cost.
-async fn require_room(asked: &Asked, event_type: &EventTypeKey) -> Result<(), Refusal> {
-    let page = asked.may::<WebhooksRead>()?.webhook_page(WebhookQuery::of_type(asked.tenant_id(), event_type)).await?;
+/// Refuses a webhook of an event type that has [`WEBHOOKS_PER_EVENT_TYPE_MAX`] webhooks already: an event's fan out
+/// reads each of them.
+async fn require_room(api: &ApiContext, event_type: &EventTypeKey) -> Result<(), Refusal> {
+    let page = api.may::<WebhooksRead>()?.webhook_page(WebhookQuery::of_type(api.tenant_id(), event_type)).await?;
     if page.len() < WEBHOOKS_PER_EVENT_TYPE_MAX as usize {
         return Ok(());
     }

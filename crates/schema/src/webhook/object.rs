@@ -3,16 +3,15 @@
 use super::health::{WebhookHealth, health};
 use super::invocation::{WebhookInvocation, invocations};
 use crate::access::WebhooksRead;
-use crate::connection::{FIRST_DEFAULT, page_size, require_range};
-use crate::context::Asked;
-use crate::delivery::{DeliveryConnection, DeliveryStateName, delivery_page, distinct_states, narrow_to_replay};
+use crate::connection::{FIRST_DEFAULT, page_size};
+use crate::context::ApiContext;
+use crate::delivery::{DeliveryConnection, DeliveryFilter, DeliveryStateName, delivery_page};
 use crate::event_type::EventTypeObject;
 use crate::limits::{INVOCATIONS_DEFAULT, INVOCATIONS_MAX};
 use crate::loaders::Bodies;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::flow::Ordering;
-use hookgraph_domain::page::DeliveryQuery;
 use hookgraph_domain::signing::{ActiveKeys, OwnKeys, SigningScheme};
 use hookgraph_domain::webhook::{Header, HttpMethod, Webhook, WebhookStatus};
 use hookgraph_pim::tenant::Tenant;
@@ -100,15 +99,15 @@ impl WebhookObject {
 
     /// The public keys that verify what is signed asymmetrically for it, the newest first: its own, or its tenant's.
     async fn signature_keys(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<SignatureKey>> {
-        let asked = Asked::of(ctx)?;
-        let signer = asked.may::<WebhooksRead>().graphql()?.signer().await.graphql()?;
-        Ok(SignatureKey::all(&ActiveKeys::at(asked.now(), &signer.keys, self.0.own_keys.as_ref())))
+        let api = ApiContext::of(ctx)?;
+        let signer = api.may::<WebhooksRead>().graphql()?.signer().await.graphql()?;
+        Ok(SignatureKey::all(&ActiveKeys::at(api.now(), &signer.keys, self.0.own_keys.as_ref())))
     }
 
     /// What its connections show and trust, where that is its own.
     async fn tls(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookTls>> {
         let Some(tls) = &self.0.tls else { return Ok(None) };
-        let expires_at = Asked::of(ctx)?.core.services.tls.expires_at(tls);
+        let expires_at = ApiContext::of(ctx)?.core.services.tls.expires_at(tls);
         Ok(Some(WebhookTls {
             client_certificate: tls.identity.as_ref().map(|identity| identity.certificate.clone()),
             client_certificate_expires_at: expires_at.map(DateTime),
@@ -164,7 +163,7 @@ impl WebhookObject {
     /// How it fares: from its newest attempts and what is owed to it.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn health(&self, ctx: &Context<'_>) -> async_graphql::Result<WebhookHealth> {
-        health(Asked::of(ctx)?, &self.0).await.graphql()
+        health(ApiContext::of(ctx)?, &self.0).await.graphql()
     }
 
     /// Since when it is called on this event type.
@@ -204,26 +203,18 @@ impl WebhookObject {
         #[graphql(desc = "At most so many, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> async_graphql::Result<DeliveryConnection> {
-        let asked = Asked::of(ctx)?;
-        let event_id = event_id.map(|id| crate::ids::required("event", &id)).transpose().graphql()?;
-        require_range(created_from, created_before, "createdBefore").graphql()?;
-        let mut query = DeliveryQuery {
-            webhook_id: Some(self.0.id),
-            event_id,
-            states: distinct_states(states.unwrap_or_default()),
-            created_from: created_from.map(Into::into),
-            created_before: created_before.map(Into::into),
-            ..DeliveryQuery::of(asked.tenant_id(), 0)
-        };
-        narrow_to_replay(asked, &mut query, replay_id.as_ref()).await.graphql()?;
-        delivery_page(asked, query, first, after.as_deref()).await.graphql()
+        let api = ApiContext::of(ctx)?;
+        let webhook_id = Some(self.0.id);
+        let filter = DeliveryFilter { webhook_id, event_id, replay_id, states, created_from, created_before };
+        let query = filter.query(api).await.graphql()?;
+        delivery_page(api, query, first, after.as_deref()).await.graphql()
     }
 
     /// The newest attempt to it.
     #[graphql(directive = requires::apply(PermissionName::DeliveriesRead))]
     async fn last_invocation(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<WebhookInvocation>> {
         let bodies = Bodies::selected_in(&ctx.look_ahead());
-        Ok(invocations(Asked::of(ctx)?, self.0.id, 1, bodies).await.graphql()?.into_iter().next())
+        Ok(invocations(ApiContext::of(ctx)?, self.0.id, 1, bodies).await.graphql()?.into_iter().next())
     }
 
     /// The newest attempts to it, newest first.
@@ -236,7 +227,7 @@ impl WebhookObject {
         let default = u32::try_from(INVOCATIONS_DEFAULT).unwrap_or(INVOCATIONS_MAX);
         let limit = page_size("limit", limit, default, INVOCATIONS_MAX).graphql()?;
         let bodies = Bodies::selected_in(&ctx.look_ahead());
-        invocations(Asked::of(ctx)?, self.0.id, limit, bodies).await.graphql().map(Some)
+        invocations(ApiContext::of(ctx)?, self.0.id, limit, bodies).await.graphql().map(Some)
     }
 }
 

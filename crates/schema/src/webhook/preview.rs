@@ -1,11 +1,11 @@
-//! Previews: the exact request, built by what sends, without sending it.
+//! Previews: the exact request, built by the code that builds requests to send, and not sent.
 
 use super::input::CreateWebhookInput;
 use super::mutations::{live_webhook, require_held};
 use super::sample::{EventChoice, chosen_event};
 use super::saving::created;
 use crate::access::WebhooksRead;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::delivery::{OutcomeCodeName, RequestObject};
 use async_graphql::{ID, InputObject, SimpleObject};
 use hookgraph_domain::attempt::{OutcomeCode, OutgoingRequest};
@@ -60,26 +60,26 @@ pub(crate) struct PreviewError {
     message: String,
 }
 
-/// Renders, builds and signs, and sends nothing.
-pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result<PayloadPreview, Refusal> {
-    asked.require_preview_left()?;
-    let webhook = previewed_webhook(asked, input.id, input.webhook).await?;
-    require_held(asked, &webhook)?;
+/// Renders the payload, and builds and signs the request, without sending it.
+pub(super) async fn preview(api: &ApiContext, input: PreviewPayloadInput) -> Result<PayloadPreview, Refusal> {
+    api.require_preview_left()?;
+    let webhook = previewed_webhook(api, input.id, input.webhook).await?;
+    require_held(api, &webhook)?;
     let choice = EventChoice { path: "input.", event_id: input.event_id, variables: input.variables };
-    let event = chosen_event(asked, &webhook.event_type, choice).await?.into_event(asked.now());
+    let event = chosen_event(api, &webhook.event_type, choice).await?.into_event(api.now());
     let render = RenderRequest { event: event.clone(), webhook: webhook.clone() };
-    let payload = match asked.core.renderer.preview(render, &asked.room).await {
+    let payload = match api.core.renderer.preview(render, &api.room).await {
         Ok(payload) => payload,
         Err(RenderError::Refused(message)) => return Ok(failed(OutcomeCode::RenderFailed, message)),
         Err(RenderError::BudgetExceeded(message)) => return Ok(failed(OutcomeCode::RenderBudgetExceeded, message)),
         Err(RenderError::Unavailable(message)) => return Err(Refusal::new(RefusalCode::Unavailable, message)),
     };
-    asked.text().hold(payload.json.len())?;
-    let signer = asked.may::<WebhooksRead>()?.signer().await?;
-    let delivery = never_sent(&webhook, &event, DeliveryId(asked.new_id()), asked.now());
-    match build(&webhook, &event, &delivery, &payload, &signer, asked.now()) {
+    api.text().hold(payload.json.len())?;
+    let signer = api.may::<WebhooksRead>()?.signer().await?;
+    let delivery = never_sent(&webhook, &event, DeliveryId(api.new_id()), api.now());
+    match build(&webhook, &event, &delivery, &payload, &signer, api.now()) {
         Ok(request) => Ok(PayloadPreview {
-            request: Some(RequestObject::from(&shown(asked, request, &webhook))),
+            request: Some(RequestObject::from(&shown(api, request, &webhook))),
             payload: payload_json(&payload),
             rendered_at: Some(DateTime(payload.rendered_at)),
             error: None,
@@ -88,24 +88,24 @@ pub(super) async fn preview(asked: &Asked, input: PreviewPayloadInput) -> Result
     }
 }
 
-/// The request as the caller may see it. Who may change webhooks can have anything sent and signed; anyone else would get
-/// signatures over content of their own choice from a permission to read.
-fn shown(asked: &Asked, request: OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
+/// The request as the caller may see it. Only a caller who may change webhooks sees the signatures: such a caller can
+/// have any content sent and signed, while a reader would get signatures over content of their own choice.
+fn shown(api: &ApiContext, request: OutgoingRequest, webhook: &Webhook) -> OutgoingRequest {
     let request = masked(request, webhook);
-    if asked.caller.permissions.allows(Permission::WebhooksWrite) { request } else { without_signatures(request) }
+    if api.caller.permissions.allows(Permission::WebhooksWrite) { request } else { without_signatures(request) }
 }
 
 async fn previewed_webhook(
-    asked: &Asked,
+    api: &ApiContext,
     id: Option<ID>,
     draft: Option<CreateWebhookInput>,
 ) -> Result<Arc<Webhook>, Refusal> {
     match (id, draft) {
-        (Some(id), None) => live_webhook(asked, &id).await,
+        (Some(id), None) => live_webhook(api, &id).await,
         (None, Some(draft)) => {
-            asked.require_own_tenant(draft.tenant_id.as_deref().map(String::as_str))?;
-            let ids = (WebhookId(asked.new_id()), asked.tenant_id());
-            created(&asked.core, &draft, "input.webhook", ids, asked.now()).map(Arc::new)
+            api.require_own_tenant(draft.tenant_id.as_deref().map(String::as_str))?;
+            let ids = (WebhookId(api.new_id()), api.tenant_id());
+            created(&api.core, &draft, "input.webhook", ids, api.now()).map(Arc::new)
         }
         (id, _) => {
             let both = if id.is_some() { "both are" } else { "none is" };
@@ -115,7 +115,7 @@ async fn previewed_webhook(
     }
 }
 
-/// The delivery that the request would be an attempt of: no test, for those say so in a header.
+/// The delivery that the request would be an attempt of. It is no test: a header marks the requests of tests.
 fn never_sent(webhook: &Webhook, event: &Event, id: DeliveryId, now: Timestamp) -> Delivery {
     Delivery {
         id,

@@ -4,7 +4,7 @@ use super::object::WebhookObject;
 use super::preview::{PayloadPreview, PreviewPayloadInput, preview};
 use crate::access::WebhooksRead;
 use crate::connection::list_size;
-use crate::context::Asked;
+use crate::context::ApiContext;
 use crate::event_type::require_known_type;
 use crate::ids::{parsed, required};
 use crate::limits::WEBHOOKS_LIST_MAX;
@@ -33,9 +33,9 @@ impl WebhookQueries {
     /// The webhook of that id.
     #[graphql(directive = requires::apply(PermissionName::WebhooksRead))]
     async fn get(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<WebhookObject>> {
-        let asked = Asked::of(ctx)?;
+        let api = ApiContext::of(ctx)?;
         let Some(id) = parsed(&id) else { return Ok(None) };
-        let webhook = asked.may::<WebhooksRead>().graphql()?.webhook(id).await.graphql()?;
+        let webhook = api.may::<WebhooksRead>().graphql()?.webhook(id).await.graphql()?;
         Ok(webhook.filter(|webhook| webhook.deleted_at.is_none()).map(WebhookObject))
     }
 
@@ -50,24 +50,27 @@ impl WebhookQueries {
         #[graphql(desc = "At most so many, 1 to 100; up to 1000 where none is named.")] first: Option<i32>,
         #[graphql(desc = "After the webhook of this id.")] after: Option<ID>,
     ) -> async_graphql::Result<Option<Vec<WebhookObject>>> {
-        let asked = Asked::of(ctx)?;
-        asked.require_own_tenant(Some(&tenant_id)).graphql()?;
+        let api = ApiContext::of(ctx)?;
+        api.require_own_tenant(Some(&tenant_id)).graphql()?;
         require_known_type(concern.as_deref(), event.as_deref()).graphql()?;
         let limit = list_size(first, WEBHOOKS_LIST_MAX).graphql()?;
         let after = after.map(|id| required::<WebhookId>("webhook", &id)).transpose().graphql()?.map(|id| id.0);
-        let query = WebhookQuery { tenant_id: asked.tenant_id(), concern, event, after, limit };
-        let webhooks = asked.may::<WebhooksRead>().graphql()?.webhook_page(query).await.graphql()?;
+        let query = WebhookQuery { tenant_id: api.tenant_id(), concern, event, after, limit };
+        let webhooks = api.may::<WebhooksRead>().graphql()?.webhook_page(query).await.graphql()?;
         Ok(Some(webhooks.into_iter().map(|webhook| WebhookObject(Arc::new(webhook))).collect()))
     }
 
     /// The exact request that a webhook, saved or drafted, would make for an event, past or made up. Nothing is sent. Up
     /// to five in one request.
-    #[graphql(directive = requires::apply(PermissionName::WebhooksRead), directive = requires::apply(PermissionName::EventsRead))]
+    #[graphql(
+        directive = requires::apply(PermissionName::WebhooksRead),
+        directive = requires::apply(PermissionName::EventsRead)
+    )]
     async fn preview_payload(
         &self,
         ctx: &Context<'_>,
         input: PreviewPayloadInput,
     ) -> async_graphql::Result<PayloadPreview> {
-        preview(Asked::of(ctx)?, input).await.graphql()
+        preview(ApiContext::of(ctx)?, input).await.graphql()
     }
 }

@@ -1,4 +1,4 @@
-//! Saving: from a draft to a webhook that may be stored. Decides, and writes nothing.
+//! Saving: the decisions that turn a draft into a webhook that may be stored. Nothing is written here.
 
 use super::input::{CreateWebhookInput, UpdateWebhookInput, target_problem};
 use crate::context::Core;
@@ -15,10 +15,10 @@ use hookgraph_domain::webhook::{CheckedDocument, Webhook, WebhookStatus};
 use hookgraph_domain::webhook_rules::{self, CheckedWebhook, WebhookDraft};
 use std::sync::Arc;
 
-/// The webhook that an input describes, at version 1.
+/// The webhook that an input describes, at version 1. `path` is the input's place.
 ///
 /// # Errors
-/// Every problem of the input; `path` is where it stands.
+/// Every problem of the input.
 pub(super) fn created(
     core: &Core,
     input: &CreateWebhookInput,
@@ -66,10 +66,10 @@ pub(super) fn created(
     })
 }
 
-/// Why a webhook that a person switched off is.
+/// The status reason of a webhook that a person switched off.
 const SWITCHED_OFF: &str = "switched off by a person";
 
-/// The change that an update is, and the webhook as it then stands; no change where nothing would be another.
+/// The webhook after an update, and the change that writes it; no change where the update changes nothing.
 ///
 /// # Errors
 /// Every problem of the input.
@@ -97,13 +97,17 @@ pub(super) fn updated(
     };
     let checked = rules_verdict(core, &draft, PATH, &mut problems);
     let tls = match input.tls(saved, PATH) {
-        // What was saved may have expired since: it keeps nobody from changing the rest.
+        // Saved settings may have expired since: unchanged, they do not keep a person from changing the rest.
         Ok(tls) if tls == saved.tls && (tls.is_none() || draft.url == saved.url) => tls,
         tls => tls_verdict(core, tls, (&draft.url, PATH), now, &mut problems),
     };
     let headers_path = format!("{PATH}.headers");
     let url = checked.as_ref().map_or(saved.url.as_str(), |checked| &checked.url);
-    problems.extend(webhook_rules::check_origin(saved, url, &filled.kept, &headers_path));
+    problems.extend(webhook_rules::check_kept_headers(saved, url, &filled.kept, &headers_path));
+    let has_client_key = tls.as_ref().is_some_and(|tls| tls.identity.is_some());
+    if has_client_key && !input.gives_client_key() {
+        problems.extend(webhook_rules::check_kept_client_key(saved, url, &format!("{PATH}.tls.clientKey")));
+    }
     let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
     let mut webhook = Webhook {
         name: checked.name,
@@ -124,7 +128,7 @@ pub(super) fn updated(
         webhook.event_type = checked.event_type;
         webhook.subscribed_at = now;
     }
-    // A payload query that was just proven ends INVALID by itself.
+    // A new payload query that is proven ends the status INVALID.
     let mended = saved.status == WebhookStatus::Invalid && is_other_document && switch.is_none();
     let (mut webhook, due) = switched(webhook, if mended { Some(true) } else { switch }, now);
     if webhook == *saved {
@@ -138,7 +142,8 @@ pub(super) fn updated(
     Ok((webhook, Some(change)))
 }
 
-/// Sets the status, and answers what that means for what is due. What was held drains by itself once the webhook sends.
+/// Switches a webhook on or off. Returns the write that cancels its due deliveries where it is switched off; where it
+/// is switched on, its held deliveries drain without a write.
 fn switched(webhook: Webhook, switch: Option<bool>, now: Timestamp) -> (Webhook, Option<Write>) {
     let webhook_id = webhook.id;
     match switch {
@@ -151,10 +156,11 @@ fn switched(webhook: Webhook, switch: Option<bool>, now: Timestamp) -> (Webhook,
     }
 }
 
-/// The change that a pause is: what is due is held. None where the webhook is paused already.
+/// The paused webhook, and the change that writes it and holds its due deliveries; no change where it is paused
+/// already.
 ///
 /// # Errors
-/// Where it does not send anyway, and a pause would hide why.
+/// Where the webhook does not send anyway: a pause would hide the reason.
 pub(super) fn paused(saved: &Webhook, now: Timestamp) -> Result<(Webhook, Option<Change>), Refusal> {
     match saved.status {
         WebhookStatus::Paused => return Ok((saved.clone(), None)),
@@ -172,11 +178,11 @@ pub(super) fn paused(saved: &Webhook, now: Timestamp) -> Result<(Webhook, Option
     Ok((webhook, Some(change)))
 }
 
-/// The change that a resume is: the payload query is proven again, and what is held drains at a pace. None where the
-/// webhook sends already.
+/// The resumed webhook with its payload query proven again, and the change that writes it; no change where it sends
+/// already. Its held deliveries drain at a pace.
 ///
 /// # Errors
-/// Where it is switched off, or its payload query does not fit the schema.
+/// Where the webhook is switched off, or its payload query does not fit the schema.
 pub(super) fn resumed(core: &Core, saved: &Webhook, now: Timestamp) -> Result<(Webhook, Option<Change>), Refusal> {
     if saved.status == WebhookStatus::Disabled {
         let message = "the webhook is DISABLED: switch it on by webhook.update with enabled: true";
@@ -185,7 +191,7 @@ pub(super) fn resumed(core: &Core, saved: &Webhook, now: Timestamp) -> Result<(W
     updated(core, saved, &UpdateWebhookInput { enabled: MaybeUndefined::Value(true), ..Default::default() }, now)
 }
 
-/// The change that a deletion is: what is due is cancelled, the history stays.
+/// The change that deletes a webhook: its due deliveries are cancelled, and its history stays.
 pub(super) fn deleted(saved: &Webhook, now: Timestamp) -> Change {
     let webhook = Webhook { deleted_at: Some(now), updated_at: now, version: saved.version + 1, ..saved.clone() };
     let mut change = Change::at(now);
@@ -199,7 +205,7 @@ fn rules_verdict(core: &Core, draft: &WebhookDraft, path: &str, problems: &mut V
     match webhook_rules::check(draft, &core.services.address_rules, path) {
         Ok(checked) => Some(checked),
         Err(found) => {
-            // The document's own check measures it too, and says where.
+            // The check of the document finds some of these problems too, and with their place.
             let known: Vec<_> = problems.iter().map(|problem| (problem.path.clone(), problem.code.clone())).collect();
             problems.extend(found.into_iter().filter(|new| !known.contains(&(new.path.clone(), new.code.clone()))));
             None
@@ -207,7 +213,13 @@ fn rules_verdict(core: &Core, draft: &WebhookDraft, path: &str, problems: &mut V
     }
 }
 
-/// The TLS settings, where they can be used for that URL.
+/// Whether a URL, as it is given, has the scheme `https`, whatever else is wrong with it.
+fn is_https(url: &str) -> bool {
+    const SCHEME: &str = "https://";
+    url.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
+}
+
+/// The TLS settings, if there are any. Adds the problems of the settings, alone and with the URL, to `problems`.
 fn tls_verdict(
     core: &Core,
     tls: Result<Option<Arc<TlsSettings>>, Vec<Problem>>,
@@ -218,7 +230,7 @@ fn tls_verdict(
     match tls {
         Ok(None) => None,
         Ok(Some(tls)) => {
-            if !url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+            if !is_https(url) {
                 let message = "only an https URL is called over TLS";
                 problems.push(Problem::new(format!("{path}.tls"), "TLS_NEEDS_HTTPS", message));
             }
@@ -234,7 +246,7 @@ fn tls_verdict(
     }
 }
 
-/// What was found out about the draft's document; none where it has none, or a problem.
+/// The checked document of the draft; none where the draft has no document, or the document has a problem.
 fn document_verdict(
     core: &Core,
     draft: &WebhookDraft,

@@ -18,8 +18,9 @@ pub struct RecordStore {
     tables: Mutex<Tables>,
 }
 
+/// A record as the table keeps it.
 #[derive(Clone)]
-pub struct Kept {
+pub struct RecordRow {
     pub record: Record,
     pub links: Vec<Link>,
     pub names: Vec<Name>,
@@ -27,7 +28,7 @@ pub struct Kept {
 
 #[derive(Clone, Default)]
 pub struct Tables {
-    pub records: BTreeMap<(TenantId, RecordRef), Kept>,
+    pub records: BTreeMap<(TenantId, RecordRef), RecordRow>,
     pub tenants: BTreeMap<TenantId, Tenant>,
     pub tasks: BTreeMap<CopyTaskId, CopyTask>,
     pub webhooks: BTreeMap<WebhookId, Webhook>,
@@ -36,7 +37,7 @@ pub struct Tables {
 }
 
 impl RecordStore {
-    /// What is kept.
+    /// The tables of the store.
     pub fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap()
     }
@@ -56,14 +57,14 @@ impl Tables {
                 let version = self.records.get(&place).map(|kept| kept.record.version);
                 expect(version, expected, &record.reference.key)?;
                 for name in &names {
-                    let is_taken = |(other, kept): (&(TenantId, RecordRef), &Kept)| {
+                    let is_taken = |(other, kept): (&(TenantId, RecordRef), &RecordRow)| {
                         other.0 == place.0 && *other != place && kept.names.contains(name)
                     };
                     if self.records.iter().any(is_taken) {
                         return Err(CommitError::NameTaken(name.clone()));
                     }
                 }
-                self.records.insert(place, Kept { record, links, names });
+                self.records.insert(place, RecordRow { record, links, names });
             }
             Write::DeleteRecord { tenant_id, reference, expected_version } => {
                 let key = reference.key.clone();
@@ -106,7 +107,7 @@ impl Tables {
     }
 
     fn matching(&self, query: &RecordQuery) -> Vec<Record> {
-        let is_meant = |kept: &&Kept| {
+        let is_meant = |kept: &&RecordRow| {
             let has = |(relation, target): &(String, String)| {
                 kept.links.iter().any(|link| link.relation == *relation && link.target == *target)
             };

@@ -4,6 +4,7 @@ use super::RecordStore;
 use async_graphql::{EmptySubscription, Request, Response, Schema, Value as GraphqlValue, Variables};
 use hookgraph_domain::event::NewEvent;
 use hookgraph_domain::ids::TenantId;
+use hookgraph_domain::permission::PermissionSet;
 use hookgraph_domain::ports::NoObserver;
 use hookgraph_pim::{Caller, PaymentType, PimContext, PimMutation, PimQuery, PimServices};
 use hookgraph_testkit::{ManualClock, NoWakeUps, SeededEntropy, sample};
@@ -38,11 +39,23 @@ impl World {
 
     /// The whole answer as this tenant or another.
     pub async fn respond(&self, tenant_id: TenantId, document: &str, variables: Value) -> Response {
-        let caller = Caller {
-            tenant_id,
-            user_id: Some("user-1".to_owned()),
-            permissions: hookgraph_domain::permission::PermissionSet::all(),
-        };
+        let caller = Caller { tenant_id, user_id: Some("user-1".to_owned()), permissions: PermissionSet::all() };
+        self.respond_to(caller, document, variables).await
+    }
+
+    /// The whole answer as this tenant, with those permissions alone; `$tenantId` is there.
+    pub async fn respond_permitted(
+        &self,
+        permissions: PermissionSet,
+        document: &str,
+        mut variables: Value,
+    ) -> Response {
+        variables["tenantId"] = json!(self.tenant_id.to_string());
+        let caller = Caller { tenant_id: self.tenant_id, user_id: Some("user-1".to_owned()), permissions };
+        self.respond_to(caller, document, variables).await
+    }
+
+    async fn respond_to(&self, caller: Caller, document: &str, variables: Value) -> Response {
         let pim = Arc::new(PimContext::new(caller, self.services.clone(), None));
         let request = Request::new(document).variables(Variables::from_json(variables)).data(pim);
         self.schema.execute(request).await

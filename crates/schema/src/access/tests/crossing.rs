@@ -2,7 +2,7 @@
 
 use super::coverage::schemas;
 use super::documents;
-use crate::test_world::{World, world};
+use crate::tests::world::{World, world};
 use async_graphql::Request;
 use futures::{FutureExt, StreamExt};
 use hookgraph_domain::ids::TenantId;

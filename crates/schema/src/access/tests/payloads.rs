@@ -1,6 +1,6 @@
 //! Payload queries run with what their author held, and with nothing else.
 
-use crate::test_world::{ADD_CUSTOMER, CUSTOMER, World, world};
+use crate::tests::world::{ADD_CUSTOMER, CUSTOMER, World, world};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::permission::{Permission, PermissionSet};
 use hookgraph_domain::ports::{RenderError, RenderRequest};

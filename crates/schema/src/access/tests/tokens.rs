@@ -1,7 +1,7 @@
 //! Tokens over the API, and the audit log of it.
 
 use crate::limits::{TOKENS_LIST_MAX, TOKENS_VALID_MAX};
-use crate::test_world::world;
+use crate::tests::world::world;
 use async_graphql::Request;
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::ids::{TenantId, TokenId};

@@ -1,7 +1,7 @@
 //! What goes wrong in a render: whose fault it is, and that nothing of it is delivered as data.
 
 use crate::limits::RenderLimits;
-use crate::test_world::{ADD_CUSTOMER, CUSTOMER, World, world};
+use crate::tests::world::{ADD_CUSTOMER, CUSTOMER, World, world};
 use hookgraph_domain::limits::PAYLOAD_BYTES_MAX;
 use hookgraph_domain::ports::{PayloadRenderer, RenderError, RenderRequest};
 use hookgraph_pim::PimContext;

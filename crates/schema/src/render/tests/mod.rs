@@ -3,7 +3,7 @@
 mod faults;
 mod sharing;
 
-use crate::test_world::{ADD_CUSTOMER, CUSTOMER, world};
+use crate::tests::world::{ADD_CUSTOMER, CUSTOMER, world};
 use hookgraph_domain::ports::RenderRequest;
 use hookgraph_domain::webhook::Webhook;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What renders of one batch share, and what they never do.
 
-use crate::test_world::{ADD_CUSTOMER, world};
+use crate::tests::world::{ADD_CUSTOMER, world};
 use hookgraph_domain::event::Event;
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::ports::RenderRequest;

@@ -1,7 +1,7 @@
 //! The management API on the fake store.
 
+use super::world::{ADD_CUSTOMER, world, world_that_suggests};
 use crate::limits::PREVIEWS_PER_REQUEST_MAX;
-use crate::test_world::{ADD_CUSTOMER, world, world_that_suggests};
 use async_graphql::{Request, Variables};
 use futures::StreamExt;
 use hookgraph_domain::ids::TenantId;

@@ -1,8 +1,8 @@
 //! How much text of payloads and attempts one answer shows.
 
-use crate::at_once_tests::full;
+use super::at_once::full;
+use super::world::{World, world};
 use crate::limits::ANSWER_BYTES_MAX;
-use crate::test_world::{World, world};
 use async_graphql::Request;
 use futures::StreamExt;
 use hookgraph_domain::attempt::{Attempt, OutcomeCode, OutgoingRequest, ResponseHead};

@@ -1,6 +1,6 @@
 //! Secrets of webhooks, as a caller sees them: shown once, kept when sent back as shown, and nowhere else.
 
-use crate::test_world::{World, world};
+use super::world::{World, world};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::audit::AuditQuery;
 use hookgraph_domain::change::Expected;
@@ -181,7 +181,7 @@ async fn a_secret_header_is_never_shown_and_kept_when_it_is_sent_back_as_it_was_
         { "name": "x-plain", "value": "plain", "secret": false }]);
     assert_eq!(webhook["headers"], shown);
     let id = &webhook["id"];
-    let update = json!({ "headers": shown, "url": "https://a.example/other", "signing": "BOTH" });
+    let update = json!({ "headers": shown, "url": "https://a.example/hook?other", "signing": "BOTH" });
     let updated = world.ask(UPDATE, json!({ "id": id, "input": update })).await;
     assert_eq!(updated["data"]["webhook"]["update"], json!({ "signing": "BOTH", "headers": shown }), "{updated}");
     assert_eq!(stored(&world, id).await.headers[0].value, "Bearer tops3cret");
@@ -233,8 +233,10 @@ async fn a_secret_header_is_given_anew_to_be_shown_or_to_go_elsewhere() {
     let world = world().await;
     let header = |value: &str, secret: bool| json!([{ "name": "authorization", "value": value, "secret": secret }]);
     let id = created(&world, json!({ "headers": header("Bearer tops3cret", true) })).await["id"].clone();
-    let elsewhere = json!({ "url": "https://attacker.example/hook" });
-    assert_eq!(refused(&world, &id, elsewhere).await, ["input.headers HEADER_SECRET_ELSEWHERE"]);
+    for url in ["https://attacker.example/hook", "https://a.example/attacker", "https://a.example/hook/attacker"] {
+        let elsewhere = json!({ "url": url });
+        assert_eq!(refused(&world, &id, elsewhere).await, ["input.headers HEADER_SECRET_ELSEWHERE"], "{url}");
+    }
     let shown = json!({ "headers": header("", false) });
     assert_eq!(refused(&world, &id, shown).await, ["input.headers.0.value HEADER_SECRET_HIDDEN"]);
     let unnamed = json!({ "headers": [{ "name": "x-new" }] });
@@ -263,6 +265,34 @@ async fn a_client_key_is_kept_and_never_shown() {
     assert!(audited(&world).await.contains("C2") && !audited(&world).await.contains("tops3cret"));
     let cleared = update(json!({ "tls": null })).await;
     assert_eq!((&cleared["data"]["webhook"]["update"]["tls"], key().await), (&Value::Null, None));
+}
+
+#[tokio::test]
+async fn a_client_key_is_given_anew_to_be_used_elsewhere() {
+    let world = world().await;
+    let tls = json!({ "clientCertificate": "C", "clientKey": "tops3cret" });
+    let id = created(&world, json!({ "tls": tls })).await["id"].clone();
+    let elsewhere = "https://attacker.example/hook";
+    for kept in [
+        json!({ "url": elsewhere }),
+        json!({ "url": elsewhere, "tls": { "clientCertificate": "C2" } }),
+        json!({ "url": elsewhere, "tls": { "clientCertificate": "C", "clientKey": " " } }),
+        json!({ "url": "https://a.example:8443/hook" }),
+    ] {
+        let told = refused(&world, &id, kept.clone()).await;
+        assert_eq!(told, ["input.tls.clientKey CLIENT_KEY_ELSEWHERE"], "{kept}");
+    }
+    for (allowed, key) in [
+        (json!({ "url": "https://a.example/other?path=1" }), Some("tops3cret")),
+        (json!({ "url": "https://b.example/", "tls": { "clientCertificate": "C2", "clientKey": "K2" } }), Some("K2")),
+        (json!({ "url": "https://c.example/", "tls": { "caCertificates": "A" } }), None),
+        (json!({ "url": "https://d.example/" }), None),
+    ] {
+        let updated = world.ask(UPDATE, json!({ "id": id, "input": allowed })).await;
+        assert_eq!(updated["errors"], Value::Null, "{updated}");
+        let identity = stored(&world, &id).await.tls.and_then(|tls| tls.identity.clone());
+        assert_eq!(identity.map(|identity| identity.key).as_deref(), key, "{allowed}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Flow settings, pause and resume, replays, many deliveries at once, and health, as a caller sees them.
 
+use super::world::{World, world};
 use crate::limits::BACKLOG_COUNT_MAX;
-use crate::test_world::{World, world};
 use async_graphql::{Request, Variables};
 use hookgraph_domain::attempt::{Attempt, OutcomeCode};
 use hookgraph_domain::change::{Change, Expected, Write};

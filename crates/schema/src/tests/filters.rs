@@ -1,6 +1,6 @@
 //! Filters that can find nothing are refused: an empty answer would read as "nothing happened".
 
-use crate::test_world::world;
+use super::world::world;
 use serde_json::{Value, json};
 
 async fn refused(selection: &str) -> (Value, Value, Value) {

@@ -1,6 +1,6 @@
 //! A document that is refused reaches no resolver: nothing is read for it.
 
-use crate::test_world::{ADD_CUSTOMER, CUSTOMER, World, world};
+use super::world::{ADD_CUSTOMER, CUSTOMER, World, world};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::ports::RenderError;
 use hookgraph_domain::webhook::Webhook;

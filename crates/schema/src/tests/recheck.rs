@@ -1,7 +1,7 @@
 //! Stored documents, checked again under another schema.
 
+use super::world::{CUSTOMER, World, world};
 use crate::Rechecked;
-use crate::test_world::{CUSTOMER, World, world};
 use hookgraph_domain::change::Expected;
 use hookgraph_domain::delivery::{Delivery, DeliveryState};
 use hookgraph_domain::page::DeliveryQuery;

@@ -1,6 +1,6 @@
 //! What the requests of all callers together hold of what they read.
 
-use crate::test_world::{ADD_CUSTOMER, CUSTOMER, World, world};
+use super::world::{ADD_CUSTOMER, CUSTOMER, World, world};
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{RecordReader, UnitOfWork};

@@ -1,6 +1,6 @@
 //! Documents as handlers in the field write them: accepted for their event, and they yield data from what exists.
 
-use crate::test_world::{World, world};
+use super::world::{World, world};
 use hookgraph_domain::catalogue;
 use hookgraph_domain::problem::Problem;
 use std::collections::BTreeMap;

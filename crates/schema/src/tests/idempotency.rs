@@ -1,7 +1,7 @@
 //! Requests that come twice under one idempotency key.
 
+use super::world::{ADD_CUSTOMER, World, world};
 use crate::idempotency::IDEMPOTENCY_EXTENSION;
-use crate::test_world::{ADD_CUSTOMER, World, world};
 use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Events from outside on the fake store.
 
-use crate::test_world::{World, world};
+use super::world::{World, world};
 use hookgraph_domain::limits::{CHANGED_FIELDS_MAX, EVENT_VARIABLE_BYTES_MAX, EVENTS_PER_PUBLISH_MAX, PROBLEMS_MAX};
 use serde_json::{Value, json};
 
