@@ -1,5 +1,5 @@
-//! Every event type of the catalogue is raised by its mutation and delivered, once per change; what changes nothing raises
-//! nothing.
+//! Every event type of the catalogue is raised by its mutation and delivered, once for each change; a mutation that
+//! changes nothing raises nothing.
 
 use anyhow::{Context, ensure};
 use hookgraph_testkit::ScriptedReceiver;
@@ -7,7 +7,7 @@ use hookgraph_tests::{Api, Database, Installation, Live, on, verify_signatures};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One mutation with what it must raise. `<name>` stands for a saved value.
+/// One mutation with the events that it must raise. `<name>` stands for a saved value.
 struct Step {
     mutation: &'static str,
     raises: &'static [&'static str],
@@ -176,7 +176,7 @@ const SUBSCRIPTION_CONTRACTS: &[Step] = &[
     step(r#"customer { delete(identifier: "ada", tenantId: "<tenant>") }"#, &["customers/delete"]),
 ];
 
-/// The first copy finishes; the second finds its identifier taken by then.
+/// The first copy finishes; the second finds that its identifier is taken by then.
 const TENANTS: &[Step] = &[step(
     r#"tenant { one: createCopyTask(tenantId: "<tenant>", desiredIdentifier: "acme-copy") { id }
                 two: createCopyTask(tenantId: "<tenant>", desiredIdentifier: "acme-copy") { id } }"#,

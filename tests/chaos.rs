@@ -1,9 +1,10 @@
-//! Processes, databases and the network fail under load, and what was accepted arrives: the short forms of `make soak`.
+//! Processes, databases and the network fail under load, and every accepted event arrives: the short forms of `make
+//! soak`.
 
 use anyhow::ensure;
 use hookgraph_tests::chaos::{Case, Scale, run};
 
-/// What a process may have in memory, in MiB.
+/// The most memory that a process may have, in MiB.
 const PEAK_MIB_MAX: u64 = 100;
 
 async fn holds(case: Case) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use hookgraph_testkit::ScriptedReceiver;
 use hookgraph_tests::{Api, Installation, Live, is_final, on_both, verify_signatures};
 use serde_json::{Value, json};
 
-/// By how much a restarted server's clock is ahead: past every lease of the one that was killed.
+/// How far a restarted server's clock is ahead, in milliseconds: past every lease of the killed server.
 const AHEAD_MS: &str = "3600000";
 const QUERY: &str = "query($id: ID!) { order { get(id: $id) { id additionalInformation } } }";
 
@@ -29,7 +29,8 @@ async fn order_of_the_only_event(api: &Api) -> anyhow::Result<String> {
     Ok(edges[0]["node"]["variables"]["id"].as_str().context("an order's id")?.to_owned())
 }
 
-/// The state of the only delivery once it has ended: looked up, or told live since the look.
+/// The state of the only delivery once it has ended: either it has ended by the first look, or a subscription tells of
+/// its end.
 async fn state_in_the_end(api: &Api) -> anyhow::Result<Value> {
     let cursor = api.feed_cursor().await?;
     let data = api.data("{ delivery { getMany { edges { node { state } } } } }", json!({})).await?;
@@ -55,7 +56,7 @@ async fn survives_on(installation: Installation, failpoint: &str, payload_is_fro
         "url": url, "graphqlQuery": QUERY,
     });
     doomed.api.create_webhook(input).await?;
-    // The server may die before it answers: what counts is what it committed.
+    // The server may die before it answers: the test goes by the commits.
     let _ = create_order(&doomed.api).await;
     doomed.was_killed().await?;
 

@@ -1,5 +1,5 @@
-//! A database that is locked, full or gone: the caller is told to try again, nothing is half recorded, and the server goes
-//! on when the trouble is over.
+//! A database that is locked, full or gone: the caller is told to try again, nothing is half recorded, and the server
+//! goes on when the trouble is over.
 
 use anyhow::{Context, ensure};
 use futures::StreamExt;
@@ -19,7 +19,7 @@ async fn create_order(api: &Api, tenant_id: &str, text: &str) -> anyhow::Result<
     api.execute(create, json!({ "input": input })).await
 }
 
-/// How many orders there are, how many events of theirs, and how many deliveries.
+/// How many orders there are, how many events they have, and how many deliveries there are.
 async fn counts(api: &Api) -> anyhow::Result<[usize; 3]> {
     let query = "{ order { getMany(first: 100) { edges { node { id } } } }
         event { getMany(concern: \"orders\", first: 100) { edges { node { id } } } }
@@ -33,7 +33,7 @@ fn is_retryable(answer: &Value) -> bool {
     answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE" && answer.pointer("/data/order/create").is_none()
 }
 
-/// The answer says that it may be asked again, and when.
+/// The answer must say that the caller may ask again, and when.
 fn is_unavailable(answer: &Answered) -> anyhow::Result<()> {
     ensure!(answer.body["errors"][0]["extensions"]["code"] == "UNAVAILABLE", "{:#}", answer.body);
     ensure!(answer.retry_after.as_deref() == Some("1"), "Retry-After is {:?}", answer.retry_after);
@@ -79,7 +79,7 @@ async fn more_than_can_wait_is_refused_with_the_time_to_ask_again() -> anyhow::R
         let tenant_id = subscribed(&server.api, &receiver).await?;
         let locker = connect(installation.database_url()).await?;
         locker.execute_unprepared("BEGIN IMMEDIATE").await?;
-        // Each as large as one may be: together more than may wait while nothing can be written.
+        // Each request is as large as one may be: together they are more than may wait while nothing can be written.
         let event =
             |number: u32| json!({ "concern": "orders", "event": "update", "variables": { "id": number.to_string() } });
         let inputs: Vec<Value> = (0..1_000).map(event).collect();
@@ -88,7 +88,7 @@ async fn more_than_can_wait_is_refused_with_the_time_to_ask_again() -> anyhow::R
         let before_kib = server.peak_kib()?;
         let mut answers = asked.collect::<FuturesUnordered<_>>();
         let mut answer_count = 0;
-        // Some at once, for want of room, and the others before their time is over.
+        // Some requests are refused at once, for want of room, and the others before their time is over.
         while let Some(answer) = answers.next().await {
             is_unavailable(&answer?)?;
             answer_count += 1;
@@ -130,7 +130,8 @@ async fn a_full_database_is_a_retryable_error_and_records_nothing_of_what_it_ref
     .await
 }
 
-/// SQLite undoes a transaction by itself where a write fails. What is accepted after that must be there when the server is not.
+/// SQLite undoes a transaction by itself where a write fails. A change that is accepted after the failure must outlive
+/// the server.
 #[tokio::test]
 async fn what_is_accepted_after_writes_that_failed_outlives_the_server() -> anyhow::Result<()> {
     on(Database::Sqlite, async |installation: Installation| {
@@ -140,14 +141,14 @@ async fn what_is_accepted_after_writes_that_failed_outlives_the_server() -> anyh
         let text = "x".repeat(15_000);
         let mut accepted = 0;
         for _ in 0..3 {
-            // Less than the log of the database has already: nothing that grows it can be written.
+            // The limit is below the present size of the database's log: no write that grows the log succeeds.
             server.limit_files(Some(100_000)).await?;
             for _ in 0..4 {
                 let answer = create_order(&server.api, &tenant_id, &text).await?;
                 ensure!(is_retryable(&answer), "{answer:#}");
             }
             server.limit_files(None).await?;
-            // A change that is given up by itself, before and after those that are accepted.
+            // A change that is rolled back because the identifier is taken, among changes that are accepted.
             for identifier in ["acme", "acme"] {
                 let create = "mutation($input: CreateTenantInput!) { tenant { create(input: $input) { id } } }";
                 let input = json!({ "identifier": identifier, "name": "Acme" });
@@ -177,7 +178,7 @@ async fn a_database_that_is_gone_is_a_retryable_error_and_comes_back_without_a_r
         let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
         admin.execute_unprepared(&cut).await?;
         let answer = create_order(&server.api, &tenant_id, "cut off").await;
-        // The token cannot be looked up either: whichever comes first, it is no client error.
+        // The token cannot be looked up either: whichever fails first, the failure is no client error.
         let answer = answer?;
         ensure!(answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE", "{answer:#}");
         admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await?;
@@ -188,8 +189,8 @@ async fn a_database_that_is_gone_is_a_retryable_error_and_comes_back_without_a_r
     .await
 }
 
-/// How soon a call that nobody answers is given up, and how soon the server goes on once it may: seconds, where the kernel
-/// would take a quarter of an hour.
+/// How soon a call that nobody answers is given up, and how soon the server goes on once it may: within seconds, where
+/// the kernel would take a quarter of an hour.
 const SWALLOWED_PATIENCE: Duration = Duration::from_secs(28);
 
 #[tokio::test]
@@ -218,7 +219,7 @@ async fn calls_that_the_network_swallows_are_retryable_errors_and_done_without_o
     .await
 }
 
-/// The same server takes and delivers the next order.
+/// The same server must accept the next order and deliver its event.
 async fn delivers_again(api: &Api, tenant_id: &str) -> anyhow::Result<()> {
     let cursor = api.feed_cursor().await?;
     let answer = create_order(api, tenant_id, "in time").await?;

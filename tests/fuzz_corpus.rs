@@ -1,4 +1,5 @@
-//! The properties of the fuzz targets, over the corpus that is kept: what fuzzing found stays found without fuzzing.
+//! The properties of the fuzz targets, over the corpus that is kept: a fault that fuzzing found stays found without
+//! fuzzing.
 
 use std::path::Path;
 
@@ -19,7 +20,7 @@ mod requests;
 #[path = "../fuzz/properties/tokens.rs"]
 mod tokens;
 
-/// Every file of the target's corpus, and every beginning of it.
+/// Tries every file of the target's corpus, and beginnings of each file.
 fn replay(target: &str, hold: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -36,7 +37,7 @@ fn replay(target: &str, hold: fn(&[u8])) {
     assert!(count >= 5, "{target} has {count} files");
 }
 
-/// Beginnings of one file that are tried beside the whole.
+/// How many beginnings of one file are tried beside the whole file.
 const BEGINNINGS_MAX: usize = 16;
 
 #[test]

@@ -1,4 +1,5 @@
-//! Black-box tests: the real binary, spoken to through GraphQL and HTTP alone. One file per feature.
+//! Black-box tests: they speak to the real binary through GraphQL and HTTP alone, one file for each feature.
+//! `architecture` reads the repository instead.
 
 mod architecture;
 mod catalogue;

@@ -1,4 +1,4 @@
-//! What one sees of a delivery from outside: its counters, and its trace from the mutation to the receiver.
+//! A delivery as it is seen from outside: its counters, and its trace from the mutation to the receiver.
 
 use anyhow::{Context, ensure};
 use hookgraph_testkit::ScriptedReceiver;
@@ -22,7 +22,7 @@ async fn subscribed(server: &Process, receiver: &ScriptedReceiver) -> anyhow::Re
     server.api.create_webhook(input).await.map(|_| ())
 }
 
-/// Scrapes until that line is there: a scrape may be a second old.
+/// Scrapes until that line is there, because a scrape may be a second old.
 async fn scraped(api: &Api, line: &str) -> anyhow::Result<()> {
     let url = format!("{}/metrics", api.base_url);
     let found = async {
@@ -72,7 +72,7 @@ async fn a_delivery_is_in_the_gauges_while_it_is_under_way_and_in_the_counters_a
     .await
 }
 
-/// Every span that the collector got.
+/// All spans that the collector got.
 fn spans(collector: &ScriptedReceiver) -> anyhow::Result<Vec<Span>> {
     let mut spans = Vec::new();
     for request in collector.requests() {
@@ -125,7 +125,7 @@ async fn one_trace_leads_from_the_mutation_to_the_receiver() -> anyhow::Result<(
     .await
 }
 
-/// What begins every token of the tests.
+/// The beginning of every token of the tests.
 fn server_token() -> String {
     "hgt_test".to_owned()
 }

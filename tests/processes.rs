@@ -1,4 +1,5 @@
-//! Several processes on one PostgreSQL: what is recorded on one is sent by another that is free, and shown by all.
+//! Several processes on one PostgreSQL: a delivery that is recorded by one process is sent by another that is free, and
+//! shown by all.
 
 use anyhow::{Context, ensure};
 use hookgraph_testkit::ScriptedReceiver;
@@ -8,7 +9,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
 
-/// Far beyond the patience of the tests: who is not woken does nothing.
+/// A poll far beyond the patience of the tests: a process that is not woken does nothing.
 const NO_POLLING: (&str, &str) = ("HOOKGRAPH_POLL_MS", "600000");
 
 async fn create_order(api: &Api) -> anyhow::Result<()> {
@@ -18,7 +19,7 @@ async fn create_order(api: &Api) -> anyhow::Result<()> {
     api.data(create, json!({ "input": input })).await.map(|_| ())
 }
 
-/// Waits for that many requests, far shorter than anything here would poll.
+/// Waits until `count` requests have arrived, for far less time than passes between two polls.
 async fn arrived(receiver: &ScriptedReceiver, count: usize) -> anyhow::Result<()> {
     let waited = tokio::time::timeout(Duration::from_secs(25), receiver.wait_for(count)).await;
     waited.map(|_| ()).with_context(|| format!("request {count} did not arrive: nobody was woken"))
@@ -62,7 +63,7 @@ async fn a_free_process_is_woken_for_what_another_records_also_after_its_link_wa
         }
         ensure!(hanging(&free.api).await? == 1, "the busy process did not stay busy: nothing is shown");
 
-        // What the busy process settles is seen on the other one.
+        // The settlements of the busy process are seen on the other one.
         gate.open();
         live.finished(1).await?;
         ensure!(receiver.requests().len() == 4, "something was sent twice");

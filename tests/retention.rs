@@ -1,4 +1,5 @@
-//! Retention from outside: what is old is gone after a while, what is owed is not, and who resumes too late is told.
+//! Retention from outside: old history is removed after a while, a delivery that is owed stays, and a subscriber who
+//! resumes too late is told.
 
 use anyhow::{Context, ensure};
 use hookgraph_tests::{Api, Installation, Live, on_both};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A UUID v7 of 2001, which is older than anything is kept.
+/// A UUID v7 of 2001, which is older than any history that is kept.
 const OLD: Uuid = Uuid::from_u128(0x00e4_0000_0000_7000_8000_0000_0000_0000);
 
 async fn publish(api: &Api) -> anyhow::Result<String> {
@@ -78,7 +79,7 @@ async fn old_history_and_feed_are_removed_and_what_is_owed_stays() -> anyhow::Re
         let told = async {
             loop {
                 let asked = async { Live::deliveries(&server.api, &first_cursor).await?.refused().await };
-                // One that began just before the removal hears nothing more.
+                // A subscription that began just before the removal hears nothing more.
                 match tokio::time::timeout(Duration::from_secs(5), asked).await {
                     Ok(answer) => match answer? {
                         Some(refusal) => return anyhow::Ok(refusal),

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use hookgraph_tests::chaos::{Case, Outcome, Scale, run};
 use std::io::Write;
 
-/// What a process may have in memory, in MiB.
+/// The most memory that a process may have, in MiB.
 const PEAK_MIB_MAX: u64 = 100;
 
 fn number<T: std::str::FromStr>(name: &str, default: T) -> anyhow::Result<T> {

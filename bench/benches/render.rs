@@ -1,5 +1,5 @@
-//! What it costs to render a payload, on records in memory: the default one, and a query of ten fields over three related
-//! records, for one event and for a claimed batch of a hundred.
+//! The cost of rendering a payload, on records in memory: the default payload, and a query of ten fields over three
+//! related records, for one event and for a claimed batch of a hundred.
 
 use async_graphql::{Request, Variables};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-/// As in the cases of `hookgraph-bench` with a payload query.
+/// The payload query of the cases of `hookgraph-bench`.
 const TEN_FIELDS: &str = "query ($id: ID!) { order { get(id: $id) {
     id createdAt total { gross currency } cart { name }
     customer { firstName lastName email }
@@ -32,7 +32,7 @@ const TEN_FIELDS: &str = "query ($id: ID!) { order { get(id: $id) {
 /// Events of one claimed batch.
 const BATCH: usize = 100;
 
-/// No webhook here has TLS settings.
+/// Judges nothing: no webhook here has TLS settings.
 struct NoTls;
 
 impl TlsJudge for NoTls {
@@ -81,7 +81,7 @@ impl World {
         answer.data.into_json().expect("JSON")[noun]["create"][id].take()
     }
 
-    /// An order of its own for each event, all of one customer in one pipeline.
+    /// Requests to render, each with an order of its own; all orders are of one customer in one pipeline.
     async fn requests(&self, count: usize) -> Vec<RenderRequest> {
         let stages = json!([{ "name": "New", "placeNewOrders": true }]);
         self.create("pipeline", "CreatePipelineInput", json!({ "name": "Fulfilment", "stages": stages })).await;

@@ -1,4 +1,4 @@
-//! What the pure steps of the road cost: match, canonical JSON, sign, settle.
+//! The cost of the pure steps of the road: match, canonical JSON, sign, settle.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hookgraph_domain::attempt::OutcomeCode;
@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 use std::hint::black_box;
 use uuid::Uuid;
 
-/// About what a payload query of ten fields renders to.
+/// A payload of about the size of one that a query of ten fields yields.
 fn payload() -> Value {
     json!({ "order": { "get": { "id": "0198b6a0-5c1e-7f00-8000-000000000401", "createdAt": "2026-11-23T22:33:43.241Z",
         "total": { "gross": 25.0, "currency": "EUR" }, "cart": [{ "name": "Chair" }],
         "customer": { "firstName": "Ada", "lastName": "Lovelace", "email": "ada@example.com" },
-        "pipelines": [{ "stageId": "0198b6a0-5c1e-7f00-8000-000000000603", "pipeline": { "name": "Fulfilment" } }] } } })
+        "pipelines": [{ "stageId": "0198b6a0-5c1e-7f00-8000-000000000603",
+            "pipeline": { "name": "Fulfilment" } }] } } })
 }
 
 fn matching(criterion: &mut Criterion) {

@@ -1,22 +1,22 @@
-//! The cases, as data.
+//! The cases of the benchmark, as data.
 
 use crate::database::DatabaseKind;
 
 /// How a webhook's receiver behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// 200 at once.
+    /// The receiver answers 200 at once.
     Ok,
-    /// 500 at once, every time.
+    /// The receiver answers 500 at once, every time.
     Fails,
-    /// 200 after ten seconds.
+    /// The receiver answers 200 after ten seconds.
     Hangs,
-    /// 200 once the gate is open.
+    /// The receiver answers 200 once the gate is open.
     Gated,
 }
 
 impl Behaviour {
-    /// The first part of its path.
+    /// The first part of the receiver's path.
     pub const fn path(self) -> &'static str {
         match self {
             Behaviour::Ok => "ok",
@@ -30,40 +30,42 @@ impl Behaviour {
 /// How fast events are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As fast as answers come, on 64 connections.
+    /// Requests follow each other as fast as answers come, on 64 connections.
     Saturated,
-    /// So many requests per second, whatever the answers.
+    /// That number of requests is sent per second, whatever the answers.
     PerSecond(u32),
-    /// Half of what the same database reached with one webhook and one event per request in the same round.
+    /// The rate is half of that which the same database reached with one webhook and one event per request in the same
+    /// round.
     HalfOfMaximum,
-    /// A fixed number of events is published before the receiver answers; what is measured is how fast they drain.
+    /// That number of events is published before the receiver answers; the time in which their deliveries drain is
+    /// measured.
     Backlog(u32),
 }
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// What stands in the table.
+    /// The name in the table.
     pub name: &'static str,
-    /// By which it is chosen.
+    /// The key by which the case is chosen.
     pub key: &'static str,
-    /// On which database.
+    /// The kind of the database.
     pub database: DatabaseKind,
-    /// Server processes on it.
+    /// How many server processes work on the database.
     pub servers: usize,
-    /// Webhooks that answer at once.
+    /// How many webhooks have receivers that answer at once.
     pub healthy: u32,
-    /// One more webhook that does not.
+    /// The behaviour of one more webhook's receiver, which does not.
     pub sick: Option<Behaviour>,
-    /// Events of one request.
+    /// How many events one request publishes.
     pub batch: u32,
     /// Whether the payload is a query of ten fields over three records.
     pub query: bool,
-    /// How fast.
+    /// How fast events are published.
     pub pace: Pace,
-    /// Rows of history that are there before, where a page of the log is measured too.
+    /// How many rows of history are there before the run; a page of the log is then measured too.
     pub history: Option<u64>,
-    /// Whether it belongs to a full run only.
+    /// Whether the case belongs to a full run only.
     pub is_long: bool,
 }
 
@@ -85,7 +87,7 @@ const PACED: Case = Case { name: "one webhook, 100 events/s", key: "paced", pace
 const TEN_PACED: Case =
     Case { name: "ten webhooks, 100 events/s", key: "ten-paced", pace: Pace::PerSecond(100), ..TEN };
 
-/// Every case on one database. Those that others are compared with come first.
+/// Every case on one database. A case with which others are compared stands before them.
 pub const CASES: &[Case] = &[
     ONE,
     TEN,
@@ -115,10 +117,10 @@ pub const CASES: &[Case] = &[
     Case { name: "ten webhooks per event, two processes", key: "ten-processes-2", servers: 2, is_long: true, ..TEN },
     Case { name: "ten webhooks per event, four processes", key: "ten-processes-4", servers: 4, is_long: true, ..TEN },
     Case { name: "backlog of 1,000", key: "backlog-1k", pace: Pace::Backlog(1_000), ..ONE },
-    // As many as are measured of the million; a thousand are gone in a tenth of a second.
+    // As many as are watched of the million; a thousand drain in a tenth of a second.
     Case { name: "backlog of 20,000", key: "backlog-20k", pace: Pace::Backlog(20_000), ..ONE },
     Case { name: "backlog of 1,000,000", key: "backlog-1m", pace: Pace::Backlog(1_000_000), is_long: true, ..ONE },
-    // Compared with one another: the same, but for what lies behind.
+    // These are compared with one another: they differ in their history alone.
     Case { name: "one webhook, no history", key: "history-0", history: Some(0), ..ONE },
     Case { name: "one webhook, 100,000 rows of history", key: "history-100k", history: Some(100_000), ..ONE },
     Case {
@@ -130,7 +132,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// The cases that a run is made of. `wanted` is a key, a part of one, or none for all; several processes need PostgreSQL.
+/// The cases that a run is made of. `wanted` is a key, a part of one, or none for all; several processes need
+/// PostgreSQL.
 pub fn chosen(wanted: Option<&str>, databases: &[DatabaseKind], is_full: bool) -> Vec<Case> {
     let on = |database: DatabaseKind| CASES.iter().map(move |case| Case { database, ..*case });
     let cases = databases.iter().flat_map(|database| on(*database));

@@ -1,21 +1,22 @@
-//! Throw-away databases: files for SQLite, and a PostgreSQL of its own that waits for the disk with every commit.
+//! Throw-away databases: files for SQLite, and a PostgreSQL of the benchmark's own that waits for the disk with every
+//! commit.
 
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Which database the server works on.
+/// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseKind {
-    /// A file.
+    /// A file of SQLite.
     Sqlite,
     /// A database on [`Cluster`].
     Postgres,
 }
 
 impl DatabaseKind {
-    /// For the table.
+    /// The name in the table.
     pub const fn name(self) -> &'static str {
         match self {
             DatabaseKind::Sqlite => "SQLite",
@@ -29,18 +30,18 @@ pub struct Cluster {
     directory: TempDir,
     url: String,
     psql: PathBuf,
-    /// The process that all its others are children of.
+    /// The process whose children all other processes of this PostgreSQL are.
     pub postmaster: u32,
 }
 
 const SCRIPT: &str = "tests/postgres.sh";
 
 impl Cluster {
-    /// Starts one.
+    /// Starts a PostgreSQL in a directory of its own.
     pub fn start() -> anyhow::Result<Self> {
         ensure!(Path::new(SCRIPT).exists(), "run this from the root of the repository: there is no {SCRIPT} here");
         let directory = tempfile::tempdir()?;
-        // The server runs as another user when this is root: the directory around its own must let it in.
+        // PostgreSQL runs as another user when this process is root: the directory around its own must let it in.
         #[cfg(unix)]
         std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let data = directory.path().join("postgres");
@@ -60,13 +61,13 @@ impl Cluster {
         Ok(format!("{server}/{name}"))
     }
 
-    /// Drops a database that nobody needs any more, and writes out what is dirty, so that the next run begins alike.
+    /// Drops a database that nobody needs any more, and writes out dirty pages, so that all runs begin alike.
     pub fn drop_database(&self, name: &str) -> anyhow::Result<()> {
         self.run(&format!("DROP DATABASE {name} WITH (FORCE)"))?;
         self.run("CHECKPOINT")
     }
 
-    /// Runs a script on one of its databases.
+    /// Runs a script on one of the databases.
     pub fn run_on(&self, name: &str, script: &str) -> anyhow::Result<()> {
         let (server, _) = self.url.rsplit_once('/').context("the URL names a database")?;
         let arguments = ["--quiet", "--set", "ON_ERROR_STOP=1", "--command", script, &format!("{server}/{name}")];

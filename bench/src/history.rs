@@ -1,4 +1,4 @@
-//! A long history to run beside: deliveries that ended over the last four weeks, written by SQL.
+//! A long history beside which a case runs: deliveries that ended over the last four weeks, written by SQL.
 
 use crate::database::{Cluster, DatabaseKind};
 use crate::monotonic;
@@ -11,16 +11,15 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Rows of one statement on SQLite, of each table.
+/// How many rows of each table one statement writes on SQLite.
 const CHUNK: u64 = 100_000;
-/// A day.
 const DAY_MS: u64 = 24 * 3_600_000;
-/// Pages that are read to measure one.
+/// How many pages are read to measure one.
 const PAGES: usize = 100;
 
-/// Where a history is written to.
-pub struct Place<'a> {
-    /// The kind.
+/// The database to which a history is written.
+pub struct HistoryTarget<'a> {
+    /// The kind of the database.
     pub database: DatabaseKind,
     /// PostgreSQL, and the database's name there.
     pub cluster: Option<(&'a Cluster, &'a str)>,
@@ -28,16 +27,16 @@ pub struct Place<'a> {
     pub directory: &'a Path,
 }
 
-/// Writes so many rows: a third each are events, deliveries and attempts, of the one webhook that is there.
-pub fn fill(place: &Place<'_>, rows: u64) -> anyhow::Result<()> {
+/// Writes `rows` rows: a third each are events, deliveries and attempts of the one webhook that is there.
+pub fn fill(target: &HistoryTarget<'_>, rows: u64) -> anyhow::Result<()> {
     let count = rows / 3;
     if count == 0 {
         return Ok(());
     }
-    match (place.database, place.cluster) {
+    match (target.database, target.cluster) {
         (DatabaseKind::Postgres, Some((cluster, name))) => cluster.run_on(name, &postgres(count)),
         (DatabaseKind::Postgres, None) => anyhow::bail!("there is no PostgreSQL"),
-        (DatabaseKind::Sqlite, _) => sqlite(&place.directory.join("hookgraph.db"), count),
+        (DatabaseKind::Sqlite, _) => sqlite(&target.directory.join("hookgraph.db"), count),
     }
 }
 
@@ -45,7 +44,7 @@ pub fn fill(place: &Place<'_>, rows: u64) -> anyhow::Result<()> {
 pub async fn page_ms(api: &mut Api) -> anyhow::Result<(f64, f64)> {
     let text = "query ($after: String) { delivery { getMany(first: 50, after: $after) {
         nodes { id state event { id } attempts { id number } } pageInfo { endCursor } } } }";
-    // An id (UUID v7) of two weeks ago: the middle of what was written.
+    // An id (UUID v7) of two weeks ago: the middle of the history.
     let hex = format!("{:012x}", monotonic::wall_ms() - 14 * DAY_MS);
     let middle = format!("{}-{}-7000-8000-000000000000", &hex[..8], &hex[8..]);
     let mut times = Vec::new();
@@ -62,7 +61,8 @@ pub async fn page_ms(api: &mut Api) -> anyhow::Result<(f64, f64)> {
     Ok((times[0], times[1]))
 }
 
-/// Days get their partitions, as a server makes them ahead; then the rows, then what the planner knows of them.
+/// The days get their partitions, as a server makes them ahead; then come the rows, and then the statistics of the
+/// planner.
 fn postgres(count: u64) -> String {
     let ms = format!("(first_ms + n * (28 * 86400000::bigint) / {count})");
     let id = format!("(lpad(to_hex({ms}), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid");
@@ -82,19 +82,19 @@ fn postgres(count: u64) -> String {
                 tbl || '_' || to_char(day, 'YYYYMMDD'), tbl, low::uuid, high::uuid);
         END LOOP;
     END LOOP; END $$;
-INSERT INTO event {EVENT} SELECT tenant_id, {id}, 'orders', 'update', '{{\"id\":\"' || n || '\",\"userId\":null}}', '[]',
-    'order:' || n, FALSE, {ms} * 1000 {source};
-INSERT INTO delivery {DELIVERY} SELECT {id}, tenant_id, webhook_id, {id}, FALSE, TRUE, 'DELIVERED', {ms} * 1000, 1, 1, 1,
-    'DEFAULT', {ms} * 1000, {ms} * 1000, {ms} * 1000 {source};
-INSERT INTO attempt {ATTEMPT} SELECT webhook_id, {id}, {id}, 1, 'DELIVERED', 'POST', 'http://127.0.0.1/', '[]', '{{}}', 200,
-    '[]', '', FALSE, {ms} * 1000, {ms} * 1000 + 5000 {source};
+INSERT INTO event {EVENT} SELECT tenant_id, {id}, 'orders', 'update', '{{\"id\":\"' || n || '\",\"userId\":null}}',
+    '[]', 'order:' || n, FALSE, {ms} * 1000 {source};
+INSERT INTO delivery {DELIVERY} SELECT {id}, tenant_id, webhook_id, {id}, FALSE, TRUE, 'DELIVERED', {ms} * 1000, 1, 1,
+    1, 'DEFAULT', {ms} * 1000, {ms} * 1000, {ms} * 1000 {source};
+INSERT INTO attempt {ATTEMPT} SELECT webhook_id, {id}, {id}, 1, 'DELIVERED', 'POST', 'http://127.0.0.1/', '[]', '{{}}',
+    200, '[]', '', FALSE, {ms} * 1000, {ms} * 1000 + 5000 {source};
 ANALYZE event; ANALYZE delivery; ANALYZE attempt;"
     )
 }
 
 const EVENT: &str = "(tenant_id, id, concern, event, variables, changed_fields, record_label, is_test, recorded_at_us)";
-const DELIVERY: &str = "(id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, due_since_us, attempts_spent, \
-     attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)";
+const DELIVERY: &str = "(id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, due_since_us, \
+     attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)";
 const ATTEMPT: &str = "(webhook_id, id, delivery_id, number, code, request_method, request_url, request_headers, \
      request_body, response_status, response_headers, response_body, response_truncated, started_at_us, ended_at_us)";
 
@@ -114,7 +114,8 @@ fn sqlite(file: &Path, count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ids are written out: no function of an older `sqlite3` makes a blob of a number.
+/// A script that writes the rows of these numbers. Ids are written out, because no function of an older `sqlite3`
+/// makes a blob of a number.
 fn sqlite_chunk(numbers: Range<u64>, count: u64, first_ms: u64) -> String {
     let mut script = String::from("BEGIN IMMEDIATE;\nCREATE TEMP TABLE chunk (n INTEGER, ms INTEGER, id BLOB);\n");
     for n in numbers {
@@ -130,8 +131,8 @@ fn sqlite_chunk(numbers: Range<u64>, count: u64, first_ms: u64) -> String {
     '{{\"id\":\"' || n || '\",\"userId\":null}}', '[]', 'order:' || n, 0, ms * 1000 {source};
 INSERT INTO delivery {DELIVERY} SELECT chunk.id, tenant_id, webhook_id, chunk.id, 0, 1, 'DELIVERED', ms * 1000, 1, 1, 1,
     'DEFAULT', ms * 1000, ms * 1000, ms * 1000 {source};
-INSERT INTO attempt {ATTEMPT} SELECT webhook_id, chunk.id, chunk.id, 1, 'DELIVERED', 'POST', 'http://127.0.0.1/', '[]', '{{}}',
-    200, '[]', '', 0, ms * 1000, ms * 1000 + 5000 {source};
+INSERT INTO attempt {ATTEMPT} SELECT webhook_id, chunk.id, chunk.id, 1, 'DELIVERED', 'POST', 'http://127.0.0.1/', '[]',
+    '{{}}', 200, '[]', '', 0, ms * 1000, ms * 1000 + 5000 {source};
 DROP TABLE chunk;
 COMMIT;"
     );

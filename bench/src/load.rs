@@ -1,5 +1,5 @@
-//! The load generator: N keep-alive connections that publish events, one after another or at a pace, and remember when
-//! each was accepted, i.e. when its answer was here.
+//! The load generator: keep-alive connections that publish events, one after another or at a pace, and remember when
+//! each event was accepted, which is when its answer arrived.
 
 use crate::client::Connection;
 use crate::marker;
@@ -15,54 +15,54 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// What is to be sent.
+/// The requests to send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadPlan {
-    /// The servers: connections are spread over them.
+    /// The servers, over which connections are spread.
     pub servers: Vec<SocketAddr>,
     /// The path of every request.
     pub path: String,
-    /// The body up to the first event's marker, what stands between two events' markers, and the rest.
+    /// The parts of the request body.
     pub body: BodyParts,
-    /// Events of one request.
+    /// How many events one request publishes.
     pub batch: u32,
-    /// Connections at a time.
+    /// How many connections are open at a time.
     pub connections: u32,
-    /// How long to go on.
+    /// How long requests are sent, in milliseconds.
     pub duration_ms: u64,
-    /// Stop after so many events.
+    /// The number of events after which no more are sent.
     pub events_max: u32,
-    /// Requests per second over all connections; none: each as soon as the one before is answered.
+    /// Requests per second over all connections; where none is set, each request follows the answer before it.
     pub requests_per_s: Option<u32>,
-    /// Where the times of acceptance are written to.
+    /// The file to which the times of acceptance are written.
     pub accepts_file: String,
 }
 
-/// A request body with a place for each event's marker. `order_ids` are used in turn at the second place.
+/// The parts of a request body, of which one is repeated for each event.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct BodyParts {
-    /// Before the first event.
+    /// The text before the first event.
     pub head: String,
-    /// An event, with `<marker>` and `<id>`.
+    /// The text of an event, with `<marker>` and `<id>`.
     pub event: String,
-    /// After the last event.
+    /// The text after the last event.
     pub tail: String,
-    /// What `<id>` stands for, in turn.
+    /// The ids that stand for `<id>`, in turn.
     pub ids: Vec<String>,
 }
 
-/// What was sent.
+/// The report of the load generator.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct LoadReport {
     /// When the first request was sent.
     pub started_at_ns: u64,
-    /// When the last answer was here, and no connection had another turn.
+    /// When the last answer arrived and no connection had another turn.
     pub ended_at_ns: u64,
-    /// Events that were accepted.
+    /// How many events were accepted.
     pub accepted: u64,
-    /// Requests that were refused or failed.
+    /// How many requests were refused or failed.
     pub failed: u64,
-    /// CPU time of this process.
+    /// CPU time of the load generator.
     pub cpu_ms: u64,
 }
 
@@ -75,7 +75,7 @@ struct Shared {
     first_failure: RefCell<Option<String>>,
 }
 
-/// Sends it all, writes the times of acceptance, and prints the report.
+/// Sends all requests, writes the times of acceptance, and prints the report.
 pub async fn run(plan: LoadPlan) -> anyhow::Result<()> {
     let path: Uri = plan.path.parse()?;
     let mut connections = Vec::new();
@@ -154,7 +154,8 @@ async fn send_all(
     }
 }
 
-/// When a turn comes at that rate per second. One that comes at the end or later is none: waiting for it would pass for sending.
+/// When a turn comes at that rate per second. A turn at the end or later is none: waiting for it would count as time of
+/// sending.
 fn turn_at(begin: Instant, until: Instant, turn: u32, rate: u32) -> Option<Instant> {
     let at = begin + Duration::from_secs_f64(f64::from(turn) / f64::from(rate));
     (at < until).then_some(at)
@@ -168,7 +169,7 @@ impl Shared {
 }
 
 impl BodyParts {
-    /// A body of so many events.
+    /// A body of `batch` events, numbered from `first` on.
     pub fn filled(&self, first: u32, batch: u32) -> Bytes {
         let mut body =
             String::with_capacity(self.head.len() + self.tail.len() + batch as usize * (self.event.len() + 32));
@@ -192,7 +193,7 @@ impl BodyParts {
     }
 }
 
-/// An answer of the server that is no acceptance; the receiver's answers are empty.
+/// Whether an answer of the server refuses its request. The receiver's answers are empty.
 fn has_errors(body: &[u8]) -> bool {
     const ERRORS: &[u8] = b"\"errors\"";
     body.windows(ERRORS.len()).any(|window| window == ERRORS)
@@ -205,7 +206,7 @@ fn record(number: u32, at_ns: u64) -> [u8; 12] {
     bytes
 }
 
-/// When each event was accepted.
+/// The number of each event, with the time at which it was accepted.
 pub fn read_accepts(path: &str) -> anyhow::Result<Vec<(u32, u64)>> {
     let bytes = std::fs::read(path).with_context(|| format!("{path} cannot be read"))?;
     let read = |record: &[u8]| {

@@ -1,9 +1,9 @@
-//! The benchmark of the road: one program that starts everything, and the receiver and the load generator as processes of
-//! their own.
+//! The benchmark of the road: one program that starts everything, the receiver and the load generator included, which
+//! are processes of their own.
 //!
-//! `hookgraph-bench run` with `CASE` (keys, by comma), `DATABASE` (`sqlite`, `postgres`; both where none is named), `RUNS`,
-//! `SECONDS_PER_RUN` and `FULL=1` in the environment; `make bench` sets them. With `STRICT=1` it fails where anything is missing
-//! or arrives twice.
+//! `hookgraph-bench run` reads `CASE` (keys, by comma), `DATABASE` (`sqlite`, `postgres`; both where none is named),
+//! `RUNS`, `SECONDS_PER_RUN` and `FULL=1` from the environment; `make bench` sets them. With `STRICT=1` the run fails
+//! where a delivery is missing or arrives twice.
 
 mod case;
 mod client;
@@ -73,7 +73,7 @@ async fn bench() -> anyhow::Result<()> {
     if setting("STRICT", 0)? == 1 { nothing_lost(&measured) } else { Ok(()) }
 }
 
-/// Whether all that was accepted arrived, and once.
+/// Refuses a run in which a delivery did not arrive, or arrived twice.
 fn nothing_lost(measured: &[(Case, Vec<Sample>)]) -> anyhow::Result<()> {
     for (case, samples) in measured {
         let sum = |count: fn(&Sample) -> f64| samples.iter().map(count).sum::<f64>();
@@ -83,7 +83,7 @@ fn nothing_lost(measured: &[(Case, Vec<Sample>)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs every case once, then every case again: what drifts on the machine meets all of them alike.
+/// Runs every case once, then every case again, so that a drift of the machine meets all cases alike.
 async fn run_all(bench: &mut Bench, cases: Vec<Case>, rounds: u32) -> anyhow::Result<Vec<(Case, Vec<Sample>)>> {
     let mut raw: Vec<Sample> = Vec::new();
     let mut measured: Vec<(Case, Vec<Sample>)> = cases.into_iter().map(|case| (case, Vec::new())).collect();
@@ -104,7 +104,7 @@ async fn run_all(bench: &mut Bench, cases: Vec<Case>, rounds: u32) -> anyhow::Re
     Ok(measured)
 }
 
-/// What one webhook reached on the same database in this round; for the pace that is half of it.
+/// The rate that one webhook reached on the same database in this round, for the pace that is half of it.
 fn maximum_on(measured: &[(Case, Vec<Sample>)], case: &Case) -> anyhow::Result<f64> {
     if case.pace != Pace::HalfOfMaximum {
         return Ok(0.0);
@@ -122,12 +122,12 @@ fn setting<T: FromStr>(name: &str, default: T) -> anyhow::Result<T> {
     }
 }
 
-/// A line of the answer.
+/// Writes a line of the answer.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A line beside the answer.
+/// Writes a line beside the answer.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,10 +1,11 @@
-//! The number of an event within a run, carried through the server in the event's `userId`, which every payload here has.
+//! The number of an event within a run, which travels through the server in the event's `userId`: every payload here
+//! has one.
 
-/// Digits of a marker.
+/// How many digits a marker has.
 const DIGITS: usize = 10;
 const NEEDLE: &[u8] = b"\"userId\":\"n";
 
-/// The `userId` of that number.
+/// The `userId` of the event of that number.
 pub fn user_id(number: u32) -> String {
     format!("n{number:0DIGITS$}")
 }

@@ -1,5 +1,5 @@
-//! One clock for all processes of a benchmark: the machine's monotonic one, which every process reads alike; and the time of
-//! day, for rows that shall look old.
+//! One clock for all processes of a benchmark: the machine's monotonic one, which every process reads alike; and the
+//! time of day, for rows that are to look old.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -1,4 +1,4 @@
-//! What stands on a server before a run: its webhooks, and the records that a payload query reads.
+//! The preparation of a server before a run: its webhooks, and the records that a payload query reads.
 
 use crate::case::{Behaviour, Case, Pace};
 use crate::load::BodyParts;
@@ -15,7 +15,8 @@ const TEN_FIELDS: &str = "query ($id: ID!) { order { get(id: $id) {
 const ORDERS: usize = 200;
 const CUSTOMERS: usize = 20;
 
-/// Makes the webhooks and, where a payload query reads them, the records. Answers what is to be published.
+/// Makes the webhooks and, where a payload query reads them, the records. Answers the request body that is to be
+/// published.
 pub async fn prepare(api: &mut Api, case: &Case, receiver: SocketAddr) -> anyhow::Result<BodyParts> {
     let ids = if case.query { orders(api).await? } else { Vec::new() };
     let healthy = if matches!(case.pace, Pace::Backlog(_)) { Behaviour::Gated } else { Behaviour::Ok };
@@ -26,9 +27,10 @@ pub async fn prepare(api: &mut Api, case: &Case, receiver: SocketAddr) -> anyhow
     Ok(body(case.batch, ids))
 }
 
-/// Requests to one webhook at once, where it is alone: the most that can be asked for. With fewer it waits for its own answers.
+/// The concurrency of a webhook that is alone: the most that can be asked for. With less the webhook would wait for its
+/// own answers.
 const CONCURRENCY_ALONE: u32 = 500;
-/// Where there are ten.
+/// The concurrency of each of ten webhooks.
 const CONCURRENCY_OF_TEN: u32 = 100;
 
 async fn webhook(api: &mut Api, case: &Case, url: &str) -> anyhow::Result<()> {
@@ -58,15 +60,17 @@ async fn orders(api: &mut Api) -> anyhow::Result<Vec<String>> {
     let mut ids = Vec::new();
     for index in 0..ORDERS {
         let text = "mutation ($input: CreateOrderInput!) { order { create(input: $input) { id } } }";
-        let order = json!({ "tenantId": tenant_id, "customer": { "identifier": format!("customer-{}", index % CUSTOMERS) },
-            "cart": [{ "name": "Chair", "sku": "chair", "quantity": 2 }], "total": { "gross": 25.0, "currency": "EUR" } });
+        let customer = format!("customer-{}", index % CUSTOMERS);
+        let order = json!({ "tenantId": tenant_id, "customer": { "identifier": customer },
+            "cart": [{ "name": "Chair", "sku": "chair", "quantity": 2 }],
+            "total": { "gross": 25.0, "currency": "EUR" } });
         let created = api.ask(text, json!({ "input": order })).await?;
         ids.extend(created["order"]["create"]["id"].as_str().map(str::to_owned));
     }
     Ok(ids)
 }
 
-/// A request that publishes so many events; its document is always the same.
+/// A request that publishes `batch` events; its document is always the same.
 pub fn body(batch: u32, ids: Vec<String>) -> BodyParts {
     let one = "mutation ($input: PublishEventInput!) { event { publish(input: $input) { id } } }";
     let many = "mutation ($inputs: [PublishEventInput!]!) { event { publishMany(inputs: $inputs) { id } } }";

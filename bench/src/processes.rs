@@ -1,17 +1,17 @@
-//! What processes cost: CPU time and memory, as Linux counts them.
+//! The costs of processes: CPU time and memory, as Linux counts them.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// CPU time of a process, with that of its children that have ended, in milliseconds. None when it is gone.
+/// CPU time of a process, with that of its children that have ended, in milliseconds. None when the process is gone.
 pub fn cpu_ms(pid: u32) -> Option<u64> {
     let fields = stat(pid)?;
-    // Fields 14 to 17 of proc(5): utime, stime, cutime, cstime; what is read here begins with field 3.
+    // Fields 14 to 17 of proc(5): utime, stime, cutime, cstime. The fields here begin with the third.
     let ticks: u64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
     Some(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
-/// CPU time of a process and of all beneath it, in milliseconds.
+/// CPU time of a process and of all processes beneath it, in milliseconds.
 pub fn tree_cpu_ms(root: u32) -> u64 {
     tree(root).into_iter().filter_map(cpu_ms).sum()
 }

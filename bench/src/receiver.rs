@@ -1,7 +1,9 @@
-//! The receiver: answers at once, with a failure, or late, as the path says, and remembers what arrived when.
+//! The receiver: it answers at once, with a failure, or late, as the path says, and remembers when each request
+//! arrived.
 //!
-//! Its paths: `/ok/N`, `/fail/N` (500) and `/hang/N` for webhook N; `/gate/N` hangs until `/control/open` was called.
-//! `/control/count` answers how many requests came to `/ok` and `/gate`, `/control/arrivals` answers all of them.
+//! Its paths are `/ok/N`, `/fail/N` (500) and `/hang/N` for webhook N; `/gate/N` hangs until `/control/open` was
+//! called. `/control/count` answers how many requests came to `/ok` and `/gate`, `/control/arrivals` answers all of
+//! them.
 
 use crate::marker;
 use crate::monotonic::now_ns;
@@ -22,14 +24,14 @@ use tokio::sync::watch;
 /// How long `/hang` takes to answer.
 const HANG: Duration = Duration::from_secs(10);
 
-/// One request that arrived.
+/// A request that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When, on the monotonic clock.
+    /// When the request arrived, on the monotonic clock.
     pub at_ns: u64,
-    /// Of which event.
+    /// The number of its event.
     pub number: u32,
-    /// To which webhook.
+    /// The number of its webhook.
     pub webhook: u32,
 }
 
@@ -42,7 +44,7 @@ impl Arrival {
         bytes.extend(self.webhook.to_le_bytes());
     }
 
-    /// All that `/control/arrivals` answered.
+    /// The arrivals in an answer of `/control/arrivals`.
     pub fn read_all(bytes: &[u8]) -> Vec<Arrival> {
         let number = |bytes: &[u8]| bytes.try_into().map(u32::from_le_bytes).unwrap_or_default();
         let read = |record: &[u8]| Arrival {
@@ -60,7 +62,7 @@ struct State {
     gate: watch::Sender<bool>,
 }
 
-/// Serves until the process is killed; prints the port first.
+/// Prints the port, and serves until the process is killed.
 pub async fn serve() -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     crate::say(&listener.local_addr()?.port().to_string());
@@ -97,7 +99,7 @@ async fn answer(state: Rc<State>, request: Request<Incoming>) -> Result<Response
         }
         "gate" => {
             let mut gate = state.gate.subscribe();
-            // Below the deadline of an attempt, so that nothing fails however long the gate stays shut.
+            // The wait is below the deadline of an attempt, so that no attempt fails however long the gate stays shut.
             let _ = tokio::time::timeout(HANG, gate.wait_for(|is_open| *is_open)).await;
         }
         _ => {}

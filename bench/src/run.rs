@@ -1,4 +1,4 @@
-//! One run of one case: start, prepare, publish, wait until all has arrived, count.
+//! One run of one case: it starts, prepares and publishes, waits until all deliveries have arrived, and counts.
 
 use crate::case::{Case, Pace};
 use crate::database::{Cluster, DatabaseKind};
@@ -17,26 +17,26 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-/// Connections of the load generator.
+/// How many connections the load generator opens.
 const CONNECTIONS: u32 = 64;
-/// Nothing more has arrived for so long: what is missing will not come.
+/// How long no delivery arrives before the missing ones are given up.
 const STALLED: Duration = Duration::from_secs(15);
 /// How many deliveries of a backlog are watched as they drain.
 const DRAINED: u64 = 20_000;
 /// How many events one request publishes to make a backlog.
 const BACKLOG_BATCH: u32 = 500;
 
-/// What all runs share.
+/// The parts that all runs share.
 pub struct Bench {
     /// The server under test.
     pub binary: PathBuf,
-    /// Where databases and files go.
+    /// The directory of databases and files.
     pub directory: TempDir,
     /// The PostgreSQL, where a case needs one.
     pub cluster: Option<Cluster>,
     /// How long one run publishes.
     pub duration: Duration,
-    /// Numbers the databases.
+    /// The number of runs so far, which numbers the databases.
     pub runs: u32,
 }
 
@@ -48,7 +48,7 @@ struct Installation {
 }
 
 impl Bench {
-    /// Client and receiver alone, with no server between.
+    /// Measures the client and the receiver alone, with no server between them.
     pub async fn raw_limit(&mut self) -> anyhow::Result<Sample> {
         let receiver = Process::receiver().await?;
         let mut plan = self.plan(vec![receiver.address], body(1, Vec::new()))?;
@@ -61,7 +61,7 @@ impl Bench {
         Ok(sample(&report, &arrived, report.started_at_ns, cpu_ms, 0))
     }
 
-    /// One run. `maximum` is the rate that [`Pace::HalfOfMaximum`] is half of.
+    /// Runs one case. `maximum` is the rate of which [`Pace::HalfOfMaximum`] is half.
     pub async fn run(&mut self, case: &Case, maximum: f64) -> anyhow::Result<Sample> {
         let receiver = Process::receiver().await?;
         let installation = self.install(case).await?;
@@ -89,7 +89,7 @@ impl Bench {
         if let Some(rows) = case.history {
             let cluster = self.cluster.as_ref().zip(installation.database.as_deref());
             let directory = installation.directory.path();
-            history::fill(&history::Place { database: case.database, cluster, directory }, rows)?;
+            history::fill(&history::HistoryTarget { database: case.database, cluster, directory }, rows)?;
         }
         let mut control = Control::open(receiver.address).await?;
         let mut plan = self.plan(servers.clone(), body)?;
@@ -109,7 +109,8 @@ impl Bench {
             let (head_ms, middle_ms) = history::page_ms(&mut Api::open(servers[0]).await?).await?;
             let (name, database) = (case.name, case.database.name());
             crate::complain(&format!(
-                "{name} on {database}: a page of 50 of the log in {head_ms:.2} ms, from two weeks back in {middle_ms:.2} ms"
+                "{name} on {database}: a page of 50 of the log in {head_ms:.2} ms, from two weeks back in \
+                 {middle_ms:.2} ms"
             ));
         }
         let arrivals = Arrival::read_all(&control.ask("arrivals").await?);
@@ -191,7 +192,7 @@ impl Bench {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
-    /// All processes that serve: those of the server, and PostgreSQL's.
+    /// CPU time of all processes that serve: the server's and PostgreSQL's.
     fn server_cpu_ms(&self, installation: &Installation) -> u64 {
         let servers = installation.processes.iter().filter_map(|server| processes::cpu_ms(server.pid())).sum::<u64>();
         let postgres = self.cluster.as_ref().filter(|_| installation.database.is_some());
@@ -205,8 +206,8 @@ impl Installation {
     }
 }
 
-/// Waits until so many requests arrived, or none arrives any more; and a moment longer, for what comes twice and for what
-/// the server writes after an arrival.
+/// Waits until `expected` requests arrived, or none arrives any more; and a moment longer, for requests that come twice
+/// and for what the server writes after an arrival.
 async fn wait(control: &mut Control, expected: u64) -> anyhow::Result<()> {
     let (mut last, mut last_at) = (0, Instant::now());
     loop {

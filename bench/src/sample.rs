@@ -1,22 +1,22 @@
-//! What one run of one case showed, from the raw times.
+//! The results of one run of one case, from the raw times.
 
 use crate::receiver::Arrival;
 use std::collections::{HashMap, HashSet};
 
-/// One run of one case.
+/// The results of one run of one case.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// Events accepted per second, while they were published.
     pub accepted_per_s: f64,
     /// Deliveries per second, from the first request to the last arrival.
     pub delivered_per_s: f64,
-    /// From accept to arrival.
+    /// The median time from accept to arrival.
     pub p50_ms: f64,
-    /// From accept to arrival.
+    /// The 99th percentile of the time from accept to arrival.
     pub p99_ms: f64,
     /// CPU time of all server-side processes.
     pub cpu_ms_per_delivery: f64,
-    /// Of the largest server process.
+    /// The peak memory of the largest server process.
     pub peak_rss_mib: f64,
     /// Deliveries of accepted events that did not arrive.
     pub missing: f64,
@@ -26,24 +26,24 @@ pub struct Sample {
     pub failed: f64,
 }
 
-/// What arrived of what was accepted.
+/// The deliveries of the events that were accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Arrived {
-    /// Distinct deliveries of accepted events.
+    /// How many distinct deliveries arrived.
     pub count: u64,
-    /// Those that did not come.
+    /// How many deliveries did not arrive.
     pub missing: u64,
-    /// Those that came again.
+    /// How many deliveries arrived again.
     pub twice: u64,
-    /// When the last one came first.
+    /// When the last delivery arrived first.
     pub last_at_ns: u64,
-    /// Median from accept to arrival.
+    /// The median time from accept to arrival.
     pub p50_ms: f64,
-    /// The 99th percentile.
+    /// The 99th percentile of the time from accept to arrival.
     pub p99_ms: f64,
 }
 
-/// Joins acceptances and arrivals. What arrives before its answer was read took no time.
+/// Joins acceptances and arrivals. A delivery that arrives before the answer to its event was read took no time.
 pub fn joined(accepts: &[(u32, u64)], arrivals: &[Arrival], webhooks: u32) -> Arrived {
     let accepts: HashMap<u32, u64> = accepts.iter().copied().collect();
     let mut seen: HashSet<(u32, u32)> = HashSet::with_capacity(arrivals.len());

@@ -11,27 +11,27 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// A process that ends with this value.
+/// A process, which ends with this value.
 pub struct Process {
     child: Child,
-    /// Where it listens.
+    /// The address on which the process listens.
     pub address: SocketAddr,
     _lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Process {
-    /// Its number.
+    /// The id of the process.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
-    /// Ends it at once, and waits until it has.
+    /// Ends the process at once, and waits until it has ended.
     pub async fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill().await.context("the process does not end")
     }
 
-    /// Starts the server under test on that database. `HOOKGRAPH_*` of this process's environment reach it: so its limits
-    /// can be tried.
+    /// Starts the server under test on that database. The `HOOKGRAPH_*` of this process's environment reach the server,
+    /// so that its limits can be tried.
     pub async fn server(binary: &Path, directory: &Path, database_url: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(binary);
         command.arg("serve").current_dir(directory).kill_on_drop(true);
@@ -44,7 +44,7 @@ impl Process {
             ("HOOKGRAPH_BOOTSTRAP_TENANT", "bench".to_owned()),
             ("HOOKGRAPH_BOOTSTRAP_TOKEN", TOKEN.to_owned()),
         ];
-        // What names the binary is for this process: the server would take it for a key of its configuration.
+        // The variable names the binary for this process; the server would take it for a key of its configuration.
         command.envs(defaults).env_remove("HOOKGRAPH_BINARY");
         if std::env::var_os("HOOKGRAPH_LOG").is_none() {
             command.env("HOOKGRAPH_LOG", "warn");
@@ -76,13 +76,13 @@ impl Process {
     }
 }
 
-/// The server's API, for what is prepared before a run.
+/// The server's API, by which a run is prepared.
 pub struct Api {
     connection: Connection,
 }
 
 impl Api {
-    /// Connects.
+    /// Connects to that address.
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self { connection: Connection::open(address).await? })
     }
@@ -98,18 +98,18 @@ impl Api {
     }
 }
 
-/// The receiver's own answers.
+/// The receiver's answers under `/control/`.
 pub struct Control {
     connection: Connection,
 }
 
 impl Control {
-    /// Connects.
+    /// Connects to that address.
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self { connection: Connection::open(address).await? })
     }
 
-    /// What it answers under `/control/`.
+    /// The answer under `/control/` of that name.
     pub async fn ask(&mut self, what: &str) -> anyhow::Result<Bytes> {
         let path = format!("/control/{what}").parse()?;
         Ok(self.connection.send(Method::GET, &path, Bytes::new()).await?.1)

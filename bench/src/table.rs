@@ -1,10 +1,11 @@
-//! The one table that is printed.
+//! The table of the results.
 
 use crate::case::Case;
 use crate::sample::{Sample, median};
 use std::fmt::Write as _;
 
-const HEAD: &str = "| case | database | deliveries/s | of raw limit | events accepted/s | p50 ms | p99 ms | CPU ms/delivery | peak MiB | missing | twice | refused |
+const HEAD: &str = "| case | database | deliveries/s | of raw limit | events accepted/s | p50 ms | p99 ms \
+                    | CPU ms/delivery | peak MiB | missing | twice | refused |
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ";
 
@@ -22,7 +23,8 @@ pub fn table(raw: &[Sample], cases: &[(Case, Vec<Sample>)]) -> String {
 /// One line for a run, as it ends.
 pub fn progress(name: &str, sample: &Sample) -> String {
     format!(
-        "{name}: {:.0} accepted/s, {:.0} delivered/s, p50 {:.1} ms, p99 {:.1} ms, {:.3} ms CPU, {:.0} MiB, {} missing, {} twice, {} refused",
+        "{name}: {:.0} accepted/s, {:.0} delivered/s, p50 {:.1} ms, p99 {:.1} ms, {:.3} ms CPU, {:.0} MiB, \
+         {} missing, {} twice, {} refused",
         sample.accepted_per_s,
         sample.delivered_per_s,
         sample.p50_ms,

@@ -18,10 +18,9 @@ const server = createServer(async (request, response) => {
         // The URL as the webhook has it. Behind a proxy the received one differs: configure it, do not rebuild it.
         const webhookUrl = new URL(process.env.WEBHOOK_URL ?? `http://127.0.0.1:${server.address().port}/`).href;
         const { method, headers } = request;
-        // Of what was received only the query counts, which a GET has its payload in.
-        const url = method === 'GET' ? new URL(request.url.replace(/^[^?]*/, ''), webhookUrl).href : webhookUrl;
-        await verifyJwt(String(headers['x-crystallize-signature']), { url, method, body, webhookUrl });
-        const signed = method === 'GET' ? appendedParameters(url, webhookUrl) : body;
+        // What is signed is also what to work with: of a GET not the query, in which more may stand.
+        const signed = method === 'GET' ? signedParameters(request.url, webhookUrl) : body;
+        await verifyJwt(String(headers['x-crystallize-signature']), { url: webhookUrl, method, body: signed });
         standardWebhook.verify(signed, headers);
         const id = headers['webhook-id'];
         console.log(seen.has(id) ? `${id} came again` : `${id} ${method} ${signed}`);
@@ -34,10 +33,16 @@ const server = createServer(async (request, response) => {
     }
 });
 
-// A GET has no body: what is signed is the appended parameters as a flat JSON object, or null where there are none.
-function appendedParameters(url, webhookUrl) {
-    const configured = new URL(webhookUrl).searchParams;
-    const appended = [...new URL(url).searchParams].filter(([name]) => !configured.has(name));
+// A GET has no body: what is signed is the appended parameters as a flat JSON object, or null where there are none. Of the URL
+// that was received, only the query counts: a proxy may have changed the rest.
+function signedParameters(receivedUrl, webhookUrl) {
+    const received = [...new URLSearchParams(receivedUrl.replace(/^[^?]*/, ''))];
+    const configured = [...new URL(webhookUrl).searchParams];
+    const appended = received.slice(configured.length);
+    const isConfigured = JSON.stringify(received.slice(0, configured.length)) === JSON.stringify(configured);
+    const count = (parameters) => new Set(parameters.map(([name]) => name)).size; // of names
+    const isOnceEach = count(received) === count(configured) + appended.length;
+    if (!isConfigured || !isOnceEach) throw new Error('these are not the parameters that were signed');
     return JSON.stringify(appended.length > 0 ? Object.fromEntries(appended) : null);
 }
 

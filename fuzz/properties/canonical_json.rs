@@ -1,5 +1,5 @@
-//! Canonical JSON: its own canonical form, the same value, and refused only where the text is no JSON or too deep. That it
-//! is JavaScript's form is held by the JavaScript tests, over the same corpus.
+//! Canonical JSON: its own canonical form, the same value, and refused only where the text is no JSON or too deep. That
+//! it is JavaScript's form is held by the JavaScript tests, over the same corpus.
 
 use hookgraph_domain::canonical_json;
 

@@ -1,5 +1,5 @@
-//! Payload documents: judging ends, is the same each time, and refuses nothing without saying why. That graphql-js judges
-//! alike is held by the JavaScript tests, over documents of their own.
+//! Payload documents: judging ends, is the same each time, and refuses nothing without saying why. That graphql-js
+//! judges alike is held by the JavaScript tests, over documents of their own.
 
 use hookgraph_domain::catalogue;
 use hookgraph_schema::document::DocumentChecker;

@@ -1,5 +1,5 @@
-//! WebSocket frames: whatever bytes a client sends, they become messages that are no longer than the limit, each of which is
-//! one of the protocol or closes the connection with a reason that fits into a close frame.
+//! WebSocket frames: whatever bytes a client sends, they become messages that are no longer than the limit, each of
+//! which is one of the protocol or closes the connection with a reason that fits into a close frame.
 
 use hookgraph_server::documents::Documents;
 use hookgraph_server::http::parse;

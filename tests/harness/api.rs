@@ -7,40 +7,35 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub struct Api {
     http: reqwest::Client,
-    /// `http://127.0.0.1:PORT`.
+    /// The server's URL, `http://127.0.0.1:PORT`.
     pub base_url: String,
     /// The bearer token.
     pub token: String,
 }
 
-/// An answer.
+/// An answer of the API.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// Its JSON.
+    /// The JSON of the answer.
     pub body: Value,
-    /// Its header `Retry-After`.
+    /// The header `Retry-After` of the answer.
     pub retry_after: Option<String>,
 }
 
 impl Api {
     /// A client of the server at that address.
     pub fn new(base_url: String, token: String) -> Self {
-        // Another test of this process may have installed it already: that is as good.
+        // Another test of this process may have installed the provider, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { http: reqwest::Client::new(), base_url, token }
     }
 
-    /// The same server with another token.
-    pub fn with_token(&self, token: &str) -> Self {
-        Self { token: token.to_owned(), ..self.clone() }
-    }
-
-    /// The whole answer: `data`, `errors`.
+    /// The whole body of an answer, with `data` and `errors`.
     pub async fn execute(&self, query: &str, variables: Value) -> anyhow::Result<Value> {
         Ok(self.respond(query, variables).await?.body)
     }
 
-    /// The whole answer, with when to ask again.
+    /// The whole answer, with the time after which to ask again.
     pub async fn respond(&self, query: &str, variables: Value) -> anyhow::Result<Answered> {
         let request = self.http.post(format!("{}/graphql", self.base_url)).bearer_auth(&self.token);
         let response = request.json(&json!({ "query": query, "variables": variables })).send().await?;
@@ -77,7 +72,7 @@ impl Api {
         Ok(id.to_owned())
     }
 
-    /// Where the feed of changes stands now.
+    /// The cursor of the feed's current end.
     pub async fn feed_cursor(&self) -> anyhow::Result<String> {
         let data = self.data("{ delivery { feedCursor } }", json!({})).await?;
         Ok(data["delivery"]["feedCursor"].as_str().context("a cursor")?.to_owned())

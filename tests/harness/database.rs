@@ -1,9 +1,9 @@
-//! The databases that the features are shown on: SQLite in a file, and a database of its own on the throw-away PostgreSQL.
+//! The databases on which the features are shown: SQLite in a file, and a new database on the throw-away PostgreSQL.
 
 use super::Installation;
 use anyhow::Context;
 
-/// One kind of database.
+/// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
     /// A file in the installation's directory.
@@ -29,7 +29,7 @@ where
     .with_context(|| format!("on {database:?}"))
 }
 
-/// Runs a test on both.
+/// Runs a test on both kinds of database.
 ///
 /// # Errors
 /// The test's.

@@ -1,4 +1,4 @@
-//! Subscriptions over graphql-transport-ws: how tests wait for what the server does, without sleeping.
+//! Subscriptions over graphql-transport-ws, by which tests wait for the server without sleeping.
 
 use super::{Api, PATIENCE};
 use anyhow::{Context, bail};
@@ -14,7 +14,7 @@ pub fn is_final(state: &Value) -> bool {
     ["DELIVERED", "FAILED", "RENDER_FAILED", "CANCELLED", "EXPIRED"].iter().any(|final_state| state == final_state)
 }
 
-/// One subscription on a connection of its own.
+/// A subscription on a connection of its own.
 pub struct Live {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
@@ -43,7 +43,7 @@ impl Live {
         Self::subscribe(api, query, json!({ "after": after })).await
     }
 
-    /// The next result's `data`.
+    /// The `data` of the next result.
     pub async fn next(&mut self) -> anyhow::Result<Value> {
         let mut message = self.receive().await?;
         if message["type"] != "next" || message["payload"].get("errors").is_some() {
@@ -52,7 +52,7 @@ impl Live {
         Ok(message["payload"]["data"].take())
     }
 
-    /// The error of the first answer, if it is one.
+    /// The error of the first answer, where that is an error.
     pub async fn refused(&mut self) -> anyhow::Result<Option<Value>> {
         let mut message = self.receive().await?;
         let errors =

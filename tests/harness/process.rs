@@ -14,10 +14,10 @@ use tokio::process::{Child, ChildStderr, Command};
 
 /// The admin token of every installation.
 const TOKEN: &str = "hgt_test_0123456789abcdef0123456789abcdef";
-/// The signature secret of every installation: not secret at all.
+/// The signature secret of every installation, which is no secret.
 pub const SIGNATURE_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// A database and a key file, on which processes come and go; they make the tenant `acme` with a known token.
+/// A database and a key file, on which processes come and go; the processes make the tenant `acme` with a known token.
 pub struct Installation {
     directory: TempDir,
     database_url: String,
@@ -27,7 +27,7 @@ pub struct Installation {
 pub struct Process {
     child: Child,
     warnings: Arc<Mutex<Vec<String>>>,
-    /// Its API, with the admin token.
+    /// The server's API, with the admin token.
     pub api: Api,
 }
 
@@ -42,7 +42,7 @@ impl Installation {
         Ok(Self { directory: tempfile::tempdir()?, database_url })
     }
 
-    /// Where its database is.
+    /// The URL of the database.
     pub fn database_url(&self) -> &str {
         &self.database_url
     }
@@ -72,7 +72,7 @@ impl Installation {
                 break url;
             }
         };
-        // Whatever else it prints must not fill the pipe.
+        // The rest of the output is read, because it must not fill the pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Process { child, warnings, api: Api::new(base_url, TOKEN.to_owned()) })
     }
@@ -96,7 +96,7 @@ impl Installation {
 async fn keep_log(stderr: ChildStderr, warnings: Arc<Mutex<Vec<String>>>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        // A test's own output that cannot be written tells nobody anything.
+        // Nobody could be told that a test's own output cannot be written.
         let _ = writeln!(std::io::stderr(), "{line}");
         if line.contains(" WARN ") || line.contains(" ERROR ") {
             warnings.lock().push(line);
@@ -105,12 +105,12 @@ async fn keep_log(stderr: ChildStderr, warnings: Arc<Mutex<Vec<String>>>) {
 }
 
 impl Process {
-    /// The warnings and errors that it wrote.
+    /// The warnings and errors that the server wrote.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.lock().clone()
     }
 
-    /// The most memory that it had so far, in KiB.
+    /// The most memory that the server had so far, in KiB.
     ///
     /// # Errors
     /// Where it has ended.
@@ -121,7 +121,7 @@ impl Process {
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
-    /// Lets no file of it grow beyond so many bytes, or again without end.
+    /// Lets no file of the server grow beyond `bytes_max` bytes, or again without end.
     ///
     /// # Errors
     /// Where there is no `prlimit`.
@@ -133,7 +133,7 @@ impl Process {
         Ok(())
     }
 
-    /// Ends it as an operator does, and waits until it has.
+    /// Ends the server as an operator does, and waits until it has ended.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let id = self.child.id().context("it runs")?;
         let killed = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
@@ -143,7 +143,7 @@ impl Process {
         Ok(())
     }
 
-    /// Waits until it was ended by `SIGKILL`.
+    /// Waits until the server was ended by `SIGKILL`.
     pub async fn was_killed(mut self) -> anyhow::Result<()> {
         use std::os::unix::process::ExitStatusExt;
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
@@ -152,7 +152,7 @@ impl Process {
         Ok(())
     }
 
-    /// Kills it as a power cut would.
+    /// Kills the server as a power cut would.
     pub async fn kill(mut self) -> anyhow::Result<()> {
         self.child.start_kill()?;
         self.was_killed().await

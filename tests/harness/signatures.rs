@@ -1,4 +1,4 @@
-//! Both signatures of a request, checked by the receiver's own code.
+//! Checks both signatures of a request with the receiver's own code.
 
 use super::SIGNATURE_SECRET;
 use hookgraph_testkit::receiver::{ReceivedRequest, jwt_claims, standard_webhook};

@@ -176,6 +176,10 @@ async function assertTamperingIsRefused(request, webhookUrl) {
         await refusedByJwt(tampered, webhookUrl, what);
         refusedByStandard(tampered, webhookUrl, what);
     }
+    if (isGet) {
+        const twice = { ...request, url: request.url.replace('?order=', '?order=1&order=') };
+        await assert.rejects(verify(twice, webhookUrl), /not the parameters that were signed/);
+    }
     const other = METHODS[(METHODS.indexOf(request.method) + 2) % METHODS.length];
     await refusedByJwt({ ...request, method: other }, webhookUrl, 'method');
     await refusedByJwt({ ...request, url: request.url.replace('/webhook', '/other') }, webhookUrl.replace('/webhook', '/other'), 'url');

@@ -1,7 +1,8 @@
-// What receivers do with a request: the official libraries where they know the signature, jose for key sets, and
-// `node:crypto` for `v1a`, which no official JavaScript library checks.
+// What receivers do with a request: the official libraries where they know the signature, jose for key sets,
+// `node:crypto` for `v1a`, which no official JavaScript library checks, and for the parameters of a GET what docs/receivers.md says.
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, verify as verifySignature } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createSignatureVerifier } from '@crystallize/js-api-client';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { Webhook } from 'standardwebhooks';
@@ -11,12 +12,21 @@ export function simplified({ url, method, body }, webhookUrl) {
     return { url, method, body, webhookUrl };
 }
 
+const receiversPage = await readFile(new URL('../../docs/receivers.md', import.meta.url), 'utf8');
+
+/** The block of code in that language of docs/receivers.md that has these words. */
+export function shownCode(language, words) {
+    const blocks = [...receiversPage.matchAll(/^```(\S+)\n([\s\S]*?)^```$/gm)].filter(([, of, code]) => of === language && code.includes(words));
+    assert.equal(blocks.length, 1, `${blocks.length} blocks of ${language} have ${words}`);
+    return blocks[0][2];
+}
+
+/** The text that is signed of a GET, as docs/receivers.md shows it. */
+export const signedParameters = new Function(`${shownCode('js', 'function signedParameters(')}; return signedParameters;`)();
+
 /** The text that the Standard Webhooks signature covers. */
 export function signedText({ url, method, body }, webhookUrl) {
-    if (method !== 'GET') return body;
-    const configured = new URL(webhookUrl).searchParams;
-    const appended = [...new URL(url).searchParams].filter(([name]) => !configured.has(name));
-    return JSON.stringify(appended.length > 0 ? Object.fromEntries(appended) : null);
+    return method === 'GET' ? signedParameters(url, webhookUrl) : body;
 }
 
 /** Both signatures by a secret. */
@@ -25,8 +35,12 @@ export async function verifyBySecret(request, webhookUrl, secret) {
     return verifySymmetricJwt(request, webhookUrl, secret);
 }
 
-export function verifySymmetricJwt(request, webhookUrl, secret) {
-    return createSignatureVerifier({ secret })(request.headers['x-crystallize-signature'], simplified(request, webhookUrl));
+/** The library gets the request as it came, as its own documentation says, and what is signed of it, as docs/receivers.md says. */
+export async function verifySymmetricJwt(request, webhookUrl, secret) {
+    const verifier = createSignatureVerifier({ secret });
+    const jwt = request.headers['x-crystallize-signature'];
+    await verifier(jwt, { url: webhookUrl, method: request.method, body: signedText(request, webhookUrl) });
+    return verifier(jwt, simplified(request, webhookUrl));
 }
 
 export function verifyV1(request, webhookUrl, secret) {

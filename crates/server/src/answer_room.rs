@@ -1,5 +1,5 @@
-//! Room for large answers, from when they are there until their clients have taken them: one that is slow to take them, or never
-//! does, holds what all clients share.
+//! Room for large answers, from when they are there until their clients have taken them: a client that is slow to take
+//! its answer, or never does, holds memory that all clients share.
 
 use crate::limits::{ANSWER_BYTES_HELD_MAX, ANSWER_SMALL_BYTES_MAX};
 use async_graphql::parser::types::OperationType;
@@ -24,7 +24,7 @@ impl AnswerRoom {
         AnswerShare(self.0.of(caller.tenant_id, caller.user_id.as_deref()))
     }
 
-    /// What answers hold, in bytes.
+    /// How many bytes the answers hold.
     pub fn bytes_held(&self) -> usize {
         self.0.bytes_held()
     }
@@ -35,11 +35,12 @@ impl AnswerRoom {
 pub struct AnswerShare(RoomShare);
 
 impl AnswerShare {
-    /// The share for the answers of an operation that is about to begin. The answer of a mutation is never refused room: whoever is
-    /// told to try again would have it done twice.
+    /// The share for the answers of an operation that is about to begin. The answer of a mutation is never refused
+    /// room, because a client that is told to try again would have the mutation done twice. (The schema decides alike
+    /// about the records that a mutation reads, in a room of its own: `hookgraph_schema::Api::execute`.)
     ///
     /// # Errors
-    /// [`NoRoom`] for a mutation while the caller's answers hold as much as they ever may: it is not to be begun.
+    /// [`NoRoom`] for a mutation that must not begin, while the caller's answers hold as much as they ever may.
     pub fn of_operation(self, operation: Option<OperationType>) -> Result<Self, NoRoom> {
         if operation != Some(OperationType::Mutation) {
             return Ok(self);
@@ -48,7 +49,7 @@ impl AnswerShare {
         Ok(Self(self.0.granted()))
     }
 
-    /// Room for an answer of so many bytes; a small one needs none.
+    /// Room for an answer of `bytes` bytes; a small one needs none.
     ///
     /// # Errors
     /// [`NoRoom`], at once.
@@ -59,7 +60,7 @@ impl AnswerShare {
         self.0.take(bytes.min(self.0.bytes_max())).map(Some)
     }
 
-    /// An answer that has its room until the last part of it is gone.
+    /// The answer, which has its room until the last part of it is gone.
     ///
     /// # Errors
     /// [`NoRoom`], at once.
@@ -68,14 +69,14 @@ impl AnswerShare {
         Ok(with_room(bytes, taken))
     }
 
-    /// The same of a message to a WebSocket client.
+    /// The message to a WebSocket client, which has its room until the last part of it is gone.
     ///
     /// # Errors
     /// [`NoRoom`], at once.
     pub fn hold_message(&self, message: Message) -> Result<Message, NoRoom> {
         match message {
             Message::Text(text) if text.len() > ANSWER_SMALL_BYTES_MAX => {
-                // Its bytes are those of a text still.
+                // The bytes are unchanged, so they are a text still.
                 Utf8Bytes::try_from(self.hold(text.into())?).map(Message::Text).map_err(|_| NoRoom::ForNow)
             }
             message => Ok(message),
@@ -83,21 +84,21 @@ impl AnswerShare {
     }
 }
 
-/// The bytes, which give back what was taken for them when the last part of them is gone: a part that waits to be written keeps
-/// the whole in memory.
+/// The bytes, which give back the room `taken` for them when the last part of them is gone: a part that waits to be
+/// written keeps all of them in memory.
 pub fn with_room(bytes: Bytes, taken: Option<Taken>) -> Bytes {
     match taken {
-        Some(taken) => Bytes::from_owner(Held { bytes, _taken: taken }),
+        Some(taken) => Bytes::from_owner(HeldBytes { bytes, _taken: taken }),
         None => bytes,
     }
 }
 
-struct Held {
+struct HeldBytes {
     bytes: Bytes,
     _taken: Taken,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

@@ -8,6 +8,7 @@ use hookgraph_domain::constant_time;
 use hookgraph_domain::ids::TokenId;
 use hookgraph_domain::limits::TOKEN_USED_EVERY_S;
 use hookgraph_domain::ports::{Clock, Entropy, StoreError, TenantReader, TokenReader, UnitOfWork};
+use hookgraph_domain::tenant::Tenant;
 use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::{self, AccessToken};
 use hookgraph_pim::Caller;
@@ -111,8 +112,8 @@ struct NotedUses {
 }
 
 impl NotedUses {
-    /// Whether a use is to be written down; then it is noted. Where no more can be noted it is not: each further request of the token
-    /// would be written down too. What is lost is when it was last used.
+    /// Whether a use is to be written down; then it is noted. Where no more can be noted it is not: each further
+    /// request of the token would be written down too. What is lost is when it was last used.
     fn is_news(&mut self, id: TokenId, now: Timestamp) -> bool {
         let every = chrono::Duration::seconds(i64::from(TOKEN_USED_EVERY_S));
         let noted_at = self.at.get(&id).copied();
@@ -168,10 +169,16 @@ impl Authenticator {
         Ok(Session { caller, expires_at, holder: Holder(id.0.as_u128()) })
     }
 
-    /// How long a session may be believed before it is looked up again: until it expires, and no longer than `token_recheck_ms`.
+    /// How long a session may be believed before it is looked up again: until it expires, and no longer than
+    /// `token_recheck_ms`.
     pub fn believed(&self, session: &Session) -> Duration {
         let left = session.expires_at.map(|expires_at| (expires_at - self.clock.now()).to_std().unwrap_or_default());
         left.map_or(self.recheck, |left| left.min(self.recheck))
+    }
+
+    /// Whether the session's token is not valid any more.
+    pub fn has_expired(&self, session: &Session) -> bool {
+        session.expires_at.is_some_and(|expires_at| self.clock.now() >= expires_at)
     }
 
     /// Writes a use down, at most once a minute. That it fails keeps nobody out.
@@ -190,20 +197,24 @@ impl Authenticator {
 /// The session of a JWT. A tenant that is not here answers as a token that is not valid.
 async fn vouched_session(issuer: &Issuer, tenants: &dyn TenantReader, jwt: &str) -> Result<Session, AuthError> {
     let vouched = issuer.vouched(jwt).await?;
-    let found = match tenants.tenant_by_identifier(&vouched.tenant).await? {
-        Some(tenant) => Some(tenant),
-        None => match vouched.tenant.parse() {
-            Ok(id) => tenants.tenant(id).await?,
-            Err(_) => None,
-        },
-    };
-    let tenant_id = found.ok_or(AuthError::Invalid)?.id;
+    let tenant_id = tenant_named(tenants, &vouched.tenant).await?.ok_or(AuthError::Invalid)?.id;
     let user_id = format!("oidc:{}", vouched.subject);
     // Whoever shows a new JWT every minute is the same holder, and another one in another tenant.
     let sha256 = token::sha256(&format!("{}:{user_id}", tenant_id));
     let holder = Holder(sha256.iter().take(16).fold(0, |holder, byte| holder << 8 | u128::from(*byte)));
     let caller = Caller { tenant_id, user_id: Some(user_id), permissions: vouched.permissions };
     Ok(Session { caller, expires_at: Some(vouched.expires_at), holder })
+}
+
+/// The tenant of that id or identifier. Its id comes first: whatever another tenant is called, it is never taken for
+/// this one.
+pub(crate) async fn tenant_named(tenants: &dyn TenantReader, text: &str) -> Result<Option<Tenant>, StoreError> {
+    if let Ok(id) = text.parse()
+        && let Some(tenant) = tenants.tenant(id).await?
+    {
+        return Ok(Some(tenant));
+    }
+    tenants.tenant_by_identifier(text).await
 }
 
 /// The hash that a token is kept by.

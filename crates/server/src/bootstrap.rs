@@ -14,9 +14,9 @@ use hookgraph_domain::time::Timestamp;
 use hookgraph_domain::token::AccessToken;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The tenant that an empty database gets where none is named.
-pub const FIRST_TENANT: &str = "first";
-/// How often a start is decided again that another process's start overtook.
+/// The identifier of the tenant that an empty database gets where the configuration names none.
+const FIRST_TENANT: &str = "first";
+/// How often a start decides again that another process's start overtook.
 const TRIES_MAX: u32 = 5;
 
 /// What was made, with the secrets that are shown this once.
@@ -98,7 +98,11 @@ fn new_tenant(
     entropy: &dyn Entropy,
 ) -> anyhow::Result<(Tenant, Option<SecretString>)> {
     let made = hookgraph_pim::tenant::new_tenant(identifier, identifier, now, entropy);
-    let mut tenant = made.map_err(|refusal| anyhow::anyhow!("bootstrap_tenant: {refusal}"))?;
+    let mut tenant = made.map_err(|refusal| {
+        // It is wrong in the configuration: the path within an input says nothing here.
+        let message = refusal.problems.into_iter().next().map_or(refusal.message, |problem| problem.message);
+        anyhow::anyhow!("bootstrap_tenant: {message}")
+    })?;
     let Some(chosen) = &config.signature_secret else {
         let shown = SecretString::from(tenant.keys.secret.current.expose().to_owned());
         return Ok((tenant, Some(shown)));
@@ -138,5 +142,30 @@ fn access_token(token: &SecretString, tenant_id: TenantId, now: Timestamp, entro
         expires_at: None,
         last_used_at: None,
         revoked_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookgraph_domain::ports::TenantReader;
+    use hookgraph_testkit::{ManualClock, MemoryStore, SeededEntropy, sample};
+
+    #[tokio::test]
+    async fn a_tenant_whose_name_is_none_is_not_made_and_the_error_names_the_key() {
+        let (clock, entropy) = (ManualClock::at(sample::now()), SeededEntropy::default());
+        for (name, told) in [
+            (
+                "0198b6a0-5c1e-7f00-8000-000000000401",
+                "bootstrap_tenant: \"0198b6a0-5c1e-7f00-8000-000000000401\" is a UUID, as the ids of tenants are",
+            ),
+            ("Acme", "bootstrap_tenant: a tenant's identifier has 1 to 63 lower-case letters"),
+        ] {
+            let store = MemoryStore::default();
+            let config = BootstrapConfig { tenant: Some(name.to_owned()), ..BootstrapConfig::default() };
+            let refused = bootstrap(&config, &store, &clock, &entropy).await.err().map(|error| error.to_string());
+            assert!(refused.as_ref().is_some_and(|message| message.starts_with(told)), "{refused:?}");
+            assert_eq!(store.tenant_count().await.unwrap(), 0);
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The watch over the feed: looks once for all subscriptions of this process, and wakes those alone whose tenants' feeds moved.
+//! The watch over the feed: looks once for all subscriptions of this process, and wakes those alone whose tenants'
+//! feeds moved.
 
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,11 @@ struct FeedWatch {
     fed: watch::Receiver<()>,
     /// Whoever follows was told of all moves up to here; none where nobody followed.
     told_to_seq: Option<i64>,
-    /// Whether the last look failed: an outage is one line in the log, and after it the feed may be another's, which is behind.
+    /// Whether the last look failed: an outage is one line in the log, and after it the feed may be another's, which is
+    /// behind.
     is_failing: bool,
-    /// Whether the next look asks first how far the feed is, since it may have gone back: nobody called for it, or the last one was
-    /// called for and found nothing. Wake-ups that keep coming do not put that off.
+    /// Whether the next look asks first how far the feed is, since it may have gone back: nobody called for it, or the
+    /// last one was called for and found nothing. Wake-ups that keep coming do not put that off.
     is_to_check: bool,
 }
 
@@ -59,7 +61,10 @@ impl FeedWatch {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_failing, true) {
-                        tracing::warn!(%error, "the feed cannot be watched: live subscriptions are told nothing until it can");
+                        tracing::warn!(
+                            %error,
+                            "the feed cannot be watched: live subscriptions are told nothing until it can"
+                        );
                     }
                     sleep(Duration::from_millis(FEED_POLL_MS)).await;
                 }
@@ -90,7 +95,8 @@ impl FeedWatch {
         Ok(moves.more)
     }
 
-    /// Goes on from there, whatever was told before. A database that took over from another may lack the last of what that had.
+    /// Goes on from there, whatever was told before. A database that took over from another may lack the last of what
+    /// that had.
     fn begin_anew(&mut self, latest_seq: i64) {
         if self.told_to_seq.is_some_and(|told_to_seq| latest_seq < told_to_seq) {
             tracing::warn!(latest_seq, "the feed has gone back: what was committed last is lost");
@@ -102,7 +108,8 @@ impl FeedWatch {
         self.told_to_seq = Some(latest_seq);
     }
 
-    /// Waits for a wake-up, and no longer than a poll: wake-ups may be lost. Those of a moment are answered by one look.
+    /// Waits for a wake-up, and no longer than a poll: wake-ups may be lost. Those of a moment are answered by one
+    /// look.
     async fn wait(&mut self) {
         sleep(Duration::from_millis(FEED_WATCH_PAUSE_MS)).await;
         let poll = Duration::from_millis(FEED_POLL_MS - FEED_WATCH_PAUSE_MS);

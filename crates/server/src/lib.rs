@@ -1,22 +1,23 @@
 //! The server as a library: configuration, routes, authentication, wiring and commands. `main` is one line over
-//! [`commands::run`]; tests start a [`Server`] in their own process.
+//! [`commands::run`]; tests [`start`] a server in their own process.
 
-pub mod answer_room;
+mod answer_room;
 pub mod auth;
-pub mod bootstrap;
+mod bootstrap;
 pub mod commands;
 pub mod config;
 pub mod documents;
 pub mod endpoint;
 mod feed_watch;
 pub mod http;
+mod lasting;
 pub mod limits;
 mod memory;
 pub mod metrics;
 mod observer;
 pub mod oidc;
 mod only_one;
-pub mod opening;
+mod opening;
 mod operation;
 mod panics;
 mod partitions;
@@ -25,11 +26,11 @@ pub mod shares;
 pub mod surroundings;
 mod sweeping;
 mod telemetry;
-pub mod token_cache;
-pub mod traces;
+mod token_cache;
+mod traces;
 pub mod wake_ups;
 pub mod websocket;
 mod wiring;
 mod workers;
 
-pub use server::{RunningServer, Server};
+pub use server::{RunningServer, start};

@@ -1,7 +1,7 @@
 //! How this process gets its memory from the system.
 
-/// Turns huge pages off for this process. The allocator asks for them, and then a heap of 12 MiB occupies 32: what is freed of
-/// a huge page stays with the process until all of it is.
+/// Turns huge pages off for this process. The allocator asks for them, and then a heap of 12 MiB occupies 32: what is
+/// freed of a huge page stays with the process until all of it is.
 ///
 /// # Errors
 /// The kernel's refusal; nothing but memory is lost by it.

@@ -1,10 +1,12 @@
-//! One server for each SQLite file: its queue is one process's, and two with different settings would each send with theirs.
+//! One server for each SQLite file: its queue is one process's, and two with different settings would each send with
+//! theirs.
 
 use anyhow::{Context, bail};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// Takes the place of the server of that database, for as long as what it returns is kept; none where several may serve.
+/// Takes the place of the server of that database, for as long as what it returns is kept; none where several may
+/// serve.
 ///
 /// # Errors
 /// When another server has it.

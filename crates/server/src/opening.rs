@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The name of the first migration begins with it: where that is still to be applied, no server has made a database.
+/// The beginning of the first migration's name: where that migration is pending, no server has made the database.
 const FIRST_MIGRATION: &str = "0001_";
 
 /// Opens the database of a server, as [`open_with_vault`] does.
@@ -25,21 +25,21 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(open_with_vault(config).await?.0))
 }
 
-/// Refuses a key file that does not open what the database holds, such as one that was made anew because it was missing, or by one
-/// of two servers that were the first on a new database at the same moment.
+/// Refuses a key file that does not open the secrets of the database: one that was made anew because it was missing, or
+/// by one of two servers that were the first on a new database at the same moment.
 ///
 /// # Errors
 /// The key file's name, and the store's failures.
 pub async fn check_key(store: &SqlStore, key_file: &Path) -> anyhow::Result<()> {
     let tokens = store.tokens(None).await?;
-    // The first and the last that was made: of two servers that each made a tenant, one sees the other's.
+    // The tenants of the first and of the last token: of two servers that each made a tenant, one sees the other's.
     let mut tenant_ids: Vec<_> = tokens.first().into_iter().chain(tokens.last()).map(|token| token.tenant_id).collect();
     tenant_ids.dedup();
     for tenant_id in tenant_ids {
         store.tenant(tenant_id).await.with_context(|| {
             format!(
-                "key_file {} does not open the secrets of this database: put back the one it was made with, or copy that of the \
-                 server that made it",
+                "key_file {} does not open the secrets of this database: put back the one it was made with, or copy \
+                 that of the server that made it",
                 key_file.display()
             )
         })?;
@@ -47,22 +47,22 @@ pub async fn check_key(store: &SqlStore, key_file: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Brings the database up to date and names what that took. It is made where there is none.
+/// Brings the database up to date, making it where there is none, and names the migrations that were applied.
 ///
 /// # Errors
-/// What cannot be opened, read or written.
+/// A database or key file that cannot be opened, read or written.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     let failpoints = surroundings::failpoints().map_err(anyhow::Error::msg)?;
     let store = open(config, Arc::new(OsEntropy::default()), failpoints, Arc::new(NoObserver)).await?;
     store.migrate().await.context("the database cannot be brought up to date")
 }
 
-/// Opens the database of a server for a command beside it, brings it up to date, and answers it with what seals its secrets.
-/// Neither the database nor its key file is made: a command in another folder would be answered by an empty database, and leave it
-/// behind.
+/// Opens the database of a server for a command beside it, brings it up to date, and answers it with the vault of its
+/// secrets. Neither the database nor its key file is made: a command in another folder would be answered by an empty
+/// database, and leave it behind.
 ///
 /// # Errors
-/// That there is no database, and what cannot be opened, read or written.
+/// A database that is missing, and one that, like its key file, cannot be opened, read or written.
 pub async fn open_with_vault(config: &Config) -> anyhow::Result<(SqlStore, Arc<KeyFileVault>)> {
     if hookgraph_storage::sqlite_file(&config.database).is_some_and(|file| !file.try_exists().unwrap_or(true)) {
         bail!(no_database(config));
@@ -84,7 +84,7 @@ pub async fn open_with_vault(config: &Config) -> anyhow::Result<(SqlStore, Arc<K
     Ok((store, vault))
 }
 
-/// Whether a database to which these migrations are still to be applied is one that no server has made.
+/// Whether no server has made the database to which these migrations are still to be applied.
 fn is_new(pending: &[String]) -> bool {
     pending.first().is_some_and(|name| name.starts_with(FIRST_MIGRATION))
 }
@@ -93,7 +93,7 @@ fn no_database(config: &Config) -> String {
     format!("there is no database at {}: `hookgraph serve` makes it", shown_database(&config.database))
 }
 
-/// Where the database is, without the password that the URL of PostgreSQL may hold.
+/// The address of the database, without the password that the URL of PostgreSQL may hold.
 fn shown_database(configured: &str) -> String {
     if configured.starts_with("sqlite:") {
         return configured.to_owned();
@@ -115,7 +115,7 @@ async fn open_vault(config: &Config, entropy: Arc<dyn Entropy>) -> anyhow::Resul
 /// Opens the database as it is, with its key.
 ///
 /// # Errors
-/// What cannot be opened, read or written.
+/// A database or key file that cannot be opened, read or written.
 pub async fn open(
     config: &Config,
     entropy: Arc<dyn Entropy>,
@@ -140,7 +140,8 @@ async fn open_on(
     SqlStore::open(options).await.context("database: it cannot be opened")
 }
 
-/// A key that is made anew opens nothing of what a database holds already: then the right one is missing.
+/// Refuses to make a key anew for a database that holds secrets: a new key opens none of them, so the right one is
+/// missing.
 async fn refuse_new_key_for_old_secrets(config: &Config) -> anyhow::Result<()> {
     let options = StoreOptions::new(database_url(&config.database)?, Arc::new(NoKey));
     let store = SqlStore::open(options).await.context("database: it cannot be opened")?;
@@ -156,7 +157,7 @@ async fn refuse_new_key_for_old_secrets(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens nothing.
+/// A vault that opens nothing.
 struct NoKey;
 
 impl SecretVault for NoKey {
@@ -169,7 +170,7 @@ impl SecretVault for NoKey {
     }
 }
 
-/// The URL as the storage takes it: an SQLite file, and its folder, are made when they are missing.
+/// The URL as the storage takes it. An SQLite file and its folder are made where they are missing.
 fn database_url(configured: &str) -> anyhow::Result<String> {
     let Some(file) = hookgraph_storage::sqlite_file(configured) else { return Ok(configured.to_owned()) };
     make_parent(&file).context("database: its folder cannot be made")?;
@@ -180,8 +181,9 @@ fn database_url(configured: &str) -> anyhow::Result<String> {
     Ok(url)
 }
 
-/// Makes the file of a database that is not there yet, for its owner alone, because payloads are in it as they are. SQLite gives the
-/// files beside it the same mode. One that is there is not even opened: closing it would drop SQLite's own locks.
+/// Makes the file of a database that is not there yet, for its owner alone, because payloads are in it as they are.
+/// SQLite gives the files beside it the same mode. An existing file is not even opened: closing it would drop SQLite's
+/// own locks.
 fn make_private(file: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -190,7 +192,7 @@ fn make_private(file: &Path) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    // Where a link leads: that which makes a file does not follow one.
+    // The file is made where a link leads, because `create_new` follows no link.
     match options.open(only_one::place_of(file)) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
@@ -241,7 +243,7 @@ mod tests {
         assert!(!config.key_file.exists());
     }
 
-    /// Twice: what the first time makes is no database either.
+    /// Opens twice, because the first opening makes no database either.
     async fn assert_no_database(config: &Config) {
         for _ in 0..2 {
             let error = open_with_vault(config).await.unwrap_err();
@@ -252,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn what_no_server_has_filled_is_no_database() {
         let folder = tempfile::tempdir().unwrap();
-        // Its key file is there then.
+        // The migration makes the key file.
         migrate(&sqlite(folder.path(), "hookgraph.db")).await.unwrap();
         std::fs::write(folder.path().join("empty.db"), "").unwrap();
         assert_no_database(&sqlite(folder.path(), "empty.db")).await;

@@ -1,4 +1,5 @@
-//! One operation of a connection or an event stream. A query or mutation has the places and the time that one over HTTP has.
+//! One operation of a connection or an event stream. A query or mutation has the same places and the same time as one
+//! over HTTP.
 
 use crate::answer_room::AnswerShare;
 use crate::http::{LargePlace, WebState};
@@ -15,13 +16,14 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-/// The answers of an operation: those of a subscription, or the one of a query or mutation. A panic is the last of them.
+/// The answers of an operation: those of a subscription, or the one of a query or mutation. Where the operation panics,
+/// the last answer says so.
 ///
-/// A query or mutation that is large keeps its place while it is executed; a subscription, which may go on for long, leaves it to
-/// others once it is read.
+/// A large query or mutation keeps its place while it is executed. A subscription, which may go on for long, gives its
+/// place back once it is read.
 ///
-/// Each is `written` where it comes up, so that it has the room of an answer before anybody is slow to take it. That of a mutation has
-/// its room in any case; one whose caller's answers hold too much already is refused before it is begun.
+/// Each answer is `written` where it is made, so that it has its room before a client is slow to take it. The answer of
+/// a mutation always has its room; a mutation whose caller's answers hold too much already is refused before it begins.
 pub fn responses<T, W>(
     state: &Arc<WebState>,
     caller: Caller,
@@ -44,7 +46,7 @@ where
             };
             responses.map(move |response| written(answered(response), &answers)).boxed()
         }
-        // What has no type is going to be refused.
+        // An operation without a type is going to be refused.
         Some(OperationType::Query | OperationType::Mutation) | None => {
             let answers = match answers.clone().of_operation(operation_type) {
                 Ok(answers) => answers,
@@ -53,8 +55,8 @@ where
                     return once(async move { written(refused, &answers) }).boxed();
                 }
             };
-            // A task of its own, until nobody wants the answer: a client that is slow to take it, or never does, must not hold what
-            // others wait for.
+            // The execution is a task of its own, until nobody wants the answer: a client that is slow to take it, or
+            // never does, must not hold the permit for which others wait.
             let response = single(state.clone(), caller, request, large);
             let (write, room) = (written.clone(), answers.clone());
             let execution = async move {
@@ -79,7 +81,7 @@ async fn single(state: Arc<WebState>, caller: Caller, request: Request, _large: 
     match tokio::time::timeout(state.limits.http_request_max, execution).await {
         Ok(response) => response,
         Err(_) => {
-            // Of this code the schema's limits are as well, which are not counted.
+            // Counted here, because refusals of the schema's own limits have the same code and are not counted.
             state.refused(RefusalCode::LimitExceeded);
             let message = "the request took longer than the server allows (http_request_ms_max)";
             refused(RefusalCode::LimitExceeded, message)

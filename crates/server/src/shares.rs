@@ -1,9 +1,9 @@
-//! What each token has taken of the server: requests of late, connections and operations under way. One token must not
-//! take what the others need.
+//! The shares that each token has taken of the server: its requests of late, its connections and its operations under
+//! way. One token must not take what the others need.
 
 use crate::answer_room::AnswerRoom;
 use crate::config::WebLimits;
-use crate::limits::{SHARES_KEPT_MAX, SHARES_SWEEP_MS};
+use crate::limits::{PLACE_RETRY_AFTER, SHARES_KEPT_MAX, SHARES_SWEEP_MS};
 use hookgraph_domain::ports::Clock;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use hookgraph_domain::time::Timestamp;
@@ -12,16 +12,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Whose share it is: a token of this server, or whoever an issuer vouches for, whatever JWT they show.
+const NS_PER_MS: u64 = 1_000_000;
+const NS_PER_S: i64 = 1_000_000_000;
+const SWEEP_NS: i64 = (SHARES_SWEEP_MS * NS_PER_MS) as i64;
+
+/// The owner of a share: a token of this server, or a user for whom an issuer vouches, whatever JWT the user shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holder(pub u128);
 
-/// What is taken more than once at a time.
+/// A kind of place, of which a token has several at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A WebSocket connection or an event stream: `token_connections_max`.
     Connection,
-    /// An operation of one: `token_subscriptions_max`.
+    /// An operation of a connection or stream: `token_subscriptions_max`.
     Subscription,
 }
 
@@ -35,7 +39,7 @@ pub struct Exceeded {
 }
 
 impl Exceeded {
-    /// The refusal that it is.
+    /// The refusal that tells the client.
     pub fn refusal(&self) -> Refusal {
         let wait_ms = self.retry_after.as_millis();
         let message = format!("this token has taken all that it may ({}): try again in {wait_ms} ms", self.limit);
@@ -43,10 +47,10 @@ impl Exceeded {
     }
 }
 
-/// The limits; the keys of the same names.
+/// The limits of each token, by the keys of the same names.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Between two requests at the pace allowed, in nanoseconds; 0 where there is no limit.
+    /// The time between two requests at the pace allowed, in nanoseconds; 0 where there is no limit.
     pace_ns: i64,
     /// How far ahead of that pace a token may get, in nanoseconds.
     burst_ns: i64,
@@ -54,6 +58,8 @@ struct Limits {
     subscriptions_max: usize,
 }
 
+/// The share of one token. Its requests are paced as `domain::rate` paces a webhook's, by the moment at which a bucket
+/// is full; that bucket is not used here, because it reckons in microseconds and its burst cannot be configured.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
     /// When the requests so far would have come at the pace allowed, in nanoseconds since 1970.
@@ -76,7 +82,7 @@ impl Share {
 }
 
 #[derive(Default)]
-struct Taken {
+struct ShareTable {
     shares: HashMap<Holder, Share>,
     swept_at_ns: i64,
 }
@@ -85,24 +91,23 @@ struct Taken {
 pub struct Shares {
     limits: Limits,
     clock: Arc<dyn Clock>,
-    taken: Mutex<Taken>,
+    table: Mutex<ShareTable>,
     answers: AnswerRoom,
 }
 
 impl Shares {
-    /// Nothing is taken yet.
+    /// The shares of a server that nobody uses yet.
     pub fn new(limits: &WebLimits, clock: Arc<dyn Clock>) -> Self {
-        let second_ns = 1_000_000_000_i64;
         let per_s = i64::try_from(limits.token_requests_per_s_max).unwrap_or(i64::MAX);
         let burst = i64::try_from(limits.token_requests_burst_max).unwrap_or(i64::MAX);
-        let pace_ns = if per_s == 0 { 0 } else { (second_ns / per_s).max(1) };
+        let pace_ns = if per_s == 0 { 0 } else { (NS_PER_S / per_s).max(1) };
         let limits = Limits {
             pace_ns,
             burst_ns: pace_ns.saturating_mul(burst),
             connections_max: limits.token_connections_max,
             subscriptions_max: limits.token_subscriptions_max,
         };
-        Self { limits, clock, taken: Mutex::default(), answers: AnswerRoom::default() }
+        Self { limits, clock, table: Mutex::default(), answers: AnswerRoom::default() }
     }
 
     /// The room for large answers that wait for their clients.
@@ -120,8 +125,8 @@ impl Shares {
             return Ok(());
         }
         let now_ns = nanoseconds(self.clock.now());
-        let mut taken = self.taken.lock();
-        let Some(share) = taken.share(holder, now_ns) else { return Ok(()) };
+        let mut table = self.table.lock();
+        let Some(share) = table.share(holder, now_ns) else { return Ok(()) };
         // A clock that was set back keeps nobody out for longer than a burst lasts.
         share.paced_until_ns = share.paced_until_ns.clamp(now_ns, now_ns.saturating_add(burst_ns));
         let until_ns = share.paced_until_ns.saturating_add(pace_ns);
@@ -130,14 +135,14 @@ impl Shares {
             let wait_ns = u64::try_from(ahead_ns - burst_ns).unwrap_or_default();
             return Err(Exceeded {
                 limit: "token_requests_per_s_max",
-                retry_after: Duration::from_millis(wait_ns.div_ceil(1_000_000)),
+                retry_after: Duration::from_millis(wait_ns.div_ceil(NS_PER_MS)),
             });
         }
         share.paced_until_ns = until_ns;
         Ok(())
     }
 
-    /// Takes one place, until what is returned is dropped.
+    /// Takes one place, until the permit is dropped.
     ///
     /// # Errors
     /// [`Exceeded`] where the token has as many as it may.
@@ -147,30 +152,30 @@ impl Shares {
             Place::Subscription => (self.limits.subscriptions_max, "token_subscriptions_max"),
         };
         let now_ns = nanoseconds(self.clock.now());
-        let mut taken = self.taken.lock();
-        let Some(share) = taken.share(holder, now_ns) else { return Ok(Permit(None)) };
+        let mut table = self.table.lock();
+        let Some(share) = table.share(holder, now_ns) else { return Ok(Permit(None)) };
         let count = share.places(place);
         if *count >= max {
-            return Err(Exceeded { limit, retry_after: crate::limits::PLACE_RETRY_AFTER });
+            return Err(Exceeded { limit, retry_after: PLACE_RETRY_AFTER });
         }
         *count += 1;
         Ok(Permit(Some((self.clone(), holder, place))))
     }
 
     fn give_back(&self, holder: Holder, place: Place) {
-        if let Some(share) = self.taken.lock().shares.get_mut(&holder) {
+        if let Some(share) = self.table.lock().shares.get_mut(&holder) {
             let count = share.places(place);
             *count = count.saturating_sub(1);
         }
     }
 }
 
-impl Taken {
-    /// The token's share; none where so many tokens are busy that one more is not counted.
+impl ShareTable {
+    /// The token's share; none where [`SHARES_KEPT_MAX`] other tokens are busy, so that this one is not counted.
     fn share(&mut self, holder: Holder, now_ns: i64) -> Option<&mut Share> {
         if self.shares.len() >= SHARES_KEPT_MAX && !self.shares.contains_key(&holder) {
-            // Not oftener: with that many busy tokens each look at all of them is felt.
-            if (now_ns - self.swept_at_ns).abs() >= i64::try_from(SHARES_SWEEP_MS).unwrap_or(i64::MAX) * 1_000_000 {
+            // A sweep looks at every busy token, which would be felt if each request did it.
+            if (now_ns - self.swept_at_ns).abs() >= SWEEP_NS {
                 self.swept_at_ns = now_ns;
                 self.shares.retain(|_, share| !share.is_idle(now_ns));
             }
@@ -223,7 +228,7 @@ mod tests {
         shares(&[("token_requests_per_s_max", "10"), ("token_requests_burst_max", "3")])
     }
 
-    /// How many requests go through at once.
+    /// How many requests go through without waiting.
     fn burst(shares: &Shares, holder: Holder) -> usize {
         (0..1_000).take_while(|_| shares.request(holder).is_ok()).count()
     }
@@ -281,19 +286,19 @@ mod tests {
     }
 
     #[test]
-    fn busy_tokens_are_remembered_idle_ones_forgotten_and_no_more_than_so_many() {
+    fn busy_tokens_are_remembered_idle_ones_forgotten_and_no_more_than_the_limit_says() {
         let (shares, clock) = paced();
         let _held = shares.take(ADA, Place::Connection).unwrap();
         for holder in 0..(2 * SHARES_KEPT_MAX as u128) {
             let _ = shares.request(Holder(1_000 + holder));
         }
-        assert_eq!(shares.taken.lock().shares.len(), SHARES_KEPT_MAX);
-        // One more than are counted is let through, and owes nothing when it goes.
+        assert_eq!(shares.table.lock().shares.len(), SHARES_KEPT_MAX);
+        // A token that is not counted is let through, and gives nothing back when it goes.
         drop(shares.take(BO, Place::Connection).unwrap());
         clock.advance_ms(SHARES_SWEEP_MS.max(1_000));
         assert!(shares.request(BO).is_ok());
-        let kept = shares.taken.lock().shares.keys().copied().collect::<Vec<_>>();
-        assert_eq!(kept.len(), 2, "the one that holds a connection and the one that came");
+        let kept = shares.table.lock().shares.keys().copied().collect::<Vec<_>>();
+        assert_eq!(kept.len(), 2, "the token that holds a connection and the one that came");
         assert!(kept.contains(&ADA) && kept.contains(&BO));
     }
 }

@@ -28,8 +28,8 @@ pub struct OsEntropy {
     last: Mutex<Count>,
 }
 
-/// What orders the UUIDs of one millisecond: a count in the first 26 bits after the time, from a random beginning. (The counter
-/// of the `uuid` crate has 42 bits, and the last of them are not in the ids that follow from those.)
+/// What orders the UUIDs of one millisecond: a count in the first 26 bits after the time, from a random beginning. (The
+/// counter of the `uuid` crate has 42 bits, and the last of them are not in the ids that follow from those.)
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     unix_ms: u64,
@@ -41,8 +41,8 @@ impl Count {
     const BEGINNING_MAX: u32 = (1 << 25) - 1;
     const MAX: u32 = (1 << 26) - 1;
 
-    /// The one after it, in that millisecond. Where the clock was set back, and where a millisecond is full, the time of the
-    /// last one goes on.
+    /// The one after it, in that millisecond. Where the clock was set back, and where a millisecond is full, the time
+    /// of the last one goes on.
     fn next(self, unix_ms: u64, beginning: u32) -> Self {
         let begun = |unix_ms| Self { unix_ms, value: beginning & Self::BEGINNING_MAX };
         if unix_ms > self.unix_ms {

@@ -13,8 +13,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// Libraries that write at the level `trace` what goes over the wire, tokens included: whatever the filter asks for, they are
-/// heard from `debug` up alone. `leaks.test.mjs` listens to them all.
+/// Libraries that write at the level `trace` what goes over the wire, tokens included: whatever the filter asks for,
+/// they are heard from `debug` up alone. `leaks.test.mjs` listens to them all.
 const OVER_THE_WIRE: [&str; 8] =
     ["h2", "hyper", "hyper_util", "reqwest", "rustls", "sqlx", "tokio_tungstenite", "tungstenite"];
 

@@ -1,5 +1,5 @@
-//! What goes on for as long as the server does: that nothing of it ends unnoticed, and that nothing of it keeps the server from
-//! ending.
+//! What goes on for as long as the server does: that nothing of it ends unnoticed, and that nothing of it keeps the
+//! server from ending.
 
 use crate::limits::WORKERS_STOP_SLACK_MS;
 use crate::panics;
@@ -22,7 +22,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Runs it to its end. One that nobody asked for, or that is a panic, is told in the log, and to all who watch `failed`.
+    /// Runs it to its end. One that nobody asked for, or that is a panic, is told in the log, and to all who watch
+    /// `failed`.
     pub async fn over(self, task: &'static str, work: impl Future<Output = ()>) {
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(()) if self.stopping.is_cancelled() => return,
@@ -76,8 +77,8 @@ impl Workers {
     }
 
     /// Tells them to stop, and waits until they have: for as long as what is under way may take, and
-    /// [`WORKERS_STOP_SLACK_MS`] more. What has not stopped by then, because the database hangs, is given up as if the process had
-    /// died, and named.
+    /// [`WORKERS_STOP_SLACK_MS`] more. What has not stopped by then, because the database hangs, is given up as if the
+    /// process had died, and named.
     pub async fn stop(self, under_way_max: Duration) -> Vec<&'static str> {
         self.watch.stopping.cancel();
         self.running.close();

@@ -1,4 +1,4 @@
-//! The cases: what they stand on, and their trouble.
+//! The cases: the ground on which each one runs, and its trouble.
 
 use super::fleet::Fleet;
 use super::ground::Ground;
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 /// How long the load may take to show itself.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How soon what a network swallowed is done without once it is back: a call of the road is given up after ten seconds.
+/// How soon after the network is back the server does without the connections that it swallowed: a call of the road is
+/// given up after ten seconds.
 const SWALLOWED_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A kind of trouble.
@@ -30,16 +31,16 @@ pub enum Case {
     HorizonHeld,
     /// The network to the database is cut, or goes silent, and comes back.
     NetworkCut,
-    /// The network to the database swallows everything, and goes on to do so for the connections that there were.
+    /// The network to the database swallows everything, and goes on to do so for the connections that were open.
     NetworkSwallows,
 }
 
-/// How much of it.
+/// The scale of a case.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// Processes where there may be several.
+    /// How many processes run, where there may be several.
     pub processes: usize,
-    /// Events a second.
+    /// How many events are published per second.
     pub per_second: u32,
     /// How often the trouble comes.
     pub rounds: usize,
@@ -48,14 +49,14 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Of the tests.
+    /// The scale of the tests.
     pub const SHORT: Self = Self { processes: 2, per_second: 60, rounds: 2, round: Duration::from_millis(1_200) };
-    /// Of `make soak`.
+    /// The scale of `make soak`.
     pub const LONG: Self = Self { processes: 4, per_second: 200, rounds: 60, round: Duration::from_secs(2) };
 }
 
 impl Case {
-    /// Every case.
+    /// All cases.
     pub const ALL: [Case; 8] = [
         Self::KillsOnPostgres,
         Self::KillsOnSqlite,
@@ -67,7 +68,7 @@ impl Case {
         Self::NetworkSwallows,
     ];
 
-    /// Its name.
+    /// The name of the case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Case::KillsOnPostgres => "kill -9 of one of several on PostgreSQL",
@@ -81,7 +82,7 @@ impl Case {
         }
     }
 
-    /// What its database stands on; none where this user may not make it.
+    /// The ground on which the case runs; none where this user may not make it.
     pub(super) async fn ground(self) -> anyhow::Result<Option<Ground>> {
         Ok(match self {
             Case::KillsOnSqlite => Some(Ground::sqlite()?),
@@ -98,13 +99,13 @@ impl Case {
         }
     }
 
-    /// Warnings and errors that one process may write in so many rounds: a few of each that something broke, never one of
-    /// each call.
+    /// How many warnings and errors one process may write in that number of rounds: a few about each failure, never one
+    /// about each call.
     pub const fn warnings_max(self, rounds: usize) -> usize {
         20 + 12 * rounds
     }
 
-    /// Whether a process that starts has what the one before was delivering, without waiting for its leases.
+    /// Whether a process that starts takes over the deliveries of the one before it, without waiting for its leases.
     pub(super) const fn takes_over_at_once(self) -> bool {
         matches!(self, Self::KillsOnSqlite)
     }
@@ -126,7 +127,7 @@ impl Case {
                 }
             }
             Case::PostgresRestarts => {
-                // Between two of them it delivers again.
+                // The processes deliver again between two restarts.
                 for _ in 0..scale.rounds.div_ceil(4) {
                     ground.instance()?.restart().await?;
                     tally.more(10, PATIENCE).await?;
@@ -142,7 +143,7 @@ impl Case {
             Case::DiskFull => {
                 let disk = ground.disk.as_ref().context("a disk")?;
                 disk.fill()?;
-                // There is room in pages that were made before.
+                // There is room in pages of the database that were made before.
                 let instance = ground.instance()?;
                 let waited = tokio::time::timeout(PATIENCE, async {
                     while !instance.has_told_of_a_full_disk()? {

@@ -1,4 +1,4 @@
-//! Processes on one database that come and go, with what they used and said.
+//! Processes on one database that come and go, with the memory that they used and the warnings that they wrote.
 
 use crate::{Api, Installation, Process};
 use anyhow::Context;
@@ -6,12 +6,12 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where the processes that run can be asked. Shared with the load.
+/// The addresses of the processes that run, shared with the load.
 #[derive(Debug, Default)]
 pub struct Addresses(Mutex<Vec<Option<String>>>);
 
 impl Addresses {
-    /// One of those that run, in turn.
+    /// The address of one of the processes that run, in turn.
     pub fn get(&self, turn: usize) -> Option<String> {
         let addresses = self.0.lock();
         let live: Vec<&String> = addresses.iter().flatten().collect();
@@ -23,18 +23,18 @@ impl Addresses {
 pub struct Fleet {
     installation: Installation,
     processes: Vec<Option<Process>>,
-    /// Where they are.
+    /// The addresses of the processes.
     pub addresses: Arc<Addresses>,
-    /// The most memory that one of them had, in KiB.
+    /// The most memory that one of the processes had, in KiB.
     pub peak_kib: u64,
-    /// The most warnings and errors that one of them wrote.
+    /// The most warnings and errors that one of the processes wrote.
     pub warnings_max: usize,
-    /// From when one was dead until another was ready in its place.
+    /// The times from when one process was dead until another was ready in its place.
     pub gaps: Vec<(Instant, Instant)>,
 }
 
 impl Fleet {
-    /// Starts so many.
+    /// Starts `count` processes.
     ///
     /// # Errors
     /// Where one does not start.
@@ -50,7 +50,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// The API of one that runs.
+    /// The API of a process that runs.
     ///
     /// # Errors
     /// Where none does.
@@ -58,7 +58,7 @@ impl Fleet {
         self.processes.iter().flatten().map(|process| &process.api).next().context("a process that runs")
     }
 
-    /// Kills one as a power cut would, and starts another in its place.
+    /// Kills a process as a power cut would, and starts another in its place.
     ///
     /// # Errors
     /// Where none starts.
@@ -88,7 +88,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Ends them all as an operator does.
+    /// Ends all processes as an operator does.
     ///
     /// # Errors
     /// Where one does not end well.

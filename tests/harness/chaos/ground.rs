@@ -1,4 +1,4 @@
-//! What the processes stand on: a database of the case's own, and what can be done to it.
+//! The ground on which the processes run: a database for one case, and the means to trouble it.
 
 use super::proxy::Proxy;
 use crate::Installation;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// The room of the database whose disk is filled.
+/// The size of the disk that is filled, in MiB.
 const SMALL_DISK_MIB: u32 = 48;
 
-/// A PostgreSQL of one case's own, durable.
+/// A durable PostgreSQL for one case.
 pub struct Instance {
     directory: TempDir,
     /// The administrator's URL.
@@ -25,7 +25,7 @@ async fn script(arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// A connection that stands for an administrator.
+/// A connection of an administrator.
 ///
 /// # Errors
 /// Where the database does not answer.
@@ -36,7 +36,7 @@ pub async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
 }
 
 impl Instance {
-    /// Starts one.
+    /// Starts a PostgreSQL.
     ///
     /// # Errors
     /// Where PostgreSQL is missing or does not start.
@@ -53,7 +53,7 @@ impl Instance {
         self.directory.path().join("postgres")
     }
 
-    /// Whether it has told of a full disk.
+    /// Whether PostgreSQL has told of a full disk.
     ///
     /// # Errors
     /// Where its log cannot be read.
@@ -61,7 +61,7 @@ impl Instance {
         Ok(std::fs::read_to_string(self.data().join("server.log"))?.contains("No space left on device"))
     }
 
-    /// Ends it without a word, and starts it again on the same port.
+    /// Ends PostgreSQL without a word, and starts it again on the same port.
     ///
     /// # Errors
     /// Where it does not start.
@@ -119,7 +119,7 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres.sh");
-        // The test has ended, whether this succeeds or not.
+        // A failure to stop fails no test: the test has ended.
         let _ = std::process::Command::new(path).arg("stop").arg(self.data()).status();
     }
 }
@@ -130,12 +130,12 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Where the database's files go.
+    /// The folder of the database's files.
     pub fn tablespace(&self) -> PathBuf {
         self.path.join("space")
     }
 
-    /// Leaves no room.
+    /// Fills the disk.
     ///
     /// # Errors
     /// Any but the one that is wanted.
@@ -151,7 +151,7 @@ impl SmallDisk {
         }
     }
 
-    /// Makes room again.
+    /// Makes room on the disk again.
     ///
     /// # Errors
     /// Where the ballast cannot be removed.
@@ -162,25 +162,25 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: the server may still have its files open.
+        // A lazy unmount waits for no one: the server may still have its files open.
         let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.path).status();
     }
 }
 
-/// What a case runs on.
+/// The parts on which a case runs.
 pub struct Ground {
-    /// Where the processes live.
+    /// The installation of the processes.
     pub installation: Option<Installation>,
     /// The network to the database, where it can be cut.
     pub proxy: Option<Proxy>,
-    /// Its disk, where it can be filled: unmounted before the instance's directory goes.
+    /// The disk of the database, where it can be filled: it is unmounted before the instance's directory goes.
     pub disk: Option<SmallDisk>,
-    /// The instance, where it is PostgreSQL.
+    /// The instance, where the database is PostgreSQL's.
     pub instance: Option<Instance>,
 }
 
 impl Ground {
-    /// SQLite in a file.
+    /// A ground on SQLite in a file.
     ///
     /// # Errors
     /// Where there is no room for a directory.
@@ -188,7 +188,7 @@ impl Ground {
         Ok(Self { installation: Some(Installation::on_sqlite()?), instance: None, proxy: None, disk: None })
     }
 
-    /// A PostgreSQL of its own.
+    /// A ground on a PostgreSQL of its own.
     ///
     /// # Errors
     /// Where it does not start.
@@ -199,7 +199,7 @@ impl Ground {
         Ok(Self { installation, instance: Some(instance), proxy: None, disk: None })
     }
 
-    /// The same behind a network that can be cut.
+    /// A ground on a PostgreSQL behind a network that can be cut.
     ///
     /// # Errors
     /// Where it does not start.
@@ -210,7 +210,7 @@ impl Ground {
         Ok(Self { installation, instance: Some(instance), proxy: Some(proxy), disk: None })
     }
 
-    /// The same on a small disk; none where this user may not make one.
+    /// A ground on a PostgreSQL with a small disk; none where this user may not make one.
     ///
     /// # Errors
     /// Where it does not start.
@@ -230,7 +230,7 @@ impl Ground {
         connect(&self.instance()?.url).await
     }
 
-    /// The case's database, past any proxy.
+    /// The URL of the case's database, past any proxy.
     ///
     /// # Errors
     /// Where the case has none.
@@ -239,7 +239,7 @@ impl Ground {
         Ok(format!("{server}/chaos"))
     }
 
-    /// The instance.
+    /// The PostgreSQL of the case.
     ///
     /// # Errors
     /// Where the case has none.

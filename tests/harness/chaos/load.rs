@@ -1,5 +1,5 @@
-//! A load that goes on whatever happens to the servers: events one after another at a pace, each to one of those that run.
-//! Every fourth bears an idempotency key and is asked for until it is accepted.
+//! A load that goes on whatever happens to the servers: events one after another at a pace, each to one of the
+//! processes that run. Every fourth event bears an idempotency key and is asked for until it is accepted.
 
 use super::fleet::Addresses;
 use serde_json::{Value, json};
@@ -10,11 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
-/// Requests at a time.
+/// How many requests are under way at a time.
 const CONNECTIONS: u32 = 8;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long an event with a key is asked for: twice as long as the trouble of the longest case, through which a full disk refuses all.
+/// How long an event with a key is asked for: twice as long as the trouble of the longest case, in which a full disk
+/// refuses every event.
 const KEY_PATIENCE: Duration = Duration::from_secs(240);
 
 const PUBLISH: &str = r#"mutation($variables: JSON!) {
@@ -26,19 +27,19 @@ pub struct Load {
     tasks: JoinSet<Loaded>,
 }
 
-/// What was asked and answered.
+/// The answers to a load.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Events that were accepted, and when.
+    /// The numbers of the events that were accepted, and when they were.
     pub accepted: Vec<(u64, Instant)>,
-    /// Requests that were refused or not answered: their events may have been recorded.
+    /// How many requests were refused or not answered: their events may have been recorded.
     pub unsure: u64,
-    /// Events with a key that were never accepted.
+    /// How many events with a key were never accepted.
     pub given_up: u64,
 }
 
 impl Load {
-    /// Begins to publish so many events a second.
+    /// Begins to publish `per_second` events a second.
     pub fn start(addresses: Arc<Addresses>, token: String, per_second: u32) -> Self {
         let stop = CancellationToken::new();
         let next = Arc::new(AtomicU64::new(0));
@@ -71,7 +72,7 @@ impl Load {
 }
 
 fn client() -> reqwest::Client {
-    // Another test of this process may have installed it already: that is as good.
+    // Another test of this process may have installed the provider, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap_or_default()
 }
@@ -105,7 +106,7 @@ impl Publisher {
         }
     }
 
-    /// Asks until it is accepted, each time when it would be the next one's turn: the load stays what it is.
+    /// Asks until the event is accepted, each time in the turn of a next event: the load stays at its pace.
     async fn insist(&mut self, number: u64, turns: &mut Interval) {
         let until = Instant::now() + KEY_PATIENCE;
         let key = format!("event-{number}");
@@ -119,7 +120,7 @@ impl Publisher {
         self.loaded.given_up += 1;
     }
 
-    /// Whether the event was accepted.
+    /// Asks once, and tells whether the event was accepted.
     async fn ask(&mut self, number: u64, key: Option<&str>) -> bool {
         self.turn += 1;
         let Some(address) = self.addresses.get(self.turn) else { return false };

@@ -1,5 +1,5 @@
-//! Trouble for real processes on real databases, under load: what was accepted arrives, once unless a request was in flight
-//! as its process lost it, soon after the trouble is over, in bounded memory and with few words.
+//! Trouble for real processes on real databases, under load: every accepted event arrives, once unless a request was in
+//! flight as its process lost it, soon after the trouble is over, in bounded memory and with few warnings.
 //!
 //! Each case has a short form among the tests (`chaos`) and a long one in `make soak`.
 
@@ -22,30 +22,30 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 use tally::{Arrivals, Tally};
 
-/// How long the load may take to show itself, and what is owed to arrive.
+/// How long the load may take to show itself, and the deliveries to arrive.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// What arrives twice waited at least so long in between: the lease of the first had to end. Where a process takes over at once, it
-/// had died in between.
+/// The least time between two arrivals of a delivery: the lease of the first one had to end. Where a process takes over
+/// at once, the process before it had died in between.
 const LEASE_MIN: Duration = Duration::from_secs(10);
 
-/// What a case came to.
+/// The results of a case.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Events that were accepted.
+    /// How many events were accepted.
     pub accepted: usize,
-    /// Events that arrived; more than were accepted where answers were lost.
+    /// How many events arrived: more than were accepted, where answers were lost.
     pub delivered: usize,
-    /// Accepted events that did not arrive.
+    /// How many accepted events did not arrive.
     pub missing: usize,
-    /// Deliveries that arrived twice.
+    /// How many deliveries arrived twice.
     pub twice: usize,
-    /// Those of them whose first request had not lost its lease.
+    /// How many deliveries arrived twice though the first request had not lost its lease.
     pub twice_for_nothing: usize,
-    /// Events that were recorded twice.
+    /// How many events were recorded twice.
     pub recorded_twice: usize,
-    /// Events that were asked for with a key and never accepted.
+    /// How many events were asked for with a key and never accepted.
     pub given_up: u64,
-    /// From the end of the trouble to the arrival of all that was accepted before.
+    /// The time from the end of the trouble to the arrival of the last event that was accepted before it ended.
     pub recovery: Duration,
     /// The most memory of a process, in MiB.
     pub peak_mib: u64,
@@ -54,7 +54,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What is wrong with it, if anything; `warnings_max` and `peak_mib_max` are the case's bounds.
+    /// The faults of the outcome; `warnings_max` and `peak_mib_max` are the case's bounds.
     pub fn problems(&self, warnings_max: usize, peak_mib_max: u64) -> Vec<String> {
         let bounds = [
             ("accepted events are missing", self.missing as u64, 0),
@@ -69,7 +69,7 @@ impl Outcome {
     }
 }
 
-/// Runs a case; none where it needs what this user may not do.
+/// Runs a case; none where the case needs something that this user may not do.
 ///
 /// # Errors
 /// Where the case could not be run to its end.

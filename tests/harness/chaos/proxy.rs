@@ -7,28 +7,28 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// How the network is.
+/// The state of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// Whole.
+    /// Everything comes through.
     Up,
-    /// Connections break, and none comes through.
+    /// Connections break, and no new one comes through.
     Cut,
     /// Nothing comes through any more, and nobody says so.
     Silent,
-    /// Nothing comes through any more, and what was connected meanwhile or before stays so when the network is back: whoever
-    /// stood between has forgotten it.
+    /// Nothing comes through any more. A connection that was open before, or was opened meanwhile, stays as it is when
+    /// the network is back: the router between has forgotten it.
     Swallowing,
 }
 
-/// How many more times the network is down before the server finds out, by asking, that the other end of a connection which it
-/// swallowed is not there. A server that is never told runs out of connections.
+/// How many more times the network is down before the server finds out, by asking, that the other end of a connection
+/// which it swallowed is not there. A server that is never told runs out of connections.
 const TIMES_UNNOTICED: usize = 4;
 
-/// The proxy.
+/// A proxy, which a test cuts and heals.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    /// Where it listens.
+    /// The address on which the proxy listens.
     pub address: SocketAddr,
     network: Arc<watch::Sender<Network>>,
 }
@@ -61,13 +61,14 @@ impl Proxy {
         Ok((url.into(), proxy))
     }
 
-    /// Makes the network so.
+    /// Puts the network into that state.
     pub fn be(&self, network: Network) {
         self.network.send_replace(network);
     }
 }
 
-/// Forwards until an end closes or the network is no longer up. What was silent breaks as the network comes back.
+/// Forwards until an end closes or the network is no longer up. A connection that was silent breaks as the network
+/// comes back.
 async fn forward(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>) {
     if *network.borrow() == Network::Up
         && let Ok(mut server) = TcpStream::connect(server).await

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long each answer takes: what this receiver is like, so that something is always in flight when a process is killed. No test
-/// waits for it.
+/// How long each answer takes, so that some request is always in flight when a process is killed. No test waits for it.
 const ANSWER: Duration = Duration::from_millis(5);
 
 /// The arrivals of one event.
@@ -22,10 +21,10 @@ struct Seen {
     events: HashMap<u64, Arrivals>,
 }
 
-/// The receiver. Clones share what it has seen.
+/// The receiver of a case. Clones share the arrivals.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// Where it is called.
+    /// The URL of the receiver.
     pub url: String,
     seen: Arc<watch::Sender<Seen>>,
 }
@@ -44,7 +43,7 @@ impl Tally {
         Ok(Self { url, seen })
     }
 
-    /// Waits until so many more events have arrived than now.
+    /// Waits until `count` more events have arrived.
     ///
     /// # Errors
     /// Where they do not within that time.
@@ -55,7 +54,7 @@ impl Tally {
         })
     }
 
-    /// Waits until all of those have arrived; answers how many have not within that time.
+    /// Waits until the events of all `numbers` have arrived, and answers how many have not within that time.
     pub async fn all(&self, numbers: &[u64], within: Duration) -> usize {
         // The error says that the time is over, which the count tells better.
         let _ = self.until(within, |seen| numbers.iter().all(|number| seen.events.contains_key(number))).await;
@@ -69,7 +68,7 @@ impl Tally {
         waited.context("not in time")?.map(|_| ()).context("the receiver is gone")
     }
 
-    /// All that arrived, by event.
+    /// All arrivals, by the number of their event.
     pub fn events(&self) -> HashMap<u64, Arrivals> {
         self.seen.borrow().events.clone()
     }

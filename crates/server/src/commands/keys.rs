@@ -63,8 +63,8 @@ pub async fn run(args: KeysArgs, config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to be done once the key of that id is added and has sealed nothing. The last key of a file seals, also in a process that
-/// runs: one that has it must not seal before all others have it, too.
+/// The steps that follow once the key of that id is added and has sealed nothing. The last key of a file seals, also in
+/// a process that runs: no process must seal with it before all others have it, too.
 fn after_adding(id: u8) -> String {
     format!(
         "key {id:02x} is added to the key file, and no secret is sealed anew\n\

@@ -1,4 +1,4 @@
-//! The commands of the binary. What they print for people and scripts goes to standard output; logs and errors to
+//! The commands of the binary. Their answers for people and scripts go to standard output; logs and errors go to
 //! standard error.
 
 mod config;
@@ -109,7 +109,7 @@ fn in_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot start")?;
     let ended = runtime.block_on(command);
-    // Dropping it would wait for threads that block, however long they do.
+    // Dropping the runtime would wait for threads that block, however long they do.
     runtime.shutdown_timeout(Duration::from_millis(BLOCKED_THREADS_MS_MAX));
     ended
 }
@@ -125,7 +125,7 @@ impl ConfigArgs {
         if let Some(text) = read_file(&file, self.config.is_some())? {
             layers.lay_file(&file.display().to_string(), &text)?;
         }
-        // Names and values that are not UTF-8 cannot be ours, and are made so that they can be named in an error.
+        // Names and values that are not UTF-8 are no keys; they are made UTF-8 so that an error can name them.
         let variables = std::env::vars_os();
         layers.lay_environment(
             variables.map(|(name, value)| (name.to_string_lossy().into(), value.to_string_lossy().into())),
@@ -149,7 +149,8 @@ fn read_file(path: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// Writes to standard output. Who reads it may have enough before its end, as `head` does: the rest is dropped, and no failure.
+/// Writes to standard output. A reader may have enough before the end, as `head` does: the rest is dropped, which is no
+/// failure.
 fn print(text: &str) -> anyhow::Result<()> {
     match write(text) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -157,14 +158,16 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The same for what must be seen: it fails also where nobody reads. (The macros of the standard library panic then.)
+/// Writes a text to standard output that must be seen: it is a failure too that nobody reads. (The macros of the
+/// standard library would panic then.)
 fn write(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes())?;
     output.flush()
 }
 
-/// A text of others as it may be shown in a row: what moves the cursor, ends the line or turns the direction of writing is escaped.
+/// A text of others as it may be shown in a row: characters that move the cursor, end the line or turn the direction of
+/// writing are escaped.
 fn on_one_line(text: &str) -> String {
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::with_capacity(text.len());

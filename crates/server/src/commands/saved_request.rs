@@ -6,11 +6,11 @@ use serde_json::Value;
 /// A request as a receiver got it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SavedRequest {
-    /// Upper case.
+    /// The method in upper case.
     pub method: String,
     /// The whole URL, where the saved request names it.
     pub url: Option<String>,
-    /// In their order, names in lower case.
+    /// The headers in their order, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The bytes of the body.
     pub body: Vec<u8>,
@@ -20,7 +20,7 @@ impl SavedRequest {
     /// Reads a file's content.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the content.
     pub fn read(content: &[u8]) -> anyhow::Result<Self> {
         let starts_with_brace = content.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         if starts_with_brace { read_json(content) } else { read_http(content) }

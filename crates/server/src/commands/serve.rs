@@ -2,7 +2,8 @@
 
 use crate::bootstrap::Bootstrapped;
 use crate::config::{Config, ConfigError, Layers};
-use crate::{RunningServer, Server, memory, telemetry};
+use crate::server::{self, RunningServer};
+use crate::{memory, telemetry};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use std::fmt::Write as _;
@@ -32,11 +33,11 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let public_url = config.public_url.clone();
     let allowed = config.allowed_addresses.clone();
     let has_graphiql = config.graphiql;
-    let server = Server::start_traced(config, traces.clone()).await?;
+    let server = server::start_traced(config, traces.clone()).await?;
     let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
     let text = welcome(&server, &address, &allowed, has_graphiql);
     if server.bootstrapped.as_ref().is_some_and(has_secrets) {
-        // They are kept by now: a server that ended here would not show them at its next start either.
+        // The secrets are in the database by now: a server that ended here would not show them at its next start.
         if let Err(error) = super::write(&text) {
             tracing::warn!(
                 %error,
@@ -54,8 +55,8 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
-/// Serves until it is told to stop, or a part of the server has ended before that: an error, after which whoever supervises the
-/// process starts it again.
+/// Serves until it is told to stop, or until a part of the server ends before that, which is an error: the supervisor
+/// of the process then starts it again.
 async fn serve(server: RunningServer, told: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let failed = server.failed();
     tokio::select! {
@@ -91,12 +92,12 @@ fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet], has_
     text
 }
 
-/// Whether something was made that is shown this once.
+/// Whether secrets were made, which are shown this once.
 fn has_secrets(made: &Bootstrapped) -> bool {
     made.token.is_some() || made.signature_secret.is_some()
 }
 
-/// What a stranger needs to go on, with the secrets, this once.
+/// The next steps for a person who is new to the server, with the secrets, which are shown this once.
 fn first_steps(made: &Bootstrapped, address: &str, allowed: &[ipnet::IpNet], has_graphiql: bool) -> String {
     let mut text = format!("\nTenant {} (id {}) is new.\n", made.tenant_identifier, made.tenant_id);
     if let Some(secret) = &made.signature_secret {
@@ -108,8 +109,8 @@ fn first_steps(made: &Bootstrapped, address: &str, allowed: &[ipnet::IpNet], has
         format!("Open {address}/graphql, paste the token at the top, and define a first webhook")
     } else {
         format!(
-            "Define a first webhook: send this to {address}/graphql (POST, as \"query\" of a JSON object, with the header \
-             `authorization: Bearer` and the token)"
+            "Define a first webhook: send this to {address}/graphql (POST, as \"query\" of a JSON object, with the \
+             header `authorization: Bearer` and the token)"
         )
     };
     let _ = write!(text, "\n{how}:\n\n{}\n", first_mutation(&made.tenant_id.to_string(), allowed));
@@ -145,10 +146,10 @@ fn first_mutation(tenant_id: &str, allowed: &[ipnet::IpNet]) -> String {
 mod tests {
     use super::{serve, welcome};
     use crate::config::{Config, Layers};
-    use crate::{RunningServer, Server};
+    use crate::server::{self, RunningServer};
     use std::path::Path;
 
-    /// A server on a database of its own in memory, with those settings.
+    /// A server with those settings, on a database of its own in memory.
     async fn started(folder: &Path, settings: &[(&str, &str)]) -> (RunningServer, Config) {
         let key_file = folder.join("key").display().to_string();
         let mut layers = Layers::defaults().unwrap();
@@ -159,7 +160,7 @@ mod tests {
             layers.lay_flag("test", name, text).unwrap();
         }
         let config = Config::from_layers(&layers);
-        (Server::start(config.clone()).await.unwrap(), config)
+        (server::start(config.clone()).await.unwrap(), config)
     }
 
     #[tokio::test]

@@ -110,7 +110,7 @@ async fn list(store: &dyn Store, tenant: Option<&str>) -> anyhow::Result<()> {
     super::print(&listed(store.tokens(tenant_id).await?))
 }
 
-/// A row for each token, whatever its tenant has called it.
+/// A row for each token, however its tenant has named it.
 fn listed(tokens: Vec<AccessToken>) -> String {
     let header =
         ["ID", "TENANT", "NAME", "PERMISSIONS", "CREATED", "EXPIRES", "LAST USED", "REVOKED"].map(str::to_owned);
@@ -146,7 +146,7 @@ async fn revoke(store: &dyn Store, id: TokenId) -> anyhow::Result<()> {
     super::print(&format!("token {id} ({}) is revoked\n", super::on_one_line(&token.name)))
 }
 
-/// An entry of the audit log, by whoever may run commands here.
+/// An entry of the audit log, which names no user: a person who may run commands here has none.
 fn audit_entry(
     entropy: &dyn Entropy,
     tenant_id: TenantId,
@@ -172,19 +172,39 @@ fn permission(name: &str) -> Result<Permission, String> {
 }
 
 async fn find_tenant(store: &dyn Store, text: &str) -> anyhow::Result<Tenant> {
-    let by_identifier = store.tenant_by_identifier(text).await?;
-    let found = match (by_identifier, text.parse()) {
-        (None, Ok(id)) => store.tenant(id).await?,
-        (found, _) => found,
-    };
-    found.with_context(|| format!("no tenant {text:?}"))
+    auth::tenant_named(store, text).await?.with_context(|| format!("no tenant {text:?}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hookgraph_testkit::sample;
+    use hookgraph_domain::ports::UnitOfWork;
+    use hookgraph_testkit::{MemoryStore, sample};
     use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_tenant_is_found_by_its_id_whatever_another_one_is_called() {
+        let store = MemoryStore::default();
+        let [acme, other, third] = [0xa1, 0xb2, 0xc3].map(|id| TenantId(Uuid::from_u128(id)));
+        let nobodys_id = Uuid::from_u128(0xd4).to_string();
+        let mut change = Change::at(sample::now());
+        for (id, identifier) in [(acme, "acme"), (other, acme.to_string().as_str()), (third, nobodys_id.as_str())] {
+            change.writes.push(Write::InsertTenant(sample::tenant(id, identifier)));
+        }
+        store.commit(change).await.unwrap();
+        for (text, id) in [
+            ("acme", acme),
+            (acme.to_string().as_str(), acme),
+            (acme.to_string().to_uppercase().as_str(), acme),
+            (other.to_string().as_str(), other),
+            (nobodys_id.as_str(), third),
+        ] {
+            assert_eq!(find_tenant(&store, text).await.unwrap().id, id, "{text}");
+        }
+        for text in ["other", &Uuid::from_u128(0xe5).to_string(), ""] {
+            assert_eq!(find_tenant(&store, text).await.unwrap_err().to_string(), format!("no tenant {text:?}"));
+        }
+    }
 
     #[test]
     fn a_tenant_forges_no_row_by_the_name_of_its_token() {

@@ -9,7 +9,7 @@ pub enum KeyKind {
     Text,
     /// `true` or `false`.
     Flag,
-    /// A whole number from the first to the second.
+    /// A whole number between the two bounds, which are included.
     Number(u64, u64),
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -21,11 +21,11 @@ pub enum KeyKind {
     Proxy,
     /// Web origins (`https://host:port`), divided by commas (in the file, an array).
     Origins,
-    /// `off`, `open`, or an address of its own.
+    /// `off`, `open`, or an address.
     Exposure,
-    /// Where the database is; it may hold a password.
+    /// The URL of the database, which may hold a password.
     Database,
-    /// What is logged: levels, each alone or after a target, divided by commas.
+    /// The levels of the log, each alone or after a target, divided by commas.
     Log,
 }
 
@@ -56,15 +56,15 @@ impl KeyKind {
 pub struct Key {
     /// The name in `hookgraph.toml` and `--set`; in upper case after `HOOKGRAPH_` in the environment.
     pub name: &'static str,
-    /// How its text is read.
+    /// How the text is read.
     pub kind: KeyKind,
     /// The unit of a number.
     pub unit: Option<&'static str>,
-    /// The text that holds where nothing is configured.
+    /// The text that holds where no other is configured.
     pub default: &'static str,
-    /// What it does.
+    /// The meaning in words.
     pub meaning: &'static str,
-    /// Whether its value is never printed.
+    /// Whether the value is never printed.
     pub is_secret: bool,
 }
 
@@ -114,7 +114,15 @@ pub const KEYS: &[Key] = &[
         "key_file",
         KeyKind::Text,
         "data/hookgraph.key",
-        "The key that secrets are encrypted with. Made with mode 0600 when missing; without it the stored secrets are lost.",
+        "The key that secrets are encrypted with. Made with mode 0600 when missing; without it the stored secrets are \
+         lost.",
+    ),
+    key(
+        "refused_addresses",
+        KeyKind::Networks,
+        "",
+        "Networks that webhooks may never call, whatever is allowed: public ones of your own, e.g. \
+         198.51.100.0/24,2001:db8::/32.",
     ),
     key(
         "allowed_addresses",
@@ -132,7 +140,8 @@ pub const KEYS: &[Key] = &[
         "egress_proxy",
         KeyKind::Proxy,
         "",
-        "An HTTP proxy that all webhooks are called through, e.g. http://USER:PASSWORD@proxy.lan:3128. It then judges names.",
+        "An HTTP proxy that all webhooks are called through, e.g. http://USER:PASSWORD@proxy.lan:3128. It then judges \
+         names.",
     ),
     key(
         "trusted_certificates",
@@ -203,7 +212,8 @@ pub const KEYS: &[Key] = &[
         (1, 100_000),
         "connections",
         "1000",
-        "WebSocket connections and event streams at a time; a quarter of them, or 16, may be connections without a token yet.",
+        "WebSocket connections and event streams at a time; a quarter of them, or 16, may be connections without a \
+         token yet.",
     ),
     number(
         "websocket_subscriptions_max",
@@ -244,7 +254,8 @@ pub const KEYS: &[Key] = &[
         "trusted_documents",
         KeyKind::Text,
         "",
-        "A JSON file of documents by identifier, as graphql-codegen and Apollo write them, or a directory of such files.",
+        "A JSON file of documents by identifier, as graphql-codegen and Apollo write them, or a directory of such \
+         files.",
     ),
     key("trusted_documents_only", KeyKind::Flag, "false", "Whether other documents than the trusted ones are refused."),
     key(
@@ -309,14 +320,16 @@ pub const KEYS: &[Key] = &[
         (0, 600_000),
         "milliseconds",
         "0",
-        "How long a server that stops goes on as before, /readyz answering 503, so that load balancers turn away first.",
+        "How long a server that stops goes on as before, /readyz answering 503, so that load balancers turn away \
+         first.",
     ),
     number(
         "history_days",
         (1, 3650),
         "days",
         "30",
-        "How long events, deliveries that ended, attempts, and replays and copies that ended are kept; history goes by days of UTC.",
+        "How long events, deliveries that ended, attempts, and replays and copies that ended are kept; history goes by \
+         days of UTC.",
     ),
     number(
         "history_bytes_max",

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The table's default.
@@ -33,7 +33,7 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// A configuration that cannot be used. It names the key and where it was set, never a secret's value.
+/// A configuration that cannot be used. The error names the key and where it was set, never a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A key that does not exist.
@@ -43,7 +43,7 @@ pub enum ConfigError {
         key: String,
         /// Where.
         origin: String,
-        /// What was probably meant.
+        /// The key that was probably meant.
         nearest: Option<String>,
     },
     /// A value that the key does not take.
@@ -53,9 +53,9 @@ pub enum ConfigError {
         key: &'static str,
         /// Where it was set.
         origin: String,
-        /// What it takes.
+        /// The values that the key takes.
         wanted: String,
-        /// What was there.
+        /// The value that was there.
         found: String,
     },
     /// A file that cannot be read.
@@ -63,7 +63,7 @@ pub enum ConfigError {
     File {
         /// Which file.
         path: String,
-        /// What is wrong with it.
+        /// The fault of the file.
         message: String,
     },
 }
@@ -72,7 +72,7 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(", did you mean {name:?}?")).unwrap_or_default()
 }
 
-/// A key's value, read.
+/// The value of a key, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// [`KeyKind::Address`].
@@ -95,14 +95,14 @@ pub enum Value {
     Exposure(Exposure),
 }
 
-/// Where something is served that is not for everyone.
+/// Where the metrics are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposure {
     /// Nowhere.
     Off,
-    /// On the address of everything else.
+    /// On the address of everything else, to everyone.
     Open,
-    /// On that address.
+    /// On an address of their own.
     Own(SocketAddr),
 }
 
@@ -125,7 +125,7 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Lays the text of a TOML file over what is there.
+    /// Lays the text of a TOML file over the layers that are there.
     ///
     /// # Errors
     /// [`ConfigError`], for the first line that is wrong.
@@ -140,7 +140,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Lays the environment over what is there: every variable that starts with `HOOKGRAPH_`.
+    /// Lays every environment variable that begins with `HOOKGRAPH_` over the layers that are there.
     ///
     /// `HOOKGRAPH_CONFIG` (the file), `HOOKGRAPH_FAILPOINT` and `HOOKGRAPH_TEST_…` are no keys and are passed over.
     ///
@@ -160,7 +160,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Lays one flag over what is there.
+    /// Lays one flag over the layers that are there.
     ///
     /// # Errors
     /// [`ConfigError`] where the key is unknown or does not take the value.
@@ -182,7 +182,7 @@ impl Layers {
             });
         };
         let text = match text.trim() {
-            // Compose files set what nobody has set to nothing.
+            // Compose files set variables to nothing that nobody has set.
             "" if key.kind == KeyKind::Log => key.default,
             text => text,
         };
@@ -243,8 +243,8 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
     }
 }
 
-/// Directives that each say their level, as the filter reads them. It takes a bare word that is no level for the name of a target,
-/// and hears nothing else from then on: a level that is misspelled would silence the log.
+/// The directives, where each says its level, as the filter reads them. The filter takes a bare word that is no level
+/// for the name of a target, and then logs nothing else: a level that is misspelled would silence the log.
 fn log_filter<'a>(directives: impl Iterator<Item = &'a str>) -> Option<String> {
     let directives: Vec<_> = directives.collect();
     let filter = directives.join(",");
@@ -257,12 +257,12 @@ fn says_its_level(directive: &str) -> bool {
     !level.is_empty() && level.parse::<LevelFilter>().is_ok()
 }
 
-/// Whether it is the name of a target alone: a path of modules.
+/// Whether the text is the name of a target alone, which is a path of modules.
 fn is_target(directive: &str) -> bool {
     directive.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | ':'))
 }
 
-/// One spelling for each: two of one file would be two places for a server.
+/// Whether the text names a database. Each has one spelling: a file with two would be two places for a server.
 fn is_database(text: &str) -> bool {
     let has_more = |scheme| text.strip_prefix(scheme).is_some_and(|rest: &str| !rest.is_empty());
     // SQLite would read such a name as a URL of its own, of another file or of none.

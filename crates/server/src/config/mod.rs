@@ -22,71 +22,55 @@ use url::Url;
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// The effective configuration; [`keys::KEYS`] says what each field means.
+/// The effective configuration. [`keys::KEYS`] says what the fields mean, each under the key of its name.
 #[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the table of keys documents the fields")]
 pub struct Config {
-    /// `listen`.
     pub listen: SocketAddr,
-    /// `public_url`, where one is set; without a slash at its end.
+    /// The URL has no slash at its end.
     pub public_url: Option<String>,
-    /// `database`: may hold a password, so it is never logged.
+    /// The URL may hold a password, so it is never logged.
     pub database: String,
-    /// `database_connections_max`.
     pub database_connections_max: u32,
-    /// `database_bytes_max`; none where it is 0.
+    /// None stands for 0.
     pub database_bytes_max: Option<u64>,
-    /// `key_file`.
     pub key_file: PathBuf,
-    /// `allowed_addresses`.
+    pub refused_addresses: Vec<IpNet>,
     pub allowed_addresses: Vec<IpNet>,
-    /// `allowed_hosts`.
     pub allowed_hosts: Vec<HostRule>,
-    /// `egress_proxy`: may hold a password, so it is never logged.
+    /// The URL may hold a password, so it is never logged.
     pub egress_proxy: Option<Url>,
-    /// `trusted_certificates`, where a file is named.
     pub trusted_certificates: Option<PathBuf>,
-    /// `log`.
     pub log: String,
-    /// `log_format`.
     pub log_format: LogFormat,
-    /// `metrics`.
     pub metrics: Exposure,
-    /// `otlp_endpoint`, where one is set; without a slash at its end.
+    /// The URL has no slash at its end.
     pub otlp_endpoint: Option<String>,
-    /// `otlp_sample_percent`.
     pub otlp_sample_percent: u32,
-    /// `graphiql`; off in production.
+    /// GraphiQL is off in production.
     pub graphiql: bool,
-    /// `introspection`; off in production.
+    /// Introspection is off in production.
     pub introspection: bool,
-    /// Which documents are known by their hash or identifier, and whether others are executed.
     pub documents: DocumentsConfig,
-    /// Bounds of HTTP and WebSocket.
     pub web: WebLimits,
-    /// Bounds of the dispatcher.
     pub delivery: DeliveryLimits,
-    /// `history_days`, `history_bytes_max`, `feed_days`, `due_days`.
     pub retention: RetentionRules,
-    /// `shutdown_delay_ms`.
     pub shutdown_delay: Duration,
-    /// `shutdown_ms_max`.
     pub shutdown_max: Duration,
-    /// The tenant and token that are made at the start.
     pub bootstrap: BootstrapConfig,
-    /// `oidc_*`: whose JWTs are believed.
     pub oidc: Option<OidcConfig>,
 }
 
-/// Persisted and trusted documents.
+/// The keys of persisted and trusted documents.
 #[derive(Clone, Debug, Default)]
 pub struct DocumentsConfig {
-    /// `trusted_documents`, where one is set.
+    /// `trusted_documents`, where a file or folder is named.
     pub trusted: Option<PathBuf>,
     /// `trusted_documents_only`.
     pub trusted_only: bool,
@@ -94,48 +78,35 @@ pub struct DocumentsConfig {
     pub automatic: bool,
 }
 
-/// Bounds of HTTP and WebSocket; the keys of the same names.
+/// The bounds of HTTP and WebSocket, each under the key of its name.
 #[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the table of keys documents the fields")]
 pub struct WebLimits {
-    /// `allowed_origins`.
     pub allowed_origins: Vec<String>,
-    /// `http_body_bytes_max`.
     pub http_body_bytes_max: usize,
-    /// `http_request_ms_max`.
     pub http_request_max: Duration,
-    /// `http_requests_max`.
     pub http_requests_max: usize,
-    /// `http_connections_max`, `websocket_connections_max` and `http_idle_ms_max`.
     pub connections: ConnectionLimits,
-    /// `websocket_connections_max`.
     pub websocket_connections_max: usize,
-    /// How many of those may be WebSocket connections that are not acknowledged yet.
+    /// How many of `websocket_connections_max` may be connections that are not acknowledged yet.
     pub websocket_unacknowledged_max: usize,
-    /// `websocket_subscriptions_max`.
     pub websocket_subscriptions_max: usize,
-    /// `token_requests_per_s_max`; 0 for no limit.
+    /// 0 stands for no limit.
     pub token_requests_per_s_max: u64,
-    /// `token_requests_burst_max`.
     pub token_requests_burst_max: u64,
-    /// `token_connections_max`.
     pub token_connections_max: usize,
-    /// `token_subscriptions_max`.
     pub token_subscriptions_max: usize,
-    /// `websocket_message_bytes_max`.
     pub websocket_message_bytes_max: usize,
-    /// `websocket_init_ms_max`.
     pub websocket_init_max: Duration,
-    /// `websocket_ping_ms`.
     pub websocket_ping: Duration,
-    /// `token_recheck_ms`.
     pub token_recheck: Duration,
-    /// Whether queries may be sent by GET: not in production.
+    /// Whether queries may be sent by GET, which they may not in production.
     pub queries_by_get: bool,
     /// Whether `public_url` is `https`: browsers are then told to keep to it.
     pub is_served_over_tls: bool,
 }
 
-/// Bounds of the dispatcher; the keys of the same names.
+/// The bounds of the dispatcher.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryLimits {
     /// `deliveries_in_flight_max`.
@@ -148,19 +119,17 @@ pub struct DeliveryLimits {
     pub poll: Duration,
 }
 
-/// What provisioning asks for.
+/// The tenant and the token that are made at the start: `bootstrap_*`.
 #[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "the table of keys documents the fields")]
 pub struct BootstrapConfig {
-    /// `bootstrap_tenant`.
     pub tenant: Option<String>,
-    /// `bootstrap_token`.
     pub token: Option<SecretString>,
-    /// `bootstrap_signature_secret`.
     pub signature_secret: Option<SecretString>,
 }
 
 impl Config {
-    /// The configuration of those layers.
+    /// The configuration that those layers come to.
     pub fn from_layers(layers: &Layers) -> Self {
         let read = Reader(layers);
         let production = read.flag("production");
@@ -171,6 +140,7 @@ impl Config {
             database_connections_max: read.number_u32("database_connections_max"),
             database_bytes_max: Some(read.number("database_bytes_max")).filter(|bytes| *bytes > 0),
             key_file: read.text("key_file").into(),
+            refused_addresses: read.networks("refused_addresses"),
             allowed_addresses: read.networks("allowed_addresses"),
             allowed_hosts: read.hosts("allowed_hosts"),
             egress_proxy: read.proxy("egress_proxy"),
@@ -241,12 +211,13 @@ impl Config {
     }
 }
 
-/// How many of so many connections may be WebSocket connections that are not acknowledged yet.
+/// How many of `connections_max` connections may be WebSocket connections that are not acknowledged yet.
 fn unacknowledged_max(connections_max: usize) -> usize {
     (connections_max / WEBSOCKETS_UNACKNOWLEDGED_SHARE).max(WEBSOCKETS_UNACKNOWLEDGED_MIN)
 }
 
-/// Reads keys of the table; [`Layers`] has a value of the right kind for each, which the tests go through.
+/// Reads keys of the table by their names. A name that is not in the table, or whose kind is another, is found at once:
+/// [`Config::from_layers`] reads every key of each configuration, also in every test that makes one.
 struct Reader<'a>(&'a Layers);
 
 impl Reader<'_> {

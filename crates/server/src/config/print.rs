@@ -21,7 +21,7 @@ pub fn printed(layers: &Layers) -> String {
     text
 }
 
-/// The same as JSON: one object a key.
+/// The effective configuration as JSON: one object for each key.
 pub fn printed_json(layers: &Layers) -> serde_json::Value {
     KEYS.iter()
         .filter_map(|key| {

@@ -1,5 +1,5 @@
-//! Documents that clients name instead of sending: trusted ones from the operator's files, and those that were sent before
-//! (automatic persisted queries). <https://graphql.github.io/graphql-over-http/draft/#sec-Persisted-Documents>
+//! Documents that clients name instead of sending: trusted ones from the operator's files, and those that were sent
+//! before (automatic persisted queries). <https://graphql.github.io/graphql-over-http/draft/#sec-Persisted-Documents>
 
 mod manifest;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Answers: GraphQL responses and refusals, in the negotiated type and with the status that goes with them.
+//! Answers: GraphQL responses and refusals, in the negotiated type and with the status that belongs to them.
 
 use crate::auth::AuthError;
 use crate::endpoint::is_request_error;
@@ -14,9 +14,9 @@ use serde_json::json;
 /// The two types of a GraphQL answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
-    /// `application/json`: the status says little, 200 for whatever is a GraphQL response.
+    /// `application/json`: the status says little, because every GraphQL response has 200.
     Json,
-    /// `application/graphql-response+json`: request errors are 400.
+    /// `application/graphql-response+json`: request errors have 400.
     GraphqlResponse,
 }
 
@@ -39,17 +39,18 @@ pub fn error_json(refusal: &Refusal) -> serde_json::Value {
     json!({ "message": refusal.message, "extensions": extensions })
 }
 
-/// The mark of an answer that says that the server could not do what was asked, for those that count such answers.
+/// The mark of an answer by which the server says that it could not do what it was asked, for the metrics that count
+/// such answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused(pub RefusalCode);
 
-/// The errors of a response, at most [`limits::ERRORS_MAX`] of them.
+/// The response with [`limits::ERRORS_MAX`] errors at most.
 pub fn bounded(mut response: async_graphql::Response) -> async_graphql::Response {
     response.errors.truncate(limits::ERRORS_MAX);
     response
 }
 
-/// A response of the schema.
+/// The answer that shows a response of the schema.
 pub fn graphql(response: async_graphql::Response, media_type: MediaType) -> Response {
     let is_busy = codes_of(&response).any(|code| code == RefusalCode::Unavailable);
     let refused = refused_code(&response);
@@ -73,7 +74,7 @@ fn in_its_type(response: async_graphql::Response, media_type: MediaType) -> Resp
     answer
 }
 
-/// A response as an event shows it.
+/// The response as its event shows it.
 pub fn event_json(response: async_graphql::Response) -> serde_json::Value {
     let response = bounded(response);
     if is_request_error(&response) { json!({ "errors": response.errors }) } else { json!(response) }
@@ -88,8 +89,8 @@ fn codes_of(response: &async_graphql::Response) -> impl Iterator<Item = RefusalC
     })
 }
 
-/// The first of those codes that says that the server could not do what was asked. A limit of the schema is none: its client is to
-/// ask for less.
+/// The first of the response's codes by which the server says that it could not do what it was asked. A limit of the
+/// schema is no such code: its client has to ask for less.
 pub fn refused_code(response: &async_graphql::Response) -> Option<RefusalCode> {
     codes_of(response).find(|code| is_ours(*code))
 }
@@ -109,15 +110,15 @@ fn to_be_retried(mut answer: Response) -> Response {
     answer
 }
 
-/// A refusal before the schema was asked, with a status of its own whatever the type.
+/// A refusal before the schema is asked, which has a status of its own whatever the type.
 pub fn refusal(status: StatusCode, refusal: &Refusal, media_type: MediaType) -> Response {
     let answer = json_body(status, &json!({ "errors": [error_json(refusal)] }), media_type);
     let answer = if is_ours(refusal.code) { marked(answer, refusal.code) } else { answer };
     if refusal.code == RefusalCode::Unavailable { to_be_retried(answer) } else { answer }
 }
 
-/// A request that does not come to a document which may run. That a document is not known is an answer that clients act
-/// on: those of `application/json` read it with 200 alone.
+/// The answer to a request that yields no document which may run. Clients act on the answer that a document is not
+/// known, and read it from `application/json` with 200 alone.
 pub fn not_asked(refused: &Refusal, media_type: MediaType) -> Response {
     let is_of_documents = refused.code != RefusalCode::BadUserInput;
     let status = match media_type {
@@ -127,7 +128,7 @@ pub fn not_asked(refused: &Refusal, media_type: MediaType) -> Response {
     refusal(status, refused, media_type)
 }
 
-/// A token has taken all that it may: 429, and when it is worth to try again.
+/// The answer to a token that has taken all that it may: 429, and when it is worth to try again.
 pub fn exceeded(exceeded: &Exceeded, media_type: MediaType) -> Response {
     let refused = exceeded.refusal();
     let mut answer = marked(refusal(StatusCode::TOO_MANY_REQUESTS, &refused, media_type), refused.code);
@@ -136,7 +137,7 @@ pub fn exceeded(exceeded: &Exceeded, media_type: MediaType) -> Response {
     answer
 }
 
-/// The server has as much to do as it may: 503, and when it is worth to try again.
+/// The answer of a server that has as much to do as it may: 503, and when it is worth to try again.
 pub fn busy(message: &str, media_type: MediaType) -> Response {
     let refused = Refusal::new(RefusalCode::Unavailable, message);
     let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type);
@@ -144,19 +145,20 @@ pub fn busy(message: &str, media_type: MediaType) -> Response {
     answer
 }
 
-/// The request took longer than it may: 503. What holds it up, a database that stalls mostly, may be over soon.
+/// The answer to a request that took longer than it may: 503. The cause, mostly a database that stalls, may be over
+/// soon.
 pub fn overdue(media_type: MediaType) -> Response {
     let message = "the request took longer than the server allows (http_request_ms_max)";
     let refused = Refusal::new(RefusalCode::LimitExceeded, message);
     marked(to_be_retried(refusal(StatusCode::SERVICE_UNAVAILABLE, &refused, media_type)), refused.code)
 }
 
-/// A wrong request.
+/// The answer to a wrong request.
 pub fn bad_request(status: StatusCode, message: impl Into<String>, media_type: MediaType) -> Response {
     refusal(status, &Refusal::new(RefusalCode::BadUserInput, message), media_type)
 }
 
-/// Nobody is let in: 401, or 503 when the token could not be looked up.
+/// The answer to a caller who is not let in: 401, or 503 where the token could not be looked up.
 pub fn unauthenticated(error: &AuthError, media_type: MediaType) -> Response {
     let refused = auth_refusal(error);
     let status = match error {
@@ -174,7 +176,7 @@ pub fn unauthenticated(error: &AuthError, media_type: MediaType) -> Response {
     answer
 }
 
-/// The refusal that an authentication error is.
+/// The refusal that shows an authentication error.
 pub fn auth_refusal(error: &AuthError) -> Refusal {
     match error {
         AuthError::Store(error) => error.clone().into(),
@@ -185,7 +187,8 @@ pub fn auth_refusal(error: &AuthError) -> Refusal {
     }
 }
 
-/// A handler panicked: the connection lives on, the caller learns nothing but that it is ours.
+/// The answer to a request whose handler panicked: the connection lives on, and the caller learns only that the fault
+/// is the server's.
 pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let reason = panics::reason(panic.as_ref());
     tracing::error!(reason, "a request panicked");

@@ -5,7 +5,7 @@ use super::answer::{self, MediaType};
 use super::held_frames::{HeldFrames, Slot};
 use super::{WebState, graphql};
 use crate::answer_room::AnswerShare;
-use crate::auth::{AuthError, Session, ShownToken};
+use crate::lasting::LastingSession;
 use crate::operation;
 use crate::shares::Place;
 use async_graphql::parser::types::OperationType;
@@ -20,10 +20,11 @@ use hookgraph_pim::Taken;
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-/// Answers one request with a stream of events, which is read no further than the client reads. It ends with the
-/// operation, with the server, or when the token is not valid any more.
+/// Answers one request with a stream of events, which is read no further than the client reads. The stream ends with
+/// the operation, with the server, or when the token is not valid any more.
 pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     let media_type = MediaType::Json;
     let (shown, session) = match graphql::admit(&state, request.headers(), media_type).await {
@@ -49,7 +50,7 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     let (slot, over) = (Slot::default(), CancellationToken::new());
     let (filled, ending) = (slot.clone(), over.clone());
     let counting = state.clone();
-    let told = move |response: async_graphql::Response, room: &AnswerShare| Told::of(&counting, response, room);
+    let told = move |response: async_graphql::Response, room: &AnswerShare| EventAnswer::of(&counting, response, room);
     let answers = operation::responses(&state, session.caller.clone(), asked, large, told).map(move |told| {
         filled.fill(told.room);
         if told.is_refused {
@@ -59,26 +60,28 @@ pub async fn serve(state: Arc<WebState>, request: Request) -> Response {
     });
     let answers = answers.take_until(over.cancelled_owned());
     let keep_alive = KeepAlive::new().interval(state.limits.websocket_ping);
-    let events = answers.chain(once(async { complete() })).take_until(ended(state, shown, session)).map(move |event| {
+    let lasting = LastingSession::new(&state.auth, shown, session);
+    let events = answers.chain(once(async { complete() })).take_until(ended(state, lasting)).map(move |event| {
         let _held = (&permit, &places);
         Ok::<_, Infallible>(event)
     });
     let mut answer = Sse::new(events).keep_alive(keep_alive).into_response();
-    // Proxies that collect answers would hold the events back.
+    // The header tells proxies that collect answers not to hold the events back.
     answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     answer.map(|body| HeldFrames::body(body, slot))
 }
 
-/// An answer as its event shows it, with the room that it has.
-struct Told {
+/// An answer as its event shows it, with the room that it takes.
+struct EventAnswer {
     json: String,
     room: Option<Taken>,
-    /// Whether there was no room for it: the operation ends with the refusal.
+    /// Whether there was no room for the answer: the operation ends with the refusal.
     is_refused: bool,
 }
 
-impl Told {
-    /// Counted where it says that the server could not do what was asked.
+impl EventAnswer {
+    /// Makes the event's text and takes its room. An answer by which the server says that it could not do what it was
+    /// asked is counted.
     fn of(state: &WebState, response: async_graphql::Response, room: &AnswerShare) -> Self {
         let refused = answer::refused_code(&response);
         let json = answer::event_json(response).to_string();
@@ -103,24 +106,19 @@ fn next(json: &str) -> Event {
     Event::default().event("next").data(json)
 }
 
-/// With data, without which a browser's `EventSource` would not tell its page; a text without a line has none.
+/// The event has data, because a browser's `EventSource` tells its page of no event without; an empty text would be no
+/// line of data.
 fn complete() -> Event {
     Event::default().event("complete").data("\n")
 }
 
 /// Waits until the stream must end though its operation goes on.
-async fn ended(state: Arc<WebState>, shown: ShownToken, session: Session) {
-    let mut wait = state.auth.believed(&session);
+async fn ended(state: Arc<WebState>, mut lasting: LastingSession) {
     let rechecked = async {
         loop {
-            tokio::time::sleep(wait).await;
-            match state.auth.session(&shown).await {
-                Ok(again) => wait = state.auth.believed(&again),
-                Err(error @ (AuthError::Store(_) | AuthError::Unavailable(_))) => {
-                    tracing::warn!(%error, "a token could not be looked up again");
-                    wait = state.limits.token_recheck;
-                }
-                Err(_) => return,
+            sleep_until(lasting.recheck_at).await;
+            if lasting.recheck(&state.auth).await.is_err() {
+                return;
             }
         }
     };

@@ -1,4 +1,4 @@
-//! GraphiQL, served from the binary: no other host is asked.
+//! GraphiQL, served from the binary: the page asks no other host.
 
 use axum::extract::Path;
 use axum::http::{StatusCode, header};

@@ -17,8 +17,8 @@ use hookgraph_domain::refusal::Refusal;
 use hookgraph_schema::IDEMPOTENCY_EXTENSION;
 use std::sync::Arc;
 
-/// The header with a request's idempotency key.
-const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+/// The header that bears a request's idempotency key.
+pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
 /// Answers one request with that schema.
 pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum::extract::Request) -> Response {
@@ -31,7 +31,7 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
         Err(refused) => return *refused,
     };
     let answers = state.shares.answers().of(&caller);
-    // Read before a permit is taken: who sends slowly keeps nobody else from being served.
+    // The request is read before a permit is taken: a client that sends slowly keeps nobody else from being served.
     let read = read_in_time(state, endpoint.as_ref(), holder, request, media_type, &[OperationType::Query]).await;
     let (asked, _place) = match read {
         Ok(read) => read,
@@ -52,14 +52,14 @@ pub async fn serve(state: &WebState, endpoint: Arc<dyn Endpoint>, request: axum:
     }
 }
 
-/// The answer, which has its room until its client has taken it; where there is none for it, the refusal that says so.
-/// That of a mutation has its room in any case.
+/// The answer, which has its room until its client has taken it, or the refusal where there is no room for it. The
+/// answer of a mutation always has its room.
 async fn held(answers: &AnswerShare, answer: Response, media_type: MediaType) -> Response {
     if answer.body().size_hint().exact().is_some_and(|bytes| bytes <= ANSWER_SMALL_BYTES_MAX as u64) {
         return answer;
     }
     let (parts, body) = answer.into_parts();
-    // All of it is there.
+    // The answer is whole already, so it has no other bound.
     let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
         return answer::busy("the answer could not be put together: try again", media_type);
     };
@@ -69,7 +69,7 @@ async fn held(answers: &AnswerShare, answer: Response, media_type: MediaType) ->
     }
 }
 
-/// Whom the request's `authorization` header stands for, if they have not asked too often.
+/// The session that the request's `authorization` header opens, unless its holder has asked too often.
 ///
 /// # Errors
 /// The answer to who is not let in.
@@ -95,8 +95,8 @@ fn shown_token(headers: &HeaderMap) -> Result<ShownToken, AuthError> {
     ShownToken::read(authorization.transpose()?)
 }
 
-/// The request, as the operator lets it be asked, and the place of a large one, to be kept as long as it is executed; `by_get` is
-/// what may be sent by GET.
+/// Reads the request, without introspection where the operator has disabled it, and answers it with the place of a
+/// large one, which is to be kept while the request is executed. `by_get` names the operations that may be sent by GET.
 ///
 /// # Errors
 /// The answer that says what is wrong with it.
@@ -200,7 +200,7 @@ async fn read(
     }
 }
 
-/// A request of so many bytes, parsed in its place; a small one needs none.
+/// Parses a request of `bytes` bytes in its place; a small one needs none.
 async fn in_its_place(
     state: &WebState,
     endpoint: &dyn Endpoint,

@@ -1,6 +1,7 @@
-//! What every answer tells browsers: how it may not be used, and which pages may read it.
+//! The headers by which every answer tells browsers how it may not be used, and which pages may read it.
 
 use super::WebState;
+use super::graphql::IDEMPOTENCY_HEADER;
 use crate::limits;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// On every answer that says nothing else: no page is made of it, framed, or kept.
+/// The headers of every answer that does not set them itself: no page is made of the answer, and it is neither framed
+/// nor kept.
 const SECURE: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -19,10 +21,10 @@ const SECURE: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
 ];
-/// A year, for this name alone: what else the domain serves is not ours to say.
+/// Browsers keep to TLS for a year, for this name alone: other hosts of its domain are not this server's to decide on.
 const TLS_ONLY: &str = "max-age=31536000";
 
-/// Adds them.
+/// Adds the headers that an answer lacks.
 pub async fn secure(State(state): State<Arc<WebState>>, request: Request, next: Next) -> Response {
     let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
@@ -35,8 +37,8 @@ pub async fn secure(State(state): State<Arc<WebState>>, request: Request, next: 
     answer
 }
 
-/// Which pages may call this server from elsewhere: those of the allowed origins, with a token that they hold. Nothing is
-/// ever taken from cookies, so no credentials are allowed.
+/// Lets pages of the allowed origins call this server, with a token that they hold. The server takes nothing from
+/// cookies, so no credentials are allowed.
 pub fn cors(allowed_origins: &[String]) -> CorsLayer {
     let origins = allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
@@ -46,6 +48,7 @@ pub fn cors(allowed_origins: &[String]) -> CorsLayer {
             header::ACCEPT,
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            HeaderName::from_static(IDEMPOTENCY_HEADER),
             HeaderName::from_static("x-request-id"),
         ])
         .expose_headers([header::RETRY_AFTER, HeaderName::from_static("x-request-id")])

@@ -1,4 +1,4 @@
-//! Events that have the room of an answer until they are written: an event is one frame of its body.
+//! Events that keep the room of their answer until they are written: each event is one frame of the body.
 
 use crate::answer_room::with_room;
 use axum::body::{Body, HttpBody};
@@ -10,12 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Where an event leaves its room for the frame that it becomes, within the same poll of the body.
+/// The place in which an event leaves its room for the frame that it becomes, within the same poll of the body.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slot(Arc<Mutex<Option<Taken>>>);
 
 impl Slot {
-    /// Leaves the room of the next event; none for a small one.
+    /// Leaves the room of the next event; a small event has none.
     pub(super) fn fill(&self, taken: Option<Taken>) {
         *self.0.lock() = taken;
     }
@@ -28,7 +28,7 @@ pub(super) struct HeldFrames {
 }
 
 impl HeldFrames {
-    /// The same body, whose frames have the room that is left for them.
+    /// The same body, whose frames keep the room that is left for them.
     pub(super) fn body(body: Body, slot: Slot) -> Body {
         Body::new(Self { body, slot })
     }

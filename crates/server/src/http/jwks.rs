@@ -1,11 +1,12 @@
-//! Published keys: what verifies asymmetric signatures, as JWK sets (RFC 7517) that anyone may read.
+//! Published keys, which verify asymmetric signatures: JWK sets (RFC 7517) that anyone may read.
 //!
-//! A tenant's are at `/tenants/<tenant id>/.well-known/jwks.json`. A webhook's are at
-//! `/tenants/<tenant id>/webhooks/<webhook id>/.well-known/jwks.json`: its own, or its tenant's while it has none. The ids
-//! are of no use to whoever guesses one, and an unknown one answers like one of somebody else's.
+//! A tenant's set is at `/tenants/<tenant id>/.well-known/jwks.json`. A webhook's set is at `/tenants/<tenant
+//! id>/webhooks/<webhook id>/.well-known/jwks.json`: its own keys, or its tenant's while it has none. A stranger who
+//! guesses an id gains nothing: an unknown id is answered like somebody else's.
 
 use super::WebState;
-use crate::limits::{JWKS_MAX_AGE_S, JWKS_READS_MAX};
+use super::readings::{Reading, Readings};
+use crate::limits::{JWKS_KEPT_MAX, JWKS_KEPT_MS, JWKS_MAX_AGE_S, JWKS_READ_WAIT_MS_MAX, JWKS_READS_MAX};
 use async_trait::async_trait;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,9 +14,12 @@ use axum::response::{IntoResponse, Response};
 use hookgraph_domain::ids::{TenantId, WebhookId};
 use hookgraph_domain::ports::{Clock, Store, StoreError};
 use hookgraph_domain::signing::{ActiveKeys, PublicKey};
+use moka::sync::Cache;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 /// The path of a tenant's keys.
 pub const OF_TENANT: &str = "/tenants/{tenant_id}/.well-known/jwks.json";
@@ -33,18 +37,29 @@ pub trait PublishedKeys: Send + Sync {
     ) -> Result<Option<Vec<PublicKey>>, StoreError>;
 }
 
-/// The keys of a database, read a bounded number at a time: strangers ask for them.
+/// A key set as it was read.
+type ReadKeySet = Result<Option<Vec<PublicKey>>, StoreError>;
+
+/// The keys of a database. Anybody may ask for them, so [`JWKS_READS_MAX`] sets are read at a time, and each set once
+/// at a time.
 pub struct StoredKeys {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    reads: Semaphore,
+    places: Arc<Semaphore>,
+    readings: Cache<(TenantId, Option<WebhookId>), Readings<ReadKeySet>>,
 }
 
 impl StoredKeys {
-    /// The clock says which overlaps last.
+    /// The keys of that store. The clock tells which overlaps of a rotation last.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, reads: Semaphore::new(JWKS_READS_MAX) }
+        Self { store, clock, places: Arc::new(Semaphore::new(JWKS_READS_MAX)), readings: Cache::new(JWKS_KEPT_MAX) }
     }
+}
+
+/// Whether the last answer also serves a caller who asks a moment later. A set that was found does not: a key that was
+/// made meanwhile signs at once.
+fn is_kept(last: &Reading<ReadKeySet>) -> bool {
+    !matches!(last.answer, Ok(Some(_))) && last.ended_at.elapsed() < Duration::from_millis(JWKS_KEPT_MS)
 }
 
 #[async_trait]
@@ -54,22 +69,45 @@ impl PublishedKeys for StoredKeys {
         tenant_id: TenantId,
         webhook_id: Option<WebhookId>,
     ) -> Result<Option<Vec<PublicKey>>, StoreError> {
-        let busy = |_| StoreError::Busy("key sets are read by as many as may".to_owned());
-        let _permit = self.reads.try_acquire().map_err(busy)?;
-        let Some(tenant) = self.store.tenant(tenant_id).await? else { return Ok(None) };
-        let own_keys = match webhook_id {
-            None => None,
-            Some(id) => match self.store.webhooks(tenant_id, &[id]).await?.pop() {
-                Some(webhook) if webhook.deleted_at.is_none() => webhook.own_keys,
-                _ => return Ok(None),
-            },
+        let asked_at = Instant::now();
+        let readings = self.readings.get_with((tenant_id, webhook_id), Readings::default);
+        let holds = move |last: &Reading<ReadKeySet>| last.began_at >= asked_at || is_kept(last);
+        let turn = match readings.last_or_turn(holds).await {
+            Ok(answer) => return answer,
+            Err(turn) => turn,
         };
-        let active = ActiveKeys::at(self.clock.now(), &tenant.keys, own_keys.as_ref());
-        Ok(Some(active.public().map(|(key, _)| key).collect()))
+        let wait_max = Duration::from_millis(JWKS_READ_WAIT_MS_MAX);
+        let Ok(Ok(place)) = timeout(wait_max, self.places.clone().acquire_owned()).await else {
+            return turn.refuse(Err(StoreError::Busy("as many key sets are read as may be".to_owned())));
+        };
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let reading = async move {
+            let _place = place;
+            stored(store.as_ref(), clock.as_ref(), tenant_id, webhook_id).await
+        };
+        turn.read(reading, Err(StoreError::Failed("the reading of a key set was broken off".to_owned()))).await
     }
 }
 
-/// A tenant's.
+async fn stored(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    tenant_id: TenantId,
+    webhook_id: Option<WebhookId>,
+) -> ReadKeySet {
+    let Some(tenant) = store.tenant(tenant_id).await? else { return Ok(None) };
+    let own_keys = match webhook_id {
+        None => None,
+        Some(id) => match store.webhooks(tenant_id, &[id]).await?.pop() {
+            Some(webhook) if webhook.deleted_at.is_none() => webhook.own_keys,
+            _ => return Ok(None),
+        },
+    };
+    let active = ActiveKeys::at(clock.now(), &tenant.keys, own_keys.as_ref());
+    Ok(Some(active.public().map(|(key, _)| key).collect()))
+}
+
+/// Answers with a tenant's keys.
 pub async fn of_tenant(State(state): State<Arc<WebState>>, Path(tenant_id): Path<String>) -> Response {
     match tenant_id.parse() {
         Ok(tenant_id) => set(&state, tenant_id, None).await,
@@ -77,7 +115,7 @@ pub async fn of_tenant(State(state): State<Arc<WebState>>, Path(tenant_id): Path
     }
 }
 
-/// A webhook's.
+/// Answers with a webhook's keys.
 pub async fn of_webhook(
     State(state): State<Arc<WebState>>,
     Path((tenant_id, webhook_id)): Path<(String, String)>,
@@ -95,7 +133,7 @@ async fn set(state: &WebState, tenant_id: TenantId, webhook_id: Option<WebhookId
             let headers = [
                 (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
                 (header::CACHE_CONTROL, max_age()),
-                // Public: pages of any origin may read them.
+                // The keys are public: pages of any origin may read them.
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
                 (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin")),
             ];
@@ -119,22 +157,94 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
     use super::*;
-    use hookgraph_domain::change::{Change, Write};
+    use futures::future::join_all;
+    use hookgraph_domain::change::{Change, Expected, Write};
     use hookgraph_domain::ports::UnitOfWork;
     use hookgraph_testkit::{ManualClock, MemoryStore, sample};
+    use tokio::time::advance;
     use uuid::Uuid;
 
-    #[tokio::test]
-    async fn key_sets_are_read_a_bounded_number_at_a_time() {
-        let (store, id) = (MemoryStore::default(), TenantId(Uuid::from_u128(1)));
+    const ACME: TenantId = TenantId(Uuid::from_u128(1));
+    const NOBODY: TenantId = TenantId(Uuid::from_u128(2));
+
+    async fn keys_of_acme() -> (MemoryStore, StoredKeys) {
+        let store = MemoryStore::default();
         let mut change = Change::at(sample::now());
-        change.writes.push(Write::InsertTenant(sample::tenant(id, "acme")));
+        change.writes.push(Write::InsertTenant(sample::tenant(ACME, "acme")));
         store.commit(change).await.unwrap();
-        let keys = StoredKeys::new(Arc::new(store), Arc::new(ManualClock::at(sample::now())));
-        let read = keys.keys(id, None).await.unwrap();
-        assert_eq!(read, Some(vec![sample::keys(7).key.current.public()]));
-        assert_eq!(keys.keys(id, Some(WebhookId(Uuid::from_u128(2)))).await.unwrap(), None);
-        let _taken = keys.reads.acquire_many(u32::try_from(JWKS_READS_MAX).unwrap()).await.unwrap();
-        assert!(matches!(keys.keys(id, None).await, Err(StoreError::Busy(_))));
+        let keys = StoredKeys::new(Arc::new(store.clone()), Arc::new(ManualClock::at(sample::now())));
+        (store, keys)
+    }
+
+    fn its_keys() -> Option<Vec<PublicKey>> {
+        Some(vec![sample::keys(7).key.current.public()])
+    }
+
+    #[tokio::test]
+    async fn a_set_is_there_for_a_tenant_and_for_a_webhook_of_it_and_for_nothing_else() {
+        let (store, keys) = keys_of_acme().await;
+        let [webhook_id, unknown] = [3, 4].map(|number| WebhookId(Uuid::from_u128(number)));
+        let mut change = Change::at(sample::now());
+        let webhook = sample::webhook(webhook_id, ACME);
+        change.writes.push(Write::PutWebhook { webhook, expected: Expected::Absent });
+        store.commit(change).await.unwrap();
+        for (tenant_id, webhook_id, expected) in [
+            (ACME, None, its_keys()),
+            (ACME, Some(webhook_id), its_keys()),
+            (ACME, Some(unknown), None),
+            (NOBODY, None, None),
+            (NOBODY, Some(webhook_id), None),
+        ] {
+            assert_eq!(keys.keys(tenant_id, webhook_id).await.unwrap(), expected, "{tenant_id} {webhook_id:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_sets_are_read_a_bounded_number_at_a_time_and_waited_for_for_a_moment() {
+        let (store, keys) = keys_of_acme().await;
+        let wait_max = Duration::from_millis(JWKS_READ_WAIT_MS_MAX);
+        let places = u32::try_from(JWKS_READS_MAX).unwrap();
+        let taken = keys.places.clone().acquire_many_owned(places).await.unwrap();
+        let begun = Instant::now();
+        let told = join_all((0..100).map(|_| keys.keys(ACME, None))).await;
+        assert!(told.iter().all(|answer| matches!(answer, Err(StoreError::Busy(_)))), "{told:?}");
+        assert!(begun.elapsed() >= wait_max && begun.elapsed() < 2 * wait_max, "they wait together");
+        drop(taken);
+        assert_eq!(keys.keys(NOBODY, None).await.unwrap(), None);
+        assert!(matches!(keys.keys(ACME, None).await, Err(StoreError::Busy(_))), "it is told for a while");
+        advance(Duration::from_millis(JWKS_KEPT_MS)).await;
+        assert_eq!(keys.keys(ACME, None).await.unwrap(), its_keys());
+        assert_eq!(store.reads().take_count(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_is_read_once_for_all_who_ask_at_once_and_again_for_whoever_asks_later() {
+        let (store, keys) = keys_of_acme().await;
+        for _ in 0..2 {
+            let told = join_all((0..100).map(|_| keys.keys(ACME, None))).await;
+            assert!(told.into_iter().all(|answer| answer.unwrap() == its_keys()));
+            assert_eq!(store.reads().take_count(), 1);
+            advance(Duration::from_millis(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_is_not_looked_for_again_for_a_while() {
+        let (store, keys) = keys_of_acme().await;
+        for (waited_ms, reads) in [(0, 1), (JWKS_KEPT_MS - 1, 0), (1, 1)] {
+            advance(Duration::from_millis(waited_ms)).await;
+            assert_eq!(keys.keys(NOBODY, None).await.unwrap(), None);
+            assert_eq!(store.reads().take_count(), reads);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_readings_are_kept_than_the_limit_says() {
+        let (_, keys) = keys_of_acme().await;
+        for number in 0..2 * u128::from(JWKS_KEPT_MAX) {
+            assert!(keys.keys(ACME, Some(WebhookId(Uuid::from_u128(number)))).await.unwrap().is_none());
+        }
+        keys.readings.run_pending_tasks();
+        assert!(keys.readings.entry_count() <= JWKS_KEPT_MAX, "{}", keys.readings.entry_count());
     }
 }

@@ -1,7 +1,8 @@
-//! Large requests, over any transport: what one is read into takes some fifty times its bytes, so few of them are read and executed
-//! at a time, four where they are very large. More wait for their turn with no more than their bytes; the rest is to come again.
+//! Large requests, over any transport. A request is read into some fifty times its bytes, so few large ones are read
+//! and executed at a time, four where they are very large. More requests wait for their turn and take no more than
+//! their bytes; the rest is told to come again.
 //!
-//! No holder has more than a part of the room: however much one asks for, the others find the rest.
+//! No holder has more than a part of the room: however much one holder asks for, the others find the rest.
 
 use crate::limits::{
     KNOWN_DOCUMENT_PART, LARGE_BYTES_AT_ONCE_MAX, LARGE_BYTES_KEPT_MAX, LARGE_BYTES_OF_ONE_AT_ONCE_MAX,
@@ -19,25 +20,25 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub struct LargeRequests {
     at_once: Arc<Semaphore>,
-    kept: Arc<Mutex<Kept>>,
+    in_use: Arc<Mutex<RoomInUse>>,
 }
 
-/// What is executed or waits for it.
+/// The requests that are executed or wait for it.
 #[derive(Debug, Default)]
-struct Kept {
+struct RoomInUse {
     bytes: usize,
-    /// Without those that have nothing here.
-    holders: HashMap<Holder, OfHolder>,
+    /// The holders that have a request here.
+    holders: HashMap<Holder, HolderRoom>,
 }
 
 #[derive(Debug)]
-struct OfHolder {
+struct HolderRoom {
     bytes: usize,
-    /// What of it may be executed at a time.
+    /// The bytes of this holder's requests that may be executed at a time.
     at_once: Arc<Semaphore>,
 }
 
-/// A large request's room, until this value goes.
+/// The room of a large request, until this value is dropped.
 #[derive(Debug)]
 pub struct LargePlace {
     _at_once: OwnedSemaphorePermit,
@@ -45,28 +46,29 @@ pub struct LargePlace {
     _kept: KeptBytes,
 }
 
-/// Bytes that count as kept, until this value goes.
+/// Bytes that count as kept, until this value is dropped.
 #[derive(Debug)]
 struct KeptBytes {
-    kept: Arc<Mutex<Kept>>,
+    in_use: Arc<Mutex<RoomInUse>>,
     holder: Holder,
     bytes: usize,
 }
 
-/// There are as many large requests as there may be, or as this token may have.
+/// There are as many large requests as there may be, or as this holder may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server executes as many large requests as it may: try again, or send less at once")]
 pub struct TooManyLarge;
 
 impl Default for LargeRequests {
     fn default() -> Self {
-        Self { at_once: Arc::new(Semaphore::new(LARGE_BYTES_AT_ONCE_MAX)), kept: Arc::default() }
+        Self { at_once: Arc::new(Semaphore::new(LARGE_BYTES_AT_ONCE_MAX)), in_use: Arc::default() }
     }
 }
 
 impl LargeRequests {
-    /// Room for a request of so many bytes; none is needed for a small one. Of one holder whoever came first goes first, and so of
-    /// those whose holder has a turn left: many of a middling size never keep out one that needs more of it.
+    /// Room for a request of `bytes` bytes; a small one needs none. The requests of one holder have their turns in the
+    /// order in which they came, and so have those whose holder has a turn left: many of a middling size never keep out
+    /// one that needs more room.
     ///
     /// # Errors
     /// `TooManyLarge` at once where too much waits, and after [`LARGE_REQUEST_WAIT_MS_MAX`] where those before it stay.
@@ -77,7 +79,7 @@ impl LargeRequests {
         let (kept, of_holder) = self.keep(holder, bytes.min(LARGE_BYTES_OF_ONE_KEPT_MAX))?;
         let share = permits(bytes.min(LARGE_REQUEST_SHARE_BYTES_MAX));
         let turn = async {
-            // Its holder's first: what waits for those of its own holder stands before nobody else's.
+            // The holder's own turn comes first, so that a request that waits for it stands before nobody else's.
             let of_holder = of_holder.acquire_many_owned(share).await?;
             let at_once = self.at_once.clone().acquire_many_owned(share).await?;
             Ok::<_, AcquireError>((of_holder, at_once))
@@ -90,12 +92,14 @@ impl LargeRequests {
         }
     }
 
-    /// A request of so many bytes, read in its place, which is to be kept as long as it is executed. One that names a document
-    /// larger than itself needs the place of that, a part of it ([`KNOWN_DOCUMENT_PART`]) where the document is known and neither parsed
-    /// nor proven again: it is read again there, so that while it waits there is no more of it than its bytes.
+    /// Reads a request of `bytes` bytes in its place, which is to be kept while the request is executed.
+    ///
+    /// A request that names a document larger than itself is read again in the place of the document, so that while it
+    /// waits it takes no more than its bytes. A document that is known is neither parsed nor proven again, and needs
+    /// the place of a part of it ([`KNOWN_DOCUMENT_PART`]).
     ///
     /// # Errors
-    /// As [`Self::place`]; within, what is wrong with the request, whose place is free again.
+    /// As [`Self::place`]. The inner error is the request's own, whose place is free again.
     pub async fn read<E>(
         &self,
         holder: Holder,
@@ -122,37 +126,37 @@ impl LargeRequests {
         }
     }
 
-    /// Counts bytes as kept, and tells what of that holder's is executed at a time.
+    /// Counts bytes as kept, and answers the semaphore of the holder's requests that are executed at a time.
     fn keep(&self, holder: Holder, bytes: usize) -> Result<(KeptBytes, Arc<Semaphore>), TooManyLarge> {
-        let mut kept = self.kept.lock();
-        let all = kept.bytes.saturating_add(bytes);
-        let of_one = kept.holders.get(&holder).map_or(0, |of_holder| of_holder.bytes).saturating_add(bytes);
+        let mut in_use = self.in_use.lock();
+        let all = in_use.bytes.saturating_add(bytes);
+        let of_one = in_use.holders.get(&holder).map_or(0, |of_holder| of_holder.bytes).saturating_add(bytes);
         if all > LARGE_BYTES_KEPT_MAX || of_one > LARGE_BYTES_OF_ONE_KEPT_MAX {
             return Err(TooManyLarge);
         }
-        kept.bytes = all;
-        let new = || OfHolder { bytes: 0, at_once: Arc::new(Semaphore::new(LARGE_BYTES_OF_ONE_AT_ONCE_MAX)) };
-        let of_holder = kept.holders.entry(holder).or_insert_with(new);
+        in_use.bytes = all;
+        let new = || HolderRoom { bytes: 0, at_once: Arc::new(Semaphore::new(LARGE_BYTES_OF_ONE_AT_ONCE_MAX)) };
+        let of_holder = in_use.holders.entry(holder).or_insert_with(new);
         of_holder.bytes = of_one;
         let at_once = of_holder.at_once.clone();
-        Ok((KeptBytes { kept: self.kept.clone(), holder, bytes }, at_once))
+        Ok((KeptBytes { in_use: self.in_use.clone(), holder, bytes }, at_once))
     }
 }
 
 impl Drop for KeptBytes {
     fn drop(&mut self) {
-        let mut kept = self.kept.lock();
-        kept.bytes = kept.bytes.saturating_sub(self.bytes);
-        if let Some(of_holder) = kept.holders.get_mut(&self.holder) {
+        let mut in_use = self.in_use.lock();
+        in_use.bytes = in_use.bytes.saturating_sub(self.bytes);
+        if let Some(of_holder) = in_use.holders.get_mut(&self.holder) {
             of_holder.bytes = of_holder.bytes.saturating_sub(self.bytes);
             if of_holder.bytes == 0 {
-                kept.holders.remove(&self.holder);
+                in_use.holders.remove(&self.holder);
             }
         }
     }
 }
 
-/// A byte each. More than that are never there.
+/// One permit for each byte, of which there are never more than `u32` counts.
 fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,5 @@
-//! Connections, before anything is known of who opens them: so many at a time, and none for nothing.
+//! Connections, before it is known who opens them: a bounded number is served at a time, and none is kept that does
+//! nothing.
 
 mod descriptors;
 #[cfg(test)]
@@ -23,22 +24,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use under_way::{Counted, Requests, Tasks};
+use under_way::{CountedRoutes, Requests, Tasks};
 use written::Written;
 
-/// What strangers may take.
+/// The bounds of connections that strangers open.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// `http_connections_max`: connections at a time; more are closed at once. One that has become a WebSocket connection
-    /// is counted as such.
+    /// `http_connections_max`: connections at a time, of which more are closed at once. A connection that has become a
+    /// WebSocket connection is counted as one of these.
     pub connections_max: usize,
-    /// `websocket_connections_max`: how many may be open as WebSocket connections beside those.
+    /// `websocket_connections_max`: connections that may be open as WebSocket connections beside the others.
     pub websockets_max: usize,
-    /// `http_idle_ms_max`: how long a connection may be open without a request under way, until the whole head of one has come.
+    /// `http_idle_ms_max`: how long a connection may be open without a request under way, until the whole head of the
+    /// next one has come.
     pub idle_max: Duration,
 }
 
-/// What every connection is served with.
+/// The settings with which every connection is served.
 #[derive(Clone)]
 struct Served {
     builder: Arc<Builder<Tasks>>,
@@ -47,24 +49,24 @@ struct Served {
     stopping: CancellationToken,
 }
 
-/// What a client of HTTP/2 says first.
+/// The first bytes of a client that speaks HTTP/2.
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Which HTTP a client speaks.
+/// The HTTP that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spoken {
     Http1,
     Http2,
 }
 
-/// Serves until `stopping`, and then the requests under way to their end.
+/// Serves until `stopping` is cancelled, and then the requests under way to their end.
 pub async fn serve(listener: TcpListener, routes: Router, limits: ConnectionLimits, stopping: CancellationToken) {
     let descriptors = descriptors::places(limits);
     serve_within(descriptors, listener, routes, limits, stopping).await;
 }
 
-/// The same for the operator's probes and scrapers, on an address of their own: however many connections strangers open elsewhere,
-/// [`OPERATIONS_CONNECTIONS_MAX`] have their descriptors.
+/// Serves the operator's probes and scrapers in the same way, on an address of their own: however many connections
+/// strangers open elsewhere, [`OPERATIONS_CONNECTIONS_MAX`] connections have their descriptors here.
 pub async fn serve_operations(listener: TcpListener, routes: Router, idle_max: Duration, stopping: CancellationToken) {
     let limits = ConnectionLimits { connections_max: OPERATIONS_CONNECTIONS_MAX, websockets_max: 0, idle_max };
     let descriptors = Arc::new(Semaphore::new(limits.connections_max));
@@ -138,15 +140,16 @@ async fn connection(served: Served, stream: TcpStream, descriptor: OwnedSemaphor
     }
 }
 
-/// Serves a connection to its end. One over HTTP/2 ends when it was idle for too long, or when the last of its answers was given up
-/// because its client takes none: hyper asks no more of it than to answer pings.
+/// Serves a connection to its end. A connection over HTTP/2 also ends when it was idle for too long, or when the last
+/// of its answers was given up because its client takes none: hyper itself asks no more of a client than to answer
+/// pings.
 async fn speak<S>(served: Served, spoken: Spoken, stream: S)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let Served { builder, routes, idle_max, stopping } = served;
     let requests = Arc::new(Requests::new());
-    let service = TowerToHyperService::new(Counted { routes, requests: requests.clone() });
+    let service = TowerToHyperService::new(CountedRoutes { routes, requests: requests.clone() });
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let is_watched = spoken == Spoken::Http2;
     let mut is_ending = false;
@@ -166,7 +169,7 @@ where
                     return;
                 }
             }
-            // What is left of answers that were taken but for their last bytes goes out meanwhile.
+            // The last bytes of answers that were taken otherwise go out meanwhile.
             () = requests.deserted(), if is_watched && !is_ending => {
                 tracing::debug!("a connection ends whose client takes no answer (UNTAKEN_MS_MAX)");
             }
@@ -176,7 +179,8 @@ where
     }
 }
 
-/// Waits until it can be told which HTTP is spoken: hyper, which needs to know, would wait for ever. None where nothing comes.
+/// Waits until the client has told which HTTP it speaks; none where it says nothing. hyper, which needs to know, would
+/// wait for ever.
 async fn begins(stream: &TcpStream) -> Option<Spoken> {
     let mut start = [0; HTTP2_PREFACE.len()];
     loop {
@@ -189,7 +193,7 @@ async fn begins(stream: &TcpStream) -> Option<Spoken> {
     }
 }
 
-/// What is wrong with one connection passes; what keeps the process from accepting any is waited for.
+/// Passes over a failure of one connection, and pauses after one that keeps the process from accepting any.
 async fn pause_after(error: &std::io::Error) {
     let is_its_own = matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! The routes, and what every answer has.
+//! The routes, and the layers through which every answer goes.
 
 pub mod answer;
 mod events;
@@ -12,6 +12,7 @@ pub mod listening;
 mod negotiate;
 pub mod operations;
 pub mod parse;
+mod readings;
 mod request_id;
 mod unread;
 
@@ -32,11 +33,11 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// What the routes share.
+/// The state that the routes share.
 pub struct WebState {
     /// Lets callers in.
     pub auth: Authenticator,
-    /// What `/readyz` asks.
+    /// Tells `/readyz` whether the server is ready.
     pub readiness: Arc<dyn operations::Readiness>,
     /// The metrics, where they are open on this address.
     pub scrape: Option<Arc<Scrape>>,
@@ -44,7 +45,7 @@ pub struct WebState {
     pub metrics: Option<Arc<Metrics>>,
     /// The management schema and its payload sibling.
     pub endpoints: Endpoints,
-    /// What verifies asymmetric signatures.
+    /// The keys that verify asymmetric signatures.
     pub published_keys: Arc<dyn jwks::PublishedKeys>,
     /// The bounds that the operator sets.
     pub limits: WebLimits,
@@ -52,7 +53,7 @@ pub struct WebState {
     pub graphiql: bool,
     /// Whether the schema may be asked for.
     pub introspection: bool,
-    /// What each token has taken of the server.
+    /// The shares that each token has taken of the server.
     pub shares: Arc<Shares>,
     /// The documents that clients may name.
     pub documents: Documents,
@@ -62,16 +63,16 @@ pub struct WebState {
     pub large_requests: LargeRequests,
     /// Permits for WebSocket connections that are acknowledged, and for event streams.
     pub connections: Arc<Semaphore>,
-    /// Permits for WebSocket connections that are not acknowledged yet: anybody may open one.
+    /// Permits for WebSocket connections that are not acknowledged yet, of which anybody may open one.
     pub unacknowledged: Arc<Semaphore>,
-    /// Cancelled when the server stops: WebSocket connections end.
+    /// Cancelled when the server stops, which ends WebSocket connections.
     pub stopping: CancellationToken,
     /// New request ids.
     pub request_ids: request_id::RequestIds,
 }
 
 impl WebState {
-    /// Counts an answer whose code says that the server could not do what was asked; of another code it counts nothing.
+    /// Counts an answer whose code says that the server could not do what it was asked. Other codes are not counted.
     pub fn refused(&self, code: RefusalCode) {
         if let Some(metrics) = &self.metrics {
             metrics.refused(code);
@@ -80,6 +81,7 @@ impl WebState {
 }
 
 /// The two schemas and their SDL.
+#[derive(Clone)]
 pub struct Endpoints {
     /// `/graphql`.
     pub management: Arc<dyn Endpoint>,
@@ -94,7 +96,7 @@ pub struct Endpoints {
 pub use large::{LargePlace, LargeRequests};
 pub use request_id::{RequestId, RequestIds};
 
-/// The whole of what is served.
+/// All routes.
 pub fn router(state: Arc<WebState>) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.http_body_bytes_max);
     let mut routes = Router::new()
@@ -125,7 +127,7 @@ pub fn router(state: Arc<WebState>) -> Router {
         .with_state(state)
 }
 
-/// The answer for paths that lead nowhere.
+/// The answer for a path that leads nowhere.
 async fn nowhere() -> Response {
     let message = "nothing is at this path: the API is at /graphql";
     answer::bad_request(StatusCode::NOT_FOUND, message, answer::MediaType::Json)

@@ -58,8 +58,8 @@ fn accept(headers: &HeaderMap) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// In which type to answer; none when the caller takes neither. Where it does not care, `application/json`; where it
-/// wants both alike, the newer one.
+/// The type in which to answer; none where the caller takes neither. A caller that does not say gets
+/// `application/json`; one that wants both alike gets the newer type.
 pub fn answer_type(headers: &HeaderMap) -> Option<MediaType> {
     let Some(accept) = accept(headers) else { return Some(MediaType::Json) };
     let response = quality(&accept, "application", "graphql-response+json");
@@ -74,7 +74,7 @@ pub fn answer_type(headers: &HeaderMap) -> Option<MediaType> {
     }
 }
 
-/// Whether the body is sent as it is, and not compressed.
+/// Whether the body is sent uncompressed.
 pub fn is_plain_body(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::CONTENT_ENCODING)
@@ -93,7 +93,7 @@ pub fn wants_events(headers: &HeaderMap) -> bool {
         && wanted >= quality(&accept, "application", "graphql-response+json")
 }
 
-/// Whether a person opened the address: a GET without a query that wants a page more than JSON.
+/// Whether a person opened the address: a GET without a query, whose sender wants a page more than JSON.
 pub fn is_browser(request: &Request) -> bool {
     let has_query = request.uri().query().is_some_and(|query| {
         url::form_urlencoded::parse(query.as_bytes())

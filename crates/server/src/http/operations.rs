@@ -1,6 +1,8 @@
-//! What those who run the server ask: is it alive, is it ready, how much is there. Plain answers without secrets.
+//! The answers to those who run the server: whether it is alive, whether it is ready, and its metrics. The answers are
+//! plain and hold no secrets.
 
 use super::WebState;
+use super::readings::{Reading, Readings};
 use crate::limits::{READY_KEPT_MS, READY_MS_MAX};
 use crate::metrics::Scrape;
 use async_trait::async_trait;
@@ -14,25 +16,24 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Why a server should get no requests now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotReady {
-    /// A part of it has ended that should not.
+    /// A part of the server has ended before its time.
     Failed,
-    /// It is about to stop.
+    /// The server is about to stop.
     Stopping,
     /// The database does not answer.
     Database,
-    /// The database is not as this version needs it.
+    /// The database is not up to date, or newer than this version.
     Migrations,
 }
 
 impl NotReady {
-    /// In plain words.
+    /// The cause in plain words.
     pub const fn reason(self) -> &'static str {
         match self {
             NotReady::Failed => "a part of the server has ended before its time: it stops",
@@ -46,7 +47,7 @@ impl NotReady {
 /// Says whether a server should get requests.
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// Whether it is ready.
+    /// Whether the server is ready.
     async fn check(&self) -> Result<(), NotReady>;
 }
 
@@ -59,7 +60,7 @@ pub struct ServerReadiness {
 }
 
 impl ServerReadiness {
-    /// Ready while the database is, until `draining` or `failed` is cancelled.
+    /// A server that is ready while its database is, until `draining` or `failed` is cancelled.
     pub fn new(store: SqlStore, draining: CancellationToken, failed: CancellationToken) -> Self {
         let database = Arc::new(Database { store, is_failing: AtomicBool::new(false) });
         Self { database, read: KeptVerdict::default(), draining, failed }
@@ -75,7 +76,7 @@ impl Readiness for ServerReadiness {
     }
 }
 
-/// What the database says, unless the server ends: that is told at once.
+/// The verdict on the database, or the server's own end, which is told at once.
 async fn unless_ending(
     failed: &CancellationToken,
     draining: &CancellationToken,
@@ -89,39 +90,25 @@ async fn unless_ending(
     }
 }
 
-/// What a look came to, and when.
-type Verdict = (Instant, Result<(), NotReady>);
+/// The result of one reading.
+type Verdict = Result<(), NotReady>;
 
-/// What was read last, told again for [`READY_KEPT_MS`]. One reading goes on at a time, whose verdict is that of all who ask
-/// meanwhile: anybody may ask, and those who do must not take what requests need of the database.
+/// The last verdict, which is told again for [`READY_KEPT_MS`].
 #[derive(Default)]
-struct KeptVerdict {
-    last: Arc<Mutex<Option<Verdict>>>,
-}
+struct KeptVerdict(Readings<Verdict>);
 
 impl KeptVerdict {
-    async fn or_read(
-        &self,
-        reading: impl Future<Output = Result<(), NotReady>> + Send + 'static,
-    ) -> Result<(), NotReady> {
-        let mut last = self.last.clone().lock_owned().await;
-        if let Some((read_at, verdict)) = *last
-            && read_at.elapsed() < Duration::from_millis(READY_KEPT_MS)
-        {
-            return verdict;
+    async fn or_read(&self, reading: impl Future<Output = Verdict> + Send + 'static) -> Verdict {
+        let is_kept = |last: &Reading<Verdict>| last.ended_at.elapsed() < Duration::from_millis(READY_KEPT_MS);
+        match self.0.last_or_turn(is_kept).await {
+            Ok(verdict) => verdict,
+            // A reading that panics says as little as a database that does not answer.
+            Err(turn) => turn.read(reading, Err(NotReady::Database)).await,
         }
-        // It outlives the request that began it: whoever asks and goes would have it begin again and again.
-        let reading = tokio::spawn(async move {
-            let verdict = reading.await;
-            *last = Some((Instant::now(), verdict));
-            verdict
-        });
-        // A reading that panics says as little as a database that does not answer.
-        reading.await.unwrap_or(Err(NotReady::Database))
     }
 }
 
-/// The database, as readiness asks for it.
+/// The database of whose readiness is asked.
 struct Database {
     store: SqlStore,
     is_failing: AtomicBool,
@@ -135,7 +122,7 @@ impl Database {
             }
             return Ok(());
         };
-        // Once an outage, however often it is asked.
+        // An outage is logged once, however often readiness is asked for.
         if !self.is_failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(error, "not ready: {}", not_ready.reason());
         }
@@ -143,8 +130,8 @@ impl Database {
     }
 }
 
-/// What the migrations that are pending say of the database, in time; or why it is not ready, in two ways: for those who ask, and
-/// for the log.
+/// The verdict that the pending migrations yield in time. A database that is not ready is told of in two ways: for
+/// those who ask, and for the log.
 async fn judged(asked: impl Future<Output = Result<Vec<String>, MigrateError>>) -> Result<(), (NotReady, String)> {
     match timeout(Duration::from_millis(READY_MS_MAX), asked).await {
         Ok(Ok(pending)) if pending.is_empty() => Ok(()),
@@ -208,8 +195,6 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     const READING: Duration = Duration::from_millis(100);
-
-    type Verdict = Result<(), NotReady>;
 
     /// Asks, and counts the reading where there is one.
     async fn asked(kept: &KeptVerdict, readings: &Arc<AtomicUsize>, verdict: Verdict) -> Verdict {

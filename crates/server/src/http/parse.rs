@@ -1,4 +1,5 @@
-//! From the parameters of a request to what the schema is asked. Unknown keys are passed over, as the specification says.
+//! Turns the parameters of a request into the request that the schema runs. Unknown keys are passed over, as the
+//! specification says.
 
 use crate::documents::{Documents, Named};
 use crate::limits::{JSON_DEPTH_MAX, REQUEST_VALUES_MAX};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 /// Reads the body of a POST.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The refusal, which names the fault.
 pub fn body(bytes: &[u8], documents: &Documents) -> Result<Request, Refusal> {
     if bytes.is_empty() {
         return Err(wrong("the body is empty: send a JSON object with the key \"query\""));
@@ -27,7 +28,7 @@ pub fn body(bytes: &[u8], documents: &Documents) -> Result<Request, Refusal> {
 /// Reads the query string of a GET; `variables` and `extensions` are JSON texts there.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The refusal, which names the fault.
 pub fn query_string(query: &str, documents: &Documents) -> Result<Request, Refusal> {
     let mut parameters = Map::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -43,10 +44,10 @@ pub fn query_string(query: &str, documents: &Documents) -> Result<Request, Refus
     from_parameters(parameters, documents)
 }
 
-/// Reads the parameters of a request; those of a WebSocket `subscribe` too.
+/// Reads the parameters of a request, also of a WebSocket `subscribe`.
 ///
 /// # Errors
-/// What is wrong with them.
+/// The refusal, which names the fault.
 pub fn from_parameters(mut parameters: Map<String, Value>, documents: &Documents) -> Result<Request, Refusal> {
     let mut extensions = match parameters.remove("extensions") {
         None | Some(Value::Null) => Map::new(),
@@ -79,12 +80,12 @@ pub fn from_parameters(mut parameters: Map<String, Value>, documents: &Documents
     Ok(request)
 }
 
-/// Whether a JSON text holds no more than [`REQUEST_VALUES_MAX`] values, which is told without reading it.
+/// Refuses a JSON text of more than [`REQUEST_VALUES_MAX`] values, which is told without reading the values.
 ///
 /// # Errors
-/// That it does; `what` is the text.
+/// The refusal, which calls the text `what`.
 pub fn check_values(what: &str, json: &[u8]) -> Result<(), Refusal> {
-    // A value has a byte at least: most texts are not looked through.
+    // A value has a byte at least, so most texts need not be looked through.
     if json.len() > REQUEST_VALUES_MAX && values(json) > REQUEST_VALUES_MAX {
         return Err(wrong(format!("{what} holds more than {REQUEST_VALUES_MAX} values: send it in parts")));
     }
@@ -108,7 +109,7 @@ fn values(json: &[u8]) -> usize {
 
 fn not_json(what: &str, error: &serde_json::Error) -> Refusal {
     let told = error.to_string();
-    // It is well-formed as far as it was read.
+    // The text is well-formed as far as it was read.
     wrong(match told.strip_prefix("recursion limit exceeded") {
         Some(place) => format!("{what} nests more than {JSON_DEPTH_MAX} values within each other{place}"),
         None => format!("{what} is not well-formed JSON: {told}"),
@@ -147,7 +148,7 @@ mod tests {
                 format!(r#"{{"query":"{{ a }}","variables":{{"v":{}{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
             body(text.as_bytes(), &Documents::default())
         };
-        // The body and its variables are two.
+        // The body and its variables are two levels.
         assert!(nested(JSON_DEPTH_MAX - 2).is_ok());
         let refusal = nested(JSON_DEPTH_MAX - 1).err().unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! Request ids: one for every request, in its answer and in every log line it causes.
+//! Request ids: every request has one, in its answer and in every log line that it causes.
 
 use super::WebState;
 use super::answer::Refused;
@@ -17,13 +17,13 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes request ids.
 pub struct RequestIds {
-    /// Their time.
+    /// The time of the ids.
     pub clock: Arc<dyn Clock>,
-    /// Their randomness.
+    /// The randomness of the ids.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// The id of a request, for those that answer later than with its answer.
+/// The id of a request, for protocols that show it later than in the answer's head.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub HeaderValue);
 
@@ -44,12 +44,12 @@ pub async fn identify(State(state): State<Arc<WebState>>, mut request: Request, 
         method = %request.method(),
         path = request.uri().path(),
     );
-    // Refused where no traces are sent, which is as good.
+    // Where no traces are sent the parent is refused, which is as good.
     let _ = callers_trace(&request).map(|caller| span.set_parent(traces::parent(caller)));
     let mut answer = async {
         let answer = next.run(request).await;
         tracing::debug!(status = answer.status().as_u16(), "answered");
-        // Here, where also the answer to a panic comes by.
+        // The answer to a panic passes here as well.
         if let Some(Refused(code)) = answer.extensions().get::<Refused>() {
             state.refused(*code);
         }

@@ -1,5 +1,6 @@
-//! What a request sends after it was answered. A client that still writes its body when the connection is closed may lose the
-//! answer with it: the kernel resets a connection that is closed before all of it was read. So the rest is read, and thrown away.
+//! Request bodies that are still being sent when the request was answered. The kernel resets a connection that is
+//! closed before all of its bytes were read, and a client that still writes its body then may lose the answer. So the
+//! rest of the body is read and thrown away.
 
 use crate::limits::{UNREAD_BODY_BYTES_MAX, UNREAD_BODY_MS_MAX};
 use axum::body::{Body, HttpBody};
@@ -17,14 +18,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Has the request's body read to its end whatever becomes of the request, and says `connection: close` where it is known not to be. HTTP/2 tells
-/// a client to stop without closing anything.
+/// Has the request's body read to its end whatever becomes of the request, and says `connection: close` where the body
+/// is known not to be read to its end. HTTP/2 tells a client to stop without closing the connection.
 pub async fn read_on(request: Request, next: Next) -> Response {
     if request.version() > Version::HTTP_11 || request.body().is_end_stream() {
         return next.run(request).await;
     }
     let is_left = Arc::new(AtomicBool::new(false));
-    // Who asks first whether to send a body, and is answered with a refusal, sends none.
+    // A client that asks first whether to send its body, and is refused, sends none.
     let asks_first = request.version() == Version::HTTP_11
         && request
             .headers()
@@ -38,14 +39,14 @@ pub async fn read_on(request: Request, next: Next) -> Response {
     answer
 }
 
-/// Of an answer after which the connection is closed.
+/// The value of `connection` after whose answer the connection is closed.
 pub const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// A body that is read on when nobody reads it any more.
 struct ReadOn {
     body: Body,
     is_coming: bool,
-    /// Whether some of it is left on the connection.
+    /// Whether a part of the body is left on the connection.
     is_left: Arc<AtomicBool>,
 }
 
@@ -85,7 +86,7 @@ impl Drop for ReadOn {
     }
 }
 
-/// Reads so much of the body, and for so long.
+/// Reads [`UNREAD_BODY_BYTES_MAX`] bytes of the body at most, for [`UNREAD_BODY_MS_MAX`] at most.
 async fn throw_away(mut body: Body) {
     let reading = async {
         let mut left = UNREAD_BODY_BYTES_MAX;
@@ -111,7 +112,7 @@ mod tests {
 
     const FRAME: Bytes = Bytes::from_static(&[b'a'; 64 * 1024]);
 
-    /// A request whose body never ends, and how many bytes of it were read.
+    /// A request whose body never ends, and a count of the bytes of it that were read.
     fn endless(version: Version, expects: bool) -> (Request, Arc<AtomicU64>) {
         let read = Arc::new(AtomicU64::new(0));
         let counted = read.clone();
@@ -127,7 +128,8 @@ mod tests {
         (request, read)
     }
 
-    /// Answers before anything, or after the first of the body; and whether the answer closes the connection.
+    /// Answers the request, before its body or after the first frame of it, and tells whether the answer closes the
+    /// connection.
     async fn closes(request: Request, reads: bool) -> bool {
         let routes = Router::new().fallback(move |request: Request| async move {
             if reads {

@@ -1,4 +1,5 @@
-//! Every metric as data: what is described to Prometheus, and what the documentation and the dashboard are held against.
+//! Every metric as data: what is described to Prometheus, and what the documentation and the dashboard are held
+//! against.
 
 /// How a metric behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,8 @@ use hookgraph_dispatcher::transport::{HttpTransport, TransportOptions};
 use hookgraph_domain::address::AddressRules;
 use hookgraph_domain::ports::Clock;
 use hookgraph_domain::time::Timestamp;
-use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::net::IpAddr;
@@ -27,8 +28,8 @@ pub trait Fetch: Send + Sync {
 }
 
 /// Over HTTP, through the address filter: no redirects, no proxy, within [`OIDC_FETCH_MS_MAX`] and
-/// [`OIDC_ANSWER_BYTES_MAX`]. The operator vouches for the issuer's own host by naming it; what the issuer names beside it is
-/// judged as a webhook's address is.
+/// [`OIDC_ANSWER_BYTES_MAX`]. The operator vouches for the issuer's own host by naming it; what the issuer names beside
+/// it is judged as a webhook's address is.
 pub struct HttpFetch(HttpTransport);
 
 impl HttpFetch {
@@ -94,13 +95,14 @@ impl Keys {
         Arc::new(Self { issuer, fetch, clock, known: Mutex::default(), read: Notify::new() })
     }
 
-    /// The key of that id; without one, the only key. An unknown id has the keys read again, though not before
-    /// [`OIDC_REFETCH_S_MIN`] seconds after the last time: a stranger's tokens cost the issuer nothing. One reading goes on at a
-    /// time, for which those alone wait for whom no key is known that holds, whoever began it.
-    pub async fn find(self: &Arc<Self>, kid: Option<&str>) -> Result<Option<Jwk>, AuthError> {
+    /// The key of that id for such signatures; without an id, the only one for them. An unknown id has the keys read
+    /// again, though not before [`OIDC_REFETCH_S_MIN`] seconds after the last time: a stranger's tokens cost the issuer
+    /// nothing. One reading goes on at a time, for which those alone wait for whom no key is known that holds, whoever
+    /// began it.
+    pub async fn find(self: &Arc<Self>, kid: Option<&str>, algorithm: Algorithm) -> Result<Option<Jwk>, AuthError> {
         // Made before the look at what is known: an end of a reading is not missed.
         let read = self.read.notified();
-        if self.needs_reading(kid) {
+        if self.needs_reading(kid, algorithm) {
             read.await;
         }
         let known = self.known.lock();
@@ -108,15 +110,15 @@ impl Keys {
         if known.is_older(2 * OIDC_KEYS_KEPT_S, self.clock.now()) {
             return Err(AuthError::Unavailable("the issuer's keys cannot be read: try again".to_owned()));
         }
-        Ok(chosen(&known.keys, kid).cloned())
+        Ok(chosen(&known.keys, kid, algorithm).cloned())
     }
 
     /// Whether a reading is to be waited for: one under way, or one that begins herewith.
-    fn needs_reading(self: &Arc<Self>, kid: Option<&str>) -> bool {
+    fn needs_reading(self: &Arc<Self>, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let mut known = self.known.lock();
         // Not before: a reading that ends meanwhile would have been tried in the future.
         let now = self.clock.now();
-        let is_unknown = chosen(&known.keys, kid).is_none();
+        let is_unknown = chosen(&known.keys, kid, algorithm).is_none();
         let must_wait = is_unknown || known.is_older(2 * OIDC_KEYS_KEPT_S, now);
         if known.is_being_read {
             return must_wait;
@@ -127,7 +129,7 @@ impl Keys {
             known.is_being_read = true;
             drop(known);
             // It outlives the request that began it: a stranger who goes early would have it begin again and again.
-            tokio::spawn(Reading(Arc::clone(self)).run(now));
+            tokio::spawn(KeyFetch(Arc::clone(self)).run(now));
         }
         begins && must_wait
     }
@@ -151,10 +153,10 @@ impl Keys {
     }
 }
 
-/// One reading of the keys, until it ends, however it does.
-struct Reading(Arc<Keys>);
+/// One reading of the keys, which ends as this value is dropped: also where it panics or is aborted.
+struct KeyFetch(Arc<Keys>);
 
-impl Reading {
+impl KeyFetch {
     async fn run(self, begun_at: Timestamp) {
         let Self(keys) = &self;
         match keys.fetched().await {
@@ -168,7 +170,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for KeyFetch {
     fn drop(&mut self) {
         let Self(keys) = self;
         let tried_at = keys.clock.now();
@@ -185,10 +187,17 @@ fn is_over(at: Option<Timestamp>, seconds: i64, now: Timestamp) -> bool {
     at.is_none_or(|at| now < at || (now - at).num_seconds() >= seconds)
 }
 
-fn chosen<'a>(keys: &'a [Jwk], kid: Option<&str>) -> Option<&'a Jwk> {
-    match (kid, keys) {
-        (None, [only]) => Some(only),
-        (None, _) => None,
-        (Some(kid), keys) => keys.iter().find(|key| key.common.key_id.as_deref() == Some(kid)),
+fn chosen<'a>(keys: &'a [Jwk], kid: Option<&str>, algorithm: Algorithm) -> Option<&'a Jwk> {
+    let mut fitting = keys.iter().filter(|key| is_for(key, algorithm));
+    match kid {
+        Some(kid) => fitting.find(|key| key.common.key_id.as_deref() == Some(kid)),
+        None => fitting.next().filter(|_| fitting.next().is_none()),
     }
+}
+
+/// Whether the issuer publishes the key to verify such signatures (RFC 7517, sections 4.2 and 4.4), and not to encrypt
+/// for it.
+fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
+    matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature))
+        && key.common.key_algorithm.is_none_or(|of_key| of_key == KeyAlgorithm::from(algorithm))
 }

@@ -1,7 +1,7 @@
 //! Bearer JWTs of an issuer that the operator trusts: OpenID Connect discovery, its keys, and the claims that let in.
 //!
-//! Only asymmetric signatures are believed, only those of the configured issuer for the configured audience, and only while
-//! the server's own clock says that they hold.
+//! Only asymmetric signatures are believed, only those of the configured issuer for the configured audience, and only
+//! while the server's own clock says that they hold.
 
 mod keys;
 
@@ -90,7 +90,7 @@ impl Issuer {
         if !ALGORITHMS.contains(&header.alg) {
             return Err(AuthError::Invalid);
         }
-        let jwk = self.keys.find(header.kid.as_deref()).await?.ok_or(AuthError::Invalid)?;
+        let jwk = self.keys.find(header.kid.as_deref(), header.alg).await?.ok_or(AuthError::Invalid)?;
         let key = DecodingKey::from_jwk(&jwk).map_err(|_| AuthError::Invalid)?;
         let mut validation = Validation::new(header.alg);
         validation.set_issuer(&[&self.config.issuer]);

@@ -53,8 +53,8 @@ impl EventIds {
 
 /// Sends a share of all traces, each as a whole: every process decides by the trace's id alone.
 ///
-/// The SDK's own sampler reads bytes of the id in which UUIDs have their variant, so it would send too many or none. The
-/// last four bytes are random in ours.
+/// The SDK's own sampler reads bytes of the id in which UUIDs have their variant, so it would send too many or none.
+/// The last four bytes are random in ours.
 #[derive(Clone, Debug)]
 pub struct ShareOfTraces {
     /// Ids whose last four bytes are below it are sent.

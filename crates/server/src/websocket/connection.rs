@@ -6,6 +6,7 @@ use crate::answer_room::AnswerShare;
 use crate::auth::{AuthError, ShownToken};
 use crate::documents::Documents;
 use crate::http::{RequestId, WebState, answer, parse};
+use crate::lasting::LastingSession;
 use crate::limits;
 use crate::operation;
 use crate::shares::{Exceeded, Holder, Permit, Place};
@@ -14,7 +15,6 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures::stream::SplitStream;
 use futures::{Sink, SinkExt, StreamExt};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
-use hookgraph_pim::Caller;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Serves one connection to its end. What it holds at first is a place among those that are not acknowledged yet.
+/// Serves one connection to its end. `held` is at first a place among the connections that are not acknowledged yet.
 pub async fn serve(
     state: &Arc<WebState>,
     socket: WebSocket,
@@ -53,19 +53,19 @@ pub async fn serve(
         (Closing::SubprotocolNotAcceptable, held, false)
     };
     tracing::debug!(?closing, "websocket connection ends");
-    // Beside the queue, which may be full. A writer that has ended has given the client up.
+    // The close does not go through the queue, which may be full. A writer that has ended has given the client up.
     let _ = close.send(closing.frame());
     if is_acknowledged {
         let _ = writer.await;
     } else {
-        // One that does not read what it is told keeps its place for no longer than it may take to begin.
+        // A client that does not read its close keeps its place for no longer than it may take to begin.
         let _ = timeout(state.limits.websocket_init_max, writer).await;
     }
     drop(held);
 }
 
-/// Writes what is queued, until it is told how the connection closes: then nothing more is queued, and the close follows what is.
-/// Ends before, when the client takes a message for too long.
+/// Writes the messages of the queue until it is told how the connection closes. Then the queue takes no more, and the
+/// close follows its last message. The writing ends earlier when the client takes too long for a message.
 async fn write<S: Sink<Message> + Unpin>(
     mut sink: S,
     mut queue: mpsc::Receiver<Message>,
@@ -92,21 +92,13 @@ async fn write<S: Sink<Message> + Unpin>(
     }
 }
 
-/// Writes a message, and says whether the client has taken it in time.
+/// Writes a message, and tells whether the client has taken it in time.
 async fn is_written<S: Sink<Message> + Unpin>(sink: &mut S, message: Message) -> bool {
-    // What is sent is copied on its way: a large message keeps its room until it is written.
+    // A message is copied as it is sent: the clone keeps the room of a large one until it is written.
     let is_large = matches!(&message, Message::Text(text) if text.len() > limits::ANSWER_SMALL_BYTES_MAX);
     let _room = is_large.then(|| message.clone());
     let write_max = Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX);
     matches!(timeout(write_max, sink.send(message)).await, Ok(Ok(())))
-}
-
-struct Session {
-    token: ShownToken,
-    holder: Holder,
-    caller: Caller,
-    /// When the token is looked up again: one that has expired or was revoked ends the connection.
-    recheck_at: Instant,
 }
 
 struct Connection<'a> {
@@ -114,12 +106,13 @@ struct Connection<'a> {
     subscriptions: Subscriptions,
     outgoing: mpsc::Sender<Message>,
     from_header: Option<ShownToken>,
-    /// What its client may quote to the operator.
+    /// The id that the client may quote to the operator.
     request_id: Option<RequestId>,
-    session: Option<Session>,
-    /// One of the connections that are not acknowledged, and from when it is let in one of all.
+    /// The session, once the client is let in. A token that has expired or was revoked ends the connection.
+    session: Option<LastingSession>,
+    /// A place among the connections that are not acknowledged, and among all once the client is let in.
     held: OwnedSemaphorePermit,
-    /// One of the token's connections, from when it is let in.
+    /// A place among the token's connections, once the client is let in.
     place: Option<Permit>,
     unanswered_pings: u32,
 }
@@ -129,7 +122,8 @@ impl Connection<'_> {
         let init_until = Instant::now() + self.state.limits.websocket_init_max;
         let stopping = self.state.stopping.clone();
         let outgoing = self.outgoing.clone();
-        // Whatever it waits for, the client or the look-up of its token, a place of those that are not acknowledged is held no longer.
+        // A place among those that are not acknowledged is held no longer, whether the connection waits for its client
+        // or for the look-up of its token.
         let begun = tokio::select! {
             begun = timeout_at(init_until, self.begin(frames)) => begun.unwrap_or(Err(Closing::InitTimeout)),
             () = stopping.cancelled() => Err(Closing::GoingAway),
@@ -154,7 +148,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Takes what the client says until it is acknowledged.
+    /// Takes the client's messages until the connection is acknowledged.
     async fn begin(&mut self, frames: &mut SplitStream<WebSocket>) -> Result<(), Closing> {
         while self.session.is_none() {
             let frame = frames.next().await;
@@ -174,12 +168,12 @@ impl Connection<'_> {
                     limits::UNACKNOWLEDGED_MESSAGE_BYTES_MAX
                 )))
             }
-            // What starts an operation is read no further before it may, and there is room for what it becomes.
+            // A message that starts an operation is read no further before it may start, and there is room for it.
             Some(Ok(Message::Text(text))) => match protocol::operation_id(text.as_str()) {
                 Some(id) => self.subscribe(id, text.as_str()).await,
                 None => {
                     let message = Incoming::read(text.as_str())?;
-                    // Answering may wait, and needs no more of it.
+                    // Answering may wait, and does not need the text any more.
                     drop(text);
                     self.answer(message).await
                 }
@@ -196,7 +190,10 @@ impl Connection<'_> {
             Incoming::Init(_) if self.session.is_some() => Err(Closing::TooManyInits),
             Incoming::Init(payload) => {
                 let token = shown(payload, self.from_header.take()).map_err(forbidden)?;
-                let session = self.session_of(token).await.map_err(forbidden)?;
+                let session = self.state.auth.session(&token).await.map_err(|error| {
+                    self.state.refused(answer::auth_refusal(&error).code);
+                    forbidden(error)
+                })?;
                 let Ok(held) = self.state.connections.clone().try_acquire_owned() else {
                     let message = "there are as many connections as there may be (websocket_connections_max)";
                     return Err(Closing::TryAgainLater(message.to_owned()));
@@ -204,7 +201,7 @@ impl Connection<'_> {
                 self.held = held;
                 let place = self.state.shares.take(session.holder, Place::Connection);
                 self.place = Some(place.map_err(|exceeded| Closing::TryAgainLater(exceeded.refusal().message))?);
-                self.session = Some(session);
+                self.session = Some(LastingSession::new(&self.state.auth, token, session));
                 self.send(protocol::ack(self.request_id.as_ref())).await
             }
             Incoming::Ping => self.send(protocol::pong()).await,
@@ -217,9 +214,10 @@ impl Connection<'_> {
         }
     }
 
-    /// Starts the operation of that id. A large one waits for its place, and what the client says next waits with it.
+    /// Starts the operation of that id. A large operation waits for its place, and the client's next messages wait with
+    /// it.
     async fn subscribe(&mut self, id: String, text: &str) -> Result<(), Closing> {
-        let Some(session) = &self.session else { return Err(Closing::Unauthorized) };
+        let Some(LastingSession { session, .. }) = &self.session else { return Err(Closing::Unauthorized) };
         if self.subscriptions.contains(&id) {
             return Err(Closing::DuplicateId(id));
         }
@@ -242,9 +240,9 @@ impl Connection<'_> {
         };
         let (request, large) = match read {
             Ok(Ok(read)) => read,
-            Ok(Err(Unread::Message(closing))) => return Err(closing),
-            // Its place is free again: a client that is slow to hear of it keeps none.
-            Ok(Err(Unread::Operation(refusal))) => return self.refuse(&id, &refusal).await,
+            Ok(Err(NoOperation::Message(closing))) => return Err(closing),
+            // The operation's place is free again: a client that is slow to read the refusal keeps none.
+            Ok(Err(NoOperation::Operation(refusal))) => return self.refuse(&id, &refusal).await,
             Err(too_many) => {
                 let refusal = Refusal::new(RefusalCode::Unavailable, too_many.to_string());
                 return self.refuse(&id, &refusal).await;
@@ -264,7 +262,7 @@ impl Connection<'_> {
         self.send(protocol::refused(id, refusal)).await
     }
 
-    /// Counts the request, and takes a place for as long as it runs.
+    /// Counts the request, and takes a place for as long as the operation runs.
     fn place_of_operation(&self, holder: Holder) -> Result<Permit, Exceeded> {
         self.state.shares.request(holder)?;
         self.state.shares.take(holder, Place::Subscription)
@@ -282,25 +280,7 @@ impl Connection<'_> {
 
     async fn recheck(&mut self) -> Result<(), Closing> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        session.recheck_at = Instant::now() + self.state.limits.token_recheck;
-        let token = session.token.clone();
-        match self.session_of(token).await {
-            Ok(session) => {
-                self.session = Some(session);
-                Ok(())
-            }
-            Err(error @ (AuthError::Store(_) | AuthError::Unavailable(_))) => {
-                tracing::warn!(%error, "a token could not be looked up again");
-                Ok(())
-            }
-            Err(error) => Err(forbidden(error)),
-        }
-    }
-
-    async fn session_of(&self, token: ShownToken) -> Result<Session, AuthError> {
-        let session = self.state.auth.session(&token).await?;
-        let recheck_at = Instant::now() + self.state.auth.believed(&session);
-        Ok(Session { token, holder: session.holder, caller: session.caller, recheck_at })
+        session.recheck(&self.state.auth).await.map_err(forbidden)
     }
 
     async fn send(&self, message: Message) -> Result<(), Closing> {
@@ -309,22 +289,22 @@ impl Connection<'_> {
 }
 
 /// Why a message starts no operation.
-enum Unread {
-    /// It is none that does: the connection ends.
+enum NoOperation {
+    /// The message is of another kind: the connection ends.
     Message(Closing),
-    /// What it asks for is refused.
+    /// The operation is refused.
     Operation(Refusal),
 }
 
-fn operation_of(text: &str, documents: &Documents) -> Result<Request, Unread> {
-    let Incoming::Subscribe { parameters, .. } = Incoming::read(text).map_err(Unread::Message)? else {
-        return Err(Unread::Message(Closing::BadMessage("the message starts no operation".into())));
+fn operation_of(text: &str, documents: &Documents) -> Result<Request, NoOperation> {
+    let Incoming::Subscribe { parameters, .. } = Incoming::read(text).map_err(NoOperation::Message)? else {
+        return Err(NoOperation::Message(Closing::BadMessage("the message starts no operation".into())));
     };
-    parse::from_parameters(parameters, documents).map_err(Unread::Operation)
+    parse::from_parameters(parameters, documents).map_err(NoOperation::Operation)
 }
 
-/// The message of an answer, which has its room until it is written, and whether it ends the operation: as it does where there is no
-/// room for it. It is counted where it says that the server could not do what was asked.
+/// The message of an answer, which keeps its room until it is written, and whether it ends the operation, as it does
+/// where there is no room for it. An answer by which the server says that it could not do what it was asked is counted.
 fn written(state: &WebState, room: &AnswerShare, id: &str, response: Response) -> (Message, bool) {
     let refused = answer::refused_code(&response);
     let (message, is_end) = protocol::response(id, response);
@@ -349,8 +329,8 @@ fn ticks(every: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// The token of the init payload, or else the one of the upgrade's header. Nothing else is kept of the payload while the token is
-/// looked up.
+/// The token of the init payload, or else the token of the upgrade's header. The rest of the payload is not kept while
+/// the token is looked up.
 fn shown(payload: Map<String, Value>, from_header: Option<ShownToken>) -> Result<ShownToken, AuthError> {
     let named = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     match named.map(|(_, value)| value) {
@@ -361,9 +341,12 @@ fn shown(payload: Map<String, Value>, from_header: Option<ShownToken>) -> Result
 }
 
 fn forbidden(error: AuthError) -> Closing {
-    match error {
+    match &error {
+        AuthError::Store(error) if !error.is_retryable() => {
+            Closing::Internal("the token could not be looked up".into())
+        }
         AuthError::Store(_) | AuthError::Unavailable(_) => {
-            Closing::Internal("the token could not be looked up: try again".into())
+            Closing::TryAgainLater("the token could not be looked up: try again".into())
         }
         AuthError::Missing => Closing::Forbidden("put the authorization into the connection_init payload".into()),
         AuthError::Malformed | AuthError::Invalid => Closing::Forbidden(error.to_string()),
@@ -374,7 +357,7 @@ fn forbidden(error: AuthError) -> Closing {
 mod tests {
     use super::*;
 
-    /// As does one whose client reads slowly. An operation that has not heard yet of its end keeps the queue.
+    /// A client that reads slowly fills the queue. An operation that has not heard yet of its end keeps the queue open.
     #[tokio::test]
     async fn a_connection_whose_queue_is_full_closes_with_its_code_after_what_is_queued() {
         let (sink, client) = futures::channel::mpsc::channel(0);

@@ -22,15 +22,15 @@ pub fn is_upgrade(request: &Request) -> bool {
     upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Upgrades it, unless its page is a stranger's or there are too many connections that have shown no token yet. Until it is
-/// acknowledged it is one of these alone, and takes none of the places of clients.
+/// Upgrades the request, unless its page is a stranger's or too many connections have shown no token yet. Until the
+/// connection is acknowledged it counts among those alone, and takes no place of a client that is let in.
 pub async fn upgrade(state: Arc<WebState>, request: Request) -> Response {
     if !is_known_origin(request.headers(), &state.limits.allowed_origins) {
         let message = "WebSocket connections of this origin are not allowed (allowed_origins)";
         let refused = Refusal::new(RefusalCode::Forbidden, message);
         return answer::refusal(StatusCode::FORBIDDEN, &refused, MediaType::Json);
     }
-    // Whether there is a place among all is asked once it is acknowledged: those that say nothing take none of them.
+    // The place among all is taken once the connection is acknowledged: a client that says nothing takes none.
     let Ok(unacknowledged) = state.unacknowledged.clone().try_acquire_owned() else {
         let message = "as many WebSocket connections wait to be acknowledged as may (websocket_connections_max)";
         return answer::busy(message, MediaType::Json);

@@ -20,8 +20,8 @@ pub enum Closing {
     Normal,
     /// 1001: the server stops.
     GoingAway,
-    /// 1013: the token, or all of them together, have as many connections as they may. Clients take it for something that passes, as
-    /// 4429 is not.
+    /// 1013: the token, or all tokens together, have as many connections as they may, or the token could not be looked
+    /// up. Clients take the code for something that passes, other than 4429 and 4500.
     TryAgainLater(String),
     /// 4400: a message that the protocol does not know.
     BadMessage(String),
@@ -37,7 +37,7 @@ pub enum Closing {
     DuplicateId(String),
     /// 4429: a second `connection_init`.
     TooManyInits,
-    /// 4500: ours.
+    /// 4500: the server failed.
     Internal(String),
 }
 
@@ -83,7 +83,7 @@ pub enum Incoming {
         /// The request's parameters.
         parameters: Map<String, Value>,
     },
-    /// `complete`: the client wants no more of it.
+    /// `complete`: the client wants no more of the operation.
     Complete {
         /// The operation's id.
         id: String,
@@ -126,8 +126,8 @@ impl Incoming {
     }
 }
 
-/// A ping or pong, found without making anything of its payload, which is not echoed. [`Incoming::read`] tells what is wrong with
-/// others.
+/// A ping or pong, read without making values of its payload, which is not echoed. [`Incoming::read`] tells the fault
+/// of other messages.
 fn heartbeat(text: &str) -> Option<Incoming> {
     #[derive(Deserialize)]
     struct Heartbeat {
@@ -143,7 +143,7 @@ fn heartbeat(text: &str) -> Option<Incoming> {
     }
 }
 
-/// An object of which nothing is made.
+/// An object of which no value is made.
 struct PassedOver;
 
 impl<'de> Deserialize<'de> for PassedOver {
@@ -165,8 +165,8 @@ impl<'de> Deserialize<'de> for PassedOver {
     }
 }
 
-/// The id of the operation that a text frame starts, found without making anything of its payload. Other messages have none, and
-/// neither have wrong ones: [`Incoming::read`] tells what is wrong with them.
+/// The id of the operation that a text frame starts, read without making values of its payload. Other messages have
+/// none, and neither have faulty ones: [`Incoming::read`] tells their fault.
 pub fn operation_id(text: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Head {
@@ -181,7 +181,7 @@ fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= limits::OPERATION_ID_BYTES_MAX
 }
 
-/// What is not of the protocol's form in the payload of a `subscribe`. A document may be named instead of sent.
+/// The fault in the payload of a `subscribe`, by the protocol's form. A document may be named instead of sent.
 fn wrong_parameter(parameters: &Map<String, Value>) -> Option<&'static str> {
     let is =
         |name: &str, fits: fn(&Value) -> bool| parameters.get(name).is_none_or(|value| value.is_null() || fits(value));
@@ -197,7 +197,8 @@ fn wrong_parameter(parameters: &Map<String, Value>) -> Option<&'static str> {
     checks.into_iter().find(|(fits, _)| !fits).map(|(_, wrong)| wrong)
 }
 
-/// `connection_ack`, with the id of the request that the connection came from: its client sees no headers.
+/// `connection_ack`, with the id of the request from which the connection came, whose headers a client of WebSockets
+/// does not see.
 pub fn ack(request_id: Option<&RequestId>) -> Message {
     let id = request_id.and_then(|id| id.0.to_str().ok());
     match id {
@@ -221,12 +222,12 @@ pub fn complete(id: &str) -> Message {
     text(&json!({ "id": id, "type": "complete" }))
 }
 
-/// `error`, of a refusal.
+/// `error`, with a refusal.
 pub fn refused(id: &str, refusal: &Refusal) -> Message {
     text(&json!({ "id": id, "type": "error", "payload": [answer::error_json(refusal)] }))
 }
 
-/// `next`, or for a request error `error`, which ends the operation; then the second is true.
+/// `next`, or `error` for a request error, which ends the operation; the flag tells whether it does.
 pub fn response(id: &str, response: async_graphql::Response) -> (Message, bool) {
     let response = answer::bounded(response);
     if is_request_error(&response) {
@@ -263,7 +264,7 @@ mod tests {
 
     #[test]
     fn nothing_is_made_of_the_payload_of_a_ping_or_pong() {
-        // So deep that nothing could be made of it.
+        // The payload is too deep to be made a value.
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(1_000), "]".repeat(1_000));
         for payload in [deep.as_str(), "{}", "null"] {
             for (kind, expected) in [("ping", Incoming::Ping), ("pong", Incoming::Pong)] {

@@ -1,5 +1,5 @@
-//! The operations of one connection. Each is read no further than its answers are written, so a slow client costs a
-//! bounded queue and the place it has got to in the feed.
+//! The operations of one connection. Each operation is read no further than its answers are written, so a slow client
+//! costs a bounded queue and a cursor of the feed.
 
 use super::protocol;
 use crate::shares::Permit;
@@ -12,17 +12,17 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// A message of an answer, and whether it ends the operation.
-type Answer = (Message, bool);
+/// The message of an answer, and whether it ends the operation.
+type AnswerMessage = (Message, bool);
 
 /// Running operations by id.
 type Running = Arc<Mutex<HashMap<String, Operation>>>;
 
 struct Operation {
-    /// Tells it from an earlier one of the same id.
+    /// Tells the operation from an earlier one of the same id.
     number: u64,
     handle: Option<AbortHandle>,
-    /// Its place among its token's.
+    /// Its place among its token's operations.
     _place: Permit,
 }
 
@@ -34,23 +34,23 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// None yet; their messages go there.
+    /// No operations yet; their messages go to `outgoing`.
     pub fn new(outgoing: mpsc::Sender<Message>) -> Self {
         Self { running: Running::default(), started_count: 0, outgoing }
     }
 
-    /// How many are running.
+    /// How many operations are running.
     pub fn count(&self) -> usize {
         self.running.lock().len()
     }
 
-    /// Whether one of that id is running.
+    /// Whether an operation of that id is running.
     pub fn contains(&self, id: &str) -> bool {
         self.running.lock().contains_key(id)
     }
 
-    /// Starts one under an id that is free, of whose answers these are the messages.
-    pub fn start(&mut self, id: String, messages: BoxStream<'static, Answer>, place: Permit) {
+    /// Starts an operation under an id that is free, with the messages of its answers.
+    pub fn start(&mut self, id: String, messages: BoxStream<'static, AnswerMessage>, place: Permit) {
         self.started_count += 1;
         let number = self.started_count;
         self.running.lock().insert(id.clone(), Operation { number, handle: None, _place: place });
@@ -61,7 +61,7 @@ impl Subscriptions {
         }
     }
 
-    /// Ends one; unknown ids are those that ended meanwhile.
+    /// Ends an operation. An unknown id is of one that ended meanwhile.
     pub fn end(&self, id: &str) {
         let ended = self.running.lock().remove(id);
         if let Some(handle) = ended.and_then(|operation| operation.handle) {
@@ -79,7 +79,7 @@ impl Drop for Subscriptions {
     }
 }
 
-/// What an operation runs in. However it ends, a panic included, its id and its place are free again.
+/// The task in which an operation runs. However the task ends, a panic included, its id and its place are free again.
 struct Task {
     id: String,
     number: u64,
@@ -88,7 +88,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self, mut messages: BoxStream<'static, Answer>) {
+    async fn run(self, mut messages: BoxStream<'static, AnswerMessage>) {
         while let Some((message, is_end)) = messages.next().await {
             if !self.say(message, is_end).await || is_end {
                 return;
@@ -97,9 +97,10 @@ impl Task {
         self.say(protocol::complete(&self.id), true).await;
     }
 
-    /// Says it, unless the client has completed the operation: from then on nothing of it is said, also where this was just about to,
-    /// since the id may be another's by now. The last message frees the id before the client learns of it, so that it may use it again
-    /// at once. Whether it was said.
+    /// Says a message unless the client has completed the operation, and tells whether it was said. Once the operation
+    /// is completed, no message of it is said, also none that was just about to be, because the id may be another's by
+    /// now. The last message frees the id before the client learns of it, so that the client may use the id again at
+    /// once.
     async fn say(&self, message: Message, is_last: bool) -> bool {
         let Ok(room) = self.outgoing.reserve().await else { return false };
         let mut running = self.running.lock();
@@ -135,11 +136,11 @@ mod tests {
     use futures::stream::once;
     use hookgraph_testkit::{ManualClock, sample};
 
-    async fn panics() -> Answer {
+    async fn panics() -> AnswerMessage {
         panic!("as planned")
     }
 
-    /// One operation of a token at a time.
+    /// Shares in which a token has one operation at a time.
     fn shares() -> Arc<Shares> {
         let mut layers = Layers::defaults().unwrap();
         layers.lay_flag("test", "token_subscriptions_max", "1").unwrap();
@@ -147,7 +148,7 @@ mod tests {
         Arc::new(Shares::new(&Config::from_layers(&layers).web, clock))
     }
 
-    /// Its task may run on at that moment: what it was about to say would be taken for an answer of the next one of that id.
+    /// The task may run on at that moment: its message would be taken for an answer of the next operation of that id.
     #[tokio::test]
     async fn an_operation_that_was_ended_says_nothing_more() {
         let shares = shares();

@@ -1,4 +1,4 @@
-//! Large answers: what those hold that their clients have not taken, over HTTP, WebSocket and event streams.
+//! Large answers: the room that answers hold whose clients have not taken them, over HTTP, WebSocket and event streams.
 
 use crate::limits::{assert_unavailable, assert_unavailable_over, post, stream, untaken};
 use crate::rig::socket::{hear, initialised, say, subscribe};
@@ -35,7 +35,7 @@ async fn a_large_answer_holds_its_room_until_its_client_has_taken_it_over_every_
     assert_eq!(held(), 0, "a client that goes gives it back");
     let mut socket = initialised(&rig).await;
     say(&mut socket, subscribe("a", "subscription { big }")).await;
-    // What waits in the queue of a client that does not read.
+    // Answers wait in the queue of a client that does not read.
     until("the queue to fill", || held() >= 8 * 1024 * 1024).await;
     drop(socket);
     until("the queue to give its room back", || held() == 0).await;
@@ -45,7 +45,7 @@ async fn a_large_answer_holds_its_room_until_its_client_has_taken_it_over_every_
 async fn a_large_answer_without_room_is_refused_over_every_transport_and_a_small_one_is_not() {
     let rig = start(&[]).await;
     let answers = rig.state.shares.answers();
-    // By others, each of whom leaves some for one more.
+    // The room is taken by others, each of whom leaves some for one more.
     let mut others = Vec::new();
     for tenant in 1..20 {
         let (tenant_id, permissions) = (TenantId(Uuid::from_u128(tenant)), PermissionSet::NONE);
@@ -66,7 +66,7 @@ async fn a_large_answer_without_room_is_refused_over_every_transport_and_a_small
         assert_unavailable_over(&mut socket, subscribe("a", &query)).await;
     }
     assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
-    // What a mutation has done is told: whoever asks again has it done twice.
+    // A mutation is answered: a client that asked again would have it done twice.
     let word = "x".repeat(2 * ANSWER_SMALL_BYTES_MAX);
     let mutation = format!("mutation {{ shout(word: \"{word}\") }}");
     let answer = post(&rig, &mutation).send().await.unwrap();

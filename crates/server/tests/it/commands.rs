@@ -1,4 +1,4 @@
-//! The commands of the binary, as processes of their own.
+//! The commands of the binary, run as processes of their own.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-/// How long something that must come is waited for.
+/// How long a line or an answer is waited for that must come.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The binary with those arguments in that folder, with nothing configured.
@@ -17,7 +17,7 @@ fn hookgraph(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A server as a process, until this value goes.
+/// A server as a process, until this value is dropped.
 struct Serving {
     process: Child,
     log: Receiver<String>,
@@ -36,7 +36,7 @@ impl Serving {
         Self { process, log }
     }
 
-    /// The next line of its log that has those words.
+    /// The next line of the server's log that has those words.
     fn logged(&self, words: &str) -> String {
         loop {
             let line = self.log.recv_timeout(WAIT_MAX).unwrap_or_else(|error| panic!("{words:?}: {error}"));
@@ -62,14 +62,14 @@ impl Drop for Serving {
     }
 }
 
-/// A connection that is not waited for without end.
+/// A connection whose reads end after [`WAIT_MAX`].
 fn connected(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     stream
 }
 
-/// What is answered there; nothing where the connection is closed at once.
+/// The answer at that address and path; nothing where the connection is closed at once.
 fn asked(address: SocketAddr, path: &str) -> String {
     let mut stream = connected(address);
     let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes());
@@ -143,7 +143,7 @@ fn a_key_that_is_only_added_seals_no_secret_anew_until_the_rotation_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut command = hookgraph(folder, &["serve", "--listen", "127.0.0.1:0", "--set", "log_format=json"]);
-    // Its first tenant has secrets.
+    // The first tenant of the database has secrets.
     let serving = Serving::begun(command.stdout(Stdio::null()));
     serving.logged("\"listening\"");
     drop(serving);
@@ -228,7 +228,7 @@ fn secrets_that_nobody_can_have_seen_are_told_of_in_the_log_of_a_server_that_goe
 fn strangers_that_hold_every_descriptor_left_to_them_do_not_shut_out_probes() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("/bin/sh");
-    // Half of them are for connections of clients.
+    // Half of the descriptors are for connections of clients.
     command.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hookgraph"), "serve"]);
     for key in ["listen=127.0.0.1:0", "metrics=127.0.0.1:0", "log_format=json"] {
         command.args(["--set", key]);

@@ -13,7 +13,7 @@ fn environment(variables: &[(&str, &str)]) -> Result<Layers, ConfigError> {
 fn each_default_is_taken_and_each_key_is_read() {
     let config = Config::from_layers(&Layers::defaults().unwrap());
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-    assert!(config.allowed_addresses.is_empty());
+    assert!(config.refused_addresses.is_empty() && config.allowed_addresses.is_empty());
     assert!(config.bootstrap.tenant.is_none());
     for key in KEYS {
         assert!(key.meaning.ends_with('.'), "{}", key.name);
@@ -107,6 +107,7 @@ fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
         ("HOOKGRAPH_LOG", "[request", "off, error, warn, info, debug or trace"),
         ("HOOKGRAPH_LOG", "=info", "off, error, warn, info, debug or trace"),
         ("HOOKGRAPH_LOG", ",", "off, error, warn, info, debug or trace"),
+        ("HOOKGRAPH_REFUSED_ADDRESSES", "8.8.4.0/33", "list of CIDR networks"),
         ("HOOKGRAPH_ALLOWED_ADDRESSES", "10.0.0.0/8,nonsense", "list of CIDR networks"),
         ("HOOKGRAPH_ALLOWED_HOSTS", "receiver.lan,10.0.0.1", "list of host names"),
         ("HOOKGRAPH_EGRESS_PROXY", "proxy.lan:3128", "URL of an HTTP proxy"),
@@ -132,6 +133,7 @@ fn the_print_is_a_file_that_can_be_read_back_and_shows_no_secret() {
     let layers = environment(&[
         ("HOOKGRAPH_BOOTSTRAP_TOKEN", "hgt_very-secret"),
         ("HOOKGRAPH_DATABASE", "postgres://me:hidden@db/hookgraph"),
+        ("HOOKGRAPH_REFUSED_ADDRESSES", "8.8.4.0/24, 2606:4700::/32, 1.1.1.1"),
         ("HOOKGRAPH_ALLOWED_ADDRESSES", "10.0.0.0/8, 127.0.0.1/32"),
         ("HOOKGRAPH_ALLOWED_HOSTS", "receiver.lan, *.internal.example"),
         ("HOOKGRAPH_EGRESS_PROXY", "http://me:hidden@proxy.lan:3128"),
@@ -146,6 +148,8 @@ fn the_print_is_a_file_that_can_be_read_back_and_shows_no_secret() {
     let mut read_back = Layers::defaults().unwrap();
     read_back.lay_file("printed", &text).unwrap();
     let config = Config::from_layers(&read_back);
+    let refused: Vec<_> = config.refused_addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(refused, ["8.8.4.0/24", "2606:4700::/32", "1.1.1.1/32"]);
     assert_eq!(config.allowed_addresses.len(), 2);
     assert_eq!(config.allowed_hosts.len(), 2);
     assert_eq!(config.egress_proxy.unwrap().host_str(), Some("proxy.lan"));

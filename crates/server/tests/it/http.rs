@@ -1,9 +1,11 @@
-//! GraphQL over HTTP, from outside.
+//! GraphQL over HTTP, as a client sees it.
 
-use crate::rig::{PATIENCE, Rig, TOKEN, start, within};
+use crate::rig::{PATIENCE, Rig, TOKEN, start, until, within};
+use hookgraph_domain::ports::Clock;
 use hookgraph_server::limits::REQUEST_ID_BYTES_MAX;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 
 fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -244,10 +246,10 @@ async fn introspection_and_sdl_can_be_switched_off() {
     assert_eq!(answer(client().get(on.url("/payload/schema.graphql"))).await.0, 401);
 }
 
-/// An empty line as data.
+/// The end of a stream, whose data is an empty line.
 const COMPLETE: &str = "event: complete data:  data: ";
 
-/// What an event stream says until it ends, an event a line.
+/// The events of a stream until it ends, each as one text.
 async fn events(request: RequestBuilder) -> Vec<String> {
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 200);
@@ -312,11 +314,24 @@ async fn an_event_stream_needs_a_token_and_a_place_like_a_connection() {
 async fn a_revoked_token_and_a_stop_end_an_event_stream_without_completing_it() {
     let rig = start(&[("token_recheck_ms", "100")]).await;
     let open = streaming(&rig, "subscription { quiet }").send().await.unwrap();
-    rig.tokens.is_revoked.store(true, std::sync::atomic::Ordering::SeqCst);
+    rig.tokens.is_revoked.store(true, Ordering::SeqCst);
     assert!(!open.text().await.unwrap().contains("event:"));
     let rig = start(&[]).await;
     let open = streaming(&rig, "subscription { quiet }").send().await.unwrap();
     rig.stopping.cancel();
+    assert!(!open.text().await.unwrap().contains("event:"));
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_looked_up_again_keeps_its_event_stream_until_it_expires() {
+    let rig = start(&[("token_recheck_ms", "100")]).await;
+    let expires_at = rig.clock.now() + chrono::Duration::seconds(60);
+    rig.tokens.expires_at_us.store(expires_at.timestamp_micros(), Ordering::SeqCst);
+    let open = streaming(&rig, "subscription { quiet }").send().await.unwrap();
+    rig.tokens.is_failing.store(true, Ordering::SeqCst);
+    let lookups = rig.tokens.lookups.load(Ordering::SeqCst);
+    until("look-ups that fail", || rig.tokens.lookups.load(Ordering::SeqCst) > lookups + 1).await;
+    rig.clock.advance_ms(60_000);
     assert!(!open.text().await.unwrap().contains("event:"));
 }
 
@@ -351,11 +366,15 @@ async fn pages_of_allowed_origins_may_call_and_no_others() {
     let preflight = |origin: &str| {
         let request = client().request(reqwest::Method::OPTIONS, rig.url("/graphql")).header("origin", origin);
         let request = request.header("access-control-request-method", "POST");
-        request.header("access-control-request-headers", "authorization,content-type")
+        request.header("access-control-request-headers", "authorization,content-type,idempotency-key")
     };
     let allowed = preflight("https://console.example").send().await.unwrap();
     assert_eq!(allowed.headers()["access-control-allow-origin"], "https://console.example");
     assert!(!allowed.headers().contains_key("access-control-allow-credentials"));
+    let headers = allowed.headers()["access-control-allow-headers"].to_str().unwrap();
+    for name in ["authorization", "content-type", "idempotency-key", "x-request-id"] {
+        assert!(headers.split(',').any(|allowed| allowed.trim() == name), "{name}: {headers}");
+    }
     for origin in ["https://evil.example", "https://console.example.evil.example", "http://console.example", "null"] {
         let refused = preflight(origin).send().await.unwrap();
         assert!(!refused.headers().contains_key("access-control-allow-origin"), "{origin}");

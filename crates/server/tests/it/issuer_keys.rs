@@ -1,4 +1,4 @@
-//! The keys of issuers in tests.
+//! Keys of the issuers in tests.
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -11,7 +11,7 @@ pub fn key(seed: u8) -> EncodingKey {
     EncodingKey::from_ed_der(&der)
 }
 
-/// Its public half, as an issuer publishes it.
+/// The public half of that key, as an issuer publishes it.
 pub fn public(seed: u8, kid: &str) -> Value {
     let mut jwk = Jwk::from_encoding_key(&key(seed), Algorithm::EdDSA).unwrap();
     jwk.common.key_id = Some(kid.to_owned());

@@ -1,7 +1,7 @@
 //! Two servers that are the first on a new database at the same moment, each with a key file of its own.
 
-use hookgraph_server::Server;
 use hookgraph_server::config::{Config, Layers};
+use hookgraph_server::start;
 use hookgraph_testkit::postgres::with_postgres;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ async fn the_second_key_of_a_new_database_is_refused_however_close_the_starts_ar
     with_postgres(|url| async move {
         let folder = tempfile::tempdir().unwrap();
         let [one, other] = ["one.key", "other.key"].map(|name| config(&url, &folder.path().join(name)));
-        let (one, other) = tokio::join!(Server::start(one), Server::start(other));
+        let (one, other) = tokio::join!(start(one), start(other));
         let (served, refused): (Vec<_>, Vec<_>) = [one, other].into_iter().partition(Result::is_ok);
         assert_eq!((served.len(), refused.len()), (1, 1), "one of them serves");
         for error in refused.into_iter().filter_map(Result::err) {

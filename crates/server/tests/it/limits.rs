@@ -1,4 +1,4 @@
-//! What one token, and what strangers, may take of the server: over HTTP, WebSocket and event streams.
+//! The limits of one token, and of strangers, over HTTP, WebSocket and event streams.
 
 use crate::rig::socket::{PROTOCOL, Socket, hear, initialised, open, say, subscribe};
 use crate::rig::{PATIENCE, Rig, TOKEN, start, within};
@@ -26,7 +26,7 @@ pub fn stream(rig: &Rig, query: &str) -> RequestBuilder {
     post(rig, query).header("accept", "text/event-stream")
 }
 
-/// Asserts that it is the refusal of that limit.
+/// Asserts that the answer is the refusal of that limit.
 async fn assert_exceeded(answer: Response, limit: &str) {
     assert_eq!(answer.status(), 429);
     let retry_after = answer.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap();
@@ -101,7 +101,7 @@ async fn subscriptions_of_a_token_are_bounded_over_all_of_its_connections() {
     let mut one = initialised(&rig).await;
     let mut other = initialised(&rig).await;
     say(&mut one, subscribe("a", "subscription { quiet }")).await;
-    // Answered, so that the one before it has been taken.
+    // This message is answered, so the one before it has been taken.
     say(&mut one, json!({ "type": "ping" })).await;
     assert_eq!(hear(&mut one).await["type"], "pong");
     let open = stream(&rig, "subscription { quiet }").send().await.unwrap();
@@ -111,7 +111,7 @@ async fn subscriptions_of_a_token_are_bounded_over_all_of_its_connections() {
     assert_eq!(refused["payload"][0]["extensions"]["code"], "LIMIT_EXCEEDED");
     assert!(refused["payload"][0]["message"].as_str().unwrap().contains("token_subscriptions_max"));
     assert_exceeded(stream(&rig, "subscription { quiet }").send().await.unwrap(), "token_subscriptions_max").await;
-    // One that ends makes room at once.
+    // An operation that ends makes room at once.
     say(&mut one, json!({ "type": "complete", "id": "a" })).await;
     say(&mut one, json!({ "type": "ping" })).await;
     assert_eq!(hear(&mut one).await["type"], "pong");
@@ -119,17 +119,17 @@ async fn subscriptions_of_a_token_are_bounded_over_all_of_its_connections() {
     assert_eq!(hear(&mut other).await["type"], "next");
 }
 
-/// A document with so much behind it that its request is large.
+/// A document with so much text behind the query that its request is large.
 fn large(query: &str) -> String {
     format!("{query} #{}", "x".repeat(LARGE_REQUEST_BYTES_MIN))
 }
 
-/// All that one holder may have of the room for large requests: nobody waits for so much.
+/// All the room for large requests that one holder may have. Nobody waits for so much.
 async fn room_of(rig: &Rig, holder: u128) -> Option<LargePlace> {
     rig.state.large_requests.place(Holder(holder), LARGE_BYTES_OF_ONE_KEPT_MAX).await.ok().flatten()
 }
 
-/// All the room, of as many others as may have it, where none has any of it.
+/// The whole room, taken by as many holders as may have it, where nobody has any of it.
 async fn whole_room(rig: &Rig) -> Option<Vec<LargePlace>> {
     let mut places = Vec::new();
     for holder in 1..=LARGE_BYTES_KEPT_MAX / LARGE_BYTES_OF_ONE_KEPT_MAX {
@@ -161,7 +161,7 @@ pub async fn assert_unavailable_over(socket: &mut Socket, message: Value) {
     assert_eq!(refused["payload"][0]["extensions"]["code"], "UNAVAILABLE");
 }
 
-/// Asserts that no large request is taken over any transport; returns the address of one by GET.
+/// Asserts that no large request is taken over any transport, and answers the URL of one by GET.
 async fn assert_large_are_refused(rig: &Rig, socket: &mut Socket) -> url::Url {
     let url = url::Url::parse_with_params(&rig.url("/graphql"), [("query", large("{ hello }"))]).unwrap();
     for request in [
@@ -225,7 +225,7 @@ async fn large_requests_have_their_room_over_every_transport_together() {
     assert!(taken.is_some());
     let mut socket = initialised(&rig).await;
     let url = assert_large_are_refused(&rig, &mut socket).await;
-    // Small ones need none of it.
+    // Small requests need none of the room.
     assert_eq!(post(&rig, "{ hello }").send().await.unwrap().status(), 200);
     say(&mut socket, subscribe("a", "{ hello }")).await;
     assert_eq!(hear(&mut socket).await["type"], "next");
@@ -255,7 +255,7 @@ async fn a_large_query_keeps_its_place_while_it_runs_and_a_subscription_while_it
     let mut socket = initialised(&rig).await;
     for (id, query, has_room) in [("a", "{ never }", false), ("b", "subscription { quiet }", true)] {
         say(&mut socket, subscribe(id, &large(query))).await;
-        // Answered, so that the one before it has been taken.
+        // This message is answered, so the one before it has been taken.
         say(&mut socket, json!({ "type": "ping" })).await;
         assert_eq!(hear(&mut socket).await["type"], "pong");
         assert_eq!(whole_room(&rig).await.is_some(), has_room, "{query}");
@@ -292,7 +292,7 @@ async fn a_full_server_says_when_to_come_again() {
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "1"));
 }
 
-/// What the server says until it closes the connection.
+/// The bytes that the server says until it closes the connection.
 async fn said(mut stream: TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
     // A reset is a close as well.
@@ -300,8 +300,8 @@ async fn said(mut stream: TcpStream) -> Vec<u8> {
     said
 }
 
-/// What the server says to those first words until it closes the connection. A machine so slow that they came when no more was
-/// waited for them has them said again.
+/// The bytes that the server says to those first words until it closes the connection. A machine may be so slow that
+/// the words come when the server waits for no more; they are then said again.
 async fn said_to(rig: &Rig, words: &[u8]) -> Vec<u8> {
     let said = async {
         loop {
@@ -325,19 +325,19 @@ async fn a_stranger_who_sends_no_whole_head_is_not_waited_for() {
         let said = said(stranger).await;
         assert!(!said.starts_with(b"HTTP/1.1 200"), "{begun:?}");
     }
-    // Nor is one who was answered and then says nothing.
+    // The server does not wait either for a client that was answered and then says nothing.
     let answer = said_to(&rig, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(answer.starts_with(b"HTTP/1.1 200"));
 }
 
-/// Kinds of frames of HTTP/2, and the flag of a ping that answers one.
+/// Kinds of frames of HTTP/2, and the flag of a ping that answers another.
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 
-/// The kinds of the frames that the server says to a client of HTTP/2 that answers pings and does no more, until it closes the
-/// connection.
+/// The kinds of the frames that the server sends, until it closes the connection, to a client of HTTP/2 that does no
+/// more than to answer pings.
 async fn frames_to_an_idle_client(rig: &Rig) -> Vec<u8> {
     let mut stranger = TcpStream::connect(rig.address).await.unwrap();
     // Its first words, and settings of which none is said.

@@ -1,29 +1,33 @@
-//! Bearer JWTs against an issuer in this process: who is let in, who is not, and what a rotation of its keys means.
+//! Bearer JWTs against an issuer in this process: which tokens let their callers in, and the effect of a rotation of
+//! the issuer's keys.
 
 use crate::issuer_keys::{key, public};
 use crate::rig::{PATIENCE, until, within};
 use async_trait::async_trait;
 use futures::FutureExt;
+use hookgraph_domain::change::{Change, Write};
+use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::permission::{Permission, PermissionSet};
-use hookgraph_domain::ports::Clock;
-use hookgraph_server::auth::AuthError;
+use hookgraph_domain::ports::{Clock, UnitOfWork};
+use hookgraph_server::auth::{AuthError, Authenticator, ShownToken};
 use hookgraph_server::limits::{OIDC_KEYS_KEPT_S, OIDC_LEEWAY_S, OIDC_REFETCH_S_MIN};
 use hookgraph_server::oidc::{Fetch, Issuer, OidcConfig};
-use hookgraph_testkit::{ManualClock, sample};
+use hookgraph_testkit::{ManualClock, MemoryStore, sample};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 const ISSUER: &str = "https://login.example";
 
-/// The issuer's two documents.
+/// An issuer that serves its two documents.
 #[derive(Default)]
 struct Scripted {
     keys: Mutex<Vec<Value>>,
     is_down: AtomicBool,
-    /// Whether it takes what it is asked, and does not answer.
+    /// Whether the issuer takes requests and does not answer.
     hangs: watch::Sender<bool>,
     reads: AtomicUsize,
 }
@@ -92,7 +96,7 @@ impl World {
         self.scripted.reads.load(Ordering::SeqCst)
     }
 
-    /// Waits until the issuer was asked so often.
+    /// Waits until the issuer was asked `reads` times.
     async fn was_asked(&self, reads: usize) {
         until("the issuer to be asked", || self.reads() >= reads).await;
     }
@@ -119,6 +123,28 @@ async fn a_token_of_the_issuer_vouches_for_its_claims_until_it_expires() {
 }
 
 #[tokio::test]
+async fn a_claim_with_a_tenants_id_leads_to_that_tenant_whatever_another_one_is_called() {
+    let (world, store) = (world(), Arc::new(MemoryStore::default()));
+    let [acme, other] = [0xa1, 0xb2].map(|id| TenantId(Uuid::from_u128(id)));
+    let mut change = Change::at(sample::now());
+    change.writes.push(Write::InsertTenant(sample::tenant(acme, "acme")));
+    change.writes.push(Write::InsertTenant(sample::tenant(other, &acme.to_string())));
+    store.commit(change).await.unwrap();
+    let shown = |tenant: &str| {
+        let token = world.token(1, "a", json!({ "tenant": tenant }));
+        ShownToken::read(Some(&format!("Bearer {token}"))).unwrap()
+    };
+    let [by_id, by_identifier, by_others_id, by_nothing] =
+        [acme.to_string().as_str(), "acme", other.to_string().as_str(), "nobody"].map(shown);
+    let clock = Arc::new(world.clock.clone());
+    let auth = Authenticator::new(store.clone(), store.clone(), clock, PATIENCE).believing(world.issuer, store);
+    for (shown, tenant_id) in [(by_id, acme), (by_identifier, acme), (by_others_id, other)] {
+        assert_eq!(auth.session(&shown).await.unwrap().caller.tenant_id, tenant_id);
+    }
+    assert!(matches!(auth.session(&by_nothing).await, Err(AuthError::Invalid)));
+}
+
+#[tokio::test]
 async fn whatever_is_wrong_with_a_token_keeps_it_out() {
     let world = world();
     let now = world.clock.now().timestamp();
@@ -139,7 +165,7 @@ async fn whatever_is_wrong_with_a_token_keeps_it_out() {
     let (signed, signature) = good.rsplit_once('.').unwrap();
     assert!(!world.is_let_in(&format!("{signed}.")).await);
     assert!(!world.is_let_in(&format!("{signed}.{}", signature.replace(&signature[..1], "_"))).await);
-    // What the issuer publishes is no secret: a signature made with it must not be believed.
+    // A published key is no secret: a signature that is made with it as one must not be believed.
     let confused = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::HS256) };
     let published = public(1, "a")["x"].as_str().unwrap().to_owned();
     let confused = encode(&confused, &world.claims(), &EncodingKey::from_secret(published.as_bytes())).unwrap();
@@ -147,6 +173,46 @@ async fn whatever_is_wrong_with_a_token_keeps_it_out() {
     let none = "eyJhbGciOiJub25lIiwia2lkIjoiYSJ9";
     assert!(!world.is_let_in(&format!("{none}.{}.", good.split('.').nth(1).unwrap())).await);
     assert!(world.is_let_in(&good).await);
+}
+
+/// A key as the issuer publishes it, with other members.
+fn published(seed: u8, kid: &str, changed: &Value) -> Value {
+    let mut jwk = public(seed, kid);
+    for (name, value) in changed.as_object().unwrap() {
+        jwk[name] = value.clone();
+    }
+    jwk
+}
+
+#[tokio::test]
+async fn a_key_verifies_what_the_issuer_publishes_it_for_and_nothing_else() {
+    for (changed, is_let_in) in [
+        (json!({}), true),
+        (json!({ "use": "sig" }), true),
+        (json!({ "alg": null }), true),
+        (json!({ "use": "enc" }), false),
+        (json!({ "use": "other" }), false),
+        (json!({ "alg": "ES256" }), false),
+        (json!({ "alg": "RSA-OAEP" }), false),
+        (json!({ "alg": "new" }), false),
+    ] {
+        let world = world();
+        *world.scripted.keys.lock().unwrap() = vec![published(1, "a", &changed)];
+        let nameless = encode(&Header::new(Algorithm::EdDSA), &world.claims(), &key(1)).unwrap();
+        for token in [world.token(1, "a", json!({})), nameless] {
+            assert_eq!(world.is_let_in(&token).await, is_let_in, "{changed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_names_no_key_is_verified_by_the_only_one_for_it() {
+    for (changed, is_let_in) in [(json!({ "use": "enc" }), true), (json!({ "use": "sig" }), false)] {
+        let world = world();
+        *world.scripted.keys.lock().unwrap() = vec![published(2, "b", &changed), public(1, "a")];
+        let nameless = encode(&Header::new(Algorithm::EdDSA), &world.claims(), &key(1)).unwrap();
+        assert_eq!(world.is_let_in(&nameless).await, is_let_in, "{changed}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! An issuer's keys as they are really read: over HTTP from a server of its own, which does what it should not.
+//! An issuer's keys as they are really read: over HTTP, from a server that misbehaves.
 
 use crate::issuer_keys::{key, public};
 use axum::Router;
@@ -20,23 +20,23 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the issuer answers at `/keys`.
+/// The answer of the issuer at `/keys`.
 #[derive(Clone)]
 enum Answers {
     Keys(Vec<Value>),
     Status(u16),
     Redirect(String),
     Bytes(usize),
-    /// As many, without a length, in pieces.
+    /// As many bytes, without a length, in pieces.
     Endless,
-    /// A piece, and never the next.
+    /// One piece, and never the next.
     Stalls,
     NoJson,
 }
 
 struct Served {
     issuer: String,
-    /// What discovery names.
+    /// The URL of the keys in the discovery document.
     jwks_url: String,
     answers: Answers,
     key_reads: usize,
@@ -79,7 +79,7 @@ fn fetch(issuer: &str, rules: AddressRules, clock: &ManualClock) -> HttpFetch {
     HttpFetch::new(issuer, rules, TransportOptions::default(), Arc::new(clock.clone())).unwrap()
 }
 
-/// An issuer on this machine, whose host the operator has named and no other.
+/// An issuer on this machine. The operator has named its host and no other.
 async fn world() -> World {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
@@ -118,7 +118,7 @@ impl World {
         encode(&header, &claims, &key(seed)).unwrap()
     }
 
-    /// What is read where the issuer answers so.
+    /// Reads the keys while the issuer answers like this.
     async fn read(&self, answers: Answers) -> Result<Value, String> {
         self.served.lock().answers = answers;
         self.fetch.json(&format!("{}/keys", self.config.issuer)).await

@@ -1,14 +1,15 @@
-//! Health, readiness and metrics: what is answered, where, and that the documents name nothing that is not there.
+//! Health, readiness and metrics: their answers, their addresses, and the metrics that documents name.
 
-use crate::limits::{post, stream};
-use crate::rig::socket::{Socket, hear_answers, initialised, say, subscribe};
+use crate::limits::{assert_unavailable, post, stream};
+use crate::rig::socket::{PROTOCOL, Socket, hear, hear_answers, initialised, open, say, subscribe};
 use crate::rig::{self, PATIENCE, Rig, TOKEN, within};
 use hookgraph_server::config::{Config, Layers};
 use hookgraph_server::http::operations::NotReady;
 use hookgraph_server::metrics::catalogue::{Kind, METRICS};
-use hookgraph_server::{RunningServer, Server};
+use hookgraph_server::{RunningServer, start};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
 async fn get(url: &str) -> (u16, String) {
@@ -17,7 +18,7 @@ async fn get(url: &str) -> (u16, String) {
 }
 
 fn client() -> reqwest::Client {
-    // Another test of this process may have installed it already: that is as good.
+    // Another test of this process may have installed the provider, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
@@ -31,7 +32,7 @@ async fn serve(directory: &TempDir, keys: &[(&str, &str)]) -> RunningServer {
     for (name, text) in own.iter().chain(keys) {
         layers.lay_flag("test", name, text).unwrap();
     }
-    Server::start(Config::from_layers(&layers)).await.unwrap()
+    start(Config::from_layers(&layers)).await.unwrap()
 }
 
 #[tokio::test]
@@ -116,7 +117,8 @@ async fn a_server_of_which_a_part_has_failed_is_not_ready() {
     server.shutdown().await;
 }
 
-/// How many answers said that the server could not do it: `UNAVAILABLE`, `INTERNAL` and `LIMIT_EXCEEDED`.
+/// How many answers were counted by which the server said that it could not do what it was asked: `UNAVAILABLE`,
+/// `INTERNAL` and `LIMIT_EXCEEDED`.
 fn refused(rig: &Rig) -> [u64; 3] {
     let text = rig.state.metrics.as_ref().unwrap().text();
     ["UNAVAILABLE", "INTERNAL", "LIMIT_EXCEEDED"].map(|code| {
@@ -126,7 +128,7 @@ fn refused(rig: &Rig) -> [u64; 3] {
     })
 }
 
-/// What a query over HTTP, over an event stream and over a WebSocket connection each adds to that.
+/// How much a query over HTTP, over an event stream and over a WebSocket connection each adds to those counts.
 async fn refused_over_all(rig: &Rig, socket: &mut Socket, query: &str) -> Vec<[u64; 3]> {
     let mut seen = vec![refused(rig)];
     for request in [post(rig, query), stream(rig, query)] {
@@ -169,13 +171,33 @@ async fn a_request_whose_time_is_over_is_counted_over_every_transport() {
     assert_eq!(refused_over_all(&rig, &mut socket, "{ never }").await, [[0, 0, 1]; 3]);
 }
 
+#[tokio::test]
+async fn a_token_that_cannot_be_looked_up_is_to_be_shown_again_and_is_counted_over_every_transport() {
+    let rig = rig::start(&[]).await;
+    rig.tokens.is_failing.store(true, Ordering::SeqCst);
+    let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {TOKEN}") } });
+    for request in [post(&rig, "{ hello }"), stream(&rig, "{ hello }")] {
+        assert_unavailable(request).await;
+    }
+    let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+    say(&mut socket, init.clone()).await;
+    assert_eq!(hear(&mut socket).await["close"], 1013, "a code after which clients try again");
+    assert_eq!(refused(&rig), [3, 0, 0]);
+    rig.tokens.is_revoked.store(true, Ordering::SeqCst);
+    rig.tokens.is_failing.store(false, Ordering::SeqCst);
+    let mut socket = open(&rig, &[PROTOCOL]).await.unwrap();
+    say(&mut socket, init).await;
+    assert_eq!(hear(&mut socket).await["close"], 4403);
+    assert_eq!(refused(&rig), [3, 0, 0], "a token that is not valid is its client's affair");
+}
+
 /// The names of all series of a scrape, those of a histogram's parts included.
 fn series(text: &str) -> BTreeSet<&str> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.filter_map(|line| line.split(['{', ' ']).next()).collect()
 }
 
-/// What looks like a metric in a document.
+/// The words of a document that look like metrics.
 fn named(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     words.filter(|word| word.starts_with("hookgraph_") || word.starts_with("process_")).collect()

@@ -36,7 +36,7 @@ fn persisted(query: Option<&str>) -> Value {
     body
 }
 
-/// A server that trusts one document, and says so in that way.
+/// A server that trusts one document, with that setting of `trusted_documents_only`.
 async fn trusting(only: &str) -> (Rig, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("persisted-documents.json");

@@ -25,7 +25,7 @@ impl Linked {
         let stopping = CancellationToken::new();
         let link = store.wake_up_link().expect("PostgreSQL has a link");
         tokio::spawn(wake_ups::run(link, wake_ups.clone(), store.neighbours(), stopping.clone()));
-        // Whoever begins to listen wakes itself, for what it may have missed.
+        // A process that begins to listen wakes itself, for wake-ups that it may have missed.
         woken(&mut fed).await;
         Self { wake_ups, fed, stopping }
     }
@@ -41,7 +41,7 @@ async fn open(url: &str) -> SqlStore {
     SqlStore::open(options).await.unwrap()
 }
 
-/// Ends every listening connection of the database, and says how many there were.
+/// Ends every listening connection of the database, and answers how many there were.
 async fn cut(administrator: &DatabaseConnection) -> i64 {
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
         WHERE application_name = 'hookgraph listen' AND datname = current_database()";
@@ -62,7 +62,7 @@ async fn what_one_process_raises_wakes_another_again_after_its_listening_connect
         assert!(other_store.neighbours().are_active(), "its store knows of the one");
 
         assert_eq!(cut(&administrator).await, 2);
-        // By itself, for what it may have missed.
+        // The process wakes itself, for wake-ups that it may have missed.
         woken(&mut other.fed).await;
         one.wake_ups.fed();
         woken(&mut other.fed).await;

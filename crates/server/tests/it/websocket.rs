@@ -1,4 +1,4 @@
-//! graphql-transport-ws, from outside.
+//! graphql-transport-ws, as a client sees it.
 
 use crate::rig::socket::{PROTOCOL, Socket, hear, hear_answers, hear_close, initialised, open, say, subscribe};
 use crate::rig::{TOKEN, start, until};
@@ -130,7 +130,7 @@ async fn operations_and_connections_are_bounded() {
     assert_eq!(hear(&mut socket).await["type"], "next");
 }
 
-/// A message that lets its client in, of so many bytes.
+/// A message of `bytes` bytes that lets its client in.
 fn init_of(bytes: usize) -> Value {
     let init = |padding: &str| {
         let payload = json!({ "authorization": format!("Bearer {TOKEN}"), "padding": padding });
@@ -149,7 +149,7 @@ async fn strangers_that_say_nothing_hold_no_place_of_a_client() {
     }
     assert!(matches!(open(&rig, &[PROTOCOL]).await, Err(Error::Http(refused)) if refused.status() == 503));
     assert_eq!(rig.state.connections.available_permits(), max, "none of the places of clients is taken");
-    // One that shows its token leaves its place to the next.
+    // A connection that shows its token leaves its place to the next.
     let mut client = strangers.pop().unwrap();
     say(&mut client, init_of(1_024)).await;
     assert_eq!(hear(&mut client).await["type"], "connection_ack");
@@ -210,7 +210,7 @@ async fn a_client_whose_place_was_taken_before_it_showed_its_token_is_to_try_aga
     assert_is_to_try_again(late).await;
 }
 
-/// Shows its token and finds no place.
+/// Shows a token, and asserts that the client finds no place and is told to try again.
 async fn assert_is_to_try_again(mut late: Socket) {
     say(&mut late, init_of(1_024)).await;
     let closed = hear(&mut late).await;
@@ -285,6 +285,21 @@ async fn a_token_that_expires_ends_its_subscriptions() {
     say(&mut late, json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {}", TOKEN) } }))
         .await;
     assert_eq!(hear(&mut late).await["close"], 4403);
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_looked_up_again_keeps_its_connection_until_it_expires() {
+    let rig = start(&[("token_recheck_ms", "100")]).await;
+    let expires_at = rig.clock.now() + chrono::Duration::seconds(60);
+    rig.tokens.expires_at_us.store(expires_at.timestamp_micros(), Ordering::SeqCst);
+    let mut socket = initialised(&rig).await;
+    rig.tokens.is_failing.store(true, Ordering::SeqCst);
+    let lookups = rig.tokens.lookups.load(Ordering::SeqCst);
+    until("look-ups that fail", || rig.tokens.lookups.load(Ordering::SeqCst) > lookups + 1).await;
+    say(&mut socket, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+    rig.clock.advance_ms(60_000);
+    assert_eq!(hear(&mut socket).await["close"], 4403);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn a_request_for_a_document_that_is_known_needs_the_place_of_a_part_of_it(
     let large = LargeRequests::default();
     let of = |bytes: usize| move || Ok::<_, ()>(Request::new("x".repeat(bytes)));
     let full = filling(&large).await;
-    // It does not wait.
+    // This request does not wait.
     let small = of(KNOWN_DOCUMENT_PART * LARGE_REQUEST_BYTES_MIN - 1);
     let (_, place) = large.read(ADA, 100, small, |_| true).now_or_never().unwrap().unwrap().unwrap();
     assert!(place.is_none());
@@ -23,11 +23,11 @@ async fn a_request_for_a_document_that_is_known_needs_the_place_of_a_part_of_it(
         let read = large.read(ADA, bytes, of(PERSISTED_DOCUMENT_BYTES_MAX), |_| true);
         let (_, place) = read.await.unwrap().unwrap();
         let kept_bytes = PERSISTED_DOCUMENT_BYTES_MAX / KNOWN_DOCUMENT_PART;
-        assert_eq!((large.kept.lock().bytes, place.is_some()), (kept_bytes, true));
+        assert_eq!((large.in_use.lock().bytes, place.is_some()), (kept_bytes, true));
     }
 }
 
-/// Some of two holders that fill the room between them.
+/// Places of two holders that fill the room between them.
 async fn filling(large: &LargeRequests) -> Vec<Option<LargePlace>> {
     let mut places = Vec::new();
     for index in 0..LARGE_BYTES_AT_ONCE_MAX / LARGE_REQUEST_BYTES_MIN {
@@ -92,7 +92,7 @@ async fn one_holder_has_half_of_the_turns_and_others_do_not_wait_behind_theirs()
     }
     drop(own);
     assert!(third.now_or_never().unwrap().unwrap().is_some());
-    assert!(large.kept.lock().holders.is_empty(), "who has nothing here is forgotten");
+    assert!(large.in_use.lock().holders.is_empty(), "a holder without a request here is forgotten");
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn one_holder_keeps_a_quarter_of_the_room_and_others_have_the_rest() {
 async fn a_short_request_for_a_long_document_is_read_again_in_the_place_of_the_document() {
     let large = LargeRequests::default();
     let named = |bytes: usize| move || Ok::<_, ()>(Request::new("x".repeat(bytes)));
-    let kept = || large.kept.lock().bytes;
+    let kept = || large.in_use.lock().bytes;
     for (bytes, document_bytes, expected) in [
         (100, LARGE_REQUEST_BYTES_MIN - 1, 0),
         (100, LARGE_REQUEST_BYTES_MIN, LARGE_REQUEST_BYTES_MIN),
@@ -123,7 +123,7 @@ async fn a_short_request_for_a_long_document_is_read_again_in_the_place_of_the_d
         let (_, place) = large.read(ADA, bytes, named(document_bytes), |_| false).await.unwrap().unwrap();
         assert_eq!((kept(), place.is_some()), (expected, expected > 0), "{bytes} {document_bytes}");
     }
-    // While it waits, nothing of it is there that it was read into.
+    // While a request waits, the document that it was read into is not kept.
     let full = [ADA, ADA, BO, BO].map(|holder| large.place(holder, LARGE_REQUEST_SHARE_BYTES_MAX).now_or_never());
     let alive = RefCell::new(std::sync::Weak::<()>::new());
     let read = || {

@@ -1,15 +1,16 @@
-//! Descriptors, of which a process may have so many: what strangers open leaves some to deliveries, to the database and to files.
+//! Descriptors, whose number the system bounds for each process: the connections of strangers leave some to deliveries,
+//! to the database and to files.
 
 use super::ConnectionLimits;
 use crate::limits::{DESCRIPTORS_RESERVED, DESCRIPTORS_WANTED};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
-/// One for the process, as its descriptors are, however many listeners it has that strangers reach.
+/// The places of the process, which all listeners share that strangers reach.
 static PLACES: OnceLock<Arc<Semaphore>> = OnceLock::new();
 
-/// The descriptors that connections of clients may have together, those that became WebSocket connections among them. Says so
-/// once where they are fewer than the connections that the operator allows.
+/// The descriptors that connections of clients may have together, those that became WebSocket connections included. A
+/// warning is logged once where they are fewer than the connections that the operator allows.
 pub(super) fn places(limits: ConnectionLimits) -> Arc<Semaphore> {
     let made = || {
         let places = left_of(descriptors_max());
@@ -26,19 +27,20 @@ pub(super) fn places(limits: ConnectionLimits) -> Arc<Semaphore> {
     PLACES.get_or_init(made).clone()
 }
 
-/// The connections that may be open together, those that became WebSocket connections among them.
+/// How many connections may be open together, those that became WebSocket connections included.
 fn allowed(limits: ConnectionLimits) -> usize {
     limits.connections_max.saturating_add(limits.websockets_max)
 }
 
-/// What is left of so many descriptors beside those that are reserved: half of them at least.
+/// How many of that number of descriptors are left beside the reserved ones: at least half of them.
 fn left_of(descriptors: Option<u64>) -> usize {
     let left = descriptors.map_or(u64::MAX, |count| count - DESCRIPTORS_RESERVED.min(count / 2));
     usize::try_from(left).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
 }
 
-/// How many descriptors this process may have; none where that is not bounded. It may have fewer than it could: what is common at
-/// first, 1,024, is for programs that use `select`, and whoever can do with more is to say so.
+/// How many descriptors this process may have; none where their number is not bounded. Where the system allows more,
+/// the bound is raised: the common one, 1,024, is meant for programs that use `select`, and a program that can do with
+/// more has to ask for it.
 #[cfg(unix)]
 fn descriptors_max() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -56,7 +58,7 @@ fn descriptors_max() -> Option<u64> {
     }
 }
 
-/// What such a limit is raised to, at most to its maximum; none where there is no limit.
+/// The number to which such a limit is raised, which is at most its maximum; none where there is no limit.
 fn raised(current: Option<u64>, maximum: Option<u64>) -> Option<u64> {
     current.map(|current| current.max(DESCRIPTORS_WANTED.min(maximum.unwrap_or(u64::MAX))))
 }

@@ -1,5 +1,6 @@
-//! Requests under way on a connection over HTTP/2, of which there may be none though the client answers every ping, and whose answers
-//! it may not take. (Over HTTP/1 hyper bounds the wait for a head, and an answer that is not taken stops the writing.)
+//! Requests under way on a connection over HTTP/2. Such a connection may have no request though its client answers
+//! every ping, and a client may take no answer. (Over HTTP/1 hyper bounds the wait for a head, and an answer that is
+//! not taken stops the writing.)
 
 use crate::limits::{ANSWER_PART_BYTES_MAX, UNTAKEN_MS_MAX};
 use axum::body::{Body, HttpBody};
@@ -24,13 +25,13 @@ use tower::Service;
 #[derive(Debug)]
 pub(super) struct Requests {
     counts: Mutex<Counts>,
-    /// Told when an answer was given up, and none is under way any more.
+    /// Told when an answer was given up and no other request is under way.
     deserted: Notify,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Counts {
-    /// From their head to the end of their answer.
+    /// The requests between their head and the end of their answer.
     under_way: usize,
     changed_at: Instant,
 }
@@ -41,8 +42,8 @@ impl Requests {
         Self { counts: Mutex::new(counts), deserted: Notify::new() }
     }
 
-    /// Waits until no request has been under way for so long, from now at the earliest. Looks again when it may have lasted long
-    /// enough, and not with every change.
+    /// Waits until no request has been under way for `at_least`, counted from now at the earliest. The wait looks at
+    /// the counts when that may be so, and not with every change.
     pub(super) async fn none_for(&self, at_least: Duration) {
         let mut until = Instant::now() + at_least;
         loop {
@@ -60,7 +61,7 @@ impl Requests {
     pub(super) async fn deserted(&self) {
         loop {
             self.deserted.notified().await;
-            // Another may have come meanwhile.
+            // Another request may have come meanwhile.
             if self.counts.lock().under_way == 0 {
                 return;
             }
@@ -68,14 +69,14 @@ impl Requests {
     }
 }
 
-/// The routes, with what is asked of them over HTTP/2 counted.
+/// The routes, whose requests over HTTP/2 are counted.
 #[derive(Clone)]
-pub(super) struct Counted {
+pub(super) struct CountedRoutes {
     pub(super) routes: Router,
     pub(super) requests: Arc<Requests>,
 }
 
-impl<B> Service<Request<B>> for Counted
+impl<B> Service<Request<B>> for CountedRoutes
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -95,17 +96,17 @@ where
         Box::pin(async move {
             let answer = answer.await?;
             Ok(match under_way {
-                Some(under_way) => answer.map(|body| Body::new(Answer::new(body, under_way))),
+                Some(under_way) => answer.map(|body| Body::new(AnswerBody::new(body, under_way))),
                 None => answer,
             })
         })
     }
 }
 
-/// One of the requests, until this value goes.
+/// A request that counts as under way, until this value is dropped.
 struct UnderWay {
     requests: Arc<Requests>,
-    /// That of its answer, once there is one.
+    /// How far its answer is taken, once there is one.
     taking: Arc<Mutex<Taking>>,
 }
 
@@ -131,20 +132,20 @@ impl Drop for UnderWay {
 /// How far a client takes one answer.
 #[derive(Debug, Default)]
 struct Taking {
-    /// Since when a part of it is there that the client has not made room for.
+    /// Since when a part of the answer waits for the client to make room.
     given_at: Option<Instant>,
-    /// That it was so for too long.
+    /// Whether a part has waited for too long.
     is_given_up: bool,
 }
 
 tokio::task_local! {
-    /// Of the answer that a task of [`Tasks`] gives.
+    /// How far the answer is taken that this task of [`Tasks`] gives.
     static TAKING: Arc<Mutex<Taking>>;
 }
 
-/// Runs what answers requests over HTTP/2, a task each. One whose client takes nothing for [`UNTAKEN_MS_MAX`] is given up, which
-/// resets its stream, and others on its connection go on. (The body of an answer cannot end by itself meanwhile: hyper does not
-/// look at it again before there is room for the part that it has.)
+/// Runs the answering of requests over HTTP/2, a task each. An answer whose client takes nothing for [`UNTAKEN_MS_MAX`]
+/// is given up, which resets its stream, while others on the connection go on. (The body of the answer cannot end by
+/// itself meanwhile: hyper does not look at it again before there is room for the part that it has.)
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tasks;
 
@@ -168,8 +169,8 @@ where
     }
 }
 
-/// Waits until the client has made no room for [`UNTAKEN_MS_MAX`], and notes that the answer is given up. Looks again when it may
-/// have lasted long enough, and not with every part.
+/// Waits until the client has made no room for [`UNTAKEN_MS_MAX`], and notes that the answer is given up. The wait
+/// looks at the answer when that may be so, and not with every part.
 async fn untaken(taking: &Mutex<Taking>) {
     let untaken_max = Duration::from_millis(UNTAKEN_MS_MAX);
     let mut until = Instant::now() + untaken_max;
@@ -184,26 +185,29 @@ async fn untaken(taking: &Mutex<Taking>) {
     }
 }
 
-/// An answer's body, in parts. The next part is asked for when the client has made room for the one before: h2 would keep the rest of
-/// a large one, and this body be gone, long before its client has taken it.
-struct Answer {
+/// An answer's body, which asks for its next part when the client has made room for the one before. As a whole, h2
+/// would keep the rest of a large answer, and this body would be gone long before its client has taken it.
+struct AnswerBody {
     body: Body,
     rest: Bytes,
-    /// Whether parts were taken off what is left.
+    /// Whether parts were taken off the rest.
     is_rest_of_more: bool,
     under_way: UnderWay,
 }
 
-impl Answer {
+impl AnswerBody {
     fn new(body: Body, mut under_way: UnderWay) -> Self {
-        // One that no task of ours gives is not given up.
+        // An answer that no task of `Tasks` gives is not given up.
         under_way.taking = TAKING.try_with(Arc::clone).unwrap_or_default();
         Self { body, rest: Bytes::new(), is_rest_of_more: false, under_way }
     }
 
-    /// The next part. hyper hands all of a part to h2 as soon as there is room for a byte of it, and where it is the last one it is
-    /// done: nobody would wait for the client any more. So the last byte is a part of its own, for which there is room once all
-    /// before it was sent. The last part of many is a copy: what h2 keeps of it must not keep all of the answer.
+    /// The next part. The last byte of an answer is a part of its own, and the part before it is a copy where it is the
+    /// last of many.
+    ///
+    /// hyper hands a whole part to h2 as soon as there is room for one byte of it, and is done where the part is the
+    /// last one: nobody would wait for the client any more. For the last byte there is room once all bytes before it
+    /// were sent. The copy keeps what h2 holds of a part from keeping the whole answer.
     fn part(&mut self) -> Bytes {
         if self.rest.len() > ANSWER_PART_BYTES_MAX {
             self.is_rest_of_more = true;
@@ -217,7 +221,7 @@ impl Answer {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 

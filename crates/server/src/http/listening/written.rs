@@ -1,4 +1,4 @@
-//! What is written to a client, who must take some of it now and then.
+//! Writing to a client, who must take some bytes now and then.
 
 use crate::limits::UNTAKEN_MS_MAX;
 use std::io::{ErrorKind, IoSlice, Result};
@@ -10,15 +10,16 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
-/// A stream that may have room of which it does not tell.
+/// A stream that may have room without telling of it.
 pub(super) trait Room {
-    /// Writes what there is room for at this moment; none where there is no room, or it cannot be told.
+    /// Writes as many bytes as there is room for at this moment; none where there is no room, or where that cannot be
+    /// told.
     fn write_now(&self, bytes: &[u8]) -> Option<usize>;
 }
 
 impl Room for TcpStream {
-    /// Linux tells of room when a third of its buffer is free: a client that reads slowly takes more than a minute for that. A
-    /// socket of tokio's never blocks.
+    /// Linux tells of room when a third of its buffer is free, for which a client that reads slowly takes more than a
+    /// minute. The write is safe to try, because a socket of tokio's never blocks.
     #[cfg(unix)]
     fn write_now(&self, bytes: &[u8]) -> Option<usize> {
         rustix::io::write(self, bytes).ok().filter(|count| *count > 0)
@@ -30,8 +31,8 @@ impl Room for TcpStream {
     }
 }
 
-/// A connection's stream, also once it has become a WebSocket connection. Writing fails when nothing was taken for
-/// [`UNTAKEN_MS_MAX`], so that there is room for no byte more.
+/// A connection's stream, also once it has become a WebSocket connection. Writing fails when the client took nothing
+/// for [`UNTAKEN_MS_MAX`], so that there is no room for one byte more.
 pub(super) struct Written<S> {
     stream: S,
     /// Runs from when the client takes nothing more.
@@ -45,7 +46,7 @@ impl<S: Room> Written<S> {
         Self { stream, stalled: None, _descriptor: descriptor }
     }
 
-    /// What was written of these bytes; at the end of the time, what there is room for after all.
+    /// The number of bytes that were written; at the end of the time, as many of them as there is room for after all.
     fn in_time(&mut self, cx: &mut Context<'_>, bytes: &[u8], written: Poll<Result<usize>>) -> Poll<Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
@@ -111,7 +112,7 @@ mod tests {
 
     const UNTAKEN_MAX: Duration = Duration::from_millis(UNTAKEN_MS_MAX);
 
-    /// Never tells of room, and has so much of it when it is asked, time after time.
+    /// A stream that never tells of room, and has each of these numbers of bytes in turn when it is asked to write now.
     struct Silent(parking_lot::Mutex<VecDeque<usize>>, AtomicUsize);
 
     impl Room for Silent {

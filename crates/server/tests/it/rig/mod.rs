@@ -35,10 +35,10 @@ use tokio_util::sync::CancellationToken;
 
 pub const TOKEN: &str = "hgt_a-token-that-the-rig-knows";
 
-/// How long anything that must happen may take before its test fails.
+/// How long a test waits for something that must happen before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the future yields. Panics with what was waited for where that takes too long.
+/// The output of the future. Panics where it takes too long, and says what was waited for.
 pub async fn within<F: Future>(patience: Duration, what: &str, future: F) -> F::Output {
     match tokio::time::timeout(patience, future).await {
         Ok(output) => output,
@@ -46,7 +46,7 @@ pub async fn within<F: Future>(patience: Duration, what: &str, future: F) -> F::
     }
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let so = async {
         while !is_so() {
@@ -60,13 +60,15 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[derive(Default)]
 pub struct OneToken {
     pub is_revoked: AtomicBool,
-    /// Microseconds since 1970; 0 for never.
+    /// When the token expires, in microseconds since 1970; 0 for never.
     pub expires_at_us: AtomicI64,
-    /// Writes of its last use.
+    /// How often a last use of the token was written.
     pub uses: AtomicU64,
-    /// Whether looking it up takes for ever.
+    /// Whether a look-up of the token takes for ever.
     pub is_hanging: AtomicBool,
-    /// How often it was looked up.
+    /// Whether look-ups of the token fail.
+    pub is_failing: AtomicBool,
+    /// How often the token was looked up.
     pub lookups: AtomicU64,
 }
 
@@ -85,6 +87,9 @@ impl TokenReader for OneToken {
         self.lookups.fetch_add(1, Ordering::SeqCst);
         if self.is_hanging.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if self.is_failing.load(Ordering::SeqCst) {
+            return Err(StoreError::Busy("planned by the test".to_owned()));
         }
         let is_known =
             secret_sha256 == hookgraph_server::auth::sha256(TOKEN) && !self.is_revoked.load(Ordering::SeqCst);
@@ -113,7 +118,7 @@ impl TokenReader for OneToken {
     }
 }
 
-/// Ready, unless it is told otherwise.
+/// A server that is ready, unless a test says otherwise.
 #[derive(Default)]
 pub struct Ready {
     pub not: parking_lot::Mutex<Option<NotReady>>,
@@ -170,7 +175,7 @@ pub struct Ticks;
 
 #[Subscription]
 impl Ticks {
-    /// Counts up to `to`, or for ever; how far it was read is in [`Rig::produced`].
+    /// Counts up to `to`, or for ever. [`Rig::produced`] holds how far the stream was read.
     async fn count(&self, ctx: &Context<'_>, to: Option<i32>) -> impl futures::Stream<Item = i32> + use<> {
         let produced = ctx.data_unchecked::<Arc<AtomicU64>>().clone();
         futures::stream::iter(1..=to.unwrap_or(i32::MAX)).inspect(move |_| {
@@ -227,7 +232,7 @@ pub struct Rig {
     pub tokens: Arc<OneToken>,
     pub produced: Arc<AtomicU64>,
     pub stopping: CancellationToken,
-    /// The clock of the tokens, and of the limits by token.
+    /// The clock of the tokens, and of the limits of each token.
     pub clock: ManualClock,
 }
 

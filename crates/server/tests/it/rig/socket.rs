@@ -33,7 +33,7 @@ pub async fn hear(socket: &mut Socket) -> Value {
     }
 }
 
-/// The close, whatever is said before it.
+/// The close, whatever messages come before it.
 pub async fn hear_close(socket: &mut Socket) -> Value {
     let closed = async {
         loop {
@@ -46,7 +46,7 @@ pub async fn hear_close(socket: &mut Socket) -> Value {
     within(PATIENCE, "the close of a WebSocket connection", closed).await
 }
 
-/// Hears answers until one is none: the end of the operation.
+/// Hears answers until the operation ends.
 pub async fn hear_answers(socket: &mut Socket) {
     let heard = async { while hear(socket).await["type"] == "next" {} };
     within(PATIENCE, "the end of an operation", heard).await;

@@ -1,5 +1,5 @@
-//! Connections over streams in memory, while the clock stands unless everything waits for it; and over sockets, where they are
-//! counted.
+//! Connections over streams in memory, where the clock stands unless everything waits for it; and over sockets, where
+//! connections are counted.
 
 use super::*;
 use crate::limits::{ANSWER_PART_BYTES_MAX, UNTAKEN_MS_MAX};
@@ -21,13 +21,13 @@ const GOING_AWAY_MAX: Duration = Duration::from_millis(GOING_AWAY_MS_MAX);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 impl written::Room for DuplexStream {
-    /// It tells of all of its room.
+    /// A stream in memory tells of all of its room.
     fn write_now(&self, _: &[u8]) -> Option<usize> {
         None
     }
 }
 
-/// A client's end of a connection that is served, and how long it is served.
+/// A client's end of a connection that is served, and the time for which it is served.
 fn opened(routes: Router, idle_max: Duration, spoken: Spoken, room: usize) -> (DuplexStream, JoinHandle<Duration>) {
     let (client, stream) = duplex(room);
     let stopping = CancellationToken::new();
@@ -41,7 +41,7 @@ fn opened(routes: Router, idle_max: Duration, spoken: Spoken, room: usize) -> (D
     (client, ended)
 }
 
-/// How long it was served, which is not for ever.
+/// The time for which the connection was served, which must end.
 async fn served_for(ended: JoinHandle<Duration>) -> Duration {
     timeout(HOUR, ended).await.unwrap().unwrap()
 }
@@ -62,7 +62,7 @@ const END_HEADERS: u8 = 4;
 struct Http2(DuplexStream);
 
 impl Http2 {
-    /// Has room for so many bytes of each answer.
+    /// A client that has room for `room` bytes of each answer.
     async fn begun(mut stream: DuplexStream, room: u32) -> Self {
         stream.write_all(HTTP2_PREFACE).await.unwrap();
         let mut client = Self(stream);
@@ -72,7 +72,7 @@ impl Http2 {
         client
     }
 
-    /// It may have been closed meanwhile.
+    /// Sends a frame, unless the connection was closed meanwhile.
     async fn say(&mut self, kind: u8, flags: u8, stream_id: u32, payload: &[u8]) {
         let [_, high, middle, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = vec![high, middle, low, kind, flags];
@@ -81,7 +81,7 @@ impl Http2 {
         let _ = self.0.write_all(&frame).await;
     }
 
-    /// Asks for `/`, whole.
+    /// Asks for the whole of `/`.
     async fn ask(&mut self, stream_id: u32) {
         self.ask_for("/", stream_id).await;
     }
@@ -103,7 +103,7 @@ impl Http2 {
         Some((kind, flags, payload))
     }
 
-    /// The same, with its stream before its payload.
+    /// The type, flags, stream and payload of the next frame; none when the connection is closed.
     async fn hear_frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -132,7 +132,7 @@ impl Http2 {
         while self.hear().await.is_some() {}
     }
 
-    /// The next bytes of an answer, so many at least, and the flags of the last of them.
+    /// The next `bytes_min` bytes of an answer at least, and the flags of the last frame of them.
     async fn hear_data(&mut self, bytes_min: usize) -> (u8, Vec<u8>) {
         let mut heard = Vec::new();
         loop {
@@ -224,7 +224,7 @@ async fn an_answer_over_http_2_that_is_not_taken_ends_alone_while_others_of_its_
         .route("/", get(|| async { vec![b'x'; 3 * ANSWER_PART_BYTES_MAX] }))
         .route("/events", get(move || async move { Body::from_stream(begun()) }));
     let (stream, ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
-    // There is room for all that is said of the events, and for as much of the other answers.
+    // The client has room for the text of the events, and for as many bytes of the other answers.
     let mut client = Http2::begun(stream, 5).await;
     client.ask_for("/events", 1).await;
     assert_eq!(client.hear_data(5).await, (0, b"begun".to_vec()));
@@ -250,7 +250,7 @@ async fn of_a_large_answer_over_http_2_no_more_is_kept_than_what_was_not_taken()
     let answered = Arc::new(parking_lot::Mutex::new(Some(answered)));
     let routes = Router::new().route("/", get(move || async move { answered.lock().take().unwrap() }));
     let (stream, _ended) = opened(routes, IDLE_MAX, Spoken::Http2, 64 * 1024);
-    // There is room for one byte of the last part.
+    // The client has room for one byte of the last part.
     let mut client = Http2::begun(stream, u32::try_from(ANSWER_PART_BYTES_MAX + 1).unwrap()).await;
     client.ask(1).await;
     assert_eq!(client.hear_data(ANSWER_PART_BYTES_MAX + 1).await.1.len(), ANSWER_PART_BYTES_MAX + 1);
@@ -260,7 +260,7 @@ async fn of_a_large_answer_over_http_2_no_more_is_kept_than_what_was_not_taken()
     assert_eq!(client.hear_data(ANSWER_PART_BYTES_MAX - 1).await, (END_STREAM, vec![b'x'; ANSWER_PART_BYTES_MAX - 1]));
 }
 
-/// Bytes, and what tells whether any of them are kept.
+/// Bytes, and a reference that tells whether any of them are kept.
 fn watched(bytes: Vec<u8>) -> (Weak<[u8]>, Bytes) {
     let bytes: Arc<[u8]> = bytes.into();
     (Arc::downgrade(&bytes), Bytes::from_owner(bytes))
@@ -280,7 +280,8 @@ async fn a_client_of_http_2_is_told_how_much_it_may_ask_for_at_a_time_and_of_not
         let value = [2, 3, 4, 5].map(|at| setting[at]);
         settings.insert(u16::from_be_bytes([setting[0], setting[1]]), u32::from_be_bytes(value));
     }
-    // SETTINGS_MAX_CONCURRENT_STREAMS, and SETTINGS_ENABLE_CONNECT_PROTOCOL: WebSockets over HTTP/2 (RFC 8441) are not served.
+    // SETTINGS_MAX_CONCURRENT_STREAMS, and SETTINGS_ENABLE_CONNECT_PROTOCOL: WebSockets over HTTP/2 (RFC 8441) are not
+    // served.
     assert_eq!((settings.get(&3), settings.get(&8)), (Some(&100), None));
 }
 
@@ -311,10 +312,10 @@ async fn an_answer_over_http_2_that_is_taken_may_go_on_for_ever() {
     served_for(ended).await;
 }
 
-/// Asks over HTTP/1 for more than there is room for on the way.
+/// Asks over HTTP/1 for more bytes than there is room for on the way.
 async fn asked_for_much() -> (DuplexStream, JoinHandle<Duration>) {
     let routes = Router::new().route("/", get(|| async { vec![b'x'; 8 * ROOM] }));
-    // Its idle time runs from when hyper has all of the answer.
+    // The idle time runs from when hyper has the whole answer.
     let (mut client, ended) = opened(routes, HOUR, Spoken::Http1, ROOM);
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     (client, ended)
@@ -344,10 +345,10 @@ async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
     assert!(served_for(ended).await > UNTAKEN_MAX);
 }
 
-/// What the server says to it until it closes the connection.
+/// The bytes that the server says until it closes the connection.
 async fn answer_to(mut client: TcpStream, request: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
-    // It may be closed at once, and a reset is a close as well.
+    // The connection may be closed at once, and a reset is a close as well.
     let _ = client.write_all(request).await;
     let _ = client.read_to_end(&mut said).await;
     said
@@ -378,7 +379,7 @@ async fn a_connection_keeps_its_descriptor_as_a_websocket_too_and_others_are_clo
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     assert!(answer_to(TcpStream::connect(address).await.unwrap(), request).await.is_empty());
     drop(socket);
-    // It is free as soon as the server sees that the client has gone.
+    // The descriptor is free as soon as the server sees that the client has gone.
     while answer_to(TcpStream::connect(address).await.unwrap(), request).await.is_empty() {}
 }
 
