@@ -33,6 +33,9 @@ pub const RATE_LOOK_MS: u64 = 50;
 pub const FLOW_POLL_MS: u64 = 250;
 /// The most webhooks to probe, webhooks to drain, and replays, each, in one round of the flow loop.
 pub const FLOW_ROUND_MAX: u32 = 32;
+/// The deliveries that a replay leaves out in one round because their events are gone. Each costs as many refused
+/// commits as its batch can be halved, and probes, drains and other replays wait meanwhile.
+pub const REPLAY_LEFT_OUT_MAX: u32 = 8;
 /// The stopping webhooks that have a turn in one round of the flow loop. A turn takes tens of milliseconds, or half a
 /// second where another transaction holds the webhook, and probes, drains and replays wait for all turns of a round.
 pub const STOPS_ROUND_MAX: u32 = 4;

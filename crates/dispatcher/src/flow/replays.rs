@@ -1,7 +1,7 @@
 //! Replays: the deliveries of a replay's range are made anew, in batches.
 
 use super::{BatchEnd, FlowServices, sum};
-use crate::limits::FLOW_ROUND_MAX;
+use crate::limits::{FLOW_ROUND_MAX, REPLAY_LEFT_OUT_MAX};
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::{Delivery, DeliveryEvent, DeliveryPurpose, NewDelivery};
 use hookgraph_domain::ids::DeliveryId;
@@ -23,9 +23,10 @@ pub(super) async fn round(services: &FlowServices) -> Result<usize, StoreError> 
 
 /// Makes the next batch of a replay. A batch that is refused is read again, half as large: the webhook may have
 /// changed, or retention may have removed events meanwhile. A single delivery that is refused is left out, so that an
-/// event that is gone costs no other.
-async fn advance(services: &FlowServices, replay: Replay) -> Result<usize, StoreError> {
+/// event that is gone costs no other, and the replay goes on behind it.
+async fn advance(services: &FlowServices, mut replay: Replay) -> Result<usize, StoreError> {
     let mut wanted = replay.batch();
+    let mut left_out_count = 0;
     loop {
         let now = services.clock.now();
         let (next, originals) = batch(services, &replay, wanted, now).await?;
@@ -44,10 +45,18 @@ async fn advance(services: &FlowServices, replay: Replay) -> Result<usize, Store
             BatchEnd::Raced => return Ok(0),
             BatchEnd::Refused(reason) => {
                 let (replay_id, count) = (replay.id, originals.len());
-                tracing::info!(%replay_id, count, reason, "a batch of a replay is refused: it is read again");
+                tracing::debug!(%replay_id, count, reason, "a batch of a replay is refused: it is read again");
                 match originals.as_slice() {
                     [] => return Ok(0),
-                    [only] => return leave_out(services, &replay, only.id).await,
+                    [only] => {
+                        let Some(behind) = leave_out(services, &replay, only.id).await? else { return Ok(0) };
+                        left_out_count += 1;
+                        if left_out_count == REPLAY_LEFT_OUT_MAX {
+                            return Ok(0);
+                        }
+                        wanted = behind.batch();
+                        replay = behind;
+                    }
                     _ => wanted = wanted.min(u32::try_from(count).unwrap_or(u32::MAX)).div_ceil(2),
                 }
             }
@@ -86,19 +95,24 @@ async fn status_of_webhook(services: &FlowServices, replay: &Replay) -> Result<O
     Ok(webhooks.first().filter(|webhook| webhook.deleted_at.is_none()).map(|webhook| webhook.status))
 }
 
-/// Leaves out a delivery that was refused alone, unless the webhook was the reason: then the next round decides.
-async fn leave_out(services: &FlowServices, replay: &Replay, left_out: DeliveryId) -> Result<usize, StoreError> {
+/// Leaves out a delivery that was refused alone, and answers the replay behind it. None where the webhook was the
+/// reason, or another process was faster: then the next round decides.
+async fn leave_out(
+    services: &FlowServices,
+    replay: &Replay,
+    left_out: DeliveryId,
+) -> Result<Option<Replay>, StoreError> {
     if status_of_webhook(services, replay).await? != Some(WebhookStatus::Active) {
-        return Ok(0);
+        return Ok(None);
     }
     let now = services.clock.now();
+    let behind = replay.behind(left_out, now);
     let mut change = Change::at(now);
-    change.writes.push(put(replay.behind(left_out, now), replay));
-    if let BatchEnd::Committed = services.commit(change).await? {
-        let replay_id = replay.id;
-        tracing::warn!(%replay_id, delivery_id = %left_out, "a replay leaves out a delivery whose event is gone");
-    }
-    Ok(0)
+    change.writes.push(put(behind.clone(), replay));
+    let BatchEnd::Committed = services.commit(change).await? else { return Ok(None) };
+    let replay_id = replay.id;
+    tracing::warn!(%replay_id, delivery_id = %left_out, "a replay leaves out a delivery whose event is gone");
+    Ok(Some(behind))
 }
 
 /// The write that moves a replay on from the version that was read.

@@ -89,8 +89,8 @@ pub(super) async fn run(stages: Arc<Stages>, wake: DueSignal, shutdown: Cancella
     let limits = stages.limits;
     // The channel is never full: every ending holds one of the slots.
     let (endings, received) = mpsc::channel(limits.in_flight_max.max(1) as usize);
-    let settler = tokio::spawn(settler::run(Arc::clone(&stages), received));
     let slots = Slots::of(limits.in_flight_max, stages.shares.clone());
+    let settler = tokio::spawn(settler::run(Arc::clone(&stages), Arc::clone(&slots), received));
     let road = Arc::new(Road {
         stages,
         tasks: TaskTracker::new(),
@@ -238,6 +238,7 @@ async fn until_due(road: &Road, last: LastClaim, next_due: &mut Option<Timestamp
 /// Starts the claimed deliveries in their room, each tenant's share in a task of its own, and answers whether more
 /// may be due.
 pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> bool {
+    let orphans = claims.orphan_count();
     let Claims { deliveries: mut claims, left } = claims;
     let now = road.stages.now();
     let mut slots = SlotMap::with_capacity(claims.len());
@@ -249,11 +250,16 @@ pub(super) async fn start(road: &Arc<Road>, claims: Claims, mut room: Room) -> b
     }
     let may_be_more = room.learn(&claims, left);
     road.is_behind.store(may_be_more, Ordering::Relaxed);
+    // The claim is under way until here: the settler may wait to learn which leases it renewed.
     drop(room);
     let renewed = claims.len() - slots.len();
     if renewed > 0 {
         tracing::warn!(renewed, "leases ended though this process lives: what is under way under them goes on");
         claims.retain(|claim| slots.contains_key(&claim.delivery.id));
+    }
+    if orphans > renewed {
+        let orphans = orphans - renewed;
+        tracing::warn!(orphans, "deliveries taken over: whoever had leased them died or was cut off");
     }
     let (live, settlements) = road.stages.screen(claims);
     road.settle_all(settlements, &mut slots).await;

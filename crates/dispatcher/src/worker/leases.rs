@@ -51,6 +51,11 @@ impl Lease {
         (id, self.leases.0.lock().get(&self.began_as).map_or(token, |held| held.token))
     }
 
+    /// Whether a later claim than the one with which the work began has renewed the lease.
+    pub(super) fn was_renewed(&self) -> bool {
+        self.key() != self.began_as
+    }
+
     /// Whether the lease holds at the time `at`.
     pub(super) fn holds_at(&self, at: Timestamp) -> bool {
         self.leases.0.lock().get(&self.began_as).is_some_and(|held| at <= held.until)
@@ -93,8 +98,12 @@ impl Leases {
     /// To begin the delivery again would send it twice, and to give the claim back would make the store refuse the
     /// outcome of the first request. The work under way may go on under the newer token instead: the old lease ended
     /// by itself and the newer token is the next one, so nothing was written in between. The outcome is written under
-    /// the newer token. A payload that is not frozen yet is refused under the old token, and its claim is given back
-    /// under the newer one, to be claimed again.
+    /// the newer token. A delivery whose request has not begun is given back under the newer token, to be claimed
+    /// again: the old claim read its webhook too long ago. The store refuses to freeze its payload under the old one.
+    ///
+    /// A claim that was committed and whose answer was lost renews nothing. Once its lease has ended, too, the next
+    /// claim is two tokens on, as it is after another process's claim, and the delivery is sent beside a request that
+    /// is still under way.
     pub(super) fn renew(&self, claim: &ClaimedDelivery) -> bool {
         if !claim.was_orphaned {
             return false;
@@ -231,5 +240,14 @@ mod tests {
         assert!(!lease.ends_under(1));
         assert!(lease.ends_under(2));
         assert!(!leases.renew(&claim(3, true)), "the delivery is not under way any more");
+    }
+
+    #[test]
+    fn a_lease_knows_whether_it_was_renewed() {
+        let leases = Leases::default();
+        let lease = leases.keep(&claim(1, false));
+        assert!(!lease.was_renewed());
+        assert!(leases.renew(&claim(2, true)));
+        assert!(lease.was_renewed());
     }
 }

@@ -30,6 +30,7 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod under_way;
 mod verdicts;
 mod waiting;
 

@@ -235,11 +235,11 @@ impl Road {
     }
 
     /// Sends each delivery in a task of its own. One that a shutdown overtook, or whose lease ends too soon, is given
-    /// back.
+    /// back. So is one whose lease was renewed: its webhook may have been changed or paused since it was screened.
     async fn send_all(self: &Arc<Self>, ready: Vec<Ready>, slots: &mut SlotMap) {
         for ready in ready {
             let Some(slot) = slots.remove(&ready.claim.delivery.id) else { continue };
-            if self.stopping.is_cancelled() || !self.has_time(&slot) {
+            if self.stopping.is_cancelled() || slot.lease.was_renewed() || !self.has_time(&slot) {
                 self.end(Ending::Released(slot)).await;
             } else {
                 self.tasks.spawn(Arc::clone(self).deliver(ready, slot));

@@ -25,19 +25,23 @@
 //!                          │                            │ first whole, then bare           │
 //! ```
 //! A settlement goes bare when it is written without the texts of its attempt: they may be what the database refuses.
+//!
+//! A settlement whose lease was lost frees its slot, unless a claim of this process renewed the lease: then it is
+//! offered again, under the newer token. The answers of claims under way tell which it is (the module `under_way`).
 
 use super::backoff::Backoff;
 use super::leases::ClaimKey;
 use super::portion::Portion;
-use super::slots::Slot;
+use super::slots::{Slot, Slots};
 use super::stages::Stages;
 use super::suspects::{Suspect, Suspects};
+use futures::future::OptionFuture;
 use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::ports::{Fenced, StoreError};
 use hookgraph_domain::settle::Settlement;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::time::timeout_at;
+use tokio::time::sleep_until;
 
 /// How a claim ends. The ending is written under the last claim that renewed the lease, and the slot is free once the
 /// store has taken it.
@@ -51,8 +55,8 @@ pub(super) enum Ending {
 /// Commits endings until all senders are gone and everything is written. A store that fails is asked again until it
 /// answers, even past the end of the leases: the requests did happen, and a fencing token that is no longer the row's
 /// changes nothing.
-pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>) {
-    let mut unsettled = Unsettled::of(stages.limits.settle_batch_max);
+pub(super) async fn run(stages: Arc<Stages>, slots: Arc<Slots>, mut endings: mpsc::Receiver<Ending>) {
+    let mut unsettled = Unsettled::of(stages.limits.settle_batch_max, slots);
     let mut settling = Backoff::of("settle");
     let mut releasing = Backoff::of("release");
     let mut batch = Vec::new();
@@ -67,6 +71,7 @@ pub(super) async fn run(stages: Arc<Stages>, mut endings: mpsc::Receiver<Ending>
             batch.push(ending);
         }
         batch.drain(..).for_each(|ending| unsettled.take(ending));
+        unsettled.decide_overtaken();
         let pause = stages.gathering(unsettled.settlements.len(), stages.limits.settle_batch_max);
         let mut wait = None;
         match unsettled.settle(&stages, &mut settling).await {
@@ -108,13 +113,30 @@ enum Written {
     Anything,
 }
 
+/// A settlement that was offered to the store.
+struct Offered {
+    settlement: Settlement,
+    slot: Slot,
+    /// Whether it was offered as a suspect, and will be if it is offered again.
+    is_suspect: bool,
+}
+
+/// A settlement whose lease another claim has, which may be one of the claims that were under way then.
+struct Overtaken {
+    offered: Offered,
+    /// The last of those claims.
+    claim: u64,
+}
+
 /// The endings that the store has not taken yet. Their slots stay busy.
 struct Unsettled {
+    slots: Arc<Slots>,
     settlements: Vec<Settlement>,
     /// The slot of each settlement, in the same order.
     settled_slots: Vec<Slot>,
     portion: Portion,
     suspects: Suspects,
+    overtaken: Vec<Overtaken>,
     /// Whether all senders are gone.
     is_closing: bool,
     /// How many calls of the road had written when a settlement failed last.
@@ -124,12 +146,14 @@ struct Unsettled {
 }
 
 impl Unsettled {
-    fn of(settle_batch_max: usize) -> Self {
+    fn of(settle_batch_max: usize, slots: Arc<Slots>) -> Self {
         Self {
+            slots,
             settlements: Vec::new(),
             settled_slots: Vec::new(),
             portion: Portion::of(settle_batch_max),
             suspects: Suspects::default(),
+            overtaken: Vec::new(),
             is_closing: false,
             writes_at_failure: None,
             released: Vec::new(),
@@ -140,17 +164,21 @@ impl Unsettled {
         self.settlements.is_empty() && self.released.is_empty()
     }
 
-    /// Receives endings, or waits until a suspect may be tried again; once the senders are gone no suspect waits.
-    /// Answers whether there is anything to write, or will be.
+    /// Receives endings, or waits until a suspect may be tried again or an overtaken settlement may be decided on; once
+    /// the senders are gone nothing waits. Answers whether there is anything to write, or will be.
     async fn receives(&mut self, endings: &mut mpsc::Receiver<Ending>, batch: &mut Vec<Ending>, room: usize) -> bool {
         if !self.is_closing {
-            let received = match self.suspects.next_at() {
-                None => Ok(endings.recv_many(batch, room).await),
-                Some(next_at) => timeout_at(next_at, endings.recv_many(batch, room)).await,
+            let claims = &self.slots.under_way;
+            let awaited = self.overtaken.iter().map(|one| one.claim).min();
+            let received = tokio::select! {
+                biased;
+                count = endings.recv_many(batch, room) => Some(count),
+                Some(()) = OptionFuture::from(awaited.map(|claim| claims.over_to(claim))) => None,
+                Some(()) = OptionFuture::from(self.suspects.next_at().map(sleep_until)) => None,
             };
-            self.is_closing = received == Ok(0);
+            self.is_closing = received == Some(0);
         }
-        !self.is_closing || self.suspects.next_at().is_some()
+        !self.is_closing || self.suspects.next_at().is_some() || !self.overtaken.is_empty()
     }
 
     fn take(&mut self, ending: Ending) {
@@ -165,22 +193,68 @@ impl Unsettled {
         self.settled_slots.push(slot);
     }
 
+    /// Takes in the answer to a settlement that was offered; none where the store finally refused it. Answers whether
+    /// its lease is known to be lost.
+    fn answered(&mut self, offered: Offered, answer: Option<Fenced>) -> bool {
+        let is_refused = answer == Some(Fenced::LeaseLost);
+        let is_overtaken = is_refused && offered.slot.lease.key().1 == offered.settlement.fencing_token;
+        // The look comes before the lease may end: a claim that ends in between has renewed the lease by then.
+        match self.slots.under_way.last().filter(|_| is_overtaken) {
+            Some(claim) => {
+                self.overtaken.push(Overtaken { offered, claim });
+                false
+            }
+            None => self.freed(offered) && is_refused,
+        }
+    }
+
+    /// Decides on the overtaken settlements whose claims are over. Once the senders are gone every claim is.
+    fn decide_overtaken(&mut self) {
+        let (claims, is_closing) = (&self.slots.under_way, self.is_closing);
+        let is_decided = |one: &mut Overtaken| is_closing || claims.are_over_to(one.claim);
+        let decided: Vec<_> = self.overtaken.extract_if(.., is_decided).collect();
+        warn_of_lost(decided.into_iter().map(|one| usize::from(self.freed(one.offered))).sum());
+    }
+
+    /// Frees the slot of a settlement that was offered, and answers whether it is free. Where the lease was renewed
+    /// meanwhile, the store refused the settlement under its old token: it is offered again.
+    fn freed(&mut self, Offered { settlement, slot, is_suspect }: Offered) -> bool {
+        if slot.lease.ends_under(settlement.fencing_token) {
+            if settlement.next.state.is_final() {
+                slot.over();
+            }
+            return true;
+        }
+        if is_suspect {
+            self.suspects.add(Suspect::new(settlement, slot));
+        } else {
+            self.push((settlement, slot));
+        }
+        false
+    }
+
     /// Writes all settlements, a portion at a time. Those whose lease was renewed meanwhile are offered again.
     async fn settle(&mut self, stages: &Stages, backoff: &mut Backoff) -> Result<Written, StoreError> {
         let mut written = Written::Nothing;
         while !self.settlements.is_empty() {
             let count = self.portion.first(self.settlements.iter().map(bytes));
             self.settlements[..count].iter_mut().zip(&self.settled_slots).for_each(|(one, slot)| renew(one, slot));
-            if let Err(error) = settle_some(stages, &self.settlements[..count]).await {
-                self.failed(count, stages);
-                return Err(error);
-            }
+            let answers = match settle_some(stages, &self.settlements[..count]).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.failed(count, stages);
+                    return Err(error);
+                }
+            };
             backoff.lessens();
             written = Written::Anything;
             self.portion.written();
-            let offered = self.settlements.drain(..count).zip(self.settled_slots.drain(..count));
-            let again: Vec<_> = offered.filter_map(freed).collect();
-            again.into_iter().for_each(|one| self.push(one));
+            let offered: Vec<_> = self.settlements.drain(..count).zip(self.settled_slots.drain(..count)).collect();
+            let mut lost = 0;
+            for ((settlement, slot), answer) in offered.into_iter().zip(answers) {
+                lost += usize::from(self.answered(Offered { settlement, slot, is_suspect: false }, answer));
+            }
+            warn_of_lost(lost);
         }
         Ok(written)
     }
@@ -216,18 +290,21 @@ impl Unsettled {
         renew(&mut suspect.settlement, &suspect.slot);
         let settled = match suspect.bare_after() {
             Some(refused) => settle_bare(stages, &suspect.settlement, refused).await,
-            None => settle_some(stages, std::slice::from_ref(&suspect.settlement)).await,
+            None => settle_some(stages, std::slice::from_ref(&suspect.settlement)).await.map(only),
         };
         let settled = match settled {
             // The process may end before another try.
             Err(error) if self.is_closing => settle_bare(stages, &suspect.settlement, &error).await,
             settled => settled,
         };
-        let Err(error) = settled else {
-            if let Some((settlement, slot)) = freed((suspect.settlement, suspect.slot)) {
-                self.suspects.add(Suspect::new(settlement, slot));
+        let error = match settled {
+            Ok(answer) => {
+                let Suspect { settlement, slot, .. } = suspect;
+                let is_lost = self.answered(Offered { settlement, slot, is_suspect: true }, answer);
+                warn_of_lost(usize::from(is_lost));
+                return Ok(Written::Anything);
             }
-            return Ok(Written::Anything);
+            Err(error) => error,
         };
         if self.is_closing || !self.others_were_written(stages) {
             self.suspects.add(suspect);
@@ -265,23 +342,24 @@ fn renew(settlement: &mut Settlement, slot: &Slot) {
     (_, settlement.fencing_token) = slot.lease.key();
 }
 
-/// Frees the slot of a settlement that was offered. Where the lease was renewed meanwhile, the store refused the
-/// settlement under its old token: it is answered, to be offered again.
-fn freed((settlement, slot): (Settlement, Slot)) -> Option<(Settlement, Slot)> {
-    if !slot.lease.ends_under(settlement.fencing_token) {
-        return Some((settlement, slot));
+fn warn_of_lost(count: usize) {
+    if count > 0 {
+        tracing::warn!(count, "not settled: the leases went to other workers, which send again");
     }
-    if settlement.next.state.is_final() {
-        slot.over();
-    }
-    None
 }
 
-/// Writes settlements in one transaction, or one by one where the store finally refuses the transaction.
-async fn settle_some(stages: &Stages, some: &[Settlement]) -> Result<(), StoreError> {
+/// The answer to a single settlement.
+fn only(answers: Vec<Option<Fenced>>) -> Option<Fenced> {
+    answers.into_iter().next().flatten()
+}
+
+/// Writes settlements in one transaction, or one by one where the store finally refuses the transaction. The answers
+/// are in the order of the settlements; there is none for one that the store finally refused.
+async fn settle_some(stages: &Stages, some: &[Settlement]) -> Result<Vec<Option<Fenced>>, StoreError> {
     match stages.write(stages.settle(some)).await {
-        Err(error) if !error.is_retryable() => settle_one_by_one(stages, some).await,
-        answer => answer.map(|_| ()),
+        Ok(answers) => Ok(answers.into_iter().map(Some).collect()),
+        Err(error) if error.is_retryable() => Err(error),
+        Err(_) => settle_one_by_one(stages, some).await,
     }
 }
 
@@ -300,28 +378,38 @@ fn bytes(settlement: &Settlement) -> usize {
 /// Writes each settlement alone, so that one row that cannot be read or written does not hold up the others of its
 /// batch. After a retryable failure the whole batch is offered again: settlements that were written before are
 /// answered as lost leases then.
-async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Result<(), StoreError> {
+async fn settle_one_by_one(stages: &Stages, settlements: &[Settlement]) -> Result<Vec<Option<Fenced>>, StoreError> {
+    let mut answers = Vec::with_capacity(settlements.len());
     for settlement in settlements {
-        match stages.write(stages.settle(std::slice::from_ref(settlement))).await {
-            Ok(_) => {}
+        answers.push(match stages.write(stages.settle(std::slice::from_ref(settlement))).await {
+            Ok(answers) => answers.first().copied(),
             Err(error) if error.is_retryable() => return Err(error),
             Err(error) => settle_bare(stages, settlement, &error).await?,
-        }
+        });
     }
-    Ok(())
+    Ok(answers)
 }
 
 /// Writes a settlement without the texts of its attempt, because the store may have refused them. If nothing were
 /// written, the request would be sent again each time that a lease ends, and no attempt would be spent.
-async fn settle_bare(stages: &Stages, settlement: &Settlement, refused: &StoreError) -> Result<(), StoreError> {
+async fn settle_bare(
+    stages: &Stages,
+    settlement: &Settlement,
+    refused: &StoreError,
+) -> Result<Option<Fenced>, StoreError> {
     let delivery_id = settlement.delivery_id;
     let bare = Settlement { attempt: settlement.attempt.as_ref().map(bare), ..settlement.clone() };
     match stages.write(stages.settle(&[bare])).await {
-        Ok(_) => tracing::error!(%delivery_id, error = %refused, "settled without what was sent and answered"),
-        Err(error) if error.is_retryable() => return Err(error),
-        Err(error) => tracing::error!(%delivery_id, %error, "cannot be settled: it waits for its lease's end"),
+        Ok(answers) => {
+            tracing::error!(%delivery_id, error = %refused, "settled without what was sent and answered");
+            Ok(answers.first().copied())
+        }
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => {
+            tracing::error!(%delivery_id, %error, "cannot be settled: it waits for its lease's end");
+            Ok(None)
+        }
     }
-    Ok(())
 }
 
 /// The attempt without its texts.

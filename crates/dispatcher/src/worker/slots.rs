@@ -29,6 +29,7 @@
 use super::DispatchLimits;
 use super::leases::Lease;
 use super::shares::{Allowance, Holding, InFlight, Shares, claim_size, extra_slots};
+use super::under_way::ClaimsUnderWay;
 use super::waiting::{Awaited, Waiting};
 use hookgraph_domain::delivery::ClaimedDelivery;
 use hookgraph_domain::ids::{DeliveryId, WebhookId};
@@ -57,6 +58,8 @@ pub(super) struct Slots {
     wants_slot: AtomicBool,
     /// The slots that claims under way may take.
     pending: AtomicU32,
+    /// The claims that have room.
+    pub(super) under_way: ClaimsUnderWay,
 }
 
 impl Slots {
@@ -73,6 +76,7 @@ impl Slots {
             waiting: Waiting::default(),
             wants_slot: AtomicBool::new(false),
             pending: AtomicU32::new(0),
+            under_way: ClaimsUnderWay::default(),
         })
     }
 
@@ -108,6 +112,7 @@ impl Slots {
         let pending = self.pending.fetch_add(wanted, Ordering::SeqCst);
         let allowance = self.shares.allowance(free, pending, limits.in_flight_max, now);
         let number = self.waiting.begin();
+        self.under_way.begin(number);
         let (permits, slots) = (Some(permits), Arc::clone(self));
         Some(Room { number, wanted, now, is_beside_others: pending > 0, allowance, permits, slots, freed_count })
     }
@@ -200,7 +205,7 @@ impl Slots {
     }
 }
 
-/// The slots that a claim under way may take, and its bounds.
+/// The slots that a claim under way may take, and its bounds. The claim counts as under way until this is dropped.
 pub(super) struct Room {
     /// The number of its claim.
     number: u64,
@@ -280,6 +285,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
+        self.slots.under_way.end(self.number);
         self.slots.pending.fetch_sub(self.wanted, Ordering::SeqCst);
         drop(self.permits.take());
         self.slots.tell_loop_without_slot();

@@ -117,10 +117,6 @@ impl Stages {
             return;
         }
         tracing::debug!(count = claims.deliveries.len(), "claimed");
-        let orphans = claims.orphan_count();
-        if orphans > 0 {
-            tracing::warn!(orphans, "deliveries taken over: whoever had leased them died or was cut off");
-        }
         self.services.failpoints.hit(Failpoint::AfterClaim);
         self.services.wake_ups.fed();
     }
@@ -306,10 +302,6 @@ impl Stages {
         self.services.wake_ups.fed();
         for (settlement, answer) in settlements.iter().zip(&answers) {
             log_settled(settlement, *answer);
-        }
-        let count = answers.iter().filter(|answer| **answer == Fenced::LeaseLost).count();
-        if count > 0 {
-            tracing::warn!(count, "not settled: the leases went to other workers, which send again");
         }
         Ok(answers)
     }

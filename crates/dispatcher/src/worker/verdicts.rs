@@ -11,8 +11,8 @@ pub(super) fn log_settled(settlement: &Settlement, answer: Fenced) {
     let webhook_id = settlement.webhook_id;
     let state = settlement.next.state.as_str();
     if answer == Fenced::LeaseLost {
-        // A warning counts the lost leases of the whole transaction.
-        tracing::debug!(%delivery_id, %webhook_id, state, "not settled: the lease went to another worker");
+        // Where the lease was renewed the settlement is offered again; otherwise the settler warns.
+        tracing::debug!(%delivery_id, %webhook_id, state, "not settled: another claim has the lease");
         return;
     }
     let due_at = settlement.next.due_at.map(|at| at.to_rfc3339());

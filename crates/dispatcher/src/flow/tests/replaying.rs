@@ -3,6 +3,7 @@
 mod meanwhile;
 
 use super::*;
+use crate::limits::REPLAY_LEFT_OUT_MAX;
 use hookgraph_domain::retention::HistoryCut;
 use meanwhile::{Meanwhile, Then};
 
@@ -208,6 +209,23 @@ async fn deliveries_whose_events_are_gone_are_left_out_and_all_others_replayed()
     assert!(ended.reason.is_some_and(|reason| reason.starts_with("retention removed")));
     let anew: Vec<_> = world.deliveries().await[26..].iter().map(|delivery| delivery.event_id).collect();
     assert_eq!(anew, events);
+}
+
+#[tokio::test]
+async fn a_round_goes_on_behind_so_many_deliveries_whose_events_are_gone_and_no_more() {
+    let left_out_max = REPLAY_LEFT_OUT_MAX as usize;
+    for (gone_count, made_in_rounds) in [(left_out_max - 1, vec![2]), (left_out_max + 1, vec![0, 2])] {
+        let world = delivered(gone_count + 2).await;
+        let asked = Replay { rate_per_second: 100, ..replay(&world, ReplayPayload::Frozen) };
+        start(&world, &asked).await;
+        let gone = world.deliveries().await[..gone_count].iter().map(|delivery| delivery.event_id).collect();
+        let flow = Meanwhile { gone, ..Meanwhile::default() }.flow(&world);
+        for made in made_in_rounds {
+            assert_eq!(flow.run_once().await.expect("a round").replayed, made, "{gone_count}");
+        }
+        let ended = read(&world, asked.id).await;
+        assert_eq!((ended.state, ended.made_count), (ReplayState::Finished, 2));
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,12 @@ pub(super) struct FakeQueue {
     pub(super) state: Mutex<QueueState>,
     /// Each settle that does not fail takes a permit; there are plenty, unless a test takes them away.
     pub(super) settle_gate: Semaphore,
+    /// A claim is answered, after its commit, while the gate has its one permit.
+    pub(super) claim_gate: Semaphore,
+    /// The same for calls that extend leases.
+    pub(super) extend_gate: Semaphore,
+    /// Told of each claim, each settle and each call that extends leases, before it is answered.
+    called: watch::Sender<()>,
     ended: watch::Sender<usize>,
     beaten: watch::Sender<usize>,
     looked: watch::Sender<usize>,
@@ -31,7 +37,7 @@ pub(super) struct QueueState {
     pub(super) due: Vec<ClaimedDelivery>,
     pub(super) leased: Vec<ClaimedDelivery>,
     /// The token of the last claim of each delivery.
-    tokens: HashMap<DeliveryId, i64>,
+    pub(super) tokens: HashMap<DeliveryId, i64>,
     pub(super) frozen: Vec<Freeze>,
     pub(super) settled: Vec<Settlement>,
     /// The number of settlements in each commit.
@@ -79,6 +85,9 @@ impl FakeQueue {
         Self {
             state: Mutex::new(state),
             settle_gate: Semaphore::new(1_000),
+            claim_gate: Semaphore::new(1),
+            extend_gate: Semaphore::new(1),
+            called: watch::channel(()).0,
             ended: watch::channel(0).0,
             beaten: watch::channel(0).0,
             looked: watch::channel(0).0,
@@ -118,14 +127,19 @@ impl FakeQueue {
         self.beaten.subscribe().wait_for(|beaten| *beaten >= count).await.expect("a queue");
     }
 
+    /// Waits until claims, settles and calls that extend leases have left the state so.
+    pub(super) async fn until(&self, is_so: impl Fn(&QueueState) -> bool) {
+        let mut called = self.called.subscribe();
+        while !is_so(&self.state.lock()) {
+            called.changed().await.expect("a queue");
+        }
+    }
+
     pub(super) fn add(&self, claim: ClaimedDelivery) {
         self.state.lock().due.push(claim);
     }
-}
 
-#[async_trait]
-impl DeliveryQueue for FakeQueue {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
+    fn commit_claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
         let mut state = self.state.lock();
         state.claims.push(request.clone());
         state.fail("claim")?;
@@ -155,6 +169,16 @@ impl DeliveryQueue for FakeQueue {
         without_room.sort_unstable();
         without_room.dedup();
         Ok(Claims { left: Left { without_room, ..Left::default() }, deliveries: claimed })
+    }
+}
+
+#[async_trait]
+impl DeliveryQueue for FakeQueue {
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claims, StoreError> {
+        let claims = self.commit_claim(request)?;
+        self.called.send_replace(());
+        drop(self.claim_gate.acquire().await.expect("a gate"));
+        Ok(claims)
     }
 
     fn claim_with_recordings(&self, claimer: Weak<dyn Claimer>) {
@@ -196,13 +220,19 @@ impl DeliveryQueue for FakeQueue {
         state.leased.retain(|claim| taken.iter().all(|settled| settled.delivery_id != claim.delivery.id));
         self.ended.send_modify(|ended| *ended += taken.len());
         state.settled.extend(taken);
+        drop(state);
+        self.called.send_replace(());
         Ok(answers)
     }
 
     async fn extend(&self, claims: &[(DeliveryId, i64)], _leased_until: Timestamp) -> Result<Vec<Fenced>, StoreError> {
-        let mut state = self.state.lock();
-        state.fail("extend")?;
-        state.extended.push(claims.iter().map(|claim| claim.0).collect());
+        {
+            let mut state = self.state.lock();
+            state.fail("extend")?;
+            state.extended.push(claims.iter().map(|claim| claim.0).collect());
+        }
+        self.called.send_replace(());
+        drop(self.extend_gate.acquire().await.expect("a gate"));
         self.beaten.send_modify(|beaten| *beaten += 1);
         Ok(vec![Fenced::Done; claims.len()])
     }
