@@ -147,6 +147,25 @@ pub struct Delivery {
     pub updated_at: Timestamp,
 }
 
+/// The part of a delivery on which it depends whether its webhook sends it. A store fills it in from a row without
+/// reading the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryStanding {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Whether the delivery is a test.
+    pub is_test: bool,
+    /// Whether a person asked for the delivery's end while it was in flight.
+    pub cancel_requested: bool,
+}
+
+impl From<&Delivery> for DeliveryStanding {
+    fn from(delivery: &Delivery) -> Self {
+        let Delivery { id, is_test, cancel_requested, .. } = *delivery;
+        Self { id, is_test, cancel_requested }
+    }
+}
+
 /// A delivery leased to a worker, with all that rendering, signing and sending need.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {

@@ -58,6 +58,24 @@ pub struct FeedFilter {
     pub event: Option<String>,
 }
 
+impl FeedFilter {
+    /// Whether a subscriber with this filter gets the change.
+    pub fn wants(&self, change: &FeedChange) -> bool {
+        match change {
+            FeedChange::EventRecorded { event_type, .. } => {
+                self.only != Some(FeedKind::Deliveries)
+                    && self.concern.as_ref().is_none_or(|concern| *concern == event_type.concern)
+                    && self.event.as_ref().is_none_or(|event| *event == event_type.event)
+            }
+            FeedChange::DeliveryUpdated { webhook_id, state, .. } => {
+                self.only != Some(FeedKind::Events)
+                    && self.webhook_id.is_none_or(|wanted| wanted == *webhook_id)
+                    && (self.states.is_empty() || self.states.contains(state))
+            }
+        }
+    }
+}
+
 /// The two kinds of entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedKind {

@@ -1,7 +1,7 @@
 //! Webhooks: what to call, how, with which payload query, on which event type.
 
 use crate::breaker::Breaker;
-use crate::delivery::Delivery;
+use crate::delivery::DeliveryStanding;
 use crate::drain::Drain;
 use crate::event::EventTypeKey;
 use crate::flow::FlowSettings;
@@ -215,13 +215,14 @@ impl Webhook {
     }
 
     /// Whether that delivery is the one that probes it while its breaker is open.
-    pub fn is_probed_by(&self, delivery: &Delivery) -> bool {
-        self.status == WebhookStatus::Suspended && self.breaker.probe_id == Some(delivery.id)
+    pub fn is_probed_by(&self, delivery: impl Into<DeliveryStanding>) -> bool {
+        self.status == WebhookStatus::Suspended && self.breaker.probe_id == Some(delivery.into().id)
     }
 
     /// Whether that delivery is sent as things stand: a test always, a probe while the breaker is open, and all others
     /// while the webhook is active; none once it is deleted.
-    pub fn sends(&self, delivery: &Delivery) -> bool {
+    pub fn sends(&self, delivery: impl Into<DeliveryStanding>) -> bool {
+        let delivery = delivery.into();
         let sends = delivery.is_test || self.status == WebhookStatus::Active || self.is_probed_by(delivery);
         sends && self.deleted_at.is_none()
     }

@@ -172,13 +172,13 @@ impl Authenticator {
     /// How long a session may be believed before it is looked up again: until it expires, and no longer than
     /// `token_recheck_ms`.
     pub fn believed(&self, session: &Session) -> Duration {
-        let left = session.expires_at.map(|expires_at| (expires_at - self.clock.now()).to_std().unwrap_or_default());
-        left.map_or(self.recheck, |left| left.min(self.recheck))
+        self.valid_for(session).min(self.recheck)
     }
 
-    /// Whether the session's token is not valid any more.
-    pub fn has_expired(&self, session: &Session) -> bool {
-        session.expires_at.is_some_and(|expires_at| self.clock.now() >= expires_at)
+    /// How long the session's token is still valid; without end where it does not expire.
+    pub fn valid_for(&self, session: &Session) -> Duration {
+        let left = session.expires_at.map(|expires_at| (expires_at - self.clock.now()).to_std().unwrap_or_default());
+        left.unwrap_or(Duration::MAX)
     }
 
     /// Writes a use down, at most once a minute. That it fails keeps nobody out.

@@ -3,8 +3,10 @@
 
 use crate::auth::{AuthError, Authenticator, Session, ShownToken};
 use crate::limits::UNCHECKED_SESSION_S_MAX;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// A session that lasts until its token has expired or was revoked.
 pub struct LastingSession {
@@ -24,18 +26,36 @@ impl LastingSession {
         Self { session, recheck_at, shown, unchecked_since: None }
     }
 
-    /// Looks the token up again. Where the look-up fails the session goes on, for [`UNCHECKED_SESSION_S_MAX`] at most
-    /// and no longer than the token was valid when it was looked up last.
+    /// Looks the token up again and takes what is found.
     ///
     /// # Errors
     /// Why the session ends.
     pub async fn recheck(&mut self, auth: &Authenticator) -> Result<(), AuthError> {
-        // The database is not asked: a failing look-up would hide that the token has expired.
-        if auth.has_expired(&self.session) {
-            return Err(AuthError::Invalid);
+        let found = self.look_up(auth).await;
+        self.looked_up(auth, found)
+    }
+
+    /// Looks the token up again. The look-up ends when the token expires, and does not hold the session.
+    pub fn look_up<'a>(&self, auth: &'a Authenticator) -> BoxFuture<'a, Result<Session, AuthError>> {
+        let (shown, valid_for) = (self.shown.clone(), auth.valid_for(&self.session));
+        async move {
+            // The database is not asked: a failing look-up would hide that the token has expired.
+            if valid_for.is_zero() {
+                return Err(AuthError::Invalid);
+            }
+            timeout(valid_for, auth.session(&shown)).await.unwrap_or(Err(AuthError::Invalid))
         }
+        .boxed()
+    }
+
+    /// Takes what the look-up found. Where it failed the session goes on, for [`UNCHECKED_SESSION_S_MAX`] at most and
+    /// no longer than the token was valid when it was looked up last.
+    ///
+    /// # Errors
+    /// Why the session ends.
+    pub fn looked_up(&mut self, auth: &Authenticator, found: Result<Session, AuthError>) -> Result<(), AuthError> {
         let mut unchecked_left = Duration::MAX;
-        match auth.session(&self.shown).await {
+        match found {
             Ok(session) => {
                 self.session = session;
                 self.unchecked_since = None;
@@ -71,11 +91,12 @@ mod tests {
 
     const RECHECK: Duration = Duration::from_secs(30);
 
-    /// A reader of one token, which may fail, and a count of the look-ups.
+    /// A reader of one token, which may fail or hang, and a count of the look-ups.
     #[derive(Default)]
     struct OneToken {
         expires_at: Option<Timestamp>,
         is_failing: AtomicBool,
+        is_hanging: AtomicBool,
         look_ups: AtomicUsize,
     }
 
@@ -83,6 +104,9 @@ mod tests {
     impl TokenReader for OneToken {
         async fn token_by_sha256(&self, secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError> {
             self.look_ups.fetch_add(1, Ordering::SeqCst);
+            if self.is_hanging.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             if self.is_failing.load(Ordering::SeqCst) {
                 return Err(StoreError::Busy("planned by the test".to_owned()));
             }
@@ -170,5 +194,18 @@ mod tests {
             assert!(matches!(world.lasting.recheck(&world.auth).await, Err(AuthError::Invalid)));
             assert_eq!(world.tokens.look_ups.load(Ordering::SeqCst), look_ups, "nothing is asked any more");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_hangs_keeps_no_session_beyond_its_token() {
+        let mut world = world(Some(plus_ms(sample::now(), 60_000))).await;
+        world.tokens.is_hanging.store(true, Ordering::SeqCst);
+        sleep_until(world.lasting.recheck_at).await;
+        world.clock.advance_ms(59_000);
+        let begun = Instant::now();
+        assert!(matches!(world.lasting.recheck(&world.auth).await, Err(AuthError::Invalid)));
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(2), "{took:?}");
+        assert_eq!(world.tokens.look_ups.load(Ordering::SeqCst), 2, "it was asked for");
     }
 }

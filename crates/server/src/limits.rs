@@ -109,7 +109,7 @@ pub const JWKS_MAX_AGE_S: u32 = 300;
 pub const JWKS_READS_MAX: usize = 2;
 /// How long a key set waits for its turn to be read, in milliseconds; then it is refused as unavailable.
 pub const JWKS_READ_WAIT_MS_MAX: u64 = 1_000;
-/// How long it is told again that there is no such key set, or that it could not be read, in milliseconds.
+/// How long it is told again that there is no such key set, or that the database could not read it, in milliseconds.
 pub const JWKS_KEPT_MS: u64 = 1_000;
 /// Key sets, there or not, whose last reading is kept at a time.
 pub const JWKS_KEPT_MAX: u64 = 1_000;
@@ -133,6 +133,12 @@ pub const TOKEN_LOOK_UPS_MAX: usize = 2;
 /// How long such a token waits for its turn, in milliseconds; then it is refused as unavailable. A WebSocket connection
 /// may take longer until it is acknowledged.
 pub const TOKEN_LOOK_UP_WAIT_MS_MAX: u64 = 2_000;
+/// Such tokens that wait for their turn at a time; more are refused at once. All of them have their turn in time where a
+/// look-up takes 4 ms.
+pub const TOKEN_LOOK_UPS_WAITING_MAX: usize = 1_000;
+/// How long the look-up of such a token may take, in milliseconds: less than a call to the database, so that connections
+/// that are dead keep the others out for no longer.
+pub const TOKEN_LOOK_UP_MS_MAX: u64 = 5_000;
 /// How long a connection or an event stream goes on while its token cannot be looked up again, in seconds: as long as
 /// an issuer's keys hold that cannot be read again.
 pub const UNCHECKED_SESSION_S_MAX: u64 = 2 * OIDC_KEYS_KEPT_S as u64;
@@ -252,8 +258,9 @@ mod tests {
         for told in [
             format!(
                 "| tokens that a process does not know and looks up at a time | {TOKEN_LOOK_UPS_MAX}; \
-                 more wait for {} s |",
-                TOKEN_LOOK_UP_WAIT_MS_MAX / 1_000
+                 1,000 more wait for {} s, and a look-up takes {} s at most |",
+                TOKEN_LOOK_UP_WAIT_MS_MAX / 1_000,
+                TOKEN_LOOK_UP_MS_MAX / 1_000
             ),
             format!(
                 "| published key sets that are read at a time | {JWKS_READS_MAX}; more wait for {} s, and what is not \
@@ -268,6 +275,14 @@ mod tests {
         ] {
             assert!(text.contains(&told), "{told}");
         }
+        assert_eq!(TOKEN_LOOK_UPS_WAITING_MAX, 1_000, "as it is told");
+    }
+
+    #[test]
+    fn the_look_up_of_an_unknown_token_ends_before_a_call_to_any_database_does() {
+        use hookgraph_storage::limits::{POSTGRES_CALL_MS_MAX, SQLITE_CALL_MS_MAX};
+        let calls_ms_max = [POSTGRES_CALL_MS_MAX, SQLITE_CALL_MS_MAX];
+        assert!(calls_ms_max.iter().all(|call_ms_max| TOKEN_LOOK_UP_MS_MAX < *call_ms_max));
     }
 
     #[test]

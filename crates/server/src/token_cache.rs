@@ -2,7 +2,10 @@
 //! which nothing is known are looked up few at a time: strangers who show one after the other leave the database to
 //! those who are let in.
 
-use crate::limits::{TOKEN_CACHE_MS, TOKEN_LOOK_UP_WAIT_MS_MAX, TOKEN_LOOK_UPS_MAX, TOKENS_CACHED_MAX};
+use crate::limits::{
+    TOKEN_CACHE_MS, TOKEN_LOOK_UP_MS_MAX, TOKEN_LOOK_UP_WAIT_MS_MAX, TOKEN_LOOK_UPS_MAX, TOKEN_LOOK_UPS_WAITING_MAX,
+    TOKENS_CACHED_MAX,
+};
 use async_trait::async_trait;
 use hookgraph_domain::ids::{TenantId, TokenId};
 use hookgraph_domain::ports::{Clock, StoreError, TokenReader};
@@ -11,27 +14,31 @@ use hookgraph_domain::token::AccessToken;
 use moka::sync::Cache;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// A reader of tokens that believes a valid one for [`TOKEN_CACHE_MS`]: so long may a token that was revoked still be
 /// let in. What is unknown or revoked is never kept, so a new token is let in at once and guesses fill nothing.
 ///
 /// A token that was found before waits for nothing when it is looked up again. Of all others [`TOKEN_LOOK_UPS_MAX`] are
-/// looked up at a time; the rest waits for [`TOKEN_LOOK_UP_WAIT_MS_MAX`] at most. Clones share what is known.
+/// looked up at a time, for [`TOKEN_LOOK_UP_MS_MAX`] at most; [`TOKEN_LOOK_UPS_WAITING_MAX`] wait for
+/// [`TOKEN_LOOK_UP_WAIT_MS_MAX`] at most. Clones share what is known.
 #[derive(Clone)]
 pub struct TokenCache {
     tokens: Arc<dyn TokenReader>,
     clock: Arc<dyn Clock>,
     known: Cache<[u8; 32], (Timestamp, AccessToken)>,
     places: Arc<Semaphore>,
+    /// Places for those that wait: in a longer line nobody would have their turn in time.
+    waiting: Arc<Semaphore>,
 }
 
 impl TokenCache {
     /// A cache over that reader.
     pub fn new(tokens: Arc<dyn TokenReader>, clock: Arc<dyn Clock>) -> Self {
         let places = Arc::new(Semaphore::new(TOKEN_LOOK_UPS_MAX));
-        Self { tokens, clock, known: Cache::new(TOKENS_CACHED_MAX), places }
+        let waiting = Arc::new(Semaphore::new(TOKEN_LOOK_UPS_WAITING_MAX));
+        Self { tokens, clock, known: Cache::new(TOKENS_CACHED_MAX), places, waiting }
     }
 
     /// What was read so lately that it still holds. A clock that was set back makes nothing younger.
@@ -40,6 +47,17 @@ impl TokenCache {
         let now = self.clock.now();
         let age_ms = u64::try_from((now - read_at).num_milliseconds()).ok()?;
         (age_ms < TOKEN_CACHE_MS && now >= read_at).then_some(token)
+    }
+
+    /// Waits for a place to look a token up of which nothing is known.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let too_many = || StoreError::Busy("as many unknown tokens are looked up as may be".to_owned());
+        let _waiting = self.waiting.try_acquire().map_err(|_| too_many())?;
+        let wait_max = Duration::from_millis(TOKEN_LOOK_UP_WAIT_MS_MAX);
+        match timeout(wait_max, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(too_many()),
+        }
     }
 
     async fn looked_up(&self, secret_sha256: [u8; 32]) -> Result<Option<AccessToken>, StoreError> {
@@ -62,10 +80,7 @@ impl TokenReader for TokenCache {
         if self.known.contains_key(&secret_sha256) {
             return self.looked_up(secret_sha256).await;
         }
-        let wait_max = Duration::from_millis(TOKEN_LOOK_UP_WAIT_MS_MAX);
-        let Ok(Ok(place)) = timeout(wait_max, self.places.clone().acquire_owned()).await else {
-            return Err(StoreError::Busy("as many unknown tokens are looked up as may be".to_owned()));
-        };
+        let place = self.place().await?;
         // Whoever showed the same one may have had their turn meanwhile.
         if let Some(token) = self.fresh(&secret_sha256) {
             return Ok(Some(token));
@@ -74,7 +89,9 @@ impl TokenReader for TokenCache {
         // It keeps its place until it ends: whoever asks and goes would have more of them under way than may be.
         let look_up = tokio::spawn(async move {
             let _place = place;
-            cache.looked_up(secret_sha256).await
+            let look_up_max = Duration::from_millis(TOKEN_LOOK_UP_MS_MAX);
+            let found = timeout(look_up_max, cache.looked_up(secret_sha256)).await;
+            found.unwrap_or_else(|_| Err(StoreError::Busy("the look-up of a token took too long".to_owned())))
         });
         look_up.await.unwrap_or_else(|_| Err(StoreError::Failed("the look-up of a token was broken off".to_owned())))
     }
@@ -91,7 +108,9 @@ impl TokenReader for TokenCache {
 #[cfg(test)]
 mod tests {
     use super::TokenCache;
-    use crate::limits::{TOKEN_CACHE_MS, TOKEN_LOOK_UP_WAIT_MS_MAX, TOKEN_LOOK_UPS_MAX};
+    use crate::limits::{
+        TOKEN_CACHE_MS, TOKEN_LOOK_UP_MS_MAX, TOKEN_LOOK_UP_WAIT_MS_MAX, TOKEN_LOOK_UPS_MAX, TOKEN_LOOK_UPS_WAITING_MAX,
+    };
     use async_trait::async_trait;
     use futures::FutureExt;
     use futures::future::join_all;
@@ -206,6 +225,38 @@ mod tests {
         }
         drop(taken);
         assert!(cache.token_by_sha256([8; 32]).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_unknown_tokens_wait_than_may_and_the_others_are_refused_at_once() {
+        let (_, _, cache) = cached();
+        let places = u32::try_from(TOKEN_LOOK_UPS_MAX).unwrap();
+        let taken = cache.places.clone().acquire_many_owned(places).await.unwrap();
+        let mut waiting: Vec<_> = (0..TOKEN_LOOK_UPS_WAITING_MAX).map(|_| cache.token_by_sha256([8; 32])).collect();
+        for one in &mut waiting {
+            assert!(one.now_or_never().is_none());
+        }
+        let refused = cache.token_by_sha256(SHA256).now_or_never();
+        assert!(matches!(refused, Some(Err(StoreError::Busy(_)))), "{refused:?}");
+        drop(waiting);
+        drop(taken);
+        assert!(cache.token_by_sha256(SHA256).await.unwrap().is_some(), "who goes waits no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn look_ups_that_hang_give_their_places_back() {
+        let (tokens, _, cache) = cached();
+        tokens.hangs.send_replace(true);
+        let begun = Instant::now();
+        let hanging = (100..).take(TOKEN_LOOK_UPS_MAX).map(|guess| cache.token_by_sha256([guess; 32]));
+        let told = join_all(hanging).await;
+        assert!(told.iter().all(|found| matches!(found, Err(StoreError::Busy(_)))), "{told:?}");
+        let (took, look_up_max) = (begun.elapsed(), Duration::from_millis(TOKEN_LOOK_UP_MS_MAX));
+        assert!(took >= look_up_max && took < 2 * look_up_max, "{took:?}");
+        tokens.hangs.send_replace(false);
+        let begun = Instant::now();
+        assert!(cache.token_by_sha256(SHA256).await.unwrap().is_some());
+        assert!(begun.elapsed() < Duration::from_millis(TOKEN_LOOK_UP_WAIT_MS_MAX), "a place was free");
     }
 
     #[tokio::test]

@@ -1,14 +1,15 @@
 //! Rows given to one statement, however many: the statement's text stays the same, so that it is prepared once.
 //!
-//! PostgreSQL gets one array per column, SQLite one JSON text that `json_each` takes apart. What SQLite inserts, which can be
-//! large, it gets as parameters instead, in statements with room for 1, 2, 4, … rows, whose places are not all taken.
+//! PostgreSQL gets one array per column, SQLite one JSON text that `json_each` takes apart. SQLite gets rows to insert,
+//! which can be large, as parameters instead, in statements with places for 1, 2, 4, … rows, not all of which are
+//! taken.
 
 use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
 use crate::limits;
 use hookgraph_domain::ports::StoreError;
 use sea_orm::sea_query::{ArrayType, Value};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement};
 use std::fmt::Write;
 use uuid::Uuid;
 
@@ -43,7 +44,7 @@ pub struct Table {
 
 /// Arrays of PostgreSQL are bound without nulls: this number stands for one, and the nil UUID for another.
 const NULL_INT: i64 = i64::MIN;
-/// This text too. One that begins like it has it once more in front.
+/// This text stands for null too. A text that begins with it gets it once more in front.
 const NULL_TEXT: &str = "\u{1}";
 
 impl Table {
@@ -59,11 +60,11 @@ impl Table {
             // Writing to a String cannot fail.
             let _ = match (backend, kind) {
                 (DbBackend::Postgres, Kind::TextOrNull) => {
-                    // Almost no text begins so; taking texts apart would cost more than storing them.
+                    // Almost no text begins with it, and `substr` on every text would cost more than storing them.
                     write!(
                         select,
-                        "{comma}CASE WHEN NOT starts_with({name}, '{NULL_TEXT}') THEN {name} WHEN {name} = '{NULL_TEXT}' \
-                         THEN NULL ELSE substr({name}, 2) END AS {name}"
+                        "{comma}CASE WHEN NOT starts_with({name}, '{NULL_TEXT}') THEN {name} \
+                         WHEN {name} = '{NULL_TEXT}' THEN NULL ELSE substr({name}, 2) END AS {name}"
                     )
                 }
                 (DbBackend::Postgres, Kind::UuidOrNull) => {
@@ -90,7 +91,8 @@ impl Table {
         select
     }
 
-    /// Where a column stands in what `json_each` answers. A list of one column is flat, which saves SQLite an array per row.
+    /// The expression for a column in the rows of `json_each`. A list of one column is flat, which saves SQLite an
+    /// array per row.
     fn json_value(&self, index: usize) -> String {
         if self.columns.len() == 1 { "value".to_owned() } else { format!("value ->> {index}") }
     }
@@ -110,13 +112,14 @@ impl Table {
         kinds.zip(arrays).map(|(kind, array)| Value::Array(kind, Some(Box::new(array)))).collect()
     }
 
-    /// A statement of PostgreSQL that inserts rows on the way, and what it goes on with: the parameters are those of the rows.
+    /// A statement of PostgreSQL that inserts rows in a common table before the query `then`. The rows are its first
+    /// parameters.
     pub fn insert_and(&self, then: &str) -> String {
         let (name, names, source) = (self.name, self.names(), self.source(DbBackend::Postgres, 1));
         format!("WITH inserted AS (INSERT INTO {name} ({names}) SELECT {names} FROM {source} AS given) {then}")
     }
 
-    /// The rows as SQLite gets them: a list of lists or, of one column, of what is in it.
+    /// The rows as SQLite gets them: a list of lists or, for one column, a list of its values.
     fn json_list(&self, rows: Vec<Vec<Cell>>) -> String {
         let is_flat = self.columns.len() == 1;
         let (first, last) = if is_flat { ("", "") } else { ("[", "]") };
@@ -134,9 +137,9 @@ impl Table {
         list
     }
 
-    /// Inserts rows and says how many are new; what collides with one that is there fails or is passed over.
+    /// Inserts rows, and returns how many are new. A row whose key is taken fails or is passed over.
     ///
-    /// Where it fails all are new, so nobody waits for an answer: see [`execute_ahead`].
+    /// If such a row fails, all rows are new, so no answer is waited for: see [`execute_ahead`].
     pub async fn insert(
         &self,
         transaction: &DatabaseTransaction,
@@ -147,7 +150,8 @@ impl Table {
         self.insert_as(transaction, rows, collision, form).await
     }
 
-    /// Inserts short rows, all of which must be new. SQLite has them as a list too, and so one text for any number of them.
+    /// Inserts short rows, all of which must be new. SQLite gets them as a list too, so that one text serves any number
+    /// of them.
     pub async fn insert_short(
         &self,
         transaction: &DatabaseTransaction,
@@ -182,7 +186,7 @@ impl Table {
                 Form::Places => self.places(some),
             };
             let sql = format!("INSERT INTO {name} ({names}) {source}{tail}");
-            // What is not the last is a lot by itself.
+            // An insert before the last one is large enough to be sent by itself.
             if matches!(collision, Collision::Fails) && rows.is_empty() {
                 execute_ahead(transaction, &sql, values).await?;
                 new_count += some_count;
@@ -193,7 +197,7 @@ impl Table {
         Ok(new_count)
     }
 
-    /// Places that those rows have room in, and what is in them. Those that are left are null, and are passed over.
+    /// The places for the rows, and their values. Places that are left over are null, and are passed over.
     fn places(&self, rows: Vec<Vec<Cell>>) -> (String, Vec<Value>) {
         let place_count = sqlite_places(rows.len());
         let mut values: Vec<Value> = rows.into_iter().flatten().map(bound).collect();
@@ -208,12 +212,12 @@ impl Table {
     }
 }
 
-/// How a statement that inserts has its rows.
+/// How an `INSERT` gets its rows.
 #[derive(Clone, Copy)]
 enum Form {
     /// As [`Table::source`] reads them.
     List,
-    /// As a parameter per value, on SQLite.
+    /// As one parameter per value, on SQLite.
     Places,
 }
 
@@ -226,7 +230,7 @@ impl Form {
     }
 }
 
-/// For how many rows the statement of SQLite has room that inserts so many.
+/// The number of places in SQLite's statement that inserts `row_count` rows.
 fn sqlite_places(row_count: usize) -> usize {
     let sizes = limits::SQLITE_INSERT_ROWS;
     sizes.into_iter().find(|size| *size >= row_count).unwrap_or(limits::SQLITE_INSERT_ROWS_MAX)
@@ -241,28 +245,29 @@ pub enum Collision {
     IsPassedOver,
 }
 
-/// Runs a statement; the number of rows that it touched.
+/// Runs a statement, and returns the number of rows that it changed.
 pub async fn execute<C: ConnectionTrait>(connection: &C, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
     Ok(connection.execute_raw(statement).await.map_err(store_error)?.rows_affected())
 }
 
-/// Runs a statement that nobody asks what it touched: on SQLite together with the next one of its transaction, which fails where it does.
+/// Runs a statement whose answer nobody needs. On SQLite it is sent with the next one of its transaction, which fails
+/// if it fails.
 pub async fn execute_ahead(transaction: &DatabaseTransaction, sql: &str, values: Vec<Value>) -> Result<(), StoreError> {
     let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
     transaction.execute_ahead(statement).await.map_err(store_error)
 }
 
-/// The rows that a statement answers with.
+/// Runs a statement, and returns the rows of its answer.
 pub async fn query<T, C>(connection: &C, sql: &str, values: Vec<Value>) -> Result<Vec<T>, StoreError>
 where
-    T: sea_orm::FromQueryResult,
+    T: FromQueryResult,
     C: ConnectionTrait,
 {
     query_with(connection, sql, values, |row| T::from_query_result(row, "")).await
 }
 
-/// The same, each row read in its turn by that.
+/// Runs a statement as [`query`] does, and reads each row with `read`.
 pub async fn query_with<T, C: ConnectionTrait>(
     connection: &C,
     sql: &str,
@@ -272,6 +277,12 @@ pub async fn query_with<T, C: ConnectionTrait>(
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
     let rows = connection.query_all_raw(statement).await.map_err(store_error)?;
     rows.iter().map(read).collect::<Result<_, _>>().map_err(store_error)
+}
+
+/// A row of one column `id`.
+#[derive(FromQueryResult)]
+pub struct Id {
+    pub id: Uuid,
 }
 
 /// Ids as rows of one column `id`.
@@ -356,7 +367,6 @@ mod tests {
     use super::*;
     use crate::store::SqlStore;
     use hookgraph_testkit::PlainVault;
-    use sea_orm::FromQueryResult;
     use std::collections::BTreeSet;
     use std::sync::Arc;
 

@@ -1,17 +1,17 @@
-//! Rows of deliveries between the queue and the history: every writer moves them with these.
+//! Rows of deliveries between the queue and the history: every writer moves them with these functions.
 
 use crate::batch::{self, Collision, IDS, execute_ahead, query};
 use crate::connections::DatabaseTransaction;
 use crate::entities::delivery::{DUE, DUE_COLUMNS, ENDED, ENDED_COLUMNS, Model, PAYLOAD_NONE};
 use crate::limits::INSERT_ROWS_MAX;
+use crate::locks::{CLAIM_LOCK, TryLock, try_lock_sql};
 use crate::micros::from_time;
 use crate::queue::{MovedUp, move_up};
-use crate::store::CLAIM_LOCK;
 use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::time::Timestamp;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
 /// A delivery that is due at once, as a row.
@@ -41,7 +41,7 @@ pub fn new_row(id: DeliveryId, tenant_id: TenantId, webhook_id: WebhookId, event
     }
 }
 
-/// Puts rows into the queue; how many are new.
+/// Puts rows into the queue, and returns how many are new.
 pub async fn insert_due(
     transaction: &DatabaseTransaction,
     rows: &[Model],
@@ -50,13 +50,8 @@ pub async fn insert_due(
     DUE.insert(transaction, rows.iter().map(Model::due_cells).collect(), collision).await
 }
 
-#[derive(FromQueryResult)]
-struct Lock {
-    is_ours: bool,
-}
-
-/// Puts rows into the queue, and says whether the next statement of this transaction may claim: whether it has claims to itself
-/// from now on. It waits for nobody who claims.
+/// Puts rows into the queue and takes the lock of claims if it is free. Returns whether it was: only then may the next
+/// statement of this transaction claim.
 pub async fn insert_due_and_lock_claims(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<bool, StoreError> {
     let backend = transaction.get_database_backend();
     if backend != DbBackend::Postgres {
@@ -64,9 +59,9 @@ pub async fn insert_due_and_lock_claims(transaction: &DatabaseTransaction, rows:
     }
     let (first, last) = rows.split_at(rows.len().saturating_sub(INSERT_ROWS_MAX));
     insert_due(transaction, first, Collision::Fails).await?;
-    let sql = DUE.insert_and(&format!("SELECT pg_try_advisory_xact_lock({CLAIM_LOCK}) AS is_ours"));
+    let sql = DUE.insert_and(&try_lock_sql(CLAIM_LOCK));
     let values = DUE.parameters(backend, last.iter().map(Model::due_cells).collect());
-    let locks: Vec<Lock> = query(transaction, &sql, values).await?;
+    let locks: Vec<TryLock> = query(transaction, &sql, values).await?;
     Ok(locks.first().is_some_and(|lock| lock.is_ours))
 }
 
@@ -80,12 +75,12 @@ pub async fn end(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<()
     move_up(transaction, rows.iter().filter_map(Model::line), MovedUp::AsBefore).await
 }
 
-/// Puts rows that are, or were, taken out of the queue into the history.
+/// Puts rows into the history that the same transaction takes out of the queue.
 pub async fn keep_ended(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), StoreError> {
-    ENDED.insert(transaction, rows.iter().map(Model::ended_cells).collect(), Collision::Fails).await.map(|_| ())
+    ENDED.insert_short(transaction, rows.iter().map(Model::ended_cells).collect()).await
 }
 
-/// Takes rows out of the queue. Whoever does calls [`move_up`] with their lines.
+/// Takes rows out of the queue. The caller then calls [`move_up`] with their lines.
 pub async fn remove_due(
     transaction: &DatabaseTransaction,
     ids: impl IntoIterator<Item = Uuid>,
@@ -121,7 +116,7 @@ pub async fn update_due(transaction: &DatabaseTransaction, rows: &[Model]) -> Re
     execute_ahead(transaction, &sql, DUE.parameters(backend, rows.iter().map(Model::due_cells).collect())).await
 }
 
-/// The rows of the queue with those ids, locked in the order of their ids.
+/// Locks the rows of the queue with those ids, in the order of their ids.
 pub async fn locked_due<C: ConnectionTrait>(
     connection: &C,
     ids: impl IntoIterator<Item = Uuid>,
@@ -133,7 +128,7 @@ pub async fn locked_due<C: ConnectionTrait>(
     query(connection, &sql, batch::ids(backend, ids)).await
 }
 
-/// The row of that id, in the queue or in the history.
+/// The row with that id, in the queue or in the history.
 pub async fn find<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Option<Model>, StoreError> {
     let sql = format!(
         "SELECT {DUE_COLUMNS} FROM due WHERE id = $1 UNION ALL SELECT {ENDED_COLUMNS} FROM delivery WHERE id = $1"

@@ -26,7 +26,8 @@ pub fn store_error(error: DbErr) -> StoreError {
 fn of_sqlx(error: &sqlx::Error) -> StoreError {
     let text = error.to_string();
     match error {
-        sqlx::Error::PoolTimedOut => StoreError::Busy(text),
+        // Nobody knows what the connection's thread did before it ended.
+        sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => StoreError::Busy(text),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
             StoreError::Corrupt(text)
         }
@@ -62,7 +63,8 @@ fn of_postgres(code: &str, text: String) -> StoreError {
     match code {
         // lock_not_available: what takes too long itself is busy, and is told apart from what someone else holds.
         "55P03" => StoreError::Locked(text),
-        // serialization_failure, deadlock_detected, query_canceled (by a timeout of ours), idle_in_transaction_session_timeout
+        // serialization_failure, deadlock_detected, query_canceled (by a timeout of ours),
+        // idle_in_transaction_session_timeout
         "40001" | "40P01" | "57014" | "25P03" => StoreError::Busy(text),
         // too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now
         "53300" | "57P01" | "57P02" | "57P03" => StoreError::Busy(text),

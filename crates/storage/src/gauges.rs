@@ -1,5 +1,5 @@
-//! What is measured of the database when someone looks: how much is due, since when, and how webhooks stand. Every count is
-//! bounded, so that looking costs the same on a backlog of a million.
+//! What is measured of the database when someone looks: how much is due, since when, and how webhooks stand. Every
+//! count is bounded, so that looking costs the same on a backlog of a million.
 
 use crate::batch::query;
 use crate::connections::Pool;
@@ -57,20 +57,23 @@ SELECT COUNT(*) FROM (SELECT 1 FROM due_webhook CROSS JOIN due WHERE due.webhook
     )
 }
 
-/// What is in flight, and since when the oldest that is not is due, but for what waits on purpose: for another of its record, or
-/// for the rate of its webhook. $1 now, $2 rows at the head of each webhook, where all that is in flight is.
+/// What is in flight, and since when the oldest that is not is due, but for what waits on purpose: for another of its
+/// record, or for the rate of its webhook. $1 now, $2 rows at the head of each webhook, where all that is in flight is.
 fn heads_sql() -> String {
     let head = "FROM (SELECT head.id, head.order_key, head.due_at_us, head.leased_until_us FROM due AS head \
          WHERE head.webhook_id = due_webhook.webhook_id AND head.due_at_us IS NOT NULL \
          ORDER BY head.due_at_us, head.id LIMIT $2) AS few";
     format!(
         "{DUE_WEBHOOK}
-SELECT CAST(coalesce(sum(of_webhook.in_flight), 0) AS BIGINT) AS in_flight, min(of_webhook.oldest_us) AS oldest_us FROM (
+SELECT CAST(coalesce(sum(of_webhook.in_flight), 0) AS BIGINT) AS in_flight,
+    min(of_webhook.oldest_us) AS oldest_us FROM (
     SELECT (SELECT count(few.leased_until_us) {head}) AS in_flight,
         (SELECT few.due_at_us {head} WHERE few.leased_until_us IS NULL AND few.due_at_us <= $1
             AND (few.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier
-                WHERE earlier.webhook_id = due_webhook.webhook_id AND earlier.order_key = few.order_key AND earlier.id < few.id))
-            AND NOT EXISTS (SELECT 1 FROM webhook AS of WHERE of.id = due_webhook.webhook_id AND of.rate_per_second IS NOT NULL)
+                WHERE earlier.webhook_id = due_webhook.webhook_id AND earlier.order_key = few.order_key
+                AND earlier.id < few.id))
+            AND NOT EXISTS (SELECT 1 FROM webhook AS of
+                WHERE of.id = due_webhook.webhook_id AND of.rate_per_second IS NOT NULL)
             ORDER BY few.due_at_us LIMIT 1) AS oldest_us
     FROM due_webhook WHERE due_webhook.webhook_id IS NOT NULL) AS of_webhook"
     )

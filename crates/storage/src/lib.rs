@@ -1,8 +1,8 @@
 //! SQLite and PostgreSQL behind the domain's ports: one set of queries, one conformance suite.
 //!
-//! What a caller gets is [`SqlStore`], which is every port of [`hookgraph_domain::ports::Store`], and [`vault`], which seals
-//! the secrets that it keeps. Writes are in `commit` and `queue`, reads in `read`; a transaction never waits for anything
-//! but the database.
+//! What a caller gets is [`SqlStore`], which is every port of [`hookgraph_domain::ports::Store`], and [`vault`], which
+//! seals the secrets that it keeps. Writes are in `commit` and `queue`, reads in `read`; a transaction never waits for
+//! anything but the database.
 
 mod batch;
 mod commit;
@@ -12,6 +12,7 @@ mod entities;
 mod error;
 mod gauges;
 pub mod limits;
+mod locks;
 mod micros;
 mod migrate;
 mod neighbours;

@@ -1,8 +1,9 @@
-//! Migrations: plain SQL, forward only, embedded. `schema_migration` keeps which were applied, with a hash of their text:
-//! a history that differs from this binary's, or that is newer, is refused rather than guessed at.
+//! Migrations: plain SQL, forward only, embedded. `schema_migration` keeps which were applied, with a hash of their
+//! text: a history that differs from this binary's, or that is newer, is refused rather than guessed at.
 
 use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
+use crate::locks::{MIGRATE_LOCK, lock_sql};
 use hookgraph_domain::ports::StoreError;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use sha2::{Digest, Sha256};
@@ -63,10 +64,9 @@ pub async fn pending<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, 
 pub async fn apply(transaction: &DatabaseTransaction) -> Result<Vec<String>, MigrateError> {
     let backend = transaction.get_database_backend();
     if backend == DbBackend::Postgres {
-        let lock = format!("SELECT pg_advisory_xact_lock({})", crate::store::MIGRATE_LOCK);
         let unhurried = format!("SET LOCAL statement_timeout = {}", crate::limits::MIGRATE_CALL_MS_MAX);
         transaction.execute_unprepared(&unhurried).await.map_err(store_error)?;
-        transaction.execute_unprepared(&lock).await.map_err(store_error)?;
+        transaction.execute_unprepared(&lock_sql(MIGRATE_LOCK)).await.map_err(store_error)?;
     }
     if !table_exists(transaction).await? {
         transaction.execute_unprepared(SCHEMA_MIGRATION).await.map_err(store_error)?;

@@ -1,8 +1,9 @@
-//! Partitions of PostgreSQL's append-only tables, one per day: an id is a UUID v7, so a day is a range of ids, and a day that is
-//! kept no longer can be dropped as a whole. What has no partition of its own goes to the default one.
+//! Partitions of PostgreSQL's append-only tables, one per day: an id is a UUID v7, so a day is a range of ids, and a
+//! day that is kept no longer can be dropped as a whole. What has no partition of its own goes to the default one.
 
 use crate::error::store_error;
-use crate::store::{PARTITION_LOCK, SqlStore};
+use crate::locks::{PARTITION_LOCK, lock_sql};
+use crate::store::SqlStore;
 use chrono::{Days, NaiveDate, NaiveTime};
 use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::retention::lowest_id;
@@ -14,8 +15,9 @@ use uuid::Uuid;
 const TABLES: [&str; 6] = ["event", "event_skip", "tombstone", "delivery", "payload", "attempt"];
 
 impl SqlStore {
-    /// Makes the partitions of the day of `now` and of as many days after it, unless they are there; how many were made.
-    /// Several processes may do so at once. Where the default partition already holds rows of a day, that day stays there.
+    /// Makes the partitions of the day of `now` and of as many days after it, unless they are there; how many were
+    /// made. Several processes may do so at once. Where the default partition already holds rows of a day, that day
+    /// stays there.
     ///
     /// # Errors
     /// [`StoreError`]; what was made until then stays.
@@ -29,7 +31,10 @@ impl SqlStore {
                 match self.ensure_partition(table, day).await {
                     Ok(is_new) => made += usize::from(is_new),
                     Err(StoreError::Rejected(reason)) => {
-                        tracing::warn!(table, %day, reason, "a day has no partition of its own: its rows stay in the rest");
+                        tracing::warn!(
+                            table, %day, reason,
+                            "a day has no partition of its own: its rows stay in the rest"
+                        );
                     }
                     Err(error) => return Err(error),
                 }
@@ -46,8 +51,7 @@ impl SqlStore {
         }
         let Some((from, to)) = id_range(day) else { return Ok(false) };
         let transaction = self.begin().await?;
-        let lock = format!("SELECT pg_advisory_xact_lock({PARTITION_LOCK})");
-        transaction.execute_unprepared(&lock).await.map_err(store_error)?;
+        transaction.execute_unprepared(&lock_sql(PARTITION_LOCK)).await.map_err(store_error)?;
         if self.has_table(&transaction, &name).await? {
             return Ok(false);
         }

@@ -31,6 +31,7 @@ use sea_orm::{DbBackend, QueryTrait, Statement};
 use uuid::Uuid;
 
 /// Each with the indexes that it must use.
+#[expect(clippy::too_many_lines, reason = "a list of statements")]
 pub fn hot_statements(backend: DbBackend) -> Vec<(Statement, Vec<&'static str>)> {
     let (tenant_id, webhook_id) = (TenantId(Uuid::nil()), WebhookId(Uuid::nil()));
     let events = EventQuery {

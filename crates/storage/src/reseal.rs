@@ -1,7 +1,7 @@
 //! Sealing anew: after a rotation every secret is sealed with the new key, a batch at a time.
 //!
-//! A row says by its first byte which key sealed it, so an interrupted run goes on where it stopped; a row that someone else
-//! wrote meanwhile is left as they sealed it.
+//! A row says by its first byte which key sealed it, so an interrupted run goes on where it stopped; a row that someone
+//! else wrote meanwhile is left as they sealed it.
 
 use crate::batch::{execute, query};
 use crate::error::{corrupt, store_error};

@@ -1,5 +1,5 @@
-//! How webhooks stand: what a transaction asks of every webhook that it touches. The rest of a webhook, and what its tenant
-//! signs with, is opened once per version and kept in this process.
+//! How webhooks stand: the columns that a transaction reads of every webhook that it touches. The rest of a webhook,
+//! and its tenant's signing keys, are read and decrypted once per version and cached in this process.
 
 use crate::batch::{self, IDS, query};
 use crate::entities::{tenant, webhook};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 #[derive(FromQueryResult)]
-struct Row {
+struct StandingRow {
     id: Uuid,
     tenant_id: Uuid,
     version: i64,
@@ -38,12 +38,13 @@ pub struct Standing {
     pub status: WebhookStatus,
     pub ordering: Ordering,
     pub is_deleted: bool,
-    /// Whether all that its tenant has goes: as a statement saw it that may have waited for the webhook's lock since.
+    /// Whether the webhook's tenant is deleted. The statement may have waited for the webhook's lock after it read the
+    /// tenant.
     pub is_of_deleted_tenant: bool,
 }
 
 impl Standing {
-    /// Whether it gets what is due.
+    /// Whether the webhook's due deliveries are sent.
     pub fn sends(&self) -> bool {
         self.status == WebhookStatus::Active && !self.is_deleted
     }
@@ -55,11 +56,11 @@ pub enum WebhookLock {
     None,
     Share,
     Update,
-    /// Those that another transaction has locked are left out.
+    /// A share lock; webhooks that another transaction has locked are left out.
     ShareIfFree,
 }
 
-/// Webhooks and signers, opened, by id and version: what was committed under a version never changes.
+/// Caches of decrypted webhooks and signers, by id and version. A version never changes once it is committed.
 #[derive(Clone)]
 pub struct Opened {
     webhooks: Cache<(Uuid, i64), Arc<Webhook>>,
@@ -72,8 +73,8 @@ impl Opened {
         Self { webhooks: Cache::new(OPENED_ENTRIES_MAX), signers: Cache::new(OPENED_ENTRIES_MAX), unreadable }
     }
 
-    /// The webhooks of those ids, locked in the order of their ids, which every writer keeps. One that is missing went with
-    /// its tenant.
+    /// Reads how the webhooks with those ids stand, and locks them in the order of their ids, which every writer keeps.
+    /// A webhook that is missing was removed with its tenant.
     pub async fn standings<C: ConnectionTrait>(
         connection: &C,
         ids: impl IntoIterator<Item = Uuid>,
@@ -93,16 +94,16 @@ impl Opened {
         let sql = format!(
             "SELECT webhook.id, webhook.tenant_id, webhook.version, webhook.status, webhook.ordering, \
              webhook.deleted_at_us, tenant.version AS tenant_version, tenant.deleted_at_us AS tenant_deleted_at_us \
-             FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id WHERE webhook.id IN (SELECT id FROM {} AS given) \
-             ORDER BY webhook.id{lock}",
+             FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id \
+             WHERE webhook.id IN (SELECT id FROM {} AS given) ORDER BY webhook.id{lock}",
             IDS.source(backend, 1)
         );
-        let rows: Vec<Row> = query(connection, &sql, batch::ids(backend, ids)).await?;
+        let rows: Vec<StandingRow> = query(connection, &sql, batch::ids(backend, ids)).await?;
         Ok(rows.into_iter().map(|row| (row.id, row.standing())).collect())
     }
 
-    /// Those webhooks, opened. One that cannot be read is left out and logged: it must not stop the others. To be called
-    /// before the transaction writes a webhook, so that only what is committed is kept.
+    /// The webhooks, decrypted. A webhook that cannot be read is left out and logged, and does not stop the others.
+    /// This must be called before the transaction writes a webhook, so that only committed versions are cached.
     pub async fn webhooks<C: ConnectionTrait>(
         &self,
         connection: &C,
@@ -135,7 +136,7 @@ impl Opened {
         Ok(found)
     }
 
-    /// What the tenants of those webhooks sign with.
+    /// The signers of the webhooks' tenants.
     pub async fn signers<C: ConnectionTrait>(
         &self,
         connection: &C,
@@ -171,8 +172,8 @@ impl Opened {
     }
 }
 
-impl Row {
-    /// A status that this version does not know holds.
+impl StandingRow {
+    /// How the row's webhook stands. A status that this version of the program does not know counts as one that holds.
     fn standing(&self) -> Standing {
         Standing {
             tenant_id: self.tenant_id,

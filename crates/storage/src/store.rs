@@ -5,6 +5,7 @@ use crate::commit::group::Recorder;
 use crate::connections::{DatabaseTransaction, Pool, opens_only};
 use crate::error::store_error;
 use crate::limits;
+use crate::locks::CLAIM_LOCK;
 use crate::migrate::{self, MigrateError};
 use crate::neighbours::LastHeard;
 use crate::standing::Opened;
@@ -20,18 +21,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Advisory locks of PostgreSQL that this crate takes, always to the end of a transaction.
-pub const MIGRATE_LOCK: i64 = 0x686f_6f6b_0001;
-/// Held while a partition is made: see `partitions`.
-pub const PARTITION_LOCK: i64 = 0x686f_6f6b_0003;
-/// Held while a step of retention is taken: see `retention`.
-pub const RETENTION_LOCK: i64 = 0x686f_6f6b_0004;
-/// Held while a batch of what is due for a webhook that stopped is held or cancelled: see `commit::stopping`.
-pub const STOP_LOCK: i64 = 0x686f_6f6b_0005;
-/// Held while a claim is decided: see `queue::claim`.
-pub const CLAIM_LOCK: i64 = 0x686f_6f6b_0002;
-
-/// What a store needs.
+/// The options of a store.
 pub struct StoreOptions {
     /// `sqlite://path?mode=rwc`, `sqlite::memory:` or `postgres://…`.
     pub url: String,
@@ -39,7 +29,7 @@ pub struct StoreOptions {
     pub vault: Arc<dyn SecretVault>,
     /// Planned failures.
     pub failpoints: Arc<dyn Failpoints>,
-    /// Told of what is committed.
+    /// The observer that is told of commits.
     pub observer: Arc<dyn Observer>,
     /// Connections to PostgreSQL; SQLite has its own numbers.
     pub postgres_connections_max: u32,
@@ -64,22 +54,23 @@ impl StoreOptions {
 /// A database behind every port of [`hookgraph_domain::ports::Store`]. Cheap to clone.
 ///
 /// SQLite has one connection that writes, so that writers queue up in this process instead of failing on each other's
-/// locks, and a pool that reads. PostgreSQL has a pool for the steps of the road and one for
-/// everything else, and transactions at `READ COMMITTED`: what must not change
-/// between a read and its write is locked, always in the order tenant, replays, webhooks, deliveries, feed.
+/// locks, and a pool that reads. PostgreSQL has a pool for the steps of the road and one for everything else, and
+/// transactions at `READ COMMITTED`: a row that must not change between a read and its write is locked, always in the
+/// order tenant, replays, webhooks, deliveries, feed.
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) writer: Pool,
     pub(crate) reader: Pool,
-    /// Connections that only the road has, where there are enough of them.
+    /// The connections of the road alone, if there are enough for a pool of its own.
     pub(crate) road: Option<Pool>,
     pub(crate) vault: Arc<dyn SecretVault>,
     pub(crate) opened: Opened,
     pub(crate) recorder: Recorder,
     pub(crate) unreadable: Unreadable,
-    /// Whether something is due, as far as this process knows: a claim that errs here looks once too often.
+    /// Whether a delivery is due, as far as this process knows. Where that is wrong, a claim looks once too often.
     pub(crate) expects_due: Arc<AtomicBool>,
-    /// Whether the last claim took nothing of a webhook of which too much stands behind others: the next one makes way.
+    /// Whether the last claim passed over a webhook because too many of its deliveries stand behind others: the next
+    /// claim takes those out of the way.
     pub(crate) is_crowded: Arc<AtomicBool>,
     pub(crate) claimer: KnownClaimer,
     pub(crate) neighbours: LastHeard,
@@ -162,7 +153,7 @@ impl SqlStore {
         migrate::pending(&self.reader).await
     }
 
-    /// Closes every connection; calls that are under way end first.
+    /// Closes every connection, after the calls that are under way have ended.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails while closing.
@@ -178,32 +169,35 @@ impl SqlStore {
         self.writer.get_database_backend()
     }
 
-    /// A transaction that writes; dropping it undoes it. On SQLite no other of this process begins before it has ended.
+    /// Begins a transaction that writes; dropping it undoes it. On SQLite no other transaction of this process begins
+    /// before it has ended.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
         self.writer.begin().await.map_err(store_error)
     }
 
-    /// The same for a step of the road: it never waits for a connection that a reader or a writer of records holds.
+    /// Begins a transaction for a step of the road, which never waits for a connection that a reader or a writer of
+    /// records uses.
     pub(crate) async fn begin_on_road(&self) -> Result<DatabaseTransaction, StoreError> {
         self.road.as_ref().unwrap_or(&self.writer).begin().await.map_err(store_error)
     }
 
-    /// The same with claims to itself until it ends. SQLite, which has one writer, has that from its beginning.
+    /// Begins a transaction for a step of the road that holds the lock of claims until it ends. SQLite needs no lock
+    /// for that, since it has one writer.
     pub(crate) async fn begin_claiming(&self) -> Result<DatabaseTransaction, StoreError> {
         self.road.as_ref().unwrap_or(&self.writer).begin_locked(CLAIM_LOCK).await.map_err(store_error)
     }
 
-    /// What a step of the road that is one statement is written with.
+    /// The connections for a step of the road that is one statement.
     pub(crate) fn road_writer(&self) -> &Pool {
         self.road.as_ref().unwrap_or(&self.writer)
     }
 
-    /// What a step of the road reads from before it begins.
+    /// The connections that a step of the road reads with before its transaction begins.
     pub(crate) fn road_reader(&self) -> &Pool {
         self.road.as_ref().unwrap_or(&self.reader)
     }
 
-    /// How to connect to PostgreSQL beside the pools.
+    /// The options for a connection to PostgreSQL outside the pools.
     pub(crate) fn own_options(&self) -> PgConnectOptions {
         let options = self.writer.inner().get_postgres_connection_pool().connect_options();
         options.as_ref().clone().disable_statement_logging()
@@ -223,7 +217,8 @@ pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     Some(options.get_filename().to_owned())
 }
 
-/// A pool tries again until its time is over and then says no more than that: one connection by itself says what is wrong.
+/// Opens one connection outside a pool, whose error says what is wrong: a pool tries again until its time is over, and
+/// then reports only that.
 async fn reach_postgres(url: &str) -> Result<(), StoreError> {
     let sqlx_error = |error| store_error(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
     let options: PgConnectOptions = url.parse().map_err(sqlx_error)?;
@@ -248,7 +243,7 @@ async fn connect(options: ConnectOptions, call_ms_max: u64) -> Result<Pool, Stor
     Ok(Pool::new(connection, call_ms_max))
 }
 
-/// The one connection that writes, and those that read.
+/// The pool of the one connection that writes, and the pool of those that read.
 async fn connect_sqlite(url: &str, bytes_max: Option<u64>) -> Result<(Pool, Pool), StoreError> {
     let mut writing = sqlite(url, 1);
     if let Some(bytes_max) = bytes_max {
@@ -261,7 +256,7 @@ async fn connect_sqlite(url: &str, bytes_max: Option<u64>) -> Result<(Pool, Pool
     Ok((writer, connect(reading, limits::SQLITE_CALL_MS_MAX).await?))
 }
 
-/// The connections of everything else, and those of the road where there are enough of them.
+/// The pool of everything but the road, and the road's own pool if there are enough connections for one.
 async fn connect_postgres(url: &str, connections_max: u32) -> Result<(Pool, Option<Pool>), StoreError> {
     let (others_max, road_max) = limits::postgres_pools(connections_max);
     let options = postgres(url, others_max, limits::POSTGRES_STATEMENT_MS_MAX);
@@ -299,7 +294,8 @@ fn durable(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .row_buffer_size(limits::SQLITE_ROWS_BUFFERED_MAX)
         .statement_cache_capacity(limits::SQLITE_STATEMENTS_KEPT_MAX)
         .pragma("wal_autocheckpoint", limits::SQLITE_CHECKPOINT_PAGES.to_string())
-        // A statement that inserts several rows could undo the first of them: what it keeps for that goes into no file.
+        // A statement that inserts several rows keeps a journal, to undo the first rows if a later one fails. It stays
+        // in memory.
         .pragma("temp_store", "MEMORY")
         .foreign_keys(true)
         .busy_timeout(Duration::from_millis(limits::SQLITE_BUSY_MS_MAX))
@@ -311,10 +307,10 @@ fn postgres(url: &str, connections_max: u32, statement_ms_max: u64) -> ConnectOp
     options.map_sqlx_postgres_pool_opts(opens_only);
     options.map_sqlx_postgres_opts(move |options| {
         options.options([
-            // What a claim looks at is small however long the queue is; the planner, which expects all of it, would compile for half
-            // a second what runs for two milliseconds.
+            // A claim reads few rows however long the queue is. The planner expects it to read all rows, and would
+            // spend half a second on compiling a statement that runs for two milliseconds.
             ("jit", "off".to_owned()),
-            // The same for processes beside it: a page of 50 is no work for three.
+            // For the same reason the planner would start parallel workers to read a page of 50 rows.
             ("max_parallel_workers_per_gather", "0".to_owned()),
             ("tcp_keepalives_idle", limits::POSTGRES_KEEPALIVE_IDLE_S.to_string()),
             ("tcp_keepalives_interval", limits::POSTGRES_KEEPALIVE_INTERVAL_S.to_string()),
@@ -366,7 +362,8 @@ mod tests {
         store.close().await.unwrap();
     }
 
-    /// SQLite undoes a transaction by itself where the disk is full. What was answered after that must be there for others.
+    /// SQLite undoes a transaction by itself when the disk is full. A transaction that commits after that must be
+    /// visible to others.
     #[tokio::test]
     async fn what_sqlite_undid_by_itself_takes_nothing_with_it() {
         let directory = tempfile::tempdir().unwrap();

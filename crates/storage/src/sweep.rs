@@ -1,5 +1,6 @@
-//! The sweep of PostgreSQL's queue, between the rounds of its autovacuum, which by default come once a minute. A queue turns
-//! over many times in that: every claim would step over what was delivered since, by plans that were made for an empty table.
+//! The sweep of PostgreSQL's queue, between the rounds of its autovacuum, which by default come once a minute. A queue
+//! turns over many times in that: every claim would step over what was delivered since, by plans that were made for an
+//! empty table.
 
 use crate::batch::query;
 use crate::connections::own_in_time;
@@ -33,8 +34,8 @@ pub enum Sweep {
 }
 
 impl Sweep {
-    /// How long to wait before the next look, in milliseconds, after the last wait: longer and longer where sweeping frees
-    /// little, as while a transaction somewhere stays open, or is cut off. A look that fails costs nothing.
+    /// How long to wait before the next look, in milliseconds, after the last wait: longer and longer where sweeping
+    /// frees little, as while a transaction somewhere stays open, or is cut off. A look that fails costs nothing.
     pub fn wait_ms(outcome: &Result<Self, StoreError>, last_wait_ms: u64) -> u64 {
         match outcome {
             Ok(Self::Swept { dead_before, dead_after }) if *dead_after > dead_before / 2 => longer(last_wait_ms),
@@ -62,7 +63,8 @@ struct Queue {
 /// No row where the queue is not ours to vacuum.
 const QUEUE_SQL: &str = "SELECT CAST(CAST(oid AS regclass) AS TEXT) AS name, \
      CAST(greatest(reltuples, 0) AS BIGINT) AS counted_rows, pg_stat_get_live_tuples(oid) AS live_rows, \
-     pg_stat_get_dead_tuples(oid) AS dead_rows FROM pg_class WHERE oid = to_regclass('due') AND pg_has_role(relowner, 'USAGE')";
+     pg_stat_get_dead_tuples(oid) AS dead_rows FROM pg_class WHERE oid = to_regclass('due') \
+     AND pg_has_role(relowner, 'USAGE')";
 
 impl Queue {
     /// Whether so much is dead that it is cheaper to sweep it than to step over it.
@@ -77,8 +79,8 @@ impl Queue {
 }
 
 impl SqlStore {
-    /// Sweeps the queue where much of it is dead, or has it analysed where it outgrew what the planner knows of, which makes every
-    /// connection plan again. It has a connection of its own for that. SQLite needs none of it.
+    /// Sweeps the queue where much of it is dead, or has it analysed where it outgrew what the planner knows of, which
+    /// makes every connection plan again. It has a connection of its own for that. SQLite needs none of it.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be looked at; nothing of the queue depends on it.
@@ -87,8 +89,8 @@ impl SqlStore {
             return Ok(Sweep::NotNeeded);
         }
         let Some(before) = self.queue().await? else { return Ok(Sweep::NotNeeded) };
-        // Analysed with the sweep, since a vacuum by itself guesses what the queue holds from the pages where something died.
-        // Its end is not given back, which would take a lock on all of it.
+        // Analysed with the sweep, since a vacuum by itself guesses what the queue holds from the pages where something
+        // died. Its end is not given back, which would take a lock on all of it.
         let how = if before.is_to_be_swept() {
             "VACUUM (ANALYZE, SKIP_LOCKED, TRUNCATE FALSE, INDEX_CLEANUP ON)"
         } else if before.is_to_be_analysed() {

@@ -1,5 +1,5 @@
-//! The vault: secrets are sealed with XChaCha20-Poly1305 under keys of 32 random bytes that lie in a file of their own, so
-//! that a copy of the database alone opens none of them.
+//! The vault: secrets are sealed with XChaCha20-Poly1305 under keys of 32 random bytes that lie in a file of their own,
+//! so that a copy of the database alone opens none of them.
 //!
 //! Sealed: one byte that names the key, 24 bytes of nonce, then the ciphertext. The label is authenticated with it.
 
@@ -43,8 +43,8 @@ pub enum KeyFileError {
 
 /// A vault whose keys are the content of a file: a ring, of which the last key seals and every key opens.
 ///
-/// The file is looked at before each seal, and read again when it has changed or when a key is not known, so that a process
-/// that runs follows a rotation.
+/// The file is looked at before each seal, and read again when it has changed or when a key is not known, so that a
+/// process that runs follows a rotation.
 pub struct KeyFileVault {
     path: PathBuf,
     ring: RwLock<Ring>,
@@ -73,8 +73,8 @@ impl KeyFileVault {
         Ok(Self { path: path.to_owned(), ring, entropy })
     }
 
-    /// The vault of that key file; a missing one is made, with a new key, for its owner alone. Of two processes that make
-    /// it at once, both get the same key.
+    /// The vault of that key file; a missing one is made, with a new key, for its owner alone. Of two processes that
+    /// make it at once, both get the same key.
     ///
     /// # Errors
     /// [`KeyFileError`], as [`KeyFileVault::open`].

@@ -110,6 +110,7 @@ impl Case {
         matches!(self, Self::KillsOnSqlite)
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for each case")]
     pub(super) async fn trouble(
         self,
         scale: Scale,

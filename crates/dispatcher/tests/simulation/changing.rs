@@ -22,6 +22,7 @@ impl Model {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for each write")]
     fn wrote(&mut self, write: &Write, at: Timestamp) -> Verdict {
         match write {
             Write::InsertTenant(_) => {}

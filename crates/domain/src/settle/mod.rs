@@ -37,7 +37,7 @@ mod health;
 pub use health::{HealthSignal, apply_health, health_signal, signal_of};
 
 use crate::attempt::{Attempt, OutcomeCode};
-use crate::delivery::{Delivery, DeliveryState};
+use crate::delivery::{Delivery, DeliveryStanding, DeliveryState};
 use crate::fan_out::{cancelled_reason, held_reason};
 use crate::ids::{DeliveryId, WebhookId};
 use crate::limits::{DELIVERY_DUE_MS_MAX, RETRY_AFTER_MS_MAX, SERVER_FAULT_DELAY_MS};
@@ -144,9 +144,17 @@ pub fn before_sending(delivery: &Delivery, webhook: &Webhook, now: Timestamp) ->
 
 /// What a claimed delivery becomes that is not sent yet: due again, unspent.
 pub fn postponed(delivery: &Delivery, due_at: Timestamp) -> NextState {
-    let attempts_spent = delivery.attempts_spent;
-    let state = if attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
-    NextState { state, reason: None, due_at: Some(due_at), attempts_spent }
+    due_again(delivery.attempts_spent, due_at)
+}
+
+/// A delivery that is due again, with as many attempts spent as before.
+pub fn due_again(attempts_spent: u32, due_at: Timestamp) -> NextState {
+    NextState { state: due_state(attempts_spent), reason: None, due_at: Some(due_at), attempts_spent }
+}
+
+/// The state of a delivery that is due.
+const fn due_state(attempts_spent: u32) -> DeliveryState {
+    if attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying }
 }
 
 /// Decides what comes after an outcome. `jitter` is a fraction from 0 to 1.
@@ -214,6 +222,16 @@ fn after_failure(delivery: &Delivery, webhook: &Webhook, outcome: Outcome, now: 
     }
 }
 
+/// What a decision becomes under its webhook as it stands at the commit, and under a cancel of the delivery that was
+/// asked for meanwhile: [`under_sending_webhook`] where the webhook sends the delivery, [`under_webhook`] elsewhere.
+pub fn under_standing_webhook(next: NextState, webhook: &Webhook, delivery: impl Into<DeliveryStanding>) -> NextState {
+    let delivery = delivery.into();
+    if webhook.sends(delivery) && !delivery.cancel_requested {
+        return under_sending_webhook(next);
+    }
+    under_webhook(next, Some(webhook), delivery.cancel_requested)
+}
+
 /// What a decision becomes under its webhook's status at the commit, and under a cancel that was asked for meanwhile:
 /// what would be due again is held or cancelled. `None` is a webhook whose row is gone. Not to be asked for what its webhook
 /// sends as it stands ([`Webhook::sends`], [`under_sending_webhook`]), unless that is to be cancelled.
@@ -248,8 +266,7 @@ pub fn under_sending_webhook(next: NextState) -> NextState {
     if next.state != DeliveryState::Held {
         return next;
     }
-    let state = if next.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
-    NextState { state, ..next }
+    NextState { state: due_state(next.attempts_spent), ..next }
 }
 
 fn expired(attempts_spent: u32) -> NextState {

@@ -48,6 +48,7 @@ fn too_many(path: &str, max: usize) -> String {
     format!("BAD_USER_INPUT: {path}: {} elements, {max} are allowed", max + 1)
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of bounds")]
 fn texts() -> Vec<Bound> {
     let length =
         |path: &str, max: usize| format!("BAD_USER_INPUT: {path}: {} characters; 1 to {max} are allowed", max + 1);
@@ -146,6 +147,7 @@ fn variants(count: usize) -> Value {
     numbered(count, |sku| json!({ "isDefault": sku == "0", "sku": sku }))
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of bounds")]
 fn lists() -> Vec<Bound> {
     let grid = "mutation ($tenant: ID!, $rows: [GridRowInput!]) { grid { create(language: \"en\", input: {
         tenantId: $tenant, name: \"Front\", rows: $rows }) { id } } }";

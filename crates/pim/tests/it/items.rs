@@ -62,6 +62,7 @@ async fn a_language_without_a_version_has_no_name_and_other_tenants_items_do_not
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a step for each change")]
 async fn each_change_raises_its_event_once_and_no_change_raises_none() {
     let shop = Shop::open();
     let folder_id = folder(&shop, "Folder", None).await;

@@ -130,6 +130,7 @@ pub struct BootstrapConfig {
 
 impl Config {
     /// The configuration that those layers come to.
+    #[expect(clippy::too_many_lines, reason = "a line for each key")]
     pub fn from_layers(layers: &Layers) -> Self {
         let read = Reader(layers);
         let production = read.flag("production");

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 pub struct Reading<T> {
     pub began_at: Instant,
     pub ended_at: Instant,
+    /// Whether nothing was read: the answer is for those alone who waited for it.
+    pub is_refusal: bool,
     pub answer: T,
 }
 
@@ -51,17 +53,17 @@ impl<T: Clone + Send + 'static> Turn<T> {
     pub async fn read(self, reading: impl Future<Output = T> + Send + 'static, broken_off: T) -> T {
         let began_at = Instant::now();
         // The reading outlives the request that began it: callers who ask and leave would begin it again and again.
-        let task = tokio::spawn(async move { self.ended(began_at, reading.await) });
+        let task = tokio::spawn(async move { self.ended(began_at, false, reading.await) });
         task.await.unwrap_or(broken_off)
     }
 
     /// Yields the answer without reading.
     pub fn refuse(self, answer: T) -> T {
-        self.ended(Instant::now(), answer)
+        self.ended(Instant::now(), true, answer)
     }
 
-    fn ended(mut self, began_at: Instant, answer: T) -> T {
-        *self.0 = Some(Reading { began_at, ended_at: Instant::now(), answer: answer.clone() });
+    fn ended(mut self, began_at: Instant, is_refusal: bool, answer: T) -> T {
+        *self.0 = Some(Reading { began_at, ended_at: Instant::now(), is_refusal, answer: answer.clone() });
         answer
     }
 }

@@ -3,7 +3,7 @@
 use super::protocol::{self, Closing, Incoming};
 use super::subscriptions::Subscriptions;
 use crate::answer_room::AnswerShare;
-use crate::auth::{AuthError, ShownToken};
+use crate::auth::{AuthError, Session, ShownToken};
 use crate::documents::Documents;
 use crate::http::{RequestId, WebState, answer, parse};
 use crate::lasting::LastingSession;
@@ -12,6 +12,7 @@ use crate::operation;
 use crate::shares::{Exceeded, Holder, Permit, Place};
 use async_graphql::{Request, Response};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::SplitStream;
 use futures::{Sink, SinkExt, StreamExt};
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
@@ -132,13 +133,24 @@ impl Connection<'_> {
         if let Err(closing) = begun {
             return closing;
         }
+        let state = self.state;
+        let auth = &state.auth;
+        // A look-up goes on beside the rest: one that hangs does not make the connection deaf.
+        let mut look_up: Option<BoxFuture<'_, Result<Session, AuthError>>> = None;
         let mut pings = ticks(self.state.limits.websocket_ping);
         loop {
             let recheck_at = self.session.as_ref().map_or(init_until, |session| session.recheck_at);
             let step = tokio::select! {
                 frame = frames.next() => self.take(frame).await,
                 _ = pings.tick() => self.ping(),
-                () = sleep_until(recheck_at) => self.recheck().await,
+                () = sleep_until(recheck_at), if look_up.is_none() => {
+                    look_up = self.session.as_ref().map(|session| session.look_up(auth));
+                    Ok(())
+                }
+                Some(found) = OptionFuture::from(look_up.as_mut()) => {
+                    look_up = None;
+                    self.looked_up(found)
+                }
                 () = stopping.cancelled() => Err(Closing::GoingAway),
                 () = outgoing.closed() => Err(Closing::Normal),
             };
@@ -278,9 +290,9 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn recheck(&mut self) -> Result<(), Closing> {
+    fn looked_up(&mut self, found: Result<Session, AuthError>) -> Result<(), Closing> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        session.recheck(&self.state.auth).await.map_err(forbidden)
+        session.looked_up(&self.state.auth, found).map_err(forbidden)
     }
 
     async fn send(&self, message: Message) -> Result<(), Closing> {

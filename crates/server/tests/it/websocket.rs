@@ -303,6 +303,32 @@ async fn a_token_that_cannot_be_looked_up_again_keeps_its_connection_until_it_ex
 }
 
 #[tokio::test]
+async fn a_connection_whose_token_is_looked_up_without_end_is_answered_and_ends_with_its_server() {
+    let rig = start(&[("token_recheck_ms", "100")]).await;
+    let mut socket = initialised(&rig).await;
+    rig.tokens.is_hanging.store(true, Ordering::SeqCst);
+    let lookups = rig.tokens.lookups.load(Ordering::SeqCst);
+    until("a look-up that hangs", || rig.tokens.lookups.load(Ordering::SeqCst) > lookups).await;
+    say(&mut socket, json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut socket).await, json!({ "type": "pong" }));
+    say(&mut socket, subscribe("a", "{ hello }")).await;
+    assert_eq!(hear(&mut socket).await["payload"]["data"]["hello"], "hello you");
+    assert_eq!(hear(&mut socket).await["type"], "complete");
+    rig.stopping.cancel();
+    assert_eq!(hear(&mut socket).await["close"], 1001);
+}
+
+#[tokio::test]
+async fn a_connection_whose_token_is_looked_up_without_end_ends_when_its_token_expires() {
+    let rig = start(&[("token_recheck_ms", "100")]).await;
+    let expires_at = rig.clock.now() + chrono::Duration::milliseconds(300);
+    rig.tokens.expires_at_us.store(expires_at.timestamp_micros(), Ordering::SeqCst);
+    let mut socket = initialised(&rig).await;
+    rig.tokens.is_hanging.store(true, Ordering::SeqCst);
+    assert_eq!(hear(&mut socket).await["close"], 4403);
+}
+
+#[tokio::test]
 async fn the_use_of_a_token_is_written_down_once_a_minute() {
     let rig = start(&[]).await;
     for _ in 0..3 {

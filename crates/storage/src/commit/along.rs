@@ -1,5 +1,6 @@
-//! The claim that goes along with a recording: what was just recorded is leased in the same transaction, for the worker of this
-//! process, where that has room. It costs no commit of its own, and nobody need be woken for what it leased.
+//! The claim along with a recording: deliveries are leased in the transaction that records them, for this process's
+//! worker, where that has room. Such a claim costs no commit of its own, and needs no wake-up for the deliveries that
+//! it leased.
 
 use super::Work;
 use super::events::{Due, Recorded};
@@ -15,7 +16,7 @@ use sea_orm::DbBackend;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
-/// Who claims in this process, if anyone does, and how it went. Clones share it.
+/// The claimer of this process, if there is one, and how its last claim along went. Clones share the state.
 #[derive(Clone, Default)]
 pub struct KnownClaimer(Arc<Mutex<Known>>);
 
@@ -23,7 +24,7 @@ pub struct KnownClaimer(Arc<Mutex<Known>>);
 struct Known {
     claimer: Option<Weak<dyn Claimer>>,
     is_failing: bool,
-    /// Nothing is claimed along before.
+    /// The time before which nothing is claimed along.
     not_before: Timestamp,
 }
 
@@ -40,7 +41,8 @@ impl KnownClaimer {
         claimer.wanted()
     }
 
-    /// A claim that went along failed: none does for a while, and a line says so where it went well before.
+    /// Notes that a claim along failed: recordings claim nothing for a while. The first failure after a success is
+    /// logged.
     pub fn failed(&self, error: &StoreError, at: Timestamp) {
         let mut known = self.0.lock();
         known.not_before = plus_ms(at, CLAIM_ALONG_PAUSE_MS);
@@ -63,16 +65,18 @@ pub enum Claiming {
 
 /// Why a transaction committed nothing.
 pub(super) enum NotCommitted<E> {
-    /// The claim that went along failed.
+    /// The claim along failed.
     ForTheClaim(StoreError),
-    /// Anything else did.
+    /// Anything else failed.
     Otherwise(E),
 }
 
 impl<E: From<StoreError>> NotCommitted<E> {
-    /// Why a commit failed, with which what a claim writes may have gone. What is busy may have been committed all the same.
+    /// The reason for a failed commit, which with `with_claim` also sends statements of the claim. A commit that failed
+    /// as busy may have reached the database all the same, so it is not tried again without the claim; nor is one that
+    /// found no room.
     pub fn at_commit(error: StoreError, with_claim: bool) -> Self {
-        if with_claim && !matches!(error, StoreError::Busy(_)) {
+        if with_claim && !matches!(error, StoreError::Busy(_) | StoreError::Full(_)) {
             Self::ForTheClaim(error)
         } else {
             Self::Otherwise(error.into())
@@ -99,14 +103,14 @@ impl From<CommitError> for NotCommitted<CommitError> {
     }
 }
 
-/// A claim that went along, to be handed over once it is committed.
+/// A claim along with a recording, handed over once it is committed.
 pub(super) struct Along {
     wanted: Box<dyn WantedClaim>,
     claims: Claims,
 }
 
 impl Along {
-    /// Whether whoever wanted the claim looks for this again by itself.
+    /// Whether the claimer looks for this delivery again by itself.
     fn is_known_of(&self, due: &Due) -> bool {
         let webhook_id = WebhookId(due.webhook_id);
         self.claims.left.without_room.binary_search(&webhook_id).is_ok() && self.wanted.waits_for_slots(webhook_id)
@@ -120,8 +124,9 @@ impl Along {
 }
 
 impl Work<'_> {
-    /// Asks whether a claim is wanted of so many deliveries that are about to be recorded. Many are not claimed along on
-    /// PostgreSQL: the worker's own claims run beside the next recording there, and carry more under load.
+    /// Asks the claimer whether it wants a claim along with `due_count` deliveries that are about to be recorded.
+    /// PostgreSQL does not claim many along: the worker's own claims run there beside the next recording, and reach
+    /// more deliveries under load.
     pub(super) fn want_claim(&mut self, due_count: usize) {
         let is_small = self.store.backend() == DbBackend::Sqlite || due_count <= CLAIMED_ALONG_MAX;
         if matches!(self.claiming, Claiming::IfWanted) && is_small && due_count > 0 {
@@ -129,7 +134,7 @@ impl Work<'_> {
         }
     }
 
-    /// Claims after the events were recorded, if that is wanted, and says of every change how much that took of it.
+    /// Claims after the events were recorded, if that is wanted, and notes in each change how much of it was claimed.
     pub(super) async fn claim_along(&mut self, recorded: &mut [Recorded]) -> Result<Option<Along>, StoreError> {
         let mut claimed_ids = HashSet::new();
         let mut along = None;
@@ -137,12 +142,13 @@ impl Work<'_> {
             let AtOnce { claimed, unsure_count, mut left, is_crowded, .. } =
                 claim_within(self.store, self.transaction, wanted.request(), &mut self.feed).await?;
             claimed_ids.extend(claimed.iter().map(|claim| claim.delivery.id.0));
-            // Of those it is not sure of, a claim of its own holds, cancels or leases what there is. Another makes way.
+            // A separate claim holds, cancels or leases the deliveries of webhooks that may have stopped, and makes
+            // way.
             left.has_more |= unsure_count > 0 || is_crowded;
             along = Some(Along { wanted, claims: Claims { deliveries: claimed, left } });
         }
         for one in recorded {
-            // A change that raises nothing may have made other things due.
+            // A change without events may have made deliveries due by its writes.
             let raises = !one.committed.event_ids.is_empty();
             let mut unclaimed = one.due.iter().filter(|due| !claimed_ids.contains(&due.id)).peekable();
             one.committed.claimed = match &along {

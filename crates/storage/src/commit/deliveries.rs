@@ -1,4 +1,4 @@
-//! Writes of deliveries that a person asks for, one by one.
+//! Writes of single deliveries that a person asks for.
 
 use super::Work;
 use super::events::{EventRows, IsTest};
@@ -21,7 +21,7 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{EntityTrait, QuerySelect};
 use uuid::Uuid;
 
-/// As it ends before it was sent.
+/// Ends a delivery as cancelled before it was sent.
 pub fn cancel(row: &mut Model, reason: &str, at_us: i64) {
     row.state = DeliveryState::Cancelled.as_str().to_owned();
     row.state_reason = Some(reason.to_owned());
@@ -39,7 +39,7 @@ impl Work<'_> {
         let event_id = match asked.event {
             DeliveryEvent::Recorded(event_id) => {
                 let key = (asked.tenant_id.0, event_id.0);
-                // Retention leaves it until this change is committed.
+                // The lock keeps retention from removing the event until this change is committed.
                 let found = event::Entity::find_by_id(key).lock(LockType::KeyShare).one(self.transaction).await;
                 let found = found.map_err(store_error)?;
                 if found.is_none() {
@@ -117,7 +117,7 @@ impl Work<'_> {
         Ok(deliveries::end(self.transaction, &[row]).await?)
     }
 
-    /// The webhook of a delivery, locked before the delivery is, in the order that every writer keeps.
+    /// Locks the webhook of a delivery before the delivery itself, which is the order that every writer keeps.
     async fn webhook_of(&self, id: DeliveryId) -> Result<Standing, CommitError> {
         let row = deliveries::find(self.transaction, id.0).await?.ok_or_else(|| gone(id))?;
         self.shared_webhook(WebhookId(row.webhook_id)).await?.ok_or_else(|| gone(id))

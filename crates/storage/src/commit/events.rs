@@ -74,14 +74,15 @@ pub fn record_sql() -> String {
     EVENTS.insert_and(&subscribers_sql(DbBackend::Postgres, EVENTS.columns.len() + 1))
 }
 
-/// The parameters of [`subscribers_sql`] or, behind those of no events, of [`record_sql`] for no type, for the test of plans.
+/// The parameters of [`subscribers_sql`] on SQLite, or of [`record_sql`] on PostgreSQL, for no event, for the test of
+/// plans.
 pub fn no_events(backend: DbBackend) -> Vec<Value> {
     let mut values = if backend == DbBackend::Postgres { EVENTS.parameters(backend, Vec::new()) } else { Vec::new() };
     values.extend(TYPES.parameters(backend, Vec::new()));
     values
 }
 
-/// A webhook of an event's type: what its fan out asks of it.
+/// A webhook of an event's type, as far as the fan out needs it.
 struct Called {
     id: Uuid,
     status: WebhookStatus,
@@ -89,7 +90,7 @@ struct Called {
 }
 
 impl Work<'_> {
-    /// Records the events of changes, each at its change's time; what each made is in the order of the changes.
+    /// Records the events of changes, each at its change's time. The answers are in the order of the changes.
     pub(super) async fn record(&mut self, prepared: Prepared<'_>) -> Result<Vec<Recorded>, StoreError> {
         let Prepared { changes, rows, types } = prepared;
         let subscribers = self.insert_and_match(rows, types).await?;
@@ -153,12 +154,12 @@ impl Work<'_> {
         row
     }
 
-    /// Inserts events, and matches their types with webhooks. Those that hold are locked until this change is committed, so that a
-    /// resume misses no delivery that is held here; the others are not: what becomes due for a webhook that just stopped is
-    /// held or cancelled as it is claimed.
+    /// Inserts events, and matches their types with webhooks. A webhook that holds is locked until this change is
+    /// committed, so that a resume misses no delivery that is held here. The others are not locked: a delivery that
+    /// becomes due for a webhook that just stopped is held or cancelled when it is claimed.
     async fn insert_and_match(&self, rows: EventRows, types: Vec<Vec<Cell>>) -> Result<Subscribers, StoreError> {
         let found = rows.insert_and_ask(self.transaction, types).await?;
-        // One that cannot be read keeps no event from being recorded: what is owed to it is held.
+        // A status that cannot be read keeps no event from being recorded: the webhook's deliveries are held.
         let status = |row: &Subscriber| WebhookStatus::from_name(&row.status).unwrap_or(WebhookStatus::Invalid);
         let holding: Vec<Uuid> = found.iter().filter(|row| status(row).holds()).map(|row| row.id).collect();
         let locked = Opened::standings(self.transaction, holding, WebhookLock::Share).await?;
@@ -167,7 +168,8 @@ impl Work<'_> {
             let status = match locked.get(&row.id) {
                 Some(standing) if standing.is_deleted => continue,
                 Some(standing) => standing.status,
-                // It went with its tenant since it was found: what is held for it would be met by nobody.
+                // The webhook was removed with its tenant since it was found: nobody would release a delivery held for
+                // it.
                 None if status(&row).holds() => continue,
                 None => status(&row),
             };
@@ -188,7 +190,8 @@ pub(super) struct Recording {
     pub events: Vec<NewEvent>,
 }
 
-/// Changes as rows, made before their transaction begins: on SQLite nobody else writes until it has ended.
+/// Changes as rows. They are made before the transaction begins, because on SQLite nobody else writes until that has
+/// ended.
 pub(super) struct Prepared<'a> {
     changes: &'a [Recording],
     rows: EventRows,
@@ -212,10 +215,10 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// What a change made.
+/// The result of recording one change.
 pub(super) struct Recorded {
     pub committed: Committed,
-    /// The deliveries that it made due.
+    /// The deliveries that the change made due.
     pub due: Vec<Due>,
 }
 
@@ -262,7 +265,7 @@ impl EventRows {
         insert_all(transaction, self.tombstones).await
     }
 
-    /// Inserts them, and asks for the webhooks of those types in the round trip of the last of them.
+    /// Inserts the events, and asks for the webhooks of `types` in the round trip of the last insert.
     async fn insert_and_ask(
         mut self,
         transaction: &DatabaseTransaction,

@@ -19,16 +19,17 @@ use uuid::Uuid;
 
 /// Entries collected while a transaction runs, and appended as it is committed.
 ///
-/// `seq` must follow commit order: a reader that has seen 7 must never meet a 6 that was committed later. So it is taken
-/// from the one row of `feed_position`, whose lock holds until the commit. Because this is the last thing that a
-/// transaction does, it is held over one insert and the commit, never over a wait for another lock or, on PostgreSQL, for us.
+/// `seq` must follow commit order: a reader that has seen 7 must never meet a 6 that was committed later. So it is
+/// taken from the one row of `feed_position`, whose lock holds until the commit. A transaction takes it last, so the
+/// lock is held during one insert and the commit, never while the transaction waits for another lock or, on PostgreSQL,
+/// for this process.
 pub struct FeedLog {
     at_us: i64,
     changes: Vec<(TenantId, FeedChange)>,
     cancelled_count: usize,
 }
 
-/// Batches on SQLite, each by where its bytes are among those of all, which count from 1.
+/// Batches as SQLite gets them: each names its part of one byte string, in which positions count from 1.
 const BATCHES: Table = Table {
     name: "batches",
     columns: &[
@@ -40,7 +41,7 @@ const BATCHES: Table = Table {
     ],
 };
 
-/// Entries of one tenant that are kept as one row; numbers count from 1, as if nothing had been fed before.
+/// Entries of one tenant that are kept as one row. Its `seq`s count from 1; the insert adds the position before.
 struct Batch {
     tenant_id: Uuid,
     seq_last: i64,
@@ -48,7 +49,8 @@ struct Batch {
     entries: Vec<u8>,
 }
 
-/// The text of PostgreSQL that appends batches and commits: numbers, ids, and bytes as hexadecimal digits.
+/// The text of PostgreSQL that appends batches and commits. It has no parameters, since PostgreSQL takes values with a
+/// single statement only; it is made of numbers, ids and hexadecimal digits.
 fn append_and_commit_sql(count: i64, at_us: i64, batches: &[Batch]) -> String {
     let list = |text: fn(&Batch) -> String| batches.iter().map(text).collect::<Vec<_>>().join(",");
     let tenant_ids = list(|batch| format!("'{}'", batch.tenant_id));
@@ -56,13 +58,13 @@ fn append_and_commit_sql(count: i64, at_us: i64, batches: &[Batch]) -> String {
     let firsts = list(|batch| batch.seq_first.to_string());
     let entries = list(|batch| format!("decode('{}', 'hex')", hex(&batch.entries)));
     format!(
-        "SELECT feed_append({count}, ARRAY[{tenant_ids}]::uuid[], ARRAY[{lasts}]::bigint[], ARRAY[{firsts}]::bigint[], {at_us}, \
-         ARRAY[{entries}]); COMMIT"
+        "SELECT feed_append({count}, ARRAY[{tenant_ids}]::uuid[], ARRAY[{lasts}]::bigint[], \
+         ARRAY[{firsts}]::bigint[], {at_us}, ARRAY[{entries}]); COMMIT"
     )
 }
 
-/// The text of SQLite that appends batches, however many, and commits: $1 how many entries, $2 their time, $3 the bytes of all, from
-/// $4 on the batches.
+/// The text of SQLite that appends any number of batches and commits: $1 the number of entries, $2 their time, $3 the
+/// bytes of all batches, from $4 on the batches.
 fn sqlite_append_and_commit_sql() -> String {
     format!(
         "UPDATE feed_position SET seq = seq + $1 WHERE id = 1; \
@@ -103,7 +105,6 @@ impl FeedLog {
         self.changes.push((event.tenant_id, change));
     }
 
-    /// Any change.
     pub fn change(&mut self, tenant_id: TenantId, change: FeedChange) {
         self.changes.push((tenant_id, change));
     }
@@ -136,8 +137,8 @@ impl FeedLog {
         Ok(())
     }
 
-    /// Appends all of it and commits, in one round trip: the lock of the position is held for no longer. The observer is told of what
-    /// that cancelled.
+    /// Appends the entries and commits in one round trip, so that the lock of the position is held for no longer. The
+    /// observer is told how many deliveries the transaction cancelled.
     pub async fn commit(self, transaction: DatabaseTransaction, observer: &dyn Observer) -> Result<(), StoreError> {
         let cancelled_count = self.cancelled_count;
         self.append_and_commit(transaction).await?;
@@ -162,7 +163,7 @@ impl FeedLog {
         transaction.commit_with_values(statement).await.map_err(store_error)
     }
 
-    /// Every tenant's changes in their order, cut into batches.
+    /// Cuts the changes of each tenant into batches, in their order.
     fn batches(self) -> Vec<Batch> {
         let mut by_tenant: Vec<(TenantId, Vec<FeedChange>)> = Vec::new();
         for (tenant_id, change) in self.changes {

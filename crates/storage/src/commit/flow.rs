@@ -1,4 +1,4 @@
-//! Writes of the flow loop: some of what is held becomes due, replays move on.
+//! Writes of the flow loop: held deliveries become due, replays move on.
 
 use super::Work;
 use crate::batch::{self, IDS, query};
@@ -25,7 +25,7 @@ struct Label {
 }
 
 impl Work<'_> {
-    /// Makes a new row what it is made for, and freezes the payload that it shall bear.
+    /// Sets a new row's fields for its purpose, and freezes the payload that a replay takes over.
     pub(super) async fn purposed(
         &self,
         row: &mut Model,
@@ -51,7 +51,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Freezes the payload of a delivery for another one too, where there is one.
+    /// Copies the frozen payload of the delivery `from`, if it has one, to `row`.
     async fn copy_payload(&self, from: DeliveryId, row: &mut Model) -> Result<(), CommitError> {
         let Some(original) = deliveries::find(self.transaction, from.0).await? else { return Ok(()) };
         if original.payload_kind != PAYLOAD_RENDERED {
@@ -59,7 +59,7 @@ impl Work<'_> {
             row.default_frozen_at_us = original.default_frozen_at_us;
             return Ok(());
         }
-        // Without its text it would be taken for frozen and could never be sent.
+        // A row marked as rendered without a payload could never be sent.
         let found = payload::Entity::find_by_id(from.0).one(self.transaction).await.map_err(store_error)?;
         if let Some(found) = found {
             row.payload_kind = original.payload_kind;
@@ -69,7 +69,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Of what is held for a webhook, these are due.
+    /// Makes those held deliveries of a webhook due.
     pub(super) async fn release_deliveries(
         &mut self,
         webhook_id: WebhookId,
@@ -89,7 +89,7 @@ impl Work<'_> {
         Ok(released.iter().try_for_each(|row| self.feed.delivery(row))?)
     }
 
-    /// The record that a delivery's event is of; none where the event is gone. It stays until this change is committed.
+    /// The record of a delivery's event, which is locked until this change is committed; none if the event is gone.
     pub(super) async fn record_label(&self, row: &Model) -> Result<Option<String>, StoreError> {
         let lock = if self.store.backend() == DbBackend::Postgres { " FOR KEY SHARE" } else { "" };
         let sql = format!("SELECT record_label FROM event WHERE tenant_id = $1 AND id = $2{lock}");

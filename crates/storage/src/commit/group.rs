@@ -1,5 +1,5 @@
-//! Group commit: changes that only record events wait for one another while the last group is committed, and then share one
-//! transaction. One event per request costs a share of a commit, not one of its own.
+//! Group commit: changes that only record events wait while the last group is committed, and then share one
+//! transaction. A request with one event costs a share of a commit, not a commit of its own.
 
 use super::Work;
 use super::along::{Claiming, NotCommitted};
@@ -19,12 +19,13 @@ use tokio::time::timeout;
 
 const GATHERING: Gathering = Gathering { count_min: RECORD_GATHER_EVENTS_MIN, wait_ms: RECORD_GATHER_MS };
 
-/// How long the next group is given to grow after one of so many changes and events. One change alone is no load.
+/// How long the next group may grow after a group of `change_count` changes and `event_count` events. A single change
+/// is no load.
 fn gathering(change_count: usize, event_count: usize, is_shared: bool) -> Duration {
     if change_count > 1 { GATHERING.wait(event_count, RECORD_GROUP_EVENTS_MAX, is_shared) } else { Duration::ZERO }
 }
 
-/// The changes that wait. Shared by the clones of a store.
+/// The changes that wait to be recorded. The clones of a store share them.
 #[derive(Clone, Default)]
 pub struct Recorder {
     queue: Arc<Mutex<Queue>>,
@@ -36,7 +37,8 @@ impl Recorder {
     }
 }
 
-/// Lets the next change start another recorder, also when this one panics; then whoever waits is told.
+/// The turn of a recorder. Dropping it, also in a panic, lets the next change start another recorder, and tells the
+/// callers that wait.
 struct Turn(Recorder);
 
 impl Drop for Turn {
@@ -48,8 +50,8 @@ impl Drop for Turn {
 }
 
 impl SqlStore {
-    /// Records events with those of other callers. The recorder is a task of its own, so that a caller that goes away
-    /// takes nobody's group with it.
+    /// Records events together with events of other callers. The recorder is a task of its own, so that a caller that
+    /// goes away does not break off the group.
     pub(super) async fn record_in_group(&self, at: Timestamp, events: Vec<NewEvent>) -> Answer {
         let (answer, mut answered) = oneshot::channel();
         let waiting = Waiting::new(Recording { at, events }, answer);
@@ -62,7 +64,7 @@ impl SqlStore {
             let store = self.clone();
             tokio::spawn(async move { store.record_all_waiting().await });
         }
-        // Once its turn has come the transaction decides, whose calls all end.
+        // Once the change's turn has come its transaction decides, and every call of a transaction ends.
         let answer = match timeout(Duration::from_millis(RECORD_WAIT_MS_MAX), &mut answered).await {
             Ok(answer) => answer,
             Err(_) if self.recorder.queue().take_back(ticket) => {
@@ -122,14 +124,17 @@ impl SqlStore {
         }
     }
 
-    /// Records, and claims along if that is wanted. What is due never keeps what happened from being recorded: where the claim
-    /// fails, it is all done again without one.
+    /// Records changes, and claims along if that is wanted. If the claim fails, everything is done again without it: a
+    /// failed claim never keeps an event from being recorded. It was the claim that failed if that goes through.
     async fn record_changes(&self, changes: &[Recording]) -> Result<Vec<Committed>, StoreError> {
         match self.record_once(changes, Claiming::IfWanted).await {
             Err(NotCommitted::ForTheClaim(error)) => {
                 let last = changes.iter().map(|change| change.at).max().unwrap_or_default();
-                self.claimer.failed(&error, last);
-                self.record_once(changes, Claiming::Nothing).await.map_err(NotCommitted::into_inner)
+                let recorded = self.record_once(changes, Claiming::Nothing).await.map_err(NotCommitted::into_inner);
+                if recorded.is_ok() {
+                    self.claimer.failed(&error, last);
+                }
+                recorded
             }
             answer => answer.map_err(NotCommitted::into_inner),
         }
@@ -167,7 +172,7 @@ mod tests {
         assert!(shared_ms > u128::from(RECORD_GATHER_MS), "others have a part of the load");
     }
 
-    /// A store at whose queue a recorder is at work that takes nothing but what a test takes for it. Time stands still.
+    /// A store whose recorder is taken to be busy, so that the test takes groups in its place. The clock stands still.
     async fn occupied() -> SqlStore {
         let store = SqlStore::in_memory(Arc::new(PlainVault)).await.unwrap();
         store.recorder.queue().is_recording = true;

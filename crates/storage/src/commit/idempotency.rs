@@ -1,10 +1,10 @@
 //! Answers kept under idempotency keys, written with their change.
 
 use super::Work;
-use crate::connections::lock_sql;
 use crate::entities::idempotency;
 use crate::error::store_error;
 use crate::limits::STALE_ANSWERS_PER_WRITE_MAX;
+use crate::locks::lock_sql;
 use crate::micros::{from_time, stale_before_us};
 use crate::statements::whole;
 use hookgraph_domain::change::CommitError;
@@ -14,7 +14,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Qu
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Insert, QueryFilter, QuerySelect};
 use sha2::{Digest, Sha256};
 
-/// The advisory lock of a key. Two keys that share one wait for each other, and no more.
+/// The advisory lock of a key. Two keys with the same lock wait for each other, which does no other harm.
 fn lock_of(key: &AnswerKey) -> i64 {
     let hash = Sha256::new().chain_update(key.tenant_id.0.as_bytes()).chain_update(&key.key).finalize();
     hash.iter().take(8).fold(0, |lock: i64, byte| (lock << 8) | i64::from(*byte))
@@ -47,12 +47,13 @@ impl Work<'_> {
         }
     }
 
-    /// Whether another request has an answer under that key. Until this transaction ends no other keeps one under it: two requests
-    /// that came at the same instant may have begun with different steps.
+    /// Whether another request has an answer under that key. The lock keeps any other transaction from adding one until
+    /// this one ends: two requests that came at the same instant may have begun with different steps.
     async fn is_of_another_request(&self, kept: &KeptAnswer) -> Result<bool, StoreError> {
         use idempotency::Column;
         if self.transaction.get_database_backend() == DbBackend::Postgres {
-            // A statement of its own, before the one that looks: a snapshot is taken before what is waited for.
+            // The lock is a statement of its own before the query, whose snapshot would otherwise be older than the
+            // wait.
             self.transaction.execute_unprepared(&lock_sql(lock_of(&kept.key))).await.map_err(store_error)?;
         }
         let foreign = idempotency::Entity::find()
@@ -69,7 +70,7 @@ impl Work<'_> {
         Ok(foreign.is_some())
     }
 
-    /// Takes out what is past its time, a little with every new answer, so that no one else has to.
+    /// Removes a few answers that are past their time with every new answer, so that no other job has to.
     async fn sweep_answers(&self) -> Result<(), StoreError> {
         use idempotency::Column;
         let mut stale = Query::select();

@@ -1,13 +1,14 @@
-//! Lining: what is owed to a webhook whose ordering changed joins the lines of its records, or leaves them, so many rows at once,
-//! as what is due for one that stopped is held or cancelled ([`super::stopping`]). Where there is more the webhook is noted as
+//! Lining: when a webhook's ordering changes, its deliveries join the lines of their records, or leave them. A
+//! transaction moves a bounded number of rows, as in [`super::stopping`]; if more are left, the webhook is noted as
 //! lining, and the flow loop goes on.
 //!
-//! Nothing is claimed meanwhile of one that keeps order from now on: what stands in no line yet may be behind another. Of one that
-//! keeps none any more all may be claimed, whatever lines are left: a claim asks how the webhook stands.
+//! Meanwhile nothing is claimed of a webhook that keeps order from now on, because a delivery that is in no line yet
+//! may belong behind another. Of a webhook that keeps order no more everything may be claimed, whatever lines are left:
+//! a claim goes by the webhook's ordering.
 
 use super::Work;
 use super::stopping::{IN_ORDER, among, as_ever};
-use crate::batch::{execute, query};
+use crate::batch::{Id, execute, query};
 use crate::error::store_error;
 use crate::micros::from_time;
 use crate::queue::BEHIND;
@@ -19,8 +20,9 @@ use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
-/// Takes the first of what stands in lines out of them: $1 the webhook, $2 now, $3 rows at most. What is in flight stays as it is.
-/// What is due is so from now on: it comes behind what is in flight, which claims look for among what was due first.
+/// Takes the first deliveries that stand in lines out of them: $1 the webhook, $2 now, $3 rows at most. Deliveries in
+/// flight stay as they are. A due delivery becomes due now, behind the deliveries in flight, which claims look for
+/// among those due first.
 fn dissolve_sql(backend: DbBackend) -> String {
     let lined = "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.order_key IS NOT NULL \
          AND first.leased_until_us IS NULL ORDER BY first.order_key, first.id LIMIT CAST($3 AS BIGINT)";
@@ -33,20 +35,30 @@ fn dissolve_sql(backend: DbBackend) -> String {
     )
 }
 
-/// Whether anything of that is left: $1 the webhook.
+/// The next row that [`dissolve_sql`] would change, if any: $1 the webhook.
 const LINED: &str = "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.order_key IS NOT NULL \
      AND first.leased_until_us IS NULL ORDER BY first.order_key, first.id LIMIT 1";
 
-/// The last of a batch of what is owed, if there is more behind it: $1 the webhook, $2 the last of the batch before, $3 how many are
-/// passed over.
-const BATCH_END: &str = "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.id > $2 ORDER BY first.id \
-     LIMIT 1 OFFSET CAST($3 AS BIGINT)";
+/// The last row of a full batch: $1 the webhook, $2 the last row of the batch before, $3 the rows of the batch before
+/// its last.
+const BATCH_END: &str = "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 AND first.id > $2 \
+     ORDER BY first.id LIMIT 1 OFFSET CAST($3 AS BIGINT)";
 
-/// Puts all of a batch into their lines, what is in flight too, which is what the others wait for: $1 the webhook, $2 the last of
-/// the batch before, $3 its own last.
-const FORM: &str = "UPDATE due SET order_key = (SELECT event.record_label FROM event \
-     WHERE event.tenant_id = due.tenant_id AND event.id = due.event_id) \
-     WHERE webhook_id = $1 AND id > $2 AND id <= $3 AND order_key IS NULL AND NOT is_test AND replay_id IS NULL";
+/// Puts the deliveries of a batch into their lines, also those in flight, for which the others wait: $1 the webhook, $2
+/// the last row of the batch before, $3 the last row of the batch, $4 now. Deliveries that still stand in a line keep
+/// their place. Those that were taken out of the way of claims are due again, because the deliveries before them may
+/// have left the line, and then nobody moves them up.
+fn form_sql() -> String {
+    format!(
+        "UPDATE due SET order_key = coalesce(order_key, (SELECT event.record_label FROM event \
+         WHERE event.tenant_id = due.tenant_id AND event.id = due.event_id)), \
+         due_at_us = CASE WHEN state_reason = '{BEHIND}' AND state IN ('PENDING', 'RETRYING') \
+            THEN $4 ELSE due_at_us END, \
+         state_reason = CASE WHEN state_reason = '{BEHIND}' THEN NULL ELSE state_reason END \
+         WHERE webhook_id = $1 AND id > $2 AND id <= $3 AND NOT is_test AND replay_id IS NULL \
+         AND (order_key IS NULL OR state_reason = '{BEHIND}')"
+    )
+}
 
 /// The statements of a batch, with the index that each must use.
 pub fn lining_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str); 4] {
@@ -55,45 +67,40 @@ pub fn lining_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static s
         (dissolve_sql(backend), vec![id.clone(), 0_i64.into(), most.clone()], "due_by_line"),
         (LINED.to_owned(), vec![id.clone()], "due_by_line"),
         (BATCH_END.to_owned(), vec![id.clone(), id.clone(), most], "due_by_webhook"),
-        (FORM.to_owned(), vec![id.clone(), id, Uuid::max().into()], "due_by_webhook"),
+        (form_sql(), vec![id.clone(), id, Uuid::max().into(), 0_i64.into()], "due_by_webhook"),
     ]
 }
 
 #[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
-}
-
-#[derive(FromQueryResult)]
-struct Noted {
+struct LiningNote {
     position_id: Uuid,
 }
 
 impl Work<'_> {
-    /// Begins to put what is owed to a webhook in order, or in none, as its ordering is from now on. The webhook is locked by the
-    /// caller. What is recorded at this very moment goes by the ordering before.
+    /// Begins to form or dissolve the lines of a webhook whose ordering changed. The caller has locked the webhook. A
+    /// delivery that is recorded at this very moment goes by the ordering before.
     pub(super) async fn begin_lines(&mut self, webhook_id: WebhookId, ordering: Ordering) -> Result<(), StoreError> {
         let left = self.line_some(webhook_id, ordering, Uuid::nil()).await?;
         self.note_lines(webhook_id, left).await
     }
 
-    /// Goes on with that, if there is more to do.
+    /// Goes on with the webhook's lines if it is noted as lining.
     pub(super) async fn line_more(&mut self, webhook_id: WebhookId, ordering: Ordering) -> Result<(), StoreError> {
         let sql = "SELECT position_id FROM lining WHERE webhook_id = $1";
-        let noted: Vec<Noted> = query(self.transaction, sql, vec![webhook_id.0.into()]).await?;
-        let Some(Noted { position_id }) = noted.into_iter().next() else { return Ok(()) };
+        let noted: Vec<LiningNote> = query(self.transaction, sql, vec![webhook_id.0.into()]).await?;
+        let Some(LiningNote { position_id }) = noted.into_iter().next() else { return Ok(()) };
         let left = self.line_some(webhook_id, ordering, position_id).await?;
         self.note_lines(webhook_id, left).await
     }
 
-    /// All that was to be put in order is, or need not be any more.
+    /// Notes that the webhook's lines are done, or are needed no more.
     pub(super) async fn end_lines(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
         execute(self.transaction, "DELETE FROM lining WHERE webhook_id = $1", vec![webhook_id.0.into()])
             .await
             .map(|_| ())
     }
 
-    /// A batch of what comes behind that position; the position behind which there is more, if there is.
+    /// Handles a batch behind `position`. Returns the position behind which more rows follow, if any do.
     async fn line_some(
         &mut self,
         webhook_id: WebhookId,
@@ -105,8 +112,8 @@ impl Work<'_> {
             return Ok(Some(position));
         }
         if self.store.backend() == DbBackend::Postgres {
-            // By the order of an index, whatever its planner believes of this webhook. So what is in flight is locked in the order
-            // of its ids too, as settlements lock it.
+            // The rows are read in the order of an index, whatever the planner believes of this webhook. So rows in
+            // flight are locked in the order of their ids, as settlements lock them.
             self.transaction.execute_unprepared(IN_ORDER).await.map_err(store_error)?;
         }
         let left = match ordering {
@@ -136,17 +143,18 @@ impl Work<'_> {
         let ends = vec![id.clone(), position.clone(), (rows_max - 1).into()];
         let end: Vec<Id> = query(self.transaction, BATCH_END, ends).await?;
         let end = end.into_iter().next().map(|row| row.id);
-        let batch = vec![id, position, end.unwrap_or(Uuid::max()).into()];
-        let formed = execute(self.transaction, FORM, batch).await?;
+        let batch = vec![id, position, end.unwrap_or(Uuid::max()).into(), from_time(self.at).into()];
+        let formed = execute(self.transaction, &form_sql(), batch).await?;
         self.stopped.spend(formed);
         Ok(end)
     }
 
-    /// Whoever waited longer has its turn before the rest of this one.
+    /// Notes the webhook as lining from `left` on, behind the webhooks that have waited longer.
     async fn note_lines(&self, webhook_id: WebhookId, left: Option<Uuid>) -> Result<(), StoreError> {
         let Some(position) = left else { return self.end_lines(webhook_id).await };
         let sql = "INSERT INTO lining (webhook_id, since_us, position_id) VALUES ($1, $2, $3) \
-                   ON CONFLICT (webhook_id) DO UPDATE SET since_us = excluded.since_us, position_id = excluded.position_id";
+                   ON CONFLICT (webhook_id) DO UPDATE \
+                   SET since_us = excluded.since_us, position_id = excluded.position_id";
         let values = vec![webhook_id.0.into(), from_time(self.at).into(), position.into()];
         execute(self.transaction, sql, values).await.map(|_| ())
     }

@@ -36,15 +36,15 @@ struct Work<'a> {
     transaction: &'a DatabaseTransaction,
     at: Timestamp,
     feed: FeedLog,
-    /// What it may still hold or cancel of webhooks that stop, or put in order.
+    /// How many rows the change may still hold or cancel with their webhooks, or put in order.
     stopped: Budget,
-    /// Whether it may claim what it records.
+    /// Whether the change may claim the deliveries that it records.
     claiming: Claiming,
-    /// The claim that goes along with it.
+    /// The claim that the change takes along.
     wanted: Option<Box<dyn WantedClaim>>,
 }
 
-/// What is left to commit.
+/// A change whose writes are done, but for the feed and the commit.
 struct Worked {
     committed: Vec<Committed>,
     along: Option<Along>,
@@ -72,7 +72,8 @@ impl UnitOfWork for SqlStore {
         let committed = if raises && change.writes.is_empty() {
             self.record_in_group(at, change.events).await?
         } else {
-            // On the heap: what only records events, which is most, would else hold the future of every kind of write, and copy it.
+            // On the heap: most changes only record events, and would otherwise hold and copy the future of every kind
+            // of write.
             Box::pin(self.commit_alone(change)).await?
         };
         if raises {
@@ -83,24 +84,34 @@ impl UnitOfWork for SqlStore {
     }
 }
 
-/// Whether a write leaves the webhooks and tenants as they are: what a claim opens of them is kept, so it must be committed.
+/// Whether a write leaves webhooks and tenants as they are. A claim caches the ones that it reads, so they must be
+/// committed.
 fn is_of_records(write: &Write) -> bool {
     use Write::{Audit, DeleteRecord, KeepAnswer, PutRecord, RequireRecord};
     matches!(write, PutRecord { .. } | DeleteRecord { .. } | RequireRecord { .. } | KeepAnswer(_) | Audit(_))
 }
 
 impl SqlStore {
-    /// Commits a change in a transaction of its own. Where a claim that goes along fails, it is all done again without one.
+    /// Commits a change in a transaction of its own. If the claim along fails, everything is done again without it; it
+    /// was the claim that failed if that goes through.
     async fn commit_alone(&self, change: Change) -> Result<Committed, CommitError> {
         if !change.events.is_empty() && change.writes.iter().all(is_of_records) {
             let (store, claiming) = (self.clone(), change.clone());
-            // A task of its own: a caller that goes away must not break off what was leased before it is handed over.
+            // In a task of its own: a caller that goes away must not drop deliveries between their lease and their
+            // hand-over.
             let committing = tokio::spawn(async move { store.commit_once(claiming, Claiming::IfWanted).await });
-            match committing.await {
-                Ok(Err(NotCommitted::ForTheClaim(error))) => self.claimer.failed(&error, change.at),
-                Ok(answer) => return answer.map_err(NotCommitted::into_inner),
-                Err(error) => return Err(StoreError::Failed(format!("the change ended early: {error}")).into()),
-            }
+            let at = change.at;
+            return match committing.await {
+                Ok(Err(NotCommitted::ForTheClaim(error))) => {
+                    let committed = self.commit_once(change, Claiming::Nothing).await;
+                    if committed.is_ok() {
+                        self.claimer.failed(&error, at);
+                    }
+                    committed.map_err(NotCommitted::into_inner)
+                }
+                Ok(answer) => answer.map_err(NotCommitted::into_inner),
+                Err(error) => Err(StoreError::Failed(format!("the change ended early: {error}")).into()),
+            };
         }
         self.commit_once(change, Claiming::Nothing).await.map_err(NotCommitted::into_inner)
     }
@@ -119,14 +130,14 @@ impl SqlStore {
         Ok(committed.into_iter().next().unwrap_or_default())
     }
 
-    /// Commits with the feed, and hands over what was claimed along.
+    /// Appends the feed, commits, and hands over the claim along.
     async fn commit_worked<E: From<StoreError>>(
         &self,
         transaction: DatabaseTransaction,
         worked: Worked,
     ) -> Result<Vec<Committed>, NotCommitted<E>> {
         let Worked { committed, along, feed } = worked;
-        // What a claim writes goes with the commit there.
+        // SQLite sends the statements of the claim with the commit.
         let with_claim = along.is_some() && self.backend() == DbBackend::Sqlite;
         if let Err(error) = feed.commit(transaction, &*self.observer).await {
             return Err(NotCommitted::at_commit(error, with_claim));
@@ -146,7 +157,7 @@ impl SqlStore {
 }
 
 impl Work<'_> {
-    /// The last of a change but its commit: its events, and what is claimed along.
+    /// Records the change's events and claims along: everything but the commit.
     async fn record_and_claim<E: From<StoreError>>(
         mut self,
         prepared: Prepared<'_>,

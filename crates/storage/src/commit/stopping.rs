@@ -1,22 +1,24 @@
-//! Stopping: what is due for a webhook that stopped is held or cancelled with it, so many rows at once, or a long backlog would
-//! take longer than a transaction may. Where there is more the webhook is noted as stopping, and the flow loop goes on.
+//! Stopping: when a webhook stops, its due deliveries are held or cancelled. A transaction changes a bounded number of
+//! rows, because a long backlog would take longer than a transaction may; if more are left, the webhook is noted as
+//! stopping, and the flow loop goes on.
 //!
-//! What is left meanwhile is not sent: a claim that meets it holds or cancels it. A webhook that sends again before all was held
-//! sends the rest at once; one that was switched off can be switched on only when all was cancelled. What is due for a webhook whose
-//! tenant was deleted is removed in the same way, and told to nobody.
+//! The remaining deliveries are not sent meanwhile: a claim that meets one holds or cancels it. A webhook that sends
+//! again before all are held sends the remaining ones at once; a webhook that was disabled can be enabled only once all
+//! are cancelled. The due deliveries of a webhook whose tenant was deleted are removed in the same way, without a feed
+//! entry.
 
 use super::Work;
 use super::deliveries::cancel;
 use super::feed::FeedLog;
-use crate::batch::{execute, query};
+use crate::batch::{Id, execute, query};
 use crate::connections::DatabaseTransaction;
 use crate::deliveries::{keep_ended, remove_payloads};
 use crate::entities::delivery::{DUE_COLUMNS, Model};
 use crate::error::store_error;
 use crate::limits::{REMOVED_WITH_BODIES_MAX, STOP_LOCK_MS_MAX};
+use crate::locks::{STOP_LOCK, try_lock};
 use crate::micros::from_time;
 use crate::standing::{Opened, WebhookLock};
-use crate::store::STOP_LOCK;
 use hookgraph_domain::change::CommitError;
 use hookgraph_domain::fan_out::{cancelled_reason, held_reason};
 use hookgraph_domain::ids::WebhookId;
@@ -28,23 +30,23 @@ use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
-/// What becomes of what is due for a webhook that stops.
+/// What becomes of the due deliveries of a webhook that stops.
 pub enum Stop<'a> {
-    /// It ends; what is in flight ends as it settles.
+    /// They are cancelled; deliveries in flight are cancelled as they settle.
     Cancel { reason: &'a str },
-    /// It is kept; what is in flight is kept as it settles.
+    /// They are held; deliveries in flight are held as they settle.
     Hold { reason: &'a str },
 }
 
-/// Whether anything is left after a batch.
+/// Whether rows are left after a batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
+enum Rest {
     Nothing,
     More,
 }
 
-impl Left {
-    /// A batch of at most so many that is not full is the last one.
+impl Rest {
+    /// The rest after a batch of up to `most` rows: one that is not full is the last.
     fn after(rows: &[Model], most: usize) -> Self {
         if rows.len() < most { Self::Nothing } else { Self::More }
     }
@@ -61,8 +63,8 @@ pub fn stop_statements(backend: DbBackend) -> [(String, Vec<Value>, &'static str
     ]
 }
 
-/// The rows that a query names, as a condition. On PostgreSQL they are locked there, so that rows which someone else has taken
-/// meanwhile are no part of the batch.
+/// The condition that `id` is among the ids that the query `rows` selects. PostgreSQL locks the rows in that query, so
+/// that rows which another transaction takes meanwhile are not in the batch.
 pub(super) fn among(backend: DbBackend, id: &str, rows: &str, lock: &str) -> String {
     match backend {
         DbBackend::Postgres => format!("{id} = ANY (ARRAY({rows} {lock}))"),
@@ -70,8 +72,9 @@ pub(super) fn among(backend: DbBackend, id: &str, rows: &str, lock: &str) -> Str
     }
 }
 
-/// Marks what is in flight, which sits at the head of what is due: $1 the webhook, $2 the time, $3 whether tests too. What is just
-/// being settled is passed over, so that this waits for nobody.
+/// Asks for the end of deliveries in flight, which are at the head of the webhook's due rows: $1 the webhook, $2 the
+/// time, $3 whether tests too. A row that is just being settled is passed over, so that the statement waits for no
+/// lock.
 fn flag_sql(backend: DbBackend) -> String {
     let head = format!(
         "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
@@ -86,8 +89,8 @@ fn flag_sql(backend: DbBackend) -> String {
     format!("UPDATE due SET cancel_requested = TRUE, updated_at_us = $2 WHERE {in_flight}")
 }
 
-/// Takes the oldest of what is not in flight out of the queue: $1 the webhook, $2 whether tests too, $3 rows at most. (As a part of
-/// the text each number would be another statement that a connection keeps prepared.)
+/// Takes the oldest deliveries that are not in flight out of the queue: $1 the webhook, $2 whether tests too, $3 rows
+/// at most. (With the number in its text, a connection would keep one prepared statement per number.)
 fn take_sql(backend: DbBackend) -> String {
     let oldest = "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 \
          AND first.state IN ('PENDING', 'RETRYING', 'HELD') AND (NOT first.is_test OR $2) \
@@ -95,17 +98,18 @@ fn take_sql(backend: DbBackend) -> String {
     format!("DELETE FROM due WHERE {} RETURNING {DUE_COLUMNS}", among(backend, "id", oldest, "FOR UPDATE"))
 }
 
-/// Removes the oldest of what is owed, what is in flight too: $1 the webhook. What someone else holds at this moment is passed over,
-/// so that this waits for nobody.
+/// Removes the oldest deliveries from the queue, also those in flight: $1 the webhook. A row that another transaction
+/// has locked is passed over, so that the statement waits for no lock.
 fn discard_sql(backend: DbBackend) -> String {
     let oldest = format!(
-        "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 ORDER BY first.id LIMIT {REMOVED_WITH_BODIES_MAX}"
+        "SELECT first.id FROM due AS first WHERE first.webhook_id = $1 \
+         ORDER BY first.id LIMIT {REMOVED_WITH_BODIES_MAX}"
     );
     format!("DELETE FROM due WHERE {} RETURNING id", among(backend, "id", &oldest, "FOR UPDATE SKIP LOCKED"))
 }
 
-/// Holds what is due first: $1 the webhook, $2 the time, $3 why, $4 rows at most. A test goes out whatever its webhook's status, and
-/// a probe because of it.
+/// Holds the deliveries that are due first: $1 the webhook, $2 the time, $3 why, $4 rows at most. A test is sent
+/// whatever its webhook's status is, and a probe because the webhook is suspended, so both are left.
 fn hold_sql(backend: DbBackend) -> String {
     let first = "SELECT head.id FROM due AS head WHERE head.webhook_id = $1 AND head.due_at_us IS NOT NULL \
          AND head.state IN ('PENDING', 'RETRYING') AND NOT head.is_test \
@@ -122,27 +126,17 @@ fn hold_sql(backend: DbBackend) -> String {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tests {
     Too,
-    /// They are sent though their webhook is switched off.
+    /// They are sent although their webhook is disabled.
     Not,
 }
 
 #[derive(FromQueryResult)]
-struct Lock {
-    is_ours: bool,
-}
-
-#[derive(FromQueryResult)]
-struct Noted {
+struct NoteCount {
     count: i64,
 }
 
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
-}
-
-/// How many rows a transaction may still hold or cancel, or put in order: of several webhooks that stop in one, those that come too
-/// late are noted alone.
+/// How many rows a transaction may still hold, cancel or put in order. If several webhooks stop in one transaction,
+/// those for which nothing is left are only noted.
 pub struct Budget(usize);
 
 impl Default for Budget {
@@ -162,9 +156,10 @@ impl Budget {
 }
 
 impl Stop<'_> {
-    /// What comes first. The webhook's row is locked by the caller.
+    /// Stops a first batch. The caller has locked the webhook's row.
     ///
-    /// Where something ends, the webhook is noted in any case: what is being leased at this moment is seen by a later transaction.
+    /// A webhook whose deliveries are cancelled is always noted: only a later transaction sees a delivery that is being
+    /// leased at this moment.
     pub async fn begin(
         self,
         transaction: &DatabaseTransaction,
@@ -175,10 +170,10 @@ impl Stop<'_> {
     ) -> Result<(), StoreError> {
         let cancels = matches!(self, Self::Cancel { .. });
         let left = match budget.0 {
-            0 => Left::More,
+            0 => Rest::More,
             _ => self.batch(transaction, webhook_id, at, Tests::Too, feed, budget).await?,
         };
-        if cancels || left == Left::More {
+        if cancels || left == Rest::More {
             let note = "INSERT INTO stopping (webhook_id, since_us) VALUES ($1, $2) ON CONFLICT DO NOTHING";
             execute(transaction, note, vec![webhook_id.0.into(), from_time(at).into()]).await?;
         }
@@ -193,11 +188,12 @@ impl Stop<'_> {
         tests: Tests,
         feed: &mut FeedLog,
         budget: &mut Budget,
-    ) -> Result<Left, StoreError> {
+    ) -> Result<Rest, StoreError> {
         let (backend, at_us, most) = (transaction.get_database_backend(), from_time(at), budget.0);
         let rows_max = Value::from(budget.rows_left());
         if backend == DbBackend::Postgres {
-            // By the order of an index, whatever its planner believes of this webhook: else each batch would read and sort them all.
+            // The rows are read in the order of an index, whatever the planner believes of this webhook; otherwise each
+            // batch would read and sort them all.
             transaction.execute_unprepared(IN_ORDER).await.map_err(store_error)?;
         }
         let changed: Vec<Model> = match self {
@@ -205,7 +201,7 @@ impl Stop<'_> {
                 let with_tests = Value::from(tests == Tests::Too);
                 let values = vec![webhook_id.0.into(), with_tests.clone(), rows_max];
                 let mut taken: Vec<Model> = query(transaction, &take_sql(backend), values).await?;
-                // What was leased meanwhile is seen now.
+                // This statement sees the deliveries that were leased while the one before waited.
                 execute(transaction, &flag_sql(backend), vec![webhook_id.0.into(), at_us.into(), with_tests]).await?;
                 as_ever(transaction).await?;
                 taken.iter_mut().for_each(|row| cancel(row, reason, at_us));
@@ -220,20 +216,20 @@ impl Stop<'_> {
             }
         };
         for row in &changed {
-            // One that cannot be read must not keep its webhook from stopping.
+            // A delivery that cannot be read must not keep its webhook from stopping.
             if let Err(error) = feed.delivery(row) {
                 tracing::error!(delivery_id = %row.id, %error, "stopped with its webhook, and told to nobody");
             }
         }
         budget.spend(changed.len() as u64);
-        Ok(Left::after(&changed, most))
+        Ok(Rest::after(&changed, most))
     }
 }
 
-/// For the statements of a batch.
+/// The settings for the statements of a batch.
 pub(super) const IN_ORDER: &str =
     "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off";
-/// For those that follow in the transaction.
+/// Resets [`IN_ORDER`] for the statements that follow in the transaction.
 const AS_EVER: &str = "RESET enable_bitmapscan; RESET enable_sort; RESET enable_seqscan";
 
 pub(super) async fn as_ever(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
@@ -248,9 +244,9 @@ fn is_held(webhook_id: WebhookId) -> CommitError {
 }
 
 impl Work<'_> {
-    /// Goes on with a webhook that is noted as stopping, or as lining, as it stands now. Where someone else has it, or what is due
-    /// for it, that is a conflict: it has its turn again. What takes too long itself is a failure, or nobody would learn that it
-    /// never ends.
+    /// Goes on with a webhook that is noted as stopping, or as lining, as it stands now. If another transaction has
+    /// locked the webhook or its deliveries, that is a conflict, and the webhook has its turn again. A statement that
+    /// takes too long by itself is an error, or nobody would learn that it never ends.
     pub(super) async fn stop_more(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
         match self.stop_some(webhook_id).await {
             Ok(()) => {}
@@ -258,7 +254,7 @@ impl Work<'_> {
             Err(error) => return Err(error),
         }
         if self.store.backend() == DbBackend::Postgres {
-            // The feed is waited for as ever.
+            // The feed's lock is waited for as long as in other transactions.
             self.transaction.execute_unprepared("RESET lock_timeout").await.map_err(store_error)?;
         }
         Ok(())
@@ -266,17 +262,16 @@ impl Work<'_> {
 
     async fn stop_some(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
         if self.store.backend() == DbBackend::Postgres {
-            // One batch at a time over all processes: else each would wait here for the others, and whoever uses the webhook for all.
-            let sql = format!("SELECT pg_try_advisory_xact_lock({STOP_LOCK}) AS is_ours");
-            let locks: Vec<Lock> = query(self.transaction, &sql, vec![]).await?;
-            if !locks.first().is_some_and(|lock| lock.is_ours) {
+            // One batch at a time over all processes: otherwise each process would wait here for the others, and other
+            // users of the webhook for all of them.
+            if !try_lock(self.transaction, STOP_LOCK).await? {
                 return Err(is_held(webhook_id));
             }
             let waits = format!("SET LOCAL lock_timeout = {STOP_LOCK_MS_MAX}");
             self.transaction.execute_unprepared(&waits).await.map_err(store_error)?;
         }
         let standings = Opened::standings(self.transaction, [webhook_id.0], WebhookLock::Update).await?;
-        // Its note went with it.
+        // The webhook is gone, and its note with it.
         let Some(standing) = standings.get(&webhook_id.0) else { return Ok(()) };
         if standing.is_deleted && self.is_of_deleted_tenant(standing.tenant_id).await? {
             self.end_lines(webhook_id).await?;
@@ -291,7 +286,7 @@ impl Work<'_> {
         };
         if let Some((stop, tests)) = stop {
             let (feed, budget) = (&mut self.feed, &mut self.stopped);
-            if stop.batch(self.transaction, webhook_id, self.at, tests, feed, budget).await? == Left::More {
+            if stop.batch(self.transaction, webhook_id, self.at, tests, feed, budget).await? == Rest::More {
                 return Ok(self.goes_behind(webhook_id).await?);
             }
         }
@@ -302,15 +297,16 @@ impl Work<'_> {
         Ok(self.line_more(webhook_id, standing.ordering).await?)
     }
 
-    /// Asked once the webhook is locked: a statement that waited for the lock saw the tenant as it was before.
+    /// Whether the tenant is deleted. This is asked once the webhook is locked: the statement that waited for the lock
+    /// saw the tenant as it was before.
     async fn is_of_deleted_tenant(&self, tenant_id: Uuid) -> Result<bool, StoreError> {
         let sql = "SELECT id FROM tenant WHERE id = $1 AND deleted_at_us IS NOT NULL";
         let deleted: Vec<Id> = query(self.transaction, sql, vec![tenant_id.into()]).await?;
         Ok(!deleted.is_empty())
     }
 
-    /// Removes a batch of what is owed to a webhook whose tenant was deleted, with its payloads, and leaves no history of it: all
-    /// that its tenant has goes. Whoever has one of them in flight finds its lease lost.
+    /// Removes a batch of the due deliveries of a webhook whose tenant was deleted, with their payloads. They leave no
+    /// history, since everything of the tenant is removed. A worker that has one in flight finds its lease lost.
     async fn discard_more(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
         let backend = self.transaction.get_database_backend();
         if backend == DbBackend::Postgres {
@@ -326,10 +322,13 @@ impl Work<'_> {
         if left.is_empty() { self.has_stopped(webhook_id).await } else { self.goes_behind(webhook_id).await }
     }
 
-    /// Whoever waited longer has its turn before the rest of this one.
+    /// Puts the webhook's notes behind the notes that have waited longer.
     async fn goes_behind(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
-        let sql = "UPDATE stopping SET since_us = $2 WHERE webhook_id = $1";
-        execute(self.transaction, sql, vec![webhook_id.0.into(), from_time(self.at).into()]).await.map(|_| ())
+        for note in ["stopping", "lining"] {
+            let sql = format!("UPDATE {note} SET since_us = $2 WHERE webhook_id = $1");
+            execute(self.transaction, &sql, vec![webhook_id.0.into(), from_time(self.at).into()]).await?;
+        }
+        Ok(())
     }
 
     async fn has_stopped(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
@@ -338,20 +337,20 @@ impl Work<'_> {
             .map(|_| ())
     }
 
-    /// Cancels the last of what was due for a webhook as it was switched off, before it is switched on. Refused where that is more
-    /// than one transaction cancels: it would be sent.
+    /// Cancels the remaining deliveries of a disabled webhook before it is enabled. The change is refused if they are
+    /// more than one transaction cancels, because the others would be sent.
     pub(super) async fn require_cancelled(&mut self, webhook_id: WebhookId) -> Result<(), CommitError> {
         self.lock_webhook(webhook_id).await?;
         let sql = "SELECT count(*) AS count FROM stopping WHERE webhook_id = $1";
-        let noted: Vec<Noted> = query(self.transaction, sql, vec![webhook_id.0.into()]).await?;
+        let noted: Vec<NoteCount> = query(self.transaction, sql, vec![webhook_id.0.into()]).await?;
         if noted.iter().all(|noted| noted.count == 0) {
             return Ok(());
         }
         let stop = Stop::Cancel { reason: cancelled_reason(false) };
         let (feed, budget) = (&mut self.feed, &mut self.stopped);
         match stop.batch(self.transaction, webhook_id, self.at, Tests::Not, feed, budget).await? {
-            Left::Nothing => Ok(self.has_stopped(webhook_id).await?),
-            Left::More => Err(CommitError::Refused(
+            Rest::Nothing => Ok(self.has_stopped(webhook_id).await?),
+            Rest::More => Err(CommitError::Refused(
                 "what was due for the webhook as it was switched off is still being cancelled: switch it on in a moment"
                     .to_owned(),
             )),

@@ -1,7 +1,7 @@
 //! Writes of tenants, their access tokens, audit log and copy tasks.
 
 use super::Work;
-use crate::batch::{IDS, execute, ids, query};
+use crate::batch::{IDS, Id, execute, ids, query};
 use crate::entities::{access_token, audit_entry, copy_task, tenant};
 use crate::error::store_error;
 use crate::micros::from_time;
@@ -17,26 +17,24 @@ use sea_orm::sea_query::{Expr, LockType, Value};
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SqlErr};
 use uuid::Uuid;
 
-/// Notes the webhooks of a deleted tenant, $1, for which something is due: the flow loop removes it (`commit::stopping`).
+/// Notes the webhooks of the deleted tenant $1 that have due deliveries, which the flow loop removes
+/// (`commit::stopping`).
 pub const NOTE_DUE: &str = "INSERT INTO stopping (webhook_id, since_us) SELECT webhook.id, tenant.deleted_at_us \
      FROM webhook JOIN tenant ON tenant.id = webhook.tenant_id WHERE webhook.tenant_id = $1 \
-     AND tenant.deleted_at_us IS NOT NULL AND EXISTS (SELECT 1 FROM due WHERE due.webhook_id = webhook.id) ON CONFLICT DO NOTHING";
+     AND tenant.deleted_at_us IS NOT NULL AND EXISTS (SELECT 1 FROM due WHERE due.webhook_id = webhook.id) \
+     ON CONFLICT DO NOTHING";
 
-/// What ends with a tenant, $1, at once: replays that run, which make rows, and the tokens.
+/// The statements that end running replays, which make rows, and access tokens with the tenant $1.
 const END: [&str; 2] =
     ["DELETE FROM replay WHERE tenant_id = $1 AND state = 'RUNNING'", "DELETE FROM access_token WHERE tenant_id = $1"];
 
-/// The statements for the tenants that running copies of a tenant, $1, make: the first reads them, the second ends those copies and
-/// tells of one that was begun meanwhile. A batch of a copy locks the tenant that it makes, then its task: so does a deletion.
+/// The statements for the tenants that running copies of the tenant $1 make: the first selects them, the second ends
+/// the copies and selects also the tenant of one that was begun meanwhile. A batch of a copy locks the tenant that it
+/// makes before its task, so a deletion does the same.
 const COPIES: [&str; 2] = [
     "SELECT target_tenant_id AS id FROM copy_task WHERE source_tenant_id = $1 AND state = 'RUNNING'",
     "DELETE FROM copy_task WHERE source_tenant_id = $1 AND state = 'RUNNING' RETURNING target_tenant_id AS id",
 ];
-
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
-}
 
 #[derive(FromQueryResult)]
 struct Target {
@@ -65,10 +63,11 @@ impl Work<'_> {
         if updated.rows_affected == 0 { Err(CommitError::Conflict(label(tenant.id))) } else { Ok(()) }
     }
 
-    /// Marks it and its webhooks, so that nobody finds it and nothing is sent. What it owns is removed afterwards, in parts: what is
-    /// due by the flow loop (`commit::stopping`), the rest by retention (`retention::tenants`).
+    /// Marks the tenant and its webhooks as deleted, so that nobody finds it and nothing is sent. Its rows are removed
+    /// afterwards, in parts: due deliveries by the flow loop (`commit::stopping`), the others by retention
+    /// (`retention::tenants`).
     ///
-    /// A copy of it that is being made goes with it: nobody would ever make the rest.
+    /// A copy of the tenant that is still being made is deleted with it, because nobody would ever finish it.
     pub(super) async fn delete_tenant(&self, id: TenantId) -> Result<(), CommitError> {
         if !self.mark_deleted(id.0).await? {
             return Err(CommitError::Conflict(label(id)));
@@ -88,7 +87,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether there was one that lived.
+    /// Marks a tenant as deleted, and returns whether there was one that was not deleted yet.
     async fn mark_deleted(&self, tenant_id: Uuid) -> Result<bool, StoreError> {
         let mark = "UPDATE tenant SET deleted_at_us = $2, updated_at_us = $2, version = version + 1 \
                     WHERE id = $1 AND deleted_at_us IS NULL";
@@ -96,7 +95,8 @@ impl Work<'_> {
         Ok(execute(self.transaction, mark, values).await? > 0)
     }
 
-    /// Tenant, replays, webhooks: the order in which a write of a webhook locks them.
+    /// Ends replays, tokens and webhooks of a deleted tenant. The order of locks, tenant, replays, webhooks, is that of
+    /// a write of a webhook.
     async fn end_what_it_owns(&self, tenant_id: Uuid) -> Result<(), StoreError> {
         let (tenant_id, at_us) = (Value::from(tenant_id), Value::from(from_time(self.at)));
         for sql in END {
@@ -117,7 +117,8 @@ impl Work<'_> {
         execute(self.transaction, NOTE_DUE, vec![tenant_id]).await.map(|_| ())
     }
 
-    /// Refuses where there is no such tenant, and keeps it from being deleted until this change is committed.
+    /// Locks a tenant against its deletion until this change is committed; refuses the change if there is no such
+    /// tenant.
     pub(super) async fn require_tenant(&self, id: TenantId, lock: LockType) -> Result<(), CommitError> {
         let version: Option<i64> = tenant::Entity::find_by_id(id.0)
             .select_only()
@@ -132,7 +133,7 @@ impl Work<'_> {
     }
 
     pub(super) async fn insert_token(&self, token: &AccessToken) -> Result<(), CommitError> {
-        // Else one that is made while its tenant is being deleted would open what nobody shall find.
+        // Without the lock, a token made while its tenant is being deleted would give access to the deleted tenant.
         self.require_tenant(token.tenant_id, LockType::Share).await?;
         let row: access_token::ActiveModel = whole(rows::tenant::token_to_row(token));
         if insert_new(self.transaction, row).await? {
@@ -172,7 +173,8 @@ impl Work<'_> {
         let row: copy_task::ActiveModel = whole(rows::tenant::task_to_row(task));
         match expected {
             Expected::Absent => {
-                // Else a copy that is begun while its source is being deleted would be looked for too early, and half of it stay.
+                // Without the lock, a deletion of the source could look for its copies too early, and half of this one
+                // would stay.
                 self.require_tenant(task.source_tenant_id, LockType::Share).await?;
                 if !insert_new(self.transaction, row).await? {
                     return Err(CommitError::AlreadyExists(copy_task_label(task.id)));

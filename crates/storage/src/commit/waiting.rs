@@ -1,4 +1,4 @@
-//! Changes that wait to be recorded: bounded by how many events they have, by what those occupy, and by time.
+//! Changes that wait to be recorded: bounded by the number of their events, by the bytes of these, and by time.
 
 use super::events::Recording;
 use crate::limits::{RECORD_GROUP_EVENTS_MAX, RECORD_QUEUE_BYTES_MAX, RECORD_QUEUE_EVENTS_MAX};
@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 
 pub(super) type Answer = Result<Committed, StoreError>;
 
-/// What an entry of a JSON object or array occupies beside its texts, in bytes: about.
+/// About how many bytes an entry of a JSON object or array occupies beside its texts.
 const ENTRY_BYTES: usize = 120;
 
-/// The events of one change, and who waits for them.
+/// The events of one change, and the channel to the caller that waits for them.
 pub(super) struct Waiting {
     pub recording: Recording,
     pub answer: oneshot::Sender<Answer>,
@@ -33,7 +33,7 @@ impl Waiting {
     }
 }
 
-/// What an event occupies, about.
+/// About how many bytes an event occupies.
 fn event_bytes(event: &NewEvent) -> usize {
     let key = event.event_type.concern.len() + event.event_type.event.len();
     let variables: usize = event.variables.iter().map(|(name, value)| name.len() + value_bytes(value)).sum();
@@ -53,7 +53,6 @@ fn value_bytes(value: &Value) -> usize {
         }
 }
 
-/// How many events are in a group.
 pub(super) fn event_count(group: &[Waiting]) -> usize {
     group.iter().map(Waiting::event_count).sum()
 }
@@ -69,7 +68,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Takes a change in, if there is room; the ticket is for [`Queue::take_back`].
+    /// Adds a change if there is room. The ticket is for [`Queue::take_back`].
     pub fn push(&mut self, mut waiting: Waiting) -> Result<u64, StoreError> {
         let (event_count, bytes) = (self.event_count + waiting.event_count(), self.bytes + waiting.bytes);
         if event_count > RECORD_QUEUE_EVENTS_MAX {
@@ -87,7 +86,7 @@ impl Queue {
         Ok(self.last_ticket)
     }
 
-    /// Takes a change out before its turn; false where its turn has come.
+    /// Removes a change before its turn; returns false if its turn has come.
     pub fn take_back(&mut self, ticket: u64) -> bool {
         // Tickets ascend from front to back.
         let Ok(at) = self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket) else { return false };
@@ -97,7 +96,7 @@ impl Queue {
         true
     }
 
-    /// What the next transaction records: at least one change, if there is any.
+    /// Takes the changes that the next transaction records: at least one if any waits.
     pub fn next_group(&mut self) -> Vec<Waiting> {
         let mut group: Vec<Waiting> = Vec::new();
         let mut group_events = 0;
@@ -113,7 +112,7 @@ impl Queue {
         group
     }
 
-    /// Lets all go; whoever waits is told by that.
+    /// Drops every change, which tells its caller.
     pub fn clear(&mut self) {
         self.waiting.clear();
         (self.event_count, self.bytes) = (0, 0);

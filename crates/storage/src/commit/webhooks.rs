@@ -1,4 +1,4 @@
-//! Writes of webhooks, and of all that is due for one.
+//! Writes of webhooks, and of their due deliveries.
 
 use super::Work;
 use super::stopping::Stop;
@@ -21,7 +21,7 @@ fn label(id: WebhookId) -> String {
     format!("webhook {id}")
 }
 
-/// What a webhook is before it is changed.
+/// A webhook before its change, as far as the change depends on it.
 struct Before {
     keeps_order: bool,
     is_disabled: bool,
@@ -41,7 +41,7 @@ impl Work<'_> {
             }
             Expected::Version(version) => {
                 let before = self.as_it_stands(webhook.id).await?;
-                // Before the webhook is locked, which is the order in which a replay's batch locks both.
+                // Replays are locked before their webhook, as in a replay's batch.
                 self.wake_replays(webhook).await?;
                 if before.is_disabled && webhook.status != WebhookStatus::Disabled && webhook.deleted_at.is_none() {
                     self.require_cancelled(webhook.id).await?;
@@ -57,7 +57,7 @@ impl Work<'_> {
                     return Err(CommitError::Conflict(label(webhook.id)));
                 }
                 let ordering = webhook.flow.ordering;
-                // Of one that is deleted all ends anyway.
+                // The deliveries of a deleted webhook are cancelled anyway.
                 if before.keeps_order != (ordering == Ordering::ByRecord) && webhook.deleted_at.is_none() {
                     self.begin_lines(webhook.id, ordering).await?;
                 }
@@ -82,7 +82,7 @@ impl Work<'_> {
         })
     }
 
-    /// What waited for a webhook that sends again goes on at once.
+    /// Lets replays that wait for a webhook go on at once when it sends again.
     async fn wake_replays(&self, webhook: &Webhook) -> Result<(), StoreError> {
         if webhook.status != WebhookStatus::Active {
             return Ok(());
@@ -101,7 +101,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Counts under a lock on the tenant, so that two inserts at once cannot both take the last place.
+    /// Refuses one webhook too many on an event type. They are counted under a lock on the tenant, so that two inserts
+    /// at once cannot both take the last place.
     async fn check_room(&self, webhook: &Webhook) -> Result<(), CommitError> {
         self.require_tenant(webhook.tenant_id, LockType::NoKeyUpdate).await?;
         let others = webhook::Entity::find()
@@ -122,8 +123,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Keeps settles and fan outs of the webhook out until this change is committed: none of its deliveries comes or goes
-    /// between the statements of a change to all of them.
+    /// Locks a webhook against settles and fan outs until this change is committed, so that its deliveries stay the
+    /// same between the statements of a change to all of them.
     pub(super) async fn lock_webhook(&self, webhook_id: WebhookId) -> Result<(), StoreError> {
         let _: Option<i64> = webhook::Entity::find_by_id(webhook_id.0)
             .select_only()
@@ -136,7 +137,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Begins to hold or cancel what is due for a webhook.
+    /// Begins to hold or cancel the due deliveries of a webhook.
     pub(super) async fn stop_due(&mut self, webhook_id: WebhookId, stop: Stop<'_>) -> Result<(), CommitError> {
         self.lock_webhook(webhook_id).await?;
         Ok(stop.begin(self.transaction, webhook_id, self.at, &mut self.feed, &mut self.stopped).await?)

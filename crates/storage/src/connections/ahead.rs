@@ -1,11 +1,12 @@
-//! Statements of SQLite that go with the next one, in one text. Each connection of it has a thread of its own: every text is handed
-//! to that and its answer back, while the one writer's transaction is open, and costs as much as the statements in it.
+//! Statements of SQLite that are sent with the next one, in one text. sqlx runs each SQLite connection on a thread of
+//! its own. Handing a text to that thread, and the answer back, costs as much as the statements in it, while the only
+//! writer's transaction is open.
 
 use sea_orm::sea_query::{Value, Values};
 use sea_orm::{DbBackend, Statement};
 use std::fmt::Write;
 
-/// Statements whose answers nobody needs, in their order.
+/// Statements whose answers nobody needs, in the order in which they run.
 #[derive(Default)]
 pub struct Ahead {
     sql: String,
@@ -15,7 +16,7 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// The beginning of a transaction that has the database to itself.
+    /// The `BEGIN` of a transaction that takes the write lock at once.
     pub fn begin() -> Self {
         Self { sql: "BEGIN IMMEDIATE".to_owned(), ..Self::default() }
     }
@@ -24,13 +25,13 @@ impl Ahead {
         self.sql.is_empty()
     }
 
-    /// Whether that text can stand behind these: sqlx counts its `?` by those before them, and passes over the values of what is
-    /// numbered.
+    /// Whether `sql` can stand behind these statements. sqlx counts a `?` by the `?` before it, and does not count the
+    /// values of numbered parameters.
     pub fn takes(&self, sql: &str) -> bool {
         !(self.is_numbered && sql.contains('?'))
     }
 
-    /// Adds one that these take.
+    /// Adds a statement for which [`Ahead::takes`] holds.
     pub fn add(&mut self, statement: Statement) {
         let values = statement.values.map(|values| values.0).unwrap_or_default();
         self.is_numbered |= !values.is_empty() && !statement.sql.contains('?');
@@ -41,14 +42,14 @@ impl Ahead {
         self.values.extend(values);
     }
 
-    /// All of them as one. Without values it is not prepared.
+    /// All statements as one text. A text without values is not prepared.
     pub fn into_statement(self) -> Statement {
         let values = (!self.values.is_empty()).then_some(Values(self.values));
         Statement { sql: self.sql, values, db_backend: DbBackend::Sqlite }
     }
 }
 
-/// Appends a text whose parameters `$1`, `$2`, … stand so many values further on.
+/// Appends `sql`, with its parameters `$1`, `$2`, … renumbered to stand behind `values_before` values.
 fn push_renumbered(text: &mut String, sql: &str, values_before: usize) {
     if values_before == 0 {
         return text.push_str(sql);

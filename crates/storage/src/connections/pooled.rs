@@ -1,6 +1,6 @@
-//! Connections that stay with us between two uses. A pool of sqlx asks each connection that comes back whether it lives, and
-//! waits for the answer; a transaction of five statements would make seven round trips. Here one whose last call was answered
-//! goes from hand to hand without a question, and sqlx's pool only opens connections and counts them.
+//! Connections that this process keeps between two uses. sqlx's own pool pings each connection that comes back and
+//! waits for the answer, so a transaction of five statements would make seven round trips. Here a connection whose last
+//! call was answered goes to the next caller without a ping, and sqlx's pool only opens connections and counts them.
 
 use super::session::{Session, had_no_transaction, is_survived};
 use super::{in_time, no_answer};
@@ -15,22 +15,23 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-/// The connections of one pool that nobody uses, and turns for all that it may have.
-pub struct Kept {
+/// The idle connections of one pool, and a permit for each connection that the pool may open.
+pub struct KeptConnections {
     pool: DatabaseConnection,
     turns: Arc<Semaphore>,
     idle: Mutex<Idle>,
-    /// Texts that the database was sent.
+    /// How many SQL texts the database was sent.
     #[cfg(test)]
     pub sent_count: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Default)]
 struct Idle {
-    /// The one that was used last is taken first: those at the front wait the longest, and are closed after a while.
+    /// The connection that was used last is taken first, from the back: the one at the front waits the longest, and is
+    /// closed after a while.
     sessions: Vec<IdleSession>,
-    /// When a connection last said nothing, if ever. Those that were idle then are not asked: a network that forgot one
-    /// forgot them all, and each would be waited for.
+    /// When a connection last did not answer, if ever. Connections that were idle at that time are closed without a
+    /// ping: a network that forgot one connection forgot them all, and a caller would wait for each of them.
     silent_at: Option<Instant>,
     is_closed: bool,
 }
@@ -46,24 +47,24 @@ struct Connection {
     opened_at: Instant,
 }
 
-/// A connection that one caller has for itself. It goes back as it is dropped.
-pub struct Lease {
+/// A connection that one caller has for itself. It goes back to the pool as it is dropped.
+pub struct PooledConnection {
     connection: Option<Connection>,
-    kept: Arc<Kept>,
+    kept: Arc<KeptConnections>,
     turn: OwnedSemaphorePermit,
-    /// Whether it was idle for so long that it is asked, or begins with something short, before anyone relies on it.
+    /// Whether the connection was idle for so long that its first call must be a ping or another short one.
     wants_asking: bool,
     /// Whether a transaction was begun and not ended.
     is_in_transaction: bool,
-    /// Whether a statement of it failed.
+    /// Whether a statement of the transaction failed.
     has_failed: bool,
     /// Whether a call is under way or was broken off.
     is_broken_off: bool,
-    /// Whether it ended, or does not answer.
+    /// Whether the connection ended, or does not answer.
     is_dead: bool,
 }
 
-impl Kept {
+impl KeptConnections {
     pub fn new(pool: DatabaseConnection) -> Arc<Self> {
         let (connections_max, session) = match pool.get_database_backend() {
             DbBackend::Postgres => {
@@ -76,7 +77,7 @@ impl Kept {
             }
         };
         let now = Instant::now();
-        // The one with which the pool found that it can connect.
+        // The pool opened one connection to find out that it can connect.
         let sessions = session.map(|session| Connection { session, opened_at: now }.idle_since(now));
         let idle = Idle { sessions: sessions.into_iter().collect(), ..Idle::default() };
         let turns = Arc::new(Semaphore::new(connections_max as usize));
@@ -93,17 +94,17 @@ impl Kept {
         &self.pool
     }
 
-    /// Connections that nobody uses.
+    /// The number of idle connections.
     pub fn idle_count(&self) -> usize {
         self.idle.lock().sessions.len()
     }
 
-    /// A connection, in no transaction, after those who came before.
-    pub async fn take(self: &Arc<Self>) -> Result<Lease, DbErr> {
+    /// Waits for a connection, in the order in which callers came. It is in no transaction.
+    pub async fn take(self: &Arc<Self>) -> Result<PooledConnection, DbErr> {
         let taking = async {
             let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| closed())?;
             let (connection, wants_asking) = self.connection().await?;
-            Ok(Lease {
+            Ok(PooledConnection {
                 connection: Some(connection),
                 kept: Arc::clone(self),
                 turn,
@@ -120,16 +121,16 @@ impl Kept {
         }
     }
 
-    /// The same; one that was idle for long is asked whether it lives.
-    pub async fn take_alive(self: &Arc<Self>) -> Result<Lease, DbErr> {
-        let mut lease = self.take().await?;
-        while lease.wants_asking && !lease.answers().await {
-            lease.renew().await?;
+    /// Waits for a connection as [`KeptConnections::take`] does, and pings one that was idle for long.
+    pub async fn take_alive(self: &Arc<Self>) -> Result<PooledConnection, DbErr> {
+        let mut pooled = self.take().await?;
+        while pooled.wants_asking && !pooled.answers().await {
+            pooled.renew().await?;
         }
-        Ok(lease)
+        Ok(pooled)
     }
 
-    /// The one that was used last, or a new one, for whoever has a turn; and whether it wants to be asked.
+    /// The connection that was used last, or a new one, for a caller that has a permit; and whether it must be pinged.
     async fn connection(&self) -> Result<(Connection, bool), DbErr> {
         let is_postgres = self.pool.get_database_backend() == DbBackend::Postgres;
         while let Some((idle, silent_at)) = self.pop() {
@@ -139,7 +140,8 @@ impl Kept {
             }
             return Ok((idle.connection, is_postgres && wants_asking(idle.since.elapsed())));
         }
-        // On the heap: the future that opens one has 10 KiB, which every future that may wait for a connection would hold, and copy.
+        // On the heap: the future that opens a connection has 10 KiB, which every future that may wait for one would
+        // hold and copy.
         let session = Box::pin(self.opened()).await.map_err(acquire_error)?;
         Ok((Connection { session, opened_at: Instant::now() }, false))
     }
@@ -156,7 +158,7 @@ impl Kept {
         Some((idle.sessions.pop()?, idle.silent_at))
     }
 
-    /// Takes back what is at rest.
+    /// Takes back a connection that is in no call and no transaction.
     fn put(&self, connection: Connection) {
         let now = Instant::now();
         let is_postgres = connection.session.backend() == DbBackend::Postgres;
@@ -180,7 +182,7 @@ impl Kept {
         self.idle.lock().silent_at = Some(asked_at);
     }
 
-    /// Gives out no more, and closes what nobody uses; what is used is closed as it comes back.
+    /// Closes the idle connections, and lets no caller take another. A connection in use is closed as it comes back.
     pub fn close(&self) {
         self.turns.close();
         let sessions = {
@@ -192,9 +194,9 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for KeptConnections {
     fn drop(&mut self) {
-        // There may be no runtime any more that a goodbye could run on.
+        // A closing message needs a runtime, and there may be none any more.
         self.idle.get_mut().sessions.drain(..).for_each(|idle| idle.connection.session.abandon());
     }
 }
@@ -205,13 +207,13 @@ impl Connection {
     }
 }
 
-impl Lease {
-    /// Whether it was idle for so long that a beginning which fails says nothing of the database.
+impl PooledConnection {
+    /// Whether the connection was idle for so long that a failed `BEGIN` says nothing of the database.
     pub const fn wants_asking(&self) -> bool {
         self.wants_asking
     }
 
-    /// Another connection in the same turn; this one is given up.
+    /// Gives the connection up, and takes another one on the same permit.
     pub async fn renew(&mut self) -> Result<(), DbErr> {
         if let Some(connection) = self.connection.take() {
             connection.session.abandon();
@@ -227,7 +229,7 @@ impl Lease {
         self.connection.as_mut().map(|connection| &mut connection.session).ok_or(sqlx::Error::PoolClosed)
     }
 
-    /// Asks whether it lives.
+    /// Pings the connection, and returns whether it answered.
     async fn answers(&mut self) -> bool {
         let asked_at = self.enters();
         let answer = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.ping().await }).await;
@@ -237,7 +239,8 @@ impl Lease {
         is_alive
     }
 
-    /// Those that were idle when it was asked in vain are not asked.
+    /// Notes that a ping sent at `asked_at` was not answered, so that connections that were idle at that time are not
+    /// pinged.
     fn notes_silence(&mut self, asked_at: Instant, is_silent: bool) {
         if is_silent {
             self.is_dead = true;
@@ -245,7 +248,7 @@ impl Lease {
         }
     }
 
-    /// Notes that a call begins, which may be broken off.
+    /// Notes that a call begins: until it ends it counts as broken off. Returns the time.
     fn enters(&mut self) -> Instant {
         self.is_broken_off = true;
         #[cfg(test)]
@@ -272,7 +275,7 @@ impl Lease {
                 Err(kind(RuntimeErr::SqlxError(Arc::new(error))))
             }
             None => {
-                // What comes after it may succeed, and says nothing of it.
+                // A later statement may succeed, which says nothing of this one.
                 self.has_failed = true;
                 Err(no_answer(ms_max))
             }
@@ -303,14 +306,14 @@ impl Lease {
         self.left(ms_max, answer, DbErr::Exec)
     }
 
-    /// Begins a transaction of PostgreSQL, with that in the same round trip where the connection is trusted.
+    /// Begins a transaction of PostgreSQL and runs `then`, in one round trip where the connection is trusted.
     pub async fn begin(&mut self, ms_max: u64, then: &str) -> Result<(), DbErr> {
         self.goes_into_transaction();
         if !self.wants_asking {
             let text = if then.is_empty() { "BEGIN".to_owned() } else { format!("BEGIN; {then}") };
             return self.run(ms_max, &text).await.map(|_| ());
         }
-        // By itself, which takes no time: silence is known for what it is.
+        // A `BEGIN` alone takes the database no time, so a missing answer means that the connection is dead.
         let asked_at = self.enters();
         let begun = in_time(POSTGRES_PING_MS_MAX, async { self.session()?.run("BEGIN").await }).await;
         self.notes_silence(asked_at, begun.is_none());
@@ -319,7 +322,7 @@ impl Lease {
         if then.is_empty() { Ok(()) } else { self.run(ms_max, then).await.map(|_| ()) }
     }
 
-    /// Notes that what comes next is of a transaction, which is to be undone unless it ends.
+    /// Notes that the next statements belong to a transaction, which is undone unless it is ended.
     pub const fn goes_into_transaction(&mut self) {
         self.is_in_transaction = true;
     }
@@ -337,7 +340,7 @@ impl Lease {
         self.enters();
         let answer = in_time(ms_max, async { self.session()?.run("ROLLBACK").await }).await;
         let undone = answer.map(|answer| match answer {
-            // SQLite did so by itself, or never began it.
+            // SQLite undid the transaction by itself, or never began it.
             Err(error) if had_no_transaction(&error) => Ok(()),
             answer => answer.map(|_| ()),
         });
@@ -355,14 +358,14 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         if self.is_dead {
             return connection.session.abandon();
         }
         if !self.is_in_transaction && !self.is_broken_off {
-            // Before the turn, which goes with the rest of this: whoever comes next finds it.
+            // The connection goes back before the permit does, so that the next caller finds it.
             return self.kept.put(connection);
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return connection.session.abandon() };
@@ -378,10 +381,13 @@ impl Drop for Lease {
     }
 }
 
-/// Undoes what a connection may be in, behind all that it was told before, and takes it back. One of PostgreSQL that does not say
-/// so in time is given up: it may be busy with what nobody waits for. SQLite has no other writer, and a database in memory no other
-/// connection, so that one is waited for. The answer is whether it said anything.
-async fn undo(kept: &Kept, mut connection: Connection, is_in_transaction: bool) -> bool {
+/// Undoes the transaction that a connection may be in, after the calls before it have ended, and takes the connection
+/// back. Returns whether the connection answered.
+///
+/// A connection of PostgreSQL that does not answer in time is given up: it may be busy with a call whose caller left.
+/// SQLite's answer is waited for, because it has only one connection that writes, and a database in memory only one
+/// connection.
+async fn undo(kept: &KeptConnections, mut connection: Connection, is_in_transaction: bool) -> bool {
     let session = &mut connection.session;
     let is_postgres = session.backend() == DbBackend::Postgres;
     let undoing = async {
@@ -389,7 +395,7 @@ async fn undo(kept: &Kept, mut connection: Connection, is_in_transaction: bool) 
             return session.ping().await;
         }
         match session.run("ROLLBACK").await {
-            // How what was broken off had ended.
+            // The error belongs to the call that was broken off.
             Err(error) if is_survived(&error) && !had_no_transaction(&error) => {
                 session.run("ROLLBACK").await.map(|_| ())
             }
@@ -425,7 +431,7 @@ fn closed() -> DbErr {
     DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
 }
 
-/// Whether a connection was idle as another said nothing, and is so since.
+/// Whether a connection that is idle since `idle_since` was idle already as another one did not answer.
 fn is_silent(idle_since: Instant, silent_at: Option<Instant>) -> bool {
     silent_at.is_some_and(|at| idle_since <= at)
 }

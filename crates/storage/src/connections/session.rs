@@ -8,13 +8,13 @@ use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, Postgres, Sqlite}
 use sea_orm::{DbBackend, ExecResult, QueryResult, Statement, Values};
 use sea_query_sqlx::SqlxValues;
 
-/// A connection that its pool counts as taken.
+/// A connection that sqlx's pool counts as taken.
 pub enum Session {
     Postgres(PoolConnection<Postgres>),
     Sqlite(PoolConnection<Sqlite>),
 }
 
-/// What a statement is to sqlx.
+/// A statement in the types of sqlx.
 fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
     (AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
 }
@@ -27,7 +27,7 @@ impl Session {
         }
     }
 
-    /// What the statement touched; of several in one text, the last one.
+    /// Runs a statement, and returns what it changed; of several statements in one text, what the last one changed.
     pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, sqlx::Error> {
         let (sql, values) = parts(statement);
         Ok(match self {
@@ -66,7 +66,7 @@ impl Session {
         })
     }
 
-    /// Statements without parameters, not prepared: several at once are one round trip.
+    /// Runs statements without parameters, and without preparing them: several in one text are one round trip.
     pub async fn run(&mut self, sql: &str) -> Result<ExecResult, sqlx::Error> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql));
         Ok(match self {
@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    /// Says goodbye, in a task of its own.
+    /// Closes the connection with a closing message, in a task of its own.
     pub fn close(self) {
         if tokio::runtime::Handle::try_current().is_err() {
             return self.abandon();
@@ -93,7 +93,7 @@ impl Session {
         }
     }
 
-    /// Leaves without a goodbye: nobody would hear it, or there is no time for one.
+    /// Drops the connection without a closing message: nobody would read it, or there is no time for it.
     pub fn abandon(self) {
         match self {
             Self::Postgres(session) => drop(session.detach()),
@@ -102,7 +102,7 @@ impl Session {
     }
 }
 
-/// Whether an error leaves a connection that can be worked with: it is there, and can be heard.
+/// Whether the connection can still be used after an error.
 pub fn is_survived(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error
@@ -117,7 +117,7 @@ pub fn is_survived(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether SQLite says that there was nothing to undo.
+/// Whether SQLite answered a `ROLLBACK` that no transaction was open.
 pub fn had_no_transaction(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.message().contains("no transaction is active"))
 }

@@ -40,9 +40,9 @@ pub const PAYLOAD_RENDERED: &str = "RENDERED";
 pub const PAYLOAD_DEFAULT: &str = "DEFAULT";
 
 /// The columns of a row of the queue.
-pub const DUE_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason, \
-     due_at_us, due_since_us, leased_until_us, attempts_spent, attempt_count, fencing_token, cancel_requested, \
-     payload_kind, default_frozen_at_us, order_key, created_at_us, updated_at_us";
+pub const DUE_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, \
+     state_reason, due_at_us, due_since_us, leased_until_us, attempts_spent, attempt_count, fencing_token, \
+     cancel_requested, payload_kind, default_frozen_at_us, order_key, created_at_us, updated_at_us";
 
 /// The same columns of a row of the history.
 pub const ENDED_COLUMNS: &str = "id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, \
@@ -103,12 +103,12 @@ pub const ENDED: Table = Table {
 };
 
 impl Model {
-    /// As a row of [`DUE`].
-    /// The line that it stands in, if any: its webhook, and whose line.
+    /// The line in which the delivery stands, if any: its webhook and the record.
     pub fn line(&self) -> Option<(Uuid, String)> {
         self.order_key.clone().map(|key| (self.webhook_id, key))
     }
 
+    /// The delivery as a row of [`DUE`].
     pub fn due_cells(&self) -> Vec<Cell> {
         vec![
             Cell::Uuid(self.id),
@@ -135,7 +135,7 @@ impl Model {
         ]
     }
 
-    /// As a row of [`ENDED`].
+    /// The delivery as a row of [`ENDED`].
     pub fn ended_cells(&self) -> Vec<Cell> {
         vec![
             Cell::Uuid(self.id),

@@ -1,5 +1,5 @@
-//! What a claim cannot read is set aside: it stays due, at a later time, with the reason. A fault of ours spends no attempt,
-//! and what stands behind it goes.
+//! A delivery that a claim cannot read is set aside: it stays due, at a later time, with the reason. That spends no
+//! attempt, because the fault is ours, and deliveries that stand behind it in its line are sent.
 
 use super::lines::{MovedUp, move_up};
 use crate::batch::{Cell, Kind, Table, execute_ahead};
@@ -21,7 +21,7 @@ pub(super) struct Aside {
     delivery_id: DeliveryId,
     tenant_id: TenantId,
     change: FeedChange,
-    /// The line that it stands in.
+    /// The line in which the delivery stands.
     line: Option<(Uuid, String)>,
     leaves_its_line: bool,
     reason: String,
@@ -50,8 +50,8 @@ impl Unread {
 }
 
 impl Aside {
-    /// Where the delivery itself is at fault it leaves its record's line, so that those behind it go; behind a webhook or a
-    /// tenant all of the line waits.
+    /// A delivery that cannot be read itself leaves its record's line, so that those behind it are sent. If its webhook
+    /// or its tenant cannot be read, all of the line waits.
     pub fn new(row: &Model, unread: Unread) -> Self {
         let state = if row.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
         Self {
@@ -74,7 +74,7 @@ impl Aside {
 const ASIDE: Table =
     Table { name: "aside", columns: &[("id", Kind::Uuid), ("order_key", Kind::TextOrNull), ("reason", Kind::Text)] };
 
-/// The rows are locked.
+/// Sets deliveries aside whose rows the caller has locked.
 pub(super) async fn set_aside(
     transaction: &DatabaseTransaction,
     asides: Vec<Aside>,

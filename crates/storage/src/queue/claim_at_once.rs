@@ -1,8 +1,7 @@
-//! A claim at once: what is due for webhooks that send is picked, leased and read with its event, by PostgreSQL in one
-//! statement, by SQLite in two. What else is due is left to `claim`, which holds and cancels.
+//! A claim at once: due deliveries whose webhook sends are picked, leased and read with their events, by PostgreSQL in
+//! one statement, by SQLite in two. The other due deliveries are left to `claim`, which holds or cancels them.
 
-use super::aside::{Aside, set_aside};
-use super::claim::lease;
+use super::hand_out::{Leases, Reached, hand_out};
 use super::heads::{Asked, PICKED_NEXT, Retries, Told, beside_one_of, candidates_values, picked_sql};
 use super::parts::Parts;
 use crate::batch::query_with;
@@ -22,16 +21,16 @@ use sea_orm::{DbBackend, DbErr, FromQueryResult, QueryResult, TryGetError};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// What a claim came to.
+/// The result of a claim at once.
 pub struct AtOnce {
     pub claimed: Vec<ClaimedDelivery>,
-    /// How many were picked, but want a look at how their webhook stands.
+    /// How many deliveries were picked and not leased, because their webhook must be looked at first.
     pub unsure_count: usize,
-    /// What else it left.
+    /// What the claim left for want of room.
     pub left: Left,
-    /// Whether it took nothing of a webhook because too much of what is due stands behind others.
+    /// Whether the claim passed over a webhook because too many of its first deliveries stand behind others.
     pub is_crowded: bool,
-    /// Whether it wrote anything.
+    /// Whether the claim wrote anything.
     has_written: bool,
 }
 
@@ -41,11 +40,11 @@ struct Leased {
     webhook_version: i64,
     tenant_version: i64,
     was_orphaned: bool,
-    /// With the first of its deliveries.
+    /// The event, if no delivery read before is of the same one.
     event: Option<event::Model>,
 }
 
-/// The events that were read: what many deliveries are of is read with the first.
+/// The ids of the events that were read: an event of many deliveries is read with the first of them.
 #[derive(Default)]
 struct EventsRead(HashSet<Uuid>);
 
@@ -59,10 +58,12 @@ impl EventsRead {
     }
 }
 
-/// An answer of the statement: what is told once, how many rows were locked, and one that was leased, if any.
+/// A row that [`claim_sql`] answers with.
 struct Answer {
     told: Told,
+    /// How many rows the statement locked; the same in every answer.
     locked_count: i64,
+    /// None in the only answer of a statement that leased nothing.
     leased: Option<Leased>,
 }
 
@@ -84,7 +85,7 @@ impl Answer {
     }
 }
 
-/// The delivery of a row, where an outer join found one: what cannot be read is an error.
+/// The delivery of a row, if the outer join found one. A delivery that cannot be read is an error.
 fn model_if_any(row: &QueryResult) -> Result<Option<Model>, DbErr> {
     match Model::from_query_result_nullable(row, "") {
         Ok(model) => Ok(Some(model)),
@@ -93,10 +94,12 @@ fn model_if_any(row: &QueryResult) -> Result<Option<Model>, DbErr> {
     }
 }
 
-/// What is told once, and a candidate of [`look_sql`], if any; one that shall not simply be sent has no versions.
+/// A row that [`look_sql`] answers with.
 struct Looked {
     told: Told,
+    /// Whether the row has a candidate.
     is_picked: bool,
+    /// The candidate, if its webhook sends.
     sendable: Option<Leased>,
 }
 
@@ -112,7 +115,7 @@ impl Looked {
                 row: delivery,
                 webhook_version,
                 tenant_version,
-                // Not with one that is not sent: it would be read for nobody.
+                // The event is read here only, because nobody needs it of a delivery that is not sent.
                 event: events.read(row)?,
             }),
             _ => None,
@@ -121,7 +124,8 @@ impl Looked {
     }
 }
 
-/// What SQLite picks, with how its webhook and its tenant stand, and its event. The parameters are [`candidates_values`].
+/// The statement with which SQLite picks deliveries, with the versions of their webhooks and tenants where the webhook
+/// sends, and with their events. The parameters are [`candidates_values`].
 pub fn look_sql(retries: Retries) -> String {
     format!(
         "{picked}
@@ -142,12 +146,17 @@ fn qualified(alias: &str) -> String {
     DUE_COLUMNS.split(", ").map(|column| format!("{alias}.{}", column.trim())).collect::<Vec<_>>().join(", ")
 }
 
-/// The parameters are [`claim_values`]: those of [`picked_sql`], and until when the leases hold.
+/// The statement with which PostgreSQL claims. The parameters are [`claim_values`]. Its parts, in order:
 ///
-/// The ids go through an array, so that the planner expects few of them and looks each up; what is coalesced keeps it off the
-/// indexes of times and of webhooks, whatever it believes of a queue that was empty a moment ago. How the webhooks stand is
-/// read before, and the rows are joined to it: the planner would look for all rows once for every webhook. The answers are in
-/// no order: it would look for each of them among all that was picked.
+/// - `picked`: the ids of deliveries that the claim may take, fairly over webhooks.
+/// - `locked`: the picked rows that are still free, and not locked by another transaction.
+/// - `standing`: the webhooks of the picked rows that are not deleted, with the versions that a claim needs.
+/// - `leased`: the locked rows whose webhook sends, as the lease leaves them.
+///
+/// Ids are passed as an array, so that the planner expects few of them and looks each up. A `coalesce` keeps the
+/// planner off the indexes on times and on webhooks, whatever it believes of a queue that was empty a moment ago.
+/// `standing` is materialized, because the planner would otherwise look for all rows once per webhook. An ORDER BY
+/// would make the planner scan all picked rows per answer, so [`in_turns`] sorts.
 pub fn claim_sql(retries: Retries) -> String {
     let is_default = format!("due.payload_kind = '{PAYLOAD_NONE}' AND standing.has_no_query");
     format!(
@@ -193,7 +202,7 @@ const EVENT_COLUMNS: &str = "event.tenant_id AS event_tenant_id, event.id AS eve
      event.record_label AS event_record_label, event.is_test AS event_is_test, \
      event.recorded_at_us AS event_recorded_at_us";
 
-/// The parameters of [`claim_sql`].
+/// The parameters of [`claim_sql`]: those of [`picked_sql`], and the end of the leases.
 pub fn claim_values(request: &ClaimRequest) -> Vec<Value> {
     let mut values = candidates_values(DbBackend::Postgres, request);
     values.push(from_time(request.leased_until).into());
@@ -210,7 +219,8 @@ pub(super) async fn claim_at_once(store: &SqlStore, request: &ClaimRequest) -> R
     Ok(at_once)
 }
 
-/// A claim at once as a part of a transaction that has claims to itself. It waits for no row, so that transaction may hold any.
+/// Claims at once inside a transaction that holds the lock of claims. The claim waits for no row, so the transaction
+/// may have locked any.
 pub async fn claim_within(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
@@ -241,7 +251,8 @@ pub async fn claim_within(
     Ok(AtOnce { claimed, unsure_count, left, is_crowded, has_written })
 }
 
-/// The order in which they go: the first of every webhook, then the second of every webhook, each time by what was due first.
+/// Sorts leased deliveries into the order in which they are sent: the first of every webhook, then the second of every
+/// webhook, and so on; within a turn, the one that was due first goes first.
 fn in_turns(mut leased: Vec<Leased>) -> Vec<Leased> {
     let due = |one: &Leased| (one.row.due_at_us, one.row.id);
     leased.sort_unstable_by_key(due);
@@ -253,7 +264,7 @@ fn in_turns(mut leased: Vec<Leased>) -> Vec<Leased> {
     };
     let places: Vec<usize> = leased.iter().map(place).collect();
     let mut placed: Vec<(usize, Leased)> = places.into_iter().zip(leased).collect();
-    // Stable: those of one turn stay by when they were due.
+    // The sort is stable, so deliveries of one turn stay in the order of their times.
     placed.sort_by_key(|(place, _)| *place);
     placed.into_iter().map(|(_, one)| one).collect()
 }
@@ -276,7 +287,7 @@ async fn claimed(
             tenant_id: row.tenant_id,
             version: webhook_version,
             tenant_version,
-            // Of a test the webhook may have stopped, and it may keep order; nothing below asks.
+            // The webhook of a test may have stopped, and may keep order; nothing below asks for either.
             status: WebhookStatus::Active,
             ordering: Ordering::None,
             is_deleted: false,
@@ -289,21 +300,8 @@ async fn claimed(
     }
     let webhooks = store.opened.webhooks(transaction, &standings, &*store.vault).await?;
     let parts = Parts::of(store, transaction, &rows, &standings, webhooks, events.into_values()).await?;
-    let (mut claimed, mut asides) = (Vec::with_capacity(rows.len()), Vec::new());
-    rows.retain(|row| {
-        let unread = parts.unread(row);
-        asides.extend(unread.map(|unread| Aside::new(row, unread)));
-        unread.is_none()
-    });
-    if store.backend() == DbBackend::Sqlite {
-        parts.freeze_defaults(&mut rows, request.now);
-        lease(transaction, request, &mut rows).await?;
-    }
-    for row in rows {
-        let was_orphaned = orphaned.contains(&row.id);
-        claimed.extend(parts.claimed_or_aside(store, row, request, was_orphaned, &mut asides));
-    }
-    claimed.iter().for_each(|claim: &ClaimedDelivery| feed.claimed(claim));
-    set_aside(transaction, asides, request.now, feed).await?;
-    Ok(claimed)
+    // The statement of PostgreSQL leased what it picked; SQLite only looked.
+    let leases = if store.backend() == DbBackend::Postgres { Leases::Written } else { Leases::Missing };
+    let reached = Reached { rows, orphaned, asides: Vec::new(), leases };
+    hand_out(store, transaction, request, &parts, reached, feed).await
 }

@@ -1,4 +1,4 @@
-//! Extend: leases of what is still in flight hold longer, in one statement.
+//! Extend: the leases of deliveries that are still in flight are prolonged, in one statement.
 
 use super::freeze::CLAIMS;
 use super::heads::DUE_WEBHOOK;
@@ -21,14 +21,16 @@ struct Extended {
     fencing_token: i64,
 }
 
-/// The parameters are [`extend_values`]. On PostgreSQL a row that someone has locked is passed over: it is being settled, and
-/// to wait for it in another order than its settlement's could lock up both.
+/// The statement that extends leases. The parameters are [`extend_values`]. On PostgreSQL it passes over a row that
+/// another transaction has locked: that row is being settled, and waiting for it in another order than the settlement's
+/// could deadlock both.
 pub fn extend_sql(backend: DbBackend) -> String {
     let claims = CLAIMS.source(backend, 2);
     let held = "due.id = given.id AND due.fencing_token = given.fencing_token AND due.state = 'IN_FLIGHT'";
     if backend != DbBackend::Postgres {
         return format!(
-            "UPDATE due SET leased_until_us = $1 FROM {claims} AS given WHERE {held} RETURNING due.id, due.fencing_token"
+            "UPDATE due SET leased_until_us = $1 FROM {claims} AS given WHERE {held} \
+             RETURNING due.id, due.fencing_token"
         );
     }
     format!(
@@ -45,23 +47,26 @@ pub fn extend_values(backend: DbBackend, claims: &[(DeliveryId, i64)], leased_un
     values
 }
 
-/// What ends the leases of a process that is no more: $1 is the time, $2 how many rows of each webhook to look at.
+/// The statement that ends the leases of a process that ended: $1 the time, $2 how many rows of each webhook to look
+/// at.
 pub fn end_leases_sql() -> String {
     format!(
         "{DUE_WEBHOOK}
 UPDATE due SET leased_until_us = $1 WHERE leased_until_us > $1 AND id IN (
     SELECT head.id FROM due_webhook CROSS JOIN due AS head WHERE head.id IN (
-        SELECT first.id FROM due AS first WHERE first.webhook_id = due_webhook.webhook_id AND first.due_at_us IS NOT NULL
+        SELECT first.id FROM due AS first
+        WHERE first.webhook_id = due_webhook.webhook_id AND first.due_at_us IS NOT NULL
         ORDER BY first.due_at_us, first.id LIMIT CAST($2 AS BIGINT)))"
     )
 }
 
 impl SqlStore {
-    /// Ends the leases of whoever worked on a file of SQLite before, and says how many: it is one process's, so nobody is left who
-    /// could keep them. On PostgreSQL leases are others' too, and end by themselves.
+    /// Ends the leases of the process that used an SQLite file before, and returns how many. One process at a time uses
+    /// such a file, so the leases belong to nobody any more. On PostgreSQL leases may belong to other processes, and
+    /// end by themselves.
     ///
     /// # Errors
-    /// The database's; then they end by themselves.
+    /// The database's; the leases then end by themselves.
     pub async fn end_leases(&self, now: Timestamp) -> Result<u64, StoreError> {
         if self.backend() == DbBackend::Postgres {
             return Ok(0);

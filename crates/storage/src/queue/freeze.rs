@@ -1,4 +1,4 @@
-//! Freeze: a payload is kept once, before the first send.
+//! Freeze: a payload is stored once, before the delivery is first sent.
 
 use crate::batch::{Cell, Collision, Kind, Table, query};
 use crate::entities::delivery::{PAYLOAD_NONE, PAYLOAD_RENDERED};
@@ -32,8 +32,8 @@ pub(super) async fn freeze(store: &SqlStore, freezes: &[Freeze]) -> Result<Vec<F
     let transaction = store.begin_on_road().await?;
     let mark = format!(
         "UPDATE due SET payload_kind = '{PAYLOAD_RENDERED}' FROM {} AS given WHERE due.id = given.id \
-         AND due.fencing_token = given.fencing_token AND due.state = 'IN_FLIGHT' AND due.payload_kind = '{PAYLOAD_NONE}' \
-         RETURNING due.id, due.fencing_token",
+         AND due.fencing_token = given.fencing_token AND due.state = 'IN_FLIGHT' \
+         AND due.payload_kind = '{PAYLOAD_NONE}' RETURNING due.id, due.fencing_token",
         CLAIMS.source(backend, 1)
     );
     let claims = freezes.iter().map(|freeze| vec![Cell::Uuid(freeze.delivery_id.0), Cell::Int(freeze.fencing_token)]);

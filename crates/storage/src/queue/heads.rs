@@ -1,8 +1,13 @@
-//! The statements that look at the heads of the queue: they hop over the index of due work from webhook to webhook and look
-//! at a few rows of each, so that a long backlog of one costs the others nothing.
+//! The statements that look at the heads of the queue. They hop over the index of due work from webhook to webhook and
+//! read a few rows of each, so that a long backlog of one webhook costs the others nothing.
 //!
-//! What is in flight keeps the time at which it was due, so it sits at the head of its webhook: its slots are counted, and
-//! leases that ended are found, by the same look.
+//! A delivery in flight keeps the time at which it was due, so it stays at the head of its webhook. The same look
+//! therefore counts the slots in use, and finds the leases that ended.
+//!
+//! The common tables of a claim, in order: `due_webhook`, the webhooks with due work; `given`, the request's limits;
+//! `looked`, how each webhook stands and how many of its rows are in flight; `of_webhook`, how many rows of it may be
+//! taken; `ranked`, its first free rows with their places; where retries may be too many also `numbered`, `hiding` and
+//! `shown`; and `picked`, the candidates.
 
 use crate::batch::{Cell, Kind, Table};
 use crate::error::corrupt;
@@ -18,32 +23,33 @@ use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, FromQueryResult};
 use uuid::Uuid;
 
-/// The webhooks with due work, as the common table `due_webhook`; after the last one it has a null.
+/// The common table `due_webhook`: the webhooks with due work, and a null behind the last one.
 pub const DUE_WEBHOOK: &str = "WITH RECURSIVE due_webhook (webhook_id) AS (
-    SELECT webhook_id FROM (SELECT webhook_id FROM due WHERE due_at_us IS NOT NULL ORDER BY webhook_id LIMIT 1) AS lowest
+    SELECT webhook_id FROM (
+        SELECT webhook_id FROM due WHERE due_at_us IS NOT NULL ORDER BY webhook_id LIMIT 1) AS lowest
     UNION ALL
     SELECT (SELECT next.webhook_id FROM due AS next WHERE next.due_at_us IS NOT NULL
         AND next.webhook_id > due_webhook.webhook_id ORDER BY next.webhook_id LIMIT 1)
     FROM due_webhook WHERE due_webhook.webhook_id IS NOT NULL
 )";
 
-/// The webhooks of which a claim takes fewer than of others.
+/// The webhooks of which a claim takes fewer deliveries than of others.
 const LIMITS: Table = Table { name: "limits", columns: &[("webhook_id", Kind::Uuid), ("most", Kind::Int)] };
 
 /// Where the parameters of [`LIMITS`] begin.
 const LIMITS_FIRST: usize = 7;
 
-/// What a look asks for, by the numbers of its parameters.
+/// The parameters of a look, by their numbers.
 #[derive(Clone, Copy)]
 pub enum Asked {
     NowUs = 1,
-    /// Of a webhook; its own concurrency holds too.
+    /// The most deliveries of a webhook that may be in flight; its own concurrency holds too.
     InFlightMax,
     RowsMax,
-    /// Of each webhook, to look at.
+    /// How many rows of each webhook to look at.
     WindowRows,
     PerWebhookMax,
-    /// Rows of which an attempt is spent.
+    /// The most rows of which an attempt is spent.
     RetriesMax,
 }
 
@@ -62,8 +68,9 @@ impl Asked {
         }
     }
 
-    /// As an expression. PostgreSQL has it from a common table, through which its planner does not look: it would else make a plan
-    /// for every claim wherever the values let it hope for one that is cheaper, and a plan costs as much as the claim.
+    /// The parameter as an expression. On PostgreSQL it comes from a materialized common table, which hides the value
+    /// from the planner. Otherwise the planner would make a new plan for a claim wherever the values promise a cheaper
+    /// one, and planning costs as much as the claim.
     pub fn sql(self, backend: DbBackend) -> String {
         match backend {
             DbBackend::Postgres => format!("(SELECT {} FROM asked)", self.column()),
@@ -71,7 +78,7 @@ impl Asked {
         }
     }
 
-    /// That table of PostgreSQL.
+    /// The common table of the parameters, for PostgreSQL.
     fn table() -> String {
         let columns = Self::ALL.map(Self::column).join(", ");
         let values = Self::ALL.map(|asked| format!("CAST(${} AS BIGINT)", asked as usize)).join(", ");
@@ -82,7 +89,7 @@ impl Asked {
 /// Whether a claim may come upon more retries than it may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Retries {
-    /// It may take as many as it takes of all: the ordinary case, whose statement need not tell them apart.
+    /// The claim may take as many retries as deliveries: the ordinary case, whose statement need not tell them apart.
     Fit,
     MayBeTooMany,
 }
@@ -93,14 +100,16 @@ impl Retries {
     }
 }
 
-/// How many rows a claim takes at most.
+/// The most rows that a claim takes.
 fn rows_max(request: &ClaimRequest) -> u32 {
     Ord::min(request.limit, PAGE_ROWS_MAX)
 }
 
-/// The beginning of a statement that goes on with the candidates, the common table `picked`. Its parameters are
-/// [`candidates_values`]. What stands in its record's line behind another is passed over. What is due of deleted webhooks, which
-/// nobody is sent, has what room the rest leaves: a tenant that was deleted may have had thousands of them.
+/// The beginning of a statement: its common tables up to `picked`, the candidates. The parameters are
+/// [`candidates_values`].
+///
+/// A delivery that stands behind another in its record's line is passed over. Deliveries of deleted webhooks, which are
+/// sent to nobody, get the room that the others leave: a tenant that was deleted may have had thousands of webhooks.
 pub fn picked_sql(backend: DbBackend, retries: Retries) -> String {
     let asked_table = if backend == DbBackend::Postgres { format!(", {}", Asked::table()) } else { String::new() };
     let (tables, allowed) = match retries {
@@ -119,15 +128,18 @@ pub fn picked_sql(backend: DbBackend, retries: Retries) -> String {
     )
 }
 
-/// What may be taken where retries may be too many.
+/// The rows that may be taken where retries may be too many.
 const ALLOWED: &str = "(
         SELECT id, webhook_id, due_at_us, is_deleted, place FROM numbered
         WHERE webhook_id NOT IN (SELECT webhook_id FROM hiding)
         UNION ALL SELECT id, webhook_id, due_at_us, is_deleted, place FROM shown WHERE place <= most
     ) AS allowed";
 
-/// Which retries may be taken, as the common table `numbered`. Those that may not would stand before the first attempts of their
-/// webhooks, the common table `hiding`: what is free of these is looked at again without them, as the common table `shown`.
+/// The common tables by which a claim takes no more retries than it may.
+///
+/// - `numbered`: the ranked rows, with retries and first attempts each counted over all webhooks.
+/// - `hiding`: the webhooks with a retry beyond the limit. Such a retry may stand before first attempts of its webhook.
+/// - `shown`: the free rows of those webhooks, looked at again without the retries beyond the limit.
 fn numbered_sql(backend: DbBackend) -> String {
     let retries_max = Asked::RetriesMax.sql(backend);
     let more_rows = format!(" + {CLAIM_RETRIES_PASSED_MAX}");
@@ -154,7 +166,8 @@ numbered (id, webhook_id, due_at_us, is_retry, is_deleted, place, most, number) 
 ), hiding (webhook_id) AS (
     SELECT DISTINCT webhook_id FROM numbered WHERE is_retry AND number > {retries_max}
 ), shown (id, webhook_id, due_at_us, is_deleted, most, place) AS (
-    SELECT id, webhook_id, due_at_us, is_deleted, most, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id)
+    SELECT id, webhook_id, due_at_us, is_deleted, most,
+        row_number() OVER (PARTITION BY webhook_id ORDER BY due_at_us, id)
     FROM (
         SELECT id, webhook_id, due_at_us, is_deleted, most FROM numbered
         WHERE is_retry AND number <= {retries_max} AND webhook_id IN (SELECT webhook_id FROM hiding)
@@ -164,11 +177,11 @@ numbered (id, webhook_id, due_at_us, is_retry, is_deleted, place, most, number) 
     )
 }
 
-/// What stands in no line, or first in it: of a row `seen`.
+/// The condition that a row `seen` stands in no line, or first in its line.
 pub const IS_FIRST_IN_LINE: &str = "(seen.order_key IS NULL OR NOT EXISTS (SELECT 1 FROM due AS earlier \
      WHERE earlier.webhook_id = seen.webhook_id AND earlier.order_key = seen.order_key AND earlier.id < seen.id))";
 
-/// The first rows of a webhook that are due, however they stand, as `seen`: none is looked at beyond them.
+/// The first due rows of a webhook, leased or not, as the table `seen`. No look at the webhook goes beyond these rows.
 fn window_sql(backend: DbBackend, webhook_id: &str, window_rows: &str) -> String {
     format!(
         "(SELECT head.id, head.webhook_id, head.due_at_us, head.leased_until_us, head.order_key, head.attempts_spent
@@ -178,30 +191,32 @@ fn window_sql(backend: DbBackend, webhook_id: &str, window_rows: &str) -> String
     )
 }
 
-/// How many rows of each webhook may be taken, as the common table `of_webhook`: what is in flight is counted among the first
-/// rows, of which there are as many as may be in flight, and some more. Of a crowded one, where too many of those stand behind
-/// others, it is -1. One that is missing went with its tenant: it is as good as deleted. One whose lines are being formed is left
-/// out: what is in none yet may stand behind others.
+/// The common tables `given`, `looked` and `of_webhook`, which say how many rows of each webhook may be taken.
+///
+/// Rows in flight are counted among the webhook's first rows; the window has room for as many as may be in flight, and
+/// some more. A crowded webhook, of whose first rows too many stand behind others, gets -1. A webhook that is missing
+/// was removed with its tenant, and counts as deleted. A webhook whose lines are being formed is left out, because a
+/// delivery that is in no line yet may belong behind another.
 fn of_webhook_sql(backend: DbBackend) -> String {
     let (least, greatest) = if backend == DbBackend::Postgres { ("least", "greatest") } else { ("min", "max") };
     let [now_us, in_flight_max, rows, per_webhook_max] =
         [Asked::NowUs, Asked::InFlightMax, Asked::WindowRows, Asked::PerWebhookMax].map(|asked| asked.sql(backend));
     let keeps_order = format!("of.ordering = '{}'", Ordering::ByRecord.as_str());
-    // PostgreSQL reads that table once in each place, not once for each webhook.
+    // As an array, so that PostgreSQL reads `lining` once per statement and not once per webhook.
     let is_lining = match backend {
         DbBackend::Postgres => "of.id = ANY (ARRAY(SELECT webhook_id FROM lining))",
         _ => "of.id IN (SELECT webhook_id FROM lining)",
     };
-    // Of one whose lines are being dissolved, what is in flight may still come behind what stood in them.
+    // While lines are being dissolved, deliveries in flight may still come behind deliveries that stand in them.
     let lined_rows = format!("CASE WHEN {keeps_order} OR {is_lining} THEN {CLAIM_LINED_ROWS_MAX} ELSE 0 END");
     let window_rows =
         format!("{rows} - {greatest}({in_flight_max} - coalesce(of.concurrency, {in_flight_max}), 0) + {lined_rows}");
     let window_rows = match backend {
         DbBackend::Postgres => window_rows,
-        // Its limits are the same for all webhooks, so the largest counts; a webhook that is gone has none.
+        // A limit of SQLite is the same for all webhooks, so the largest counts; a webhook that is gone has none.
         _ => format!(
-            "coalesce((SELECT max({window_rows}) FROM due_webhook AS one CROSS JOIN webhook AS of ON of.id = one.webhook_id), \
-             {rows})"
+            "coalesce((SELECT max({window_rows}) FROM due_webhook AS one \
+             CROSS JOIN webhook AS of ON of.id = one.webhook_id), {rows})"
         ),
     };
     let window = window_sql(backend, "due_webhook.webhook_id", &window_rows);
@@ -209,8 +224,8 @@ fn of_webhook_sql(backend: DbBackend) -> String {
     format!(
         "given (webhook_id, most) AS MATERIALIZED (SELECT webhook_id, most FROM {limits} AS limits),
 looked (webhook_id, is_deleted, keeps_order, window_rows, most, slots, taken) AS MATERIALIZED (
-    SELECT due_webhook.webhook_id, of.id IS NULL OR of.deleted_at_us IS NOT NULL, coalesce({keeps_order}, FALSE), {window_rows},
-        coalesce(given.most, {per_webhook_max}),
+    SELECT due_webhook.webhook_id, of.id IS NULL OR of.deleted_at_us IS NOT NULL, coalesce({keeps_order}, FALSE),
+        {window_rows}, coalesce(given.most, {per_webhook_max}),
         {least}(coalesce(of.concurrency, {in_flight_max}), {in_flight_max}),
         (SELECT CASE WHEN count(CASE WHEN {is_behind} THEN 1 END) > {CLAIM_LINED_ROWS_MAX} THEN -1
             ELSE count(CASE WHEN seen.leased_until_us > {now_us} THEN 1 END) END FROM {window})
@@ -225,15 +240,16 @@ looked (webhook_id, is_deleted, keeps_order, window_rows, most, slots, taken) AS
     )
 }
 
-/// The first free rows of a webhook of `of_webhook`, those of them that are `wanted`; how many is left to follow. `more_rows`
-/// widens the window. What stands in line waits only where the webhook keeps order: one that does so no more may have lines left.
+/// The end of a query for the first free rows of a webhook of `of_webhook` that are `wanted`, up to the number behind
+/// `LIMIT`. `more_rows` widens the window. A delivery waits in its line only where the webhook still keeps order: lines
+/// may be left from before.
 fn free_rows_sql(backend: DbBackend, wanted: &str, more_rows: &str) -> String {
     let window_rows = match backend {
         DbBackend::Postgres => "of_webhook.window_rows",
         _ => "(SELECT max(window_rows) FROM of_webhook)",
     };
-    // SQLite would read and sort the whole window, and not stop at the last row that it wants: it reads the window in its order, as its
-    // plans show, and does not know that.
+    // SQLite has no ORDER BY here: it reads the window in the right order already, as its plans show, but does not know
+    // that, so it would read and sort all of the window instead of stopping at the last row wanted.
     let in_order = if backend == DbBackend::Postgres { "ORDER BY seen.due_at_us, seen.id " } else { "" };
     format!(
         "FROM {window} WHERE {wanted}(seen.leased_until_us IS NULL OR seen.leased_until_us <= {now_us})
@@ -244,22 +260,23 @@ fn free_rows_sql(backend: DbBackend, wanted: &str, more_rows: &str) -> String {
     )
 }
 
-/// The first rows of each webhook that are free, one more than may be taken, as the common table `ranked`: each with its place
-/// among those of its webhook.
+/// The common table `ranked`: the first free rows of each webhook, one more than may be taken, each with its place
+/// among them.
 fn ranked_sql(backend: DbBackend) -> String {
     let free_rows = free_rows_sql(backend, "", "");
     let rows = if backend == DbBackend::Postgres {
-        // Numbered as the index gives them, webhook by webhook.
+        // The rows are numbered in the order of the index, webhook by webhook.
         format!(
-            "SELECT head.id, of_webhook.webhook_id, head.due_at_us, head.attempts_spent > 0, of_webhook.is_deleted, head.place,
-        of_webhook.most
+            "SELECT head.id, of_webhook.webhook_id, head.due_at_us, head.attempts_spent > 0, of_webhook.is_deleted,
+        head.place, of_webhook.most
     FROM of_webhook CROSS JOIN LATERAL (
-        SELECT head.id, head.due_at_us, head.attempts_spent, row_number() OVER (ORDER BY head.due_at_us, head.id) AS place
+        SELECT head.id, head.due_at_us, head.attempts_spent,
+            row_number() OVER (ORDER BY head.due_at_us, head.id) AS place
         FROM (SELECT seen.id, seen.due_at_us, seen.attempts_spent {free_rows} of_webhook.most + 1) AS head
     ) AS head"
         )
     } else {
-        // It has no joins that look back.
+        // SQLite has no lateral joins.
         format!(
             "SELECT row.id, row.webhook_id, row.due_at_us, row.attempts_spent > 0, of_webhook.is_deleted,
         row_number() OVER (PARTITION BY row.webhook_id ORDER BY row.due_at_us, row.id), of_webhook.most
@@ -273,7 +290,7 @@ fn ranked_sql(backend: DbBackend) -> String {
 /// The parameter behind those of [`picked_sql`].
 pub const PICKED_NEXT: usize = LIMITS_FIRST + LIMITS.columns.len();
 
-/// The webhooks of which some rows are free, but not in `taken_rows`; null where there are none.
+/// An expression for the ids of the webhooks with free rows that are not in `taken_rows`; null where there are none.
 fn without_room_sql(backend: DbBackend, retries: Retries, taken_rows: &str) -> String {
     let left = format!(
         "SELECT DISTINCT webhook_id FROM ranked WHERE id NOT IN (SELECT id FROM {taken_rows}) LIMIT {}",
@@ -283,12 +300,12 @@ fn without_room_sql(backend: DbBackend, retries: Retries, taken_rows: &str) -> S
         DbBackend::Postgres => format!("array_to_string(ARRAY({left}), ',')"),
         _ => format!("(SELECT group_concat(hex(webhook_id)) FROM ({left}))"),
     };
-    // Only where some are left are they looked for.
+    // They are looked for only where some rows are left.
     let hides_some = if retries == Retries::Fit { "" } else { " OR EXISTS (SELECT 1 FROM hiding)" };
     format!("CASE WHEN (SELECT count(*) FROM ranked) > (SELECT count(*) FROM {taken_rows}){hides_some} THEN {ids} END")
 }
 
-/// The crowded webhooks; null where there are none.
+/// An expression for the ids of the crowded webhooks; null where there are none.
 fn crowded_sql(backend: DbBackend) -> String {
     let crowded = format!("SELECT webhook_id FROM of_webhook WHERE most < 0 LIMIT {CROWDED_MAX}");
     match backend {
@@ -303,7 +320,7 @@ fn webhook_ids(ids: Option<&str>) -> Result<Vec<WebhookId>, StoreError> {
     parsed.map_err(|error| corrupt("a webhook's id in an answer", error))
 }
 
-/// What is told once of a look at the heads, beside any of its rows.
+/// The part of a look's answer that concerns no single row: one of the rows has it.
 #[derive(Default, FromQueryResult)]
 pub struct Told {
     without_room: Option<String>,
@@ -311,7 +328,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// Of the answers of one statement.
+    /// Gathers it from the rows of one answer.
     pub fn of(answers: impl IntoIterator<Item = Self>) -> Self {
         let mut told = Self::default();
         for one in answers {
@@ -321,18 +338,18 @@ impl Told {
         told
     }
 
-    /// The webhooks of which nothing is claimed before what stands behind others is out of the way.
+    /// The webhooks of which nothing is claimed before the deliveries behind others are out of the way.
     pub fn crowded(&self) -> Result<Vec<WebhookId>, StoreError> {
         webhook_ids(self.crowded.as_deref())
     }
 
-    /// What a claim left.
+    /// The deliveries that a claim left, as far as it knows.
     pub fn left(&self, has_more: bool) -> Result<Left, StoreError> {
         left(has_more, self.without_room.as_deref())
     }
 }
 
-/// What a claim left, as [`without_room_sql`] says.
+/// Reads the ids that [`without_room_sql`] answers with.
 fn left(has_more: bool, ids: Option<&str>) -> Result<Left, StoreError> {
     let mut webhook_ids = webhook_ids(ids)?;
     let has_others_without_room = webhook_ids.len() > WITHOUT_ROOM_MAX;
@@ -341,7 +358,8 @@ fn left(has_more: bool, ids: Option<&str>) -> Result<Left, StoreError> {
     Ok(Left { has_more, without_room: webhook_ids, has_others_without_room })
 }
 
-/// The columns of [`Told`], filled beside one row of a common table, which is joined from the left, or alone.
+/// The columns of [`Told`]. They are filled in one row of the common table `rows`, which is joined from the left, or in
+/// the only row where the table is empty.
 pub fn beside_one_of(backend: DbBackend, retries: Retries, rows: &str, taken_rows: &str) -> String {
     let (without_room, crowded) = (without_room_sql(backend, retries, taken_rows), crowded_sql(backend));
     let one = format!("CASE WHEN {rows}.id IS NOT DISTINCT FROM (SELECT id FROM {rows} LIMIT 1)");
@@ -362,7 +380,6 @@ pub fn candidates_sql(backend: DbBackend, retries: Retries) -> String {
 pub fn candidates_values(backend: DbBackend, request: &ClaimRequest) -> Vec<Value> {
     let slots = i64::from(request.in_flight_per_webhook_max);
     let rows_max = rows_max(request);
-    // Beyond the claim's own limit there is nothing to take.
     let per_webhook = Ord::min(request.limit_per_webhook, rows_max);
     let mut values = vec![
         from_time(request.now).into(),
@@ -377,7 +394,8 @@ pub fn candidates_values(backend: DbBackend, request: &ClaimRequest) -> Vec<Valu
     values
 }
 
-/// The statement for when, after $2, the next delivery falls due or the next lease ends: $1 rows per webhook to look at for leases.
+/// The statement for the next times after $2 at which a delivery becomes due or a lease ends: $1 how many rows of each
+/// webhook to look at for leases.
 pub fn next_due_sql() -> String {
     format!(
         "{DUE_WEBHOOK}

@@ -1,8 +1,9 @@
-//! Lines: of a webhook that keeps order, what stands behind another of its record waits for that one to end.
+//! Lines: where a webhook keeps order, a delivery waits until the deliveries of the same record before it have ended.
 //!
-//! A claim passes over a few of those. Where they are many they are taken out of its way: they fall due in an hour, with a reason
-//! that says so, and as the one before ends (whoever takes it out of the queue calls [`move_up`]) the next is due as it was before.
-//! Should one go unnoticed, because another transaction had the next one at that moment, the hour is what is lost.
+//! A claim passes over a few waiting deliveries. Many of them are taken out of its way: they become due in an hour,
+//! with a reason that says so. When the first delivery of a line ends, the writer that takes it out of the queue calls
+//! [`move_up`], and the next one is due as before. If another transaction has locked that next one, `move_up` misses
+//! it, and it waits for the rest of the hour.
 
 use crate::batch::{Cell, Kind, Table, execute, execute_ahead};
 use crate::connections::DatabaseTransaction;
@@ -17,15 +18,16 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// The reason of what was taken out of the way.
+/// The reason of a delivery that was taken out of the way of claims.
 pub const BEHIND: &str = "waits for an earlier delivery of its record";
 
-/// The statement that takes out of the way what of a webhook's first rows stands behind another: $1 the webhook, $2 now, $3 when
-/// it falls due again.
+/// The statement that takes waiting deliveries out of the way, among the first rows of a webhook: $1 the webhook, $2
+/// now, $3 when they become due again.
 ///
-/// On PostgreSQL the first of each line is locked against being deleted, which waits until this is committed and then moves up
-/// what it finds; a first that is just being deleted, and what another has locked, is passed over. So this waits for nobody. It is
-/// locked no further: a lease of it must be taken and extended meanwhile.
+/// On PostgreSQL it locks the first row of each line with `FOR KEY SHARE`. A transaction that deletes that row then
+/// waits until this one is committed, and moves up the delivery that it finds next; leasing the row, and extending its
+/// lease, needs no wait. A first row that is just being deleted is passed over, as are waiting rows that another
+/// transaction has locked: the statement waits for no lock.
 fn line_up_sql(backend: DbBackend) -> String {
     let first = "(SELECT earlier.id FROM due AS earlier WHERE earlier.webhook_id = seen.webhook_id \
                  AND earlier.order_key = seen.order_key ORDER BY earlier.id LIMIT 1)";
@@ -42,21 +44,24 @@ fn line_up_sql(backend: DbBackend) -> String {
     }
     format!(
         "WITH {behind}, firsts AS MATERIALIZED (
-    SELECT id FROM due WHERE id = ANY (ARRAY(SELECT first_id FROM behind)) AND order_key IS NOT NULL FOR KEY SHARE SKIP LOCKED
+    SELECT id FROM due WHERE id = ANY (ARRAY(SELECT first_id FROM behind)) AND order_key IS NOT NULL
+    FOR KEY SHARE SKIP LOCKED
 ), waiting AS MATERIALIZED (
     SELECT id FROM due WHERE id = ANY (ARRAY(SELECT behind.id FROM behind JOIN firsts ON firsts.id = behind.first_id))
-    AND leased_until_us IS NULL AND order_key IS NOT NULL AND coalesce(due_at_us, $3) <= $2 FOR NO KEY UPDATE SKIP LOCKED
+    AND leased_until_us IS NULL AND order_key IS NOT NULL AND coalesce(due_at_us, $3) <= $2
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 {update} WHERE id = ANY (ARRAY(SELECT id FROM waiting))"
     )
 }
 
-/// Takes out of the way of claims some of what stands behind others of one of those webhooks; whether there was any.
+/// Takes waiting deliveries of the first crowded webhook that has some out of the way of claims; returns whether there
+/// were any.
 pub(super) async fn make_way(store: &SqlStore, crowded: &[WebhookId], now: Timestamp) -> Result<bool, StoreError> {
     let again_us = from_time(plus_ms(now, LINED_UP_MS));
     for webhook_id in crowded {
         let values = vec![webhook_id.0.into(), from_time(now).into(), again_us.into()];
-        // One at a time: others wait for this.
+        // One webhook per call, because the claim waits for it.
         if execute(store.road_writer(), &line_up_sql(store.backend()), values).await? > 0 {
             return Ok(true);
         }
@@ -67,16 +72,16 @@ pub(super) async fn make_way(store: &SqlStore, crowded: &[WebhookId], now: Times
 /// Lines, by webhook and record.
 const LINES: Table = Table { name: "lines", columns: &[("webhook_id", Kind::Uuid), ("order_key", Kind::Text)] };
 
-/// Since when what moves up is due.
+/// The time since which the next delivery of a line is due.
 #[derive(Clone, Copy)]
 pub enum MovedUp {
-    /// Since it was before it had to wait: it goes before what became due later.
+    /// The time since which it was due before it had to wait, so that it precedes deliveries that became due later.
     AsBefore,
     At(Timestamp),
 }
 
-/// The statement that makes the first of lines due where it was out of the way: $1 since when, null for as before. It waits for
-/// nobody.
+/// The statement that makes the first delivery of each line due, if it was taken out of the way: $1 since when, null
+/// for as before. It waits for no lock.
 fn move_up_sql(backend: DbBackend) -> String {
     let lines = LINES.source(backend, 2);
     let firsts = format!(
@@ -105,7 +110,7 @@ fn move_up_values(backend: DbBackend, lines: impl IntoIterator<Item = (Uuid, Str
     values
 }
 
-/// What is next in those lines is due, now that something of them was taken out of the queue.
+/// Makes the next delivery of each line due, after a delivery of the line was taken out of the queue.
 pub async fn move_up(
     transaction: &DatabaseTransaction,
     left: impl IntoIterator<Item = (Uuid, String)>,
@@ -119,7 +124,7 @@ pub async fn move_up(
     execute_ahead(transaction, &move_up_sql(backend), move_up_values(backend, lines, due)).await
 }
 
-/// Both statements for nothing, with the indexes that they must use, for the test of plans.
+/// Both statements with empty parameters and the indexes that they must use, for the test of plans.
 pub fn line_statements(backend: DbBackend) -> Vec<(String, Vec<Value>, Vec<&'static str>)> {
     let none = vec![Uuid::nil().into(), 0_i64.into(), 0_i64.into()];
     let line = move_up_values(backend, [(Uuid::nil(), String::new())], MovedUp::AsBefore);

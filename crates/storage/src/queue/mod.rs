@@ -1,10 +1,23 @@
 //! The queue: claim, freeze, settle, extend, release.
+//!
+//! A delivery is claimed in one of three ways:
+//!
+//! | way | when it runs | what becomes of due deliveries |
+//! |---|---|---|
+//! | `claim_at_once` | in every claim that a worker asks for | leased if their webhook sends, else passed over |
+//! | `claim_one_by_one` | after it, if it passed over some and there is room | held, cancelled, removed or leased |
+//! | [`claim_within`] | inside a recording, if a worker of this process wants it | as in the first way |
+//!
+//! Nearly every delivery is due for a webhook that sends, so the first way is a single statement of PostgreSQL, or two
+//! of SQLite. The second reads each webhook first, which costs several round trips, and is needed only where a webhook
+//! stopped. The third (`commit::along`) saves the commit and the wake-up of a separate claim.
 
 mod aside;
 mod claim;
 mod claim_at_once;
 mod extend;
 mod freeze;
+mod hand_out;
 mod heads;
 mod lines;
 mod parts;
@@ -29,7 +42,7 @@ use hookgraph_domain::ids::DeliveryId;
 use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, DeliveryQueue, Fenced, Freeze, StoreError};
 use hookgraph_domain::settle::{self as settle_decision, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_domain::webhook::{Webhook, WebhookStatus};
+use hookgraph_domain::webhook::Webhook;
 use sea_orm::FromQueryResult;
 use std::sync::Weak;
 
@@ -73,35 +86,22 @@ impl DeliveryQueue for SqlStore {
     }
 }
 
-/// Whether a delivery may be sent under its webhook as it stands. A test is sent whatever the status: someone asked for
-/// this very request.
-fn may_be_sent(row: &delivery::Model, webhook: &Webhook) -> bool {
-    let is_probe =
-        webhook.status == WebhookStatus::Suspended && webhook.breaker.probe_id.map(|id| id.0) == Some(row.id);
-    webhook.deleted_at.is_none() && (row.is_test || is_probe || webhook.status == WebhookStatus::Active)
-}
-
-/// Whether the row is still under the claim of that token.
+/// Whether the row is still under the claim with that token.
 fn is_under(row: &delivery::Model, fencing_token: i64) -> bool {
     row.fencing_token == fencing_token && row.state == DeliveryState::InFlight.as_str()
 }
 
-/// What an interrupted delivery goes back to.
+/// The state to which an interrupted delivery goes back.
 fn due_again(row: &delivery::Model, now: Timestamp) -> Result<NextState, StoreError> {
-    let attempts_spent = rows::number("attempts spent", row.attempts_spent)?;
-    let state = if attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
-    Ok(NextState { state, reason: None, due_at: Some(now), attempts_spent })
+    Ok(settle_decision::due_again(rows::number("attempts spent", row.attempts_spent)?, now))
 }
 
-/// A decision under the webhook as it stands.
+/// What a decision on the row becomes under its webhook as it stands.
 fn under(row: &delivery::Model, next: NextState, webhook: &Webhook) -> NextState {
-    if may_be_sent(row, webhook) && !row.cancel_requested {
-        return settle_decision::under_sending_webhook(next);
-    }
-    settle_decision::under_webhook(next, Some(webhook), row.cancel_requested)
+    settle_decision::under_standing_webhook(next, webhook, rows::delivery::standing(row))
 }
 
-/// Writes a decision into a row; the lease ends with it. Says whether the delivery has ended.
+/// Writes a decision into a row, which ends its lease. Returns whether the delivery has ended.
 fn apply_next(row: &mut delivery::Model, next: NextState, now: Timestamp) -> bool {
     row.state = next.state.as_str().to_owned();
     row.state_reason = next.reason;

@@ -1,4 +1,4 @@
-//! What a claimed delivery comes with: its event, webhook, signer and payload, read in batches.
+//! The parts of claimed deliveries: event, webhook, signer and payload, read in batches.
 
 use super::aside::{Aside, Unread};
 use crate::batch::{self, Cell, IDS, Kind, Table, query};
@@ -32,7 +32,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Reads what those deliveries need.
+    /// Reads the parts of `deliveries`.
     pub async fn load(
         store: &SqlStore,
         transaction: &DatabaseTransaction,
@@ -54,8 +54,8 @@ impl Parts {
         Self::of(store, transaction, deliveries, standings, webhooks, events).await
     }
 
-    /// Reads what those deliveries need beside their events. What cannot be read is left out and logged: its deliveries
-    /// wait, the others go.
+    /// Reads the parts of `deliveries` beside their events. A part that cannot be read is left out and logged: its
+    /// deliveries are set aside, the others are sent.
     pub async fn of(
         store: &SqlStore,
         transaction: &DatabaseTransaction,
@@ -89,7 +89,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// What of all that the delivery needs could not be read, if anything.
+    /// The first part of the delivery that could not be read, if any.
     pub fn unread(&self, row: &delivery::Model) -> Option<Unread> {
         if !self.webhooks.contains_key(&row.webhook_id) {
             return Some(Unread::Webhook);
@@ -104,7 +104,8 @@ impl Parts {
         is_lost.then_some(Unread::Payload)
     }
 
-    /// Where the webhook has no payload query, what is not frozen yet is frozen as the default payload.
+    /// Freezes the default payload of every delivery whose webhook has no payload query and whose payload is not frozen
+    /// yet.
     pub fn freeze_defaults(&self, rows: &mut [delivery::Model], now: Timestamp) {
         let has_no_query = |id: &Uuid| self.webhooks.get(id).is_some_and(|webhook| webhook.graphql_query.is_none());
         for row in rows.iter_mut().filter(|row| row.payload_kind == PAYLOAD_NONE && has_no_query(&row.webhook_id)) {
@@ -113,7 +114,7 @@ impl Parts {
         }
     }
 
-    /// The claim of that row; where the row itself cannot be read, it is one more to set aside.
+    /// The claimed delivery of a row. A row that cannot be read is added to `asides`.
     pub fn claimed_or_aside(
         &self,
         store: &SqlStore,
@@ -131,7 +132,7 @@ impl Parts {
         claimed
     }
 
-    /// The claim of a row; `was_orphaned` says whether its lease before had ended by itself.
+    /// The claimed delivery of a row; `was_orphaned` says whether its lease before had ended by itself.
     fn claimed(
         &self,
         row: delivery::Model,

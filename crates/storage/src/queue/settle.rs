@@ -29,10 +29,13 @@ struct OfWebhook {
     webhook_id: Uuid,
 }
 
-/// Rows by id, and what becomes of them.
+/// The locked rows of a settle or a release.
 struct Rows {
+    /// Rows that are not decided yet, by id.
     by_id: HashMap<Uuid, delivery::Model>,
+    /// Rows whose delivery has ended.
     ended: Vec<delivery::Model>,
+    /// Rows that stay in the queue.
     due: Vec<delivery::Model>,
 }
 
@@ -43,7 +46,7 @@ impl Rows {
         Ok(Self { by_id: rows.into_iter().map(|row| (row.id, row)).collect(), ended: Vec::new(), due: Vec::new() })
     }
 
-    /// The row under that claim. It is settled once: whoever asks for it again finds nothing.
+    /// Takes the row that is under that claim. A second settlement of the same claim finds none.
     fn take(&mut self, id: DeliveryId, fencing_token: i64) -> Option<delivery::Model> {
         self.by_id.get(&id.0).filter(|row| is_under(row, fencing_token))?;
         self.by_id.remove(&id.0)
@@ -69,12 +72,15 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
     let mut attempts = Vec::new();
     let mut answers = Vec::with_capacity(settlements.len());
     let mut changed_webhooks: Vec<(WebhookStatus, Webhook, Timestamp)> = Vec::new();
-    let arrived: Vec<&Settlement> =
+    let mut arrived: Vec<&Settlement> =
         settlements.iter().zip(&at_once).filter_map(|(one, at_once)| at_once.then_some(one)).collect();
+    // Rows are locked in the order of their ids, as changes of an ordering lock them.
+    arrived.sort_unstable_by_key(|one| one.delivery_id.0);
     let ended = settle_delivered(&transaction, &arrived, tried, &mut feed).await?;
     let others = settlements.iter().zip(&at_once).filter(|(_, at_once)| !**at_once);
     let mut rows = Rows::locked(&transaction, others.map(|(one, _)| one.delivery_id.0)).await?;
-    // Who was asked to end while this waited for it was so by a change that is committed by now, its webhook's perhaps.
+    // A delivery whose end was asked for while this transaction waited for its row: the change that asked is committed
+    // by now, and may be of its webhook, which is read again.
     let asked_to_end = rows.by_id.values().filter(|row| row.cancel_requested && !locked.contains_key(&row.webhook_id));
     let again = Opened::standings(&transaction, asked_to_end.map(|row| row.webhook_id), WebhookLock::None).await?;
     webhooks.extend(store.opened.webhooks(&transaction, &again, &*store.vault).await?);
@@ -96,7 +102,8 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
         }
         let (next, changed) = match webhooks.get(&row.webhook_id) {
             Some(webhook) => {
-                // Of one that is not locked nothing was to change; what it has become meanwhile is another's to write.
+                // A webhook that is not locked was not to change; whatever it has become meanwhile, another transaction
+                // wrote.
                 let signal = settlement.health.filter(|_| !row.is_test && locked.contains_key(&row.webhook_id));
                 let changed = signal.and_then(|signal| settle::apply_health(webhook, signal, settlement.now));
                 let next = under(&row, settlement.next.clone(), changed.as_ref().unwrap_or(webhook));
@@ -125,8 +132,9 @@ pub(super) async fn settle(store: &SqlStore, settlements: &[Settlement]) -> Resu
     Ok(answers)
 }
 
-/// The webhooks of those settlements. One that sends and stays as it is is not locked: what becomes due for it while it
-/// stops is held or cancelled as it is claimed. The others are, before their deliveries are, and read again.
+/// Reads the webhooks of the settlements. A webhook that sends, and that no settlement changes, is not locked: if it
+/// stops meanwhile, the deliveries that become due for it here are held or cancelled when they are claimed. Every other
+/// webhook is locked, before its deliveries are, and read again.
 async fn webhooks(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
@@ -148,29 +156,32 @@ async fn webhooks(
         .map(|one| one.webhook_id.0)
         .collect();
     let locked = Opened::standings(transaction, to_lock, WebhookLock::Update).await?;
-    // As they are now or not at all: what they were before must not be written again.
+    // The state from before the lock is dropped even where the new one cannot be read: it must not be written again.
     webhooks.retain(|id, _| !locked.contains_key(id));
     webhooks.extend(store.opened.webhooks(transaction, &locked, &*store.vault).await?);
     standings.extend(locked.iter().map(|(id, standing)| (*id, *standing)));
     Ok(AsTheyStand { standings, webhooks, locked })
 }
 
-/// How the webhooks of settlements stand, those of them that can be read, and those that are locked.
+/// The webhooks of settlements, by id.
 struct AsTheyStand {
     standings: HashMap<Uuid, Standing>,
+    /// The webhooks that can be read.
     webhooks: HashMap<Uuid, Arc<Webhook>>,
+    /// The webhooks that this transaction has locked.
     locked: HashMap<Uuid, Standing>,
 }
 
-/// A decision under a webhook that cannot be read: as it was made, whatever the attempt says of the webhook's health. What was sent
-/// must not be sent again because of it. Where the webhook stopped, a claim that can read it holds or cancels what is due.
+/// A decision under a webhook that cannot be read: it stays as it was made, and the webhook's health is not changed, so
+/// that a delivery that was sent is not sent again. If the webhook stopped, a claim that can read it holds or cancels
+/// the delivery.
 fn under_unread(next: NextState, standing: &Standing) -> NextState {
-    // What is held for one that sends would be made due by nobody.
+    // Nobody would make a delivery due again that is held for a webhook that sends.
     if standing.sends() { settle::under_sending_webhook(next) } else { next }
 }
 
-/// Which settlements need no look at their row: the delivery arrived, and its webhook stays as it is. Each delivery once;
-/// whoever asks for it again finds it gone.
+/// Whether each settlement needs no look at its row: the delivery arrived, and its webhook stays as it is. Only the
+/// first settlement of a delivery is one; a second one finds the row gone.
 fn ends_at_once(
     settlements: &[Settlement],
     standings: &HashMap<Uuid, Standing>,
@@ -183,7 +194,7 @@ fn ends_at_once(
     settlements.iter().map(|one| ends(one) && seen.insert(one.delivery_id)).collect()
 }
 
-/// One line where deliveries changed what their webhook is.
+/// Logs a line if deliveries changed the status of their webhook.
 fn log_status(before: WebhookStatus, webhook: &Webhook) {
     let (webhook_id, status) = (webhook.id, webhook.status.as_str());
     let reason = webhook.status_reason.as_deref().unwrap_or_default();
@@ -195,7 +206,7 @@ fn log_status(before: WebhookStatus, webhook: &Webhook) {
     }
 }
 
-/// What is due for a webhook that was just suspended or auto-disabled is held with it.
+/// Writes a webhook whose health changed. If it was just suspended or auto-disabled, its due deliveries are held.
 async fn write_health(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
@@ -219,7 +230,7 @@ async fn write_health(
     Ok(())
 }
 
-/// Gives leases back: what they were for is due at once, or goes the way of its webhook.
+/// Gives leases back: their deliveries are due at once, or are held or cancelled with their webhook.
 pub(super) async fn release(store: &SqlStore, claims: &[(DeliveryId, i64)], now: Timestamp) -> Result<(), StoreError> {
     if claims.is_empty() {
         return Ok(());

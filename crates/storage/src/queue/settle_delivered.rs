@@ -1,5 +1,6 @@
-//! What was delivered is settled without a look at its rows: out of the queue, into the history, with its attempt. PostgreSQL
-//! does it in one statement; SQLite, which has the database to itself, in a few.
+//! Settlements of deliveries that arrived, without a look at their rows: each row moves from the queue into the
+//! history, and its attempt is inserted. PostgreSQL does that in one statement, SQLite in a few, between which nobody
+//! else writes.
 
 use crate::batch::{Cell, Collision, Kind, Table, execute_ahead, query};
 use crate::commit::feed::FeedLog;
@@ -20,7 +21,7 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Deliveries that arrived, by their claims.
+/// The claims of deliveries that arrived.
 const ARRIVED: Table = Table {
     name: "arrived",
     columns: &[
@@ -42,13 +43,14 @@ struct Ended {
     order_key: Option<String>,
 }
 
-/// Whether a settlement is nothing but an end: the delivery arrived. (That it says so of a webhook that was failing is not
+/// Whether a settlement says nothing but that its delivery arrived. (Whether that changes the webhook's health is not
 /// asked here.)
 pub(super) fn has_arrived(settlement: &Settlement) -> bool {
     settlement.next.state == DeliveryState::Delivered && settlement.next.reason.is_none()
 }
 
-/// The statement of PostgreSQL. The attempts' rows are of those deliveries whose claim still stood; each delivery is named once.
+/// The statement of PostgreSQL; each delivery is named once. `taken` removes the rows whose claim still stands from the
+/// queue, `kept` inserts them into the history, and `logged` inserts their attempts.
 pub fn settle_sql() -> String {
     let backend = DbBackend::Postgres;
     let attempt_columns: Vec<&str> = ATTEMPTS.columns.iter().map(|(name, _)| *name).collect();
@@ -57,12 +59,13 @@ pub fn settle_sql() -> String {
         "WITH taken AS (
     DELETE FROM due USING {arrived} AS arrived
     WHERE due.id = arrived.delivery_id AND due.fencing_token = arrived.fencing_token AND due.state = 'IN_FLIGHT'
-    RETURNING due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id, due.due_since_us,
-        arrived.spent, greatest(due.attempt_count, arrived.number) AS attempt_count, due.fencing_token,
-        due.payload_kind, due.default_frozen_at_us, due.created_at_us, due.order_key, arrived.now_us
+    RETURNING due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id,
+        due.due_since_us, arrived.spent, greatest(due.attempt_count, arrived.number) AS attempt_count,
+        due.fencing_token, due.payload_kind, due.default_frozen_at_us, due.created_at_us, due.order_key, arrived.now_us
 ), kept AS (
-    INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason, due_since_us,
-        attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)
+    INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason,
+        due_since_us, attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us,
+        created_at_us, updated_at_us)
     SELECT id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, '{delivered}', NULL, due_since_us,
         spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, now_us FROM taken
 ), logged AS (
@@ -78,7 +81,7 @@ SELECT id, tenant_id, webhook_id, event_id, attempt_count, order_key FROM taken"
     )
 }
 
-/// The parameters of [`settle_sql`] for nothing, for the test of plans.
+/// The parameters of [`settle_sql`] for no settlement, for the test of plans.
 pub fn settle_values() -> Vec<Value> {
     let backend = DbBackend::Postgres;
     let mut values = ARRIVED.parameters(backend, Vec::new());
@@ -86,7 +89,7 @@ pub fn settle_values() -> Vec<Value> {
     values
 }
 
-/// The statement of SQLite for which of those claims still stand.
+/// The statement of SQLite that finds the claims that still stand.
 pub fn standing_claims_sql() -> String {
     format!(
         "SELECT due.id, due.tenant_id, due.webhook_id, due.event_id, due.order_key,
@@ -97,13 +100,14 @@ WHERE due.fencing_token = arrived.fencing_token AND due.state = 'IN_FLIGHT'",
     )
 }
 
-/// The statement of SQLite that copies them into the history.
+/// The statement of SQLite that copies the rows of those claims into the history.
 pub fn keep_arrived_sql() -> String {
     format!(
         "INSERT INTO delivery (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, replay_id, state, state_reason,
-    due_since_us, attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us, updated_at_us)
-SELECT due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id, '{delivered}', NULL,
-    due.due_since_us, arrived.spent, max(due.attempt_count, arrived.number), due.fencing_token, due.payload_kind,
+    due_since_us, attempts_spent, attempt_count, fencing_token, payload_kind, default_frozen_at_us, created_at_us,
+    updated_at_us)
+SELECT due.id, due.tenant_id, due.webhook_id, due.event_id, due.is_test, due.is_fan_out, due.replay_id, '{delivered}',
+    NULL, due.due_since_us, arrived.spent, max(due.attempt_count, arrived.number), due.fencing_token, due.payload_kind,
     due.default_frozen_at_us, due.created_at_us, arrived.now_us
 FROM {arrived} AS arrived CROSS JOIN due ON due.id = arrived.delivery_id",
         delivered = DeliveryState::Delivered.as_str(),
@@ -111,7 +115,7 @@ FROM {arrived} AS arrived CROSS JOIN due ON due.id = arrived.delivery_id",
     )
 }
 
-/// The parameters of both for nothing, for the test of plans.
+/// The parameters of both statements of SQLite for no settlement, for the test of plans.
 pub fn arrived_values() -> Vec<Value> {
     ARRIVED.parameters(DbBackend::Sqlite, Vec::new())
 }
@@ -133,8 +137,8 @@ fn arrived(backend: DbBackend, settlements: &[&Settlement]) -> Vec<Value> {
 /// The attempts of settlements as rows, by their ids.
 pub(super) type Tried = HashMap<AttemptId, Vec<Cell>>;
 
-/// The attempts that may be those of deliveries that arrived, made ready before the transaction begins: on SQLite nobody else writes
-/// until it has ended.
+/// Makes the rows of attempts of deliveries that arrived. It is called before the transaction begins, because on SQLite
+/// nobody else writes until that has ended.
 pub(super) fn tried(settlements: &[Settlement]) -> Result<Tried, StoreError> {
     let arrived = settlements.iter().filter(|one| has_arrived(one));
     let attempts = arrived.filter_map(|one| one.attempt.as_ref().map(|attempt| (attempt, one.webhook_id)));
@@ -145,7 +149,7 @@ fn attempts(settlements: &[&Settlement], tried: &mut Tried) -> Vec<Vec<Cell>> {
     settlements.iter().filter_map(|one| tried.remove(&one.attempt.as_ref()?.id)).collect()
 }
 
-/// Settles deliveries that arrived, each named once; answers which of them their claims still held.
+/// Settles deliveries that arrived, each named once, and returns the ids of those whose claim still stood.
 pub(super) async fn settle_delivered(
     transaction: &DatabaseTransaction,
     settlements: &[&Settlement],
@@ -193,7 +197,6 @@ async fn settle_in_steps(
         settlements.iter().copied().filter(|one| ids.contains(&one.delivery_id.0)).collect();
     if !settled.is_empty() {
         let arrived = if settled.len() == settlements.len() { all } else { arrived(backend, &settled) };
-        // Together with what comes next.
         ATTEMPTS.insert(transaction, attempts(&settled, &mut tried), Collision::Fails).await?;
         execute_ahead(transaction, &keep_arrived_sql(), arrived).await?;
         remove_due(transaction, ids).await?;

@@ -1,4 +1,5 @@
-//! Pages of deliveries: what is due and what has ended as one list, each part of it read by an index that has its order.
+//! Pages of deliveries: what is due and what has ended as one list, each part of it read by an index that has its
+//! order.
 
 use super::flow::{id_ceiling, id_floor};
 use super::rows as page_rows;
@@ -83,8 +84,8 @@ impl Asked {
         format!("${}", self.values.len())
     }
 
-    /// The deliveries of an event are those of its fan out, a range of ids, and what was made later, which an index of its own
-    /// holds; each part is a further condition. Otherwise all are one part.
+    /// The deliveries of an event are those of its fan out, a range of ids, and what was made later, which an index of
+    /// its own holds; each part is a further condition. Otherwise all are one part.
     fn parts(&mut self, query: &DeliveryQuery) -> Vec<String> {
         let Some(event_id) = query.event_id else { return vec![String::new()] };
         let (lowest, highest) = DeliveryId::range_of_fan_out(event_id);
@@ -93,9 +94,9 @@ impl Asked {
     }
 }
 
-/// The ids between which the page is read: its lowest, and the one that it ends before. What was created in a time has ids of
-/// about that time, and so has what a replay made while it ran, by whichever clock; an event's deliveries are a range already. One
-/// bound for each end, since SQLite searches by no more.
+/// The ids between which the page is read: its lowest, and the one that it ends before. What was created in a time has
+/// ids of about that time, and so has what a replay made while it ran, by whichever clock; an event's deliveries are a
+/// range already. One bound for each end, since SQLite searches by no more.
 fn id_range(query: &DeliveryQuery) -> (Option<Uuid>, Option<Uuid>) {
     if query.event_id.is_some() {
         return (None, query.before);
@@ -117,18 +118,19 @@ fn states(query: &DeliveryQuery, place: &Place) -> Option<String> {
     }
 }
 
-/// What is due of a tenant: a page of each of its webhooks (also of deleted ones: what is in flight has yet to end), since no
-/// index of the queue is by tenant. The databases differ in how a query with a limit is run once per webhook.
+/// What is due of a tenant: a page of each of its webhooks (also of deleted ones: what is in flight has yet to end),
+/// since no index of the queue is by tenant. The databases differ in how a query with a limit is run once per webhook.
 fn due_of_tenant(backend: DbBackend, conditions: &str, limit: u64) -> String {
     if backend == DbBackend::Postgres {
         return format!(
             "SELECT first.* FROM webhook AS of CROSS JOIN LATERAL (\
-             SELECT {DUE_COLUMNS} FROM due WHERE due.webhook_id = of.id AND {conditions} ORDER BY id DESC LIMIT {limit}) AS first \
-             WHERE of.tenant_id = $1 ORDER BY first.id DESC LIMIT {limit}"
+             SELECT {DUE_COLUMNS} FROM due WHERE due.webhook_id = of.id AND {conditions} \
+             ORDER BY id DESC LIMIT {limit}) AS first WHERE of.tenant_id = $1 ORDER BY first.id DESC LIMIT {limit}"
         );
     }
     format!(
-        "SELECT {DUE_COLUMNS} FROM due WHERE id IN (SELECT row.id FROM webhook AS of CROSS JOIN due AS row ON row.id IN (\
+        "SELECT {DUE_COLUMNS} FROM due WHERE id IN (\
+         SELECT row.id FROM webhook AS of CROSS JOIN due AS row ON row.id IN (\
          SELECT id FROM due AS first WHERE first.webhook_id = of.id AND {conditions} ORDER BY id DESC LIMIT {limit}) \
          WHERE of.tenant_id = $1 ORDER BY row.id DESC LIMIT {limit})"
     )

@@ -7,7 +7,7 @@ use crate::micros::to_time;
 use crate::rows;
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use hookgraph_domain::feed::{FeedChange, FeedEntry, FeedFilter, FeedKind, FeedMoves, FeedPage};
+use hookgraph_domain::feed::{FeedEntry, FeedFilter, FeedMoves, FeedPage};
 use hookgraph_domain::ids::TenantId;
 use hookgraph_domain::ports::{Feed, RowKind, StoreError};
 use sea_orm::FromQueryResult;
@@ -17,14 +17,14 @@ use uuid::Uuid;
 pub const FEED_BATCHES: &str = "SELECT seq_first, seq_last, at_us, entries FROM feed \
      WHERE tenant_id = $1 AND seq_last > $2 AND seq_last <= $3 ORDER BY seq_last LIMIT CAST($4 AS BIGINT)";
 
-/// Whose feeds moved: $1 after which `seq`, $2 batches at most. It needs no end: since `seq` follows commit order, what one
-/// statement sees is all up to the last that it sees.
+/// Whose feeds moved: $1 after which `seq`, $2 batches at most. It needs no end: since `seq` follows commit order, what
+/// one statement sees is all up to the last that it sees.
 pub const FEED_MOVES: &str = "SELECT tenant_id, MAX(seq_last) AS seq_last, COUNT(*) AS batch_count FROM \
      (SELECT tenant_id, seq_last FROM feed WHERE seq_last > $1 ORDER BY seq_last LIMIT CAST($2 AS BIGINT)) AS moved \
      GROUP BY tenant_id";
 
 #[derive(FromQueryResult)]
-struct Batch {
+struct StoredBatch {
     seq_first: i64,
     seq_last: i64,
     at_us: i64,
@@ -58,7 +58,7 @@ impl Feed for SqlStore {
             return Ok(FeedPage { entries: Vec::new(), read_to_seq: after_seq, more: false, pruned_to: None });
         }
         let values = vec![tenant_id.0.into(), after_seq.into(), latest.into(), (FEED_SCAN_BATCHES_MAX as i64).into()];
-        let batches: Vec<Batch> = query(&self.reader, FEED_BATCHES, values).await?;
+        let batches: Vec<StoredBatch> = query(&self.reader, FEED_BATCHES, values).await?;
         // Read after them: what was removed before they were read is told here.
         let pruned: Vec<Position> =
             query(&self.reader, "SELECT seq FROM feed_pruned WHERE tenant_id = $1", vec![tenant_id.0.into()]).await?;
@@ -75,7 +75,7 @@ impl Feed for SqlStore {
                 continue;
             };
             for (seq, what) in (batch.seq_first..).zip(changes) {
-                if seq <= after_seq || !is_wanted(filter, &what) {
+                if seq <= after_seq || !filter.wants(&what) {
                     continue;
                 }
                 entries.push(FeedEntry { seq, tenant_id, at, what });
@@ -100,20 +100,5 @@ impl Feed for SqlStore {
     async fn latest_seq(&self) -> Result<i64, StoreError> {
         let found: Vec<Position> = query(&self.reader, "SELECT seq FROM feed_position WHERE id = 1", vec![]).await?;
         Ok(found.first().map_or(0, |position| position.seq))
-    }
-}
-
-fn is_wanted(filter: &FeedFilter, what: &FeedChange) -> bool {
-    match what {
-        FeedChange::EventRecorded { event_type, .. } => {
-            filter.only != Some(FeedKind::Deliveries)
-                && filter.concern.as_ref().is_none_or(|concern| *concern == event_type.concern)
-                && filter.event.as_ref().is_none_or(|event| *event == event_type.event)
-        }
-        FeedChange::DeliveryUpdated { webhook_id, state, .. } => {
-            filter.only != Some(FeedKind::Events)
-                && filter.webhook_id.is_none_or(|wanted| wanted == *webhook_id)
-                && (filter.states.is_empty() || filter.states.contains(state))
-        }
     }
 }

@@ -32,13 +32,14 @@ pub const HELD_SQL: &str = "SELECT id FROM due WHERE webhook_id = $1 AND state =
 /// The statement for those of them that are first in their line, or in none: the same parameters.
 pub fn held_to_probe_sql() -> String {
     format!(
-        "SELECT id FROM (SELECT id, webhook_id, order_key FROM due WHERE webhook_id = $1 AND state = 'HELD' ORDER BY id \
-         LIMIT {PROBE_ROWS_LOOKED_AT_MAX}) AS seen WHERE {IS_FIRST_IN_LINE} ORDER BY id LIMIT CAST($2 AS BIGINT)"
+        "SELECT id FROM (SELECT id, webhook_id, order_key FROM due WHERE webhook_id = $1 AND state = 'HELD' \
+         ORDER BY id LIMIT {PROBE_ROWS_LOOKED_AT_MAX}) AS seen WHERE {IS_FIRST_IN_LINE} \
+         ORDER BY id LIMIT CAST($2 AS BIGINT)"
     )
 }
 
-/// The statement that counts what is owed to a webhook: $1 the webhook, $2 rows at most. What is out of the way in a line has been
-/// due since before.
+/// The statement that counts what is owed to a webhook: $1 the webhook, $2 rows at most. What is out of the way in a
+/// line has been due since before.
 pub fn backlog_sql() -> String {
     format!(
         "SELECT count(*) AS count, \
@@ -48,9 +49,9 @@ pub fn backlog_sql() -> String {
     )
 }
 
-/// The statement for webhooks with more to hold, to cancel or to put in order, longest waiting first: $1 rows at most, none of those
-/// that are given. Those of deleted tenants, which are noted as of their deletion and may be thousands, come behind those that
-/// someone looks at. How each stands is looked up: a join could read all webhooks there are.
+/// The statement for webhooks with more to hold, to cancel or to put in order, longest waiting first: $1 rows at most,
+/// none of those that are given. Those of deleted tenants, which are noted as of their deletion and may be thousands,
+/// come behind those that someone looks at. How each stands is looked up: a join could read all webhooks there are.
 fn stopping_sql(backend: DbBackend) -> String {
     format!(
         "SELECT noted.webhook_id FROM (SELECT webhook_id, max(since_us) AS since_us FROM (\
@@ -106,8 +107,8 @@ pub(super) fn id_ceiling(before: Timestamp) -> Uuid {
 }
 
 impl SqlStore {
-    /// The live webhooks for which the time in that column has come, longest waiting first. What cannot be read is set aside,
-    /// so that no number of them stands before the others.
+    /// The live webhooks for which the time in that column has come, longest waiting first. What cannot be read is set
+    /// aside, so that no number of them stands before the others.
     async fn webhooks_waiting(
         &self,
         column: webhook::Column,

@@ -123,8 +123,9 @@ impl SqlStore {
         }
         let places: Vec<String> = (5..5 + targets.len()).map(|place| format!("${place}")).collect();
         let sql = format!(
-            "SELECT target, key FROM (SELECT target, key, rank, row_number() OVER (PARTITION BY target ORDER BY rank, key) \
-             AS place FROM record_link WHERE tenant_id = $1 AND kind = $2 AND relation = $3 AND target IN ({})) AS linked \
+            "SELECT target, key FROM (SELECT target, key, rank, \
+             row_number() OVER (PARTITION BY target ORDER BY rank, key) AS place FROM record_link \
+             WHERE tenant_id = $1 AND kind = $2 AND relation = $3 AND target IN ({})) AS linked \
              WHERE place <= $4 ORDER BY target, rank, key",
             places.join(", ")
         );

@@ -1,13 +1,13 @@
-//! Days of PostgreSQL: a partition that is older than history is kept is dropped. The few rows of it that are still needed
-//! move to the rest first, in the same transaction; a day of which many are needed waits.
+//! Days of PostgreSQL: a partition that is older than history is kept is dropped. A few rows of it may still be needed;
+//! they move to the default partition first, in the same transaction. A day of which many rows are needed stays.
 //!
-//! Detaching needs its table for itself. It waits for that no longer than a moment, for whoever comes after it waits too, and
-//! then leaves it to a later round. (`CONCURRENTLY` is not possible beside a default partition.) What moves is weighed before
-//! that. Should moving it take too long all the same, the partition is left alone for a while: a note on it says so to every
-//! process.
+//! Detaching takes an exclusive lock on the table. It waits for the lock only a moment, because later transactions
+//! queue behind it, and then leaves the day to a later round. (`CONCURRENTLY` is not possible beside a default
+//! partition.) The rows to move are weighed before. If moving them takes too long all the same, a comment on the
+//! partition tells every process to leave it alone for a while.
 
 use super::ROWS_FIRST;
-use crate::batch::{self, IDS, execute, query};
+use crate::batch::{self, IDS, Id, execute, query};
 use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
 use crate::limits::{DAY_BYTES_MOVED_MAX, DAY_CUT_OFF_MS, DAY_ROWS_MOVED_MAX, DROP_LOCK_MS_MAX, DROP_STATEMENT_MS_MAX};
@@ -21,67 +21,107 @@ use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
-/// A partitioned table, in the order in which days of it go.
+/// A partitioned table.
 struct DayTable {
     name: &'static str,
-    /// What of a day is still needed: its columns, and the statement that finds them, from the day's lowest id `$1` and that
-    /// of the day after it `$2`.
+    /// The columns by which [`Needed`] names rows.
     columns: &'static str,
-    needed: &'static str,
-    /// Its columns of any length.
+    needed: Needed,
+    /// The columns whose values may have any length.
     wide: &'static [&'static str],
-    /// The table whose partition of that day must be gone before: what is needed follows from it.
+    /// The table whose partition of the same day must be gone first, because [`Needed`] is read from it.
     after: Option<&'static str>,
 }
 
-/// Deliveries of the fan out are of their event's day; what was made later is found by its event.
-const OF_DELIVERIES: &str = "SELECT tenant_id, event_id FROM due WHERE id >= $1 AND id < $2 AND is_fan_out \
-     UNION SELECT tenant_id, event_id FROM due WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out \
-     UNION SELECT tenant_id, event_id FROM delivery WHERE id >= $1 AND id < $2 AND is_fan_out \
-     UNION SELECT tenant_id, event_id FROM delivery WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out";
-const EVENT_IDS: &str = "SELECT event_id FROM due WHERE id >= $1 AND id < $2 AND is_fan_out \
-     UNION SELECT event_id FROM due WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out \
-     UNION SELECT event_id FROM delivery WHERE id >= $1 AND id < $2 AND is_fan_out \
-     UNION SELECT event_id FROM delivery WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out";
+/// The rows of a day that are still needed.
+enum Needed {
+    /// Deliveries that ended of late, or that may end while the day is dropped: see [`recent`].
+    Recent,
+    /// The rows of events that have a delivery, by these columns of the delivery.
+    OfEvents(&'static str),
+    /// The rows that this statement finds, from the day's lowest id `$1` and the lowest id of the day after it, `$2`.
+    Found(&'static str),
+}
 
+impl Needed {
+    /// The statement that finds the rows, with the parameters of [`Needed::Found`]; none for [`Needed::Recent`].
+    fn sql(&self) -> Option<String> {
+        match self {
+            Self::Recent => None,
+            Self::OfEvents(columns) => Some(events_with_deliveries_sql(columns)),
+            Self::Found(sql) => Some((*sql).to_owned()),
+        }
+    }
+}
+
+/// A delivery of the fan out has an id of its event's day; a later delivery is found by its event.
+fn events_with_deliveries_sql(columns: &str) -> String {
+    let of_table = |table: &str| {
+        format!(
+            "SELECT {columns} FROM {table} WHERE id >= $1 AND id < $2 AND is_fan_out \
+             UNION SELECT {columns} FROM {table} WHERE event_id >= $1 AND event_id < $2 AND NOT is_fan_out"
+        )
+    };
+    ["due", "delivery"].map(of_table).join(" UNION ")
+}
+
+/// The partitioned tables, in the order in which days are dropped.
 const TABLES: [DayTable; 6] = [
-    // Filled in by `recent`: what ended of late, and what ends while the day is dropped.
-    DayTable { name: "delivery", columns: "id", needed: "", wide: &["state_reason"], after: None },
+    DayTable { name: "delivery", columns: "id", needed: Needed::Recent, wide: &["state_reason"], after: None },
     DayTable {
         name: "event",
         columns: "tenant_id, id",
-        needed: OF_DELIVERIES,
+        needed: Needed::OfEvents("tenant_id, event_id"),
         wide: &["variables", "changed_fields"],
         after: Some("delivery"),
     },
-    DayTable { name: "event_skip", columns: "event_id", needed: EVENT_IDS, wide: &[], after: Some("event") },
-    DayTable { name: "tombstone", columns: "event_id", needed: EVENT_IDS, wide: &["body"], after: Some("event") },
+    DayTable {
+        name: "event_skip",
+        columns: "event_id",
+        needed: Needed::OfEvents("event_id"),
+        wide: &[],
+        after: Some("event"),
+    },
+    DayTable {
+        name: "tombstone",
+        columns: "event_id",
+        needed: Needed::OfEvents("event_id"),
+        wide: &["body"],
+        after: Some("event"),
+    },
     DayTable {
         name: "payload",
         columns: "delivery_id",
-        needed: "SELECT id FROM due WHERE id >= $1 AND id < $2 UNION SELECT id FROM delivery WHERE id >= $1 AND id < $2",
+        needed: Needed::Found(
+            "SELECT id FROM due WHERE id >= $1 AND id < $2 \
+             UNION SELECT id FROM delivery WHERE id >= $1 AND id < $2",
+        ),
         wide: &["json"],
         after: Some("delivery"),
     },
     DayTable {
         name: "attempt",
         columns: "delivery_id",
-        // An attempt may be of an older day's delivery, so all up to this day are asked for. ($1 is named for its type.)
-        needed: "SELECT id FROM due WHERE id < $2 AND $1::uuid IS NOT NULL UNION SELECT id FROM delivery WHERE id < $2",
+        // An attempt may belong to a delivery of an older day, so deliveries of every day up to this one count. ($1
+        // stands there for its type.)
+        needed: Needed::Found(
+            "SELECT id FROM due WHERE id < $2 AND $1::uuid IS NOT NULL UNION SELECT id FROM delivery WHERE id < $2",
+        ),
         wide: &["detail", "request_url", "request_headers", "request_body", "response_headers", "response_body"],
         after: Some("delivery"),
     },
 ];
 
 impl DayTable {
-    /// Counts the rows of that partition which are needed still, up to one more than may move, and their bytes as they are
-    /// stored: nothing is unpacked for it.
+    /// Counts the rows of a partition that are still needed, up to one more than may move, and their bytes as they are
+    /// stored, for which nothing is decompressed.
     fn weigh_sql(&self, name: &str, needed: &str) -> String {
         let sizes = self.wide.iter().map(|column| format!("coalesce(pg_column_size({column}), 0)"));
         let bytes = std::iter::once("0".to_owned()).chain(sizes).collect::<Vec<_>>().join(" + ");
         let (columns, rows) = (self.columns, DAY_ROWS_MOVED_MAX + 1);
         format!(
-            "SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM (SELECT {bytes} AS bytes FROM {name} \
+            "SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes \
+             FROM (SELECT {bytes} AS bytes FROM {name} \
              WHERE ({columns}) IN ({needed}) LIMIT {rows}) AS moved"
         )
     }
@@ -90,7 +130,7 @@ impl DayTable {
 /// A day that has a partition of its own.
 struct Day {
     date: NaiveDate,
-    /// What is noted on the partition.
+    /// The partition's comment: see [`CUT_OFF`].
     note: Option<String>,
 }
 
@@ -101,12 +141,7 @@ struct Partition {
 }
 
 #[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
-}
-
-#[derive(FromQueryResult)]
-struct Counted {
+struct RowCount {
     count: i64,
 }
 
@@ -116,23 +151,23 @@ struct Weighed {
     bytes: i64,
 }
 
-/// What became of a day of a table.
+/// The outcome of dropping a day of a table.
 enum Dropped {
     Yes { moved: u64 },
     Stays(String),
     AnotherProcess,
 }
 
-/// How far the transaction came that drops a day.
+/// The outcome of the transaction that drops a day.
 enum Tried {
-    /// To its end, with so many rows moved.
+    /// The day is dropped, and this number of rows moved.
     Done(u64),
     Stays(String),
-    /// It took too long while it had the table for itself.
+    /// The transaction took too long while it had the table locked.
     CutOff,
 }
 
-/// Drops the next partition that is old enough, the stage being the table's.
+/// Drops the next partition that is old enough. The stage is the index of the table.
 pub(super) async fn drop_next(
     store: &SqlStore,
     cut: &HistoryCut,
@@ -150,7 +185,7 @@ pub(super) async fn drop_next(
         let mut step = PruneStep { next: Some(PrunePosition { after: high, ..position }), ..PruneStep::default() };
         let name = partition_name(table.name, day.date);
         let dropped = match drop_day(store, table, &day, cut).await {
-            // Others go on without it. Where the database is busy with everything, the next step says so.
+            // The other days are dropped without this one. If the whole database is busy, the next step fails too.
             Err(StoreError::Busy(why) | StoreError::Locked(why)) => {
                 Dropped::Stays(format!("{name} was not looked at: {why}"))
             }
@@ -190,28 +225,29 @@ async fn drop_day(store: &SqlStore, table: &DayTable, day: &Day, cut: &HistoryCu
     {
         return Ok(Dropped::Stays(format!("{name} stays while the day's {before} partition does")));
     }
-    // The same words as when it is cut off: it is told once.
+    // The words are the same as after a cut-off, so they are logged once.
     let cut_off = format!("dropping {name} took too long: it is left alone for a while");
     if is_left_alone(day.note.as_deref(), cut) {
         return Ok(Dropped::Stays(cut_off));
     }
     let range = vec![low.into(), high.into()];
-    let (needed, values) = if table.needed.is_empty() {
-        let recent = recent(store, &name, low, high, cut).await?;
-        let source = IDS.source(DbBackend::Postgres, 1);
-        (format!("SELECT id FROM {source} AS given"), batch::ids(DbBackend::Postgres, recent))
-    } else {
-        (table.needed.to_owned(), range)
+    let (needed, values) = match table.needed.sql() {
+        Some(needed) => (needed, range),
+        None => {
+            let recent = recent(store, &name, low, high, cut).await?;
+            let source = IDS.source(DbBackend::Postgres, 1);
+            (format!("SELECT id FROM {source} AS given"), batch::ids(DbBackend::Postgres, recent))
+        }
     };
-    // What is looked up must be little too, whether or not the partition has it.
+    // The number of ids to look up is bounded too, whether or not the partition has them.
     let bounded = format!("SELECT count(*) AS count FROM ({needed} LIMIT {}) AS needed", DAY_ROWS_MOVED_MAX + 1);
-    let counted: Vec<Counted> = query(&store.reader, &bounded, values.clone()).await?;
+    let counted: Vec<RowCount> = query(&store.reader, &bounded, values.clone()).await?;
     if counted.first().is_some_and(|needed| needed.count > DAY_ROWS_MOVED_MAX as i64) {
         return Ok(Dropped::Stays(format!("more than {DAY_ROWS_MOVED_MAX} rows of {name} are still needed")));
     }
     let Some(transaction) = store.begin_step().await? else { return Ok(Dropped::AnotherProcess) };
     let tried = try_drop(&transaction, table, &name, &needed, values).await;
-    // Waited for, or the next step would find its lock taken.
+    // The end is waited for, or the next step would find the lock taken.
     let ended = match &tried {
         Ok(Tried::Done(_)) => transaction.commit().await,
         _ => transaction.rollback().await,
@@ -228,7 +264,7 @@ async fn drop_day(store: &SqlStore, table: &DayTable, day: &Day, cut: &HistoryCu
     })
 }
 
-/// Weighs what is needed, and then moves it with the table locked, if it is little.
+/// Weighs the rows that are needed, and drops the partition if they are few enough to move.
 async fn try_drop(
     transaction: &DatabaseTransaction,
     table: &DayTable,
@@ -236,7 +272,8 @@ async fn try_drop(
     needed: &str,
     values: Vec<Value>,
 ) -> Result<Tried, StoreError> {
-    // The rows that move are looked up one by one, whatever the planner believes of tables that were filled a moment ago.
+    // These settings make the planner look the rows up one by one, whatever it believes of tables that were filled a
+    // moment ago.
     let bounds = format!(
         "SET LOCAL lock_timeout = {DROP_LOCK_MS_MAX}; SET LOCAL statement_timeout = {DROP_STATEMENT_MS_MAX}; \
          SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
@@ -265,7 +302,7 @@ async fn try_drop(
     }
 }
 
-/// How many rows of a partition that is detached went to the rest.
+/// Moves the needed rows of a detached partition to the default partition, drops it, and returns how many rows moved.
 async fn move_and_drop(
     transaction: &DatabaseTransaction,
     table: &DayTable,
@@ -279,8 +316,9 @@ async fn move_and_drop(
     Ok(moved)
 }
 
-/// How the note on a partition begins that was cut off; the times of the last two follow, in microseconds. The clock is that of
-/// the cut: by age and for lack of room it differs, and each leaves what it was cut off at alone.
+/// The beginning of the comment on a partition whose dropping was cut off. The times of the last two cut-offs follow,
+/// in microseconds, each by the clock of its cut: a cut by age and one for lack of room have different clocks, and each
+/// leaves alone the partitions at which it was cut off.
 const CUT_OFF: &str = "hookgraph: dropping it took too long at";
 
 fn cut_offs(note: Option<&str>) -> Vec<i64> {
@@ -293,7 +331,7 @@ fn is_left_alone(note: Option<&str>, cut: &HistoryCut) -> bool {
     cut_offs(note).into_iter().any(|at_us| (at_us..at_us.saturating_add(DAY_CUT_OFF_MS * 1_000)).contains(&now_us))
 }
 
-/// The note of a partition that has that one and is cut off now.
+/// The new comment of a partition with the comment `note` that is cut off now.
 fn cut_off_note(note: Option<&str>, cut: &HistoryCut) -> String {
     let now = from_time(cut.ended_before);
     match cut_offs(note).pop() {
@@ -302,7 +340,7 @@ fn cut_off_note(note: Option<&str>, cut: &HistoryCut) -> String {
     }
 }
 
-/// A partition that cannot be noted on is tried again in the next round.
+/// Comments on a partition that its dropping was cut off. Without the comment the next round tries again.
 async fn note_cut_off(store: &SqlStore, name: &str, day: &Day, cut: &HistoryCut) {
     let note = cut_off_note(day.note.as_deref(), cut);
     let sql = format!("COMMENT ON TABLE {name} IS '{note}'");
@@ -311,7 +349,8 @@ async fn note_cut_off(store: &SqlStore, name: &str, day: &Day, cut: &HistoryCut)
     }
 }
 
-/// The deliveries of a day that ended of late, and those that are owed still: they may end before the day is dropped.
+/// The deliveries of a day that ended of late, and those that are still in the queue, which may end before the day is
+/// dropped.
 async fn recent(
     store: &SqlStore,
     name: &str,
@@ -320,7 +359,8 @@ async fn recent(
     cut: &HistoryCut,
 ) -> Result<Vec<Uuid>, StoreError> {
     let sql = format!(
-        "SELECT id FROM {name} WHERE updated_at_us >= $3 UNION ALL SELECT id FROM due WHERE id >= $1 AND id < $2 LIMIT {}",
+        "SELECT id FROM {name} WHERE updated_at_us >= $3 \
+         UNION ALL SELECT id FROM due WHERE id >= $1 AND id < $2 LIMIT {}",
         DAY_ROWS_MOVED_MAX + 1
     );
     let found: Vec<Id> =
@@ -328,12 +368,14 @@ async fn recent(
     Ok(found.into_iter().map(|row| row.id).collect())
 }
 
-/// What is looked up of a day, and how it is weighed, for the test of plans.
+/// The statements that find and weigh the needed rows of a day, for the test of plans.
 pub fn day_statements() -> Vec<(String, Vec<Value>)> {
     let range = || vec![Value::from(Uuid::nil()), Uuid::max().into()];
-    let tables = TABLES.iter().filter(|table| !table.needed.is_empty());
-    let looked_up = tables
-        .flat_map(|table| [table.needed.to_owned(), table.weigh_sql(&format!("{}_rest", table.name), table.needed)]);
+    let tables = TABLES.iter().filter_map(|table| Some((table, table.needed.sql()?)));
+    let looked_up = tables.flat_map(|(table, needed)| {
+        let weigh = table.weigh_sql(&format!("{}_rest", table.name), &needed);
+        [needed, weigh]
+    });
     looked_up.map(|sql| (sql, range())).collect()
 }
 

@@ -1,7 +1,7 @@
-//! What has been owed for too long ends as `EXPIRED`: what is held is claimed by nobody, and what cannot be read by nobody
-//! either.
+//! Deliveries that have been owed for too long end as `EXPIRED`. This concerns deliveries that no claim reaches: those
+//! that are held, or cannot be read.
 
-use crate::batch::query;
+use crate::batch::{Id, query};
 use crate::commit::feed::FeedLog;
 use crate::deliveries::keep_ended;
 use crate::entities::delivery::{DUE_COLUMNS, Model};
@@ -12,23 +12,19 @@ use hookgraph_domain::delivery::DeliveryState;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use hookgraph_domain::retention::lowest_id;
 use hookgraph_domain::time::{Timestamp, plus_ms};
+use sea_orm::DbBackend;
 use sea_orm::sea_query::Value;
-use sea_orm::{DbBackend, FromQueryResult};
 use uuid::Uuid;
 
-/// What ends, and what it says of itself.
+/// Which deliveries expire, and with which reason.
 pub(super) struct Expiry<'a> {
     pub owed_before: Timestamp,
     pub reason: &'a str,
     pub now: Timestamp,
 }
 
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
-}
-
-/// Nothing is owed since before it was made: the queue is looked at up to the ids of that time, and no further.
+/// Expires a window of the queue. No delivery is owed since before it was made, so the window ends at the ids of
+/// `owed_before`.
 pub(super) async fn expire_due(
     store: &SqlStore,
     expiry: Expiry<'_>,
@@ -52,7 +48,7 @@ pub(super) async fn expire_due(
             tracing::error!(delivery_id = %row.id, %error, "a delivery that cannot be read has expired");
         }
     }
-    // Many may expire at once: what they let through comes behind what is in flight.
+    // Many may expire at once, so the deliveries that move up are due from now on: behind those in flight.
     move_up(&transaction, ended.iter().filter_map(Model::line), MovedUp::At(expiry.now)).await?;
     keep_ended(&transaction, &ended).await?;
     feed.commit(transaction, &*store.observer).await?;
@@ -65,7 +61,7 @@ fn last_sql(rows_max: u32) -> String {
     format!("SELECT id FROM due WHERE id > $1 AND id <= $2 ORDER BY id LIMIT 1 OFFSET {last}")
 }
 
-/// What a settle or a change holds at this moment is left to a later round.
+/// A row that a settle or a change has locked at this moment is left to a later round.
 fn take_sql(backend: DbBackend) -> String {
     let lock = if backend == DbBackend::Postgres { " ORDER BY id FOR UPDATE SKIP LOCKED" } else { "" };
     format!(

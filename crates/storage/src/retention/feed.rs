@@ -1,5 +1,5 @@
-//! The feed: the oldest batches of each tenant go, and in the same transaction its oldest cursor moves on, so that no reader
-//! steps over a gap without being told.
+//! The feed: the oldest batches of each tenant are removed. The same transaction moves the tenant's oldest valid cursor
+//! on, so that every reader of a removed batch is told of the gap.
 
 use crate::batch::{execute, query};
 use crate::connections::DatabaseTransaction;
@@ -29,7 +29,7 @@ struct Tenant {
 }
 
 #[derive(FromQueryResult)]
-struct Batch {
+struct OldBatch {
     seq_last: i64,
     at_us: i64,
 }
@@ -43,7 +43,7 @@ pub(super) async fn prune(
 ) -> Result<PruneStep, StoreError> {
     let Some(transaction) = store.begin_step().await? else { return Ok(PruneStep::default()) };
     let mut step = PruneStep::default();
-    // The owner is the tenant that is done.
+    // The position's owner is the last tenant that is done.
     let mut done = from.owner;
     for _ in 0..PRUNE_OWNERS_MAX {
         let next: Vec<Tenant> = query(&transaction, NEXT_TENANT, vec![done.into()]).await?;
@@ -65,14 +65,14 @@ pub(super) async fn prune(
     Ok(step)
 }
 
-/// How many batches went, and whether all that were looked at did.
+/// Removes old batches of one tenant. Returns how many, and whether more may follow.
 async fn prune_tenant(
     transaction: &DatabaseTransaction,
     tenant_id: Uuid,
     before: Timestamp,
     rows_max: u32,
 ) -> Result<(u64, bool), StoreError> {
-    let batches: Vec<Batch> = query(transaction, OLDEST, vec![tenant_id.into(), i64::from(rows_max).into()]).await?;
+    let batches: Vec<OldBatch> = query(transaction, OLDEST, vec![tenant_id.into(), i64::from(rows_max).into()]).await?;
     let old = batches.iter().take_while(|batch| batch.at_us < from_time(before));
     let Some(last) = old.last() else { return Ok((0, false)) };
     let values = vec![tenant_id.into(), last.seq_last.into()];

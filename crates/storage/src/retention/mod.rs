@@ -1,7 +1,7 @@
-//! Retention: whole days as partitions where the database has them, the rest in small batches of rows.
+//! Retention: PostgreSQL drops whole days as partitions; all other rows are removed in small batches.
 //!
-//! A step is one transaction. History goes in an order in which nothing that is left points at what is gone: deliveries
-//! first, then what no delivery is of any more.
+//! A step is one transaction. The order of history keeps every reference valid: deliveries are removed first, then the
+//! events that no delivery belongs to any more.
 
 mod days;
 mod expire;
@@ -22,25 +22,21 @@ pub use work::work_statements;
 use crate::batch::{execute, query};
 use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
+use crate::locks::{RETENTION_LOCK, try_lock};
 use crate::micros::{from_time, to_optional_time};
-use crate::store::{RETENTION_LOCK, SqlStore};
+use crate::store::SqlStore;
 use async_trait::async_trait;
 use hookgraph_domain::ports::{HistoryKept, PrunePosition, PruneStep, Retention, StoreError};
 use hookgraph_domain::retention::{HistoryCut, WorkCut};
 use hookgraph_domain::time::Timestamp;
 use sea_orm::{DbBackend, FromQueryResult};
 
-/// The stages from which on rows are removed; those before drop the partitions of one table each.
+/// The first stage that removes rows; each stage before it drops the partitions of one table.
 const ROWS_FIRST: u32 = 16;
 
 #[derive(FromQueryResult)]
-struct From {
+struct HistoryFrom {
     history_from_us: Option<i64>,
-}
-
-#[derive(FromQueryResult)]
-struct Turn {
-    is_ours: bool,
 }
 
 #[async_trait]
@@ -93,28 +89,25 @@ impl Retention for SqlStore {
 
 impl SqlStore {
     pub(crate) async fn read_history_from(&self) -> Result<Option<Timestamp>, StoreError> {
-        let found: Vec<From> =
+        let found: Vec<HistoryFrom> =
             query(&self.reader, "SELECT history_from_us FROM retention WHERE id = 1", vec![]).await?;
         to_optional_time(found.first().and_then(|row| row.history_from_us))
     }
 
-    /// Written before anything goes, so that whoever finds less than there was can tell why.
+    /// Notes up to when history is removed. It is written before anything is removed, so that a reader of a gap can
+    /// tell why.
     async fn note_history_from(&self, before: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE retention SET history_from_us = $1 \
                    WHERE id = 1 AND (history_from_us IS NULL OR history_from_us < $1)";
         execute(&self.writer, sql, vec![from_time(before).into()]).await.map(|_| ())
     }
 
-    /// A transaction for a step, if no other process is taking one.
+    /// Begins the transaction of a step; none if another process is taking a step.
     async fn begin_step(&self) -> Result<Option<DatabaseTransaction>, StoreError> {
         let transaction = self.begin().await?;
-        if self.backend() == DbBackend::Postgres {
-            let sql = format!("SELECT pg_try_advisory_xact_lock({RETENTION_LOCK}) AS is_ours");
-            let turn: Vec<Turn> = query(&transaction, &sql, vec![]).await?;
-            if !turn.first().is_some_and(|turn| turn.is_ours) {
-                transaction.rollback().await.map_err(store_error)?;
-                return Ok(None);
-            }
+        if self.backend() == DbBackend::Postgres && !try_lock(&transaction, RETENTION_LOCK).await? {
+            transaction.rollback().await.map_err(store_error)?;
+            return Ok(None);
         }
         Ok(Some(transaction))
     }

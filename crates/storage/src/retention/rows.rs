@@ -1,7 +1,7 @@
-//! Rows, a window of ids at a time: all of SQLite, and what PostgreSQL keeps outside the partitions of days.
+//! Rows of the history, a window of ids at a time: all rows of SQLite, and those in PostgreSQL's default partitions.
 
 use super::ROWS_FIRST;
-use crate::batch::{self, IDS, execute, query};
+use crate::batch::{self, IDS, Id, execute, query};
 use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
 use crate::limits::PRUNE_OWNERS_MAX;
@@ -10,21 +10,22 @@ use crate::store::SqlStore;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use hookgraph_domain::retention::HistoryCut;
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
-/// A table of the history, in the order in which its rows go.
+/// A table of the history.
 struct RowTable {
     name: &'static str,
-    /// The column that its primary key begins with, where that is not the id.
+    /// The first column of the primary key, if that is not the id.
     owner: Option<&'static str>,
-    /// The id that says of which day a row is.
+    /// The id that gives the day of a row.
     id: &'static str,
     stays: Stays,
-    /// Whether a row may come to be needed while it is looked at: then it is locked first.
+    /// Whether rows are locked before they are removed, because a row may come to be needed meanwhile.
     is_locked: bool,
 }
 
+/// The tables of the history, in the order in which rows are removed.
 const TABLES: [RowTable; 6] = [
     RowTable { name: "delivery", owner: None, id: "id", stays: Stays::EndedOfLate, is_locked: false },
     RowTable { name: "event", owner: Some("tenant_id"), id: "id", stays: Stays::OfEvent, is_locked: true },
@@ -38,9 +39,9 @@ const TABLES: [RowTable; 6] = [
 enum Stays {
     /// Deliveries that ended at `$3` or later.
     EndedOfLate,
-    /// What belongs to an event that has a delivery; the id is the event's.
+    /// Rows of an event that has a delivery; the id is the event's.
     OfEvent,
-    /// What belongs to a delivery that is there.
+    /// Rows of a delivery that is not removed.
     OfDelivery,
 }
 
@@ -53,7 +54,7 @@ impl Stays {
             Self::OfDelivery => ["due", "delivery"].map(|table| of(table, "id = old.delivery_id")).join(" OR "),
             Self::OfEvent => {
                 let (lowest, highest) = range_of_fan_out(backend, id);
-                // Of the fan out; and what was made later.
+                // A delivery of the fan out has an id in the event's range; a later one is found by its event.
                 let fanned_out = format!("is_fan_out AND event_id = old.{id} AND id >= {lowest} AND id <= {highest}");
                 let later = format!("NOT is_fan_out AND event_id = old.{id}");
                 let either = |table: &str| format!("{} OR {}", of(table, &fanned_out), of(table, &later));
@@ -63,21 +64,17 @@ impl Stays {
     }
 }
 
-/// `DeliveryId::range_of_fan_out` of the event whose id is in that column of `old`: its first ten bytes, and any six.
+/// `DeliveryId::range_of_fan_out` in SQL, for the event whose id is in the column `id` of `old`: the id's first ten
+/// bytes, followed by any six.
 fn range_of_fan_out(backend: DbBackend, id: &str) -> (String, String) {
     if backend == DbBackend::Postgres {
         let filled = |rest: &str| format!("(left(CAST(old.{id} AS TEXT), 24) || '{rest}')::uuid");
         (filled("000000000000"), filled("ffffffffffff"))
     } else {
-        // A blob sorts behind all that it begins with.
+        // A blob sorts behind every prefix of it.
         let prefix = format!("substr(old.{id}, 1, 10)");
         (prefix.clone(), format!("CAST({prefix} || x'ffffffffffff' AS BLOB)"))
     }
-}
-
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
 }
 
 impl RowTable {
@@ -86,12 +83,12 @@ impl RowTable {
         format!("{}{rest}", self.name)
     }
 
-    /// Of the owner `$4`, where the table has owners.
+    /// The condition on the owner `$4`, if the table has owners.
     fn of_owner(&self) -> String {
         self.owner.map(|owner| format!(" AND {owner} = $4")).unwrap_or_default()
     }
 
-    /// The last id of a window of so many rows: after `$1`, before `$2`. (`$3` is named for its type.)
+    /// Selects the last id of a window of `rows_max` rows: after `$1`, before `$2`. (`$3` stands there for its type.)
     fn last_sql(&self, backend: DbBackend, rows_max: u32) -> String {
         let (id, table, of_owner) = (self.id, self.table(backend), self.of_owner());
         let last = rows_max.saturating_sub(1);
@@ -104,18 +101,18 @@ impl RowTable {
     fn lock_sql(&self, backend: DbBackend) -> String {
         let (id, table, of_owner) = (self.id, self.table(backend), self.of_owner());
         format!(
-            "SELECT {id} AS id FROM {table} WHERE {id} > $1 AND {id} <= $2 AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} \
-             FOR UPDATE SKIP LOCKED"
+            "SELECT {id} AS id FROM {table} WHERE {id} > $1 AND {id} <= $2 \
+             AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} FOR UPDATE SKIP LOCKED"
         )
     }
 
-    /// Removes the window of ids after `$1` up to `$2`, but for what stays.
+    /// Removes the rows with ids after `$1` up to `$2`, except those that stay.
     fn delete_sql(&self, backend: DbBackend) -> String {
         let (id, table, of_owner) = (self.id, self.table(backend), self.of_owner());
         let stays = self.stays.sql(backend, id);
         format!(
-            "DELETE FROM {table} AS old WHERE old.{id} > $1 AND old.{id} <= $2 AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} \
-             AND NOT ({stays})"
+            "DELETE FROM {table} AS old WHERE old.{id} > $1 AND old.{id} <= $2 \
+             AND CAST($3 AS BIGINT) IS NOT NULL{of_owner} AND NOT ({stays})"
         )
     }
 
@@ -153,7 +150,8 @@ impl RowTable {
         let mut values = self.values(cut, from.after, up_to, from.owner);
         let mut delete = self.delete_sql(backend);
         if self.is_locked && backend == DbBackend::Postgres {
-            // Who makes such a row needed locks it first; the statement after this one sees what they have committed.
+            // A transaction that needs such a row locks it first, so the statement after this one sees what it
+            // committed.
             let locked: Vec<Id> = query(transaction, &self.lock_sql(backend), values.clone()).await?;
             delete.push_str(&format!(
                 " AND old.{} IN (SELECT id FROM {} AS given)",
@@ -166,7 +164,7 @@ impl RowTable {
     }
 }
 
-/// Removes the next rows, the stage being the table's.
+/// Removes the next rows. The stage is the index of the table, behind [`ROWS_FIRST`].
 pub(super) async fn prune(
     store: &SqlStore,
     cut: &HistoryCut,
@@ -184,7 +182,8 @@ pub(super) async fn prune(
         match table.next_owner(&transaction, Uuid::nil()).await? {
             Some(owner) => position.owner = owner,
             None => {
-                // Waited for: the next step would else find the lock taken, and believe that another process is at it.
+                // The end is waited for, or the next step would find the lock taken and leave the rest to another
+                // process.
                 transaction.rollback().await.map_err(store_error)?;
                 return Ok(step);
             }
@@ -209,8 +208,10 @@ pub(super) async fn prune(
     Ok(step)
 }
 
-/// Deleted webhooks, which stayed for their history alone: last, and with their replays.
-const WEBHOOKS: &str = "DELETE FROM webhook WHERE id IN (SELECT gone.id FROM webhook AS gone WHERE gone.deleted_at_us < $1 \
+/// Removes deleted webhooks without deliveries, and their replays: they stayed for their history alone, so they are
+/// removed last.
+const WEBHOOKS: &str = "DELETE FROM webhook WHERE id IN (SELECT gone.id FROM webhook AS gone \
+     WHERE gone.deleted_at_us < $1 \
      AND NOT EXISTS (SELECT 1 FROM due WHERE due.webhook_id = gone.id) \
      AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.webhook_id = gone.id) ORDER BY gone.id LIMIT $2)";
 

@@ -1,25 +1,27 @@
-//! What the history occupies, and how old it is.
+//! The size and the age of the history.
 
-use crate::batch::query;
+use crate::batch::{Id, query};
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{HistoryKept, StoreError};
 use hookgraph_domain::retention::created_at;
 use sea_orm::{DbBackend, FromQueryResult};
 use uuid::Uuid;
 
-/// Pages in use: a freed one is used again before the file grows.
+/// The bytes of the pages in use: SQLite uses a freed page again before the file grows.
 const SQLITE_BYTES: &str = "SELECT ((SELECT page_count FROM pragma_page_count) \
      - (SELECT freelist_count FROM pragma_freelist_count)) * (SELECT page_size FROM pragma_page_size) AS bytes";
 
-/// Partitions with their indexes. In the rest, rows that are gone count until they are vacuumed and their room is used again.
-const POSTGRES_BYTES: &str = "SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint AS bytes FROM pg_inherits \
-     WHERE inhparent IN ('event'::regclass, 'event_skip'::regclass, 'tombstone'::regclass, 'delivery'::regclass, \
-     'payload'::regclass, 'attempt'::regclass)";
+/// The bytes of partitions with their indexes. In default partitions removed rows count until they are vacuumed and
+/// their room is used again.
+const POSTGRES_BYTES: &str = "SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint AS bytes \
+     FROM pg_inherits WHERE inhparent IN ('event'::regclass, 'event_skip'::regclass, 'tombstone'::regclass, \
+     'delivery'::regclass, 'payload'::regclass, 'attempt'::regclass)";
 
 /// The oldest delivery that has ended: $1 the lowest id.
 pub const OLDEST_DELIVERY: &str = "SELECT id FROM delivery WHERE id > $1 ORDER BY id LIMIT 1";
 
-/// The oldest event of all, $1 being the lowest id: that of each tenant is at the head of its part of the index.
+/// The oldest event of all tenants, $1 being the lowest id. Each tenant's oldest event is at the head of its part of
+/// the index.
 pub const OLDEST_EVENT: &str = "WITH RECURSIVE owner (tenant_id) AS (
     SELECT tenant_id FROM (SELECT tenant_id FROM event WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1) AS lowest
     UNION ALL
@@ -34,11 +36,6 @@ WHERE oldest.id IS NOT NULL ORDER BY oldest.id LIMIT 1";
 #[derive(FromQueryResult)]
 struct Bytes {
     bytes: i64,
-}
-
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
 }
 
 pub(super) async fn history_kept(store: &SqlStore) -> Result<HistoryKept, StoreError> {

@@ -1,9 +1,9 @@
-//! Deleted tenants: what they own goes in portions, and then they do.
+//! Deleted tenants: their rows are removed in portions, and each tenant's own row last.
 //!
-//! What is due for their webhooks is removed by the flow loop (`commit::stopping`). A tenant stays for as long as anything of it is
-//! left: what was still under way as it was deleted is found by a later round.
+//! The flow loop removes the due deliveries of their webhooks (`commit::stopping`). A tenant's row stays while it owns
+//! any other row: a later round finds the rows that were still being written as the tenant was deleted.
 
-use crate::batch::{IDS, execute, ids, query};
+use crate::batch::{IDS, Id, execute, ids, query};
 use crate::commit::NOTE_DUE;
 use crate::connections::DatabaseTransaction;
 use crate::error::store_error;
@@ -11,27 +11,27 @@ use crate::limits::{PRUNE_OWNERS_MAX, REMOVED_WITH_BODIES_MAX};
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
 /// The next deleted tenant after $1.
 const NEXT: &str = "SELECT id FROM tenant WHERE deleted_at_us IS NOT NULL AND id > $1 ORDER BY id LIMIT 1";
 
-/// The next webhook of a tenant, $1, from $2 on, that has attempts.
+/// The next webhook of the tenant $1, from the id $2 on, that has attempts.
 const NEXT_WITH_ATTEMPTS: &str = "SELECT webhook.id FROM webhook WHERE webhook.tenant_id = $1 AND webhook.id >= $2 \
      AND EXISTS (SELECT 1 FROM attempt WHERE attempt.webhook_id = webhook.id) ORDER BY webhook.id LIMIT 1";
 
 const NOTE_OF_FEED: &str = "DELETE FROM feed_pruned WHERE tenant_id = $1";
 
-/// A table without partitions, of which an index begins with the tenant, and whose rows nothing else is found by.
+/// A table without partitions that has an index on its tenant, and by whose rows no other rows are found.
 struct Plain {
     name: &'static str,
     tenant: &'static str,
-    /// The rest of its primary key.
+    /// The other columns of the primary key.
     key: &'static str,
 }
 
-/// In the order in which they go: links and names before the records that bear them.
+/// The plain tables, in the order in which their rows are removed: links and names before the records that bear them.
 static PLAIN: [Plain; 9] = [
     Plain { name: "feed", tenant: "tenant_id", key: "seq_last" },
     Plain { name: "record_link", tenant: "tenant_id", key: "kind, relation, target, rank, key" },
@@ -45,11 +45,12 @@ static PLAIN: [Plain; 9] = [
 ];
 
 impl Plain {
-    /// Of the tenant $1. By the places of its rows where the database has such: by keys it may compare all that the tenant has with
-    /// each of them. One that moves meanwhile is left for a later portion.
+    /// The statement that removes rows of the tenant $1. PostgreSQL names them by `ctid`: by keys, its planner may
+    /// compare all rows of the tenant with each of them. A row that moves meanwhile is left for a later portion.
     ///
-    /// From the beginning each time, since keys of these kinds have no place in a position. A portion passes over the entries of
-    /// what the earlier ones removed until the index is swept: without a look at a row, but of a million rows for milliseconds.
+    /// Each portion begins at the tenant's first index entry, since keys of these kinds fit in no [`PrunePosition`]. It
+    /// skips the dead entries of earlier portions until the index is vacuumed. Skipping dead index entries reads no
+    /// rows; a million of them cost milliseconds.
     fn delete_sql(&self, backend: DbBackend, rows_max: u32) -> String {
         let Self { name, tenant, key } = self;
         let some = |what: &str| format!("SELECT {what} FROM {name} WHERE {tenant} = $1 LIMIT {rows_max}");
@@ -60,60 +61,86 @@ impl Plain {
     }
 }
 
-/// The parts of the work, in their order.
+/// A stage of a tenant's removal.
 #[derive(Clone, Copy)]
-enum Part {
+enum Stage {
+    /// Looks for the next deleted tenant.
+    NextTenant,
     Attempts,
     Deliveries,
     Events,
     Plain(&'static Plain),
     Webhooks,
     Tenant,
+    /// Every stage of the tenant is done.
+    Done,
 }
 
-/// The part of a stage. The stage before them looks for the next tenant.
-fn part(stage: u32) -> Option<Part> {
-    let first = [Part::Attempts, Part::Deliveries, Part::Events].into_iter();
-    let mut all = first.chain(PLAIN.iter().map(Part::Plain)).chain([Part::Webhooks, Part::Tenant]);
-    all.nth((stage as usize).checked_sub(1)?)
+/// [`PrunePosition::stage`] of the first stage that removes rows.
+const FIRST_STAGE: u32 = 1;
+
+impl Stage {
+    /// The stage of that number, as [`PrunePosition::stage`] has it.
+    fn of(number: u32) -> Self {
+        let after_plain = 4 + PLAIN.len();
+        match number as usize {
+            0 => Self::NextTenant,
+            1 => Self::Attempts,
+            2 => Self::Deliveries,
+            3 => Self::Events,
+            number if number < after_plain => Self::Plain(&PLAIN[number - 4]),
+            number if number == after_plain => Self::Webhooks,
+            number if number == after_plain + 1 => Self::Tenant,
+            _ => Self::Done,
+        }
+    }
 }
 
-/// The stage that looks for the next tenant.
-const NEXT_TENANT: u32 = 0;
-
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
-}
-
-/// How far a part has come: within what of the tenant's, and after which id.
+/// How far a stage has come.
 #[derive(Clone, Copy, Default)]
 struct Cursor {
+    /// The webhook whose rows are being removed, or from which on the next one is looked for.
     within: Uuid,
-    after: Uuid,
+    /// The id behind which rows are left; none where nothing is removed yet.
+    after: Option<Uuid>,
 }
 
 impl Cursor {
     fn after(after: Uuid) -> Self {
-        Self { after, ..Self::default() }
+        Self { after: Some(after), ..Self::default() }
+    }
+
+    /// The cursor of a position, in which the nil UUID stands for none.
+    fn of(position: PrunePosition) -> Self {
+        Self { within: position.within, after: Some(position.after).filter(|after| !after.is_nil()) }
+    }
+
+    fn at(self, position: PrunePosition) -> PrunePosition {
+        PrunePosition { within: self.within, after: self.lowest(), ..position }
+    }
+
+    /// The id that every row left is above.
+    fn lowest(self) -> Uuid {
+        self.after.unwrap_or_default()
     }
 }
 
-/// What a part did.
-struct Done {
+/// The outcome of one portion of a stage.
+struct Portion {
     rows: u64,
-    /// Where it goes on, unless it is done.
+    /// Where the stage goes on; none once it is done.
     more: Option<Cursor>,
 }
 
-impl Done {
-    /// Where the rows say it: as long as there are as many as may go at once, there may be more.
+impl Portion {
+    /// A portion of a stage without a cursor: a full one may leave rows.
     fn of(rows: u64, rows_max: u32) -> Self {
         Self { rows, more: (rows >= u64::from(rows_max)).then(Cursor::default) }
     }
 }
 
-/// Removes a portion of the next deleted tenant, the stage being the part's. What fails for one tenant keeps no other from its turn.
+/// Removes a portion of the next deleted tenant's rows. A tenant whose removal fails keeps no other tenant from its
+/// turn.
 pub(super) async fn prune(store: &SqlStore, from: PrunePosition, rows_max: u32) -> Result<PruneStep, StoreError> {
     let Some(transaction) = store.begin_step().await? else {
         return Ok(PruneStep { is_others: true, ..PruneStep::default() });
@@ -122,17 +149,17 @@ pub(super) async fn prune(store: &SqlStore, from: PrunePosition, rows_max: u32) 
         transaction.execute_unprepared(BY_INDEX).await.map_err(store_error)?;
     }
     let mut position = from;
-    if position.stage == NEXT_TENANT {
+    if matches!(Stage::of(position.stage), Stage::NextTenant) {
         let next: Vec<Id> = query(&transaction, NEXT, vec![from.owner.into()]).await?;
         let Some(next) = next.first() else {
             transaction.rollback().await.map_err(store_error)?;
             return Ok(PruneStep::default());
         };
-        position = PrunePosition { stage: NEXT_TENANT + 1, owner: next.id, ..PrunePosition::default() };
+        position = PrunePosition { stage: FIRST_STAGE, owner: next.id, ..PrunePosition::default() };
     }
     let tenant_id = position.owner;
     let tried = portion(&transaction, position, rows_max).await;
-    // Waited for, or the next step would find its lock taken.
+    // The end is waited for, or the next step would find the lock taken.
     let done = match tried {
         Ok(step) => transaction.commit().await.map_err(store_error).map(|()| step),
         Err(error) => transaction.rollback().await.map_err(store_error).and(Err(error)),
@@ -143,68 +170,73 @@ pub(super) async fn prune(store: &SqlStore, from: PrunePosition, rows_max: u32) 
     }))
 }
 
-/// By an index and no further than a portion, whatever the planner believes of tables that grew or shrank a moment ago: a bitmap
-/// would be of all that a tenant has, for each portion. For the rest of the transaction, which is the portion.
-const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
-     SET LOCAL enable_mergejoin = off";
+/// The settings that make every statement of the transaction stop at its portion's last row by reading an index in
+/// order, whatever the planner believes of tables that grew or shrank a moment ago. A bitmap scan would read all index
+/// entries of the tenant for each portion.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
-/// The first rows that the parts from that one on have, no more than one portion.
+/// Removes one portion: the first rows that the stages from `from` on find.
 async fn portion(
     transaction: &DatabaseTransaction,
     from: PrunePosition,
     rows_max: u32,
 ) -> Result<PruneStep, StoreError> {
     let (mut position, mut step) = (from, PruneStep::default());
-    while let Some(part) = part(position.stage) {
-        let Done { rows, more } = part.portion(transaction, position, rows_max).await?;
-        if matches!(part, Part::Tenant) {
+    while let Some(Portion { rows, more }) = Stage::of(position.stage).portion(transaction, position, rows_max).await? {
+        if matches!(Stage::of(position.stage), Stage::Tenant) {
             let left = || format!("something of the deleted tenant {} is left for a later round", position.owner);
             step.put_off = (rows == 0).then(left);
         }
         step.rows += rows;
         position = match more {
-            Some(Cursor { within, after }) => PrunePosition { within, after, ..position },
+            Some(cursor) => cursor.at(position),
             None => PrunePosition { stage: position.stage + 1, ..PrunePosition::behind(position.owner) },
         };
         if step.rows > 0 {
             break;
         }
     }
-    step.next = Some(if part(position.stage).is_some() { position } else { PrunePosition::behind(position.owner) });
+    let is_done = matches!(Stage::of(position.stage), Stage::Done);
+    step.next = Some(if is_done { PrunePosition::behind(position.owner) } else { position });
     Ok(step)
 }
 
-impl Part {
+impl Stage {
+    /// Removes a portion of the stage's rows; none for a stage that removes no rows.
     async fn portion(
         self,
         transaction: &DatabaseTransaction,
-        PrunePosition { owner, within, after, .. }: PrunePosition,
+        position: PrunePosition,
         rows_max: u32,
-    ) -> Result<Done, StoreError> {
-        match self {
-            Self::Attempts => attempts(transaction, owner, Cursor { within, after }, rows_max).await,
-            Self::Deliveries => deliveries(transaction, owner, after, rows_max).await,
-            Self::Events => events(transaction, owner, after, rows_max).await,
+    ) -> Result<Option<Portion>, StoreError> {
+        let (owner, cursor) = (position.owner, Cursor::of(position));
+        let portion = match self {
+            Self::NextTenant | Self::Done => return Ok(None),
+            Self::Attempts => attempts(transaction, owner, cursor, rows_max).await?,
+            Self::Deliveries => deliveries(transaction, owner, cursor.lowest(), rows_max).await?,
+            Self::Events => events(transaction, owner, cursor.lowest(), rows_max).await?,
             Self::Plain(table) => {
                 let sql = table.delete_sql(transaction.get_database_backend(), rows_max);
-                let rows = execute(transaction, &sql, vec![owner.into()]).await?;
-                Ok(Done::of(rows, rows_max))
+                Portion::of(execute(transaction, &sql, vec![owner.into()]).await?, rows_max)
             }
-            Self::Webhooks => webhooks(transaction, owner, rows_max).await,
+            Self::Webhooks => webhooks(transaction, owner, rows_max).await?,
             Self::Tenant => {
                 execute(transaction, NOTE_OF_FEED, vec![owner.into()]).await?;
-                Ok(Done { rows: execute(transaction, &tenant_sql(), vec![owner.into()]).await?, more: None })
+                Portion { rows: execute(transaction, &tenant_sql(), vec![owner.into()]).await?, more: None }
             }
-        }
+        };
+        Ok(Some(portion))
     }
 }
 
-/// Attempts of a webhook, $1, after $2: what goes before was removed.
+/// Selects attempts of the webhook $1 behind the id $2; those before it were removed.
 fn attempts_sql(rows_max: u32) -> String {
     format!("SELECT id FROM attempt WHERE webhook_id = $1 AND id > $2 ORDER BY id LIMIT {rows_max}")
 }
 
-/// Those of the owner $1 whose ids are given: each is looked up, whatever the planner believes of the owner.
+/// Removes the rows of the owner $1 whose ids are given. Each is looked up by its key, whatever the planner believes of
+/// the owner.
 fn remove_of_owner_sql(backend: DbBackend, table: &str, owner: &str) -> String {
     let given = format!("SELECT id FROM {} AS given", IDS.source(backend, 2));
     match backend {
@@ -213,14 +245,14 @@ fn remove_of_owner_sql(backend: DbBackend, table: &str, owner: &str) -> String {
     }
 }
 
-/// Attempts, with what was sent and answered, a webhook after the other. Each is gone through once; where an older one was written
-/// meanwhile, the webhook stays for a later round.
+/// Removes attempts, with their requests and answers, one webhook after the other. A round passes each webhook's
+/// attempts once; where one with a lower id was written meanwhile, the webhook stays for a later round.
 async fn attempts(
     transaction: &DatabaseTransaction,
     tenant_id: Uuid,
     from: Cursor,
     rows_max: u32,
-) -> Result<Done, StoreError> {
+) -> Result<Portion, StoreError> {
     let rows_max = rows_max.min(REMOVED_WITH_BODIES_MAX);
     let (backend, mut rows, mut cursor) = (transaction.get_database_backend(), 0_u64, from);
     for _ in 0..PRUNE_OWNERS_MAX {
@@ -228,32 +260,33 @@ async fn attempts(
         if left == 0 {
             break;
         }
-        if cursor.after.is_nil() {
+        if cursor.after.is_none() {
             let values = vec![tenant_id.into(), cursor.within.into()];
             let next: Vec<Id> = query(transaction, NEXT_WITH_ATTEMPTS, values).await?;
-            let Some(next) = next.first() else { return Ok(Done { rows, more: None }) };
+            let Some(next) = next.first() else { return Ok(Portion { rows, more: None }) };
             cursor.within = next.id;
         }
-        let values = vec![cursor.within.into(), cursor.after.into()];
+        let values = vec![cursor.within.into(), cursor.lowest().into()];
         let found: Vec<Id> = query(transaction, &attempts_sql(left), values).await?;
         let Some(last) = found.last().map(|row| row.id) else {
-            cursor = Cursor { within: following(cursor.within), after: Uuid::nil() };
+            cursor = Cursor { within: following(cursor.within), after: None };
             continue;
         };
-        cursor.after = last;
+        cursor.after = Some(last);
         let mut values = vec![cursor.within.into()];
         values.extend(ids(backend, found.into_iter().map(|row| row.id)));
         rows += execute(transaction, &remove_of_owner_sql(backend, "attempt", "webhook_id"), values).await?;
     }
-    Ok(Done { rows, more: Some(cursor) })
+    Ok(Portion { rows, more: Some(cursor) })
 }
 
-/// The first id behind that one.
+/// The first id behind `id`.
 fn following(id: Uuid) -> Uuid {
     Uuid::from_u128(id.as_u128().saturating_add(1))
 }
 
-/// The ids of a tenant, $1, after $2: what goes before is passed over, or it would be looked at until the database forgets it.
+/// Selects ids of the tenant $1 behind the id $2: a search from the beginning would read the dead entries of removed
+/// rows until the database forgets them.
 fn ids_sql(table: &str, rows_max: u32) -> String {
     format!("SELECT id FROM {table} WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT {rows_max}")
 }
@@ -272,25 +305,25 @@ fn remove_by_id_sql(backend: DbBackend, table: &str, id: &str) -> String {
     format!("DELETE FROM {table} WHERE {id} IN (SELECT id FROM {} AS given)", IDS.source(backend, 1))
 }
 
-/// Deliveries that ended, with their payloads.
+/// Removes deliveries that ended, with their payloads.
 async fn deliveries(
     transaction: &DatabaseTransaction,
     tenant_id: Uuid,
     from: Uuid,
     rows_max: u32,
-) -> Result<Done, StoreError> {
+) -> Result<Portion, StoreError> {
     let backend = transaction.get_database_backend();
     let found = found(transaction, "delivery", tenant_id, from, rows_max.min(REMOVED_WITH_BODIES_MAX)).await?;
-    let Some(last) = found.last().map(|row| row.id) else { return Ok(Done { rows: 0, more: None }) };
+    let Some(last) = found.last().map(|row| row.id) else { return Ok(Portion { rows: 0, more: None }) };
     let mut rows = 0;
     for (table, id) in [("payload", "delivery_id"), ("delivery", "id")] {
         let given = ids(backend, found.iter().map(|row| row.id));
         rows += execute(transaction, &remove_by_id_sql(backend, table, id), given).await?;
     }
-    Ok(Done { rows, more: Some(Cursor::after(last)) })
+    Ok(Portion { rows, more: Some(Cursor::after(last)) })
 }
 
-/// Of the events given: an event may have as many skips as its type has webhooks.
+/// Removes skips of the events given: an event may have as many as its type has webhooks.
 fn remove_skips_sql(backend: DbBackend, rows_max: u32) -> String {
     format!(
         "DELETE FROM event_skip WHERE (event_id, webhook_id) IN (SELECT skip.event_id, skip.webhook_id \
@@ -299,30 +332,31 @@ fn remove_skips_sql(backend: DbBackend, rows_max: u32) -> String {
     )
 }
 
-/// Events, with what belongs to them.
+/// Removes events, with their skips and tombstones.
 async fn events(
     transaction: &DatabaseTransaction,
     tenant_id: Uuid,
     from: Uuid,
     rows_max: u32,
-) -> Result<Done, StoreError> {
+) -> Result<Portion, StoreError> {
     let backend = transaction.get_database_backend();
     let found = found(transaction, "event", tenant_id, from, rows_max).await?;
-    let Some(last) = found.last().map(|row| row.id) else { return Ok(Done { rows: 0, more: None }) };
+    let Some(last) = found.last().map(|row| row.id) else { return Ok(Portion { rows: 0, more: None }) };
     let given = || ids(backend, found.iter().map(|row| row.id));
     let skips = execute(transaction, &remove_skips_sql(backend, rows_max), given()).await?;
     if skips >= u64::from(rows_max) {
-        // The events are what the rest of them is found by.
-        return Ok(Done { rows: skips, more: Some(Cursor::after(from)) });
+        // The next portion finds the remaining skips by their events, so the events stay.
+        return Ok(Portion { rows: skips, more: Some(Cursor::after(from)) });
     }
     let tombstones = execute(transaction, &remove_by_id_sql(backend, "tombstone", "event_id"), given()).await?;
     let mut values = vec![tenant_id.into()];
     values.extend(given());
     let events = execute(transaction, &remove_of_owner_sql(backend, "event", "tenant_id"), values).await?;
-    Ok(Done { rows: skips + tombstones + events, more: Some(Cursor::after(last)) })
+    Ok(Portion { rows: skips + tombstones + events, more: Some(Cursor::after(last)) })
 }
 
-/// Webhooks of a tenant, $1, of which nothing is left. What a settlement holds at this moment is left to a later round.
+/// Selects webhooks of the tenant $1 that have no deliveries and attempts left. A webhook that a settlement has locked
+/// at this moment is left to a later round.
 fn webhooks_sql(backend: DbBackend, rows_max: u32) -> String {
     let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
     format!(
@@ -334,18 +368,19 @@ fn webhooks_sql(backend: DbBackend, rows_max: u32) -> String {
     )
 }
 
-/// Webhooks. Those for which something became due since their tenant was deleted are noted once more.
-async fn webhooks(transaction: &DatabaseTransaction, tenant_id: Uuid, rows_max: u32) -> Result<Done, StoreError> {
+/// Removes webhooks. Webhooks for which a delivery became due since their tenant was deleted are noted as stopping once
+/// more.
+async fn webhooks(transaction: &DatabaseTransaction, tenant_id: Uuid, rows_max: u32) -> Result<Portion, StoreError> {
     let backend = transaction.get_database_backend();
     execute(transaction, NOTE_DUE, vec![tenant_id.into()]).await?;
     let gone: Vec<Id> = query(transaction, &webhooks_sql(backend, rows_max), vec![tenant_id.into()]).await?;
     let given = ids(backend, gone.into_iter().map(|row| row.id));
     let rows = execute(transaction, &remove_by_id_sql(backend, "webhook", "id"), given).await?;
-    Ok(Done::of(rows, rows_max))
+    Ok(Portion::of(rows, rows_max))
 }
 
-/// The tenant, $1, if nothing of it is left that is found by it. What is written at this moment and refers to it goes with it by the
-/// foreign keys.
+/// Removes the tenant $1 if no row is left that is found by it. A row that is written at this moment and refers to the
+/// tenant is removed with it by its foreign key.
 fn tenant_sql() -> String {
     let road = ["delivery", "event", "webhook"].map(|name| (name, "tenant_id"));
     let owned = road.into_iter().chain(PLAIN.iter().map(|table| (table.name, table.tenant)));
@@ -388,10 +423,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_part_has_a_stage_and_the_tenant_is_the_last() {
-        let last = (1..).take_while(|stage| part(*stage).is_some()).last().unwrap_or(NEXT_TENANT);
-        assert_eq!(last as usize, 3 + PLAIN.len() + 2);
-        assert!(part(NEXT_TENANT).is_none());
-        assert!(matches!(part(last), Some(Part::Tenant)));
+    fn each_plain_table_has_a_stage_and_the_tenant_is_the_last() {
+        let stages: Vec<Stage> =
+            (FIRST_STAGE..).map(Stage::of).take_while(|stage| !matches!(stage, Stage::Done)).collect();
+        assert_eq!(stages.iter().filter(|stage| matches!(stage, Stage::Plain(_))).count(), PLAIN.len());
+        assert!(matches!(stages.first(), Some(Stage::Attempts)) && matches!(stages.last(), Some(Stage::Tenant)));
+        assert!(matches!(Stage::of(0), Stage::NextTenant));
     }
 }

@@ -1,39 +1,33 @@
-//! What goes beside the history, in batches: the audit log, and replays and tenant copies that ended.
+//! Removal beside the history, in batches: the audit log, and replays and tenant copies that ended.
 
-use crate::batch::{execute, query};
+use crate::batch::{Id, execute, query};
 use crate::error::store_error;
 use crate::micros::from_time;
 use crate::store::SqlStore;
 use hookgraph_domain::ports::{PrunePosition, PruneStep, StoreError};
 use hookgraph_domain::retention::{WorkCut, lowest_id};
-use sea_orm::FromQueryResult;
 use sea_orm::sea_query::Value;
 use uuid::Uuid;
 
-/// Whole up to an id: $1 the lowest that stays, $2 rows at most.
+/// Removes every audit entry below an id: $1 the lowest id that stays, $2 rows at most.
 const AUDIT: &str =
     "DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE id < $1 ORDER BY id LIMIT $2)";
 
-/// Where those that ended are, in the order in which they are looked at.
+/// The tables of work that ends, in the order of their stages.
 const TABLES: [&str; 2] = ["replay", "copy_task"];
 
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
-}
-
-/// The last id of a window of so many rows: after $1, before $2.
+/// Selects the last id of a window of `rows_max` rows: after $1, before $2.
 fn last_sql(table: &str, rows_max: u32) -> String {
     let last = rows_max.saturating_sub(1);
     format!("SELECT id FROM {table} WHERE id > $1 AND id < $2 ORDER BY id LIMIT 1 OFFSET {last}")
 }
 
-/// What ended before $3 of the window after $1 up to $2.
+/// Removes the rows of the window after $1 up to $2 that ended before $3.
 fn delete_sql(table: &str) -> String {
     format!("DELETE FROM {table} WHERE id > $1 AND id <= $2 AND state <> 'RUNNING' AND updated_at_us < $3")
 }
 
-/// Removes the next rows, the stage being the table's.
+/// Removes the next rows. Stage 0 is the audit log; the others are [`TABLES`].
 pub(super) async fn prune(
     store: &SqlStore,
     cut: &WorkCut,
@@ -50,7 +44,7 @@ pub(super) async fn prune(
             PruneStep { rows, next: Some(next), ..PruneStep::default() }
         }
         Some(Some(table)) => {
-            // What ended before that time was asked for before it.
+            // Work that ended before that time has an id from before it.
             let ceiling = lowest_id(cut.ended_before);
             let last: Vec<Id> =
                 query(&transaction, &last_sql(table, rows_max), vec![from.after.into(), ceiling.into()]).await?;

@@ -4,12 +4,17 @@ use super::number;
 use crate::entities::delivery::Model;
 use crate::error::corrupt;
 use crate::micros::{to_optional_time, to_time};
-use hookgraph_domain::delivery::{Delivery, DeliveryState};
+use hookgraph_domain::delivery::{Delivery, DeliveryStanding, DeliveryState};
 use hookgraph_domain::ids::{DeliveryId, EventId, ReplayId, TenantId, WebhookId};
 use hookgraph_domain::ports::StoreError;
 
 pub fn state(name: &str) -> Result<DeliveryState, StoreError> {
     DeliveryState::from_name(name).ok_or_else(|| corrupt("delivery state", name))
+}
+
+/// Reads nothing of the row that may be corrupt.
+pub fn standing(row: &Model) -> DeliveryStanding {
+    DeliveryStanding { id: DeliveryId(row.id), is_test: row.is_test, cancel_requested: row.cancel_requested }
 }
 
 pub fn from_row(row: Model) -> Result<Delivery, StoreError> {

@@ -1,9 +1,10 @@
-//! Feed entries, packed. The first byte of a batch names the format, so that another one can follow; format 1 is a list of
+//! Feed entries, packed. The first byte of a batch names the format, so that another one can follow; format 1 is a list
+//! of
 //!
 //! | kind | then |
 //! |---|---|
 //! | 0, an event | event id (16 bytes), concern, event (each one byte of length, then its bytes) |
-//! | 1, a delivery | delivery id, webhook id, event id (16 bytes each), state (one byte), attempts (4 bytes, low first) |
+//! | 1, a delivery | delivery id, webhook id, event id (16 bytes each), state (one byte), attempts (4, low first) |
 
 use crate::error::corrupt;
 use hookgraph_domain::delivery::DeliveryState;

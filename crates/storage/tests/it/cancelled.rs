@@ -1,4 +1,4 @@
-//! Whoever counts is told of every delivery that is cancelled, once it is committed.
+//! The observer is told of every cancelled delivery once its cancellation is committed.
 
 use hookgraph_domain::change::{Change, Committed, Expected, Write};
 use hookgraph_domain::ids::{TenantId, WebhookId};
@@ -46,13 +46,13 @@ async fn counts_what_is_cancelled(url: &str) {
     let claimed = store.claim(&request).await.unwrap().deliveries;
     let other = store.claim(&request).await.unwrap().deliveries;
     let (claimed, other) = (&claimed[0].delivery, &other[0].delivery);
-    // What is in flight ends as it comes back.
+    // The delivery in flight is cancelled as it settles.
     let reason = "cancelled by hand".to_owned();
     store.commit(write(Write::CancelDelivery { delivery_id: claimed.id, reason: reason.clone() })).await.unwrap();
     assert_eq!(counts.0.load(Ordering::SeqCst), 0);
     store.release(&[(claimed.id, claimed.fencing_token)], sample::now()).await.unwrap();
     assert_eq!(counts.0.load(Ordering::SeqCst), 1);
-    // The others at once, but for the one in flight.
+    // The others are cancelled at once.
     store.commit(write(Write::CancelDue { webhook_id, reason })).await.unwrap();
     assert_eq!(counts.0.load(Ordering::SeqCst), 4);
     store.release(&[(other.id, other.fencing_token)], sample::now()).await.unwrap();

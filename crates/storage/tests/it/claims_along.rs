@@ -1,4 +1,4 @@
-//! A recording claims what it makes due for the worker that wants it, in its own transaction.
+//! A recording claims the deliveries that it makes due in its own transaction, for a worker that wants them.
 
 use crate::databases::run;
 use hookgraph_domain::change::{Change, Claimed, Committed, Expected, Write};
@@ -34,13 +34,13 @@ fn request() -> ClaimRequest {
     }
 }
 
-/// Wants so many at once, and keeps what it gets.
+/// A worker that wants a number of deliveries at once, and keeps its claims.
 #[derive(Clone, Default)]
 struct Worker {
     limit: Arc<Mutex<u32>>,
     asked: Arc<Mutex<u32>>,
     got: Arc<Mutex<Vec<Claims>>>,
-    /// Of that webhook slots are not all that it waits for.
+    /// The webhook for which the worker waits for more than slots.
     waits_for_time: Arc<Mutex<Option<WebhookId>>>,
 }
 
@@ -85,7 +85,7 @@ impl Worker {
     }
 }
 
-/// A store with a webhook of that status, and its worker.
+/// A store with a webhook in that status, and its worker.
 async fn world(url: &str, status: WebhookStatus) -> (SqlStore, Arc<Worker>) {
     let options = StoreOptions::new(url, Arc::new(PlainVault));
     let store = SqlStore::open(options).await.unwrap();
@@ -168,12 +168,12 @@ async fn claims_nothing(url: &str, change: Change) {
     store.close().await.unwrap();
 }
 
-/// It may have made other things due, so whoever waits for those is to be woken.
+/// Such a change may have made deliveries due by its writes, so the worker is to be woken.
 async fn a_change_that_raises_nothing_claims_nothing(url: String) {
     claims_nothing(&url, Change { events: Vec::new(), ..of_record(1) }).await;
 }
 
-/// A claim keeps the webhooks that it opens, so they must be committed.
+/// A claim caches the webhooks that it reads, so they must be committed.
 async fn a_change_of_a_webhook_claims_nothing(url: String) {
     let webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), TENANT);
     let mut change = of_record(1);
@@ -194,7 +194,7 @@ async fn what_finds_no_room_is_left_due(url: String) {
     store.close().await.unwrap();
 }
 
-/// Only what the worker learns to be without room keeps it from being woken.
+/// The worker is left asleep only where it learns that the webhook has no room.
 async fn a_recording_says_how_much_of_it_was_claimed(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
     add_webhook(&store, |webhook| webhook.flow.concurrency = 1).await;
@@ -221,7 +221,7 @@ async fn what_stands_in_line_is_not_without_room(url: String) {
     store.close().await.unwrap();
 }
 
-/// Beside the world's, on the same events.
+/// A second webhook on the same events.
 async fn add_webhook(store: &SqlStore, adjust: impl FnOnce(&mut Webhook)) {
     let mut webhook = sample::webhook(WebhookId(Uuid::from_u128(3)), TENANT);
     adjust(&mut webhook);
@@ -230,7 +230,7 @@ async fn add_webhook(store: &SqlStore, adjust: impl FnOnce(&mut Webhook)) {
     store.commit(change).await.unwrap();
 }
 
-/// Nobody need be woken for what is held.
+/// A held delivery needs no wake-up.
 async fn what_is_held_is_claimed_by_nobody(url: String) {
     let (store, worker) = world(&url, WebhookStatus::Paused).await;
     worker.wants(10);
@@ -239,7 +239,7 @@ async fn what_is_held_is_claimed_by_nobody(url: String) {
     store.close().await.unwrap();
 }
 
-/// What happened is recorded whatever becomes of the claim, which is not tried again at once.
+/// The event is recorded although the claim fails, and the claim is not tried again at once.
 async fn a_claim_that_fails_keeps_nothing_from_being_recorded(url: String, refusal: &str) {
     let (store, worker) = world(&url, WebhookStatus::Active).await;
     worker.wants(10);
@@ -262,7 +262,8 @@ async fn a_claim_that_fails_keeps_nothing_from_being_recorded(url: String, refus
 
 const SQLITE_REFUSES: &str = "CREATE TRIGGER refuse BEFORE UPDATE ON due BEGIN SELECT raise(ABORT, 'no'); END";
 const POSTGRES_REFUSES: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-    $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER refuse BEFORE UPDATE ON due FOR EACH ROW EXECUTE FUNCTION refuse()";
+    $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+    CREATE TRIGGER refuse BEFORE UPDATE ON due FOR EACH ROW EXECUTE FUNCTION refuse()";
 
 on_both_databases! {
     what_is_wanted_is_leased_by_the_recording_itself: leased_on_sqlite, leased_on_postgresql;
@@ -281,7 +282,7 @@ async fn refused(url: String) {
     a_claim_that_fails_keeps_nothing_from_being_recorded(url, refusal).await;
 }
 
-/// Under load the worker's own claims, which run beside the next recording, carry more.
+/// Under load the worker's own claims, which run beside the next recording, reach more deliveries.
 #[tokio::test]
 async fn many_are_left_to_a_claim_of_their_own_on_postgresql() {
     with_postgres(|url| async move {
@@ -297,7 +298,7 @@ async fn many_are_left_to_a_claim_of_their_own_on_postgresql() {
     .await;
 }
 
-/// Neither for another process that claims, nor for one that hangs as it does.
+/// A recording waits neither for another process that claims, nor for one that hangs in its claim.
 #[tokio::test]
 async fn a_recording_waits_for_nobody_who_claims_on_postgresql() {
     with_postgres(|url| async move {

@@ -2,7 +2,7 @@
 
 use sea_orm::sqlx::{self, Connection, PgConnection, SqliteConnection};
 
-/// Statements on the database of that URL.
+/// Runs statements on the database with that URL.
 pub async fn run(url: &str, sql: &str) {
     if url.starts_with("sqlite") {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
@@ -13,7 +13,7 @@ pub async fn run(url: &str, sql: &str) {
     }
 }
 
-/// Tests of cases that are given the URL of a new database.
+/// Tests of cases that get the URL of a new database.
 macro_rules! on_both_databases {
     ($($fact:ident: $on_sqlite:ident, $on_postgresql:ident;)*) => {$(
         #[tokio::test]

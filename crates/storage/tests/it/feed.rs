@@ -1,4 +1,5 @@
-//! Pages of the feed: how far one looks, and that a reader who wants nothing of all that misses nothing behind it.
+//! Pages of the feed: how far a page reads, and that a reader whose filter matches none of its entries misses no later
+//! ones.
 
 use hookgraph_domain::change::{Change, Write};
 use hookgraph_domain::event::{EventTypeKey, NewEvent};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 
-/// Batches that one change makes here.
+/// The number of batches that one change makes here.
 const BATCHES_AT_ONCE: usize = 50;
 
 async fn nothing_is_missed_behind_what_a_filter_leaves_out(url: String) {

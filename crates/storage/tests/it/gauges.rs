@@ -1,4 +1,4 @@
-//! Since when the oldest delivery is due that waits for nobody.
+//! The gauge of the oldest due delivery that waits for no other.
 
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::flow::Ordering;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 
-/// Two events of one record for such a webhook, the first of which is in flight; then what is due, and since when.
+/// Records two events of one record for such a webhook, the first of which is in flight, and reads the gauge.
 async fn due_behind_one_in_flight(url: &str, set: Set) -> (u64, u64, Option<i64>) {
     let store = SqlStore::open(StoreOptions::new(url, Arc::new(PlainVault))).await.unwrap();
     store.migrate().await.unwrap();
@@ -37,7 +37,7 @@ async fn due_behind_one_in_flight(url: &str, set: Set) -> (u64, u64, Option<i64>
     (gauges.in_flight, gauges.due, since)
 }
 
-/// What is set of a webhook.
+/// The settings of a webhook.
 type Set = fn(&mut Webhook);
 
 fn cases() -> [(Set, Option<i64>); 3] {

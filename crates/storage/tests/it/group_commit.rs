@@ -1,4 +1,4 @@
-//! Changes that are recorded together stand or fall each for itself.
+//! Changes that are recorded together succeed or fail each by itself.
 
 use futures::future::join_all;
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
@@ -34,7 +34,8 @@ fn change(at_ms: u64, events: Vec<NewEvent>) -> Change {
     Change { at: plus_ms(sample::now(), at_ms), writes: Vec::new(), events }
 }
 
-/// Fifty at once, one of which can never be recorded; each has its own time and its own answer.
+/// Fifty changes are recorded at once, one of which the database always refuses; each has its own time and its own
+/// answer.
 async fn a_refused_change_does_not_fail_its_neighbours(store: SqlStore) {
     store.commit(change(0, vec![event(7)])).await.unwrap();
     let answers = join_all((0..50).map(|number| store.commit(change(number, vec![event(u128::from(number))])))).await;
@@ -70,7 +71,7 @@ async fn a_refused_change_does_not_fail_its_neighbours_on_postgresql() {
     .await;
 }
 
-/// Its events may be recorded or not; the others are.
+/// The change's events may be recorded or not; those of the others are.
 #[tokio::test]
 async fn a_caller_that_goes_away_takes_nobody_with_it() {
     let store = store("sqlite::memory:".to_owned()).await;

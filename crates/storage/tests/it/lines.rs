@@ -1,4 +1,5 @@
-//! Lines of webhooks that keep order: how much of one is in the way of claims, for how long it is out of it, and what is left of one.
+//! Lines of webhooks that keep order: how many deliveries of one stand in the way of claims, how long they are taken
+//! out of the way, and what becomes of a line when the ordering changes.
 
 use crate::databases::run;
 use hookgraph_domain::change::{Change, Write};
@@ -42,7 +43,7 @@ fn by_record(webhook: &mut Webhook) {
     webhook.flow.ordering = Ordering::ByRecord;
 }
 
-/// So many events of that record.
+/// `count` events of one record.
 async fn record(world: &World, label: &str, count: i64) {
     for first in (0..count).step_by(500) {
         let mut change = Change::at(sample::now());
@@ -54,7 +55,7 @@ async fn record(world: &World, label: &str, count: i64) {
     }
 }
 
-/// All that claims come to, until one makes no way and takes nothing.
+/// The deliveries of all claims until one makes no way and takes none.
 async fn claimed(store: &SqlStore, request: &ClaimRequest) -> Vec<ClaimedDelivery> {
     let mut all = Vec::new();
     loop {
@@ -95,7 +96,7 @@ async fn so_many_go_out_of_the_way_at_once(url: String) {
     world.webhook_with(by_record).await;
     record(&world, "a", LINED_UP_ROWS_MAX + CLAIM_LINED_ROWS_MAX).await;
     record(&world, "b", 1).await;
-    // What was recorded is due for sure, so the first claim tries at once; the second makes way, and the third is sure.
+    // The first claim expects due deliveries, so it takes no look; the second looks, and makes way for the third.
     let mut taken = Vec::new();
     for expected in [0, 0, 2] {
         let claims = store.claim(&request(sample::now())).await.unwrap();
@@ -106,7 +107,7 @@ async fn so_many_go_out_of_the_way_at_once(url: String) {
     assert_eq!(labels(&taken), ["order:a", "order:b"]);
 }
 
-/// Also where the end of the one before it was not noticed.
+/// The next one is due after an hour where the end of the one before went unnoticed.
 async fn it_is_looked_at_again_after_a_while(url: String) {
     let (store, world) = open(&url).await;
     world.webhook_with(by_record).await;
@@ -131,7 +132,7 @@ async fn the_health_of_a_webhook_counts_what_is_out_of_the_way(url: String) {
     assert_eq!((backlog.count, backlog.oldest_due_at), (600, Some(sample::now())));
 }
 
-/// However many there are.
+/// More webhooks are crowded than one claim names.
 async fn crowded_webhooks_all_have_their_turn(url: String) {
     let (store, world) = open(&url).await;
     for _ in 0..=CROWDED_MAX {
@@ -145,7 +146,7 @@ async fn crowded_webhooks_all_have_their_turn(url: String) {
     }
 }
 
-/// They were recorded while the ordering was changed.
+/// The deliveries were recorded while the ordering changed.
 async fn lines_that_are_left_of_an_ordering_stop_nobody(url: String) {
     let (store, world) = open(&url).await;
     world.webhook_with(|webhook| webhook.flow.concurrency = 10).await;
@@ -159,7 +160,7 @@ async fn lines_that_are_left_of_an_ordering_stop_nobody(url: String) {
 
 const AT_ONCE: i64 = STOPPED_AT_ONCE_MAX as i64;
 
-/// The webhooks that are being put in order.
+/// The webhooks that are noted as lining.
 async fn lining(world: &World) -> Vec<WebhookId> {
     world.store.webhooks_stopping(&[], 10).await.unwrap()
 }
@@ -169,7 +170,7 @@ async fn line_more(world: &World, at: Timestamp, webhook_id: WebhookId) {
     world.store.commit(Change { writes, ..Change::at(at) }).await.unwrap();
 }
 
-/// Nothing of it is claimed before all of it is in line, whatever else is saved meanwhile.
+/// No delivery of the webhook is claimed before all are in line, also if the webhook is saved again meanwhile.
 async fn a_long_backlog_joins_its_lines_in_parts(url: String) {
     let (store, world) = open(&url).await;
     let webhook = world.webhook().await;
@@ -184,7 +185,7 @@ async fn a_long_backlog_joins_its_lines_in_parts(url: String) {
     assert_eq!(labels(&claimed(&store, &request(sample::now())).await), ["order:a", "order:b"]);
 }
 
-/// What is out of them is sent meanwhile, and what is in flight counts.
+/// Deliveries that have left their lines are sent meanwhile, and deliveries in flight count.
 async fn a_long_backlog_leaves_its_lines_in_parts(url: String) {
     let (store, world) = open(&url).await;
     let webhook = world.webhook_with(by_record).await;
@@ -213,6 +214,23 @@ async fn an_ordering_that_is_changed_back_holds_at_once(url: String) {
     assert_eq!(lining(&world).await, []);
     let claims = claimed(&store, &request(sample::now())).await;
     assert_eq!(claims.len(), webhook.flow.concurrency as usize);
+}
+
+/// Deliveries that left the line may have ended meanwhile, and nobody would move up the delivery behind them.
+async fn an_ordering_that_is_changed_back_leaves_nothing_out_of_the_way(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook_with(by_record).await;
+    record(&world, "a", AT_ONCE + 300).await;
+    assert_eq!(claimed(&store, &request(sample::now())).await.len(), 1);
+    let later = plus_ms(sample::now(), 1_000);
+    world.save_at(later, webhook.id, |webhook| webhook.flow.ordering = Ordering::None).await;
+    assert_eq!(out_of_the_way(&world).await, 299);
+    let latest = plus_ms(later, 1_000);
+    world.save_at(latest, webhook.id, by_record).await;
+    line_more(&world, latest, webhook.id).await;
+    assert_eq!(lining(&world).await, []);
+    assert_eq!(out_of_the_way(&world).await, 0);
+    assert!(claimed(&store, &request(latest)).await.is_empty(), "the first of the line is in flight");
 }
 
 async fn a_webhook_that_is_deleted_is_put_in_order_no_more(url: String) {
@@ -267,6 +285,7 @@ on_both_databases! {
     a_long_backlog_joins_its_lines_in_parts: joins_on_sqlite, joins_on_postgresql;
     a_long_backlog_leaves_its_lines_in_parts: leaves_on_sqlite, leaves_on_postgresql;
     an_ordering_that_is_changed_back_holds_at_once: back_on_sqlite, back_on_postgresql;
+    an_ordering_that_is_changed_back_leaves_nothing_out_of_the_way: back_in_line_on_sqlite, back_in_line_on_postgresql;
     a_webhook_that_is_deleted_is_put_in_order_no_more: deleted_on_sqlite, deleted_on_postgresql;
     what_is_due_for_webhooks_that_are_gone_is_removed: gone_on_sqlite, gone_on_postgresql;
     so_many_are_looked_at_for_a_probe: probe_on_sqlite, probe_on_postgresql;

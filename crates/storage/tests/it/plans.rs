@@ -1,4 +1,4 @@
-//! What runs all day must find its rows by an index, on both databases, however long the history is.
+//! Every statement of the loops finds its rows by an index, on both databases, however long the history is.
 
 use hookgraph_storage::plans;
 use hookgraph_testkit::postgres::with_postgres;

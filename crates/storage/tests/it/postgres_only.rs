@@ -1,4 +1,4 @@
-//! What only PostgreSQL has: partitions, a server that may be away, and connections that are few.
+//! Cases that only PostgreSQL has: partitions, a server that may be away, and few connections.
 
 use hookgraph_domain::change::{Change, CommitError, Expected, Write};
 use hookgraph_domain::delivery::DeliveryState;
@@ -96,7 +96,7 @@ async fn a_day_gets_its_partitions_once_and_its_rows_go_there() {
     .await;
 }
 
-/// Else every claim would write a new entry into every index of the queue.
+/// Otherwise every claim would write a new entry into every index of the queue.
 #[tokio::test]
 async fn no_index_of_the_queue_knows_a_column_that_a_claim_changes() {
     with_postgres(|url| async move {
@@ -135,14 +135,14 @@ async fn a_day_with_rows_in_the_default_partition_stays_there() {
     .await;
 }
 
-/// As of so many days later, history being kept for thirty.
+/// The cut `days` days later, with history kept for thirty days.
 fn cut(days: u64) -> HistoryCut {
     let rules =
         RetentionRules { history_days: 30, history_bytes_max: None, feed_days: 7, due_days: 30, audit_days: 365 };
     HistoryCut::by_age(&rules, plus_ms(sample::now(), days * 24 * 3_600_000))
 }
 
-/// All steps of a round: how many partitions went, and what was put off.
+/// Takes all steps of a round; returns how many partitions were dropped, and the reasons of those put off.
 async fn prune(store: &SqlStore, cut: &HistoryCut) -> (u64, Vec<String>) {
     let (mut partitions, mut put_off, mut from) = (0, Vec::new(), PrunePosition::default());
     loop {
@@ -207,10 +207,12 @@ async fn a_day_of_which_much_is_owed_stays_as_it_is() {
         store.ensure_partitions(sample::now(), 0).await.unwrap();
         let outside = Database::connect(&url).await.unwrap();
         let owed = format!(
-            "INSERT INTO due (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, due_at_us, due_since_us, \
-             attempts_spent, attempt_count, fencing_token, cancel_requested, payload_kind, created_at_us, updated_at_us) \
+            "INSERT INTO due (id, tenant_id, webhook_id, event_id, is_test, is_fan_out, state, due_at_us, \
+             due_since_us, attempts_spent, attempt_count, fencing_token, cancel_requested, payload_kind, \
+             created_at_us, updated_at_us) \
              SELECT low, low, low, low, FALSE, TRUE, 'PENDING', 0, 0, 0, 0, 0, FALSE, 'NONE', 0, 0 FROM (\
-             SELECT (left('{}', 24) || lpad(n::text, 12, '0'))::uuid AS low FROM generate_series(0, {DAY_ROWS_MOVED_MAX}) AS n)",
+             SELECT (left('{}', 24) || lpad(n::text, 12, '0'))::uuid AS low \
+             FROM generate_series(0, {DAY_ROWS_MOVED_MAX}) AS n)",
             lowest_id(sample::now())
         );
         outside.execute_unprepared(&format!("{owed} AS many")).await.unwrap();
@@ -231,11 +233,12 @@ async fn day_partitions(connection: &DatabaseConnection) -> Vec<String> {
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
 
-/// So many attempts of the only delivery that is due.
+/// Inserts `count` attempts of the only due delivery.
 async fn attempts(connection: &DatabaseConnection, count: usize, body_bytes: i64) {
     let sql = format!(
-        "INSERT INTO attempt (webhook_id, id, delivery_id, number, code, request_body, response_truncated, started_at_us, \
-         ended_at_us) SELECT webhook_id, (left('{}', 24) || lpad(n::text, 12, '0'))::uuid, id, n, 'HTTP_STATUS', \
+        "INSERT INTO attempt (webhook_id, id, delivery_id, number, code, request_body, response_truncated, \
+         started_at_us, ended_at_us) \
+         SELECT webhook_id, (left('{}', 24) || lpad(n::text, 12, '0'))::uuid, id, n, 'HTTP_STATUS', \
          repeat('x', {body_bytes}), FALSE, 0, 0 FROM due, generate_series(1, {count}) AS n",
         lowest_id(sample::now())
     );
@@ -251,7 +254,7 @@ async fn a_day_too_heavy_to_move_stays_alone_and_goes_once_it_is_lighter() {
         let outside = Database::connect(&url).await.unwrap();
         record(&store, SeededEntropy::new(3).uuid(sample::now())).await;
         let heavy = format!("attempt_{}", sample::now().format("%Y%m%d"));
-        // On every partition: what is all alike would be packed.
+        // On every partition, because equal bytes would be compressed.
         outside.execute_unprepared("ALTER TABLE attempt ALTER COLUMN request_body SET STORAGE EXTERNAL").await.unwrap();
 
         attempts(&outside, DAY_ROWS_MOVED_MAX + 1, 1).await;
@@ -276,7 +279,7 @@ async fn a_day_too_heavy_to_move_stays_alone_and_goes_once_it_is_lighter() {
     .await;
 }
 
-/// As if its statement ran for too long.
+/// The statement fails as one that ran for too long.
 #[tokio::test]
 async fn a_day_whose_move_is_cut_off_is_left_alone_for_a_while() {
     with_postgres(|url| async move {
@@ -333,7 +336,7 @@ async fn one_process_at_a_time_takes_steps() {
     .await;
 }
 
-/// So it keeps its turn, and nobody is told of a failure.
+/// The webhook keeps its turn, and no failure is logged.
 #[tokio::test]
 async fn a_batch_of_what_stops_that_someone_holds_is_a_conflict() {
     with_postgres(|url| async move {
@@ -356,7 +359,7 @@ async fn a_batch_of_what_stops_that_someone_holds_is_a_conflict() {
     .await;
 }
 
-/// Of a webhook that holds, and was removed with its deleted tenant while an event of it was recorded.
+/// The webhook holds, and is removed with its deleted tenant while an event of it is recorded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_held_for_a_webhook_that_has_just_gone() {
     with_postgres(|url| async move {
@@ -384,7 +387,7 @@ async fn nothing_is_held_for_a_webhook_that_has_just_gone() {
     .await;
 }
 
-/// By another process, while the deletion is under way: it would be found by neither of the two.
+/// Another process begins the copy while the deletion is under way: neither of the two would find the copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_that_is_begun_while_its_source_is_deleted_is_refused() {
     with_postgres(|url| async move {
@@ -394,7 +397,7 @@ async fn a_copy_that_is_begun_while_its_source_is_deleted_is_refused() {
         let change = |write| Change { writes: vec![write], ..Change::at(sample::now()) };
         let waits =
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        // What is to be marked last.
+        // The row that the deletion marks last.
         let holder = outside.begin().await.unwrap();
         holder.execute_unprepared("SELECT 1 FROM webhook FOR UPDATE").await.unwrap();
         let deleting = tokio::spawn({
@@ -430,7 +433,7 @@ async fn a_database_that_is_away_is_told_at_once() {
     assert!(error.to_string().ends_with("cannot connect to 127.0.0.1:1: connection refused"), "{error}");
 }
 
-/// As many changes as there are connections wait for a row that someone else holds.
+/// As many changes as there are connections wait for a row that another transaction has locked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_that_wait_leave_the_road_its_connections() {
     with_postgres(|url| async move {

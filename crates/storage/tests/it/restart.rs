@@ -1,4 +1,4 @@
-//! What a process that died had leased on a file of SQLite is due again with the next one.
+//! The deliveries that a dead process had leased on an SQLite file are due again when the next process starts.
 
 use hookgraph_domain::change::{Change, Expected, Write};
 use hookgraph_domain::delivery::ClaimedDelivery;

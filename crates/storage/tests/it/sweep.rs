@@ -1,4 +1,4 @@
-//! The sweep of PostgreSQL's queue: what it frees, what it is kept from, and what the planner knows after it.
+//! The sweep of PostgreSQL's queue: what it frees, what keeps it from sweeping, and what the planner knows after it.
 
 use hookgraph_storage::limits::{PLANNED_ROWS_MIN, QUEUE_DEAD_ROWS_MIN};
 use hookgraph_storage::{SqlStore, StoreOptions, Sweep};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const AND_DELIVER_THEM: &str = "DELETE FROM due WHERE id IN (SELECT id FROM more)";
 
-/// A queue of one delivery, out of autovacuum's reach.
+/// A queue of one delivery, without autovacuum.
 struct Queue {
     url: String,
     store: SqlStore,
@@ -42,10 +42,11 @@ async fn on_a_queue(test: impl AsyncFnOnce(&Queue)) {
 }
 
 impl Queue {
-    /// Makes so many more of its delivery, and has what PostgreSQL counts of it up to date at once.
+    /// Adds `count` copies of the delivery, and brings PostgreSQL's statistics up to date at once.
     async fn add(&self, count: i64, then: &str) {
         let add = format!(
-            "CREATE TEMP TABLE more AS SELECT due.* FROM (SELECT * FROM due LIMIT 1) AS due, generate_series(1, {count});
+            "CREATE TEMP TABLE more AS
+            SELECT due.* FROM (SELECT * FROM due LIMIT 1) AS due, generate_series(1, {count});
              UPDATE more SET id = gen_random_uuid();
              INSERT INTO due SELECT * FROM more"
         );
@@ -59,7 +60,7 @@ impl Queue {
         self.store.sweep_queue().await.unwrap()
     }
 
-    /// How many rows were dead before a sweep and after it.
+    /// The numbers of dead rows before a sweep and after it.
     async fn dead(&self) -> (i64, i64) {
         let sweep = self.sweep().await;
         let Sweep::Swept { dead_before, dead_after } = sweep else { panic!("{sweep:?}") };

@@ -1,4 +1,4 @@
-//! A deleted tenant goes in portions, with every row that it has, and takes none of another's with it.
+//! A deleted tenant is removed in portions with all of its rows, and with none of another tenant's.
 
 use crate::databases::run;
 use hookgraph_domain::audit::AuditEntry;
@@ -24,11 +24,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 const OTHER: TenantId = TenantId(Uuid::from_u128(1));
-/// Rows of a portion.
+/// The rows of a portion.
 const PORTION: u32 = 2;
-/// Rows of each kind: more than one portion.
+/// The rows of each kind: more than one portion.
 const COUNT: u8 = 5;
-/// What a tenant has rows in, however they are found.
+/// The tables in which a tenant has rows.
 const FILLED: [&str; 15] = [
     "access_token",
     "attempt",
@@ -61,7 +61,7 @@ async fn other(world: &World) -> World {
     other
 }
 
-/// So many events, each with the record that it deleted.
+/// `count` events, each with the record that it deleted.
 async fn record(world: &World, count: usize) {
     for first in (0..count).step_by(500) {
         let mut change = Change::at(sample::now());
@@ -88,7 +88,7 @@ fn token(world: &World, secret_sha256: [u8; 32]) -> Write {
     })
 }
 
-/// Rows of every kind: of what ended, and of what is held.
+/// Makes rows of every kind, of deliveries that ended and of held ones.
 async fn fill(world: &World) {
     let webhook = world.webhook_with_query().await;
     let [first, ..] = *world.tenant_id.0.as_bytes();
@@ -198,7 +198,7 @@ async fn rows_of(connection: &DatabaseConnection, tenant_id: TenantId) -> BTreeM
     counts
 }
 
-/// How many rows there are of what a tenant has.
+/// How many rows the tables of a tenant have.
 async fn all_rows(connection: &DatabaseConnection) -> BTreeMap<&'static str, i64> {
     let mut counts = BTreeMap::new();
     for table in FILLED.into_iter().chain(["copy_task", "feed_pruned", "replay", "stopping"]) {
@@ -207,7 +207,7 @@ async fn all_rows(connection: &DatabaseConnection) -> BTreeMap<&'static str, i64
     counts
 }
 
-/// Removes what is left of deleted tenants; in how many portions, and what stays.
+/// Removes the rows of deleted tenants; returns in how many portions, and what was put off.
 async fn pruned(store: &SqlStore, rows_max: u32) -> (usize, Vec<String>) {
     let (mut portions, mut put_off, mut from) = (0, Vec::new(), PrunePosition::default());
     loop {
@@ -220,7 +220,7 @@ async fn pruned(store: &SqlStore, rows_max: u32) -> (usize, Vec<String>) {
     }
 }
 
-/// Goes on with what is due of deleted tenants, to the end.
+/// Removes the due deliveries of deleted tenants, to the end.
 async fn stopped(world: &World) {
     loop {
         let stopping = world.store.webhooks_stopping(&[], 10).await.unwrap();
@@ -292,7 +292,8 @@ async fn what_is_due_goes_in_parts(url: String) {
     store.close().await.unwrap();
 }
 
-/// Attempts and deliveries with their payloads, of which a portion may be that many MiB, however many rows it may have else.
+/// Attempts, and deliveries with their payloads, may each have a MiB, so a portion of them is smaller than the caller
+/// allows.
 async fn what_may_be_large_goes_in_smaller_portions(url: String) {
     let (store, world) = open(&url).await;
     let connection = Database::connect(&url).await.unwrap();
@@ -321,7 +322,7 @@ async fn what_may_be_large_goes_in_smaller_portions(url: String) {
     store.close().await.unwrap();
 }
 
-/// A claim that comes before the sweep makes no history of it either, and tells nobody.
+/// A claim that comes before the removal writes no history and no feed entry either.
 async fn a_claim_drops_what_is_due_of_a_deleted_tenant(url: String) {
     let (store, world) = open(&url).await;
     let connection = Database::connect(&url).await.unwrap();
@@ -342,7 +343,7 @@ async fn a_claim_drops_what_is_due_of_a_deleted_tenant(url: String) {
     store.close().await.unwrap();
 }
 
-/// Those that someone looks at come first, however long the others wait.
+/// Webhooks of tenants that live come first, however long the others wait.
 async fn webhooks_of_live_tenants_stop_first(url: String) {
     let (store, world) = open(&url).await;
     let other = other(&world).await;
@@ -405,5 +406,6 @@ on_both_databases! {
     webhooks_of_live_tenants_stop_first:
         webhooks_of_live_tenants_stop_first_on_sqlite, webhooks_of_live_tenants_stop_first_on_postgresql;
     one_that_fails_keeps_no_other_from_its_turn:
-        one_that_fails_keeps_no_other_from_its_turn_on_sqlite, one_that_fails_keeps_no_other_from_its_turn_on_postgresql;
+        one_that_fails_keeps_no_other_from_its_turn_on_sqlite,
+        one_that_fails_keeps_no_other_from_its_turn_on_postgresql;
 }

@@ -1,4 +1,4 @@
-//! Rows that cannot be read stand in nobody's way: in claims, in pages, and in the feed. They are spoiled by SQL.
+//! Rows that cannot be read keep no other row from claims, pages and the feed. The tests spoil them by SQL.
 
 use hookgraph_domain::attempt::{Attempt, OutcomeCode};
 use hookgraph_domain::change::{Change, Committed, Expected, Write};
@@ -69,7 +69,7 @@ impl World {
         assert!(self.execute(sql, id).await > 0, "{sql}");
     }
 
-    /// Bytes that no vault and no packing knows.
+    /// Bytes that neither the vault nor the feed can read.
     fn rubbish(&self) -> &'static str {
         if self.sql.get_database_backend() == DbBackend::Postgres { "'\\xff'" } else { "x'ff'" }
     }
@@ -94,7 +94,7 @@ impl World {
         claimed
     }
 
-    /// What came of a claim.
+    /// The outcome of a claim.
     fn settlement(&self, claimed: &ClaimedDelivery, state: DeliveryState, health: HealthSignal) -> Settlement {
         let now = sample::now();
         let delivery = &claimed.delivery;
@@ -225,7 +225,8 @@ async fn a_webhook_that_does_not_open_delays_no_other() {
     .await;
 }
 
-/// It must not be sent again because a key is not known to this process yet; and what cannot be read is not written.
+/// A delivery must not be sent again because this process does not know a key yet; and an unreadable webhook is not
+/// written.
 #[tokio::test]
 async fn what_came_of_a_request_is_kept_though_its_webhook_cannot_be_read() {
     on_both(async |world| {
@@ -254,7 +255,7 @@ async fn what_came_of_a_request_is_kept_though_its_webhook_cannot_be_read() {
         let kept = world.deliveries(10).await;
         let states = ids.iter().map(|id| kept.iter().find(|one| one.id == *id).unwrap().state);
         let (delivered, retrying) = (DeliveryState::Delivered, DeliveryState::Retrying);
-        // What would be held for one that sends would be made due by nobody.
+        // Nobody would make a delivery due again that is held for a webhook that sends.
         assert_eq!(states.collect::<Vec<_>>(), [delivered, retrying, retrying, delivered, retrying]);
         let as_it_was =
             "UPDATE webhook SET name = name WHERE id = $ID AND status = 'ACTIVE' AND failing_since_us IS NULL";
@@ -313,7 +314,7 @@ async fn a_batch_of_the_feed_that_cannot_be_read_stops_no_reader() {
     .await;
 }
 
-/// More than one round looks at stand before it.
+/// More unreadable ones stand before it than one round looks at.
 #[tokio::test]
 async fn webhooks_and_replays_that_cannot_be_read_are_set_aside_in_the_flow() {
     on_both(async |world| {
@@ -361,7 +362,7 @@ async fn webhooks_and_replays_that_cannot_be_read_are_set_aside_in_the_flow() {
     .await;
 }
 
-/// Each once, however often it is met.
+/// Each unreadable row is logged once, however often it is met.
 #[tokio::test]
 async fn rows_that_cannot_be_read_are_counted_by_kind() {
     #[derive(Default)]

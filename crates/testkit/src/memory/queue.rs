@@ -11,25 +11,11 @@ use hookgraph_domain::payload::FrozenPayload;
 use hookgraph_domain::ports::{ClaimRequest, Claimer, Claims, DeliveryQueue, Fenced, Freeze, Left, StoreError};
 use hookgraph_domain::settle::{self, NextState, Settlement};
 use hookgraph_domain::time::Timestamp;
-use hookgraph_domain::webhook::Webhook;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 fn is_due(delivery: &Delivery) -> bool {
     matches!(delivery.state, DeliveryState::Pending | DeliveryState::Retrying)
-}
-
-fn due_again(delivery: &Delivery, now: Timestamp) -> NextState {
-    let state = if delivery.attempts_spent == 0 { DeliveryState::Pending } else { DeliveryState::Retrying };
-    NextState { state, reason: None, due_at: Some(now), attempts_spent: delivery.attempts_spent }
-}
-
-/// The decision as it becomes under the webhook's current status.
-fn under(delivery: &Delivery, next: NextState, webhook: &Webhook) -> NextState {
-    if webhook.sends(delivery) && !delivery.cancel_requested {
-        return settle::under_sending_webhook(next);
-    }
-    settle::under_webhook(next, Some(webhook), delivery.cancel_requested)
 }
 
 impl State {
@@ -160,7 +146,8 @@ impl DeliveryQueue for MemoryStore {
             let Some(mut delivery) = state.deliveries.get(&id).map(|kept| kept.delivery.clone()) else { continue };
             let webhook = state.webhooks.get(&delivery.webhook_id).cloned().ok_or_else(|| gone("webhook"))?;
             if delivery.cancel_requested || !webhook.sends(&delivery) {
-                let next = under(&delivery, due_again(&delivery, request.now), &webhook);
+                let due_again = settle::postponed(&delivery, request.now);
+                let next = settle::under_standing_webhook(due_again, &webhook, &delivery);
                 if !matches!(next.state, DeliveryState::Pending | DeliveryState::Retrying) {
                     state.put_next(delivery, next, request.now);
                     made_way = true;
@@ -223,7 +210,8 @@ impl DeliveryQueue for MemoryStore {
             }
             let signal = settlement.health.filter(|_| !delivery.is_test);
             let changed = signal.and_then(|signal| settle::apply_health(&webhook, signal, settlement.now));
-            let next = under(&delivery, settlement.next.clone(), changed.as_ref().unwrap_or(&webhook));
+            let standing_webhook = changed.as_ref().unwrap_or(&webhook);
+            let next = settle::under_standing_webhook(settlement.next.clone(), standing_webhook, &delivery);
             state.put_next(delivery, next, settlement.now);
             if let Some(changed) = changed {
                 if changed.status != webhook.status && changed.status.holds() {
@@ -253,7 +241,7 @@ impl DeliveryQueue for MemoryStore {
         for (id, fencing_token) in claims {
             let Some(delivery) = state.claimed(*id, *fencing_token) else { continue };
             let webhook = state.webhooks.get(&delivery.webhook_id).ok_or_else(|| gone("webhook"))?;
-            let next = under(&delivery, due_again(&delivery, now), webhook);
+            let next = settle::under_standing_webhook(settle::postponed(&delivery, now), webhook, &delivery);
             state.put_next(delivery, next, now);
         }
         Ok(())

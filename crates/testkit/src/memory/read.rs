@@ -7,7 +7,7 @@ use hookgraph_domain::attempt::Attempt;
 use hookgraph_domain::audit::{AuditEntry, AuditQuery};
 use hookgraph_domain::delivery::Delivery;
 use hookgraph_domain::event::{Event, EventSkip};
-use hookgraph_domain::feed::{FeedChange, FeedFilter, FeedKind, FeedMoves, FeedPage};
+use hookgraph_domain::feed::{FeedFilter, FeedMoves, FeedPage};
 use hookgraph_domain::ids::{AttemptId, CopyTaskId, DeliveryId, EventId, TenantId, TokenId, WebhookId};
 use hookgraph_domain::page::{DeliveryQuery, Direction, EventQuery, RecordQuery, RecordSort, WebhookQuery};
 use hookgraph_domain::payload::FrozenPayload;
@@ -305,21 +305,6 @@ impl History for MemoryStore {
     }
 }
 
-fn is_wanted(what: &FeedChange, filter: &FeedFilter) -> bool {
-    match what {
-        FeedChange::EventRecorded { event_type, .. } => {
-            filter.only != Some(FeedKind::Deliveries)
-                && filter.concern.as_ref().is_none_or(|concern| *concern == event_type.concern)
-                && filter.event.as_ref().is_none_or(|event| *event == event_type.event)
-        }
-        FeedChange::DeliveryUpdated { webhook_id, state, .. } => {
-            filter.only != Some(FeedKind::Events)
-                && filter.webhook_id.is_none_or(|wanted| wanted == *webhook_id)
-                && (filter.states.is_empty() || filter.states.contains(state))
-        }
-    }
-}
-
 #[async_trait]
 impl Feed for MemoryStore {
     async fn feed_page(
@@ -335,7 +320,7 @@ impl Feed for MemoryStore {
             return Ok(FeedPage { entries: vec![], read_to_seq: after_seq, more: false, pruned_to: Some(seq) });
         }
         let beyond = state.feed.iter().filter(|entry| entry.tenant_id == tenant_id && entry.seq > after_seq);
-        let wanted = beyond.filter(|entry| is_wanted(&entry.what, filter));
+        let wanted = beyond.filter(|entry| filter.wants(&entry.what));
         let entries: Vec<_> = wanted.take(limit as usize).cloned().collect();
         let read_to_seq = match entries.last() {
             Some(last) if entries.len() >= limit as usize => last.seq,

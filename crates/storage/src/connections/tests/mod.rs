@@ -1,4 +1,5 @@
-//! The pool of connections: who gets one, when one is closed, and what becomes of one whose call was given up.
+//! The pool: which caller gets a connection, when a connection is closed, and what becomes of one whose call was given
+//! up.
 
 mod road;
 mod sqlite;
@@ -124,7 +125,7 @@ async fn what_is_given_up_is_undone_before_the_connection_is_used_again() {
         refused.execute_unprepared("INSERT INTO kept VALUES (2)").await.unwrap();
         refused.execute_unprepared("INSERT INTO kept VALUES (2)").await.unwrap_err();
         refused.commit_with("INSERT INTO kept VALUES (3); COMMIT").await.unwrap_err();
-        // Broken off in the middle of a call that waits for another's row, and ends well or is refused.
+        // The call is broken off while it waits for a row of another transaction; then it would succeed, or be refused.
         for ends_well in [true, false] {
             let holder = outside.begin().await.unwrap();
             holder.execute_unprepared("INSERT INTO kept VALUES (4)").await.unwrap();
@@ -182,7 +183,7 @@ async fn a_transaction_of_which_a_statement_took_too_long_is_not_committed() {
         let pool = pool(&url, 2).await;
         let (holder, waiter) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
         holder.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.unwrap();
-        // Nothing happens until the clock goes on by itself.
+        // The paused clock advances by itself once every task waits.
         tokio::time::pause();
         let error = waiter.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.unwrap_err();
         tokio::time::resume();
@@ -195,7 +196,7 @@ async fn a_transaction_of_which_a_statement_took_too_long_is_not_committed() {
     .await;
 }
 
-/// A way to PostgreSQL that forgets: what it swallows is never answered.
+/// A proxy to PostgreSQL that can stop forwarding, so that no call is answered any more.
 struct Way {
     url: String,
     swallows: watch::Sender<bool>,
@@ -250,7 +251,7 @@ async fn whoever_leaves_while_a_connection_is_asked_leaves_no_dead_one_to_the_ne
 async fn silence_is_found_once_and_a_call_ends_within_its_limit() {
     with_postgres(|url| async move {
         let way = Way::to(&url).await;
-        // More than could be asked one after the other within the limit of a call.
+        // More connections than could be pinged one after the other within the limit of a call.
         let idle_count = (CALL_MS_MAX / POSTGRES_PING_MS_MAX) as usize + 1;
         let pool = pool(&way.url, 8).await;
         let mut open = Vec::new();
@@ -263,11 +264,11 @@ async fn silence_is_found_once_and_a_call_ends_within_its_limit() {
         assert_eq!(pool.idle_count(), idle_count);
         passes(POSTGRES_IDLE_TRUSTED_MS).await;
         way.swallows.send(true).unwrap();
-        // From here on nothing answers, so that the clock goes on by itself.
+        // From here on nothing answers, so the paused clock advances by itself.
         tokio::time::pause();
         let begun_at = Instant::now();
         let error = pool.begin().await.err().unwrap();
-        // A millisecond is what the clock is read in.
+        // The clock's resolution is a millisecond.
         let took = begun_at.elapsed().as_millis();
         assert!((u128::from(CALL_MS_MAX)..=u128::from(CALL_MS_MAX) + 1).contains(&took), "{took}");
         assert!(store_error(error).is_retryable());
@@ -284,7 +285,7 @@ async fn a_database_in_memory_survives_what_is_given_up() {
     let inserts =
         |id: i64| Statement::from_sql_and_values(DbBackend::Sqlite, "INSERT INTO kept VALUES ($1)", [id.into()]);
     for id in 1..=20 {
-        // Wherever the call is as it is broken off.
+        // The call is broken off at any point.
         let broken_off = pool.begin().await.unwrap();
         let mut call = Box::pin(broken_off.execute_raw(inserts(id)));
         let _ = futures::poll!(&mut call);
@@ -292,7 +293,7 @@ async fn a_database_in_memory_survives_what_is_given_up() {
         drop(broken_off);
         let refused = pool.begin().await.unwrap();
         refused.execute_raw(inserts(0)).await.unwrap();
-        // The same text each time: it is prepared once, and fails at its middle.
+        // The text is the same each time, so it is prepared once; its second statement fails.
         let sql = "INSERT INTO kept VALUES ($1); INSERT INTO kept VALUES ($2); COMMIT";
         let twice =
             |one: i64, other: i64| Statement::from_sql_and_values(DbBackend::Sqlite, sql, [one.into(), other.into()]);
@@ -309,8 +310,8 @@ fn a_connection_that_goes_back_where_no_runtime_is_stays() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let pool = runtime.block_on(async { Pool::new(Database::connect(in_memory()).await.unwrap(), CALL_MS_MAX) });
     runtime.block_on(pool.execute_unprepared("CREATE TABLE kept (id INTEGER)")).unwrap();
-    let lease = runtime.block_on(pool.kept.take()).unwrap();
-    drop(lease);
+    let connection = runtime.block_on(pool.kept.take()).unwrap();
+    drop(connection);
     assert_eq!(runtime.block_on(number(&pool, "SELECT count(*) FROM kept")), 0);
 }
 

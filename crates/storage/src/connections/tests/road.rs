@@ -1,4 +1,4 @@
-//! How many texts the steps of the road send to SQLite: while one is under way nobody else writes.
+//! How many texts each step of the road sends to SQLite: no other step writes meanwhile, so each text delays them all.
 
 use crate::store::SqlStore;
 use hookgraph_domain::attempt::{Attempt, OutcomeCode};
@@ -27,7 +27,7 @@ async fn store() -> SqlStore {
     store
 }
 
-/// So many events, of each tenant in turn.
+/// `count` events, of each tenant in turn.
 fn events(first: u128, count: u128) -> Change {
     let of = |number: u128| {
         let tenant_id = TENANTS[(number % 2) as usize];
@@ -63,7 +63,7 @@ fn delivered(claimed: &ClaimedDelivery) -> Settlement {
     }
 }
 
-/// Wants whatever there is, and keeps what it gets.
+/// Wants every delivery that is due, and keeps the claims that it gets.
 #[derive(Default)]
 struct Worker(Arc<Mutex<Vec<ClaimedDelivery>>>);
 
@@ -100,7 +100,7 @@ async fn steps_of_the_road_are_few_round_trips() {
 
         let before = sent();
         let claimed = store.claim(&sample::claim_request(200)).await.unwrap().deliveries;
-        // The first opens the webhooks and what their tenants sign with.
+        // The first round also reads the webhooks and their tenants' signing keys.
         assert_eq!(sent() - before, if round == 0 { 4 } else { 2 }, "a look; leases, feed and commit");
         assert!(!claimed.is_empty());
 
@@ -118,7 +118,7 @@ async fn a_recording_that_claims_along_is_three_round_trips() {
     let worker = Arc::new(Worker::default());
     let claimer: Arc<dyn Claimer> = worker.clone();
     store.claim_with_recordings(Arc::downgrade(&claimer));
-    // Opens the webhooks and what their tenants sign with.
+    // The first recording reads the webhooks and their tenants' signing keys.
     store.commit(events(0, 2)).await.unwrap();
     let mut seq = store.latest_seq().await.unwrap();
     for (round, count) in [1, 2, 3, 7].into_iter().enumerate() {
@@ -127,7 +127,7 @@ async fn a_recording_that_claims_along_is_three_round_trips() {
         assert_eq!(committed.claimed, Claimed::All);
         let sent = store.writer.sent_count() - before;
         assert_eq!(sent, 3, "events and whom they call; deliveries and a look; leases, feed and commit");
-        // Each is recorded, owed and in flight.
+        // Each event has three feed entries: recorded, pending and in flight.
         let latest = store.latest_seq().await.unwrap();
         assert_eq!(latest - seq, 3 * count as i64);
         seq = latest;
@@ -140,7 +140,7 @@ async fn the_feed_numbers_the_batches_of_several_tenants_one_after_the_other() {
     let store = store().await;
     store.commit(events(0, 1)).await.unwrap();
     let first = store.latest_seq().await.unwrap();
-    // Of each tenant 50 events and 50 deliveries: four batches.
+    // Each tenant has 50 events and 50 deliveries, which are four batches.
     store.commit(events(100, 100)).await.unwrap();
     let mut expected = first + 1..=first + 200;
     assert_eq!(store.latest_seq().await.unwrap(), *expected.end());

@@ -1,9 +1,9 @@
-//! What goes ahead of a statement of SQLite, and what becomes of its connection where any of that fails.
+//! Statements that are sent ahead of another one of SQLite, and what becomes of the connection where any of them fails.
 
 use super::*;
 use sea_orm::sea_query::Value;
 
-/// Nobody waits for a lock.
+/// A pool of one connection that does not wait for a lock.
 async fn sqlite_pool(url: &str) -> Pool {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).min_connections(0).sqlx_logging(false);
@@ -13,7 +13,8 @@ async fn sqlite_pool(url: &str) -> Pool {
     Pool::new(Database::connect(options).await.unwrap(), CALL_MS_MAX)
 }
 
-/// A database in memory is gone with its connection: what is found in it later was written through the same one.
+/// A database in memory, which is gone with its connection: a row that is found later shows that the connection is the
+/// same.
 async fn pool_in_memory() -> Pool {
     let pool = sqlite_pool("sqlite::memory:").await;
     pool.execute_unprepared("CREATE TABLE kept (id INTEGER PRIMARY KEY)").await.unwrap();
@@ -89,7 +90,7 @@ async fn a_text_of_which_a_statement_fails_is_undone_as_a_whole() {
         }
         assert_eq!(number(&pool, SUM).await, 0);
     }
-    // As it is committed, more than once: what is kept prepared of it can be used again.
+    // The commit fails more than once, so the prepared statement can be used again after a failure.
     for _ in 0..2 {
         let failed = pool.begin().await.unwrap();
         failed.execute_ahead(insert(1)).await.unwrap();
@@ -127,7 +128,7 @@ async fn a_beginning_that_finds_the_database_taken_leaves_its_connection_as_it_w
         refused.execute_ahead(insert(2)).await.unwrap();
         let error = store_error(refused.execute_raw(insert(3)).await.unwrap_err());
         assert!(matches!(error, StoreError::Busy(_)), "{error}");
-        // It would be one that is not in any transaction.
+        // The statement would run in no transaction.
         refused.execute_raw(insert(3)).await.unwrap_err();
         if undoes { refused.rollback().await.unwrap() } else { drop(refused) }
     }
@@ -148,7 +149,7 @@ async fn what_is_broken_off_in_the_middle_of_a_text_is_undone() {
         broken_off.execute_ahead(insert(id)).await.unwrap();
         broken_off.execute_ahead(insert(id + 100)).await.unwrap();
         let mut inserts = Box::pin(broken_off.execute_raw(insert(id + 200)));
-        // It may be at any of them, or through.
+        // The poll may have run any number of the statements.
         let _ = futures::poll!(&mut inserts);
         drop(inserts);
         drop(broken_off);
