@@ -226,7 +226,7 @@ pub struct ReplayDraft {
 pub fn check_kept(draft: &ReplayDraft, history_from: Option<Timestamp>, path: &str) -> Result<(), Vec<Problem>> {
     let Some(kept_from) = history_from.filter(|kept_from| draft.from < *kept_from) else { return Ok(()) };
     let message = format!(
-        "history before {} was removed: the range may begin there or later",
+        "history before {} may have been removed: the range may begin there or later",
         kept_from.to_rfc3339_opts(SecondsFormat::Secs, true)
     );
     Err(vec![Problem::new(format!("{path}.from"), "RANGE_NOT_KEPT", message)])

@@ -116,7 +116,10 @@ pub(crate) fn require_known_type(concern: Option<&str>, event: Option<&str>) -> 
         return Ok(());
     }
     let path = if catalogue::all().iter().any(|known| concern_fits(&known)) { "event" } else { "concern" };
-    let nearest = catalogue::nearest(concern.unwrap_or_default(), event.unwrap_or_default()).join(", ");
-    let message = format!("there is no such event type, the nearest are {nearest}");
+    let (what, nearest) = match (concern, event) {
+        (Some(concern), None) => ("concern", catalogue::nearest_concerns(concern)),
+        _ => ("event type", catalogue::nearest(concern.unwrap_or_default(), event.unwrap_or_default())),
+    };
+    let message = format!("there is no such {what}, the nearest are {}", nearest.join(", "));
     Err(Refusal::invalid_at(path, "EVENT_TYPE_UNKNOWN", message))
 }

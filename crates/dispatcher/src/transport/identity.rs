@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
 use std::time::Duration;
-use x509_cert::Certificate;
 use x509_cert::der::Decode;
+use x509_cert::{Certificate, Version};
 
 use crate::limits::TLS_CERTIFICATES_MAX;
 
@@ -44,6 +44,7 @@ impl Identity {
         let chain = chain(&identity.certificate, "clientCertificate")?;
         let own = chain.first().ok_or_else(|| not_certificates("clientCertificate"))?;
         let validity = Validity::of(own).ok_or_else(|| not_certificates("clientCertificate"))?;
+        check_version(own)?;
         let unusable = |message: &str| fault("clientKey", "CLIENT_KEY_INVALID", message);
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())
             .map_err(|_| unusable("no private key in PEM: PKCS#8, PKCS#1 or SEC1, not encrypted"))?;
@@ -52,12 +53,28 @@ impl Identity {
             signing.map_err(|_| unusable("a key of a kind that cannot be used: RSA, ECDSA or Ed25519 can"))?;
         match CertifiedKey::new(chain.clone(), signing).keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            Err(_) => {
+            Err(rustls::Error::InconsistentKeys(_)) => {
                 return Err(fault("clientKey", "CLIENT_KEY_MISMATCH", "the key is not that of clientCertificate"));
+            }
+            Err(error) => {
+                let message = format!("the certificate cannot be used: {error}");
+                return Err(fault("clientCertificate", "CERTIFICATE_INVALID", &message));
             }
         }
         Ok(Self { chain, key, validity })
     }
+}
+
+/// Only certificates of version 3 are read by what sends under them.
+fn check_version(certificate: &CertificateDer<'_>) -> Result<(), TlsFault> {
+    let read = Certificate::from_der(certificate).map_err(|_| not_certificates("clientCertificate"))?;
+    let version = match read.tbs_certificate.version {
+        Version::V1 => 1,
+        Version::V2 => 2,
+        Version::V3 => return Ok(()),
+    };
+    let message = format!("X.509 version {version} is not supported: make one of version 3");
+    Err(fault("clientCertificate", "CERTIFICATE_INVALID", &message))
 }
 
 /// When a certificate is valid.

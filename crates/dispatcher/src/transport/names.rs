@@ -86,7 +86,7 @@ pub(super) async fn checked(
     }
     if let Some(rules) = rules {
         for address in &addresses {
-            if let Err(RefusedAddress { address, range }) = rules.check_resolved(name, *address) {
+            if let Err(RefusedAddress { address, range, .. }) = rules.check_resolved(name, *address) {
                 tracing::debug!(host = name, %address, range, "a name leads to an address that is refused");
                 return Err(NameError::Refused);
             }

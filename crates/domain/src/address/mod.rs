@@ -73,7 +73,7 @@ impl AddressRules {
             return Ok(());
         }
         match refusing_range(unwrapped(address)) {
-            Some(range) => Err(RefusedAddress { address, range }),
+            Some(range) => Err(RefusedAddress { address, range, is_by_operator: false }),
             None => Ok(()),
         }
     }
@@ -105,7 +105,10 @@ impl AddressRules {
 
     fn check_operators(&self, address: IpAddr) -> Result<(), RefusedAddress> {
         match containing(&self.refused, address) {
-            Some(range) => Err(RefusedAddress { address, range: format!("{range} (refused by the operator)") }),
+            Some(range) => {
+                let range = format!("{range} (refused by the operator)");
+                Err(RefusedAddress { address, range, is_by_operator: true })
+            }
             None => Ok(()),
         }
     }
@@ -123,6 +126,8 @@ pub struct RefusedAddress {
     pub address: IpAddr,
     /// Its range, with what it is for.
     pub range: String,
+    /// Whether the operator refuses it: nothing can allow it then.
+    pub is_by_operator: bool,
 }
 
 /// RFC 6761: `localhost` and all names below it mean this machine. A name with more than one dot at its end is none, but who
@@ -289,7 +294,8 @@ mod tests {
         assert!(rules.check_resolved("receiver.lan", "192.168.0.1".parse().unwrap()).is_ok());
         assert!(rules.check_host(&Host::Domain("localhost")).is_err());
         let error = rules.check("::ffff:8.8.4.4".parse().unwrap()).unwrap_err();
-        assert_eq!(error.range, "8.8.4.0/24 (refused by the operator)");
+        assert_eq!((error.range.as_str(), error.is_by_operator), ("8.8.4.0/24 (refused by the operator)", true));
+        assert!(!rules.check("192.168.0.1".parse().unwrap()).unwrap_err().is_by_operator);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod nearest;
 mod subject;
 mod variables;
 
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_concerns};
 pub use subject::record_label;
 pub use variables::{Fit, fit};
 

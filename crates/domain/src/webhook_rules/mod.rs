@@ -17,7 +17,7 @@ use crate::flow::{self, FlowDraft, FlowSettings};
 use crate::limits::{DOCUMENT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, WEBHOOK_NAME_CHARS_MAX};
 use crate::problem::Problem;
 use crate::retry::{self, RETRY_DELAYS_S_DEFAULT};
-use crate::webhook::{Header, HttpMethod};
+use crate::webhook::{Header, HttpMethod, Webhook};
 
 /// A webhook as a user writes it, whole: an update is the saved webhook with the given fields replaced.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,53 @@ pub fn check(draft: &WebhookDraft, address_rules: &AddressRules, path: &str) -> 
         timeout_ms: timeout_ms(draft.timeout_ms, path, &mut problems),
         retry_delays_s: retry_delays_s(draft.retry_delays_s.as_deref(), path, &mut problems),
         flow: flow::check(draft.flow, path, &mut problems),
+    };
+    if problems.is_empty() { Ok(checked) } else { Err(problems) }
+}
+
+/// Judges what an update changes of a saved webhook. What stays as it is saved is not judged: rules may have become stricter
+/// since, and that must not keep anybody from switching the webhook off, or from changing the rest.
+///
+/// # Errors
+/// Every problem of what the draft changes, in the order of its fields.
+pub fn check_changed(
+    draft: &WebhookDraft,
+    saved: &Webhook,
+    address_rules: &AddressRules,
+    path: &str,
+) -> Result<CheckedWebhook, Vec<Problem>> {
+    let has_saved_type = draft.concern == saved.event_type.concern && draft.event == saved.event_type.event;
+    let has_saved_timeout = draft.timeout_ms == Some(i64::from(saved.timeout_ms));
+    let saved_delays_s: Vec<i64> = saved.retry_delays_s.iter().copied().map(i64::from).collect();
+    let has_saved_delays = draft.retry_delays_s.as_ref() == Some(&saved_delays_s);
+    let mut problems = Vec::new();
+    let found = &mut problems;
+    let checked = CheckedWebhook {
+        name: if draft.name == saved.name { saved.name.clone() } else { name(&draft.name, path, found) },
+        event_type: if has_saved_type { saved.event_type.clone() } else { event_type(draft, path, found) },
+        method: draft.method,
+        url: if draft.url == saved.url {
+            saved.url.clone()
+        } else {
+            url::check(&draft.url, address_rules, &format!("{path}.url"), found)
+        },
+        headers: if draft.headers == saved.headers {
+            saved.headers.clone()
+        } else {
+            headers::check(&draft.headers, &format!("{path}.headers"), found)
+        },
+        graphql_query: if draft.graphql_query == saved.graphql_query {
+            saved.graphql_query.clone()
+        } else {
+            graphql_query(draft.graphql_query.as_deref(), path, found)
+        },
+        timeout_ms: if has_saved_timeout { saved.timeout_ms } else { timeout_ms(draft.timeout_ms, path, found) },
+        retry_delays_s: if has_saved_delays {
+            saved.retry_delays_s.clone()
+        } else {
+            retry_delays_s(draft.retry_delays_s.as_deref(), path, found)
+        },
+        flow: if draft.flow == FlowDraft::from(saved.flow) { saved.flow } else { flow::check(draft.flow, path, found) },
     };
     if problems.is_empty() { Ok(checked) } else { Err(problems) }
 }

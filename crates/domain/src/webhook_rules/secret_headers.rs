@@ -21,8 +21,8 @@ pub struct HeaderDraft {
 pub struct FilledHeaders {
     /// As the other rules judge them.
     pub headers: Vec<Header>,
-    /// The names of those whose secret value was kept.
-    pub kept: Vec<String>,
+    /// The places and names of those whose secret value was kept.
+    pub kept: Vec<(usize, String)>,
     /// What of them cannot be kept.
     pub problems: Vec<Problem>,
 }
@@ -34,7 +34,7 @@ pub fn fill(given: &[HeaderDraft], saved: &[Header], path: &str) -> FilledHeader
         match filled_one(draft, saved) {
             Ok((header, is_kept)) => {
                 if is_kept && header.is_secret {
-                    filled.kept.push(header.name.clone());
+                    filled.kept.push((index, header.name.clone()));
                 }
                 filled.headers.push(header);
             }
@@ -70,14 +70,21 @@ fn filled_one(draft: &HeaderDraft, saved: &[Header]) -> Result<(Header, bool), (
 }
 
 /// Refuses to send kept header values to another URL, whatever its query: whoever may change a webhook, but did not know them,
-/// would get to know them so. On a host that many share, another path is another one's.
-pub fn check_kept_headers(saved: &Webhook, url: &str, kept: &[String], path: &str) -> Option<Problem> {
-    let name = kept.first()?;
+/// would get to know them so. On a host that many share, another path is another one's. `are_given` says whether the input gives the
+/// headers: only then they have places of their own.
+pub fn check_kept_headers(
+    saved: &Webhook,
+    url: &str,
+    kept: &[(usize, String)],
+    (path, are_given): (&str, bool),
+) -> Option<Problem> {
+    let (index, name) = kept.first()?;
     if has_same(&saved.url, url, without_query) {
         return None;
     }
     let message =
         format!("the URL is another one before its query: give the value of {name} anew, or leave the header out");
+    let path = if are_given { format!("{path}.{index}.value") } else { path.to_owned() };
     Some(Problem::new(path, "HEADER_SECRET_ELSEWHERE", message))
 }
 
@@ -171,21 +178,24 @@ mod tests {
 
     #[test]
     fn a_kept_secret_goes_to_no_other_url_whatever_the_query() {
-        let kept = ["authorization".to_owned()];
+        let kept = [(1, "authorization".to_owned())];
+        let path = ("input.headers", true);
         for (url, goes, _) in BESIDE {
-            let problem = check_kept_headers(&webhook(), url, &kept, "input.headers");
+            let problem = check_kept_headers(&webhook(), url, &kept, path);
             assert_eq!(problem.is_none(), goes, "{url}");
             if let Some(problem) = problem {
                 assert_eq!(
                     (problem.code.as_str(), problem.path.as_str()),
-                    ("HEADER_SECRET_ELSEWHERE", "input.headers")
+                    ("HEADER_SECRET_ELSEWHERE", "input.headers.1.value")
                 );
                 assert!(problem.message.contains("authorization"), "{}", problem.message);
             }
-            assert_eq!(check_kept_headers(&webhook(), url, &[], "input.headers"), None);
+            assert_eq!(check_kept_headers(&webhook(), url, &[], path), None);
         }
         let saved = Webhook { url: "https://receiver.example/hook?before=1".to_owned(), ..webhook() };
-        assert_eq!(check_kept_headers(&saved, "https://receiver.example/hook", &kept, "input.headers"), None);
+        assert_eq!(check_kept_headers(&saved, "https://receiver.example/hook", &kept, path), None);
+        let left_out = check_kept_headers(&saved, "https://other.example/", &kept, ("input.headers", false));
+        assert_eq!(left_out.map(|problem| problem.path).as_deref(), Some("input.headers"));
     }
 
     #[test]

@@ -45,6 +45,51 @@ fn a_plain_draft_gets_the_defaults() {
 }
 
 #[test]
+fn what_an_update_leaves_as_it_is_saved_is_not_judged() {
+    let saved = Webhook {
+        name: "n".repeat(WEBHOOK_NAME_CHARS_MAX + 1),
+        event_type: EventTypeKey::new("orders", "forgotten"),
+        url: "http://127.0.0.1/".to_owned(),
+        headers: vec![header("host", "a")],
+        timeout_ms: TIMEOUT_MS_MAX + 1,
+        retry_delays_s: vec![0],
+        flow: FlowSettings { concurrency: 0, ..Default::default() },
+        ..crate::sample::webhook()
+    };
+    let kept = WebhookDraft {
+        name: saved.name.clone(),
+        event: "forgotten".to_owned(),
+        url: saved.url.clone(),
+        headers: saved.headers.clone(),
+        timeout_ms: Some(saved.timeout_ms.into()),
+        retry_delays_s: Some(vec![0]),
+        flow: saved.flow.into(),
+        ..draft()
+    };
+    let judged = |draft: &WebhookDraft| check_changed(draft, &saved, &AddressRules::default(), "input");
+    let unchanged = judged(&kept).unwrap();
+    assert_eq!((&unchanged.url, unchanged.timeout_ms, unchanged.flow), (&saved.url, saved.timeout_ms, saved.flow));
+    assert_eq!((&unchanged.headers, &unchanged.event_type), (&saved.headers, &saved.event_type));
+    assert_eq!(judged(&WebhookDraft { name: "Other".to_owned(), ..kept.clone() }).unwrap().name, "Other");
+    assert_eq!(judged(&WebhookDraft { headers: Vec::new(), ..kept.clone() }).unwrap().headers, []);
+    let elsewhere = judged(&WebhookDraft { url: "http://127.0.0.2/".to_owned(), ..kept.clone() }).unwrap_err();
+    assert_eq!((elsewhere.len(), elsewhere[0].code.as_str()), (1, "URL_ADDRESS_REFUSED"));
+    assert!(checked(&kept).unwrap_err().len() > 5, "all of it is judged where the whole is");
+}
+
+#[test]
+fn who_can_allow_an_address_is_told_only_where_somebody_can() {
+    let rules = AddressRules { refused: vec!["8.8.4.0/24".parse().unwrap()], ..AddressRules::default() };
+    for (url, told) in [
+        ("http://8.8.4.4/", "; whoever runs this server refuses it"),
+        ("http://10.0.0.1/", "; whoever runs this server can allow addresses"),
+    ] {
+        let problems = check(&WebhookDraft { url: url.to_owned(), ..draft() }, &rules, "input").unwrap_err();
+        assert!(problems[0].message.ends_with(told), "{}", problems[0].message);
+    }
+}
+
+#[test]
 fn urls_are_normalised_as_whatwg_says() {
     for (given, normalised) in [
         ("HTTPS://Receiver.Example", "https://receiver.example/"),

@@ -49,7 +49,8 @@ fn judge(given: &str, address_rules: &AddressRules) -> Result<String, (&'static 
     }
     let host = url.host().ok_or_else(|| ("URL_INVALID", "the URL has no host".to_owned()))?;
     address_rules.check_host(&host).map_err(|refused| {
-        ("URL_ADDRESS_REFUSED", format!("{refused}; whoever runs this server can allow addresses"))
+        let by = if refused.is_by_operator { "refuses it" } else { "can allow addresses" };
+        ("URL_ADDRESS_REFUSED", format!("{refused}; whoever runs this server {by}"))
     })?;
     Ok(url.into())
 }

@@ -43,13 +43,19 @@ pub(crate) async fn start_replay(api: &ApiContext, input: &ReplayWebhookInput) -
         rate_per_second: input.rate_per_second.map(i64::from),
     };
     let now = api.now();
-    let rate_per_second = replay::check(&draft, now, "input").map_err(Refusal::invalid)?;
+    let history_from = api.may::<DeliveriesRead>()?.history_from().await?;
+    let kept = replay::check_kept(&draft, history_from, "input");
+    let rate_per_second = match (kept, replay::check(&draft, now, "input")) {
+        (Ok(()), Ok(rate_per_second)) => rate_per_second,
+        (kept, checked) => {
+            let problems = kept.err().into_iter().chain(checked.err()).flatten();
+            return Err(Refusal::invalid(problems.collect()));
+        }
+    };
     // A range ends now at the latest, at a time as the API shows it, so that the next replay may begin there. A state
     // that is named several times is kept once.
     let states = distinct_states(input.states.iter().flatten().copied());
     let draft = ReplayDraft { before: draft.before.min(shown(now)), states, ..draft };
-    let history_from = api.may::<DeliveriesRead>()?.history_from().await?;
-    replay::check_kept(&draft, history_from, "input").map_err(Refusal::invalid)?;
     until_committed(async || {
         let webhook = live_webhook(api, &input.webhook_id).await?;
         require_held(api, &webhook)?;

@@ -113,7 +113,7 @@ async fn names_of_the_schema_are_suggested_where_that_is_allowed_and_those_of_th
                 "did you mean $id?",
             ),
             (create, webhook("order", ""), false, "did you mean orders/create"),
-            (list, tenant_id, false, "the nearest are orders/create"),
+            (list, tenant_id, false, "there is no such concern, the nearest are orders"),
             (publish, event.clone(), false, "did you mean userId?"),
         ] {
             let told = world.ask(text, variables).await["errors"].to_string();

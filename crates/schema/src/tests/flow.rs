@@ -282,6 +282,23 @@ async fn a_delivery_that_went_with_the_history_is_told_while_another_keeps_its_e
 }
 
 #[tokio::test]
+async fn a_range_that_is_too_long_and_not_kept_is_told_both() {
+    let world = world().await;
+    let id = webhook_id(&world).await;
+    let before = sample::now();
+    world
+        .store
+        .prune_history(&HistoryCut { before, ended_before: before }, PrunePosition::default(), 100)
+        .await
+        .unwrap();
+    let asked = json!({ "webhookId": id, "from": "2001-01-01T00:00:00Z", "to": "2023-02-01T00:00:00Z" });
+    let refused = world.ask(REPLAY, json!({ "input": asked })).await;
+    let problems = refused["errors"][0]["extensions"]["problems"].as_array().expect("problems").clone();
+    let codes: Vec<_> = problems.iter().map(|problem| problem["code"].clone()).collect();
+    assert_eq!(codes, ["RANGE_NOT_KEPT", "RANGE_TOO_LONG"], "{refused}");
+}
+
+#[tokio::test]
 async fn a_state_that_a_replay_is_asked_for_over_and_over_is_kept_once() {
     let world = world().await;
     let id = webhook_id(&world).await;

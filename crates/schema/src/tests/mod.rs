@@ -11,5 +11,6 @@ mod recheck;
 mod refused_documents;
 mod sdl;
 mod secrets;
+mod settings;
 mod shown_text;
 pub(crate) mod world;

@@ -236,6 +236,8 @@ async fn a_secret_header_is_given_anew_to_be_shown_or_to_go_elsewhere() {
     for url in ["https://attacker.example/hook", "https://a.example/attacker", "https://a.example/hook/attacker"] {
         let elsewhere = json!({ "url": url });
         assert_eq!(refused(&world, &id, elsewhere).await, ["input.headers HEADER_SECRET_ELSEWHERE"], "{url}");
+        let sent_back = json!({ "url": url, "headers": header("", true) });
+        assert_eq!(refused(&world, &id, sent_back).await, ["input.headers.0.value HEADER_SECRET_ELSEWHERE"], "{url}");
     }
     let shown = json!({ "headers": header("", false) });
     assert_eq!(refused(&world, &id, shown).await, ["input.headers.0.value HEADER_SECRET_HIDDEN"]);
@@ -265,6 +267,22 @@ async fn a_client_key_is_kept_and_never_shown() {
     assert!(audited(&world).await.contains("C2") && !audited(&world).await.contains("tops3cret"));
     let cleared = update(json!({ "tls": null })).await;
     assert_eq!((&cleared["data"]["webhook"]["update"]["tls"], key().await), (&Value::Null, None));
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_fit_is_called_saved_where_the_update_gives_none() {
+    let world = world().await;
+    let id = created(&world, json!({ "tls": { "clientCertificate": "C", "clientKey": "K" } })).await["id"].clone();
+    for (tls, told) in [
+        (json!({ "clientCertificate": "unpaired" }), "the saved key is not that of the new clientCertificate"),
+        (json!({ "clientCertificate": "unpaired", "clientKey": "K" }), "the key is not that of clientCertificate"),
+    ] {
+        let answer = world.ask(UPDATE, json!({ "id": id, "input": { "tls": tls } })).await;
+        let problem = &answer["errors"][0]["extensions"]["problems"][0];
+        assert_eq!(problem["path"], "input.tls.clientKey");
+        assert_eq!(problem["code"], "CLIENT_KEY_MISMATCH");
+        assert!(problem["message"].as_str().is_some_and(|message| message.starts_with(told)), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ pub struct World {
     services: PimServices,
 }
 
-/// Takes every certificate but one that says `expired`.
+/// Takes every certificate but one that says `expired`, and one that says `unpaired`, which no key fits.
 struct NothingExpired;
 
 impl TlsJudge for NothingExpired {
@@ -50,6 +50,10 @@ impl TlsJudge for NothingExpired {
             code: "CLIENT_CERTIFICATE_EXPIRED",
             message: "it has expired".to_owned(),
         };
+        if tls.identity.as_ref().is_some_and(|identity| identity.certificate == "unpaired") {
+            let message = "the key is not that of clientCertificate".to_owned();
+            return Err(TlsFault { field: "clientKey", code: "CLIENT_KEY_MISMATCH", message });
+        }
         if is_expired { Err(fault()) } else { Ok(()) }
     }
 

@@ -24,6 +24,8 @@ fn audited_tls(tls: &TlsSettings) -> Value {
 /// secret.
 pub(super) fn audited(webhook: &Webhook) -> Value {
     let headers: Vec<_> = webhook.headers.iter().map(|header| header.name.as_str()).collect();
+    let secret = webhook.headers.iter().filter(|header| header.is_secret);
+    let secret_headers: Vec<_> = secret.map(|header| header.name.as_str()).collect();
     let url = webhook.url.split_once('?').map_or(webhook.url.clone(), |(before, _)| format!("{before}?[redacted]"));
     json!({
         "name": webhook.name,
@@ -32,6 +34,7 @@ pub(super) fn audited(webhook: &Webhook) -> Value {
         "method": webhook.method.as_str(),
         "url": url,
         "headers": headers,
+        "secretHeaders": secret_headers,
         "graphqlQuery": webhook.graphql_query,
         "preserveDefaultPayload": webhook.preserve_default_payload,
         "signing": webhook.signing.as_str(),
@@ -41,5 +44,8 @@ pub(super) fn audited(webhook: &Webhook) -> Value {
         "status": webhook.status.as_str(),
         "timeoutMs": webhook.timeout_ms,
         "retryDelaysS": webhook.retry_delays_s,
+        "concurrency": webhook.flow.concurrency,
+        "ratePerSecond": webhook.flow.rate_per_second,
+        "ordering": webhook.flow.ordering.as_str(),
     })
 }

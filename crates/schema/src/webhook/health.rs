@@ -20,7 +20,8 @@ use std::collections::BTreeSet;
 pub(crate) struct WebhookHealth {
     /// How it fares, in a word.
     state: WebhookHealthState,
-    /// Since when it has been in its `state`.
+    /// Since when it has been in its `state`; where that is `WORKING`, since when it has had its `status`, whatever failed
+    /// meanwhile.
     since: DateTime,
     /// The share of its newest attempts, at most 100, that its receiver failed: from 0 to 1. None without any. Tests, and what
     /// says nothing of the receiver, as faults of this server, are left out.
@@ -44,7 +45,8 @@ pub(crate) struct WebhookHealth {
 pub(crate) enum WebhookHealthState {
     /// Its attempts succeed, or none was made yet.
     Working,
-    /// None of its attempts succeeds any more. Where it was set to work again meanwhile, none has succeeded yet.
+    /// At least one attempt failed, and none has succeeded since. Where it was set to work again meanwhile, none has
+    /// succeeded yet.
     Failing,
     /// The breaker is open: what is due is held until a probe may be made.
     Suspended,

@@ -85,7 +85,7 @@ pub(crate) struct UpdateWebhookInput {
     pub concurrency: MaybeUndefined<i32>,
     /// Requests to it per second of each process: 1 to 1000; null for as many as come.
     pub rate_per_second: MaybeUndefined<i32>,
-    /// In which order it is called; null for `NONE`. What is owed already keeps the order that it was recorded under.
+    /// In which order it is called; null for `NONE`. A change holds for what is due already too.
     pub ordering: MaybeUndefined<OrderingName>,
     /// What signs its requests; null for `SYMMETRIC`.
     pub signing: MaybeUndefined<SigningName>,
@@ -266,6 +266,24 @@ impl UpdateWebhookInput {
             (true, WebhookStatus::Active) | (false, WebhookStatus::Disabled) => None,
             (enabled, _) => Some(enabled),
         }
+    }
+
+    /// Whether the input gives the field of that name, be it null.
+    pub fn gives(&self, field: &str) -> bool {
+        let is_left_out = match field {
+            "concern" => self.concern.is_undefined(),
+            "event" => self.event.is_undefined(),
+            "graphqlQuery" => self.graphql_query.is_undefined(),
+            "headers" => self.headers.is_undefined(),
+            "name" => self.name.is_undefined(),
+            "url" => self.url.is_undefined(),
+            "timeoutMs" => self.timeout_ms.is_undefined(),
+            "retryDelaysS" => self.retry_delays_s.is_undefined(),
+            "concurrency" => self.concurrency.is_undefined(),
+            "ratePerSecond" => self.rate_per_second.is_undefined(),
+            _ => false,
+        };
+        !is_left_out
     }
 
     /// The problems of fields that are null and must not be.

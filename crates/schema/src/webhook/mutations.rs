@@ -177,7 +177,7 @@ async fn update(api: &ApiContext, id: &ID, input: &UpdateWebhookInput) -> Result
         let allowed = api.may::<WebhooksWrite>()?;
         let saved = live_webhook(api, id).await?;
         require_held(api, &saved)?;
-        let (webhook, change) = updated(&api.core, &saved, input, api.now())?;
+        let (webhook, change) = updated(&api.core, &saved, input, "input.enabled", api.now())?;
         let Some(change) = change else { return Ok(WebhookObject(Arc::new(webhook))) };
         require_held(api, &webhook)?;
         if webhook.event_type != saved.event_type {

@@ -31,7 +31,7 @@ pub(super) fn created(
     problems.extend(filled.problems);
     let draft = input.draft(filled.headers);
     let document = document_verdict(core, &draft, path, &mut problems);
-    let checked = rules_verdict(core, &draft, path, &mut problems);
+    let checked = noted(webhook_rules::check(&draft, &core.services.address_rules, path), &mut problems);
     let tls = tls_verdict(core, input.tls(path), (&draft.url, path), now, &mut problems);
     let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
     let status = if input.enabled == Some(false) { WebhookStatus::Disabled } else { WebhookStatus::Active };
@@ -69,7 +69,8 @@ pub(super) fn created(
 /// The status reason of a webhook that a person switched off.
 const SWITCHED_OFF: &str = "switched off by a person";
 
-/// The webhook after an update, and the change that writes it; no change where the update changes nothing.
+/// The webhook after an update, and the change that writes it; no change where the update changes nothing. What stays as it
+/// is saved is judged only where the update switches the webhook on; `switch_path` is where the caller asked for that.
 ///
 /// # Errors
 /// Every problem of the input.
@@ -77,6 +78,7 @@ pub(super) fn updated(
     core: &Core,
     saved: &Webhook,
     input: &UpdateWebhookInput,
+    switch_path: &str,
     now: Timestamp,
 ) -> Result<(Webhook, Option<Change>), Refusal> {
     const PATH: &str = "input";
@@ -90,24 +92,29 @@ pub(super) fn updated(
         != saved.graphql_query.as_deref().unwrap_or_default()
         || draft.concern != saved.event_type.concern
         || draft.event != saved.event_type.event;
+    let mut judged = Vec::new();
     let document = if is_other_document || switch == Some(true) {
-        document_verdict(core, &draft, PATH, &mut problems)
+        document_verdict(core, &draft, PATH, &mut judged)
     } else {
         saved.document.clone()
     };
-    let checked = rules_verdict(core, &draft, PATH, &mut problems);
-    let tls = match input.tls(saved, PATH) {
-        // Saved settings may have expired since: unchanged, they do not keep a person from changing the rest.
-        Ok(tls) if tls == saved.tls && (tls.is_none() || draft.url == saved.url) => tls,
-        tls => tls_verdict(core, tls, (&draft.url, PATH), now, &mut problems),
+    let rules = &core.services.address_rules;
+    let checked = if switch == Some(true) {
+        let checked = noted(webhook_rules::check(&draft, rules, PATH), &mut judged);
+        let is_given = |field: &str| {
+            input.gives(field) || (is_other_document && matches!(field, "concern" | "event" | "graphqlQuery"))
+        };
+        judged = judged.into_iter().map(|problem| placed(problem, PATH, switch_path, is_given)).collect();
+        checked
+    } else {
+        noted(webhook_rules::check_changed(&draft, saved, rules, PATH), &mut judged)
     };
+    problems.extend(judged);
     let headers_path = format!("{PATH}.headers");
+    let headers_place = (headers_path.as_str(), input.gives("headers"));
     let url = checked.as_ref().map_or(saved.url.as_str(), |checked| &checked.url);
-    problems.extend(webhook_rules::check_kept_headers(saved, url, &filled.kept, &headers_path));
-    let has_client_key = tls.as_ref().is_some_and(|tls| tls.identity.is_some());
-    if has_client_key && !input.gives_client_key() {
-        problems.extend(webhook_rules::check_kept_client_key(saved, url, &format!("{PATH}.tls.clientKey")));
-    }
+    problems.extend(webhook_rules::check_kept_headers(saved, url, &filled.kept, headers_place));
+    let tls = updated_tls(core, saved, input, (&draft.url, url, PATH), now, &mut problems);
     let Some(checked) = checked.filter(|_| problems.is_empty()) else { return Err(in_order(problems)) };
     let mut webhook = Webhook {
         name: checked.name,
@@ -140,6 +147,30 @@ pub(super) fn updated(
     change.writes.push(Write::PutWebhook { webhook: webhook.clone(), expected: Expected::Version(saved.version) });
     change.writes.extend(due);
     Ok((webhook, Some(change)))
+}
+
+/// The TLS settings after an update to the URL that is asked for, which is `url` as it is saved.
+fn updated_tls(
+    core: &Core,
+    saved: &Webhook,
+    input: &UpdateWebhookInput,
+    (asked_url, url, path): (&str, &str, &str),
+    now: Timestamp,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<TlsSettings>> {
+    let tls = match input.tls(saved, path) {
+        // Saved settings may have expired since: unchanged, they do not keep a person from changing the rest.
+        Ok(tls) if tls == saved.tls && (tls.is_none() || asked_url == saved.url) => tls,
+        tls => tls_verdict(core, tls, (asked_url, path), now, problems),
+    };
+    let has_client_key = tls.as_ref().is_some_and(|tls| tls.identity.is_some());
+    if has_client_key && !input.gives_client_key() {
+        for problem in problems.iter_mut().filter(|problem| problem.code == "CLIENT_KEY_MISMATCH") {
+            problem.message = "the saved key is not that of the new clientCertificate: give its key too".to_owned();
+        }
+        problems.extend(webhook_rules::check_kept_client_key(saved, url, &format!("{path}.tls.clientKey")));
+    }
+    tls
 }
 
 /// Switches a webhook on or off. Returns the write that cancels its due deliveries where it is switched off; where it
@@ -188,7 +219,8 @@ pub(super) fn resumed(core: &Core, saved: &Webhook, now: Timestamp) -> Result<(W
         let message = "the webhook is DISABLED: switch it on by webhook.update with enabled: true";
         return Err(Refusal::new(RefusalCode::Conflict, message));
     }
-    updated(core, saved, &UpdateWebhookInput { enabled: MaybeUndefined::Value(true), ..Default::default() }, now)
+    let input = UpdateWebhookInput { enabled: MaybeUndefined::Value(true), ..Default::default() };
+    updated(core, saved, &input, "id", now)
 }
 
 /// The change that deletes a webhook: its due deliveries are cancelled, and its history stays.
@@ -201,8 +233,20 @@ pub(super) fn deleted(saved: &Webhook, now: Timestamp) -> Change {
     change
 }
 
-fn rules_verdict(core: &Core, draft: &WebhookDraft, path: &str, problems: &mut Vec<Problem>) -> Option<CheckedWebhook> {
-    match webhook_rules::check(draft, &core.services.address_rules, path) {
+/// A problem of what the caller did not give is a problem of the wish to switch the webhook on: its path is that wish's.
+fn placed(problem: Problem, path: &str, switch_path: &str, is_given: impl Fn(&str) -> bool) -> Problem {
+    let within = problem.path.strip_prefix(path).unwrap_or_default().trim_start_matches('.');
+    let field = within.split('.').next().unwrap_or_default();
+    if is_given(field) {
+        return problem;
+    }
+    let message = format!("{within} as it is saved: {}", problem.message);
+    Problem { path: switch_path.to_owned(), message, ..problem }
+}
+
+/// What the rules found right. Adds what they found wrong to `problems`.
+fn noted(verdict: Result<CheckedWebhook, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<CheckedWebhook> {
+    match verdict {
         Ok(checked) => Some(checked),
         Err(found) => {
             // The check of the document finds some of these problems too, and with their place.

@@ -8,8 +8,8 @@ use serde_json::Value;
 pub struct SavedRequest {
     /// The method in upper case.
     pub method: String,
-    /// The whole URL, where the saved request names it.
-    pub url: Option<String>,
+    /// What was called, as the saved request names it: a whole URL, or its path and query.
+    pub target: Option<String>,
     /// The headers in their order, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The bytes of the body.
@@ -51,8 +51,8 @@ fn read_http(content: &[u8]) -> anyhow::Result<SavedRequest> {
         }
         None => rest,
     };
-    let url = target.contains("://").then(|| target.to_owned());
-    Ok(SavedRequest { method: method.to_ascii_uppercase(), url, headers, body: body.to_vec() })
+    let target = Some(target.to_owned());
+    Ok(SavedRequest { method: method.to_ascii_uppercase(), target, headers, body: body.to_vec() })
 }
 
 /// The next line without its end; none at the end of the content.
@@ -79,7 +79,7 @@ fn read_json(content: &[u8]) -> anyhow::Result<SavedRequest> {
     };
     Ok(SavedRequest {
         method: text(&value, "method").context("\"method\" is missing")?.to_ascii_uppercase(),
-        url: text(&value, "url"),
+        target: text(&value, "url"),
         headers: json_headers(&value["headers"])?,
         body,
     })
@@ -112,13 +112,14 @@ mod tests {
     fn http_text_and_the_forms_of_json_read_alike() {
         let http = b"post /hook HTTP/1.1\r\nHost: a.example\r\nWebhook-Id: 7\r\ncontent-length: 2\r\n\r\n{}\n";
         let read = SavedRequest::read(http).unwrap();
-        assert_eq!((read.method.as_str(), read.url.as_deref(), read.body.as_slice()), ("POST", None, b"{}".as_slice()));
+        assert_eq!((read.method.as_str(), read.target.as_deref()), ("POST", Some("/hook")));
+        assert_eq!(read.body, b"{}");
         assert!(read.headers.contains(&("webhook-id".to_owned(), "7".to_owned())));
         for headers in [r#"{"Webhook-Id":"7"}"#, r#"[["webhook-id","7"]]"#, r#"[{"name":"webhook-id","value":"7"}]"#] {
             let json = format!(r#" {{"method":"POST","url":"https://a.example/","headers":{headers},"body":"{{}}"}}"#);
             let read = SavedRequest::read(json.as_bytes()).unwrap();
             assert_eq!(read.headers, [("webhook-id".to_owned(), "7".to_owned())]);
-            assert_eq!((read.url.as_deref(), read.body.as_slice()), (Some("https://a.example/"), b"{}".as_slice()));
+            assert_eq!((read.target.as_deref(), read.body.as_slice()), (Some("https://a.example/"), b"{}".as_slice()));
         }
     }
 

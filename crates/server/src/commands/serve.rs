@@ -31,11 +31,11 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
     let terminated = signal(SignalKind::terminate()).context("signals cannot be taken")?;
     let public_url = config.public_url.clone();
-    let allowed = config.allowed_addresses.clone();
+    let (allowed, refused) = (config.allowed_addresses.clone(), config.refused_addresses.clone());
     let has_graphiql = config.graphiql;
     let server = server::start_traced(config, traces.clone()).await?;
     let address = public_url.unwrap_or_else(|| format!("http://{}", server.address));
-    let text = welcome(&server, &address, &allowed, has_graphiql);
+    let text = welcome(&server, &address, (&allowed, &refused), has_graphiql);
     if server.bootstrapped.as_ref().is_some_and(has_secrets) {
         // The secrets are in the database by now: a server that ended here would not show them at its next start.
         if let Err(error) = super::write(&text) {
@@ -79,17 +79,30 @@ async fn told_to_stop(mut terminated: Signal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn welcome(server: &RunningServer, address: &str, allowed: &[ipnet::IpNet], has_graphiql: bool) -> String {
+/// What a person reads at the start. The networks are those of `allowed_addresses` and of `refused_addresses`.
+fn welcome(
+    server: &RunningServer,
+    address: &str,
+    (allowed, refused): (&[ipnet::IpNet], &[ipnet::IpNet]),
+    has_graphiql: bool,
+) -> String {
     let what = if has_graphiql { "GraphiQL and the API" } else { "The API" };
     let mut text = format!("hookgraph listens on {address}\n  {what}: {address}/graphql\n");
     if !allowed.is_empty() {
-        let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "  Webhooks may call addresses of this machine's networks: {}", allowed.join(", "));
+        let _ = writeln!(text, "  Webhooks may call addresses of this machine's networks: {}", listed(allowed));
+    }
+    if !refused.is_empty() {
+        let _ = writeln!(text, "  Webhooks may never call (refused_addresses): {}", listed(refused));
     }
     if let Some(made) = &server.bootstrapped {
         text.push_str(&first_steps(made, address, allowed, has_graphiql));
     }
     text
+}
+
+fn listed(networks: &[ipnet::IpNet]) -> String {
+    let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+    networks.join(", ")
 }
 
 /// Whether secrets were made, which are shown this once.
@@ -189,12 +202,15 @@ mod tests {
             ([("production", "false"), ("graphiql", "false")], false),
         ] {
             let (server, config) = started(folder.path(), &settings).await;
-            let text = welcome(&server, "http://here", &[], config.graphiql);
+            let refused: [ipnet::IpNet; 1] = ["1.2.3.0/24".parse().unwrap()];
+            let text = welcome(&server, "http://here", (&[], &refused), config.graphiql);
             for (words, are_told) in [
                 ("GraphiQL and the API: http://here/graphql\n", is_served),
                 ("Open http://here/graphql, paste the token", is_served),
                 ("\n  The API: http://here/graphql\n", !is_served),
                 ("send this to http://here/graphql (POST", !is_served),
+                ("\n  Webhooks may never call (refused_addresses): 1.2.3.0/24\n", true),
+                ("Webhooks may call addresses", false),
             ] {
                 assert_eq!(text.contains(words), are_told, "{settings:?}: {text}");
             }

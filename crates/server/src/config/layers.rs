@@ -198,6 +198,13 @@ fn refused(key: &Key, text: &str, source: &Source) -> ConfigError {
         // These URLs may hold a password.
         KeyKind::Proxy | KeyKind::Database => found = "what is there".into(),
         _ if key.is_secret => found = "what is there".into(),
+        KeyKind::Networks => {
+            let mut networks = items(text).filter_map(|item| item.parse::<IpNet>().ok());
+            if let Some(within) = networks.find(|network| *network != network.trunc()) {
+                wanted = format!("{wanted}, such as {} or {} alone", within.trunc(), within.addr());
+                found = format!("\"{within}\"");
+            }
+        }
         KeyKind::Log => {
             if let Some(directive) = items(text).find(|directive| !says_its_level(directive)) {
                 found = format!("{directive:?}");
@@ -283,7 +290,9 @@ fn exposure(text: &str) -> Option<Exposure> {
 }
 
 fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
+    let network: IpNet = text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))?;
+    // An address of a network is not its name: whoever wrote it may have meant the address alone.
+    (network == network.trunc()).then_some(network)
 }
 
 fn proxy(text: &str) -> Option<Url> {

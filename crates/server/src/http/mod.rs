@@ -133,12 +133,18 @@ async fn nowhere() -> Response {
     answer::bad_request(StatusCode::NOT_FOUND, message, answer::MediaType::Json)
 }
 
+/// The answer for a browser that asks an API for its page, where there is none.
+fn no_page(path: &str) -> Response {
+    let text = format!("This is hookgraph. Its API takes POST requests at {path}; it has no page here.\n");
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
 async fn management(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {
     if websocket::is_upgrade(&request) {
         return websocket::upgrade(state, request).await;
     }
     if negotiate::is_browser(&request) {
-        return if state.graphiql { graphiql::page("/graphql") } else { StatusCode::NOT_FOUND.into_response() };
+        return if state.graphiql { graphiql::page("/graphql") } else { no_page("/graphql") };
     }
     if negotiate::wants_events(request.headers()) {
         return events::serve(state, request).await;
@@ -149,7 +155,7 @@ async fn management(State(state): State<Arc<WebState>>, request: axum::extract::
 
 async fn payload(State(state): State<Arc<WebState>>, request: axum::extract::Request) -> Response {
     if negotiate::is_browser(&request) {
-        return if state.graphiql { graphiql::page("/payload/graphql") } else { StatusCode::NOT_FOUND.into_response() };
+        return if state.graphiql { graphiql::page("/payload/graphql") } else { no_page("/payload/graphql") };
     }
     let endpoint = state.endpoints.payload.clone();
     graphql::serve(&state, endpoint, request).await

@@ -65,41 +65,63 @@ pub async fn serve(
     drop(held);
 }
 
-/// Writes the messages of the queue until it is told how the connection closes. Then the queue takes no more, and the
-/// close follows its last message. The writing ends earlier when the client takes too long for a message.
+/// Writes the messages of the queue and the close behind them, or else the close that answers the client's.
 async fn write<S: Sink<Message> + Unpin>(
     mut sink: S,
+    queue: mpsc::Receiver<Message>,
+    closed: oneshot::Receiver<CloseFrame>,
+) {
+    if write_all(&mut sink, queue, closed).await == Err(Unwritten::Refused) {
+        // The socket takes no message once its client has closed, and holds the answer to that close until it is
+        // flushed.
+        let _ = timeout(WRITE_MAX, sink.flush()).await;
+    }
+}
+
+/// Writes the messages of the queue until it is told how the connection closes. Then the queue takes no more, and the
+/// close follows its last message. The writing ends earlier when a message cannot be written.
+async fn write_all<S: Sink<Message> + Unpin>(
+    sink: &mut S,
     mut queue: mpsc::Receiver<Message>,
     mut closed: oneshot::Receiver<CloseFrame>,
-) {
+) -> Result<(), Unwritten> {
     let close = loop {
         tokio::select! {
             close = &mut closed => break close,
-            Some(message) = queue.recv() => {
-                if !is_written(&mut sink, message).await {
-                    return;
-                }
-            }
+            Some(message) = queue.recv() => write_one(sink, message).await?,
         }
     };
     queue.close();
     while let Some(message) = queue.recv().await {
-        if !is_written(&mut sink, message).await {
-            return;
-        }
+        write_one(sink, message).await?;
     }
-    if let Ok(frame) = close {
-        is_written(&mut sink, Message::Close(Some(frame))).await;
+    match close {
+        Ok(frame) => write_one(sink, Message::Close(Some(frame))).await,
+        Err(_) => Ok(()),
     }
 }
 
-/// Writes a message, and tells whether the client has taken it in time.
-async fn is_written<S: Sink<Message> + Unpin>(sink: &mut S, message: Message) -> bool {
+/// So long may a client take for a message.
+const WRITE_MAX: Duration = Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX);
+
+/// Why a message is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unwritten {
+    /// The socket takes no more messages: the client has closed it, or is gone.
+    Refused,
+    /// The client does not take it in time.
+    TooSlow,
+}
+
+async fn write_one<S: Sink<Message> + Unpin>(sink: &mut S, message: Message) -> Result<(), Unwritten> {
     // A message is copied as it is sent: the clone keeps the room of a large one until it is written.
     let is_large = matches!(&message, Message::Text(text) if text.len() > limits::ANSWER_SMALL_BYTES_MAX);
     let _room = is_large.then(|| message.clone());
-    let write_max = Duration::from_millis(limits::WEBSOCKET_WRITE_MS_MAX);
-    matches!(timeout(write_max, sink.send(message)).await, Ok(Ok(())))
+    match timeout(WRITE_MAX, sink.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Unwritten::Refused),
+        Err(_) => Err(Unwritten::TooSlow),
+    }
 }
 
 struct Connection<'a> {

@@ -109,6 +109,7 @@ fn a_value_of_another_kind_is_an_error_that_says_what_is_wanted() {
         ("HOOKGRAPH_LOG", ",", "off, error, warn, info, debug or trace"),
         ("HOOKGRAPH_REFUSED_ADDRESSES", "8.8.4.0/33", "list of CIDR networks"),
         ("HOOKGRAPH_ALLOWED_ADDRESSES", "10.0.0.0/8,nonsense", "list of CIDR networks"),
+        ("HOOKGRAPH_REFUSED_ADDRESSES", "8.8.4.0/24,1.2.3.4/24", "1.2.3.0/24 or 1.2.3.4 alone, not \"1.2.3.4/24\""),
         ("HOOKGRAPH_ALLOWED_HOSTS", "receiver.lan,10.0.0.1", "list of host names"),
         ("HOOKGRAPH_EGRESS_PROXY", "proxy.lan:3128", "URL of an HTTP proxy"),
         ("HOOKGRAPH_EGRESS_PROXY", "socks5://proxy.lan:3128", "URL of an HTTP proxy"),

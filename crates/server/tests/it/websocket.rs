@@ -10,6 +10,7 @@ use hookgraph_server::limits::{
 };
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 #[tokio::test]
@@ -86,6 +87,21 @@ async fn each_break_of_the_protocol_has_its_close_code() {
         }
         assert_eq!(hear_close(&mut socket).await["close"], code, "{messages:?}");
     }
+}
+
+#[tokio::test]
+async fn a_clients_close_is_answered_with_its_own_code() {
+    let rig = start(&[]).await;
+    for (code, is_initialised) in [(1000_u16, true), (4000, true), (1000, false)] {
+        let mut socket = if is_initialised { initialised(&rig).await } else { open(&rig, &[PROTOCOL]).await.unwrap() };
+        socket.close(Some(CloseFrame { code: code.into(), reason: "done".into() })).await.unwrap();
+        assert_eq!(hear(&mut socket).await, json!({ "close": code, "reason": "done" }), "{is_initialised}");
+    }
+    let mut subscribed = initialised(&rig).await;
+    say(&mut subscribed, subscribe("a", "subscription { big }")).await;
+    assert_eq!(hear(&mut subscribed).await["type"], "next");
+    subscribed.close(Some(CloseFrame { code: 1000_u16.into(), reason: "".into() })).await.unwrap();
+    assert_eq!(hear_close(&mut subscribed).await["close"], 1000, "answers stand before the close");
 }
 
 #[tokio::test]

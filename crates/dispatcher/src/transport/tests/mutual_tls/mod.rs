@@ -23,6 +23,7 @@ const RECEIVER: &str = include_str!("receiver.cert.pem");
 const RECEIVER_KEY: &str = include_str!("receiver.key.pem");
 const CLIENT: &str = include_str!("client.cert.pem");
 const CLIENT_KEY: &str = include_str!("client.key.pem");
+const CLIENT_OF_V1: &str = include_str!("client_v1.cert.pem");
 const OTHER: &str = include_str!("other.cert.pem");
 const OTHER_KEY: &str = include_str!("other.key.pem");
 
@@ -163,6 +164,8 @@ fn what_cannot_be_used_is_refused_with_its_code() {
     let many = AUTHORITY.repeat(TLS_CERTIFICATES_MAX + 1);
     for (identity, ca, expected) in [
         (Some((CLIENT, OTHER_KEY)), None, "clientKey CLIENT_KEY_MISMATCH"),
+        (Some((CLIENT_OF_V1, CLIENT_KEY)), None, "clientCertificate CERTIFICATE_INVALID"),
+        (Some((CLIENT_OF_V1, OTHER_KEY)), None, "clientCertificate CERTIFICATE_INVALID"),
         (Some((CLIENT, "no key")), None, "clientKey CLIENT_KEY_INVALID"),
         (Some((CLIENT, CLIENT)), None, "clientKey CLIENT_KEY_INVALID"),
         (Some(("no certificate", CLIENT_KEY)), None, "clientCertificate CERTIFICATE_INVALID"),
@@ -173,6 +176,9 @@ fn what_cannot_be_used_is_refused_with_its_code() {
         let fault = judged(&settings(identity, ca), year(2026));
         assert_eq!(fault, expected);
     }
+    let of_version_1 = X509Judge.judge(&settings(Some((CLIENT_OF_V1, CLIENT_KEY)), None), year(2026)).err();
+    let told = "X.509 version 1 is not supported: make one of version 3";
+    assert_eq!(of_version_1.map(|fault| fault.message).as_deref(), Some(told));
 }
 
 /// A clock of that year.
