@@ -3,8 +3,6 @@
 
 use crate::auth::{AuthError, Authenticator, Session, ShownToken};
 use crate::limits::UNCHECKED_SESSION_S_MAX;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -31,21 +29,13 @@ impl LastingSession {
     /// # Errors
     /// Why the session ends.
     pub async fn recheck(&mut self, auth: &Authenticator) -> Result<(), AuthError> {
-        let found = self.look_up(auth).await;
+        let found = self.look_up(auth).run(auth).await;
         self.looked_up(auth, found)
     }
 
-    /// Looks the token up again. The look-up ends when the token expires, and does not hold the session.
-    pub fn look_up<'a>(&self, auth: &'a Authenticator) -> BoxFuture<'a, Result<Session, AuthError>> {
-        let (shown, valid_for) = (self.shown.clone(), auth.valid_for(&self.session));
-        async move {
-            // The database is not asked: a failing look-up would hide that the token has expired.
-            if valid_for.is_zero() {
-                return Err(AuthError::Invalid);
-            }
-            timeout(valid_for, auth.session(&shown)).await.unwrap_or(Err(AuthError::Invalid))
-        }
-        .boxed()
+    /// Another look-up of the token, to be run without the session.
+    pub fn look_up(&self, auth: &Authenticator) -> LookUp {
+        LookUp { shown: self.shown.clone(), valid_for: auth.valid_for(&self.session) }
     }
 
     /// Takes what the look-up found. Where it failed the session goes on, for [`UNCHECKED_SESSION_S_MAX`] at most and
@@ -72,6 +62,27 @@ impl LastingSession {
         }
         self.recheck_at = Instant::now() + auth.believed(&self.session).min(unchecked_left);
         Ok(())
+    }
+}
+
+/// A look-up of a token whose session lasts.
+pub struct LookUp {
+    shown: ShownToken,
+    valid_for: Duration,
+}
+
+impl LookUp {
+    /// Looks the token up. The look-up ends when the token expires. It may hold a connection to the database, and on
+    /// SQLite the only writer: whoever begins it polls it to its end or drops it.
+    ///
+    /// # Errors
+    /// What [`Authenticator::session`] answers.
+    pub async fn run(self, auth: &Authenticator) -> Result<Session, AuthError> {
+        // The database is not asked: a failing look-up would hide that the token has expired.
+        if self.valid_for.is_zero() {
+            return Err(AuthError::Invalid);
+        }
+        timeout(self.valid_for, auth.session(&self.shown)).await.unwrap_or(Err(AuthError::Invalid))
     }
 }
 

@@ -129,9 +129,29 @@ pub fn check_changed(
         } else {
             retry_delays_s(draft.retry_delays_s.as_deref(), path, found)
         },
-        flow: if draft.flow == FlowDraft::from(saved.flow) { saved.flow } else { flow::check(draft.flow, path, found) },
+        flow: changed_flow(draft.flow, saved.flow, path, found),
     };
     if problems.is_empty() { Ok(checked) } else { Err(problems) }
+}
+
+/// The flow settings of an update. A setting that stays as it is saved is not judged.
+fn changed_flow(draft: FlowDraft, saved: FlowSettings, path: &str, problems: &mut Vec<Problem>) -> FlowSettings {
+    let as_saved = FlowDraft::from(saved);
+    let judged = FlowDraft {
+        concurrency: draft.concurrency.filter(|_| draft.concurrency != as_saved.concurrency),
+        rate_per_second: draft.rate_per_second.filter(|_| draft.rate_per_second != as_saved.rate_per_second),
+        ordering: draft.ordering,
+    };
+    let checked = flow::check(judged, path, problems);
+    FlowSettings {
+        concurrency: if draft.concurrency == as_saved.concurrency { saved.concurrency } else { checked.concurrency },
+        rate_per_second: if draft.rate_per_second == as_saved.rate_per_second {
+            saved.rate_per_second
+        } else {
+            checked.rate_per_second
+        },
+        ordering: checked.ordering,
+    }
 }
 
 fn name(name: &str, path: &str, problems: &mut Vec<Problem>) -> String {

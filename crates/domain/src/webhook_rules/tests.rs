@@ -1,6 +1,7 @@
 //! Webhook rules by table.
 
 use super::*;
+use crate::flow::Ordering;
 use crate::limits::{HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
 use proptest::prelude::*;
 
@@ -72,6 +73,9 @@ fn what_an_update_leaves_as_it_is_saved_is_not_judged() {
     assert_eq!((&unchanged.headers, &unchanged.event_type), (&saved.headers, &saved.event_type));
     assert_eq!(judged(&WebhookDraft { name: "Other".to_owned(), ..kept.clone() }).unwrap().name, "Other");
     assert_eq!(judged(&WebhookDraft { headers: Vec::new(), ..kept.clone() }).unwrap().headers, []);
+    let ordered = FlowDraft { ordering: Ordering::ByRecord, ..saved.flow.into() };
+    let ordered = judged(&WebhookDraft { flow: ordered, ..kept.clone() }).unwrap().flow;
+    assert_eq!(ordered, FlowSettings { ordering: Ordering::ByRecord, ..saved.flow });
     let elsewhere = judged(&WebhookDraft { url: "http://127.0.0.2/".to_owned(), ..kept.clone() }).unwrap_err();
     assert_eq!((elsewhere.len(), elsewhere[0].code.as_str()), (1, "URL_ADDRESS_REFUSED"));
     assert!(checked(&kept).unwrap_err().len() > 5, "all of it is judged where the whole is");

@@ -84,7 +84,7 @@ impl DocumentChecker {
     /// Checks a document for an event type. No resolver is reached.
     ///
     /// # Errors
-    /// The problems of the document by place, at most [`ERRORS_MAX`].
+    /// The problems of the document by place, at most `ERRORS_MAX`.
     pub fn check(&self, text: &str, event_type: &EventType) -> Result<CheckedDocument, Vec<Problem>> {
         let (used_variables, complexity, needed) = self.proven(text, Some(event_type))?;
         Ok(CheckedDocument {

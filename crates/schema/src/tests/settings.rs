@@ -70,6 +70,20 @@ async fn an_address_that_is_refused_by_now_keeps_nobody_from_switching_off_or_ch
 }
 
 #[tokio::test]
+async fn a_new_query_switches_on_no_webhook_whose_address_is_refused() {
+    let world = world().await;
+    let webhook = created(&world).await;
+    let invalid = |webhook: &mut Webhook| {
+        webhook.url = "http://10.0.0.1/".to_owned();
+        webhook.status = WebhookStatus::Invalid;
+    };
+    rewritten(&world, &webhook, invalid).await;
+    let query = "query ($id: ID!) { order { get(id: $id) { id } } }";
+    let answer = world.ask(UPDATE, json!({ "id": webhook.id, "input": { "graphqlQuery": query } })).await;
+    assert_eq!(problems(&answer), ["input.graphqlQuery URL_ADDRESS_REFUSED"], "{answer}");
+}
+
+#[tokio::test]
 async fn a_resume_is_refused_where_the_address_is_and_says_so_at_the_id() {
     let world = world().await;
     let webhook = created(&world).await;

@@ -70,7 +70,8 @@ pub(super) fn created(
 const SWITCHED_OFF: &str = "switched off by a person";
 
 /// The webhook after an update, and the change that writes it; no change where the update changes nothing. What stays as it
-/// is saved is judged only where the update switches the webhook on; `switch_path` is where the caller asked for that.
+/// is saved is judged only where the update switches the webhook on, and TLS settings that stay not even then;
+/// `switch_path` is where the caller asked for that.
 ///
 /// # Errors
 /// Every problem of the input.
@@ -92,14 +93,18 @@ pub(super) fn updated(
         != saved.graphql_query.as_deref().unwrap_or_default()
         || draft.concern != saved.event_type.concern
         || draft.event != saved.event_type.event;
+    // A new payload query that is proven ends the status INVALID.
+    let mended = saved.status == WebhookStatus::Invalid && is_other_document && switch.is_none();
+    let switches_on = switch == Some(true) || mended;
+    let switch_path = if mended { "input.graphqlQuery" } else { switch_path };
     let mut judged = Vec::new();
-    let document = if is_other_document || switch == Some(true) {
+    let document = if is_other_document || switches_on {
         document_verdict(core, &draft, PATH, &mut judged)
     } else {
         saved.document.clone()
     };
     let rules = &core.services.address_rules;
-    let checked = if switch == Some(true) {
+    let checked = if switches_on {
         let checked = noted(webhook_rules::check(&draft, rules, PATH), &mut judged);
         let is_given = |field: &str| {
             input.gives(field) || (is_other_document && matches!(field, "concern" | "event" | "graphqlQuery"))
@@ -135,8 +140,6 @@ pub(super) fn updated(
         webhook.event_type = checked.event_type;
         webhook.subscribed_at = now;
     }
-    // A new payload query that is proven ends the status INVALID.
-    let mended = saved.status == WebhookStatus::Invalid && is_other_document && switch.is_none();
     let (mut webhook, due) = switched(webhook, if mended { Some(true) } else { switch }, now);
     if webhook == *saved {
         return Ok((webhook, None));

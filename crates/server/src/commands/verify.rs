@@ -30,7 +30,7 @@ pub struct VerifyArgs {
     /// The public key, whpk_…, where the webhook signs asymmetrically; with a secret too where it signs both ways
     #[arg(long, value_name = "KEY", group = "credentials")]
     public_key: Option<String>,
-    /// The URL that was called, where the saved request names only its path
+    /// The URL that was called, where the saved request names only its path; both must name the same path and query
     #[arg(long)]
     url: Option<String>,
     /// The webhook's URL as it is configured, for GET without the parameters that were appended; a request that names

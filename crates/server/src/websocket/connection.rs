@@ -12,9 +12,10 @@ use crate::operation;
 use crate::shares::{Exceeded, Holder, Permit, Place};
 use async_graphql::{Request, Response};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures::future::{BoxFuture, OptionFuture};
+use futures::future::OptionFuture;
 use futures::stream::SplitStream;
 use futures::{Sink, SinkExt, StreamExt};
+use hookgraph_domain::ports::StoreError;
 use hookgraph_domain::refusal::{Refusal, RefusalCode};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -155,10 +156,9 @@ impl Connection<'_> {
         if let Err(closing) = begun {
             return closing;
         }
-        let state = self.state;
-        let auth = &state.auth;
-        // A look-up goes on beside the rest: one that hangs does not make the connection deaf.
-        let mut look_up: Option<BoxFuture<'_, Result<Session, AuthError>>> = None;
+        // A look-up is a task of its own: one that hangs does not make the connection deaf, and a connection that waits
+        // for its client does not keep it from giving back what it holds of the database.
+        let mut look_up: Option<AbortOnDropHandle<Result<Session, AuthError>>> = None;
         let mut pings = ticks(self.state.limits.websocket_ping);
         loop {
             let recheck_at = self.session.as_ref().map_or(init_until, |session| session.recheck_at);
@@ -166,12 +166,15 @@ impl Connection<'_> {
                 frame = frames.next() => self.take(frame).await,
                 _ = pings.tick() => self.ping(),
                 () = sleep_until(recheck_at), if look_up.is_none() => {
-                    look_up = self.session.as_ref().map(|session| session.look_up(auth));
+                    look_up = self.session.as_ref().map(|session| {
+                        let (state, look_up) = (self.state.clone(), session.look_up(&self.state.auth));
+                        AbortOnDropHandle::new(tokio::spawn(async move { look_up.run(&state.auth).await }))
+                    });
                     Ok(())
                 }
                 Some(found) = OptionFuture::from(look_up.as_mut()) => {
                     look_up = None;
-                    self.looked_up(found)
+                    self.looked_up(found.unwrap_or_else(|error| Err(ended_early(&error))))
                 }
                 () = stopping.cancelled() => Err(Closing::GoingAway),
                 () = outgoing.closed() => Err(Closing::Normal),
@@ -320,6 +323,10 @@ impl Connection<'_> {
     async fn send(&self, message: Message) -> Result<(), Closing> {
         self.outgoing.send(message).await.map_err(|_| Closing::Normal)
     }
+}
+
+fn ended_early(error: &tokio::task::JoinError) -> AuthError {
+    AuthError::Store(StoreError::Failed(format!("the look-up of a token ended early: {error}")))
 }
 
 /// Why a message starts no operation.
