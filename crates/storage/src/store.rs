@@ -362,6 +362,16 @@ mod tests {
         store.close().await.unwrap();
     }
 
+    #[tokio::test]
+    async fn a_connection_to_sqlite_keeps_no_more_statements_than_may_be() {
+        let mut connection = durable(SqliteConnectOptions::new().in_memory(true)).connect().await.unwrap();
+        for number in 0..=limits::SQLITE_STATEMENTS_KEPT_MAX {
+            let text = sqlx::AssertSqlSafe(format!("SELECT {number} + ?"));
+            sqlx::query(text).bind(1).execute(&mut connection).await.unwrap();
+        }
+        assert_eq!(connection.cached_statements_size(), limits::SQLITE_STATEMENTS_KEPT_MAX);
+    }
+
     /// SQLite undoes a transaction by itself when the disk is full. A transaction that commits after that must be
     /// visible to others.
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! Lines of webhooks that keep order: how many deliveries of one stand in the way of claims, how long they are taken
-//! out of the way, and what becomes of a line when the ordering changes.
+//! out of the way, and what becomes of a line when the ordering changes; and how many retries a claim passes over.
 
 use crate::databases::run;
 use hookgraph_domain::change::{Change, Write};
@@ -7,11 +7,12 @@ use hookgraph_domain::delivery::{ClaimedDelivery, DeliveryState};
 use hookgraph_domain::flow::Ordering;
 use hookgraph_domain::ids::{EventId, WebhookId};
 use hookgraph_domain::limits::STOPPED_AT_ONCE_MAX;
-use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, FlowReader, Store};
+use hookgraph_domain::ports::{ClaimRequest, DeliveryQueue, Entropy, Fenced, FlowReader, Store};
 use hookgraph_domain::time::{Timestamp, plus_ms};
 use hookgraph_domain::webhook::{Webhook, WebhookStatus};
 use hookgraph_storage::limits::{
-    CLAIM_LINED_ROWS_MAX, CROWDED_MAX, LINED_UP_MS, LINED_UP_ROWS_MAX, PROBE_ROWS_LOOKED_AT_MAX,
+    CLAIM_HEAD_ROWS_SPARE, CLAIM_LINED_ROWS_MAX, CLAIM_RETRIES_PASSED_MAX, CROWDED_MAX, LINED_UP_MS, LINED_UP_ROWS_MAX,
+    PROBE_ROWS_LOOKED_AT_MAX,
 };
 use hookgraph_storage::{SqlStore, StoreOptions};
 use hookgraph_testkit::conformance::World;
@@ -275,7 +276,28 @@ async fn so_many_are_looked_at_for_a_probe(url: String) {
     assert_eq!(b.len(), 2, "the next of b has moved up among those looked at");
 }
 
+/// Where no retry may be claimed, first attempts are found behind a bounded number of them.
+async fn retries_are_passed_over_to_a_bound(url: String) {
+    let (store, world) = open(&url).await;
+    let webhook = world.webhook_with(|webhook| webhook.flow.concurrency = 2).await;
+    let window_rows = i64::from(webhook.flow.concurrency) + CLAIM_HEAD_ROWS_SPARE;
+    record(&world, "a", window_rows + CLAIM_RETRIES_PASSED_MAX - 1).await;
+    run(&url, "UPDATE due SET state = 'RETRYING', attempts_spent = 1").await;
+    let later = plus_ms(sample::now(), 1);
+    world.event_at(later).await;
+    let request = ClaimRequest { retries_max: 0, ..request(later) };
+    let first = store.claim(&request).await.unwrap().deliveries;
+    assert_eq!(first.iter().map(|claim| claim.delivery.attempts_spent).collect::<Vec<_>>(), [0]);
+    assert_eq!(world.settle(&first[0], DeliveryState::Delivered).await, Fenced::Done);
+
+    record(&world, "b", 1).await;
+    run(&url, "UPDATE due SET state = 'RETRYING', attempts_spent = 1").await;
+    world.event_at(later).await;
+    assert!(claimed(&store, &request).await.is_empty(), "one retry more hides it");
+}
+
 on_both_databases! {
+    retries_are_passed_over_to_a_bound: retries_on_sqlite, retries_on_postgresql;
     so_many_may_stand_in_the_way: in_the_way_on_sqlite, in_the_way_on_postgresql;
     so_many_go_out_of_the_way_at_once: at_once_on_sqlite, at_once_on_postgresql;
     it_is_looked_at_again_after_a_while: again_on_sqlite, again_on_postgresql;

@@ -60,10 +60,8 @@ async fn retries_leave_a_share_of_the_slots_to_first_attempts() {
     running.shut_down().await;
 }
 
-#[tokio::test]
-async fn a_webhook_has_no_more_in_flight_than_its_concurrency() {
-    let due = (1..=10).map(|number| with_webhook(due(number, 1, "gate"), |webhook| webhook.flow.concurrency = 3));
-    let bench = Bench::with(due);
+/// Sends ten deliveries, of which three are in flight until the last ones.
+async fn three_of_ten_at_once(bench: Bench) {
     let running = Running::of(&bench);
     bench.transport.begun(3).await;
     for ended in 1..=7 {
@@ -78,20 +76,17 @@ async fn a_webhook_has_no_more_in_flight_than_its_concurrency() {
 }
 
 #[tokio::test]
+async fn a_webhook_has_no_more_in_flight_than_its_concurrency() {
+    let due = (1..=10).map(|number| with_webhook(due(number, 1, "gate"), |webhook| webhook.flow.concurrency = 3));
+    let bench = Bench::with(due);
+    three_of_ten_at_once(bench).await;
+}
+
+#[tokio::test]
 async fn no_more_deliveries_are_in_flight_than_allowed() {
     let mut bench = Bench::with((1..=10).map(|number| due(number, number, "gate")));
     bench.limits.in_flight_max = 3;
-    let running = Running::of(&bench);
-    bench.transport.begun(3).await;
-    for ended in 1..=7 {
-        assert_eq!(bench.queue.state.lock().leased.len(), 3);
-        bench.transport.gate.add_permits(1);
-        bench.queue.ended(ended).await;
-        bench.transport.begun(3 + ended).await;
-    }
-    bench.transport.gate.add_permits(3);
-    running.shut_down().await;
-    assert_eq!(settled_ids(&bench).len(), 10);
+    three_of_ten_at_once(bench).await;
 }
 
 /// Sixteen payloads are rendered before their size is known. They hold 128 slots, more than half, and the others go
